@@ -1,0 +1,18 @@
+"""The engine: threads, sockets and supervision, and not one word of Deepgram or OpenAI.
+
+`messages`     the immutable vocabulary that actors tell each other
+`dispatcher`   threads that run actors: one selector loop each
+`actor`        our pykka.Actor: an inbox bound to a dispatcher
+`client`       ClientActor: owns the connection to the client
+`upstream`     UpstreamActor: owns the connection to the upstream, one generation of it
+`translator`   TranslatorActor: feeds a session machine and performs its commands
+`supervisor`   Supervisor: the switchboard; starts the trio, plugs it together, is told every ending
+`connector`    the pool of threads on which upstreams are dialled
+`connections`  the seam to the network
+
+A session is three actors and two sockets pinned to one dispatcher, so a message between them crosses no thread:
+
+    client == ClientActor --> TranslatorActor --> UpstreamActor == upstream
+                          <--                 <--
+                       └────── Supervisor ──────┘
+"""

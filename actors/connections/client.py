@@ -1,0 +1,210 @@
+"""The leg to the client: a WebSocket accepted from a WSGI request, with simple-websocket's handshake.
+
+Knows nothing of routes or protocols above WebSocket.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+import simple_websocket
+from wsproto.utilities import RemoteProtocolError
+
+from actors.connections.base import ConnectionLimits
+from actors.connections.stream import StreamConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+SUBPROTOCOLS: Final = ("token", "bearer")
+"""What browsers send before their credential, for want of an Authorization header."""
+
+HANDSHAKE_TIMEOUT_S: Final = 5.0
+"""The longest that the answer to the handshake, some 150 bytes, may take to be written."""
+
+_KEY_BYTES: Final = 16
+
+_SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket")
+"""Where threaded WSGI servers put the request's socket."""
+
+_HANDSHAKE_KEYS: Final = (
+    "HTTP_UPGRADE",
+    "HTTP_CONNECTION",
+    "HTTP_SEC_WEBSOCKET_KEY",
+    "HTTP_SEC_WEBSOCKET_VERSION",
+    "HTTP_SEC_WEBSOCKET_PROTOCOL",
+)
+"""What the handshake is about. Not HTTP_SEC_WEBSOCKET_EXTENSIONS: permessage-deflate is always declined."""
+
+
+class HandshakeRefused(Exception):  # noqa: N818 - named for what happened
+    """The request is no WebSocket handshake that can be accepted; not a byte was written to its socket.
+
+    `status` and `headers` are what to answer in plain HTTP.
+    """
+
+    def __init__(self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(status, description)
+        self.status = status
+        self.description = description
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.description}"
+
+
+class ClientConnection(StreamConnection):
+    """The connection to a client. Made by `accept`."""
+
+    def __init__(self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits) -> None:
+        super().__init__(sock, is_server=True, limits=limits)
+        self.subprotocol = subprotocol
+        """The subprotocol that was selected of those offered, if any."""
+
+
+def accept(
+    environ: Mapping[str, Any],
+    *,
+    subprotocols: Sequence[str] = SUBPROTOCOLS,
+    limits: ConnectionLimits | None = None,
+) -> ClientConnection:
+    """Accept the WebSocket that a WSGI request asks for. On the WSGI server's thread; it does not wait for the peer.
+
+    Of the subprotocols offered the first in the client's order that is in `subprotocols` is selected, or none.
+    From here on the socket is ours and the server's is a dead one: under gunicorn the application then raises
+    StopIteration, which is gunicorn's sign that nothing is left to be written (any other server: it returns an
+    empty body). If the client is gone already, that is told after `open`, as any end is.
+
+    Raises:
+        HandshakeRefused: before anything was written: answer in plain HTTP.
+    """
+    _check(environ)
+    served = _served_socket(environ)
+    handshake = _shake_hands(environ, subprotocols)
+    sock = _take(served)
+    try:
+        sock.settimeout(HANDSHAKE_TIMEOUT_S)
+        sock.sendall(handshake.response)
+    except OSError as error:
+        logger.debug("handshake not answered: %s", error)
+    return ClientConnection(sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits())
+
+
+def take_over(environ: Mapping[str, Any]) -> socket.socket:
+    """Take the request's socket out of the WSGI server's hands; the duplicate that is ours.
+
+    A throw-away socket, whose other end is closed, is put in place of the server's descriptor: what the server
+    still does there (answer, shut down, close) harms nobody. What the server has read already is lost; what is
+    still in the kernel is ours.
+
+    Raises:
+        HandshakeRefused: the server gives no socket, or one with its own TLS (501).
+    """
+    return _take(_served_socket(environ))
+
+
+def _served_socket(environ: Mapping[str, Any]) -> socket.socket:
+    for key in _SOCKETS:
+        served = environ.get(key)
+        if isinstance(served, ssl.SSLSocket):
+            raise HandshakeRefused(501, "TLS in the WSGI server itself: terminate it in front of the server")
+        if isinstance(served, socket.socket):
+            return served
+    raise HandshakeRefused(501, "the WSGI server gives no access to the request's socket")
+
+
+def _take(served: socket.socket) -> socket.socket:
+    ours = served.dup()
+    stand_in, other_end = socket.socketpair()
+    with stand_in, other_end:
+        os.dup2(stand_in.fileno(), served.fileno(), inheritable=False)
+    return ours
+
+
+# The handshake.
+
+
+def _check(environ: Mapping[str, Any]) -> None:
+    for is_right, status, description, headers in _RULES:
+        if not is_right(environ):
+            raise HandshakeRefused(status, description, headers)
+
+
+def _has_token(environ: Mapping[str, Any], key: str, token: str) -> bool:
+    return token in (part.strip().lower() for part in environ.get(key, "").split(","))
+
+
+def _is_get_1_1(environ: Mapping[str, Any]) -> bool:
+    is_old = environ.get("SERVER_PROTOCOL") in ("HTTP/0.9", "HTTP/1.0")
+    return environ.get("REQUEST_METHOD") == "GET" and not is_old
+
+
+def _has_key(environ: Mapping[str, Any]) -> bool:
+    try:
+        key = base64.b64decode(environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(key) == _KEY_BYTES
+
+
+_UPGRADE: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+_VERSION: Final = (("Sec-WebSocket-Version", "13"),)
+
+_Rule = tuple["Callable[[Mapping[str, Any]], bool]", int, str, tuple[tuple[str, str], ...]]
+
+_RULES: Final[tuple[_Rule, ...]] = (
+    (lambda e: _has_token(e, "HTTP_UPGRADE", "websocket"), 426, "a WebSocket is served here", _UPGRADE),
+    (lambda e: _has_token(e, "HTTP_CONNECTION", "upgrade"), 400, "no 'Connection: Upgrade'", ()),
+    (_is_get_1_1, 400, "a WebSocket begins with a GET request of HTTP/1.1", ()),
+    (
+        lambda e: str(e.get("HTTP_SEC_WEBSOCKET_VERSION", "")).strip() == "13",
+        426,
+        "Sec-WebSocket-Version is not 13",
+        _VERSION,
+    ),
+    (_has_key, 400, "no Sec-WebSocket-Key of 16 bytes in base64", ()),
+)
+"""RFC 6455, 4.2.1, in the order in which a wrong request is best told what is wrong."""
+
+
+class _Handshake(simple_websocket.Server):  # type: ignore[misc]
+    """simple-websocket's handshake, whose answer is kept instead of written: first the checks, then the socket."""
+
+    def __init__(self, environ: dict[str, Any], subprotocols: Sequence[str]) -> None:
+        self.response = b""
+        super().__init__(environ | {"werkzeug.socket": self}, subprotocols=list(subprotocols), thread_class=_NoThread)
+
+    def send(self, data: bytes) -> int:
+        """Stand in for the socket."""
+        self.response += data
+        return len(data)
+
+
+class _NoThread:
+    """In place of simple-websocket's reader thread: a dispatcher reads."""
+
+    name = "none"
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        """Take what a Thread takes."""
+
+    def start(self) -> None:
+        """Start nothing."""
+
+
+def _shake_hands(environ: Mapping[str, Any], subprotocols: Sequence[str]) -> _Handshake:
+    wanted = {key: environ[key] for key in _HANDSHAKE_KEYS if key in environ}
+    # The host is checked by who routes; here it would only have to be decoded.
+    wanted["HTTP_HOST"] = "localhost"
+    try:
+        return _Handshake(wanted, subprotocols)
+    except RemoteProtocolError as error:
+        raise HandshakeRefused(400, str(error)) from None

@@ -1,0 +1,354 @@
+"""RFC 6455 frames, pure: bytes in, events out, and the frames that we send.
+
+Knows no socket, thread or clock. The libraries do our handshakes; frames are ours because a frame costs them
+twice what the rest of the engine costs (DESIGN 3). No extension is ever negotiated, so RSV bits are violations.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import deque
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+FIN: Final = 0x80
+MASKED: Final = 0x80
+
+NO_STATUS: Final = 1005
+ABNORMAL: Final = 1006
+PROTOCOL_ERROR: Final = 1002
+INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
+
+MAX_CONTROL_BYTES: Final = 125
+MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
+
+_MAX_LENGTH: Final = 2**63 - 1
+
+
+class TextMessage(msgspec.Struct, frozen=True, gc=False):
+    """A whole text message."""
+
+    text: str
+
+
+class BinaryMessage(msgspec.Struct, frozen=True, gc=False):
+    """A whole binary message."""
+
+    data: bytes
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False):
+    """A ping, to be answered with its payload."""
+
+    payload: bytes
+
+
+class Pong(msgspec.Struct, frozen=True, gc=False):
+    """A pong, asked for or not."""
+
+    payload: bytes
+
+
+class Close(msgspec.Struct, frozen=True, gc=False):
+    """A close frame; 1005 is one without a code. The parser reads nothing behind it."""
+
+    code: int
+    reason: str
+
+
+class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
+    """The peer broke the protocol: what to close with, and why. The parser reads nothing behind it."""
+
+    close_code: int
+    description: str
+
+
+Event: TypeAlias = TextMessage | BinaryMessage | Ping | Pong | Close | ProtocolViolation
+
+
+class _ViolationError(Exception):
+    def __init__(self, close_code: int, description: str) -> None:
+        super().__init__(description)
+        self.event = ProtocolViolation(close_code, description)
+
+
+def is_wire_code(code: int) -> bool:
+    """Whether `code` may stand in a close frame (RFC 6455, 7.4, and IANA's registry)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999  # noqa: PLR2004
+
+
+class FrameParser:
+    """Turns the peer's bytes into events, however the bytes were cut.
+
+    With `is_server` the peer is a client, whose frames are masked; else it is a server, whose frames are not.
+    """
+
+    def __init__(self, is_server: bool, max_message_bytes: int) -> None:
+        self._mask_bit = MASKED if is_server else 0
+        self._max_message_bytes = max_message_bytes
+        self._partial = bytearray()
+        self._needed_bytes = 0
+        self._message = bytearray()
+        self._message_opcode = 0
+        self._is_done = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take what was received; the events that it completes. Nothing after a `Close` or `ProtocolViolation`."""
+        if self._is_done:
+            return []
+        if self._partial:
+            # Looked at again only once the frame is whole, so a large frame in small pieces is copied twice, not
+            # once per piece.
+            self._partial += data
+            if len(self._partial) < self._needed_bytes:
+                return []
+            data, self._partial = bytes(self._partial), bytearray()
+        events: list[Event] = []
+        try:
+            rest = self._parse(data, events)
+        except _ViolationError as error:
+            events.append(error.event)
+            self._finish()
+        else:
+            if rest < len(data) and not self._is_done:
+                self._partial += memoryview(data)[rest:]
+        return events
+
+    def _parse(self, data: bytes, events: list[Event]) -> int:
+        """Append the events of all whole frames to `events`; where the first frame that is not whole begins."""
+        position, size = 0, len(data)
+        while not self._is_done:
+            payload_at = position + 2
+            if size < payload_at:
+                self._needed_bytes = 2
+                break
+            first, second = data[position], data[position + 1]
+            length = second & 0x7F
+            if length > MAX_CONTROL_BYTES:
+                extended_at = payload_at
+                payload_at += 2 if length == 126 else 8  # noqa: PLR2004 - RFC 6455, 5.2
+                if size < payload_at:
+                    self._needed_bytes = payload_at - position
+                    break
+                length = int.from_bytes(data[extended_at:payload_at], "big")
+            self._check(first, second, length)
+            if self._mask_bit:
+                payload_at += 4
+            end = payload_at + length
+            if size < end:
+                self._needed_bytes = end - position
+                break
+            payload = data[payload_at:end]
+            if self._mask_bit:
+                payload = apply_mask(payload, data[payload_at - 4 : payload_at])
+            position = end
+            self._take(first, payload, events)
+        return position
+
+    def _check(self, first: int, second: int, length: int) -> None:
+        """Judge a frame by its header, before any of its payload is kept."""
+        opcode = _OPCODES.get(first)
+        if opcode is None:
+            raise _ViolationError(PROTOCOL_ERROR, _why_not(first))
+        if second & MASKED != self._mask_bit:
+            raise _ViolationError(PROTOCOL_ERROR, "unmasked frame" if self._mask_bit else "masked frame")
+        if opcode >= CLOSE:
+            if length > MAX_CONTROL_BYTES:
+                raise _ViolationError(PROTOCOL_ERROR, f"control frame of {length} bytes")
+            return
+        if (opcode == CONTINUATION) is not (self._message_opcode != 0):
+            raise _ViolationError(PROTOCOL_ERROR, _OUT_OF_TURN[opcode == CONTINUATION])
+        if length > _MAX_LENGTH:
+            raise _ViolationError(PROTOCOL_ERROR, "frame length of 64 bits")
+        if len(self._message) + length > self._max_message_bytes:
+            raise _ViolationError(TOO_BIG, f"message over {self._max_message_bytes} bytes")
+
+    def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
+        if first == FIN | BINARY:
+            events.append(BinaryMessage(payload))
+        elif first == FIN | TEXT:
+            events.append(TextMessage(_decode(payload)))
+        elif first & 0x08:
+            events.append(self._control(first & 0x0F, payload))
+        else:
+            self._take_fragment(first, payload, events)
+
+    def _take_fragment(self, first: int, payload: bytes, events: list[Event]) -> None:
+        if first & 0x0F:
+            self._message_opcode = first & 0x0F
+        self._message += payload
+        if not first & FIN:
+            return
+        message, opcode = bytes(self._message), self._message_opcode
+        self._message, self._message_opcode = bytearray(), 0
+        events.append(TextMessage(_decode(message)) if opcode == TEXT else BinaryMessage(message))
+
+    def _control(self, opcode: int, payload: bytes) -> Event:
+        if opcode == PING:
+            return Ping(payload)
+        if opcode == PONG:
+            return Pong(payload)
+        close = _parse_close(payload)
+        self._finish()
+        return close
+
+    def _finish(self) -> None:
+        self._is_done = True
+        self._partial, self._message = bytearray(), bytearray()
+
+
+_DATA_OPCODES: Final = (CONTINUATION, TEXT, BINARY)
+_CONTROL_OPCODES: Final = (CLOSE, PING, PONG)
+
+_OPCODES: Final = {opcode: opcode for opcode in _DATA_OPCODES} | {
+    FIN | opcode: opcode for opcode in _DATA_OPCODES + _CONTROL_OPCODES
+}
+"""The first bytes that a frame may have, with their opcodes."""
+
+_OUT_OF_TURN: Final = ("data frame inside a fragmented message", "continuation of nothing")
+
+
+def _why_not(first: int) -> str:
+    opcode = first & 0x0F
+    if first & 0x70:
+        return f"reserved bits set: {first:#04x}"
+    if opcode in _CONTROL_OPCODES:
+        return "fragmented control frame"
+    return f"unknown opcode {opcode:#x}"
+
+
+def _decode(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise _ViolationError(INVALID_DATA, f"invalid UTF-8 at byte {error.start}") from None
+
+
+def _parse_close(payload: bytes) -> Close:
+    if not payload:
+        return Close(NO_STATUS, "")
+    if len(payload) == 1:
+        raise _ViolationError(PROTOCOL_ERROR, "close frame of one byte")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_wire_code(code):
+        raise _ViolationError(PROTOCOL_ERROR, f"close code {code}")
+    return Close(code, _decode(payload[2:]))
+
+
+# What we send.
+
+
+def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
+    """One text message, fragmented where it is longer than `max_frame_bytes`; a cut may go through a character."""
+    payload = text.encode() if isinstance(text, str) else text
+    if len(payload) <= max_frame_bytes:
+        return [_frame(FIN | TEXT, payload, mask=mask)]
+    *pieces, last = _cut(payload, max_frame_bytes)
+    frames = [_frame(CONTINUATION, piece, mask=mask) for piece in pieces[1:]]
+    return [_frame(TEXT, pieces[0], mask=mask), *frames, _frame(FIN | CONTINUATION, last, mask=mask)]
+
+
+def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
+    """One binary message, or several where it is longer than `max_frame_bytes`.
+
+    Cut at even offsets, so that no 16-bit sample is torn between two messages.
+    """
+    if len(data) <= max_frame_bytes:
+        return [_frame(FIN | BINARY, data, mask=mask)]
+    even_bytes = max(2, max_frame_bytes & ~1)
+    return [_frame(FIN | BINARY, piece, mask=mask) for piece in _cut(data, even_bytes)]
+
+
+def ping_frame(payload: bytes = b"", *, mask: bool) -> bytes:
+    """A ping, with at most 125 bytes of payload."""
+    return _frame(FIN | PING, payload[:MAX_CONTROL_BYTES], mask=mask)
+
+
+def pong_frame(payload: bytes, *, mask: bool) -> bytes:
+    """The answer to a ping, with its payload."""
+    return _frame(FIN | PONG, payload[:MAX_CONTROL_BYTES], mask=mask)
+
+
+def close_frame(code: int, reason: str = "", *, mask: bool) -> bytes:
+    """A close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
+    if not is_wire_code(code):
+        return _frame(FIN | CLOSE, b"", mask=mask)
+    return _frame(FIN | CLOSE, code.to_bytes(2, "big") + _shorten(reason), mask=mask)
+
+
+def _shorten(reason: str) -> bytes:
+    encoded = reason.encode(errors="replace")
+    if len(encoded) <= MAX_REASON_BYTES:
+        return encoded
+    return encoded[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+
+
+def _cut(payload: bytes, piece_bytes: int) -> list[bytes]:
+    return [payload[at : at + piece_bytes] for at in range(0, len(payload), piece_bytes)]
+
+
+_pack_16: Final = struct.Struct("!BBH").pack
+_pack_64: Final = struct.Struct("!BBQ").pack
+
+
+def _frame(first: int, payload: bytes, *, mask: bool) -> bytes:
+    length = len(payload)
+    mask_bit = MASKED if mask else 0
+    if length <= MAX_CONTROL_BYTES:
+        header = bytes((first, mask_bit | length))
+    elif length <= 0xFFFF:  # noqa: PLR2004 - RFC 6455, 5.2
+        header = _pack_16(first, mask_bit | 126, length)
+    else:
+        header = _pack_64(first, mask_bit | 127, length)
+    if not mask:
+        return header + payload
+    key = _new_key()
+    return header + key + apply_mask(payload, key)
+
+
+# Masking.
+
+_KEY_BATCH: Final = 1024
+
+_NUMPY_FROM_BYTES: Final = 256
+"""From this size on numpy is faster than Python's integers, whose conversions go byte by byte: 1.5 against 3 us
+at 640 bytes, 3 against 60 us at 17 kB, 6 against 80 ms at 16 MiB (which would hold up a whole dispatcher)."""
+
+_WORDS: Final = np.dtype("<u4")
+
+_keys: deque[bytes] = deque()
+os.register_at_fork(after_in_child=_keys.clear)
+
+
+def _new_key() -> bytes:
+    """Four bytes that nobody can foresee (RFC 6455, 5.3), from a batch: a system call per frame would cost more."""
+    try:
+        return _keys.pop()
+    except IndexError:
+        fresh = os.urandom(4 * _KEY_BATCH)
+        _keys.extend(fresh[at : at + 4] for at in range(4, len(fresh), 4))
+        return fresh[:4]
+
+
+def apply_mask(payload: bytes, key: bytes) -> bytes:
+    """Mask, or unmask: XOR with `key` over and over (RFC 6455, 5.3)."""
+    length = len(payload)
+    if length < _NUMPY_FROM_BYTES:
+        pad = key * (length // 4) + key[: length % 4]
+        return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
+    word = int.from_bytes(key, "little")
+    if length % 4 == 0:
+        return (np.frombuffer(payload, _WORDS) ^ word).tobytes()
+    padded = payload + bytes(-length % 4)
+    return (np.frombuffer(padded, _WORDS) ^ word).tobytes()[:length]

@@ -1,0 +1,190 @@
+"""The shipped fake: a connection whose peer is a test in the same process.
+
+`memory_pair` gives the actor's end and the test's end. The actor's end is the same state machine as the real
+connections, over a byte stream in memory, so what holds for it holds for them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from typing import Final
+
+from actors.connections import frames
+from actors.connections.base import ConnectionClosed, ConnectionLimits, Ending
+from actors.connections.protocol import ProtocolConnection
+
+RECEIVE_TIMEOUT_S: Final = 5.0
+
+
+class MemoryConnection(ProtocolConnection):
+    """The actor's end: the server of the pair. Made by `memory_pair`."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        super().__init__(is_server=True, limits=limits, peer="memory")
+        self._incoming: deque[bytes | OSError] = deque()
+        self._is_reading = False
+        self.memory_peer = MemoryPeer(self)
+
+    def arrive(self, data: bytes | OSError) -> None:
+        """Take what the peer wrote; `b""` is the end of its stream. From any thread."""
+        self._incoming.append(data)
+        if self._dispatcher is not None:
+            self._dispatcher.call_soon(self._on_readable)
+
+    def make_room(self) -> None:
+        """Write again: the peer reads. From any thread."""
+        if self._dispatcher is not None:
+            self._dispatcher.call_soon(self._on_writable)
+
+    def _on_readable(self) -> None:
+        if self._is_reading:
+            self._read()
+            self._watch_again()
+
+    def _on_writable(self) -> None:
+        if self._is_blocked:
+            self._flush()
+
+    def _receive(self) -> bytes | None:
+        if not self._incoming:
+            return None
+        data = self._incoming.popleft()
+        if isinstance(data, OSError):
+            raise data
+        return data
+
+    def _transmit(self, data: memoryview) -> int:
+        return self.memory_peer.take(bytes(data))
+
+    def _watch(self, *, reading: bool, writing: bool) -> None:  # noqa: ARG002 - make_room() tells of room
+        self._is_reading = reading
+        if reading and self._incoming and self._dispatcher is not None:
+            self._dispatcher.call_soon(self._on_readable)
+
+    def _shut_writing(self) -> None:
+        """The peer hangs up by itself."""
+
+    def _release(self) -> None:
+        self._is_reading = False
+        self._incoming.clear()
+        self.memory_peer.lose()
+
+
+class MemoryPeer:
+    """The test's end: a well-behaved client. All methods may be called from any thread; only `receive` waits.
+
+    It answers pings and close frames by itself, unless it has stopped reading. What it sends once the connection
+    has ended goes nowhere.
+    """
+
+    def __init__(self, connection: MemoryConnection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._received: queue.SimpleQueue[str | bytes | ConnectionClosed] = queue.SimpleQueue()
+        self._parser = frames.FrameParser(is_server=False, max_message_bytes=2**62)
+        self._is_reading = True
+        self._own_close: ConnectionClosed | None = None
+        self._closed: ConnectionClosed | None = None
+
+    def send_text(self, text: str) -> None:
+        """Send one text message."""
+        self.send_bytes(*frames.text_frames(text, mask=True, max_frame_bytes=max(1, len(text) * 4)))
+
+    def send_binary(self, data: bytes) -> None:
+        """Send one binary message."""
+        self.send_bytes(*frames.binary_frames(data, mask=True, max_frame_bytes=max(1, len(data))))
+
+    def send_bytes(self, *data: bytes) -> None:
+        """Send raw bytes: frames of one's own making."""
+        with self._lock:
+            if self._closed is None:
+                for some in data:
+                    self._connection.arrive(some)
+
+    def receive(self, timeout_s: float = RECEIVE_TIMEOUT_S) -> str | bytes | ConnectionClosed:
+        """The next message, or the end, as this side sees it; the end again and again.
+
+        Raises:
+            TimeoutError: nothing came in time.
+        """
+        try:
+            message = self._received.get(timeout=timeout_s)
+        except queue.Empty:
+            raise TimeoutError(f"nothing received within {timeout_s:g} s") from None
+        if isinstance(message, ConnectionClosed):
+            self._received.put(message)
+        return message
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the close handshake."""
+        with self._lock:
+            if self._own_close is None and self._closed is None:
+                self._own_close = ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason)
+                self._connection.arrive(frames.close_frame(code, reason, mask=True))
+
+    def hang_up(self) -> None:
+        """End the stream in our direction without a close frame (a half-close)."""
+        self._connection.arrive(b"")
+
+    def reset(self) -> None:
+        """Reset the stream."""
+        self._connection.arrive(ConnectionResetError("reset by the test"))
+
+    def stop_reading(self) -> None:
+        """Take no more bytes, as a peer whose buffers are full."""
+        with self._lock:
+            self._is_reading = False
+
+    def read_again(self) -> None:
+        """Take bytes again."""
+        with self._lock:
+            self._is_reading = True
+        self._connection.make_room()
+
+    # For the connection, on its dispatcher's thread.
+
+    def take(self, data: bytes) -> int:
+        """Take what the connection writes; how many bytes."""
+        with self._lock:
+            if not self._is_reading:
+                return 0
+            for event in self._parser.feed(data):
+                self._handle(event)
+            return len(data)
+
+    def lose(self) -> None:
+        """Note that the stream is gone."""
+        with self._lock:
+            self._end(self._own_close or ConnectionClosed(ending=Ending.RESET, code=frames.ABNORMAL))
+
+    def _handle(self, event: frames.Event) -> None:
+        match event:
+            case frames.TextMessage(text):
+                self._received.put(text)
+            case frames.BinaryMessage(data):
+                self._received.put(data)
+            case frames.Ping(payload):
+                self._connection.arrive(frames.pong_frame(payload, mask=True))
+            case frames.Close(code, reason):
+                self._take_close(code, reason)
+            case frames.ProtocolViolation(_, description):
+                raise AssertionError(description)
+
+    def _take_close(self, code: int, reason: str) -> None:
+        if self._own_close is None:
+            self._connection.arrive(frames.close_frame(code, mask=True))
+            self._connection.arrive(b"")
+        self._end(self._own_close or ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=code, reason=reason))
+
+    def _end(self, closed: ConnectionClosed) -> None:
+        if self._closed is None:
+            self._closed = closed
+            self._received.put(closed)
+
+
+def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnection, MemoryPeer]:
+    """A connection for an actor, and the peer that a test plays."""
+    connection = MemoryConnection(limits or ConnectionLimits())
+    return connection, connection.memory_peer

@@ -1,0 +1,72 @@
+"""What waits to be written: whole units of frames, so that dropping never tears one. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+GATHER_BYTES: Final = 64 * 1024
+"""Units are joined up to this into what is handed to the socket at once."""
+
+
+class Outbox:
+    """A queue of units: the frames of one message, or of one call. Only whole units can be dropped.
+
+    The *head* is what the socket is being given; it may be written in part and is never dropped. The *backlog*
+    is what waits behind it, and is what a bound applies to: so one message larger than the bound can still be
+    sent to a peer that reads.
+    """
+
+    __slots__ = ("_head", "_units", "backlog_bytes")
+
+    def __init__(self) -> None:
+        self._units: deque[bytes] = deque()
+        self._head = memoryview(b"")
+        self.backlog_bytes = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """All that is not written yet."""
+        return len(self._head) + self.backlog_bytes
+
+    def append(self, unit: bytes) -> None:
+        """Add a unit at the end."""
+        self._units.append(unit)
+        self.backlog_bytes += len(unit)
+
+    def head(self) -> memoryview:
+        """What to write next; empty when all is written.
+
+        The bytes stay in place until `advance`: a TLS write that is tried again has to present the same.
+        """
+        if not self._head and self._units:
+            self._head = memoryview(self._gather())
+            self.backlog_bytes -= len(self._head)
+        return self._head
+
+    def advance(self, written_bytes: int) -> None:
+        """Note that so much of the head was written."""
+        self._head = self._head[written_bytes:]
+
+    def drop_backlog(self) -> int:
+        """Drop what waits behind the head; how many bytes that was."""
+        dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
+        self._units.clear()
+        return dropped_bytes
+
+    def clear(self) -> int:
+        """Drop everything, the head too; how many bytes that was."""
+        dropped_bytes = len(self._head) + self.drop_backlog()
+        self._head = memoryview(b"")
+        return dropped_bytes
+
+    def _gather(self) -> bytes:
+        units = self._units
+        first = units.popleft()
+        if not units or len(first) + len(units[0]) > GATHER_BYTES:
+            return first
+        gathered, size_bytes = [first], len(first)
+        while units and size_bytes + len(units[0]) <= GATHER_BYTES:
+            size_bytes += len(units[0])
+            gathered.append(units.popleft())
+        return b"".join(gathered)

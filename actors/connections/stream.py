@@ -1,0 +1,137 @@
+"""A WebSocket over a non-blocking socket, plain or TLS, on a dispatcher: what both legs share."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from actors.connections.base import ConnectionLimits
+from actors.connections.protocol import ProtocolConnection
+
+if TYPE_CHECKING:
+    from actors.connections.base import ConnectionListener
+    from actors.dispatcher import Dispatcher
+
+RECEIVE_BYTES: Final = 64 * 1024
+
+TLS_WRITE_BYTES: Final = 64 * 1024
+"""An SSLSocket tells of no progress inside one write, so a write is kept short enough to see a stall."""
+
+
+class StreamConnection(ProtocolConnection):
+    """A WebSocket over `sock`, whose handshakes (TLS, WebSocket) are done. The socket is ours from here on.
+
+    With `is_server` the peer is the client. TLS may want to write in order to read and the reverse (a
+    renegotiation, a key update); then the wanted direction is watched and the call tried again.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        is_server: bool,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
+        super().__init__(is_server=is_server, limits=limits or ConnectionLimits(), peer=_address(sock))
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):  # a socket of another family
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._watched = 0
+        self._read_wants_write = False
+        self._write_wants_read = False
+
+    def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
+        """Begin to read; see `Connection.open`."""
+        super().open(dispatcher, listener)
+        self._read_pending()
+
+    def resume(self) -> None:
+        """Read again."""
+        super().resume()
+        self._read_pending()
+
+    def _on_ready(self, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE or self._write_wants_read:
+            self._write_wants_read = False
+            self._flush()
+        if mask & selectors.EVENT_READ or self._read_wants_write:
+            self._read_wants_write = False
+            self._read()
+            self._read_pending()
+        self._watch_again()
+
+    def _read_pending(self) -> None:
+        """Come back for what TLS has decrypted already: the selector does not see it."""
+        if self._is_ended or self._is_paused or self._tls is None or self._dispatcher is None:
+            return
+        if self._tls.pending():
+            self._dispatcher.call_soon(self._read_more)
+
+    def _read_more(self) -> None:
+        self._read()
+        self._read_pending()
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._sock.recv(RECEIVE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except ssl.SSLWantWriteError:
+            self._read_wants_write = True
+            self._watch_again()
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _transmit(self, data: memoryview) -> int:
+        try:
+            return self._sock.send(data if self._tls is None else data[:TLS_WRITE_BYTES])
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            return 0
+        except ssl.SSLWantReadError:
+            self._write_wants_read = True
+            return 0
+
+    def _watch(self, *, reading: bool, writing: bool) -> None:
+        events = 0
+        if reading or self._write_wants_read:
+            events |= selectors.EVENT_READ
+        if (writing and not self._write_wants_read) or self._read_wants_write:
+            events |= selectors.EVENT_WRITE
+        self._watch_for(events)
+
+    def _watch_for(self, events: int) -> None:
+        dispatcher, watched = self._dispatcher, self._watched
+        if events == watched or dispatcher is None:
+            return
+        self._watched = events
+        if not watched:
+            dispatcher.register(self._sock, events, self._on_ready)
+        elif events:
+            dispatcher.modify(self._sock, events, self._on_ready)
+        else:
+            dispatcher.unregister(self._sock)
+
+    def _shut_writing(self) -> None:
+        if self._tls is None:  # below TLS it would look like a truncation attack
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+
+    def _release(self) -> None:
+        self._watch_for(0)
+        self._sock.close()
+
+
+def _address(sock: socket.socket) -> str:
+    try:
+        address = sock.getpeername()
+    except OSError:  # gone already
+        return "unknown"
+    if isinstance(address, tuple):
+        return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+    return "local"

@@ -1,0 +1,240 @@
+"""The leg to the upstream: a WebSocket dialled with websocket-client.
+
+`dial` blocks: it runs on a thread of the connector pool. Knows nothing of what is said on the connection.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+import ssl
+import threading
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import websocket
+
+from actors.connections.base import ConnectionLimits
+from actors.connections.cookies import no_cookies
+from actors.connections.stream import StreamConnection
+
+SWITCHING_PROTOCOLS: Final = 101
+
+
+class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to dial, and how. Header values and the URL's query are never shown."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout_s: float = 10.0
+    """For everything together: DNS, TCP, proxy, TLS and the WebSocket handshake."""
+    ca_file: str | None = None
+    """Certificates (PEM) to trust instead of the system's."""
+    limits: ConnectionLimits = ConnectionLimits()
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name, _ in self.headers)
+        return f"DialTarget({shown_url(self.url)!r}, headers=[{names}], timeout_s={self.timeout_s:g})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", shown_url(self.url)), ("timeout_s", self.timeout_s)]
+
+
+class DialFailure(enum.Enum):
+    """At which step a dial failed."""
+
+    TIMEOUT = "timed out"
+    DNS = "host not found"
+    TCP = "not reachable"
+    TLS = "no TLS"
+    HTTP_STATUS = "refused"
+    HANDSHAKE = "no WebSocket handshake"
+
+
+class DialError(Exception):
+    """A dial failed. The text holds no credential: no header's value, no query, nothing that the server said."""
+
+    def __init__(self, kind: DialFailure, status: int | None = None, detail: str = "", *, url: str = "") -> None:
+        super().__init__(kind, status, detail)
+        self.kind = kind
+        self.status = status
+        """The HTTP status, where there was one other than 101."""
+        self.detail = detail
+        self.url = shown_url(url)
+
+    def __str__(self) -> str:
+        status = f"HTTP {self.status}" if self.status is not None else ""
+        facts = ", ".join(fact for fact in (status, self.detail) if fact)
+        where = f"{self.url}: " if self.url else ""
+        return f"{where}{self.kind.value}" + (f" ({facts})" if facts else "")
+
+
+class UpstreamConnection(StreamConnection):
+    """The connection to an upstream. Made by `dial`."""
+
+    def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None) -> None:
+        super().__init__(sock, is_server=False, limits=limits)
+
+
+def dial(target: DialTarget) -> UpstreamConnection:
+    """Connect, in `target.timeout_s` in total whatever the server does. Blocks: never on a dispatcher.
+
+    No redirect is followed, no cookie sent or kept; a proxy is used where the environment names one.
+
+    Raises:
+        DialError: it did not work; says at which step.
+    """
+    attempt = _Attempt(target)
+    attempt.run()
+    if attempt.failure is not None:
+        raise attempt.failure
+    assert attempt.sock is not None  # noqa: S101 - for the type checker
+    return UpstreamConnection(attempt.sock, limits=target.limits)
+
+
+class _Attempt:
+    """One dial on a thread of its own, so that whoever waits for it can leave it.
+
+    websocket-client knows time-outs per operation only: a name server or several dead addresses can exceed any
+    of them, and a server that drips its answer byte by byte exceeds all. An abandoned thread ends as soon as the
+    operation that it hangs in does, and closes what it has.
+    """
+
+    def __init__(self, target: DialTarget) -> None:
+        self.target = target
+        self.sock: socket.socket | None = None
+        self.failure: DialError | None = None
+        self._client: websocket.WebSocket | None = None
+        self._lock = threading.Lock()
+        self._is_abandoned = False
+
+    def run(self) -> None:
+        """Dial, for at most `timeout_s`."""
+        thread = threading.Thread(target=self._dial, name="dial", daemon=True)
+        thread.start()
+        thread.join(self.target.timeout_s)
+        with self._lock:
+            if self.sock is None and self.failure is None:
+                self._abandon()
+
+    def _abandon(self) -> None:
+        self._is_abandoned = True
+        self.failure = DialError(DialFailure.TIMEOUT, detail=f"{self.target.timeout_s:g} s", url=self.target.url)
+        sock = self._client.sock if self._client is not None else None
+        if sock is not None:
+            _hang_up(sock)
+
+    def _dial(self) -> None:
+        sock, failure = None, None
+        try:
+            with no_cookies():
+                sock = self._connect()
+        except Exception as error:  # noqa: BLE001 - told to the caller, on its thread
+            failure = _to_dial_error(error, self.target.url, self._status())
+        with self._lock:
+            if not self._is_abandoned:
+                self.sock, self.failure = sock, failure
+                return
+        if sock is not None:
+            sock.close()
+
+    def _connect(self) -> socket.socket:
+        target = self.target
+        self._client = client = websocket.WebSocket(
+            sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
+        )
+        client.settimeout(target.timeout_s)
+        client.connect(  # type: ignore[no-untyped-call]
+            target.url,
+            header=[_header(name, value) for name, value in target.headers],
+            timeout=target.timeout_s,
+            redirect_limit=0,
+            suppress_origin=True,
+        )
+        sock, client.sock = client.sock, None
+        assert sock is not None  # noqa: S101 - connect() would have raised
+        try:
+            _check_response(client.handshake_response)
+        except Exception:
+            sock.close()
+            raise
+        return sock
+
+    def _status(self) -> int | None:
+        response = self._client.handshake_response if self._client is not None else None
+        return response.status if response is not None else None
+
+
+def _check_response(response: Any) -> None:
+    # With redirect_limit=0 some versions of websocket-client take a redirect for success.
+    if response.status != SWITCHING_PROTOCOLS:
+        raise websocket.WebSocketException("not switched")
+    if response.headers.get("sec-websocket-extensions"):
+        raise _UnaskedError("an extension was selected that was not offered")
+
+
+class _UnaskedError(websocket.WebSocketException):
+    """The server selected what was not offered. The text is our own, and safe to show."""
+
+
+def _header(name: str, value: str) -> str:
+    if any(character in name + value for character in "\r\n\0"):
+        raise ValueError(f"header {name!r} has a line break")
+    return f"{name}: {value}"
+
+
+def _tls_options(target: DialTarget) -> dict[str, Any]:
+    if not target.url.startswith("wss:"):
+        return {}
+    return {"context": ssl.create_default_context(cafile=target.ca_file)}
+
+
+def _hang_up(sock: socket.socket) -> None:
+    # Not close(): another thread is in the midst of reading, and the descriptor's number could be given away.
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+_KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], DialFailure], ...]] = (
+    ((websocket.WebSocketBadStatusException,), DialFailure.HTTP_STATUS),
+    ((websocket.WebSocketTimeoutException, TimeoutError), DialFailure.TIMEOUT),
+    ((websocket.WebSocketAddressException, socket.gaierror), DialFailure.DNS),
+    ((ssl.SSLError,), DialFailure.TLS),
+    ((websocket.WebSocketProxyException,), DialFailure.TCP),
+    ((ConnectionResetError, BrokenPipeError), DialFailure.HANDSHAKE),
+    ((OSError,), DialFailure.TCP),
+)
+"""What the libraries raise, the special before the general; all else is a failed handshake."""
+
+
+def _to_dial_error(error: Exception, url: str, status: int | None) -> DialError:
+    status = getattr(error, "status_code", status)
+    if status not in (None, SWITCHING_PROTOCOLS):
+        return DialError(DialFailure.HTTP_STATUS, status, url=url)
+    kind = next((kind for types, kind in _KINDS if isinstance(error, types)), DialFailure.HANDSHAKE)
+    return DialError(kind, detail=_detail(error), url=url)
+
+
+def _detail(error: Exception) -> str:
+    """What can be told of `error`: never its whole text, which may quote headers and bodies."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return error.verify_message
+        case ssl.SSLError():
+            return error.reason or type(error).__name__
+        case OSError():
+            return error.strerror or type(error).__name__
+        case _UnaskedError() | ValueError():
+            return str(error)
+    return type(error).__name__
+
+
+def shown_url(url: str) -> str:
+    """`url` as it may be shown: without user, password, query and fragment."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,257 @@
+"""Dispatchers: threads that run actors.
+
+A dispatcher is one thread with a selector, a run queue and a timer heap. Everything pinned to it (the actors of
+a session and both its sockets) runs on that thread and needs no lock. Nothing on a dispatcher may block.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+SLICE_BUDGET: Final = 64
+"""Messages that one actor may handle before the others get their turn."""
+
+TURN_BUDGET_S: Final = 0.005
+"""How long slices may run before sockets and timers are looked at again."""
+
+SLOW_SLICE_S: Final = 0.05
+"""A slice longer than this is logged with its actor and message: something on it blocked."""
+
+_current = threading.local()
+
+
+class Runnable(Protocol):
+    """What a dispatcher runs: an actor with something in its inbox."""
+
+    def run_slice(self, budget: int) -> None:
+        """Handle up to `budget` messages."""
+
+
+class Timer:
+    """A callback due at a time on its dispatcher's clock. Used on the dispatcher's thread only."""
+
+    __slots__ = ("_callback", "_dispatcher", "_due_s", "_queued_s")
+
+    def __init__(self, dispatcher: Dispatcher, callback: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._callback = callback
+        self._due_s: float | None = None
+        self._queued_s: float | None = None
+
+    def restart(self, delay_s: float) -> None:
+        """Be due `delay_s` from now, whatever was set before.
+
+        Putting off is free: the heap entry stays, and is put back when it comes up early. So a timer may be
+        restarted for every audio frame.
+        """
+        self._due_s = due_s = time.monotonic() + delay_s
+        if self._queued_s is None or due_s < self._queued_s:
+            self._queued_s = due_s
+            self._dispatcher._queue_timer(due_s, self)  # noqa: SLF001 - one module, two classes
+
+    def cancel(self) -> None:
+        """Not be due any more. Harmless when it has fired."""
+        self._due_s = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is still to fire."""
+        return self._due_s is not None
+
+    def _came_up(self, queued_s: float, now_s: float) -> None:
+        if queued_s == self._queued_s:
+            self._queued_s = None
+        if self._due_s is None:
+            return
+        if self._due_s > now_s:
+            if self._queued_s is None:
+                self._queued_s = self._due_s
+                self._dispatcher._queue_timer(self._due_s, self)  # noqa: SLF001
+            return
+        self._due_s = None
+        self._callback()
+
+
+class Dispatcher:
+    """A thread that runs actors, watches sockets and keeps time.
+
+    `schedule`, `call_soon` and `stop` may be called from any thread; everything else on its own thread only.
+    """
+
+    def __init__(self, name: str = "dispatcher") -> None:
+        self.name = name
+        self.slices = 0
+        self.slow_slices = 0
+        self.failures = 0
+        self._selector = selectors.DefaultSelector()
+        self._ready: deque[Runnable] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._flushes: list[Callable[[], None]] = []
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._sequence = itertools.count()
+        self._sleeping = False
+        self._stopping = False
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ, self._drain_wakeups)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    # A life: start, stop.
+
+    def start(self) -> Dispatcher:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the thread once its run queue is empty; whether it ended in time. Not from its own thread."""
+        self._stopping = True
+        self._wake()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the calling thread is this dispatcher's."""
+        return getattr(_current, "dispatcher", None) is self
+
+    # From any thread.
+
+    def schedule(self, runnable: Runnable) -> None:
+        """Give `runnable` a slice."""
+        self._ready.append(runnable)
+        if self._sleeping:
+            self._wake()
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the dispatcher's thread, in the order of the calls of this method."""
+        self._calls.append(callback)
+        if self._sleeping:
+            self._wake()
+
+    # On the dispatcher's thread.
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` after `delay_s`, unless the timer is cancelled."""
+        timer = Timer(self, callback)
+        timer.restart(delay_s)
+        return timer
+
+    def flush_later(self, flush: Callable[[], None]) -> None:
+        """Call `flush` once, when the slices of this turn have run: writes of one turn leave together."""
+        self._flushes.append(flush)
+
+    def register(self, fileobj: Any, events: int, on_ready: Callable[[int], None]) -> None:
+        """Call `on_ready(mask)` whenever one of `events` (`selectors.EVENT_*`) holds."""
+        self._selector.register(fileobj, events, on_ready)
+
+    def modify(self, fileobj: Any, events: int, on_ready: Callable[[int], None]) -> None:
+        """Watch for other events."""
+        self._selector.modify(fileobj, events, on_ready)
+
+    def unregister(self, fileobj: Any) -> None:
+        """Watch no more."""
+        self._selector.unregister(fileobj)
+
+    # The loop.
+
+    def _run(self) -> None:
+        _current.dispatcher = self
+        try:
+            while not (self._stopping and not self._ready and not self._calls):
+                for key, mask in self._wait():
+                    self._guarded(key.data, mask)
+                self._fire_timers()
+                self._run_calls()
+                self._run_slices()
+                self._run_flushes()
+        finally:
+            _current.dispatcher = None
+            self._selector.close()
+            os.close(self._wake_fd)
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
+        # below, what they append after it wakes us.
+        self._sleeping = True
+        busy = self._ready or self._calls or self._flushes or self._stopping
+        events = self._selector.select(0 if busy else self._until_next_timer())
+        self._sleeping = False
+        return events
+
+    def _until_next_timer(self) -> float | None:
+        if not self._timers:
+            return None
+        return max(0.0, self._timers[0][0] - time.monotonic())
+
+    def _fire_timers(self) -> None:
+        if not self._timers:
+            return
+        now_s = time.monotonic()
+        while self._timers and self._timers[0][0] <= now_s:
+            queued_s, _, timer = heapq.heappop(self._timers)
+            self._guarded(timer._came_up, queued_s, now_s)  # noqa: SLF001
+
+    def _run_calls(self) -> None:
+        for _ in range(len(self._calls)):
+            self._guarded(self._calls.popleft())
+
+    def _run_slices(self) -> None:
+        ready = self._ready
+        started_s = now_s = time.monotonic()
+        while ready and now_s - started_s < TURN_BUDGET_S:
+            runnable = ready.popleft()
+            self._guarded(runnable.run_slice, SLICE_BUDGET)
+            self.slices += 1
+            ended_s = time.monotonic()
+            if ended_s - now_s > SLOW_SLICE_S:
+                self.slow_slices += 1
+                logger.warning("slow slice: %.0f ms in %s", (ended_s - now_s) * 1000, runnable)
+            now_s = ended_s
+
+    def _run_flushes(self) -> None:
+        flushes, self._flushes = self._flushes, []
+        for flush in flushes:
+            self._guarded(flush)
+
+    def _guarded(self, callback: Callable[..., None], *args: Any) -> None:
+        # One bad callback must not deafen the sessions of a whole dispatcher.
+        try:
+            callback(*args)
+        except Exception:
+            self.failures += 1
+            logger.exception("failure on %s in %r", self.name, callback)
+
+    def _queue_timer(self, due_s: float, timer: Timer) -> None:
+        heapq.heappush(self._timers, (due_s, next(self._sequence), timer))
+
+    def _wake(self) -> None:
+        try:
+            os.eventfd_write(self._wake_fd, 1)
+        except OSError:  # closed: the thread has ended
+            logger.debug("%s has ended", self.name)
+
+    def _drain_wakeups(self, _mask: int) -> None:
+        os.eventfd_read(self._wake_fd)
+
+
+def on_dispatcher_thread() -> bool:
+    """Whether the calling thread is a dispatcher's, on which nothing may wait."""
+    return getattr(_current, "dispatcher", None) is not None

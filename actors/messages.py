@@ -1,0 +1,316 @@
+"""What actors tell each other: immutable, and free of either vendor's words.
+
+Inputs are in the past tense: something happened. Commands are imperative: something shall happen. Lifecycle
+messages are between the supervisor and its actors. A *frame* is what a WebSocket carried: `str` is a text
+message, `bytes` a binary one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    import threading
+
+    from actors.actor import Ref
+    from actors.connections.base import Connection, ConnectionClosed
+    from actors.connections.upstream import DialError, DialTarget
+    from actors.supervisor import SessionSpec
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Anything that one actor tells another."""
+
+
+# Inputs: what reaches a session's translator.
+
+
+class ClientOpened(Message, frozen=True):
+    """The client is connected and listening."""
+
+
+class ClientTextReceived(Message, frozen=True):
+    """The client sent a text message."""
+
+    text: str
+
+
+class ClientBinaryReceived(Message, frozen=True):
+    """The client sent bytes. A long binary message arrives in several pieces, in order."""
+
+    data: bytes
+
+
+class ClientOverflowed(Message, frozen=True):
+    """The client does not read: what waited for it was dropped."""
+
+    dropped_bytes: int
+
+
+class ClientClosed(Message, frozen=True):
+    """The client is gone."""
+
+    closed: ConnectionClosed
+
+
+class UpstreamOpened(Message, frozen=True):
+    """The upstream of this generation completed its handshake; it has not said anything yet."""
+
+    generation: int
+
+
+class UpstreamRefused(Message, frozen=True):
+    """The upstream of this generation could not be dialled."""
+
+    generation: int
+    error: DialError
+
+
+class UpstreamTextReceived(Message, frozen=True):
+    """The upstream sent a text message."""
+
+    generation: int
+    text: str
+
+
+class UpstreamBinaryReceived(Message, frozen=True):
+    """The upstream sent bytes."""
+
+    generation: int
+    data: bytes
+
+
+class UpstreamClosed(Message, frozen=True):
+    """The upstream of this generation is gone."""
+
+    generation: int
+    closed: ConnectionClosed
+
+
+class UpstreamFailed(Message, frozen=True):
+    """Our own side of the upstream's leg broke: a bug, logged where it happened."""
+
+    generation: int
+
+
+class TimerFired(Message, frozen=True):
+    """A timer that `StartTimer` set is due."""
+
+    name: str
+
+
+class DrainBegan(Message, frozen=True):
+    """The process is ending: every session has to."""
+
+
+Input = (
+    ClientOpened
+    | ClientTextReceived
+    | ClientBinaryReceived
+    | ClientOverflowed
+    | ClientClosed
+    | UpstreamOpened
+    | UpstreamRefused
+    | UpstreamTextReceived
+    | UpstreamBinaryReceived
+    | UpstreamClosed
+    | UpstreamFailed
+    | TimerFired
+    | DrainBegan
+)
+
+# Commands: what a session machine asks its translator to have done.
+
+
+class SendToClient(Message, frozen=True):
+    """Send a frame to the client."""
+
+    frame: str | bytes
+
+
+class SendToUpstream(Message, frozen=True):
+    """Send a text message to the upstream; `bytes` are UTF-8 already."""
+
+    frame: str | bytes
+
+
+class OpenUpstream(Message, frozen=True):
+    """Dial an upstream of the next generation. Only `SessionSpec.dial_target` knows what `route` means."""
+
+    route: str
+
+
+class CloseUpstream(Message, frozen=True):
+    """Close the upstream's connection."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+class StartTimer(Message, frozen=True):
+    """Tell `TimerFired(name)` after `delay_s`, whatever was set for that name before."""
+
+    name: str
+    delay_s: float
+
+
+class CancelTimer(Message, frozen=True):
+    """Do not."""
+
+    name: str
+
+
+class EndSession(Message, frozen=True):
+    """Close the client with this code and reason, behind what was sent to it, and the upstream with 1000."""
+
+    code: int
+    reason: str
+
+
+class Log(Message, frozen=True):
+    """Write a log line with the session's id."""
+
+    level: int
+    text: str
+
+
+Command = SendToClient | SendToUpstream | OpenUpstream | CloseUpstream | StartTimer | CancelTimer | EndSession | Log
+
+# Lifecycle: between the supervisor and its actors.
+
+
+class StartSession(Message, frozen=True):
+    """Start the trio of a session over a connection that is open already."""
+
+    spec: SessionSpec
+    connection: Connection
+
+
+class PlugInClient(Message, frozen=True):
+    """From now on this is the session's client."""
+
+    client: Ref
+
+
+class PlugInTranslator(Message, frozen=True):
+    """From now on what arrives goes to this translator."""
+
+    translator: Ref
+
+
+class PlugInUpstream(Message, frozen=True):
+    """From now on this is the session's upstream; what older generations say is stale."""
+
+    upstream: Ref
+    generation: int
+
+
+class Dial(Message, frozen=True):
+    """Dial, and be the session's upstream."""
+
+    target: DialTarget
+
+
+class DialSucceeded(Message, frozen=True):
+    """The connector has a connection for its asker."""
+
+    connection: Connection
+
+
+class DialFailed(Message, frozen=True):
+    """The connector has none."""
+
+    error: DialError
+
+
+class CloseConnection(Message, frozen=True):
+    """Close the connection that the actor owns, and stop when it is closed."""
+
+    code: int
+    reason: str
+
+
+class PauseReading(Message, frozen=True):
+    """The other leg is behind: let the peer feel it."""
+
+
+class ResumeReading(Message, frozen=True):
+    """The other leg has caught up."""
+
+
+class ContinueReading(Message, frozen=True):
+    """Go on with what is left of a long message (an actor tells this to itself)."""
+
+
+class UpstreamWanted(Message, frozen=True):
+    """A session asks for an upstream of the next generation."""
+
+    session_id: str
+    route: str
+
+
+class UpstreamEnded(Message, frozen=True):
+    """A session's upstream ended, or could not be dialled. `input` is what its translator is to be told."""
+
+    session_id: str
+    generation: int
+    input: UpstreamRefused | UpstreamClosed
+
+
+class ClientEnded(Message, frozen=True):
+    """A session's client is gone."""
+
+    session_id: str
+    closed: ConnectionClosed
+
+
+class SessionEnding(Message, frozen=True):
+    """A session machine decided to end."""
+
+    session_id: str
+    code: int
+    reason: str
+
+
+class ActorStopped(Message, frozen=True):
+    """One of a session's actors has stopped; `role` is its class's."""
+
+    session_id: str
+    role: str
+    generation: int
+
+
+class ActorFailed(Message, frozen=True):
+    """One of a session's actors failed: an exception in a handler, logged already."""
+
+    session_id: str
+    role: str
+    generation: int
+
+
+class Drain(Message, frozen=True):
+    """End every session, start no other, and set `drained` when none is left."""
+
+    drained: threading.Event
+
+
+class ListSessions(Message, frozen=True):
+    """Answer with the sessions that there are: a list of `SessionInfo`."""
+
+
+class SessionInfo(Message, frozen=True):
+    """One live session, as the supervisor knows it."""
+
+    session_id: str
+    state: str
+    generation: int
+    age_s: float
+
+
+class Describe(Message, frozen=True):
+    """Answer with a few facts about the actor: a mapping (for people and tests)."""
+
+
+Facts = dict[str, Any]

@@ -1,0 +1,298 @@
+"""The Supervisor: the switchboard of one process.
+
+It starts the trio of a session, hands out who plugs into whom, and is told every ending and failure. Data flows
+past it, along the plugged lines.
+
+The trio lives and dies together. An ending reaches everybody by the rows of `_receive`:
+
+    the client is gone            the upstream is closed, the translator stopped
+    the upstream is gone          the session machine is told, and decides
+    the machine ends the session  the client is closed with its code, the upstream with 1000
+    an actor failed               the client is told `crash_frame` and closed with 1011; the rest is stopped
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from actors import messages
+from actors.actor import Actor, Ref
+from actors.client import ClientActor
+from actors.translator import Machine, TranslatorActor
+from actors.upstream import UpstreamActor
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from actors.connections.base import Connection
+    from actors.connections.upstream import DialTarget
+    from actors.connector import Connector
+    from actors.dispatcher import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+CRASHED: Final = (1011, "internal error")
+
+
+class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine needs to know to run a session."""
+
+    session_id: str
+    machine: Machine
+    dial_target: Callable[[str], DialTarget]
+    """Makes the target of `OpenUpstream.route`. Called on the supervisor's thread."""
+    dialler: Callable[[DialTarget], Connection]
+    """Dials it. Called on one of the connector's threads; raises `DialError`."""
+    crash_frame: str
+    """The typed message that the client gets when one of the session's actors has failed."""
+
+
+class SessionState(enum.Enum):
+    """Where the supervisor sees a session."""
+
+    LIVE = "live"
+    ENDING = "ending"
+
+
+class _Session:
+    """The supervisor's own record of one session."""
+
+    def __init__(self, spec: SessionSpec, dispatcher: Dispatcher) -> None:
+        self.spec = spec
+        self.dispatcher = dispatcher
+        self.state = SessionState.LIVE
+        self.generation = 0
+        self.started_s = time.monotonic()
+        self.client: Ref | None = None
+        self.translator: Ref | None = None
+        self.upstream: Ref | None = None
+        self.running: set[tuple[str, int]] = set()
+        """Role and generation of each actor that has not stopped."""
+        self.told: set[tuple[str, int]] = set()
+        """Those of them whose connection's end was told: their stop is no surprise."""
+
+    def tell(self, ref: Ref | None, message: messages.Message) -> None:
+        if ref is not None and ref.is_alive():
+            ref.tell(message)
+
+    def info(self) -> messages.SessionInfo:
+        age_s = time.monotonic() - self.started_s
+        return messages.SessionInfo(self.spec.session_id, self.state.value, self.generation, age_s)
+
+
+class Supervisor(Actor):
+    """Starts sessions, plugs them together, and sees to it that they end.
+
+    It is told `StartSession` and `Drain`, and asked `ListSessions`. A failure of its own while it deals with a
+    session is logged and ends that session, never the supervisor.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, *, dispatchers: Sequence[Dispatcher], connector: Connector) -> None:
+        super().__init__(dispatcher)
+        self._dispatchers = dispatchers
+        self._connector = connector
+        self._sessions: dict[str, _Session] = {}
+        self._drained: threading.Event | None = None
+        self._receive: dict[type, Callable[[Any], Any]] = {
+            messages.StartSession: self._start_session,
+            messages.UpstreamWanted: self._open_upstream,
+            messages.UpstreamEnded: self._upstream_ended,
+            messages.ClientEnded: self._client_ended,
+            messages.SessionEnding: self._session_ending,
+            messages.ActorFailed: self._actor_failed,
+            messages.ActorStopped: self._actor_stopped,
+            messages.Drain: self._drain,
+            messages.ListSessions: self._list_sessions,
+        }
+
+    def on_receive(self, message: Any) -> Any:
+        """Do what the table says."""
+        handler = self._receive.get(type(message))
+        if handler is None:
+            return super().on_receive(message)
+        try:
+            return handler(message)
+        except Exception:
+            logger.exception("the supervisor failed at %s", type(message).__name__)
+            session = self._sessions.get(getattr(message, "session_id", ""))
+            if session is not None:
+                self._crash(session)
+            return None
+
+    # A session begins.
+
+    def _start_session(self, message: messages.StartSession) -> None:
+        spec = message.spec
+        if self._drained is not None:
+            message.connection.abort()
+            logger.info("session %s refused: draining", spec.session_id)
+            return
+        session = _Session(spec, self._least_loaded())
+        self._sessions[spec.session_id] = session
+        logger.info("session %s started", spec.session_id)
+        self._start_translator(session)
+        self._start_client(session, message.connection)
+
+    def _start_translator(self, session: _Session) -> None:
+        spec = session.spec
+        session.running.add((TranslatorActor.role, 0))
+        ref = TranslatorActor.start(
+            session.dispatcher, session_id=spec.session_id, machine=spec.machine, supervisor=self.ref
+        )
+        session.translator = as_ref(ref)
+
+    def _start_client(self, session: _Session, connection: Connection) -> None:
+        spec = session.spec
+        session.running.add((ClientActor.role, 0))
+        ref = ClientActor.start(
+            session.dispatcher,
+            session_id=spec.session_id,
+            connection=connection,
+            supervisor=self.ref,
+            crash_frame=spec.crash_frame,
+        )
+        session.client = as_ref(ref)
+        session.tell(session.translator, messages.PlugInClient(session.client))
+        if session.translator is not None:
+            session.client.tell(messages.PlugInTranslator(session.translator))
+
+    def _open_upstream(self, message: messages.UpstreamWanted) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None or session.state is SessionState.ENDING:
+            return
+        target = session.spec.dial_target(message.route)
+        session.generation += 1
+        upstream = self._start_upstream(session)
+        session.tell(session.translator, messages.PlugInUpstream(upstream, session.generation))
+        upstream.tell(messages.Dial(target))
+
+    def _start_upstream(self, session: _Session) -> Ref:
+        assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
+        session.running.add((UpstreamActor.role, session.generation))
+        ref = UpstreamActor.start(
+            session.dispatcher,
+            session_id=session.spec.session_id,
+            generation=session.generation,
+            supervisor=self.ref,
+            translator=session.translator,
+            client=session.client,
+            connector=self._connector,
+            dialler=session.spec.dialler,
+        )
+        session.upstream = as_ref(ref)
+        return session.upstream
+
+    # Something ended.
+
+    def _upstream_ended(self, message: messages.UpstreamEnded) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None or session.state is SessionState.ENDING or message.generation != session.generation:
+            return
+        session.told.add((UpstreamActor.role, message.generation))
+        logger.info("session %s: upstream %d ended: %s", message.session_id, message.generation, message.input)
+        session.tell(session.translator, message.input)
+
+    def _client_ended(self, message: messages.ClientEnded) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None:
+            return
+        logger.info("session %s: client %s (%d)", message.session_id, message.closed.ending.value, message.closed.code)
+        session.told.add((ClientActor.role, 0))
+        # The translator has its say first: what it tells the upstream now is sent before the close.
+        session.tell(session.translator, messages.ClientClosed(message.closed))
+
+    def _session_ending(self, message: messages.SessionEnding) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is not None:
+            self._end(session, message.code, message.reason)
+
+    def _actor_failed(self, message: messages.ActorFailed) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None:
+            return
+        session.running.discard((message.role, message.generation))
+        logger.error("session %s: its %s failed", message.session_id, message.role)
+        if message.role == UpstreamActor.role and session.state is SessionState.LIVE:
+            session.tell(session.translator, messages.UpstreamFailed(message.generation))
+        else:
+            self._crash(session)
+        self._forget_if_over(session)
+
+    def _actor_stopped(self, message: messages.ActorStopped) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None:
+            return
+        stopped = (message.role, message.generation)
+        session.running.discard(stopped)
+        if session.state is SessionState.LIVE and stopped not in session.told:
+            self._stopped_by_surprise(session, message)
+        self._forget_if_over(session)
+
+    def _stopped_by_surprise(self, session: _Session, message: messages.ActorStopped) -> None:
+        # Somebody stopped an actor of a living session: the trio dies together, an upstream alone is a lost one.
+        if message.role != UpstreamActor.role:
+            self._crash(session)
+        elif message.generation == session.generation:
+            session.tell(session.translator, messages.UpstreamFailed(message.generation))
+
+    # A session ends.
+
+    def _crash(self, session: _Session) -> None:
+        if session.state is SessionState.LIVE:
+            session.tell(session.client, messages.SendToClient(session.spec.crash_frame))
+        self._end(session, *CRASHED)
+
+    def _end(self, session: _Session, code: int, reason: str) -> None:
+        if session.state is SessionState.ENDING:
+            return
+        session.state = SessionState.ENDING
+        session.tell(session.client, messages.CloseConnection(code, reason))
+        session.tell(session.upstream, messages.CloseConnection(1000, ""))
+        if session.translator is not None:
+            session.translator.stop(block=False)
+
+    def _forget_if_over(self, session: _Session) -> None:
+        if session.running:
+            return
+        self._sessions.pop(session.spec.session_id, None)
+        logger.info("session %s ended after %.1f s", session.spec.session_id, session.info().age_s)
+        self._report_drained()
+
+    def _drain(self, message: messages.Drain) -> None:
+        self._drained = message.drained
+        for session in self._sessions.values():
+            session.tell(session.translator, messages.DrainBegan())
+        self._report_drained()
+
+    def _report_drained(self) -> None:
+        if self._drained is not None and not self._sessions:
+            self._drained.set()
+
+    # Questions.
+
+    def _list_sessions(self, _message: messages.ListSessions) -> list[messages.SessionInfo]:
+        return [session.info() for session in self._sessions.values()]
+
+    def _least_loaded(self) -> Dispatcher:
+        loads = dict.fromkeys(self._dispatchers, 0)
+        if len(loads) > 1:
+            for session in self._sessions.values():
+                loads[session.dispatcher] += 1
+        return min(loads, key=loads.__getitem__)
+
+    @property
+    def ref(self) -> Ref:
+        """Our own reference."""
+        return as_ref(self.actor_ref)
+
+
+def as_ref(ref: Any) -> Ref:
+    """Narrow what `Actor.start` returns to our own reference."""
+    assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
+    return ref

@@ -1,0 +1,135 @@
+"""TranslatorActor: feeds a session machine, and performs its commands."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actors import messages
+from actors.actor import Actor, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actors.dispatcher import Dispatcher, Timer
+
+logger = logging.getLogger(__name__)
+
+
+class Machine(Protocol):
+    """A session as a state machine: pure, with no thread, socket, clock or environment of its own."""
+
+    def handle(self, message: messages.Input, /) -> Iterable[messages.Command]:
+        """Take an input; what is to be done about it, in order. An exception is a bug, and ends the session."""
+
+    def describe(self) -> messages.Facts:
+        """A few facts about it, for people and tests."""
+
+
+class TranslatorActor(Actor):
+    """The middle of a session. It understands nothing itself: the machine does.
+
+    What an upstream of an older generation says is counted and dropped here, so that the machine never sees it.
+    """
+
+    role = "translator"
+
+    def __init__(self, dispatcher: Dispatcher, *, session_id: str, machine: Machine, supervisor: Ref) -> None:
+        super().__init__(dispatcher)
+        self._session_id = session_id
+        self._machine = machine
+        self._supervisor = supervisor
+        self._client: Ref | None = None
+        self._upstream: Ref | None = None
+        self._generation = 0
+        self._stale = 0
+        self._unsent = 0
+        self._timers: dict[str, Timer] = {}
+        self._perform: dict[type, Callable[[Any], None]] = {
+            messages.SendToClient: self._send_to_client,
+            messages.SendToUpstream: self._send_to_upstream,
+            messages.OpenUpstream: self._open_upstream,
+            messages.CloseUpstream: self._close_upstream,
+            messages.StartTimer: self._start_timer,
+            messages.CancelTimer: self._cancel_timer,
+            messages.EndSession: self._end_session,
+            messages.Log: self._log,
+        }
+
+    def on_receive(self, message: Any) -> Any:
+        """Hand an input to the machine, or be plugged in."""
+        match message:
+            case messages.PlugInClient(client):
+                self._client = client
+            case messages.PlugInUpstream(upstream, generation):
+                self._upstream, self._generation = upstream, generation
+            case messages.Describe():
+                return {"generation": self._generation, "stale": self._stale, **self._machine.describe()}
+            case _ if isinstance(message, messages.Input):
+                self._handle(message)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def on_stop(self) -> None:
+        """Tell the supervisor."""
+        self._cancel_timers()
+        self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
+
+    def on_failure(self, *_failure: Any) -> None:
+        """Tell the supervisor, which ends the session."""
+        self._cancel_timers()
+        self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
+
+    def _handle(self, message: messages.Input) -> None:
+        if getattr(message, "generation", self._generation) != self._generation:
+            self._stale += 1
+            return
+        for command in self._machine.handle(message):
+            self._perform[type(command)](command)
+
+    # Commands.
+
+    def _send_to_client(self, command: messages.SendToClient) -> None:
+        if self._client is not None and self._client.is_alive():
+            self._client.tell(command)
+        else:
+            self._unsent += 1
+
+    def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
+        if self._upstream is not None and self._upstream.is_alive():
+            self._upstream.tell(command)
+        else:
+            self._unsent += 1
+
+    def _open_upstream(self, command: messages.OpenUpstream) -> None:
+        self._supervisor.tell(messages.UpstreamWanted(self._session_id, command.route))
+
+    def _close_upstream(self, command: messages.CloseUpstream) -> None:
+        if self._upstream is not None and self._upstream.is_alive():
+            self._upstream.tell(messages.CloseConnection(command.code, command.reason))
+
+    def _start_timer(self, command: messages.StartTimer) -> None:
+        timer = self._timers.get(command.name)
+        if timer is None:
+            name = command.name
+            fire = self.guarded(lambda: self._handle(messages.TimerFired(name)))
+            self._timers[name] = self.dispatcher.call_later(command.delay_s, fire)
+        else:
+            timer.restart(command.delay_s)
+
+    def _cancel_timer(self, command: messages.CancelTimer) -> None:
+        timer = self._timers.get(command.name)
+        if timer is not None:
+            timer.cancel()
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def _end_session(self, command: messages.EndSession) -> None:
+        self._cancel_timers()
+        self._supervisor.tell(messages.SessionEnding(self._session_id, command.code, command.reason))
+
+    def _log(self, command: messages.Log) -> None:
+        logger.log(command.level, "session %s: %s", self._session_id, command.text)

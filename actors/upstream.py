@@ -1,0 +1,177 @@
+"""UpstreamActor: owns one generation of the connection to the upstream, and decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actors import messages
+from actors.actor import Actor, Ref
+from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.upstream import DialError, DialFailure, dial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.connections.base import Connection
+    from actors.connections.upstream import DialTarget
+    from actors.connector import Connector
+    from actors.dispatcher import Dispatcher
+
+
+class UpstreamActor(Actor):
+    """The upstream's leg of a session. It dials when told to, and stops when its connection has closed.
+
+    Every message from it carries its generation, so that nothing of a dead upstream passes for the next one's.
+    """
+
+    role = "upstream"
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        session_id: str,
+        generation: int,
+        supervisor: Ref,
+        translator: Ref,
+        client: Ref,
+        connector: Connector,
+        dialler: Callable[[DialTarget], Connection] = dial,
+    ) -> None:
+        super().__init__(dispatcher)
+        self._session_id = session_id
+        self._generation = generation
+        self._supervisor = supervisor
+        self._translator = translator
+        self._client = client
+        self._connector = connector
+        self._dialler = dialler
+        self._connection: Connection | None = None
+        self._is_busy = False
+
+    def on_receive(self, message: Any) -> Any:
+        """Carry a frame out, or do what the supervisor says."""
+        match message:
+            case messages.SendToUpstream(frame):
+                self._send(frame)
+            case messages.Dial(target):
+                self._connector.submit(lambda: self._dialler(target), self._dialled)
+            case messages.DialSucceeded(connection):
+                self._open(connection)
+            case messages.DialFailed(error):
+                self._refused(error)
+            case messages.CloseConnection(code, reason):
+                self._close(code, reason)
+            case messages.Describe():
+                return {"generation": self._generation, "connected": self._connection is not None}
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def on_stop(self) -> None:
+        """Let go of the connection, and tell the supervisor."""
+        self._let_go()
+        self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, self._generation))
+
+    def on_failure(self, *_failure: Any) -> None:
+        """Let go of the connection, and tell the supervisor."""
+        self._let_go()
+        self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, self._generation))
+
+    def on_left_over(self, message: Any) -> None:
+        """Let go of a connection that came too late."""
+        if isinstance(message, messages.DialSucceeded):
+            message.connection.abort()
+
+    # From the connector, on one of its threads.
+
+    def _dialled(self, outcome: Connection | BaseException) -> None:
+        # On the dispatcher's thread nothing can come between the look at the flag and the message.
+        self.dispatcher.call_soon(lambda: self._hand_in(outcome))
+
+    def _hand_in(self, outcome: Connection | BaseException) -> None:
+        if not isinstance(outcome, BaseException):
+            self._hand_in_connection(outcome)
+        elif self.actor_ref.is_alive():
+            self.actor_ref.tell(messages.DialFailed(_as_dial_error(outcome)))
+
+    def _hand_in_connection(self, connection: Connection) -> None:
+        if self.actor_ref.is_alive():
+            self.actor_ref.tell(messages.DialSucceeded(connection))
+        else:
+            connection.abort()
+
+    # From the connection.
+
+    def on_text(self, text: str) -> None:
+        """Pass a text message on."""
+        self._tell_translator(messages.UpstreamTextReceived(self._generation, text))
+
+    def on_binary(self, data: bytes) -> None:
+        """Pass a binary message on: the session knows that there should be none."""
+        self._tell_translator(messages.UpstreamBinaryReceived(self._generation, data))
+
+    def on_overflowed(self, dropped_bytes: int) -> None:
+        """End: an upstream that missed a part of the conversation is of no use."""
+        self._ended(ConnectionClosed(ending=Ending.OVERFLOWED, code=1006, reason=f"{dropped_bytes} bytes unread"))
+
+    def on_drained(self) -> None:
+        """Let the client's leg read on."""
+        self._is_busy = False
+        self._tell_client(messages.ResumeReading())
+
+    def on_closed(self, closed: ConnectionClosed) -> None:
+        """Tell the supervisor, and stop."""
+        self._ended(closed)
+
+    # Steps.
+
+    def _send(self, frame: str | bytes) -> None:
+        if self._connection is None:
+            return
+        self._connection.send_text(frame)
+        if not self._is_busy and self._connection.is_busy:
+            self._is_busy = True
+            self._tell_client(messages.PauseReading())
+
+    def _open(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tell_translator(messages.UpstreamOpened(self._generation))
+        connection.open(self.dispatcher, self.guarded_listener())
+
+    def _refused(self, error: DialError) -> None:
+        ended = messages.UpstreamRefused(self._generation, error)
+        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, ended))
+        self.stop()
+
+    def _ended(self, closed: ConnectionClosed) -> None:
+        ended = messages.UpstreamClosed(self._generation, closed)
+        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, ended))
+        self.stop()
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._connection is None:
+            self.stop()
+        else:
+            self._connection.close(code, reason)
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+        if self._is_busy:
+            self._is_busy = False
+            self._tell_client(messages.ResumeReading())
+
+    def _tell_translator(self, message: messages.Message) -> None:
+        if self._translator.is_alive():
+            self._translator.tell(message)
+
+    def _tell_client(self, message: messages.Message) -> None:
+        if self._client.is_alive():
+            self._client.tell(message)
+
+
+def _as_dial_error(error: BaseException) -> DialError:
+    if isinstance(error, DialError):
+        return error
+    return DialError(DialFailure.HANDSHAKE, None, f"{type(error).__name__}: {error}")

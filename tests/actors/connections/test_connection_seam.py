@@ -1,0 +1,461 @@
+"""The seam: what its owner may rely on, over every real connection and over the fake."""
+
+import logging
+
+import pytest
+
+from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.frames import binary_frames, close_frame, ping_frame, text_frames
+
+MEGA = 1024 * 1024
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def closed(ending, code=1006, reason=""):
+    return ConnectionClosed(ending=ending, code=code, reason=reason)
+
+
+def peer_frames(link, kind, text, max_frame_bytes):
+    """Frames as the peer would send them: masked where it is the client."""
+    return text_frames(text, mask=peer_masks(kind), max_frame_bytes=max_frame_bytes)
+
+
+def peer_masks(kind):
+    return kind not in ("unix-client", "tls-client", "dialled")
+
+
+# Messages.
+
+
+def test_messages_go_both_ways(link):
+    link.peer.send_text("hällo")
+    link.peer.send_binary(b"\x01\x02")
+    assert link.listener.next("text") == "hällo"
+    assert link.listener.next("binary") == b"\x01\x02"
+    link.send_text("grüß")
+    link.send_text(b'{"type":"Welcome"}')
+    link.send_binary(b"\x03\x04")
+    assert [link.peer.receive() for _ in range(3)] == ["grüß", '{"type":"Welcome"}', b"\x03\x04"]
+
+
+def test_what_was_sent_before_open_goes_out_at_open(make_link, kind):
+    link = make_link(kind)
+    link.peer.send_text("early too")
+    link.send_text("early")
+    link.open()
+    assert link.peer.receive() == "early"
+    assert link.listener.next("text") == "early too"
+
+
+def test_many_messages_keep_their_order(link):
+    for number in range(300):
+        link.peer.send_text(str(number))
+    assert [link.listener.next("text") for _ in range(300)] == [str(number) for number in range(300)]
+
+    def send_all():
+        for number in range(300):
+            link.connection.send_text(str(number))
+
+    link.do(send_all)
+    assert [link.peer.receive() for _ in range(300)] == [str(number) for number in range(300)]
+
+
+def test_16_mib_go_both_ways(link, kind):
+    text = "0123456789abcdef" * MEGA
+    link.do(lambda: link.connection.send_text(text))
+    assert link.peer.receive() == text
+    link.peer.send_text(text)
+    assert link.listener.next("text", ignoring="drained") == text
+
+
+def test_long_audio_is_split_into_even_messages(make_link, kind):
+    link = make_link(kind, max_frame_bytes=1001).open()
+    audio = bytes(range(250)) * 10
+    link.send_binary(audio)
+    assert [link.peer.receive() for _ in range(3)] == [audio[:1000], audio[1000:2000], audio[2000:]]
+
+
+def test_a_fragmented_text_is_joined_though_cut_inside_a_character_and_interrupted_by_a_ping(link, kind):
+    pieces = peer_frames(link, kind, "a€b", max_frame_bytes=2)
+    ping = ping_frame(b"between", mask=peer_masks(kind))
+    for piece in pieces:
+        link.peer.send_bytes(piece, ping)
+    assert link.listener.next("text") == "a€b"
+
+
+def test_a_message_may_arrive_byte_by_byte(link, kind):
+    (frame,) = peer_frames(link, kind, "slowly", max_frame_bytes=100)
+    for byte in frame:
+        link.peer.send_bytes(bytes([byte]))
+    assert link.listener.next("text") == "slowly"
+
+
+def test_writes_of_one_turn_leave_together(make_link, monkeypatch):
+    link = make_link("tcp-server").open()
+    pieces = []
+    transmit = link.connection._transmit
+    monkeypatch.setattr(link.connection, "_transmit", lambda data: pieces.append(len(data)) or transmit(data))
+    link.do(lambda: [link.connection.send_text("x" * 100) for _ in range(50)])
+    assert [link.peer.receive() for _ in range(50)] == ["x" * 100] * 50
+    assert pieces == [50 * 102]
+
+
+# The close handshake.
+
+
+def test_the_peer_closes(link):
+    link.peer.close(4001, "bye €")
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_PEER, 4001, "bye €")
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_US, 4001, "bye €")
+
+
+def test_the_peer_closes_without_a_code(link, kind):
+    link.peer.send_bytes(close_frame(1005, mask=peer_masks(kind)))
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_PEER, 1005)
+
+
+def test_we_close(link):
+    link.send_text("last word")
+    link.close(1001, "going away")
+    assert link.peer.receive() == "last word"
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1001, "going away")
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1001, "going away")
+
+
+def test_after_our_close_nothing_is_told_and_nothing_sent(make_link, kind):
+    link = make_link(kind, close_timeout_s=0.1).open()
+    link.peer.stop_reading()
+    link.do(lambda: (link.connection.close(), link.connection.send_text("too late"), link.connection.close(4000)))
+    link.peer.send_text("too late, too")
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1000)
+    assert link.listener.is_told_nothing()
+
+
+def test_what_waits_is_written_before_our_close_frame(link):
+    audio = bytes(MEGA)
+
+    def send_and_close():
+        for _ in range(8):
+            link.connection.send_binary(audio[: 512 * 1024])
+        link.connection.close(1000, "done")
+
+    link.peer.read_again()
+    link.do(lambda: link.connection.send_binary(audio[: 512 * 1024]))
+    link.do(link.connection.close)
+    assert link.peer.receive() == audio[: 512 * 1024]
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1000)
+    assert link.listener.next("closed").ending is Ending.CLOSED_BY_US
+
+
+def test_both_close_at_once(link):
+    link.peer.stop_reading()
+    link.do(lambda: (link.connection.close(1000, "ours"), link.peer.close(1001, "theirs")))
+    link.peer.read_again()
+    assert link.listener.next("closed").code in (1000, 1001)
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_US, 1001, "theirs")
+
+
+def test_a_peer_that_does_not_answer_our_close_is_left_after_a_while(make_link, kind):
+    link = make_link(kind, close_timeout_s=0.1).open()
+    link.peer.stop_reading()
+    link.close(1012, "drain")
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
+
+
+def test_closing_from_inside_a_callback_is_told_after_it(link):
+    order = []
+
+    def close(_text):
+        link.connection.close(1000)
+        order.append("callback ended")
+
+    link.listener.hooks = {"text": close, "closed": lambda _closed: order.append("closed")}
+    link.peer.send_text("go")
+    assert link.listener.next("text") == "go"
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1000)
+    assert link.listener.next("closed").ending is Ending.CLOSED_BY_US
+    assert order == ["callback ended", "closed"]
+
+
+def test_abort_ends_at_once_and_is_told_once(link):
+    told = link.do(lambda: (link.connection.abort(), link.connection.abort(), list(link.listener.closings))[2])
+    assert told == [], "never from inside the owner's call"
+    assert link.listener.next("closed") == closed(Ending.RESET)
+    assert link.peer.receive() == closed(Ending.RESET)
+    link.do(lambda: (link.connection.send_text("x"), link.connection.close(), link.connection.resume()))
+    assert link.listener.is_told_nothing()
+
+
+def test_a_connection_that_was_never_opened_can_be_aborted(make_link, kind):
+    link = make_link(kind)
+    link.connection.abort()
+    assert link.peer.receive() == closed(Ending.RESET)
+    link.open()
+    assert link.listener.is_told_nothing()
+
+
+def test_a_connection_that_was_never_opened_can_be_closed_with_a_word(make_link, kind):
+    link = make_link(kind)
+    link.connection.close(1012, "drain")
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1012, "drain")
+
+
+# Rude peers.
+
+
+def test_a_half_close_is_a_reset(link):
+    link.peer.send_text("last")
+    link.peer.hang_up()
+    assert link.listener.next("text") == "last"
+    assert link.listener.next("closed") == closed(Ending.RESET)
+
+
+def test_a_reset_is_told(link):
+    link.peer.reset()
+    assert link.listener.next("closed") == closed(Ending.RESET)
+
+
+def test_a_close_frame_is_not_missed_though_writing_failed_first(link, kind):
+    """Upstreams close, and are gone, while we still send: their code says whether to come back."""
+
+    def close_and_vanish():
+        link.peer.send_bytes(close_frame(1013, "try again", mask=peer_masks(kind)))
+        link.peer.hang_up() if kind == "memory" else link.peer.sock.close()
+        for _ in range(100):
+            link.connection.send_text("x" * 1000)
+
+    link.do(close_and_vanish)
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_PEER, 1013, "try again")
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [((0x83, b""), 1002), ((0xC1, b"x"), 1002), ((0x80, b"x"), 1002), ((0x81, b"\xff"), 1007)],
+)
+def test_a_violation_is_answered_with_its_code(link, kind, wire, code):
+    first, payload = wire
+    head = bytes([first, len(payload) | (0x80 if peer_masks(kind) else 0)])
+    link.peer.send_bytes(head + (bytes(4) if peer_masks(kind) else b"") + payload)
+    ended = link.peer.receive()
+    assert (ended.ending, ended.code) == (Ending.CLOSED_BY_PEER, code)
+    if kind != "memory":
+        link.peer.sock.close()
+    ended = link.listener.next("closed")
+    assert (ended.ending, ended.code) == (Ending.PROTOCOL_ERROR, code)
+    assert ended.reason
+
+
+def test_a_message_too_big_is_refused_with_1009_though_the_peer_goes_on_sending(make_link, kind):
+    link = make_link(kind, max_message_bytes=1000, close_timeout_s=1).open()
+    link.peer.send_binary(bytes(1000))
+    assert link.listener.next("binary") == bytes(1000)
+    link.peer.send_bytes(*binary_frames(bytes(200_000), mask=peer_masks(kind), max_frame_bytes=MEGA))
+    ended = link.peer.receive()
+    assert (ended.ending, ended.code, ended.reason) == (Ending.CLOSED_BY_PEER, 1009, "message over 1000 bytes")
+    if kind != "memory":
+        link.peer.sock.close()
+    assert link.listener.next("closed") == closed(Ending.PROTOCOL_ERROR, 1009, "message over 1000 bytes")
+
+
+def test_an_owner_that_fails_loses_its_connection_and_harms_nobody(make_link, kind, caplog):
+    link, other = make_link(kind).open(), make_link("memory").open()
+    link.listener.hooks = {"text": lambda _text: 1 / 0, "closed": lambda _closed: 1 / 0}
+    with caplog.at_level(logging.CRITICAL, logger="actors"):
+        link.peer.send_text("boom")
+        link.listener.next("text")
+        assert link.listener.next("closed") == closed(Ending.RESET)
+    other.send_text("still here")
+    assert other.peer.receive() == "still here"
+
+
+# Peers that do not read.
+
+
+def fill(link, *, until, chunk=bytes(64 * 1024)):
+    """Send audio, call by call, until `until()` holds."""
+    for _ in range(2000):
+        if link.do(until):
+            return
+        link.send_binary(chunk)
+    raise AssertionError("never full")
+
+
+def test_a_peer_that_does_not_read_overflows_and_can_be_told_a_last_word(make_link, kind):
+    link = make_link(kind, close_timeout_s=5).open()
+    link.peer.stop_reading()
+    fill(link, until=lambda: not link.listener.told.empty())
+    dropped_bytes = link.listener.next("overflowed")
+    assert dropped_bytes >= 2 * MEGA
+    link.do(lambda: (link.connection.send_text("too slow"), link.connection.close(1013, "too slow")))
+    link.peer.read_again()
+    messages = [link.peer.receive()]
+    while isinstance(messages[-1], bytes):
+        assert messages[-1] == bytes(64 * 1024), "cut at a frame border"
+        messages.append(link.peer.receive())
+    assert messages[-1] == "too slow"
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1013, "too slow")
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1013, "too slow")
+
+
+def test_what_is_sent_before_the_overflow_is_told_is_dropped_with_it(make_link, kind):
+    link = make_link(kind, write_buffer_bytes=100_000).open()
+    link.peer.stop_reading()
+
+    def send_much():
+        for _ in range(2000):
+            link.connection.send_binary(bytes(10_000))
+
+    link.do(send_much)
+    assert link.listener.next("overflowed") > 1_000_000
+    assert link.listener.is_told_nothing()
+
+
+def test_a_second_overflow_ends_the_connection(make_link, kind):
+    link = make_link(kind, write_buffer_bytes=100_000).open()
+    link.peer.stop_reading()
+    fill(link, until=lambda: not link.listener.told.empty())
+    link.listener.next("overflowed")
+    fill(link, until=lambda: bool(link.listener.closings))
+    assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "the peer did not read")
+
+
+def test_a_slow_peer_is_busy_until_it_has_read(make_link, kind):
+    link = make_link(kind).open()
+    link.peer.stop_reading()
+    sent = []
+    fill(link, until=lambda: sent.append(1) or link.connection.is_busy)
+    link.peer.read_again()
+    for _ in sent[1:]:
+        assert link.peer.receive() == bytes(64 * 1024)
+    assert link.listener.next("drained") is None
+    assert not link.do(lambda: link.connection.is_busy)
+    assert link.listener.is_told_nothing()
+
+
+def test_a_peer_that_takes_nothing_is_left_after_the_stall_deadline(make_link, kind):
+    link = make_link(kind, write_stall_s=0.1).open()
+    link.peer.stop_reading()
+    fill(link, until=lambda: link.connection.is_busy)
+    assert link.listener.next("closed") == closed(Ending.TIMED_OUT, 1006, "took no byte within 0.1 s")
+
+
+def test_a_text_that_is_partly_written_is_never_torn_by_an_overflow(make_link, kind):
+    link = make_link(kind, write_buffer_bytes=100_000, max_frame_bytes=50_000).open()
+    link.peer.stop_reading()
+    text = "0123456789" * (MEGA // 2)
+    link.send_text(text)
+    fill(link, until=lambda: not link.listener.told.empty())
+    link.listener.next("overflowed")
+    link.send_text("after")
+    link.peer.read_again()
+    assert link.peer.receive() == text
+    last = link.peer.receive()
+    while isinstance(last, bytes):
+        last = link.peer.receive()
+    assert last == "after"
+
+
+# Life signs.
+
+
+def test_a_silent_peer_is_pinged_and_left_when_it_does_not_answer(make_link, kind):
+    link = make_link(kind, ping_interval_s=0.05, ping_timeout_s=0.1).open()
+    link.peer.stop_reading()
+    assert link.listener.next("closed") == closed(Ending.TIMED_OUT, 1006, "no pong within 0.1 s")
+
+
+def test_a_peer_that_answers_pings_lives(make_link, kind):
+    link = make_link(kind, ping_interval_s=0.02, ping_timeout_s=1).open()
+    if kind == "memory":
+        for _ in range(5):
+            link.do(lambda: None)
+    else:
+        for _ in range(5):
+            event = link.peer.next_event()
+            link.peer.send_bytes(link.peer.protocol.send(event.response()))
+    link.send_text("alive")
+    if kind != "memory":
+        event = link.peer.next_event()
+        while not hasattr(event, "data"):
+            event = link.peer.next_event()
+    assert link.listener.is_told_nothing()
+
+
+def test_pings_of_the_peer_are_answered_in_order_with_their_payload(make_link, kind):
+    if kind == "memory":
+        pytest.skip("the fake's peer sends no pings")
+    link = make_link(kind).open()
+    for payload in (b"one", b"two"):
+        link.peer.ping(payload)
+    link.peer.send_text("echo")
+    link.listener.next("text")
+    link.send_text("done")
+    assert link.peer.receive() == "done"
+    assert link.peer.pongs == [b"one", b"two"]
+
+
+def test_pings_are_answered_while_closing(make_link, kind):
+    if kind == "memory":
+        pytest.skip("the fake's peer sends no pings")
+    link = make_link(kind, close_timeout_s=5).open()
+    link.close()
+    link.peer.ping(b"still there?")
+    found = [type(link.peer.next_event()).__name__, type(link.peer.next_event()).__name__]
+    assert found == ["CloseConnection", "Pong"]
+
+
+# Pause and resume.
+
+
+def test_while_paused_nothing_is_told(link):
+    link.do(link.connection.pause)
+    link.peer.send_text("held")
+    link.do(lambda: None)
+    link.send_text("writing goes on")
+    assert link.peer.receive() == "writing goes on"
+    assert link.listener.is_told_nothing()
+    link.do(link.connection.resume)
+    assert link.listener.next("text") == "held"
+
+
+def test_pausing_from_inside_a_callback_holds_the_very_next_message(link, kind):
+    link.listener.hooks = {"text": lambda _text: link.connection.pause()}
+    link.peer.send_bytes(b"".join(peer_frames(link, kind, "one", 100) + peer_frames(link, kind, "two", 100)))
+    assert link.listener.next("text") == "one"
+    link.do(lambda: None)
+    assert link.listener.is_told_nothing()
+    link.listener.hooks = {}
+    link.do(link.connection.resume)
+    assert link.listener.next("text") == "two"
+
+
+def test_a_paused_connection_can_be_closed(link):
+    link.do(link.connection.pause)
+    link.peer.send_text("never told")
+    link.close(1000)
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1000)
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1000)
+    assert link.listener.is_told_nothing()
+
+
+def test_a_paused_peer_feels_it(make_link, kind):
+    if kind == "memory":
+        pytest.skip("the fake's peer is never blocked")
+    link = make_link(kind).open()
+    link.do(link.connection.pause)
+    link.peer.sock.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        for _ in range(2000):
+            link.peer.send_binary(bytes(64 * 1024))
+
+
+def test_a_paused_connection_is_not_judged_by_pings(make_link, kind):
+    link = make_link(kind, ping_interval_s=0.02, ping_timeout_s=0.02).open()
+    link.do(link.connection.pause)
+    timer_fired = []
+    link.do(
+        lambda: link.dispatcher.call_later(0.2, lambda: timer_fired.append(1) or link.listener.told.put(("late", 1)))
+    )
+    assert link.listener.next("late") == 1
+    assert not link.listener.closings

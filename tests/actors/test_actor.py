@@ -1,0 +1,273 @@
+"""pykka's semantics, on a dispatcher."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+import pykka
+import pytest
+
+from actors.actor import Actor, WouldDeadlock
+
+WAIT_S = 5.0
+
+
+@dataclass
+class Events:
+    started: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    failed: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+class Probe(Actor):
+    """Records what it is told, and does what the message says."""
+
+    def __init__(self, dispatcher, events, log=None):
+        super().__init__(dispatcher)
+        self.events = events
+        self.log = log if log is not None else []
+
+    def on_start(self):
+        self.log.append("started")
+        self.events.started.set()
+
+    def on_stop(self):
+        self.log.append("stopped")
+        self.events.stopped.set()
+
+    def on_failure(self, exception_type, exception_value, _traceback):
+        self.log.append(("failed", exception_type, str(exception_value)))
+        self.events.failed.set()
+
+    def on_receive(self, message):
+        match message:
+            case "fail":
+                raise ValueError("as told")
+            case "exit":
+                raise SystemExit
+            case "hold":
+                self.events.entered.set()
+                self.events.go_on.wait(WAIT_S)
+            case ("ask", ref):
+                return ref.ask("hello", timeout=1)
+            case ("ask without waiting", ref):
+                return ref.ask("hello", block=False)
+            case ("call", function):
+                return function()
+            case _:
+                self.log.append(message)
+                return ("echo", message)
+        return None
+
+
+class FailsToStart(Probe):
+    def on_start(self):
+        raise ValueError("at the start")
+
+
+class FailsToStop(Probe):
+    def on_stop(self):
+        super().on_stop()
+        raise ValueError("at the end")
+
+
+@pytest.fixture
+def events():
+    return Events()
+
+
+@pytest.fixture
+def probe(dispatcher, events):
+    ref = Probe.start(dispatcher, events)
+    yield ref
+    ref.stop()
+
+
+def log_of(ref):
+    return ref.proxy().log.get(timeout=WAIT_S)
+
+
+def test_on_start_runs_before_any_message(probe):
+    assert probe.ask("one", timeout=WAIT_S) == ("echo", "one")
+    assert log_of(probe) == ["started", "one"]
+
+
+def test_messages_are_handled_in_order(probe):
+    for n in range(500):
+        probe.tell(n)
+    assert probe.ask("last", timeout=WAIT_S) == ("echo", "last")
+    assert log_of(probe) == ["started", *range(500), "last"]
+
+
+def test_messages_of_several_threads_all_arrive(probe):
+    threads = [threading.Thread(target=lambda: [probe.tell(n) for n in range(200)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    probe.ask("last", timeout=WAIT_S)
+    assert len(log_of(probe)) == 802
+
+
+def test_actors_run_on_their_dispatcher_s_thread(probe):
+    assert probe.ask(("call", lambda: threading.current_thread().name)) == "test-dispatcher"
+
+
+def test_ask_waits_no_longer_than_its_time_out(probe, events):
+    probe.tell("hold")
+    with pytest.raises(pykka.Timeout):
+        probe.ask("hello", timeout=0.01)
+    events.go_on.set()
+
+
+def test_ask_gives_the_exception_to_its_caller_and_the_actor_lives_on(probe, events):
+    with pytest.raises(ValueError, match="as told"):
+        probe.ask("fail", timeout=WAIT_S)
+    assert probe.ask("still here", timeout=WAIT_S) == ("echo", "still here")
+    assert not events.failed.is_set()
+
+
+def test_a_failing_tell_stops_the_actor_and_reaches_on_failure_but_not_on_stop(dispatcher, events, caplog):
+    log = []
+    ref = Probe.start(dispatcher, events, log)
+    with caplog.at_level(logging.CRITICAL, "pykka"):
+        ref.tell("fail")
+        assert events.failed.wait(WAIT_S)
+    assert log == ["started", ("failed", ValueError, "as told")]
+    assert not ref.is_alive()
+    with pytest.raises(pykka.ActorDeadError):
+        ref.tell("anything")
+
+
+def test_the_failure_of_one_actor_touches_no_other(dispatcher, events, probe):
+    other = Events()
+    failing = Probe.start(dispatcher, other)
+    failing.tell("fail")
+    assert other.failed.wait(WAIT_S)
+    assert probe.ask("hello", timeout=WAIT_S) == ("echo", "hello")
+
+
+def test_stop_lets_earlier_messages_be_handled_first(dispatcher, events):
+    log = []
+    ref = Probe.start(dispatcher, events, log)
+    for n in range(200):
+        ref.tell(n)
+    assert ref.stop(timeout=WAIT_S) is True
+    assert log == ["started", *range(200), "stopped"]
+    assert ref.stop(timeout=WAIT_S) is False
+
+
+def test_messages_left_in_the_inbox_of_a_stopped_actor_get_an_error(dispatcher, events):
+    ref = Probe.start(dispatcher, events)
+    ref.tell("hold")
+    assert events.entered.wait(WAIT_S)
+    stop = ref.stop(block=False)
+    late = ref.ask("late", block=False)
+    another_stop = ref.ask(pykka.messages._ActorStop(), block=False)
+    events.go_on.set()
+    assert stop.get(timeout=WAIT_S) is True
+    with pytest.raises(pykka.ActorDeadError):
+        late.get(timeout=WAIT_S)
+    assert another_stop.get(timeout=WAIT_S) is None
+
+
+def test_an_ask_of_a_dead_actor_gets_an_error(dispatcher, events):
+    ref = Probe.start(dispatcher, events)
+    ref.stop(timeout=WAIT_S)
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("hello", timeout=WAIT_S)
+
+
+def test_an_actor_that_fails_to_start_is_dead_and_no_hook_runs(dispatcher, events):
+    ref = FailsToStart.start(dispatcher, events)
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("hello", timeout=WAIT_S)
+    assert not events.failed.is_set()
+    assert not events.stopped.is_set()
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_an_actor_that_fails_to_stop_is_dead_all_the_same(dispatcher, events):
+    ref = FailsToStop.start(dispatcher, events)
+    ref.stop(timeout=WAIT_S)
+    assert not ref.is_alive()
+
+
+def test_the_registry_knows_the_living(dispatcher, events):
+    ref = Probe.start(dispatcher, events)
+    assert pykka.ActorRegistry.get_by_class(Probe) == [ref]
+    assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) == ref
+    ref.stop(timeout=WAIT_S)
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_system_exit_in_an_actor_stops_all_of_them(dispatcher, events):
+    other = Events()
+    first, second = Probe.start(dispatcher, events), Probe.start(dispatcher, other)
+    first.tell("exit")
+    assert events.stopped.wait(WAIT_S)
+    assert other.stopped.wait(WAIT_S)
+    assert not second.is_alive()
+    assert dispatcher.is_alive
+
+
+def test_an_ask_from_the_dispatcher_s_own_thread_raises_at_once_and_sends_nothing(dispatcher, events, probe):
+    other = Probe.start(dispatcher, Events())
+    with pytest.raises(WouldDeadlock):
+        probe.ask(("ask", other), timeout=WAIT_S)
+    assert log_of(other) == ["started"]
+    other.stop(timeout=WAIT_S)
+
+
+def test_a_future_may_be_had_but_not_waited_for_on_a_dispatcher_s_thread(dispatcher, probe):
+    other = Probe.start(dispatcher, Events())
+    future = probe.ask(("ask without waiting", other), timeout=WAIT_S)
+    assert future.get(timeout=WAIT_S) == ("echo", "hello")
+    held = Events()
+    busy = Probe.start(dispatcher, held)
+    with pytest.raises(WouldDeadlock):
+        probe.ask(("call", lambda: busy.ask("hello", block=False).get()), timeout=WAIT_S)
+    for ref in (other, busy):
+        ref.stop(timeout=WAIT_S)
+
+
+def test_an_unexpected_message_is_logged(dispatcher, caplog):
+    ref = Actor.start(dispatcher)
+    ref.ask("what?", timeout=WAIT_S)
+    ref.stop(timeout=WAIT_S)
+    assert "what?" in caplog.text
+
+
+def test_a_guarded_callback_that_raises_fails_its_actor(dispatcher, events):
+    ref = Probe.start(dispatcher, events)
+
+    def fail():
+        raise ValueError("from outside")
+
+    callback = ref._actor_weakref().guarded(fail)
+    dispatcher.call_soon(callback)
+    assert events.failed.wait(WAIT_S)
+    assert not ref.is_alive()
+    dispatcher.call_soon(callback)  # silent now: the fixture finds no failure of the dispatcher's
+
+
+class Keeper(Probe):
+    def on_left_over(self, message):
+        self.log.append(("left over", message))
+
+
+def test_what_is_told_to_an_actor_that_stops_is_given_back_to_it(dispatcher, events):
+    log = []
+    ref = Keeper.start(dispatcher, events, log)
+    ref.tell("hold")
+    assert events.entered.wait(WAIT_S)
+    stop = ref.stop(block=False)
+    ref.tell("late")
+    events.go_on.set()
+    stop.get(timeout=WAIT_S)
+    flushed = threading.Event()
+    dispatcher.call_soon(flushed.set)
+    assert flushed.wait(WAIT_S)
+    assert log == ["started", "stopped", ("left over", "late")]

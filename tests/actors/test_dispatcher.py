@@ -1,0 +1,176 @@
+"""Threads that run actors."""
+
+import selectors
+import socket
+import threading
+import time
+
+import pytest
+
+from actors.dispatcher import SLICE_BUDGET, Dispatcher, on_dispatcher_thread
+
+WAIT_S = 5.0
+
+
+def on(dispatcher, function):
+    """Run a function on the dispatcher's thread, and return what it returns."""
+    done, box = threading.Event(), []
+
+    def call():
+        box.append(function())
+        done.set()
+
+    dispatcher.call_soon(call)
+    assert done.wait(WAIT_S)
+    return box[0]
+
+
+class Counter:
+    """A runnable that always wants another slice until it has had enough."""
+
+    def __init__(self, dispatcher, slices, log, name=""):
+        self.dispatcher, self.left, self.log, self.name = dispatcher, slices, log, name
+        self.done = threading.Event()
+
+    def run_slice(self, budget):
+        assert budget == SLICE_BUDGET
+        self.log.append(self.name)
+        self.left -= 1
+        if self.left:
+            self.dispatcher.schedule(self)
+        else:
+            self.done.set()
+
+
+def test_callbacks_run_on_its_thread_in_order(dispatcher):
+    order = []
+    for n in range(100):
+        dispatcher.call_soon(lambda n=n: order.append(n))
+    assert on(dispatcher, on_dispatcher_thread) is True
+    assert on_dispatcher_thread() is False
+    assert order == list(range(100))
+
+
+def test_runnables_take_turns(dispatcher):
+    log = []
+    counters = [Counter(dispatcher, 50, log, name) for name in "ab"]
+
+    def begin():
+        for counter in counters:
+            dispatcher.schedule(counter)
+
+    on(dispatcher, begin)
+    assert all(counter.done.wait(WAIT_S) for counter in counters)
+    assert log == ["a", "b"] * 50
+
+
+def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
+    left, right = socket.socketpair()
+    heard, fired = threading.Event(), threading.Event()
+    counter = Counter(dispatcher, 10**9, log := [])
+    with left, right:
+        on(dispatcher, lambda: dispatcher.register(left, selectors.EVENT_READ, lambda _mask: heard.set()))
+        on(dispatcher, lambda: dispatcher.call_later(0.01, fired.set))
+        dispatcher.schedule(counter)
+        right.send(b"x")
+        assert heard.wait(WAIT_S)
+        assert fired.wait(WAIT_S)
+        counter.left = 1
+        assert counter.done.wait(WAIT_S)
+        on(dispatcher, lambda: dispatcher.unregister(left))
+    assert log
+
+
+def test_timers_fire_in_the_order_of_their_due_times(dispatcher):
+    order, done = [], threading.Event()
+
+    def begin():
+        dispatcher.call_later(0.03, done.set)
+        dispatcher.call_later(0.02, lambda: order.append("second"))
+        dispatcher.call_later(0.01, lambda: order.append("first"))
+
+    on(dispatcher, begin)
+    assert done.wait(WAIT_S)
+    assert order == ["first", "second"]
+
+
+def test_a_cancelled_timer_does_not_fire(dispatcher):
+    fired, done = [], threading.Event()
+
+    def begin():
+        timer = dispatcher.call_later(0.01, lambda: fired.append(1))
+        dispatcher.call_later(0.03, done.set)
+        timer.cancel()
+        return timer.is_active
+
+    assert on(dispatcher, begin) is False
+    assert done.wait(WAIT_S)
+    assert fired == []
+
+
+def test_a_timer_that_is_put_off_fires_once_at_its_last_due_time(dispatcher):
+    times, done = [], threading.Event()
+
+    def fire():
+        times.append(time.monotonic())
+        done.set()
+
+    def begin():
+        timer = dispatcher.call_later(0.01, fire)
+        for _ in range(1000):
+            timer.restart(0.05)
+        return time.monotonic(), len(dispatcher._timers)
+
+    started, entries = on(dispatcher, begin)
+    assert done.wait(WAIT_S)
+    assert entries == 1
+    assert times[0] - started >= 0.049
+    assert len(times) == 1
+
+
+def test_a_timer_that_is_brought_forward_fires_then(dispatcher):
+    fired = threading.Event()
+    on(dispatcher, lambda: dispatcher.call_later(60, fired.set).restart(0.01))
+    assert fired.wait(WAIT_S)
+
+
+def test_flushes_run_once_behind_the_slices_of_a_turn(dispatcher):
+    log, done = [], threading.Event()
+    counter = Counter(dispatcher, 3, log, "slice")
+
+    def begin():
+        dispatcher.flush_later(lambda: (log.append("flush"), done.set()))
+        dispatcher.schedule(counter)
+
+    on(dispatcher, begin)
+    assert done.wait(WAIT_S)
+    assert log == ["slice", "slice", "slice", "flush"]
+
+
+def test_a_callback_that_raises_is_logged_and_the_dispatcher_goes_on(caplog):
+    dispatcher = Dispatcher("hardened").start()
+    dispatcher.call_soon(lambda: 1 / 0)
+    assert on(dispatcher, lambda: "still here") == "still here"
+    assert dispatcher.failures == 1
+    assert "ZeroDivisionError" in caplog.text
+    assert dispatcher.stop()
+
+
+def test_a_slow_slice_is_counted_and_logged(dispatcher, caplog):
+    class Slow:
+        def run_slice(self, _budget):
+            threading.Event().wait(0.06)
+
+    dispatcher.schedule(Slow())
+    on(dispatcher, lambda: None)
+    assert on(dispatcher, lambda: dispatcher.slow_slices) == 1
+    assert "slow slice" in caplog.text
+    assert "Slow" in caplog.text
+
+
+def test_stop_ends_the_thread_and_a_call_after_it_is_harmless():
+    dispatcher = Dispatcher("short-lived").start()
+    assert dispatcher.is_alive
+    assert dispatcher.stop()
+    assert not dispatcher.is_alive
+    dispatcher.call_soon(lambda: pytest.fail("nobody runs this"))

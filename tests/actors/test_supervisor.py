@@ -1,0 +1,366 @@
+"""The trio and its supervisor: real actors over connections in memory."""
+
+import threading
+
+import pytest
+
+from actors import messages
+from actors.client import ClientActor
+from actors.connections.base import ConnectionClosed, ConnectionLimits, Ending
+from actors.connections.memory import memory_pair
+from actors.connections.upstream import DialError, DialFailure, DialTarget
+from actors.connector import Connector
+from actors.supervisor import SessionSpec, Supervisor, as_ref
+from actors.translator import TranslatorActor
+from actors.upstream import UpstreamActor
+
+import pykka
+
+WAIT_S = 5.0
+CRASH_FRAME = '{"type":"Error","code":"INTERNAL_SERVER_ERROR"}'
+
+
+class ScriptedMachine:
+    """A machine that relays, and does what the client's text says. It records its inputs."""
+
+    def __init__(self):
+        self.inputs = []
+        self.ended = threading.Event()
+
+    def handle(self, message):
+        self.inputs.append(message)
+        match message:
+            case messages.ClientOpened():
+                return [messages.SendToClient("welcome")]
+            case messages.ClientTextReceived("open"):
+                return [messages.OpenUpstream("somewhere")]
+            case messages.ClientTextReceived("crash"):
+                raise ValueError("a bug in the translator")
+            case messages.ClientTextReceived("end"):
+                return [messages.SendToClient("bye"), messages.EndSession(1000, "done")]
+            case messages.ClientTextReceived("wait"):
+                return [messages.StartTimer("t", 0.01)]
+            case messages.ClientTextReceived("wait not"):
+                return [messages.StartTimer("t", 0.01), messages.CancelTimer("t"), messages.SendToClient("not")]
+            case messages.ClientTextReceived("close upstream"):
+                return [messages.CloseUpstream(1000, "enough")]
+            case messages.ClientTextReceived(text):
+                return [messages.SendToUpstream(text)]
+            case messages.ClientBinaryReceived(data):
+                return [messages.SendToUpstream(f"{len(data)} bytes")]
+            case messages.UpstreamOpened():
+                return [messages.SendToClient("opened")]
+            case messages.UpstreamTextReceived(_, text):
+                return [messages.SendToClient(text)]
+            case messages.TimerFired(name):
+                return [messages.SendToClient(f"fired {name}")]
+            case messages.UpstreamClosed(generation, closed):
+                return [messages.SendToClient(f"lost {generation} {closed.code}"), messages.EndSession(1011, "lost")]
+            case messages.UpstreamRefused(_, error):
+                return [messages.SendToClient(f"refused {error.kind.name}"), messages.EndSession(1011, "refused")]
+            case messages.UpstreamFailed():
+                return [messages.SendToClient("failed"), messages.EndSession(1011, "failed")]
+            case messages.DrainBegan():
+                return [messages.SendToClient("draining"), messages.EndSession(1012, "drain")]
+            case messages.ClientClosed() | messages.ClientOverflowed():
+                self.ended.set()
+                return [messages.SendToUpstream("the client is gone"), messages.EndSession(1000, "")]
+        raise AssertionError(message)
+
+    def describe(self):
+        return {"inputs": len(self.inputs)}
+
+
+class House:
+    """A supervisor, with sessions over memory connections on both sides."""
+
+    def __init__(self, dispatcher):
+        self.dispatcher = dispatcher
+        self.connector = Connector(2)
+        self.supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector))
+        self.upstreams = []
+        self.dialled = threading.Semaphore(0)
+        self.may_dial = threading.Event()
+        self.may_dial.set()
+        self.refusal = None
+        self.target = DialTarget
+        self.ids = iter(range(1000))
+
+    def start(self, limits=None):
+        machine, session_id = ScriptedMachine(), f"s{next(self.ids)}"
+        connection, client = memory_pair(limits)
+        spec = SessionSpec(
+            session_id=session_id,
+            machine=machine,
+            dial_target=lambda route: self.target(url=f"ws://{route}"),
+            dialler=self._dial,
+            crash_frame=CRASH_FRAME,
+        )
+        self.supervisor.tell(messages.StartSession(spec, connection))
+        assert client.receive() == "welcome"
+        return client, machine
+
+    def start_with_upstream(self, **options):
+        client, machine = self.start(**options)
+        client.send_text("open")
+        assert client.receive() == "opened"
+        return client, self.upstreams[-1], machine
+
+    def _dial(self, target):
+        assert target.url == "ws://somewhere"
+        self.may_dial.wait(WAIT_S)
+        if self.refusal is not None:
+            raise self.refusal
+        connection, upstream = memory_pair()
+        self.upstreams.append(upstream)
+        self.dialled.release()
+        return connection
+
+    def sessions(self):
+        return self.supervisor.ask(messages.ListSessions(), timeout=WAIT_S)
+
+    def drain(self):
+        drained = threading.Event()
+        self.supervisor.tell(messages.Drain(drained))
+        return drained
+
+    def close(self):
+        drained = self.drain()
+        assert drained.wait(WAIT_S), self.sessions()
+        assert self.sessions() == []
+        self.supervisor.stop(timeout=WAIT_S)
+        self.connector.close(WAIT_S)
+
+
+@pytest.fixture
+def house(dispatcher):
+    house = House(dispatcher)
+    yield house
+    house.close()
+
+
+def only(actor_class):
+    (ref,) = pykka.ActorRegistry.get_by_class(actor_class)
+    return ref
+
+
+def closing(client):
+    closed = client.receive()
+    assert isinstance(closed, ConnectionClosed), closed
+    return closed.code, closed.reason
+
+
+def test_a_session_carries_frames_both_ways(house):
+    client, upstream, _ = house.start_with_upstream()
+    client.send_text("question")
+    assert upstream.receive() == "question"
+    upstream.send_text("answer")
+    assert client.receive() == "answer"
+    (info,) = house.sessions()
+    assert (info.state, info.generation) == ("live", 1)
+
+
+def test_actors_can_be_told_and_asked(house):
+    client, upstream, machine = house.start_with_upstream()
+    only(ClientActor).tell(messages.SendToClient("hello"))
+    assert client.receive() == "hello"
+    only(UpstreamActor).tell(messages.SendToUpstream("hello up there"))
+    assert upstream.receive() == "hello up there"
+    assert only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)["inputs"] == len(machine.inputs)
+    assert only(UpstreamActor).ask(messages.Describe(), timeout=WAIT_S) == {"generation": 1, "connected": True}
+    assert only(ClientActor).ask(messages.Describe(), timeout=WAIT_S)["paused"] is False
+
+
+def test_timers_come_back_unless_they_are_cancelled(house):
+    client, _ = house.start()
+    client.send_text("wait not")
+    assert client.receive() == "not"
+    client.send_text("wait")
+    assert client.receive() == "fired t"
+
+
+def test_the_machine_ends_a_session_behind_its_last_word(house):
+    client, upstream, _ = house.start_with_upstream()
+    client.send_text("end")
+    assert client.receive() == "bye"
+    assert closing(client) == (1000, "done")
+    assert closing(upstream) == (1000, "")
+
+
+def test_a_session_ends_with_its_client_and_the_upstream_hears_the_machine_s_last_word(house):
+    client, upstream, _ = house.start_with_upstream()
+    client.close(1000, "Closed by client")
+    assert upstream.receive() == "the client is gone"
+    assert closing(upstream) == (1000, "")
+
+
+def test_a_client_that_is_reset_ends_its_session(house):
+    client, upstream, machine = house.start_with_upstream()
+    client.reset()
+    assert machine.ended.wait(WAIT_S)
+    assert machine.inputs[-1].closed.code == 1006
+    assert upstream.receive() == "the client is gone"
+
+
+def test_what_the_upstream_said_comes_before_its_end(house):
+    client, upstream, _ = house.start_with_upstream()
+    for n in range(100):
+        upstream.send_text(str(n))
+    upstream.close(1000)
+    assert [client.receive() for _ in range(101)] == [*map(str, range(100)), "lost 1 1000"]
+    assert closing(client) == (1011, "lost")
+
+
+def test_an_upstream_that_cannot_be_dialled_is_told_to_the_machine(house):
+    house.refusal = DialError(DialFailure.TCP, None, "refused")
+    client, _ = house.start()
+    client.send_text("open")
+    assert client.receive() == "refused TCP"
+    assert closing(client) == (1011, "refused")
+
+
+def test_a_connection_that_comes_after_the_session_s_end_is_closed(house):
+    house.may_dial.clear()
+    client, _ = house.start()
+    client.send_text("open")
+    client.send_text("end")
+    assert client.receive() == "bye"
+    closing(client)
+    house.may_dial.set()
+    assert house.dialled.acquire(timeout=WAIT_S)
+    assert isinstance(house.upstreams[-1].receive(), ConnectionClosed)
+
+
+def test_what_an_older_generation_says_is_stale(house):
+    client, first, _ = house.start_with_upstream()
+    client.send_text("open")
+    assert client.receive() == "opened"
+    first.send_text("from the grave")
+    first.close()
+    house.upstreams[1].send_text("from the living")
+    assert client.receive() == "from the living"
+    facts = only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)
+    assert facts["generation"] == 2
+    (info,) = house.sessions()
+    assert info.generation == 2
+
+
+# Failures.
+
+
+def test_a_bug_in_the_translator_ends_its_session_with_an_error_and_touches_no_other(house, caplog):
+    other, other_upstream, _ = house.start_with_upstream()
+    client, upstream, _ = house.start_with_upstream()
+    client.send_text("crash")
+    assert client.receive() == CRASH_FRAME
+    assert closing(client) == (1011, "internal error")
+    assert closing(upstream) == (1000, "")
+    assert "a bug in the translator" in caplog.text
+    other.send_text("still here")
+    assert other_upstream.receive() == "still here"
+
+
+@pytest.mark.parametrize("actor_class", [ClientActor, TranslatorActor])
+def test_an_actor_that_fails_ends_its_session_with_an_error(house, actor_class):
+    client, upstream, _ = house.start_with_upstream()
+    only(actor_class).tell(pykka.messages.ProxyCall(attr_path=("no_such_method",), args=(), kwargs={}))
+    assert client.receive() == CRASH_FRAME
+    assert closing(client) == (1011, "internal error")
+    assert closing(upstream) == (1000, "")
+
+
+def test_an_upstream_actor_that_fails_is_told_to_the_machine(house):
+    client, upstream, _ = house.start_with_upstream()
+    only(UpstreamActor).tell(pykka.messages.ProxyCall(attr_path=("no_such_method",), args=(), kwargs={}))
+    assert client.receive() == "failed"
+    assert closing(client) == (1011, "failed")
+    assert isinstance(upstream.receive(), ConnectionClosed)
+
+
+@pytest.mark.parametrize("actor_class", [ClientActor, TranslatorActor])
+def test_the_trio_dies_together(house, actor_class):
+    client, upstream, _ = house.start_with_upstream()
+    only(actor_class).stop(timeout=WAIT_S)
+    assert isinstance(upstream.receive(), ConnectionClosed)
+    if actor_class is TranslatorActor:
+        assert client.receive() == CRASH_FRAME
+    assert isinstance(client.receive(), ConnectionClosed)
+
+
+def test_a_failure_of_the_supervisor_s_own_is_logged_and_ends_that_session_only(house, caplog):
+    other, _ = house.start()
+    client, _ = house.start()
+    house.target = None  # a target that is none: making it raises on the supervisor's thread
+    client.send_text("open")
+    assert client.receive() == CRASH_FRAME
+    assert closing(client) == (1011, "internal error")
+    assert "the supervisor failed at UpstreamWanted" in caplog.text
+    other.send_text("wait not")
+    assert other.receive() == "not"
+
+
+# A peer that does not read.
+
+
+def test_a_client_that_does_not_read_costs_only_itself(house):
+    limits = ConnectionLimits(write_buffer_bytes=100_000, close_timeout_s=0.2)
+    client, upstream, machine = house.start_with_upstream(limits=limits)
+    other, other_upstream, _ = house.start_with_upstream()
+    client.stop_reading()
+    for _ in range(40):
+        upstream.send_text("x" * 10_000)
+    assert machine.ended.wait(WAIT_S)
+    assert isinstance(machine.inputs[-1], messages.ClientOverflowed | messages.ClientClosed)
+    other.send_text("still here")
+    assert other_upstream.receive() == "still here"
+
+
+def test_a_client_is_not_read_while_the_upstream_is_behind(house):
+    client, upstream, machine = house.start_with_upstream()
+    upstream.stop_reading()
+    sent = 40
+    for n in range(sent):
+        client.send_text(str(n) * 20_000)
+    paused = threading.Event()
+
+    def poll():
+        if pykka.ActorRegistry.get_by_class(ClientActor)[0].ask(messages.Describe(), timeout=WAIT_S)["paused"]:
+            paused.set()
+
+    for _ in range(1000):
+        poll()
+        if paused.is_set():
+            break
+    assert paused.is_set()
+    upstream.read_again()
+    assert [upstream.receive() for _ in range(sent)] == [str(n) * 20_000 for n in range(sent)]
+
+
+def test_a_long_binary_message_arrives_in_pieces_and_in_order(house):
+    client, upstream, machine = house.start_with_upstream()
+    client.send_binary(bytes(1_000_001))
+    client.send_text("after it")
+    told = 0
+    while (message := upstream.receive()) != "after it":
+        told += int(message.split()[0])
+    assert told == 1_000_001
+    pieces = [m for m in machine.inputs if isinstance(m, messages.ClientBinaryReceived)]
+    assert max(len(piece.data) for piece in pieces) == 32 * 1024
+
+
+# The process ends.
+
+
+def test_a_drain_ends_every_session_and_starts_no_other(house):
+    clients = [house.start()[0] for _ in range(5)]
+    drained = house.drain()
+    for client in clients:
+        assert client.receive() == "draining"
+        assert closing(client) == (1012, "drain")
+    assert drained.wait(WAIT_S)
+    connection, late = memory_pair()
+    spec = SessionSpec(
+        session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame=CRASH_FRAME
+    )
+    house.supervisor.tell(messages.StartSession(spec, connection))
+    assert late.receive().ending in (Ending.RESET, Ending.CLOSED_BY_PEER)

@@ -1,0 +1,25 @@
+"""No test leaves an actor, a thread or a warning behind."""
+
+import threading
+
+import pykka
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    """Fail a test after which an actor lives or a thread runs that did not before."""
+    before = set(threading.enumerate())
+    yield
+    actors = pykka.ActorRegistry.get_all()
+    pykka.ActorRegistry.stop_all(block=False)
+    threads = _still_running(set(threading.enumerate()) - before)
+    assert actors == [], f"actors left: {actors}"
+    assert not threads, f"threads left: {threads}"
+
+
+def _still_running(threads):
+    """Give threads that are ending the time to do so."""
+    for thread in threads:
+        thread.join(2.0)
+    return [thread for thread in threads if thread.is_alive()]
