@@ -1,0 +1,137 @@
+"""The filter between two sample rates: a windowed sinc, cut into phases, laid out as one matrix.
+
+Between two rates in the ratio L/M (lowest terms), every M samples in make L samples out, each the inner
+product of a window of samples and one of L sets of coefficients. A block of M samples (or of several M, for
+the sake of the arithmetic) is therefore one row of input times one matrix, and a frame is a few rows.
+
+Loads numpy, so it is imported only where a session resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from router.audio.formats import RATES, SAMPLE_BYTES, UnsupportedRates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TAPS: Final = 48
+"""Length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz, half of it held back."""
+
+CUT_OFF: Final = 0.93
+"""Middle of the transition, in units of the lower Nyquist frequency: the transition is 0.85 to 1.01 of it."""
+
+STOP_BAND_DB: Final = 60.0
+"""What the Kaiser window is shaped for."""
+
+COEFFICIENT_BITS: Final = 24
+"""Coefficients are multiples of 2**-24. So every product with a 16-bit sample, and every sum of such, is
+exact in float64: whatever order of summing the linear algebra picks, the same samples come out."""
+
+BLOCK_SAMPLES: Final = 32
+"""About how many input samples a row moves on: fewer copy more windows, more multiply more zeros."""
+
+MAX_COEFFICIENTS: Final = 1 << 18
+"""Bound of one matrix (2 MB): an odd pair of rates has thousands of phases."""
+
+LINEAR16: Final = np.dtype("<i2")
+LOWEST: Final = np.array(-32768.0)
+HIGHEST: Final = np.array(32767.0)
+LEVEL: Final = np.dtype(np.float64)
+
+
+class Polyphase:
+    """One designed filter. Immutable, shared by every stream between the same two rates."""
+
+    __slots__ = ("block_in", "block_out", "coefficients", "taps", "window")
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        common = math.gcd(rate_in, rate_out)
+        blocks = max(1, BLOCK_SAMPLES * common // rate_in)
+        self.block_in: Final = blocks * rate_in // common
+        """Input samples that a row moves on."""
+        self.block_out: Final = blocks * rate_out // common
+        """Output samples that a row makes."""
+        self.taps: Final = 2 * math.ceil(TAPS / 2 * max(1.0, rate_in / rate_out))
+        """Input samples that one output sample is made of, in even number."""
+        self.window: Final = (self.block_out - 1) * self.block_in // self.block_out + self.taps
+        """Input samples that a row reads."""
+        if self.window * self.block_out > MAX_COEFFICIENTS:
+            raise UnsupportedRates(rate_in, rate_out)
+        self.coefficients: Final = self._matrix(CUT_OFF * min(1.0, rate_out / rate_in))
+        """The matrix, `window` by `block_out`."""
+
+    def _matrix(self, cut_off: float) -> NDArray[np.float64]:
+        matrix = np.zeros((self.window, self.block_out))
+        for output in range(self.block_out):
+            first, phase = divmod(output * self.block_in, self.block_out)
+            matrix[first : first + self.taps, output] = self._phase(phase / self.block_out, cut_off)
+        return matrix
+
+    def _phase(self, fraction: float, cut_off: float) -> NDArray[np.float64]:
+        """Coefficients of an output that lies `fraction` of a sample behind the middle of its taps."""
+        reach = self.taps // 2
+        distance = np.arange(1 - reach, reach + 1) - fraction
+        beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's own formula
+        shape = np.i0(beta * np.sqrt(np.maximum(0.0, 1 - (distance / reach) ** 2)))
+        coefficients = np.sinc(cut_off * distance) * shape
+        coefficients /= coefficients.sum()  # every phase passes a constant unchanged
+        scale = 1 << COEFFICIENT_BITS
+        return np.asarray(np.rint(coefficients * scale) / scale)
+
+
+@lru_cache(maxsize=32)
+def polyphase(rate_in: int, rate_out: int) -> Polyphase:
+    """Filter from `rate_in` to `rate_out` (Hz), designed at first use. Raises UnsupportedRates."""
+    if rate_in not in RATES or rate_out not in RATES:
+        raise UnsupportedRates(rate_in, rate_out)
+    return Polyphase(rate_in, rate_out)
+
+
+class Stream:
+    """The samples of one stream that are still to be read: less than a row and a window of them."""
+
+    __slots__ = ("_design", "_made", "_row_strides", "_tail")
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        self._design = polyphase(rate_in, rate_out)
+        self._row_strides: Final = (self._design.block_in * LEVEL.itemsize, LEVEL.itemsize)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what came, as if nothing but silence had been before."""
+        self._tail: NDArray[np.float64] = np.zeros(self.margin - 1)
+        self._made = 0
+        """Output samples of the first row that are out already."""
+
+    @property
+    def margin(self) -> int:
+        """Input samples behind an output sample that must be known before it can be made."""
+        return self._design.taps // 2
+
+    def convert(self, pcm: bytes | memoryview) -> bytes:
+        """Feed whole samples; what they determine."""
+        # Called for every frame: hence the locals, and no helper but numpy.
+        design, tail = self._design, self._tail
+        block_in, block_out, window = design.block_in, design.block_out, design.window
+        kept = len(tail)
+        known = kept + len(pcm) // SAMPLE_BYTES
+        outputs = max(0, -(-(known - design.taps + 1) * block_out // block_in))
+        rows = -(-outputs // block_out)
+        line = np.zeros(max(known, (rows - 1) * block_in + window))
+        line[:kept] = tail
+        line[kept:known] = np.frombuffer(pcm, LINEAR16)
+        # The windows of the rows overlap: a view says so without copying one.
+        windows: NDArray[np.float64] = np.ndarray((rows, window), LEVEL, line, 0, self._row_strides)
+        levels = np.dot(windows, design.coefficients).ravel()
+        np.rint(levels, levels)
+        levels.clip(LOWEST, HIGHEST, levels)
+        pcm_out: bytes = levels[self._made : outputs].astype(LINEAR16).tobytes()
+        whole_rows, self._made = divmod(outputs, block_out)
+        self._tail = line[whole_rows * block_in : known].copy()
+        return pcm_out

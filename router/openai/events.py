@@ -1,0 +1,351 @@
+"""Server and client events of the OpenAI Realtime API.
+
+Server events are read leniently: only the fields that we act on are listed, each with a default, for compatible
+upstreams leave some out and add others. Client events are written strictly: nothing goes out that the GA API
+does not list. Beta names are read (`ALIASES`), never written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+# What the upstream sends.
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """`error` of an error event, and of a failed response or transcription."""
+
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+    event_id: str | None = None
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """`session` of session.created and session.updated."""
+
+    id: str | None = None
+    model: str | None = None
+    expires_at: float | None = None
+
+
+class ContentPart(msgspec.Struct, frozen=True):
+    """A part of a message item."""
+
+    type: str | None = None
+    text: str | None = None
+    transcript: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A conversation item."""
+
+    id: str | None = None
+    type: str | None = None
+    role: str | None = None
+    status: str | None = None
+    name: str | None = None
+    call_id: str | None = None
+    content: list[ContentPart] | None = None
+
+
+class StatusDetails(msgspec.Struct, frozen=True):
+    """Why a response ended as it did."""
+
+    type: str | None = None
+    reason: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A response. `status_details` is a string at some compatible services."""
+
+    id: str | None = None
+    status: str | None = None
+    status_details: StatusDetails | str | None = None
+
+
+class ServerEvent(msgspec.Struct, frozen=True):
+    """Anything that the upstream sends."""
+
+
+class SessionCreated(ServerEvent, frozen=True):
+    """session.created: the first event of an upstream that accepts us."""
+
+    session: SessionInfo = SessionInfo()
+
+
+class SessionUpdated(ServerEvent, frozen=True):
+    """session.updated."""
+
+    session: SessionInfo = SessionInfo()
+
+
+class Error(ServerEvent, frozen=True):
+    """error."""
+
+    error: ErrorDetail = ErrorDetail()
+
+
+class ConversationItemAdded(ServerEvent, frozen=True):
+    """conversation.item.added, and the beta's conversation.item.created."""
+
+    item: Item = Item()
+
+
+class ConversationItemDone(ServerEvent, frozen=True):
+    """conversation.item.done."""
+
+    item: Item = Item()
+
+
+class InputAudioBufferSpeechStarted(ServerEvent, frozen=True):
+    """input_audio_buffer.speech_started."""
+
+    item_id: str | None = None
+
+
+class InputAudioBufferSpeechStopped(ServerEvent, frozen=True):
+    """input_audio_buffer.speech_stopped."""
+
+    audio_end_ms: float | None = None
+
+
+class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
+    """conversation.item.input_audio_transcription.completed. `status` is sent by services that repeat it."""
+
+    transcript: str = ""
+    item_id: str | None = None
+    status: str | None = None
+
+
+class InputAudioTranscriptionFailed(ServerEvent, frozen=True):
+    """conversation.item.input_audio_transcription.failed."""
+
+    error: ErrorDetail = ErrorDetail()
+
+
+class ResponseCreated(ServerEvent, frozen=True):
+    """response.created."""
+
+    response: Response = Response()
+
+
+class ResponseDone(ServerEvent, frozen=True):
+    """response.done."""
+
+    response: Response = Response()
+
+
+class ResponseOutputItemAdded(ServerEvent, frozen=True):
+    """response.output_item.added."""
+
+    item: Item = Item()
+    response_id: str | None = None
+
+
+class ResponseOutputTextDelta(ServerEvent, frozen=True):
+    """response.output_text.delta."""
+
+    response_id: str | None = None
+
+
+class ResponseOutputTextDone(ServerEvent, frozen=True):
+    """response.output_text.done."""
+
+    text: str = ""
+    item_id: str | None = None
+    response_id: str | None = None
+
+
+class ResponseOutputAudioTranscriptDelta(ServerEvent, frozen=True):
+    """response.output_audio_transcript.delta."""
+
+    response_id: str | None = None
+
+
+class ResponseOutputAudioTranscriptDone(ServerEvent, frozen=True):
+    """response.output_audio_transcript.done."""
+
+    transcript: str = ""
+    item_id: str | None = None
+    response_id: str | None = None
+
+
+class ResponseOutputAudioDelta(ServerEvent, frozen=True):
+    """response.output_audio.delta. `delta` is base64 still."""
+
+    delta: str = ""
+    response_id: str | None = None
+
+
+class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
+    """response.function_call_arguments.done. `name` is absent at older servers: it stands in the item then."""
+
+    call_id: str = ""
+    arguments: str = ""
+    name: str | None = None
+    item_id: str | None = None
+    response_id: str | None = None
+
+
+class PassedOver(ServerEvent, frozen=True):
+    """An event that is known, and says nothing that a client is to hear (see `CONSUMED`)."""
+
+
+SERVER_EVENTS: dict[str, type[ServerEvent]] = {
+    "session.created": SessionCreated,
+    "session.updated": SessionUpdated,
+    "error": Error,
+    "conversation.item.added": ConversationItemAdded,
+    "conversation.item.done": ConversationItemDone,
+    "input_audio_buffer.speech_started": InputAudioBufferSpeechStarted,
+    "input_audio_buffer.speech_stopped": InputAudioBufferSpeechStopped,
+    "conversation.item.input_audio_transcription.completed": InputAudioTranscriptionCompleted,
+    "conversation.item.input_audio_transcription.failed": InputAudioTranscriptionFailed,
+    "response.created": ResponseCreated,
+    "response.done": ResponseDone,
+    "response.output_item.added": ResponseOutputItemAdded,
+    "response.output_text.delta": ResponseOutputTextDelta,
+    "response.output_text.done": ResponseOutputTextDone,
+    "response.output_audio_transcript.delta": ResponseOutputAudioTranscriptDelta,
+    "response.output_audio_transcript.done": ResponseOutputAudioTranscriptDone,
+    "response.output_audio.delta": ResponseOutputAudioDelta,
+    "response.function_call_arguments.done": ResponseFunctionCallArgumentsDone,
+}
+
+ALIASES: dict[str, str] = {
+    "conversation.item.created": "conversation.item.added",
+    "response.text.delta": "response.output_text.delta",
+    "response.text.done": "response.output_text.done",
+    "response.audio.delta": "response.output_audio.delta",
+    "response.audio.done": "response.output_audio.done",
+    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+    "response.audio_transcript.done": "response.output_audio_transcript.done",
+}
+"""Beta names, which compatible servers still send, and the GA names that we read them as."""
+
+CONSUMED: dict[str, str] = {
+    "conversation.created": "the conversation has no name of its own here",
+    "conversation.item.deleted": "the acknowledgement of a client's own event",
+    "conversation.item.retrieved": "the acknowledgement of a client's own event",
+    "conversation.item.truncated": "the acknowledgement of a client's own event",
+    "conversation.item.input_audio_transcription.delta": "the completed transcript follows",
+    "conversation.item.input_audio_transcription.segment": "the completed transcript follows",
+    "input_audio_buffer.committed": "a response follows, or is asked for without waiting",
+    "input_audio_buffer.cleared": "the acknowledgement of a client's own event",
+    "input_audio_buffer.timeout_triggered": "the response that it starts tells",
+    "input_audio_buffer.dtmf_event_received": "SIP only",
+    "output_audio_buffer.started": "WebRTC and SIP only",
+    "output_audio_buffer.stopped": "WebRTC and SIP only",
+    "output_audio_buffer.cleared": "WebRTC and SIP only",
+    "rate_limits.updated": "the operator's business, not the client's",
+    "response.content_part.added": "its text follows",
+    "response.content_part.done": "its text has been told",
+    "response.output_item.done": "its text has been told by an earlier event",
+    "response.output_audio.done": "response.done ends the turn",
+    "response.function_call_arguments.delta": "the complete arguments follow",
+    "response.mcp_call_arguments.delta": "the upstream runs MCP tools itself",
+    "response.mcp_call_arguments.done": "the upstream runs MCP tools itself",
+    "response.mcp_call.in_progress": "the upstream runs MCP tools itself",
+    "response.mcp_call.completed": "the upstream runs MCP tools itself",
+    "response.mcp_call.failed": "the upstream runs MCP tools itself",
+    "mcp_list_tools.in_progress": "the upstream runs MCP tools itself",
+    "mcp_list_tools.completed": "the upstream runs MCP tools itself",
+    "mcp_list_tools.failed": "the upstream runs MCP tools itself",
+    "ping": "an application-level ping of a compatible service",
+}
+"""Events that are passed over on purpose, each with the reason."""
+
+# What we send. `input_audio_buffer.append` is built as bytes (`codec.append_event`).
+
+
+class ClientEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Anything that we send; the tag is its `type`."""
+
+
+class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
+    """Configure the session. `event_id` comes back in the error that it causes."""
+
+    session: dict[str, Any]
+    event_id: str | None = None
+
+
+class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
+    """What a user wrote."""
+
+    text: str
+
+
+class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
+    """What the assistant said. The beta's name of it, `text`, is refused."""
+
+    text: str
+
+
+class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
+    """A message of either side."""
+
+    id: str
+    role: Literal["user", "assistant"]
+    content: list[InputText | OutputText]
+
+
+class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+    """A call that was made earlier."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class FunctionCallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output"):
+    """The answer to a call."""
+
+    id: str
+    call_id: str
+    output: str
+
+
+NewItem = MessageItem | FunctionCallItem | FunctionCallOutputItem
+
+
+class ConversationItemCreate(ClientEvent, frozen=True, tag="conversation.item.create"):
+    """Add an item to the end of the conversation."""
+
+    item: NewItem
+    event_id: str | None = None
+
+
+class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
+    """Ask for a response. Only while none is active."""
+
+    event_id: str | None = None
+
+
+class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
+    """Stop the active response."""
+
+
+class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
+    """End the user's turn by hand (turn detection `manual`)."""
+
+
+FORWARDED = frozenset(
+    {
+        "session.update",
+        "conversation.item.create",
+        "conversation.item.truncate",
+        "conversation.item.delete",
+        "response.create",
+        "response.cancel",
+        "input_audio_buffer.append",
+        "input_audio_buffer.commit",
+        "input_audio_buffer.clear",
+    }
+)
+"""Client events that a client of the `/openai` profile may send as they are."""

@@ -1,0 +1,71 @@
+"""Handlers of function calls."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from router.deepgram import messages as deepgram
+from router.session.deadlines import Wait, length_s
+from router.session.opening import create_item
+from router.session.state import Want
+from router.translation import functions
+
+if TYPE_CHECKING:
+    from router.openai import events as openai
+    from router.session.session import Session
+
+
+def learn_name(session: Session, event: openai.ResponseOutputItemAdded) -> None:
+    """Remember what a call's item names."""
+    session.state.calls.learn_name(event.item)
+
+
+def request_function_call(session: Session, event: openai.ResponseFunctionCallArgumentsDone) -> None:
+    """Ask the client to run a function. This event alone is the trigger: two others repeat the call."""
+    calls = session.state.calls
+    name = calls.name_of(event)
+    if event.response_id is not None and event.response_id in session.state.turn.cancelled:
+        session.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
+        return
+    if not calls.request(event.call_id, name):
+        return
+    session.wait(Wait.TOOL_ANSWER)
+    session.state.turn.is_open = True
+    session.to_client(functions.request_of(event.call_id, name, event.arguments))
+    session.to_component(functions.call_text(name, event.arguments))
+
+
+def answer_function_call(session: Session, message: deepgram.FunctionCallResponse) -> None:
+    """Pass an answer on. The component waits for any sign of life now: AgentThinking goes out at once."""
+    call_id = session.state.calls.find(message.id, message.name)
+    if call_id is None:
+        answer_unknown_call(session, message)
+        return
+    session.to_client(deepgram.AgentThinking(content=""))
+    _answered(session, call_id, functions.output_of(message))
+
+
+def _answered(session: Session, call_id: str, output: str) -> None:
+    calls = session.state.calls
+    del calls.outstanding[call_id]
+    create_item(session, functions.output_item(session.state.items.new_id(), call_id, output))
+    if not calls.outstanding:
+        session.stop_waiting(Wait.TOOL_ANSWER)
+        session.state.turn.want(Want(follows_up=True))
+
+
+def answer_unknown_call(session: Session, message: deepgram.FunctionCallResponse) -> None:
+    """Answer an answer that nobody waits for: one too late, or twice, or to a call that never was."""
+    which = f"`id` {message.id}" if message.id is not None else f"`name` {message.name}"
+    description = f"FunctionCallResponse: no function call with {which} is waiting for an answer"
+    session.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
+
+
+def give_up_on_calls(session: Session, _fired: Any) -> None:
+    """Nobody answered: tell the model so, that it may go on; and the client, that a late answer is not wanted."""
+    timeout_s = length_s(Wait.TOOL_ANSWER, session.options.deadlines)
+    for call_id, name in list(session.state.calls.outstanding.items()):
+        description = f"the function call {call_id} ({name}) was not answered within {timeout_s:g} s"
+        session.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
+        _answered(session, call_id, functions.timed_out_output(name, timeout_s))

@@ -1,0 +1,228 @@
+"""Handlers from the first frame to SettingsApplied."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from router.audio.formats import UPSTREAM_RATE
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session import inputs
+from router.session.deadlines import Wait
+from router.session.stay import STAY
+from router.translation import errors, settings, text
+from router.translation.audio import Microphone
+
+if TYPE_CHECKING:
+    from actors import messages
+    from router.session.session import Session
+    from router.session.stay import Stay
+
+UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
+
+SETTINGS_EVENT_ID: Final = "sb_settings"
+"""The `event_id` of our session.update: an error that brings it back refuses the Settings."""
+
+_FASTEST_BYTES_PER_S: Final = 48000 * 2
+"""Of microphone audio, while its rate is unknown."""
+
+
+def welcome(session: Session, _opened: messages.ClientOpened) -> None:
+    """Greet: Welcome is the first frame to every client, at once."""
+    session.to_client(deepgram.Welcome(request_id=session.state.session_id))
+
+
+# Settings.
+
+
+def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
+    """Take the Settings, and dial the upstream that they ask for."""
+    fault = settings.find_fault(message)
+    if fault is not None:
+        session.to_client(deepgram.Error(description=fault.description, code=fault.code))
+        return STAY
+    assert isinstance(message.agent, deepgram.Agent)  # noqa: S101 - find_fault said so
+    state = session.state
+    state.settings = message
+    state.turn_detection = message.agent.turn_detection or session.options.turn_detection
+    state.microphone = Microphone(message.audio.input.sample_rate or UPSTREAM_RATE)
+    _warn_of_endpoints(session, message.agent)
+    session.open_upstream(_choose_model(session, message.agent))
+    return None
+
+
+def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
+    """Take a client's own session.update for its Settings."""
+    state = session.state
+    state.settings = message
+    state.turn_detection = "the client's"
+    state.microphone = Microphone(UPSTREAM_RATE)
+    session.open_upstream(session.options.fixed_model or session.options.model)
+
+
+def _choose_model(session: Session, agent: deepgram.Agent) -> str:
+    options = session.options
+    asked = settings.first_think(agent).provider.model
+    model = settings.choose_model(asked, default=options.model, allowed=options.models, fixed=options.fixed_model)
+    if asked is not None and asked != model:
+        description = f"`agent.think.provider.model` {asked} is not available here: {model} is used"
+        session.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
+    return model
+
+
+def _warn_of_endpoints(session: Session, agent: deepgram.Agent) -> None:
+    named = [function.name for function in settings.first_think(agent).functions or [] if function.endpoint]
+    if named:
+        description = f"functions with an `endpoint` are not called here, and left out: {', '.join(named)}"
+        session.to_client(deepgram.Warning(description=description, code="FUNCTION_ENDPOINT_NOT_SUPPORTED"))
+
+
+def settings_again(session: Session, _message: deepgram.Settings) -> None:
+    """Answer a second Settings. The React component sends one after a reload."""
+    if not session.profile.settings_repeat:
+        description = "Settings were given already: they can be given once"
+        session.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
+    elif session.state.lifecycle.name == "READY":
+        session.to_client(deepgram.SettingsApplied())
+
+
+# The upstream, on its way to being ready.
+
+
+def await_session_created(session: Session, _opened: messages.UpstreamOpened) -> None:
+    """The handshake means nothing yet: a refusal may still come, as an error event (reference, 1.1)."""
+    session.wait(Wait.SESSION_CREATED)
+
+
+def configure(session: Session, _event: openai.SessionCreated) -> None:
+    """Send the one session.update."""
+    session.stop_waiting(Wait.SESSION_CREATED)
+    session.wait(Wait.SESSION_UPDATED)
+    given = session.state.settings
+    if isinstance(given, inputs.SessionUpdateAsIs):
+        session.forward(given.text)
+        return
+    options = session.options
+    update = settings.session_of(
+        given,
+        turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
+        voice=options.voice,
+        transcription_model=options.transcription_model,
+    )
+    session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID))
+
+
+def apply_settings(session: Session, _event: openai.SessionUpdated) -> None:
+    """The upstream has taken the Settings: tell the client, and give the upstream what came before."""
+    session.stop_waiting(Wait.SESSION_UPDATED)
+    session.state.last_error = None
+    session.to_client(deepgram.SettingsApplied())
+    given = session.state.settings
+    if isinstance(given, deepgram.Settings) and isinstance(given.agent, deepgram.Agent):
+        _seed(session, given.agent)
+
+
+def _seed(session: Session, agent: deepgram.Agent) -> None:
+    items = settings.context_items(agent.context, session.state.items.new_id)
+    for item in items:
+        create_item(session, item)
+    if agent.greeting and not items:
+        create_item(session, text.message_item(session.state.items.new_id(), "assistant", agent.greeting))
+        session.to_client(deepgram.ConversationText(role="assistant", content=agent.greeting))
+
+
+def create_item(session: Session, item: openai.NewItem, *, wants_response: bool = False) -> None:
+    """Add an item of ours to the conversation. Its id is the `event_id`, too: an error brings it back."""
+    kind, role = _kind_of(item)
+    session.state.items.created(item.id, kind, role, wants_response=wants_response)
+    session.to_upstream(openai.ConversationItemCreate(item=item, event_id=item.id))
+
+
+def _kind_of(item: openai.NewItem) -> tuple[str, str | None]:
+    kind: Any = type(item).__struct_config__.tag
+    return kind, getattr(item, "role", None)
+
+
+def updated_again(session: Session, _event: openai.SessionUpdated) -> None:
+    """A client's own session.update was taken: its client hears SettingsApplied, as it did the first time."""
+    session.to_client(deepgram.SettingsApplied())
+
+
+def keep_error(session: Session, event: openai.Error) -> None:
+    """Keep what the upstream says before its session exists: a close follows, which this explains."""
+    session.state.last_error = event.error
+    session.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
+
+
+def judge_error(session: Session, event: openai.Error) -> Stay | None:
+    """Refused Settings end the session, for they would be refused again; any other error is passed on."""
+    session.state.last_error = event.error
+    as_is = isinstance(session.state.settings, inputs.SessionUpdateAsIs)
+    if event.error.event_id == SETTINGS_EVENT_ID or as_is:
+        error = errors.client_error(event.error, session.options.redact)
+        session.end(errors.Farewell(error, errors.NORMAL, error.code[:100]))
+    else:
+        session.to_client(errors.client_error(event.error, session.options.redact))
+    return STAY
+
+
+# What comes too early.
+
+
+def keep_message(session: Session, message: Any) -> None:
+    """Keep a message until the session is ready."""
+    if not session.state.early.keep_message(message):
+        description = f"more than {session.options.early_messages} messages before SettingsApplied: one is dropped"
+        session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+
+
+def keep_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
+    """Echo a user's message at once, and keep it."""
+    session.to_client(deepgram.ConversationText(role="user", content=message.content))
+    keep_message(session, inputs.EchoedUserMessage(message.content))
+
+
+def keep_audio(session: Session, piece: inputs.Microphone) -> None:
+    """Keep audio until the session is ready, so much of it as is allowed."""
+    dropped = session.state.early.keep_audio(piece.data, _most_early_bytes(session))
+    if dropped and session.state.early.dropped_bytes == dropped:
+        session.log(logging.WARNING, "early microphone audio is dropped, the oldest first")
+
+
+def _most_early_bytes(session: Session) -> int:
+    given = session.state.settings
+    rate = given.audio.input.sample_rate if isinstance(given, deepgram.Settings) else None
+    bytes_per_s = 2 * rate if rate else _FASTEST_BYTES_PER_S
+    return int(session.options.early_audio_s * bytes_per_s)
+
+
+def before_settings(session: Session, message: Any) -> None:
+    """Keep what came before Settings, or answer that it came too early, as the profile has it."""
+    if not session.profile.early_inputs_wait:
+        _answer_too_early(session)
+    elif isinstance(message, inputs.Microphone):
+        keep_audio(session, message)
+    elif isinstance(message, deepgram.InjectUserMessage):
+        keep_user_message(session, message)
+    else:
+        keep_message(session, message)
+
+
+def _answer_too_early(session: Session) -> None:
+    description = "the first message must be Settings"
+    session.to_client(deepgram.Error(description=description, code="NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"))
+
+
+# What cannot be read.
+
+
+def answer_unparsable(session: Session, unparsable: Any) -> None:
+    """Answer a message that cannot be read: the answer names the field, and the session goes on."""
+    session.to_client(deepgram.Error(description=unparsable.problem, code=UNPARSABLE))
+
+
+def answer_foreign(session: Session, foreign: Any) -> None:
+    """Answer a message of a type that is none of ours. It is not forwarded."""
+    name = foreign.type[:80]
+    session.to_client(deepgram.Error(description=f"the field `type` is {name}: unknown here", code=UNPARSABLE))

@@ -1,0 +1,39 @@
+"""What the configuration says about sessions: values only, and no credential."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from router.config import Deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.translation.settings import TurnDetection
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """One per process, but for `turn_detection`, which a request may choose for its session."""
+
+    model: str = "gpt-realtime-2.1"
+    """The default."""
+    models: tuple[str, ...] = ()
+    """What a client may ask for through `agent.think.provider.model`."""
+    fixed_model: str | None = None
+    """The model in the configured upstream's URL, which wins over all."""
+    turn_detection: TurnDetection = "server_vad"
+    voice: str = "marin"
+    transcription_model: str = "gpt-realtime-whisper"
+    deadlines: Deadlines = Deadlines()
+    early_audio_s: float = 10.0
+    """How much microphone audio may wait for `session.updated`; the oldest goes first."""
+    early_messages: int = 64
+    """How many messages may."""
+    redact: Callable[[str], str] = _as_it_is
+    """Takes credentials out of a text that is to leave the house."""

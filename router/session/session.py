@@ -1,0 +1,177 @@
+"""The machine: decodes an input, looks it up in the tables, and settles what follows.
+
+`Session` is the engine's `Machine`. Its handlers stand in the modules of this room; they change `state` and say
+what is to be done through the methods of the section "What handlers say".
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from actors import messages
+from router.deepgram import codec as deepgram_codec
+from router.openai import codec as openai_codec
+from router.openai import events as openai
+from router.session import inputs, transitions
+from router.session.deadlines import Wait, length_s
+from router.session.state import Lifecycle, ResponseState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.deepgram.messages import ServerMessage
+    from router.session.options import SessionOptions
+    from router.session.profile import Profile
+    from router.translation.errors import Farewell
+
+
+class Session:
+    """One conversation. `handle` is the whole surface: an input in, commands out."""
+
+    def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
+        self.profile = profile
+        self.options = options
+        self.state = State(session_id, early_messages=options.early_messages)
+        self._commands: list[messages.Command] = []
+        self._decode: dict[type, Callable[[Any], Any]] = {
+            messages.ClientTextReceived: self._decode_client_text,
+            messages.ClientBinaryReceived: lambda message: inputs.Microphone(message.data),
+            messages.UpstreamTextReceived: lambda message: openai_codec.decode(message.text),
+            messages.UpstreamBinaryReceived: lambda _message: openai_codec.Malformed("a binary message"),
+        }
+
+    def handle(self, message: messages.Input) -> list[messages.Command]:
+        """Take an input; the commands that follow from it, in order."""
+        commands: list[messages.Command] = []
+        self._commands = commands
+        decode = self._decode.get(type(message))
+        self.take(message if decode is None else decode(message))
+        if type(message) is messages.UpstreamTextReceived:
+            self._keep_waiting()
+        self._settle()
+        return commands
+
+    def describe(self) -> dict[str, Any]:
+        """A few facts, for people and tests."""
+        state = self.state
+        return {
+            "profile": self.profile.name,
+            "lifecycle": state.lifecycle.value,
+            "response": state.turn.response.value,
+            "outstanding_calls": list(state.calls.outstanding),
+            "passed_over": state.passed_over,
+            "early_dropped_bytes": state.early.dropped_bytes,
+            "muted_bytes": state.muted_bytes,
+        }
+
+    def take(self, decoded: Any) -> None:
+        """Look a decoded input up, and do what its rows say."""
+        kind = type(decoded)
+        row = transitions.LIFECYCLE[self.state.lifecycle].get(kind)
+        if row is None:
+            transitions.UNLISTED(self, decoded)
+            return
+        handler, next_state = row
+        if handler(self, decoded) is not transitions.STAY:
+            self._enter(next_state)
+        if kind in transitions.RESPONSE_INPUTS and self.state.lifecycle is Lifecycle.READY:
+            self._take_for_response(kind, decoded)
+
+    def _take_for_response(self, kind: type, decoded: Any) -> None:
+        row = transitions.RESPONSE[self.state.turn.response].get(kind)
+        if row is None:
+            return
+        handler, next_state = row
+        if handler(self, decoded) is not transitions.STAY:
+            self.state.turn.response = next_state
+
+    def _enter(self, lifecycle: Lifecycle) -> None:
+        before = self.state.lifecycle
+        if lifecycle is before:
+            return
+        self.state.lifecycle = lifecycle
+        self.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
+        if lifecycle is Lifecycle.READY:
+            for kept in self.state.early.take():
+                self.take(kept)
+
+    def _settle(self) -> None:
+        """The joint rule: a response that is wanted is asked for as soon as the session is ready and none is active."""
+        state = self.state
+        turn = state.turn
+        if turn.wants and turn.response is ResponseState.NONE and state.lifecycle is Lifecycle.READY:
+            transitions.CREATE_RESPONSE(self, turn.wants.popleft())
+            turn.response = ResponseState.REQUESTED
+
+    def _keep_waiting(self) -> None:
+        turn = self.state.turn
+        if turn.response is ResponseState.ACTIVE or (
+            turn.response is ResponseState.REQUESTED and turn.has_started_speaking
+        ):
+            self.wait(Wait.SILENCE)
+
+    def _decode_client_text(self, message: messages.ClientTextReceived) -> Any:
+        decoded = deepgram_codec.decode(message.text)
+        if not isinstance(decoded, deepgram_codec.Foreign) or not self._is_forwarded(decoded):
+            return decoded
+        if decoded.type == "conversation.item.create":
+            item = decoded.fields.get("item")
+            return inputs.ItemCreateAsIs(decoded.text, item if isinstance(item, dict) else {})
+        return inputs.AS_IS.get(decoded.type, inputs.EventAsIs)(decoded.text)
+
+    def _is_forwarded(self, foreign: deepgram_codec.Foreign) -> bool:
+        return self.profile.openai_events and foreign.type in openai.FORWARDED
+
+    # What handlers say.
+
+    def to_client(self, *said: ServerMessage) -> None:
+        """Send messages to the client."""
+        for message in said:
+            self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
+
+    def to_component(self, *said: ServerMessage) -> None:
+        """Send messages that only the React component knows."""
+        if self.profile.component_messages:
+            self.to_client(*said)
+
+    def play(self, pcm: bytes) -> None:
+        """Send audio to the client."""
+        self._commands.append(messages.SendToClient(pcm))
+
+    def to_upstream(self, event: openai.ClientEvent) -> None:
+        """Send an event to the upstream."""
+        self._commands.append(messages.SendToUpstream(openai_codec.encode(event)))
+
+    def forward(self, *frames: str | bytes) -> None:
+        """Send frames to the upstream that are encoded already."""
+        for frame in frames:
+            self._commands.append(messages.SendToUpstream(frame))
+
+    def open_upstream(self, model: str) -> None:
+        """Have an upstream dialled."""
+        self._commands.append(messages.OpenUpstream(model))
+
+    def wait(self, wait: Wait) -> None:
+        """Start a deadline, or start it again."""
+        self._commands.append(messages.StartTimer(wait.value, length_s(wait, self.options.deadlines)))
+
+    def stop_waiting(self, *waits: Wait) -> None:
+        """Drop deadlines."""
+        for wait in waits:
+            self._commands.append(messages.CancelTimer(wait.value))
+
+    def end(self, farewell: Farewell) -> None:
+        """Say the last word and end the session."""
+        self.to_client(farewell.error)
+        self._commands.append(messages.EndSession(farewell.close_code, farewell.close_reason))
+        self._enter(Lifecycle.ENDED)
+
+    def end_silently(self) -> None:
+        """End the session of a client that is gone."""
+        self._commands.append(messages.EndSession(1000, ""))
+        self._enter(Lifecycle.ENDED)
+
+    def log(self, level: int, text: str) -> None:
+        """Write a log line."""
+        self._commands.append(messages.Log(level, self.options.redact(text)))

@@ -1,0 +1,109 @@
+"""What goes wrong, in words for the client.
+
+An upstream's own error keeps its code. Deepgram's codes are for the client's mistakes, and ours for what neither
+of them has a word for; docs/protocol-map.md lists them all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from router.deepgram import messages as deepgram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.openai import events as openai
+
+ALREADY_ACTIVE: Final = "conversation_already_has_active_response"
+
+BENIGN: Final = frozenset(
+    {
+        ALREADY_ACTIVE,
+        "response_cancel_not_active",
+        "input_audio_buffer_commit_empty",
+        "item_truncate_invalid_item_id",
+        "item_already_truncated",
+        "item_delete_invalid_item_id",
+        "item_retrieve_invalid_item_id",
+    }
+)
+"""Races between us and the upstream that nobody has to hear of (reference, 7)."""
+
+FATAL: Final = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "invalid_api_key",
+        "model_not_found",
+        "invalid_model",
+        "missing_model",
+        "beta_api_shape_disabled",
+    }
+)
+"""Codes that another try would meet again: credential, quota, configuration (reference, 7)."""
+
+NORMAL: Final = 1000
+"""Coming back does not help: their JavaScript SDK reconnects on anything else."""
+
+TRY_AGAIN: Final = 1011
+
+_DESCRIPTION_BYTES: Final = 2000
+
+
+class Farewell(msgspec.Struct, frozen=True):
+    """How a session ends: the last message, and the close frame behind it."""
+
+    error: deepgram.Error
+    close_code: int
+    close_reason: str
+
+
+def code_of(error: openai.ErrorDetail) -> str:
+    """The upstream's own code. Some compatible services put it into `type`, and older errors have none."""
+    return error.code or error.type or "server_error"
+
+
+def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:
+    """An upstream's error in the client's shape, its code unchanged."""
+    description = error.message or code_of(error)
+    if error.param:
+        description = f"{description} ({error.param})"
+    return deepgram.Error(description=redact(description)[:_DESCRIPTION_BYTES], code=redact(code_of(error)))
+
+
+def farewell(code: str, description: str, close_code: int = TRY_AGAIN) -> Farewell:
+    """An end with a code of ours."""
+    return Farewell(deepgram.Error(description=description, code=code), close_code, code)
+
+
+def refusal_farewell(failure: str, status: int | None) -> Farewell:
+    """The end when the upstream could not be dialled. `failure` is a word such as "TIMEOUT"."""
+    if status in (401, 403):
+        return farewell(
+            "UPSTREAM_UNAUTHORIZED", f"the upstream refused our credential (HTTP {status})", close_code=NORMAL
+        )
+    detail = f"HTTP {status}" if status is not None else failure.lower()
+    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({detail})")
+
+
+def loss_farewell(
+    code: int, reason: str, last_error: openai.ErrorDetail | None, redact: Callable[[str], str]
+) -> Farewell:
+    """The end when the upstream closed. What it said just before explains it, or its close reason does.
+
+    A refusal comes after the handshake, as an error event and a close whose reason is `<type>.<code>`
+    (reference, 8).
+    """
+    cause = reason.rpartition(".")[2]
+    if last_error is not None:
+        close_code = NORMAL if code_of(last_error) in FATAL else TRY_AGAIN
+        return Farewell(client_error(last_error, redact), close_code, code_of(last_error)[:100])
+    if cause in FATAL:
+        return farewell(cause, f"the upstream refused the session: {cause}", close_code=NORMAL)
+    detail = f" {redact(reason)}" if reason else ""
+    return farewell("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

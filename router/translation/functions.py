@@ -1,0 +1,48 @@
+"""Function calls and their answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+
+
+def request_of(call_id: str, name: str, arguments: str) -> deepgram.FunctionCallRequest:
+    """The request that a call becomes. The client runs it, and answers."""
+    function = deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=True)
+    return deepgram.FunctionCallRequest(functions=[function])
+
+
+def call_text(name: str, arguments: str) -> deepgram.ConversationText:
+    """The line that the `/openai` profile shows for a call. Such a line never makes a call itself."""
+    return deepgram.ConversationText(role="assistant", content=f"Function call: {name}({arguments})")
+
+
+def output_of(response: deepgram.FunctionCallResponse) -> str:
+    """What the model is told: `content`, or else `result`, or else `error`, or that there is nothing.
+
+    The React component leaves `content` out when its handler returned nothing.
+    """
+    for value in (response.content, response.result):
+        if value is not None:
+            return _as_text(value)
+    if response.error is not None:
+        return _as_text({"error": response.error})
+    return "null"
+
+
+def timed_out_output(name: str, timeout_s: float) -> str:
+    """What the model is told when nobody answered a call."""
+    return _as_text({"error": f"{name} timed out after {timeout_s:g} s"})
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def output_item(item_id: str, call_id: str, output: str) -> openai.FunctionCallOutputItem:
+    """The item that carries an answer upstream."""
+    return openai.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)

@@ -1,0 +1,41 @@
+"""Text: items and transcripts to ConversationText, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+
+NewId = Callable[[], str]
+"""Makes an item id, at most 32 characters long (reference, 6)."""
+
+
+def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
+    """A message of either side, as text. The part's type follows from the role (reference, 2.3)."""
+    part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
+    return openai.MessageItem(id=item_id, role=role, content=[part])
+
+
+def item_text(item: openai.Item) -> str:
+    """What a finished assistant item says: its text parts, or the transcripts of its audio."""
+    parts = item.content or []
+    return "".join(part.text or part.transcript or "" for part in parts)
+
+
+def is_assistant_message(item: openai.Item) -> bool:
+    """Whether an item is something that the assistant says."""
+    return item.role == "assistant" and item.type in ("message", None)
+
+
+def final_transcript(content: str) -> deepgram.Transcript:
+    """The Transcript that follows the user's ConversationText in the `/openai` profile."""
+    alternative = deepgram.Alternative(transcript=content, confidence=1.0)
+    channel = deepgram.Channel(alternatives=[alternative])
+    return deepgram.Transcript(transcript=content, channel=channel, is_final=True, speech_final=True)
+
+
+def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:
+    """The UtteranceEnd of a `speech_stopped`."""
+    return deepgram.UtteranceEnd(channel=[0, 1], last_word_end=(audio_end_ms or 0.0) / 1000)

@@ -1,0 +1,101 @@
+"""The vendors' own packages as oracles for what we put on their wires.
+
+`openai` judges every event for the upstream, `deepgram-sdk` every message for a Deepgram client. Their types
+accept unknown keys at any depth, so that old clients survive new servers; the real peers do not. An object is
+therefore right when its model takes it in strict mode (no coercion: an integer is not a string) and nothing
+of it was left over in any model's `model_extra`.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Union, get_args
+
+import orjson
+from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
+    from deepgram.agent.v1.socket_client import V1SocketClientResponse
+
+
+class OracleError(AssertionError):
+    """An object that its vendor's types do not allow: `wrong`, and what is wrong with it in `faults`."""
+
+    def __init__(self, wrong: dict[str, Any], faults: list[str]) -> None:
+        self.wrong = wrong
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return f"{'; '.join(self.faults)} in {self.wrong!r}"
+
+
+def _adapters(members: tuple[Any, ...]) -> dict[str, TypeAdapter[Any]]:
+    models: defaultdict[str, list[Any]] = defaultdict(list)
+    for model in members:
+        if issubclass(model, BaseModel):  # deepgram's union holds bytes as well
+            for kind in get_args(model.model_fields["type"].annotation):
+                models[kind].append(model)
+    unions: dict[str, Any] = {kind: Union[tuple(found)] for kind, found in models.items()}  # noqa: UP007
+    return {kind: TypeAdapter(union) for kind, union in unions.items()}
+
+
+# The event unions are Annotated[Union[...], discriminator].
+_CLIENT_EVENTS = _adapters(get_args(get_args(RealtimeClientEvent)[0]))
+_SERVER_EVENTS = _adapters(get_args(get_args(RealtimeServerEvent)[0]))
+_SERVER_MESSAGES = _adapters(get_args(V1SocketClientResponse))
+
+
+def assert_client_event(event: dict[str, Any]) -> None:
+    """Assert that `event` may be sent to OpenAI's GA API: it has no type, key or value that is unknown there.
+
+    Raises:
+        OracleError: an AssertionError that names the path of every fault.
+    """
+    _check(event, _CLIENT_EVENTS)
+
+
+def assert_server_message(message: dict[str, Any]) -> None:
+    """Assert that `message` is one that Deepgram's own server could send to its SDK; raises as above."""
+    _check(message, _SERVER_MESSAGES)
+
+
+def server_event_types() -> set[str]:
+    """Every `type` in the openai package's server event union."""
+    return set(_SERVER_EVENTS)
+
+
+def client_event_types() -> set[str]:
+    """Every `type` in the openai package's client event union."""
+    return set(_CLIENT_EVENTS)
+
+
+def _check(wire: dict[str, Any], adapters: dict[str, TypeAdapter[Any]]) -> None:
+    kind = wire.get("type")
+    if kind not in adapters:
+        raise OracleError(wire, [f"type: {kind!r} is not among the vendor's"])
+    try:
+        model = adapters[kind].validate_json(orjson.dumps(wire), strict=True)
+    except ValidationError as error:
+        raise OracleError(wire, [_describe(fault) for fault in error.errors()]) from None
+    if unknown := list(_unknown_keys(model, "")):
+        raise OracleError(wire, [f"{path}: unknown key" for path in unknown])
+
+
+def _describe(fault: Any) -> str:
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+
+
+def _unknown_keys(value: Any, path: str) -> Iterator[str]:
+    match value:
+        case BaseModel():
+            yield from (f"{path}{key}" for key in value.model_extra or {})
+            children = [(f"{path}{name}", getattr(value, name)) for name in value.model_fields_set]
+        case list() | tuple():
+            children = [(f"{path}{index}", child) for index, child in enumerate(value)]
+        case dict():
+            children = [(f"{path}{key}", child) for key, child in value.items()]
+        case _:
+            return
+    for child_path, child in children:
+        yield from _unknown_keys(child, f"{child_path}.")

@@ -1,0 +1,200 @@
+"""A script of one session: inputs in, and what is expected to come out, like a packet trace.
+
+`client(...)` and `upstream(...)` feed what either side sends; `expect(...)` takes what has come out since, and
+fails where it differs. `close` fails where something came out that nobody expected.
+"""
+
+from typing import Any
+
+import orjson
+
+from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
+from oracle import assert_client_event
+from router.session.deadlines import Wait
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.session.session import Session
+
+ANY = type(
+    "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
+)()
+SESSION_ID = "5e551011-0000-4000-8000-000000000000"
+
+SETTINGS: dict[str, Any] = {
+    "type": "Settings",
+    "audio": {
+        "input": {"encoding": "linear16", "sample_rate": 24000},
+        "output": {"encoding": "linear16", "sample_rate": 24000},
+    },
+    "agent": {"think": {"provider": {"type": "open_ai"}, "prompt": "Be brief."}},
+}
+
+
+def settings(**agent: Any) -> dict[str, Any]:
+    """Settings with more in `agent`."""
+    return {**SETTINGS, "agent": {**SETTINGS["agent"], **agent}}
+
+
+class Playbook:
+    """One session under test."""
+
+    def __init__(self, profile: str = "openai", **options: Any) -> None:
+        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(**options))
+        self.commands: list[messages.Command] = []
+        self.timers: dict[str, float] = {}
+        self.generation = 1
+
+    # What comes in.
+
+    def feed(self, message: messages.Input) -> "Playbook":
+        for command in self.session.handle(message):
+            self._note(command)
+        return self
+
+    def client(self, *frames: dict[str, Any] | str | bytes) -> "Playbook":
+        for frame in frames:
+            if isinstance(frame, bytes):
+                self.feed(messages.ClientBinaryReceived(frame))
+            else:
+                self.feed(
+                    messages.ClientTextReceived(frame if isinstance(frame, str) else orjson.dumps(frame).decode())
+                )
+        return self
+
+    def upstream(self, *events: dict[str, Any] | str) -> "Playbook":
+        for event in events:
+            text = event if isinstance(event, str) else orjson.dumps(event).decode()
+            self.feed(messages.UpstreamTextReceived(self.generation, text))
+        return self
+
+    def upstream_closes(self, code: int = 1000, reason: str = "") -> "Playbook":
+        closed = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=code, reason=reason)
+        return self.feed(messages.UpstreamClosed(self.generation, closed))
+
+    def fire(self, wait: Wait) -> "Playbook":
+        """Let a deadline run out. It has to be running."""
+        assert wait.value in self.timers, f"{wait} is not running: {sorted(self.timers)}"
+        del self.timers[wait.value]
+        return self.feed(messages.TimerFired(wait.value))
+
+    # Common beginnings.
+
+    def opened(self) -> "Playbook":
+        self.feed(messages.ClientOpened())
+        return self.expect({"type": "Welcome", "request_id": SESSION_ID})
+
+    def ready(self, given: dict[str, Any] | None = None) -> "Playbook":
+        """Open, configure, and forget what that took."""
+        self.opened().client(given or SETTINGS)
+        self.feed(messages.UpstreamOpened(self.generation))
+        self.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+        return self.forget()
+
+    def forget(self) -> "Playbook":
+        self.commands.clear()
+        return self
+
+    # What has come out.
+
+    @property
+    def frames_to_client(self) -> list[Any]:
+        return [_decoded(c.frame) for c in self.commands if isinstance(c, messages.SendToClient)]
+
+    @property
+    def events_to_upstream(self) -> list[dict[str, Any]]:
+        return [orjson.loads(c.frame) for c in self.commands if isinstance(c, messages.SendToUpstream)]
+
+    @property
+    def ending(self) -> messages.EndSession | None:
+        return next((c for c in self.commands if isinstance(c, messages.EndSession)), None)
+
+    def expect(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
+        """Take everything that came out; it is exactly this. Of an upstream's event, the keys given count."""
+        assert self.frames_to_client == list(to_client)
+        events = self.events_to_upstream
+        assert [_only(event, wanted) for event, wanted in zip(events, upstream or [], strict=False)] == (upstream or [])
+        assert len(events) == len(upstream or []), events
+        return self.forget()
+
+    def _note(self, command: messages.Command) -> None:
+        match command:
+            case messages.StartTimer(name, delay_s):
+                self.timers[name] = delay_s
+            case messages.CancelTimer(name):
+                self.timers.pop(name, None)
+            case messages.SendToUpstream(frame):
+                assert_client_event(orjson.loads(frame))
+                self.commands.append(command)
+            case messages.Log():
+                pass
+            case _:
+                self.commands.append(command)
+
+
+def _decoded(frame: str | bytes) -> Any:
+    return orjson.loads(frame) if isinstance(frame, str) else frame
+
+
+def _only(event: Any, wanted: Any) -> Any:
+    if isinstance(wanted, dict) and isinstance(event, dict):
+        return {key: _only(event.get(key), wanted[key]) for key in wanted}
+    if isinstance(wanted, list) and isinstance(event, list) and len(wanted) == len(event):
+        return [_only(one, other) for one, other in zip(event, wanted, strict=True)]
+    return event
+
+
+# Events of the upstream.
+
+
+def response_created(response_id: str = "resp_1") -> dict[str, Any]:
+    return {"type": "response.created", "response": {"id": response_id, "status": "in_progress"}}
+
+
+def response_done(response_id: str = "resp_1", status: str = "completed", **details: Any) -> dict[str, Any]:
+    return {"type": "response.done", "response": {"id": response_id, "status": status, **details}}
+
+
+def text_done(text: str, item_id: str = "item_1") -> dict[str, Any]:
+    return {"type": "response.output_text.done", "response_id": "resp_1", "item_id": item_id, "text": text}
+
+
+def transcript_done(transcript: str, item_id: str = "item_1") -> dict[str, Any]:
+    kind = "response.output_audio_transcript.done"
+    return {"type": kind, "response_id": "resp_1", "item_id": item_id, "transcript": transcript}
+
+
+def item_added(item_id: str, role: str = "user", **item: Any) -> dict[str, Any]:
+    return {"type": "conversation.item.added", "item": {"id": item_id, "type": "message", "role": role, **item}}
+
+
+def call_done(call_id: str = "call_1", name: str = "lookup", arguments: str = "{}", **more: Any) -> dict[str, Any]:
+    kind = "response.function_call_arguments.done"
+    return {"type": kind, "call_id": call_id, "name": name, "arguments": arguments, "response_id": "resp_1", **more}
+
+
+def error(code: str | None, message: str = "oh", **more: Any) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "invalid_request_error", "code": code, "message": message, **more}}
+
+
+# Messages to the client.
+
+
+def user(content: str) -> dict[str, Any]:
+    return {"type": "ConversationText", "role": "user", "content": content}
+
+
+def assistant(content: str) -> dict[str, Any]:
+    return {"type": "ConversationText", "role": "assistant", "content": content}
+
+
+def request(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    call = {"id": call_id, "name": name, "arguments": arguments, "client_side": True}
+    return {"type": "FunctionCallRequest", "functions": [call]}
+
+
+STARTED = {"type": "AgentStartedSpeaking"}
+AUDIO_DONE = {"type": "AgentAudioDone"}
+DONE = {"type": "AgentDone"}
+THINKING = {"type": "AgentThinking", "content": ""}
+APPLIED = {"type": "SettingsApplied"}

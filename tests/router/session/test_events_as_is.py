@@ -1,0 +1,90 @@
+"""OpenAI client events that a client of `/openai` sends as they are."""
+
+import pytest
+
+from actors import messages
+from playbook import (
+    APPLIED,
+    AUDIO_DONE,
+    DONE,
+    STARTED,
+    Playbook,
+    assistant,
+    call_done,
+    item_added,
+    response_created,
+    response_done,
+    text_done,
+)
+
+UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
+ITEM = {
+    "type": "conversation.item.create",
+    "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+}
+CREATE = {"type": "response.create"}
+APPEND = {"type": "input_audio_buffer.append", "audio": "AAAA"}
+
+
+def test_a_session_update_stands_for_settings():
+    book = Playbook().opened().client(UPDATE)
+    assert book.commands == [messages.OpenUpstream("gpt-realtime-2.1")]
+    book.forget().upstream({"type": "session.created"}).expect(upstream=[UPDATE])
+    book.upstream({"type": "session.updated"}).expect(APPLIED)
+
+
+def test_a_conversation_in_openai_events_is_answered_in_our_messages():
+    book = Playbook().ready(UPDATE)
+    book.client(ITEM, CREATE).expect(upstream=[ITEM, CREATE])
+    book.upstream(item_added("x"), response_created(), text_done("Hello."), response_done())
+    book.expect(STARTED, assistant("Hello."), AUDIO_DONE, DONE)
+
+
+def test_a_response_create_waits_until_none_is_active():
+    book = Playbook().ready(UPDATE).upstream(response_created())
+    book.client({**CREATE, "response": {"instructions": "x"}}).expect()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[{"response": {"instructions": "x"}}])
+
+
+def test_an_append_waits_for_session_updated():
+    book = Playbook().opened().client(APPEND).expect()
+    book.client(UPDATE, APPEND).forget().upstream({"type": "session.created"}).forget()
+    book.upstream({"type": "session.updated"}).expect(APPLIED, upstream=[APPEND, APPEND])
+
+
+def test_an_assistant_s_item_of_the_client_is_not_told_back():
+    said = {"id": "mine", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes"}]}
+    book = Playbook().ready(UPDATE).client({"type": "conversation.item.create", "item": said}).forget()
+    book.upstream({"type": "conversation.item.done", "item": said}).expect()
+
+
+def test_a_call_may_be_answered_in_openai_events():
+    book = Playbook().ready(UPDATE).upstream(response_created(), call_done()).forget()
+    output = {
+        "type": "conversation.item.create",
+        "item": {"type": "function_call_output", "call_id": "call_1", "output": "42"},
+    }
+    book.client(output).upstream(response_done()).expect(upstream=[output])
+    book.client(CREATE).expect(upstream=[CREATE])
+    book.upstream(response_created("r2"), text_done("42"), response_done("r2")).expect(
+        STARTED, assistant("42"), AUDIO_DONE, DONE
+    )
+
+
+@pytest.mark.parametrize("event", [UPDATE, ITEM, CREATE, APPEND, {"type": "response.cancel"}])
+def test_on_converse_they_are_unparsable(event):
+    book = Playbook("converse").ready().client(event)
+    assert book.frames_to_client[0]["code"] == "UNPARSABLE_CLIENT_MESSAGE"
+    assert book.events_to_upstream == []
+
+
+@pytest.mark.parametrize("kind", ["output_audio_buffer.clear", "session.close", "conversation.item.retrieve"])
+def test_other_events_are_not_forwarded(kind):
+    book = Playbook().ready().client({"type": kind})
+    assert book.frames_to_client[0]["code"] == "UNPARSABLE_CLIENT_MESSAGE"
+    assert book.events_to_upstream == []
+
+
+def test_a_second_session_update_is_acknowledged_like_the_first():
+    book = Playbook().ready().client(UPDATE).expect(upstream=[UPDATE])
+    book.upstream({"type": "session.updated"}).expect(APPLIED)

@@ -1,0 +1,299 @@
+"""Text, speech and responses."""
+
+import pybase64
+import pytest
+
+from playbook import (
+    AUDIO_DONE,
+    DONE,
+    STARTED,
+    Playbook,
+    assistant,
+    error,
+    item_added,
+    response_created,
+    response_done,
+    settings,
+    text_done,
+    transcript_done,
+    user,
+)
+from router.session.deadlines import Wait
+
+CREATE = [{"type": "response.create"}]
+
+
+def inject(book, content="hello"):
+    book.client({"type": "InjectUserMessage", "content": content})
+    item_id = book.events_to_upstream[-1]["item"]["id"]
+    book.forget()
+    return item_id
+
+
+def answering(profile="openai", **options):
+    """A session in the middle of an answer."""
+    book = Playbook(profile, **options).ready()
+    book.upstream(item_added(inject(book)), response_created())
+    return book.forget()
+
+
+def delta(pcm, response_id="resp_1"):
+    encoded = pybase64.b64encode(pcm).decode()
+    return {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "delta": encoded}
+
+
+# Asking.
+
+
+@pytest.mark.parametrize(
+    "acknowledgement", ["conversation.item.added", "conversation.item.created", "conversation.item.done"]
+)
+def test_a_response_is_asked_for_only_once_the_upstream_has_the_item(acknowledgement):
+    book = Playbook().ready()
+    item_id = inject(book)
+    book.expect()
+    book.upstream({**item_added(item_id), "type": acknowledgement}).expect(upstream=CREATE)
+
+
+def test_the_acknowledgement_of_another_item_asks_for_nothing():
+    book = Playbook().ready()
+    inject(book)
+    book.upstream(item_added("spoken", content=[{"type": "input_audio", "transcript": None}])).expect()
+    book.upstream(item_added("other", "assistant", status="in_progress", content=[])).expect()
+
+
+def test_an_acknowledgement_under_another_id_counts_once():
+    book = Playbook().ready()
+    inject(book)
+    theirs = item_added("theirs", content=[{"type": "input_text", "text": "hello"}])
+    book.upstream(theirs).expect(upstream=CREATE)
+    book.upstream({**theirs, "type": "conversation.item.done"}).expect()
+
+
+def test_two_items_are_acknowledged_each_by_its_own_events():
+    book = Playbook().ready()
+    first, second = inject(book, "one"), inject(book, "two")
+    book.upstream(item_added(first), {**item_added(first), "type": "conversation.item.done"}).expect(upstream=CREATE)
+    book.upstream(response_created(), item_added(second)).expect()
+    book.upstream(text_done("1"), response_done()).expect(STARTED, assistant("1"), AUDIO_DONE, DONE, upstream=CREATE)
+
+
+def test_no_response_is_asked_for_while_one_is_active():
+    book = answering()
+    book.upstream(item_added(inject(book, "and?"))).expect()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
+def test_a_response_that_the_upstream_began_itself_is_waited_for_too():
+    book = Playbook().ready().upstream(response_created("vad"))
+    book.upstream(item_added(inject(book))).expect()
+    book.upstream(response_done("vad")).expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
+def test_an_item_that_is_never_acknowledged_is_answered_all_the_same():
+    book = Playbook().ready()
+    inject(book)
+    book.fire(Wait.ITEM_ACK).expect(upstream=CREATE)
+
+
+def test_an_item_that_the_upstream_refuses_is_not_answered():
+    book = Playbook().ready()
+    item_id = inject(book)
+    book.upstream(error("string_above_max_length", "too long", event_id=item_id))
+    book.expect({"type": "Error", "description": "too long", "code": "string_above_max_length"})
+
+
+def test_an_active_response_that_we_did_not_know_of_is_absorbed_and_waited_for():
+    book = Playbook().ready()
+    book.upstream(item_added(inject(book))).expect(upstream=CREATE)
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done("theirs")).expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
+def test_a_response_that_is_refused_ends_the_turn():
+    book = Playbook().ready()
+    book.upstream(item_added(inject(book)))
+    event_id = book.events_to_upstream[0]["event_id"]
+    book.forget().upstream(error("invalid_value", "no", event_id=event_id))
+    book.expect({"type": "Error", "description": "no", "code": "invalid_value"}, AUDIO_DONE, DONE)
+    book.upstream(item_added(inject(book))).expect(upstream=CREATE)
+
+
+# Answering.
+
+
+def test_converse_sends_official_messages_only():
+    book = answering("converse")
+    book.upstream(text_done("Hi."), response_done()).expect(assistant("Hi."), AUDIO_DONE)
+
+
+def test_text_is_told_once_whichever_event_brings_it():
+    said = [{"type": "output_audio", "transcript": "Hi."}]
+    item = {
+        "type": "conversation.item.done",
+        "item": {"id": "item_1", "type": "message", "role": "assistant", "content": said},
+    }
+    for events in ([transcript_done("Hi."), item], [item, transcript_done("Hi.")], [item], [text_done("Hi."), item]):
+        answering().upstream(*events).expect(STARTED, assistant("Hi."))
+
+
+def test_beta_names_are_read():
+    book = answering().upstream({"type": "response.text.done", "item_id": "i", "text": "Hi."})
+    book.expect(STARTED, assistant("Hi."))
+
+
+def test_audio_is_told_as_binary_of_even_length():
+    book = answering().upstream(delta(b"\1\2\3"), delta(b"\4\5\6"), delta(b"\7"))
+    book.expect(STARTED, b"\1\2", b"\3\4\5\6")
+
+
+def test_audio_is_read_whatever_the_order_of_its_fields():
+    event = delta(b"\1\2\3\4")
+    answering().upstream(dict(reversed(event.items()))).expect(STARTED, b"\1\2\3\4")
+
+
+def test_a_delta_that_is_not_base64_is_dropped_and_the_answer_goes_on():
+    book = answering().upstream({**delta(b""), "delta": "*"}, delta(b"\1\2"))
+    book.expect(STARTED, b"\1\2")
+
+
+def test_a_turn_without_audio_ends_with_agent_audio_done_too():
+    answering().upstream(response_done()).expect(AUDIO_DONE, DONE)
+
+
+def test_a_turn_ends_once():
+    book = answering().upstream(text_done("Hi."), response_done()).forget()
+    book.upstream(response_done()).expect()
+
+
+def test_an_upstream_that_announces_no_response_ends_it_with_its_text():
+    book = Playbook().ready()
+    book.upstream(item_added(inject(book))).forget()
+    book.upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream(response_done()).expect()
+    book.upstream(item_added(inject(book))).expect(upstream=CREATE)
+
+
+def test_a_failed_response_is_told_as_an_error_and_ends_the_turn():
+    details = {"type": "failed", "error": {"type": "tokens", "code": "rate_limit_exceeded", "message": "slow down"}}
+    book = answering().upstream(response_done(status="failed", status_details=details))
+    book.expect({"type": "Error", "description": "slow down", "code": "rate_limit_exceeded"}, AUDIO_DONE, DONE)
+
+
+def test_status_details_may_be_a_string():
+    answering().upstream(response_done(status_details="completed")).expect(AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize("wait", [Wait.SILENCE, Wait.RESPONSE])
+def test_an_upstream_that_falls_silent_in_an_answer_is_given_up(wait):
+    book = answering().fire(wait)
+    assert book.frames_to_client[0]["code"] == "UPSTREAM_TIMEOUT"
+    assert book.ending.code == 1011
+
+
+def test_an_upstream_that_never_answers_is_given_up():
+    book = Playbook().ready()
+    book.upstream(item_added(inject(book))).forget().fire(Wait.FIRST_EVENT)
+    assert book.frames_to_client[0]["code"] == "UPSTREAM_TIMEOUT"
+
+
+def test_no_deadline_runs_between_turns():
+    book = answering().upstream(text_done("Hi."), response_done())
+    assert book.timers == {}
+
+
+def test_text_that_says_function_call_makes_no_request():
+    answering().upstream(text_done("Function call: lookup({})")).expect(STARTED, assistant("Function call: lookup({})"))
+
+
+# Speaking.
+
+
+def test_microphone_audio_is_appended_as_it_comes():
+    book = Playbook().ready().client(b"\1\2\3", b"\4")
+    decoded = [pybase64.b64decode(event["audio"]) for event in book.events_to_upstream]
+    assert decoded == [b"\1\2", b"\3\4"]
+
+
+def test_long_audio_is_split():
+    book = Playbook().ready().client(bytes(1_000_000))
+    sizes = [len(pybase64.b64decode(event["audio"])) for event in book.events_to_upstream]
+    assert sum(sizes) == 1_000_000
+    assert max(sizes) * 4 / 3 < 512 * 1024
+
+
+def test_a_spoken_turn_is_told_in_the_component_s_order():
+    book = Playbook().ready()
+    book.upstream({"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0})
+    book.expect({"type": "UserStartedSpeaking"})
+    book.upstream({"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 1500})
+    book.expect({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 1.5})
+    kind = "conversation.item.input_audio_transcription.completed"
+    book.upstream({"type": kind, "item_id": "u", "content_index": 0, "transcript": " Hello. \n"})
+    transcript = {
+        "type": "Transcript",
+        "transcript": "Hello.",
+        "channel": {"alternatives": [{"transcript": "Hello.", "confidence": 1.0}]},
+        "is_final": True,
+        "speech_final": True,
+    }
+    book.expect(user("Hello."), transcript)
+
+
+def test_a_spoken_turn_on_converse_is_told_in_official_messages():
+    book = Playbook("converse").ready()
+    book.upstream({"type": "input_audio_buffer.speech_started"}).expect({"type": "UserStartedSpeaking"})
+    book.upstream({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 9}).expect()
+    kind = "conversation.item.input_audio_transcription.completed"
+    book.upstream({"type": kind, "transcript": "Hello."}).expect(user("Hello."))
+
+
+def test_silence_is_not_told_as_text():
+    kind = "conversation.item.input_audio_transcription.completed"
+    Playbook().ready().upstream({"type": kind, "transcript": "  "}).expect()
+
+
+def test_a_failed_transcription_is_a_warning():
+    kind = "conversation.item.input_audio_transcription.failed"
+    failed = {"type": kind, "error": {"type": "server_error", "code": "DeploymentNotFound", "message": "none"}}
+    book = Playbook().ready().upstream(failed)
+    book.expect({"type": "Warning", "description": "none", "code": "DeploymentNotFound"})
+
+
+def test_what_is_still_to_come_of_an_interrupted_answer_is_not_played():
+    book = answering().upstream(delta(b"\1\1")).forget()
+    book.upstream({"type": "input_audio_buffer.speech_started"}, delta(b"\2\2")).expect({"type": "UserStartedSpeaking"})
+    cancelled = {"type": "cancelled", "reason": "turn_detected"}
+    book.upstream(response_done(status="cancelled", status_details=cancelled), delta(b"\3\3")).expect(AUDIO_DONE, DONE)
+    book.upstream(response_created("resp_2"), delta(b"\4\4", "resp_2")).expect(STARTED, b"\4\4")
+    assert book.session.describe()["muted_bytes"] == 4
+
+
+# Turn detection by hand.
+
+
+def manual(**options):
+    return Playbook(**options).ready(settings(turn_detection="manual"))
+
+
+def test_manual_commits_after_a_pause_and_asks_without_waiting():
+    book = manual().client(bytes(9600)).forget()
+    assert book.timers == {"manual_commit": 0.4}
+    book.fire(Wait.MANUAL_COMMIT).expect(upstream=[{"type": "input_audio_buffer.commit"}, *CREATE])
+
+
+def test_manual_pads_to_the_minimum_of_100_ms():
+    book = manual().client(bytes(960)).forget().fire(Wait.MANUAL_COMMIT)
+    append, commit, create = book.events_to_upstream
+    assert len(pybase64.b64decode(append["audio"])) == 4800 - 960
+    assert (commit["type"], create["type"]) == ("input_audio_buffer.commit", "response.create")
+
+
+def test_manual_asks_only_when_no_response_is_active():
+    book = manual().upstream(response_created()).client(bytes(9600)).forget()
+    book.fire(Wait.MANUAL_COMMIT).expect(upstream=[{"type": "input_audio_buffer.commit"}])
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
+def test_vad_modes_never_commit():
+    assert Playbook().ready().client(bytes(9600)).timers == {}
