@@ -1,0 +1,133 @@
+"""The tables themselves: every (state, input) pair has an answer, and the pictures are drawn from them."""
+
+import pytest
+
+from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.upstream import DialError, DialFailure
+from playbook import SETTINGS, Playbook, response_created
+from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
+from router.openai import codec as openai_codec
+from router.openai import events as openai
+from router.session import inputs, transitions
+from router.session.deadlines import Wait, length_s
+from router.session.options import SessionOptions
+from router.session.state import Lifecycle, ResponseState
+
+CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)
+
+EXAMPLES = [
+    deepgram.Settings(audio=deepgram.Audio(), agent=deepgram.Agent()),
+    deepgram.InjectUserMessage("hello"),
+    deepgram.FunctionCallResponse(id="call_1", name="f", content="42"),
+    deepgram.KeepAlive(),
+    deepgram_codec.Unparsable("no"),
+    deepgram_codec.Foreign("Nonsense", {}, "{}"),
+    inputs.Microphone(b"\0\0" * 240),
+    inputs.EchoedUserMessage("hello"),
+    inputs.SessionUpdateAsIs('{"type":"session.update","session":{"type":"realtime"}}'),
+    inputs.ItemCreateAsIs('{"type":"conversation.item.create","item":{}}', {}),
+    inputs.ResponseCreateAsIs('{"type":"response.create"}'),
+    inputs.EventAsIs('{"type":"response.cancel"}'),
+    messages.ClientOpened(),
+    messages.ClientOverflowed(1),
+    messages.ClientClosed(CLOSED),
+    messages.UpstreamOpened(1),
+    messages.UpstreamRefused(1, DialError(DialFailure.TCP, None, "refused")),
+    messages.UpstreamClosed(1, CLOSED),
+    messages.UpstreamFailed(1),
+    messages.DrainBegan(),
+    *(messages.TimerFired(wait.value) for wait in Wait),
+    openai_codec.Malformed("not JSON"),
+    openai_codec.Unknown("response.dance", "unknown type"),
+    openai.PassedOver(),
+    *(event_class() for event_class in openai.SERVER_EVENTS.values()),
+]
+
+
+def in_state(lifecycle, response=ResponseState.NONE):
+    """A session that came to this state as sessions do."""
+    book = Playbook().opened()
+    if lifecycle is Lifecycle.AWAITING_SETTINGS:
+        return book
+    book.client(SETTINGS)
+    if lifecycle is Lifecycle.CONNECTING:
+        return book
+    book.upstream({"type": "session.created"})
+    if lifecycle is Lifecycle.CONFIGURING:
+        return book
+    book.upstream({"type": "session.updated"})
+    if response is not ResponseState.NONE:
+        book.client({"type": "response.create"})
+    if response is ResponseState.ACTIVE:
+        book.upstream(response_created())
+    return book.upstream_closes() if lifecycle is Lifecycle.ENDED else book
+
+
+STATES = [
+    *((lifecycle, ResponseState.NONE) for lifecycle in Lifecycle),
+    (Lifecycle.READY, ResponseState.REQUESTED),
+    (Lifecycle.READY, ResponseState.ACTIVE),
+]
+
+
+@pytest.mark.parametrize(("lifecycle", "response"), STATES, ids=lambda state: state.name)
+def test_every_pair_of_state_and_input_has_an_answer(lifecycle, response):
+    """Listed: the row's handler runs, and the state is the row's or the one there was. Unlisted: it is counted."""
+    for example in EXAMPLES:
+        session = in_state(lifecycle, response).session
+        assert (session.state.lifecycle, session.state.turn.response) == (lifecycle, response)
+        passed_over = session.state.passed_over
+        session._commands = []
+        row = transitions.LIFECYCLE[lifecycle].get(type(example))
+
+        session.take(example)
+
+        if row is None:
+            assert session.state.lifecycle is lifecycle
+            assert session.state.passed_over == passed_over + 1
+        else:
+            assert session.state.lifecycle in {row[1], lifecycle, Lifecycle.ENDED}
+
+
+@pytest.mark.parametrize("response", ResponseState)
+def test_every_response_state_leads_where_its_table_says(response):
+    for kind in transitions.RESPONSE_INPUTS:
+        session = in_state(Lifecycle.READY, response).session
+        session._commands = []
+        row = transitions.RESPONSE[response].get(kind)
+        session.take(kind())
+        expected = {response} if row is None else {row[1], response}
+        assert session.state.turn.response in expected
+
+
+def test_every_state_has_a_table():
+    assert set(transitions.LIFECYCLE) == set(Lifecycle)
+    assert set(transitions.RESPONSE) == set(ResponseState)
+
+
+def test_nothing_leaves_the_end():
+    assert transitions.LIFECYCLE[Lifecycle.ENDED] == {}
+
+
+def test_every_input_has_business_somewhere():
+    listed = {kind for table in transitions.LIFECYCLE.values() for kind in table}
+    assert {type(example) for example in EXAMPLES} == listed
+
+
+def test_every_wait_has_a_length_and_an_end():
+    assert set(transitions.DEADLINES) == set(Wait)
+    for wait in Wait:
+        assert length_s(wait, SessionOptions().deadlines) > 0
+
+
+def test_every_ending_of_a_living_client_says_something_before_the_close():
+    for lifecycle, response in STATES[:-3]:
+        for example in EXAMPLES:
+            book = in_state(lifecycle, response).forget()
+            book.session._commands = []
+            book.session.take(example)
+            kinds = [type(command) for command in book.session._commands]
+            if messages.EndSession in kinds and not isinstance(example, messages.ClientClosed):
+                assert kinds.index(messages.SendToClient) < kinds.index(messages.EndSession)
