@@ -2,6 +2,7 @@
 
 import threading
 
+import pykka
 import pytest
 
 from actors import messages
@@ -13,8 +14,6 @@ from actors.connector import Connector
 from actors.supervisor import SessionSpec, Supervisor, as_ref
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
-
-import pykka
 
 WAIT_S = 5.0
 CRASH_FRAME = '{"type":"Error","code":"INTERNAL_SERVER_ERROR"}'

@@ -1,5 +1,6 @@
 """From the first frame to SettingsApplied."""
 
+import pybase64
 import pytest
 
 from actors import messages
@@ -227,8 +228,6 @@ def test_early_audio_is_bounded_and_the_oldest_goes_first():
     for value in range(20):
         book.client(bytes([value, 0]) * 240)  # 10 ms each
     book.upstream(CREATED).forget().upstream(UPDATED)
-    import pybase64
-
     kept = b"".join(pybase64.b64decode(event["audio"]) for event in book.events_to_upstream)
     assert kept == b"".join(bytes([value, 0]) * 240 for value in range(10, 20))
     assert book.session.describe()["early_dropped_bytes"] == 4800

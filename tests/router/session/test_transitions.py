@@ -1,5 +1,7 @@
 """The tables themselves: every (state, input) pair has an answer, and the pictures are drawn from them."""
 
+from pathlib import Path
+
 import pytest
 
 from actors import messages
@@ -12,6 +14,7 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
+from router.session.drawing import draw
 from router.session.options import SessionOptions
 from router.session.state import Lifecycle, ResponseState
 
@@ -131,3 +134,8 @@ def test_every_ending_of_a_living_client_says_something_before_the_close():
             kinds = [type(command) for command in book.session._commands]
             if messages.EndSession in kinds and not isinstance(example, messages.ClientClosed):
                 assert kinds.index(messages.SendToClient) < kinds.index(messages.EndSession)
+
+
+def test_the_page_about_the_states_is_drawn_from_the_tables():
+    page = Path(__file__).parents[3] / "docs" / "session-states.md"
+    assert page.read_text(encoding="utf-8") == draw()
