@@ -327,10 +327,6 @@ class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
     event_id: str | None = None
 
 
-class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
-    """Stop the active response."""
-
-
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
     """End the user's turn by hand (turn detection `manual`)."""
 

@@ -141,7 +141,7 @@ def test_a_failing_tell_stops_the_actor_and_reaches_on_failure_but_not_on_stop(d
         ref.tell("anything")
 
 
-def test_the_failure_of_one_actor_touches_no_other(dispatcher, events, probe):
+def test_the_failure_of_one_actor_touches_no_other(dispatcher, probe):
     other = Events()
     failing = Probe.start(dispatcher, other)
     failing.tell("fail")
@@ -213,7 +213,7 @@ def test_system_exit_in_an_actor_stops_all_of_them(dispatcher, events):
     assert dispatcher.is_alive
 
 
-def test_an_ask_from_the_dispatcher_s_own_thread_raises_at_once_and_sends_nothing(dispatcher, events, probe):
+def test_an_ask_from_the_dispatcher_s_own_thread_raises_at_once_and_sends_nothing(dispatcher, probe):
     other = Probe.start(dispatcher, Events())
     with pytest.raises(WouldDeadlock):
         probe.ask(("ask", other), timeout=WAIT_S)

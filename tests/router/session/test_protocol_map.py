@@ -1,7 +1,6 @@
 """docs/protocol-map.md against the code: every message has a row, and every row tells the truth."""
 
 import importlib
-import inspect
 import re
 from pathlib import Path
 
@@ -35,9 +34,8 @@ MAPPED = [row for section in list(SECTIONS)[:4] for row in rows(section)]
 def test_every_message_of_either_protocol_has_a_row():
     assert names("What a client sends") == set(deepgram.CLIENT_MESSAGES) | openai.FORWARDED
     assert names("What a client is sent") == tags(deepgram.ServerMessage)
-    assert names("What the upstream sends") - {"session.updated"} == set(openai.SERVER_EVENTS) - {"session.updated"}
-    assert names("What the upstream is sent") <= openai.FORWARDED
-    assert tags(openai.ClientEvent) <= names("What the upstream is sent") | {"response.cancel"}
+    assert names("What the upstream sends") == set(openai.SERVER_EVENTS)
+    assert names("What the upstream is sent") == tags(openai.ClientEvent) | {"input_audio_buffer.append"}
 
 
 def test_every_event_of_the_upstream_s_own_library_is_known_by_name():
@@ -63,15 +61,7 @@ def resolve(dotted):
 
 
 def test_every_code_of_ours_is_explained():
-    source = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py") if "simulator" not in path.parts
-    )
-    used = set(re.findall(r'"([A-Z][A-Z]+(?:_[A-Z]+)+)"', source)) - {"HTTP_HOST"}
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py"))
+    said = re.compile(r'(?:code=|farewell\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
     explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Codes of our own"]))
-    codes = {
-        code
-        for code in used
-        if re.search(rf'(code=|farewell\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"{code}"', source)
-    }
-    assert codes == explained
-    assert inspect.getdoc(openai) is not None
+    assert {code for source in sources for code in said.findall(source)} == explained
