@@ -106,9 +106,10 @@ class Session:
 
     def _keep_waiting(self) -> None:
         turn = self.state.turn
-        if turn.response is ResponseState.ACTIVE or (
+        is_answering = turn.response is ResponseState.ACTIVE or (
             turn.response is ResponseState.REQUESTED and turn.has_started_speaking
-        ):
+        )
+        if is_answering and self.state.lifecycle is Lifecycle.READY:
             self.wait(Wait.SILENCE)
 
     def _decode_client_text(self, message: messages.ClientTextReceived) -> Any:

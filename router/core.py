@@ -1,0 +1,210 @@
+"""The Router: one per process. It owns the dispatchers, the supervisor and the connector, and starts sessions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import messages
+from actors.connections.base import ConnectionLimits
+from actors.connections.client import HandshakeRefused, accept
+from actors.connections.upstream import DialTarget, dial
+from actors.connector import Connector
+from actors.dispatcher import Dispatcher
+from actors.supervisor import SessionSpec, Supervisor, as_ref
+from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.session.session import Session
+from router.values import model_of, url_with_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.actor import Ref
+    from router.config import RouterConfig
+    from router.simulator import Simulator
+
+logger = logging.getLogger(__name__)
+
+CRASH_FRAME: Final = deepgram_codec.encode(
+    deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
+)
+
+STOP_S: Final = 2.0
+"""For each dispatcher to end, once the sessions have."""
+
+DIALS_JUDGED: Final = 3
+JUDGED_WITHIN_S: Final = 60.0
+"""Not ready when the latest dials, so many or fewer, all failed within this time. Then some pass again, and tell."""
+
+
+class Router:
+    """Carries sessions between clients and an upstream.
+
+    Nothing runs before `start`, so that a process may fork after it was made. All methods may be called from any
+    thread.
+    """
+
+    def __init__(self, config: RouterConfig) -> None:
+        self.config = config
+        self._lock = threading.Lock()
+        self._dispatchers: list[Dispatcher] = []
+        self._connector = Connector(config.limits.dial_threads)
+        self._supervisor: Ref | None = None
+        self._simulator: Simulator | None = None
+        self._is_draining = False
+        self._simulator_url = ""
+        self._fixed_model = None if config.upstream in ("openai", "simulator") else model_of(config.upstream)
+        self._limits = _connection_limits(config)
+
+    # A life: start, close.
+
+    def start(self) -> Router:
+        """Start the dispatchers, the supervisor and, where it is the upstream, the embedded simulator. Once."""
+        with self._lock:
+            if self._supervisor is None:
+                self._start_simulator()
+                self._start_dispatchers()
+                self._start_supervisor()
+        return self
+
+    def close(self, drain_s: float = 0.0) -> None:
+        """End every session with a message and a close frame, and stop.
+
+        Waits up to `drain_s` and the close handshake's own deadline for the clients to go.
+        """
+        with self._lock:
+            self._is_draining = True
+            supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            self._drain(supervisor, drain_s + self.config.deadlines.close_s)
+        self._connector.close()
+        for dispatcher in self._dispatchers:
+            if not dispatcher.stop(STOP_S):
+                logger.error("%s does not end", dispatcher.name)
+        if self._simulator is not None:
+            self._simulator.close()
+
+    # What a web server asks for.
+
+    def accept(self, environ: Mapping[str, Any], profile: str, *, turn_detection: str | None = None) -> str:
+        """Upgrade a WSGI request to a session of its own; returns the session's id.
+
+        The socket is ours from here on, and the server must forget it. Does not block.
+
+        Raises:
+            HandshakeRefused: the request is no good, or we take no more sessions; the socket was left alone.
+        """
+        supervisor = self._supervisor
+        if supervisor is None or self._is_draining:
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", (("Retry-After", "1"),))
+        session_id = str(uuid.uuid4())
+        connection = accept(environ, limits=self._limits)
+        supervisor.tell(messages.StartSession(self._spec(session_id, profile, turn_detection), connection))
+        return session_id
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every dispatcher runs."""
+        return bool(self._dispatchers) and all(dispatcher.is_alive for dispatcher in self._dispatchers)
+
+    def readiness(self) -> tuple[bool, str]:
+        """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself."""
+        if self._is_draining:
+            return False, "draining"
+        if not self.is_alive:
+            return False, "not running"
+        since_s = time.monotonic() - JUDGED_WITHIN_S
+        latest = [outcome for outcome in self._connector.outcomes() if outcome.at_s > since_s][-DIALS_JUDGED:]
+        if latest and not any(outcome.is_ok for outcome in latest):
+            return False, "no upstream can be dialled"
+        return True, "ready"
+
+    def sessions(self, timeout_s: float = 1.0) -> list[messages.SessionInfo]:
+        """The live sessions. Blocks: not on a dispatcher's thread."""
+        if self._supervisor is None:
+            return []
+        sessions: list[messages.SessionInfo] = self._supervisor.ask(messages.ListSessions(), timeout=timeout_s)
+        return sessions
+
+    # Steps.
+
+    def _start_simulator(self) -> None:
+        if self.config.upstream != "simulator":
+            return
+        from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
+
+        self._simulator = Simulator(SimulatorConfig(record_events=0)).start()
+        self._simulator_url = self._simulator.url
+
+    def _start_dispatchers(self) -> None:
+        self._dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self.config.dispatchers)]
+
+    def _start_supervisor(self) -> None:
+        ref = Supervisor.start(self._dispatchers[0], dispatchers=self._dispatchers, connector=self._connector)
+        self._supervisor = as_ref(ref)
+
+    def _drain(self, supervisor: Ref, timeout_s: float) -> None:
+        drained = threading.Event()
+        supervisor.tell(messages.Drain(drained))
+        if not drained.wait(timeout_s):
+            logger.warning("some clients did not close in time")
+        supervisor.stop(block=True, timeout=STOP_S)
+
+    def _spec(self, session_id: str, profile: str, turn_detection: str | None) -> SessionSpec:
+        options = self._options(turn_detection)
+        return SessionSpec(
+            session_id=session_id,
+            machine=Session(session_id, PROFILES[profile], options),
+            dial_target=self._dial_target,
+            dialler=dial,
+            crash_frame=CRASH_FRAME,
+        )
+
+    def _options(self, turn_detection: str | None) -> SessionOptions:
+        config = self.config
+        return SessionOptions(
+            model=config.model,
+            models=config.models,
+            fixed_model=self._fixed_model,
+            turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
+            voice=config.voice,
+            transcription_model=config.transcription_model,
+            deadlines=config.deadlines,
+            early_audio_s=config.limits.early_audio_s,
+            early_messages=config.limits.early_messages,
+            redact=self._redact,
+        )
+
+    def _dial_target(self, model: str) -> DialTarget:
+        config = self.config
+        key = config.openai_api_key
+        return DialTarget(
+            url=url_with_model(self._simulator_url, model) if self._simulator else config.upstream_url(model),
+            headers=() if key is None else (("Authorization", f"Bearer {key.reveal()}"),),
+            timeout_s=config.deadlines.dial_s,
+            ca_file=config.ca_file,
+            limits=self._limits,
+        )
+
+    def _redact(self, text: str) -> str:
+        for secret in self.config.secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+def _connection_limits(config: RouterConfig) -> ConnectionLimits:
+    return ConnectionLimits(
+        write_buffer_bytes=config.limits.write_buffer_bytes,
+        max_message_bytes=config.limits.max_message_bytes,
+        ping_interval_s=config.deadlines.ping_interval_s,
+        ping_timeout_s=config.deadlines.ping_timeout_s,
+        write_stall_s=config.deadlines.write_stall_s,
+        close_timeout_s=config.deadlines.close_s,
+    )

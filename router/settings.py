@@ -1,0 +1,138 @@
+"""What can be set, and under which names: the one table.
+
+The parser of the command line, `--check` and the variables' names come from it; the documentation's table is
+checked against it. Must not know how anything is read: that is `router.start`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
+from router.values import file_path, host, one_of, route, secret, text, texts, upstream, whole
+
+Kind = Callable[[Any], Any]
+"""Return the value of what was written; raises `ValueError` with the rest of a sentence."""
+
+
+TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the table: one field of `RouterConfig` and the names under which it is set."""
+
+    name: str
+    """The field, and the key in the file."""
+    kind: Kind
+    help: str
+    flag: str | None = None
+    env: tuple[str, ...] = ()
+    """Variables, the first before the second."""
+    env_switch: tuple[str, str] | None = None
+    """A variable that stands for a value when it is on, where none of `env` is set."""
+    default_text: str | None = None
+    """How the default reads where it is no value but a rule."""
+
+    @property
+    def default(self) -> Any:
+        """The field's default."""
+        return _DEFAULTS[self.name]
+
+
+_DEFAULTS: Final = msgspec.structs.asdict(RouterConfig())
+
+SETTINGS: Final = (
+    Setting(name="host", kind=host, help="address to listen on", flag="--host", env=("ROUTER_HOST",)),
+    Setting(
+        name="port",
+        kind=whole(0, 65535),
+        help="port to listen on; 0 takes a free one",
+        flag="--port",
+        env=("ROUTER_PORT", "OPENAI_PROXY_PORT"),
+    ),
+    Setting(
+        name="path",
+        kind=route(CONVERSE_PATH, HEALTH_PATH, READY_PATH),
+        help="WebSocket route of the React component, beside /v1/agent/converse",
+        flag="--path",
+        env=("ROUTER_PATH",),
+    ),
+    Setting(
+        name="upstream",
+        kind=upstream,
+        help="openai, simulator, or a ws:// or wss:// URL",
+        flag="--upstream",
+        env=("OPENAI_REALTIME_URL",),
+        default_text="openai with a key, else simulator",
+    ),
+    Setting(
+        name="openai_api_key",
+        kind=secret,
+        help="sent as Bearer to the upstream, whichever it is, and to nobody else",
+        env=("OPENAI_API_KEY",),
+    ),
+    Setting(
+        name="model",
+        kind=text,
+        help="model to ask for, unless the upstream's URL names one",
+        flag="--model",
+        env=("OPENAI_REALTIME_MODEL",),
+    ),
+    Setting(
+        name="models",
+        kind=texts,
+        help="models that a client may ask for itself (agent.think.provider.model)",
+        env=("ROUTER_MODELS",),
+        default_text="none",
+    ),
+    Setting(
+        name="turn_detection",
+        kind=one_of(*TURN_DETECTIONS),
+        help="server_vad, semantic_vad or manual",
+        flag="--turn-detection",
+        env=("ROUTER_TURN_DETECTION",),
+    ),
+    Setting(name="voice", kind=text, help="the agent's voice", env=("ROUTER_VOICE",)),
+    Setting(
+        name="transcription_model",
+        kind=text,
+        help="model that transcribes what the user says",
+        env=("ROUTER_TRANSCRIPTION_MODEL",),
+    ),
+    Setting(name="workers", kind=whole(1, 256), help="processes", flag="--workers", env=("ROUTER_WORKERS",)),
+    Setting(
+        name="dispatchers",
+        kind=whole(1, 256),
+        help="dispatcher threads in each process; more than 1 is for free-threaded Python",
+        flag="--dispatchers",
+        env=("ROUTER_DISPATCHERS",),
+    ),
+    Setting(
+        name="log_level",
+        kind=one_of("debug", "info", "warning", "error"),
+        help="debug, info, warning or error",
+        flag="--log-level",
+        env=("ROUTER_LOG_LEVEL",),
+        env_switch=("OPENAI_PROXY_DEBUG", "debug"),
+    ),
+    Setting(
+        name="log_format",
+        kind=one_of("text", "json"),
+        help="text or json",
+        flag="--log-format",
+        env=("ROUTER_LOG_FORMAT",),
+    ),
+    Setting(
+        name="ca_file",
+        kind=file_path,
+        help="certificates to trust for a wss:// upstream, as PEM",
+        env=("ROUTER_CA_FILE",),
+        default_text="the system's",
+    ),
+)
+
+TABLES: Final[dict[str, type[Deadlines | Limits]]] = {"deadlines": Deadlines, "limits": Limits}
+"""The file's tables, which are fields of `RouterConfig` under the same name."""

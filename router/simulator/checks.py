@@ -1,0 +1,240 @@
+"""Checks of JSON values, built from small parts: each raises the `RequestError` that OpenAI would answer.
+
+A check takes a value and its path (`session.tools[0].name`), which becomes `param`. Nothing here knows an event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pybase64
+
+from router.simulator.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Check = Callable[[Any, str], None]
+
+_TYPE_NAMES: Final = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def anything(_value: Any, _path: str) -> None:
+    """Any value."""
+
+
+def boolean(value: Any, path: str) -> None:
+    """True or false."""
+    _expect(value, path, bool, "a boolean")
+
+
+def json_object(value: Any, path: str) -> None:
+    """An object, whatever is in it."""
+    _expect(value, path, dict, "an object")
+
+
+def string(max_length: int | None = None) -> Check:
+    """A string of at most so many characters."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, str, "a string")
+        if max_length is not None and len(value) > max_length:
+            raise RequestError(
+                "string_above_max_length",
+                f"Invalid '{path}': string too long. Expected a string with maximum length {max_length}, "
+                f"but got a string with length {len(value)} instead.",
+                path,
+            )
+
+    return check
+
+
+def base64_audio(max_bytes: int) -> Check:
+    """Base64 of at most so many bytes; whether it is base64 is found out by `decoded_audio`."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, str, "a string")
+        if len(value) > max_bytes * 4 / 3 + 4:
+            raise RequestError("string_above_max_length", f"Invalid '{path}': more than {max_bytes} bytes.", path)
+
+    return check
+
+
+def decoded_audio(value: str, path: str) -> bytes:
+    """The bytes of base64 audio."""
+    try:
+        return pybase64.b64decode(value, validate=True)
+    except ValueError:
+        raise RequestError("invalid_value", f"Invalid '{path}'. Expected base64-encoded audio.", path) from None
+
+
+def integer(minimum: int | None = None, maximum: int | None = None) -> Check:
+    """A whole number within bounds."""
+
+    def check(value: Any, path: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            _refuse_type(value, path, "an integer")
+        _expect_range(value, path, "integer", minimum, maximum)
+
+    return check
+
+
+def number(minimum: float, maximum: float) -> Check:
+    """A number within bounds."""
+
+    def check(value: Any, path: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            _refuse_type(value, path, "a decimal")
+        _expect_range(value, path, "decimal", minimum, maximum)
+
+    return check
+
+
+def one_of(*allowed: str) -> Check:
+    """One of these strings."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, str, "a string")
+        if value not in allowed:
+            refuse_value(value, path, allowed)
+
+    return check
+
+
+def nullable(inner: Check) -> Check:
+    """Null, or what `inner` wants."""
+
+    def check(value: Any, path: str) -> None:
+        if value is not None:
+            inner(value, path)
+
+    return check
+
+
+def either(kinds: Mapping[type, Check], expected: str) -> Check:
+    """What the check for its Python type wants."""
+
+    def check(value: Any, path: str) -> None:
+        inner = kinds.get(type(value))
+        if inner is None:
+            _refuse_type(value, path, expected)
+        else:
+            inner(value, path)
+
+    return check
+
+
+def array(item: Check, max_length: int | None = None) -> Check:
+    """A list of at most so many, each as `item` wants."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, list, "an array")
+        if max_length is not None and len(value) > max_length:
+            raise RequestError(
+                "array_above_max_length",
+                f"Invalid '{path}': array too long. Expected an array with maximum length {max_length}, "
+                f"but got an array with length {len(value)} instead.",
+                path,
+            )
+        for index, element in enumerate(value):
+            item(element, f"{path}[{index}]")
+
+    return check
+
+
+def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
+    """An object with free keys: metadata."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, dict, "an object")
+        if len(value) > max_pairs:
+            raise RequestError(
+                "object_above_max_properties",
+                f"Invalid '{path}': too many properties. Expected an object with at most {max_pairs} properties, "
+                f"but got an object with {len(value)} properties instead.",
+                path,
+            )
+        for key, element in value.items():
+            string(max_key_length)(key, f"{path}.{key[:max_key_length]}")
+            value_check(element, f"{path}.{key}")
+
+    return check
+
+
+def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
+    """An object with these keys and no others."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, dict, "an object")
+        for key in value:
+            if key not in known:
+                unknown = _join(path, key)
+                raise RequestError("unknown_parameter", f"Unknown parameter: '{unknown}'.", unknown)
+        for key in required:
+            _expect_key(value, path, key)
+        for key, element in value.items():
+            known[key](element, _join(path, key))
+
+    return check
+
+
+def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
+    """An object whose `tag` says which of `variants` it is."""
+
+    def check(value: Any, path: str) -> None:
+        _expect(value, path, dict, "an object")
+        _expect_key(value, path, tag)
+        _expect(value[tag], _join(path, tag), str, "a string")
+        variant = variants.get(value[tag])
+        if variant is None:
+            refuse_value(value[tag], _join(path, tag), tuple(variants))
+        else:
+            variant(value, path)
+
+    return check
+
+
+def refuse_value(value: Any, path: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of `allowed`."""
+    quoted = [f"'{name}'" for name in allowed]
+    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
+    raise RequestError("invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _expect_key(value: dict[str, Any], path: str, key: str) -> None:
+    if key not in value:
+        missing = _join(path, key)
+        raise RequestError("missing_required_parameter", f"Missing required parameter: '{missing}'.", missing)
+
+
+def _expect(value: Any, path: str, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        _refuse_type(value, path, expected)
+
+
+def _refuse_type(value: Any, path: str, expected: str) -> None:
+    found = _TYPE_NAMES.get(type(value), "something else")
+    message = f"Invalid type for '{path}': expected {expected}, but got {found} instead."
+    raise RequestError("invalid_type", message, path or None)
+
+
+def _expect_range(value: float, path: str, kind: str, minimum: float | None, maximum: float | None) -> None:
+    for bound, name, is_broken in (
+        (minimum, "below minimum value. Expected a value >=", minimum is not None and value < minimum),
+        (maximum, "above maximum value. Expected a value <=", maximum is not None and value > maximum),
+    ):
+        if is_broken:
+            code = f"{kind}_{'below_min' if bound is minimum else 'above_max'}_value"
+            raise RequestError(code, f"Invalid '{path}': {kind} {name} {bound}, but got {value} instead.", path)

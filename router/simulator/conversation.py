@@ -1,0 +1,180 @@
+"""The conversation: items in order, and what may be done to them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import pybase64
+
+from router.simulator import voice
+from router.simulator.checks import decoded_audio
+from router.simulator.errors import RequestError
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """One item; mutable, because a generated one grows."""
+
+    id: str
+    kind: str
+    fields: dict[str, Any]
+    """What the wire shows beside `id` and `type`, in its order."""
+    heard: str | None = None
+    """What the user is taken to have said in a spoken turn, whether or not it is transcribed for the client."""
+    audio: bytes = b""
+    """The user's audio, for `retrieve`."""
+    audio_format: str = "audio/pcm"
+    audio_ms: int = 0
+    """Length of the item's audio: committed, or generated so far."""
+    spoken: str = ""
+    """The text behind assistant audio: the voice is a function of it."""
+    ms_per_character: int = voice.DEFAULT_MS_PER_CHARACTER
+    is_truncated: bool = False
+
+    def as_wire(self) -> dict[str, Any]:
+        """The item as events show it: without audio."""
+        return {"id": self.id, "type": self.kind, **self.fields}
+
+    def retrieved(self) -> dict[str, Any]:
+        """The item with its audio."""
+        wire = self.as_wire()
+        audio = self._audio_bytes()
+        if audio and wire.get("content"):
+            first, *rest = wire["content"]
+            wire["content"] = [{**first, "audio": pybase64.b64encode_as_string(audio)}, *rest]
+        return wire
+
+    def _audio_bytes(self) -> bytes:
+        if self.spoken:
+            return voice.speech_chunk(self.spoken, 0, self.audio_ms, self.audio_format, self.ms_per_character)
+        return self.audio
+
+    @property
+    def is_assistant_audio(self) -> bool:
+        """Whether it is an assistant message that has (or had) audio."""
+        return bool(self.spoken)
+
+
+class Conversation:
+    """The default conversation of a session."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self.items: list[Item] = []
+        self.has_assistant_audio = False
+
+    def find(self, item_id: str) -> Item | None:
+        """The item of that id."""
+        return next((item for item in self.items if item.id == item_id), None)
+
+    @property
+    def last_id(self) -> str | None:
+        """Id of the last item."""
+        return self.items[-1].id if self.items else None
+
+    def check_insert(self, item_id: str | None, previous_item_id: str | None) -> None:
+        """Refuse an id that is taken, or a predecessor that is not there."""
+        if item_id is not None and self.find(item_id) is not None:
+            message = f"Error adding item: an item with id '{item_id}' already exists in the conversation."
+            raise RequestError("invalid_value", message, "item.id")
+        if previous_item_id not in (None, ROOT) and self.find(str(previous_item_id)) is None:
+            message = f"Error adding item: the previous item with id '{previous_item_id}' does not exist."
+            raise RequestError("item_create_invalid_previous_item_id", message, "previous_item_id")
+
+    def insert(self, item: Item, previous_item_id: str | None = None) -> str | None:
+        """Put `item` behind another (None: at the end, "root": first); the id of the item now before it."""
+        index = self._index_behind(previous_item_id)
+        self.items.insert(index, item)
+        return self.items[index - 1].id if index else None
+
+    def _index_behind(self, previous_item_id: str | None) -> int:
+        if previous_item_id == ROOT:
+            return 0
+        for index, item in enumerate(self.items):
+            if item.id == previous_item_id:
+                return index + 1
+        return len(self.items)
+
+    def before(self, item: Item) -> str | None:
+        """Id of the item before it."""
+        index = self.items.index(item) if item in self.items else 0
+        return self.items[index - 1].id if index else None
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item."""
+        self.items.remove(self._known(item_id, "delet"))
+
+    def retrieve(self, item_id: str) -> Item:
+        """The item to be shown with its audio."""
+        return self._known(item_id, "retriev")
+
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
+        """Cut assistant audio, and forget all of its transcript, as the service does."""
+        item = self._known(item_id, "truncat")
+        if not item.is_assistant_audio:
+            raise RequestError("invalid_value", "Only model output audio messages can be truncated.", "item_id")
+        if item.is_truncated:
+            raise RequestError("item_already_truncated", f"Item '{item_id}' is already truncated.", "item_id")
+        if content_index >= len(item.fields["content"]):
+            raise RequestError("invalid_value", f"Content part {content_index} does not exist.", "content_index")
+        if audio_end_ms > item.audio_ms:
+            message = f"Audio content of {item.audio_ms}ms is already shorter than {audio_end_ms}ms"
+            raise RequestError("invalid_value", message, "audio_end_ms")
+        item.is_truncated = True
+        item.audio_ms = audio_end_ms
+        # A new list: the events that showed the old one may not have left yet.
+        item.fields["content"] = [{"type": "output_audio", "transcript": ""}]
+
+    def _known(self, item_id: str, verb: str) -> Item:
+        item = self.find(item_id)
+        if item is None:
+            message = f"Error {verb}ing item: the item with id '{item_id}' does not exist."
+            raise RequestError(f"item_{verb}e_invalid_item_id", message, "item_id")
+        return item
+
+
+ROOT: Final = "root"
+
+
+def item_from(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
+    """A client's item, which the schema has passed, as the conversation keeps it."""
+    kind = wire["type"]
+    if kind == "message":
+        return _message(wire, item_id, audio_format)
+    fields = {key: wire[key] for key in _SHOWN[kind] if key in wire}
+    return Item(id=item_id, kind=kind, fields={**_STATUS.get(kind, {}), **fields})
+
+
+_SHOWN: Final = {
+    "function_call": ("name", "call_id", "arguments"),
+    "function_call_output": ("call_id", "output"),
+    "mcp_approval_response": ("approval_request_id", "approve", "reason"),
+}
+_STATUS: Final = {"function_call": {"status": "completed"}}
+
+
+def _message(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
+    content = [_shown_part(part) for part in wire["content"]]
+    audio = b"".join(
+        decoded_audio(part["audio"], f"item.content[{index}].audio")
+        for index, part in enumerate(wire["content"])
+        if "audio" in part
+    )
+    fields = {"status": "completed", "role": wire["role"], "content": content}
+    audio_ms = voice.ms_of_bytes(len(audio), audio_format)
+    item = Item(id=item_id, kind="message", fields=fields, audio=audio, audio_format=audio_format, audio_ms=audio_ms)
+    if audio:
+        transcripts = [part["transcript"] for part in content if part.get("transcript")]
+        item.heard = " ".join(transcripts) or describe_speech(audio_ms)
+    return item
+
+
+def _shown_part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "input_audio":
+        return {"type": "input_audio", "transcript": part.get("transcript")}
+    return dict(part)
+
+
+def describe_speech(audio_ms: int) -> str:
+    """What is said of audio that nobody transcribed: there is no speech recognition here, and none is pretended."""
+    return f"(speech, {audio_ms / 1000:.1f} seconds)"

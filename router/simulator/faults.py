@@ -1,0 +1,230 @@
+"""Faults on demand: where in the protocol, what happens, and how often.
+
+`POINTS` is the one table of places; docs/simulator.md prints it. A `FaultPlan` is shared by all sessions of a
+simulator, so that a fault may be limited to the first connections and a restart succeed.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from typing import Any, Final
+
+import msgspec
+
+
+class FaultPoint(enum.StrEnum):
+    """A named place in the protocol."""
+
+    HANDSHAKE = "handshake"
+    CONNECT = "connect"
+    SESSION_CREATED = "session_created"
+    SESSION_UPDATE = "session_update"
+    SESSION_UPDATED = "session_updated"
+    ITEM_CREATE = "item_create"
+    ITEM_ACKED = "item_acked"
+    RESPONSE_CREATE = "response_create"
+    RESPONSE_CREATED = "response_created"
+    MID_TEXT = "mid_text"
+    MID_TRANSCRIPT = "mid_transcript"
+    MID_AUDIO = "mid_audio"
+    AUDIO_DONE = "audio_done"
+    BEFORE_RESPONSE_DONE = "before_response_done"
+    FUNCTION_CALL = "function_call"
+    FUNCTION_CALL_OUTSTANDING = "function_call_outstanding"
+    FUNCTION_OUTPUT = "function_output"
+    FUNCTION_OUTPUT_ACKED = "function_output_acked"
+    BETWEEN_TURNS = "between_turns"
+    AUDIO_APPEND = "audio_append"
+    SPEECH_STARTED = "speech_started"
+    SPEECH_STOPPED = "speech_stopped"
+    COMMITTED = "committed"
+    TRANSCRIPTION = "transcription"
+    RESPONSE_CANCEL = "response_cancel"
+    ITEM_TRUNCATE = "item_truncate"
+
+
+class Moment(enum.Enum):
+    """What lies around a point, and so what a fault there can do."""
+
+    HTTP = "before the upgrade is answered"
+    REQUEST = "a client event was received, and nothing done about it"
+    FLOW = "between two server events"
+    RESPONSE = "between two events of an active response"
+
+
+class PointFacts(msgspec.Struct, frozen=True):
+    """A point's row in the table."""
+
+    moment: Moment
+    meaning: str
+
+
+_REQUEST, _FLOW, _RESPONSE = Moment.REQUEST, Moment.FLOW, Moment.RESPONSE
+
+POINTS: Final = {
+    FaultPoint.HANDSHAKE: PointFacts(Moment.HTTP, "the upgrade request came in"),
+    FaultPoint.CONNECT: PointFacts(_FLOW, "the socket is open, before `session.created`"),
+    FaultPoint.SESSION_CREATED: PointFacts(_FLOW, "after `session.created`"),
+    FaultPoint.SESSION_UPDATE: PointFacts(_REQUEST, "`session.update` received, before `session.updated`"),
+    FaultPoint.SESSION_UPDATED: PointFacts(_FLOW, "after `session.updated`"),
+    FaultPoint.ITEM_CREATE: PointFacts(_REQUEST, "`conversation.item.create` of a message received, not acknowledged"),
+    FaultPoint.ITEM_ACKED: PointFacts(_FLOW, "after `conversation.item.done` of that message, before any response"),
+    FaultPoint.RESPONSE_CREATE: PointFacts(_REQUEST, "`response.create` received, before `response.created`"),
+    FaultPoint.RESPONSE_CREATED: PointFacts(_RESPONSE, "after `response.created`, before any output"),
+    FaultPoint.MID_TEXT: PointFacts(_RESPONSE, "after a `response.output_text.delta`"),
+    FaultPoint.MID_TRANSCRIPT: PointFacts(_RESPONSE, "after a `response.output_audio_transcript.delta`"),
+    FaultPoint.MID_AUDIO: PointFacts(_RESPONSE, "after a `response.output_audio.delta`"),
+    FaultPoint.AUDIO_DONE: PointFacts(_RESPONSE, "after `response.output_audio.done`, before the transcript's end"),
+    FaultPoint.BEFORE_RESPONSE_DONE: PointFacts(_RESPONSE, "all output is done, before `response.done`"),
+    FaultPoint.FUNCTION_CALL: PointFacts(_RESPONSE, "after `response.function_call_arguments.done`"),
+    FaultPoint.FUNCTION_CALL_OUTSTANDING: PointFacts(
+        _FLOW, "after `response.done` of a response that called functions"
+    ),
+    FaultPoint.FUNCTION_OUTPUT: PointFacts(_REQUEST, "a `function_call_output` item received, not acknowledged"),
+    FaultPoint.FUNCTION_OUTPUT_ACKED: PointFacts(_FLOW, "after that item's `conversation.item.done`"),
+    FaultPoint.BETWEEN_TURNS: PointFacts(_FLOW, "after `response.done` of a response that called nothing"),
+    FaultPoint.AUDIO_APPEND: PointFacts(_REQUEST, "an `input_audio_buffer.append` received"),
+    FaultPoint.SPEECH_STARTED: PointFacts(_FLOW, "after `input_audio_buffer.speech_started`"),
+    FaultPoint.SPEECH_STOPPED: PointFacts(_FLOW, "after `input_audio_buffer.speech_stopped`"),
+    FaultPoint.COMMITTED: PointFacts(_FLOW, "after `input_audio_buffer.committed`, before its item"),
+    FaultPoint.TRANSCRIPTION: PointFacts(_FLOW, "before a spoken turn's transcript is completed"),
+    FaultPoint.RESPONSE_CANCEL: PointFacts(_REQUEST, "`response.cancel` received"),
+    FaultPoint.ITEM_TRUNCATE: PointFacts(_REQUEST, "`conversation.item.truncate` received"),
+}
+"""Every point, in the order of a session's life."""
+
+
+class FaultAction(enum.StrEnum):
+    """What happens at the point."""
+
+    CLOSE = "close"
+    """A close frame with `code` and `reason`; with `error_code`, an `error` event before it."""
+    RESET = "reset"
+    """The TCP connection is reset: no close frame."""
+    HANG = "hang"
+    """Silence from here on: nothing is read, written or ponged; the socket stays open."""
+    MALFORMED = "malformed"
+    """One text frame that is not JSON (`text`), and on."""
+    ERROR = "error"
+    """An `error` event; a request is refused by it, elsewhere the session goes on."""
+    FAIL = "fail"
+    """The active response, or else the next one, ends as `failed` with `error_code`.
+
+    At `transcription` it is the transcription that fails.
+    """
+    INCOMPLETE = "incomplete"
+    """The active response, or else the next one, ends as `incomplete` for `reason`."""
+    DELAY = "delay"
+    """Everything later is held back for `delay_s`."""
+    SWALLOW = "swallow"
+    """The request is ignored, without a word."""
+    REFUSE = "refuse"
+    """The upgrade is answered with HTTP `status`."""
+
+
+_ALWAYS: Final = frozenset({FaultAction.CLOSE, FaultAction.RESET, FaultAction.HANG, FaultAction.DELAY})
+_TALKING: Final = _ALWAYS | {FaultAction.MALFORMED, FaultAction.ERROR, FaultAction.FAIL, FaultAction.INCOMPLETE}
+
+ACTIONS_AT: Final = {
+    Moment.HTTP: frozenset({FaultAction.REFUSE, FaultAction.RESET, FaultAction.HANG, FaultAction.DELAY}),
+    Moment.REQUEST: _TALKING | {FaultAction.SWALLOW},
+    Moment.FLOW: _TALKING,
+    Moment.RESPONSE: _TALKING,
+}
+"""What a fault can do at which moment."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One fault: at `point`, `action`; raises `ValueError` where the two do not go together."""
+
+    point: FaultPoint
+    action: FaultAction
+    code: int = 1000
+    """Close code (`close`)."""
+    reason: str = ""
+    """Close reason (`close`), or why a response is `incomplete`: `content_filter` or `max_output_tokens`."""
+    status: int = 503
+    """HTTP status (`refuse`)."""
+    error_type: str = "server_error"
+    error_code: str | None = None
+    """`error.code` of the `error` event, of the failed response or of the failed transcription."""
+    message: str = "The server had an error while processing your request. Sorry about that!"
+    text: str = '{"type": "response.output_te'
+    """The malformed frame."""
+    delay_s: float = 0.0
+    """How long `delay` holds back; for any other action, how long it waits at the point."""
+    times: int = 1
+    """How often it happens, over all connections; 0 is always."""
+    skip: int = 0
+    """Pass the point so often before it happens."""
+    first_connections: int = 0
+    """Only on this many first connections of the simulator; 0 is on all."""
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS_AT[POINTS[self.point].moment]:
+            raise ValueError(f"a fault cannot {self.action} at {self.point}")
+
+
+class FaultPlan:
+    """The faults still to happen. From any thread."""
+
+    def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[list[Any]] = []
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Have `fault` happen too, after those that wait at the same point already."""
+        with self._lock:
+            self._pending.append([fault, fault.skip, fault.times])
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._pending.clear()
+
+    def take(self, point: FaultPoint, connection: int) -> Fault | None:
+        """The fault that happens now that `connection` (counted from 1) passes `point`, counted as happened."""
+        # Looked at without the lock: nearly always there is nothing, and this is asked for every delta.
+        if not self._pending:
+            return None
+        with self._lock:
+            return self._take(point, connection)
+
+    def _take(self, point: FaultPoint, connection: int) -> Fault | None:
+        for entry in self._pending:
+            fault: Fault = entry[0]
+            if fault.point is not point or 0 < fault.first_connections < connection:
+                continue
+            if entry[1] > 0:
+                entry[1] -= 1
+                continue
+            if fault.times:
+                entry[2] -= 1
+                if entry[2] == 0:
+                    self._pending.remove(entry)
+            return fault
+        return None
+
+
+def fault_from(fields: dict[str, Any]) -> Fault:
+    """A fault from JSON or TOML; raises `ValueError` with a sentence that names what is wrong."""
+    try:
+        return msgspec.convert(fields, Fault, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"bad fault: {error}") from None
+
+
+def parse_fault(text: str) -> Fault:
+    """A fault as the command line writes it: `point:action[,field=value…]`; raises `ValueError`.
+
+    For example `mid_audio:close,code=1011,reason=internal error,first_connections=1`.
+    """
+    head, *pairs = text.split(",")
+    point, colon, action = head.partition(":")
+    if not colon or not all("=" in pair for pair in pairs):
+        raise ValueError(f"bad fault {text!r}: expected point:action[,field=value...]")
+    fields = dict(pair.split("=", 1) for pair in pairs)
+    return fault_from({"point": point.strip(), "action": action.strip(), **fields})

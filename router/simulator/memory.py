@@ -1,0 +1,95 @@
+"""What the brain remembers: facts and sentences of the conversation, found again by a question. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from router.simulator.words import key_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from router.simulator.history import Said
+
+_FACT: Final = re.compile(
+    r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)(?=\s+and my\b|[.,;!?\n]|$)",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"\b(?i:i am|i'm|call me|this is) (?P<value>[A-Z][\w-]+)")
+_ASKED_FACTS: Final = re.compile(r"\b(?:what|who)(?:'s| is| are| was|s)? my (?P<keys>[^?.!]+)", re.IGNORECASE)
+_SAID_BEFORE: Final = re.compile(r"\bwhat (?:did|have) i (?:just )?(?:say|said|tell|told|ask|asked)", re.IGNORECASE)
+_SAID_BY_YOU: Final = re.compile(
+    r"\bwhat (?:did|have) you (?:just )?(?:say|said|tell|told|answer|answered)", re.IGNORECASE
+)
+_ABOUT_ME: Final = re.compile(r"\b(?:i|me|my|mine)\b", re.IGNORECASE)
+_WITHOUT_WORDS: Final = re.compile(r"\(speech, [\d.]+ seconds\)")
+
+
+def recall(question: str, earlier: Sequence[Said]) -> str | None:
+    """The answer to a question about the conversation so far; None when it is not one, or nothing is remembered."""
+    for rule in (_facts, _said_by_user, _said_by_assistant, _related):
+        found = rule(question, earlier)
+        if found:
+            return found
+    return None
+
+
+def is_speech_without_words(text: str) -> bool:
+    """Whether it only says that somebody spoke."""
+    return _WITHOUT_WORDS.fullmatch(text.strip()) is not None
+
+
+def _facts(question: str, earlier: Sequence[Said]) -> str | None:
+    asked = _ASKED_FACTS.search(question)
+    if asked is None:
+        return None
+    known = dict(_facts_in(_texts(earlier, "user")))
+    keys = [re.sub(r"^my ", "", key.strip().lower()) for key in re.split(r",| and ", asked.group("keys"))]
+    clauses = [f"your {key} is {known[key]}" for key in keys if key in known]
+    return _sentence(clauses)
+
+
+def _sentence(clauses: list[str]) -> str | None:
+    text = ", and ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}." if text else None
+
+
+def _facts_in(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for text in texts:
+        for name in _NAME.finditer(text):
+            yield "name", name.group("value")
+        for fact in _FACT.finditer(text):
+            yield fact.group("key").lower(), fact.group("value").strip()
+
+
+def _said_by_user(question: str, earlier: Sequence[Said]) -> str | None:
+    if not _SAID_BEFORE.search(question):
+        return None
+    texts = _texts(earlier, "user")
+    if not texts:
+        return "You have not said anything before."
+    first = re.search(r"\bfirst\b", question, re.IGNORECASE)
+    return f'First you said: "{texts[0]}"' if first else f'Before that you said: "{texts[-1]}"'
+
+
+def _said_by_assistant(question: str, earlier: Sequence[Said]) -> str | None:
+    if not _SAID_BY_YOU.search(question):
+        return None
+    texts = _texts(earlier, "assistant")
+    return f'I said: "{texts[-1]}"' if texts else "I have not said anything before."
+
+
+def _related(question: str, earlier: Sequence[Said]) -> str | None:
+    """A question about oneself is answered with the newest sentence that shares its words."""
+    if not question.rstrip().endswith("?") or not _ABOUT_ME.search(question):
+        return None
+    asked = key_words(question)
+    for text in reversed(_texts(earlier, "user")):
+        if asked & key_words(text) and not text.rstrip().endswith("?"):
+            return f'Earlier you said: "{text}"'
+    return None
+
+
+def _texts(earlier: Sequence[Said], role: str) -> list[str]:
+    return [said.text.strip() for said in earlier if said.role == role and said.text.strip()]

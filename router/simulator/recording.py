@@ -1,0 +1,157 @@
+"""What connections did, for tests to look at: bounded, thread-safe, and waited for without sleeping."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.connections.base import ConnectionClosed
+
+T = TypeVar("T")
+
+_APPEND = "input_audio_buffer.append"
+
+
+class ConnectionRecord:
+    """One connection: who asked for it, what it sent, how it ended. Read from any thread."""
+
+    def __init__(self, number: int, headers: dict[str, str], query: dict[str, str], most_events: int) -> None:
+        self.number = number
+        """Counted from 1 in the order of the handshakes."""
+        self.headers = headers
+        """Names in lower case."""
+        self.query = query
+        self.events: list[dict[str, Any]] = []
+        """Client events in order. Appends that follow one another are one entry, with `count` and `audio_bytes`."""
+        self.dropped_events = 0
+        """Events beyond what may be kept."""
+        self.sent: Counter[str] = Counter()
+        """How many server events of each type were sent."""
+        self.audio_bytes = 0
+        """Audio appended, all told (from its base64 length)."""
+        self.refused_status: int | None = None
+        """The HTTP status that answered the upgrade, where it was refused."""
+        self.closed: ConnectionClosed | None = None
+        """How it ended, with the close code and reason."""
+        self._most_events = most_events
+
+    def types(self) -> list[str]:
+        """The types of its events, in order."""
+        return [event.get("type", "") for event in self.events]
+
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
+        """Its events of one type, in order."""
+        return [event for event in self.events if event.get("type") == kind]
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Keep an event, without its audio. For the recorder."""
+        if event.get("type") == _APPEND:
+            self._add_append(event)
+        elif len(self.events) < self._most_events:
+            self.events.append(_without_audio(event))
+        else:
+            self.dropped_events += 1
+
+    def _add_append(self, event: dict[str, Any]) -> None:
+        length = len(str(event.get("audio", ""))) * 3 // 4
+        self.audio_bytes += length
+        last = self.events[-1] if self.events else {}
+        if last.get("type") == _APPEND:
+            # Replaced, not changed: another thread may be reading it.
+            self.events[-1] = {**last, "count": last["count"] + 1, "audio_bytes": last["audio_bytes"] + length}
+        elif len(self.events) < self._most_events:
+            self.events.append({"type": _APPEND, "count": 1, "audio_bytes": length})
+
+
+def _without_audio(event: dict[str, Any]) -> dict[str, Any]:
+    item = event.get("item")
+    content = item.get("content") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(content, list):
+        return event
+    parts = [
+        {**part, "audio": f"({len(str(part['audio']))} characters)"}
+        if isinstance(part, dict) and "audio" in part
+        else part
+        for part in content
+    ]
+    return {**event, "item": {**item, "content": parts}}
+
+
+class Recorder:
+    """Keeps the records of the newest connections."""
+
+    def __init__(self, most_connections: int, most_events: int) -> None:
+        self._changed = threading.Condition()
+        self._records: deque[ConnectionRecord] = deque(maxlen=most_connections)
+        self._most_events = most_events
+        self._opened = 0
+
+    @property
+    def keeps_events(self) -> bool:
+        """Whether events are kept at all."""
+        return self._most_events > 0
+
+    def connections(self) -> list[ConnectionRecord]:
+        """The records, oldest first."""
+        with self._changed:
+            return list(self._records)
+
+    def open(self, headers: dict[str, str], query: dict[str, str]) -> ConnectionRecord:
+        """Begin the record of a new connection."""
+        with self._changed:
+            self._opened += 1
+            record = ConnectionRecord(self._opened, headers, query, self._most_events)
+            self._records.append(record)
+            self._changed.notify_all()
+            return record
+
+    def received(self, record: ConnectionRecord, event: dict[str, Any]) -> None:
+        """Note a client event."""
+        with self._changed:
+            record.add(event)
+            self._changed.notify_all()
+
+    def sent(self, record: ConnectionRecord, kind: str) -> None:
+        """Note a server event."""
+        record.sent[kind] += 1
+        if not kind.endswith(".delta"):
+            self.notify()
+
+    def closed(self, record: ConnectionRecord, closed: ConnectionClosed) -> None:
+        """Note a connection's end."""
+        with self._changed:
+            record.closed = closed
+            self._changed.notify_all()
+
+    def refused(self, record: ConnectionRecord, status: int) -> None:
+        """Note a handshake's refusal."""
+        with self._changed:
+            record.refused_status = status
+            self._changed.notify_all()
+
+    def notify(self) -> None:
+        """Have all who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, predicate: Callable[[], T], timeout_s: float) -> T:
+        """Wait until `predicate` gives something true, and return it; it runs with the records locked.
+
+        Raises:
+            TimeoutError: it did not within `timeout_s`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            while not (value := predicate()):
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0 or not self._changed.wait(left_s):
+                    break
+            value = value or predicate()
+        if not value:
+            raise TimeoutError(f"the simulator did not see it within {timeout_s:g} s: {self._records!r}")
+        return value

@@ -1,0 +1,301 @@
+"""One response: the events in which an answer is streamed, in the service's order. Pure.
+
+`ResponseRun.steps` yields events, the waits between them and the fault points that are passed; whoever pulls decides
+when. What it yields has happened: the conversation's items grow with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pybase64
+
+from router.simulator import usage, voice
+from router.simulator.conversation import Item
+from router.simulator.faults import FaultPoint
+from router.simulator.history import Call, Output, Say
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from router.simulator.config import SimulatorConfig
+    from router.simulator.conversation import Conversation
+    from router.simulator.state import Ids
+
+_TOKEN_S: Final = 0.05
+"""How long the model takes for a token of text at pace 1."""
+_LEAD_MS: Final = 500
+"""How far transcript deltas run ahead of the audio."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing for so long."""
+
+    delay_s: float
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A server event without its id."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+Step = Event | Wait | FaultPoint
+
+
+class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one response: the session's settings under the request's."""
+
+    conversation_id: str | None
+    modality: str
+    max_output_tokens: int | str
+    audio_format: dict[str, Any]
+    voice: str | dict[str, Any]
+    metadata: dict[str, str] | None
+
+
+class _Open:
+    """The item being streamed."""
+
+    def __init__(self, index: int, item: Item, kind: str) -> None:
+        self.index = index
+        self.item = item
+        self.kind = kind
+        self.text = ""
+
+
+class ResponseRun:
+    """A response on its way: pull `steps`, or `end` it early."""
+
+    def __init__(
+        self,
+        response_id: str,
+        settings: ResponseSettings,
+        outputs: list[Output],
+        *,
+        conversation: Conversation | None,
+        ids: Ids,
+        config: SimulatorConfig,
+    ) -> None:
+        self.id = response_id
+        self.settings = settings
+        self.call_ids: list[str] = []
+        self.waited_s = 0.0
+        self.audio_ms = 0
+        self.text_tokens = 0
+        self._outputs, self.is_cut = fitted(outputs, settings, config.ms_per_character)
+        self._conversation = conversation
+        self._ids = ids
+        self._config = config
+        self._items: list[Item] = []
+        self._open: _Open | None = None
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether it asks for functions."""
+        return bool(self.call_ids)
+
+    def steps(self) -> Iterator[Step]:
+        """Everything between `response.created` and `response.done`."""
+        if self._config.response_delay_s:
+            yield Wait(self._config.response_delay_s)
+        for index, output in enumerate(self._outputs):
+            if isinstance(output, Call):
+                yield from self._call(index, output)
+            elif self.settings.modality == "text":
+                yield from self._write(index, output.text)
+            else:
+                yield from self._speak(index, output.text)
+
+    def end_early(self) -> Iterator[Step]:
+        """Close the item being streamed, as `incomplete`."""
+        if self._open is not None:
+            yield from self._close("incomplete")
+
+    def as_wire(self, status: str, details: dict[str, Any] | None, used: dict[str, Any] | None) -> dict[str, Any]:
+        """The response object."""
+        settings = self.settings
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": details,
+            "output": [item.as_wire() for item in self._items],
+            "conversation_id": settings.conversation_id,
+            "output_modalities": [settings.modality],
+            "max_output_tokens": settings.max_output_tokens,
+            "audio": {"output": {"format": settings.audio_format, "voice": settings.voice}},
+            "usage": used,
+            "metadata": settings.metadata,
+        }
+
+    # Items.
+
+    def _write(self, index: int, text: str) -> Iterator[Step]:
+        opened = yield from self._begin_message(index, "text", {"type": "text", "text": ""})
+        for token in usage.tokens(text):
+            yield self._delta(opened, "response.output_text.delta", token)
+            yield FaultPoint.MID_TEXT
+            yield from self._wait(_TOKEN_S)
+        yield from self._close("completed")
+
+    def _speak(self, index: int, text: str) -> Iterator[Step]:
+        opened = yield from self._begin_message(index, "audio", {"type": "audio", "transcript": ""})
+        tokens = iter(usage.tokens(text))
+        opened.item.spoken = text
+        total_ms = voice.duration_ms(text, self._config.ms_per_character)
+        for start_ms in range(0, total_ms, self._config.chunk_ms):
+            end_ms = min(start_ms + self._config.chunk_ms, total_ms)
+            yield from self._transcribe(opened, tokens, end_ms + _LEAD_MS)
+            yield self._audio(opened, start_ms, end_ms)
+            yield FaultPoint.MID_AUDIO
+            yield from self._wait((end_ms - start_ms) / 1000)
+        yield from self._transcribe(opened, tokens, total_ms + _LEAD_MS)
+        yield from self._close("completed")
+
+    def _transcribe(self, opened: _Open, tokens: Iterator[str], until_ms: int) -> Iterator[Step]:
+        while len(opened.text) * self._config.ms_per_character < until_ms:
+            token = next(tokens, None)
+            if token is None:
+                return
+            yield self._delta(opened, "response.output_audio_transcript.delta", token)
+            yield FaultPoint.MID_TRANSCRIPT
+
+    def _audio(self, opened: _Open, start_ms: int, end_ms: int) -> Event:
+        item = opened.item
+        sound = voice.speech_chunk(item.spoken, start_ms, end_ms, item.audio_format, item.ms_per_character)
+        item.audio_ms = end_ms
+        self.audio_ms += end_ms - start_ms
+        if self._conversation is not None:
+            self._conversation.has_assistant_audio = True
+        fields = {**self._place(opened), "delta": pybase64.b64encode_as_string(sound)}
+        return Event("response.output_audio.delta", fields)
+
+    def _call(self, index: int, call: Call) -> Iterator[Step]:
+        call_id = self._ids.next("call")
+        fields = {"status": "in_progress", "name": call.name, "call_id": call_id, "arguments": ""}
+        opened = yield from self._begin(
+            index, Item(id=self._ids.next("item"), kind="function_call", fields=fields), "call"
+        )
+        self.call_ids.append(call_id)
+        for token in usage.tokens(call.arguments):
+            yield self._delta(opened, "response.function_call_arguments.delta", token)
+            yield from self._wait(_TOKEN_S)
+        yield from self._close("completed")
+
+    def _begin_message(self, index: int, kind: str, part: dict[str, Any]) -> Generator[Step, None, _Open]:
+        item = Item(
+            id=self._ids.next("item"),
+            kind="message",
+            fields={"status": "in_progress", "role": "assistant", "content": []},
+            audio_format=self.settings.audio_format["type"],
+            ms_per_character=self._config.ms_per_character,
+        )
+        opened = yield from self._begin(index, item, kind)
+        yield Event("response.content_part.added", {**self._place(opened), "part": part})
+        return opened
+
+    def _begin(self, index: int, item: Item, kind: str) -> Generator[Step, None, _Open]:
+        self._open = opened = _Open(index, item, kind)
+        self._items.append(item)
+        yield Event(
+            "response.output_item.added", {"response_id": self.id, "output_index": index, "item": item.as_wire()}
+        )
+        if self._conversation is not None:
+            previous = self._conversation.insert(item)
+            yield Event("conversation.item.added", {"previous_item_id": previous, "item": item.as_wire()})
+        return opened
+
+    def _delta(self, opened: _Open, kind: str, token: str) -> Event:
+        opened.text += token
+        self.text_tokens += 1
+        return Event(kind, {**self._place(opened), "delta": token, "obfuscation": obfuscation(token)})
+
+    # The end of an item.
+
+    def _close(self, status: str) -> Iterator[Step]:
+        opened, self._open = self._open, None
+        assert opened is not None  # noqa: S101 - for the type checker
+        item = opened.item
+        item.fields["status"] = status
+        yield from _CLOSING[opened.kind](self, opened, self._place(opened))
+        if self._conversation is not None:
+            previous = self._conversation.before(item) if opened.kind == "text" else None
+            yield Event("conversation.item.done", {"previous_item_id": previous, "item": item.as_wire()})
+        yield Event(
+            "response.output_item.done",
+            {"response_id": self.id, "output_index": opened.index, "item": item.as_wire()},
+        )
+
+    def _close_text(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+        opened.item.fields["content"] = [{"type": "output_text", "text": opened.text}]
+        yield Event("response.output_text.done", {**place, "text": opened.text})
+        yield Event("response.content_part.done", {**place, "part": {"type": "text", "text": opened.text}})
+
+    def _close_audio(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+        kept = "" if opened.item.is_truncated else opened.text
+        opened.item.fields["content"] = [{"type": "output_audio", "transcript": kept}]
+        yield Event("response.output_audio.done", place)
+        yield FaultPoint.AUDIO_DONE
+        yield Event("response.output_audio_transcript.done", {**place, "transcript": opened.text})
+        yield Event("response.content_part.done", {**place, "part": {"type": "audio", "transcript": opened.text}})
+
+    def _close_call(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+        opened.item.fields["arguments"] = opened.text
+        name = opened.item.fields["name"]
+        yield Event("response.function_call_arguments.done", {**place, "name": name, "arguments": opened.text})
+        yield FaultPoint.FUNCTION_CALL
+
+    def _place(self, opened: _Open) -> dict[str, Any]:
+        place = {"response_id": self.id, "item_id": opened.item.id, "output_index": opened.index}
+        if opened.kind == "call":
+            return {**place, "call_id": opened.item.fields["call_id"]}
+        return {**place, "content_index": 0}
+
+    def _wait(self, real_time_s: float) -> Iterator[Step]:
+        if self._config.pace:
+            delay_s = real_time_s / self._config.pace
+            self.waited_s += delay_s
+            yield Wait(delay_s)
+
+
+_CLOSING: Final = {
+    "text": ResponseRun._close_text,  # noqa: SLF001 - the class's own table
+    "audio": ResponseRun._close_audio,  # noqa: SLF001
+    "call": ResponseRun._close_call,  # noqa: SLF001
+}
+
+
+def obfuscation(delta: str) -> str:
+    """Padding that hides a delta's length, as the service adds it; here without chance."""
+    return "abcdefghijklmnop"[: -len(delta) % 16]
+
+
+def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: int) -> tuple[list[Output], bool]:
+    """What of an answer `max_output_tokens` allows, and whether that cut something off."""
+    if not isinstance(settings.max_output_tokens, int):
+        return outputs, False
+    left = settings.max_output_tokens
+    kept: list[Output] = []
+    for output in outputs:
+        text = output.text if isinstance(output, Say) else output.arguments
+        is_spoken = isinstance(output, Say) and settings.modality == "audio"
+        part, left = _fitted_text(text, left, ms_per_character if is_spoken else 0)
+        if part != text:
+            # A call that is cut short would be JSON cut short: the service does not finish such an item either.
+            return [*kept, Say(part)] if isinstance(output, Say) and part else kept, True
+        kept.append(output)
+    return kept, False
+
+
+def _fitted_text(text: str, left: int, ms_per_character: int) -> tuple[str, int]:
+    kept: list[str] = []
+    characters = 0
+    for count, token in enumerate(usage.tokens(text), start=1):
+        characters += len(token)
+        if count + characters * ms_per_character // usage.MS_PER_ASSISTANT_TOKEN > left:
+            return "".join(kept), 0
+        kept.append(token)
+    return text, left - len(kept) - characters * ms_per_character // usage.MS_PER_ASSISTANT_TOKEN

@@ -1,0 +1,132 @@
+"""The HTTP side: accepts upgrades on a listening socket that the dispatcher watches.
+
+Requests are served by short-lived threads; a connection then lives on the dispatcher, and its thread ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import socketserver
+import threading
+from http.client import responses
+from socketserver import ThreadingMixIn
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.util import is_hop_by_hop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+logger = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT_S: Final = 10.0
+"""The longest that a peer may take to send its request."""
+
+_LONGEST_LINE: Final = 65536
+
+
+class _Handler(ServerHandler):
+    http_version = "1.1"
+
+    def __init__(self, request: RequestHandler, environ: dict[str, Any]) -> None:
+        # The library's types call the same two objects by two names.
+        streams = cast("tuple[IO[bytes], IO[bytes]]", (request.rfile, request.wfile))
+        super().__init__(*streams, request.get_stderr(), environ)
+        self.request_handler = request
+
+
+class RequestHandler(WSGIRequestHandler):
+    """Hands the request's socket to the application, as Werkzeug does."""
+
+    timeout = REQUEST_TIMEOUT_S
+
+    def get_environ(self) -> dict[str, Any]:
+        """The WSGI environment."""
+        environ = super().get_environ()
+        environ["werkzeug.socket"] = self.connection
+        # wsgiref tells the server's own version; the handshake asks for the request's.
+        environ["SERVER_PROTOCOL"] = self.request_version
+        return environ
+
+    def handle(self) -> None:
+        """Serve one request, as HTTP/1.1: WebSocket clients take no other answer."""
+        self.raw_requestline = self.rfile.readline(_LONGEST_LINE)
+        if self.parse_request():
+            handler = _Handler(self, self.get_environ())
+            handler.run(self.server.get_app())  # type: ignore[attr-defined]
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Log quietly."""
+        logger.debug("%s: %s", self.address_string(), format % args)
+
+
+class HttpServer(ThreadingMixIn, WSGIServer):
+    """A WSGI server without a thread of its own: `handle_request` is called when its socket is readable."""
+
+    daemon_threads = True
+    request_queue_size = 512
+    timeout = 0
+
+    def __init__(self, address: tuple[str, int], application: Application) -> None:
+        self._requests: dict[threading.Thread, socket.socket] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, RequestHandler)
+        self.set_app(application)
+
+    def server_bind(self) -> None:
+        """Bind, without asking the DNS for our own name, which may take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one request on a thread of its own, which `end_requests` knows from before its start."""
+        thread = threading.Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            name="simulator-request",
+            daemon=self.daemon_threads,
+        )
+        with self._lock:
+            self._requests[thread] = request
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve it."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                del self._requests[threading.current_thread()]
+
+    def end_requests(self, timeout_s: float) -> None:
+        """Cut off the requests that are still being read, and wait for their threads."""
+        with self._lock:
+            requests = dict(self._requests)
+        for thread, request in requests.items():
+            try:
+                request.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it has just ended
+                logger.debug("request ended by itself")
+            thread.join(timeout_s)
+
+
+def answer(
+    start_response: StartResponse, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    """A short plain answer."""
+    body = f"{text}\n".encode()
+    phrase = responses.get(status, "Status")
+    start_response(
+        f"{status} {phrase}",
+        [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            *(header for header in headers if not is_hop_by_hop(header[0])),
+        ],
+    )
+    return [body]

@@ -1,0 +1,171 @@
+"""The session object: its defaults, and how `session.update` merges into it.
+
+An update is checked whole before anything is applied. Pure values: the caller keeps the dict that it gets back.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from router.simulator.errors import RequestError
+
+DEFAULT_INSTRUCTIONS: Final = (
+    "You are a friendly voice assistant that runs on this machine, without a model: you answer about what was "
+    "said, remember the conversation, and call a function whenever one fits the question."
+)
+"""What `instructions` are until set, and again after `instructions: ""`."""
+
+_SERVER_VAD: Final = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_SEMANTIC_VAD: Final = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+_TURN_DETECTION: Final = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
+_TRANSCRIPTION: Final = {"model": "whisper-1", "language": None, "prompt": None}
+_PCM: Final = {"type": "audio/pcm", "rate": 24000}
+
+_FIRST_GENERATION: Final = {"voice": "alloy", "silence_duration_ms": 200}
+_LATER_GENERATION: Final = {"voice": "marin", "silence_duration_ms": 500}
+
+_SECRETS: Final = frozenset({"authorization", "headers"})
+"""Fields of an MCP tool that hold credentials: taken, and never echoed."""
+
+
+def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str, Any]:
+    """The session as `session.created` shows it."""
+    habits = _LATER_GENERATION if is_reasoning_model(model) else _FIRST_GENERATION
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id,
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": DEFAULT_INSTRUCTIONS,
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "expires_at": expires_at_s,
+        "audio": {
+            "input": {
+                "format": dict(_PCM),
+                "transcription": None,
+                "noise_reduction": None,
+                "turn_detection": {**_SERVER_VAD, "silence_duration_ms": habits["silence_duration_ms"]},
+            },
+            "output": {"format": dict(_PCM), "voice": habits["voice"], "speed": 1.0},
+        },
+        "include": None,
+    }
+
+
+def is_reasoning_model(model: str) -> bool:
+    """Whether it is of the gpt-realtime-2 family, which knows `reasoning` and `parallel_tool_calls`."""
+    return model.startswith("gpt-realtime-2") and not model.startswith("gpt-realtime-2025")
+
+
+def updated_session(
+    session: dict[str, Any], update: dict[str, Any], *, has_spoken: bool, is_responding: bool
+) -> dict[str, Any]:
+    """`session` with `update` merged in; raises `RequestError` where one of its fields may not change now.
+
+    Args:
+        session: the effective session.
+        update: the `session` of a `session.update` that the schema has passed.
+        has_spoken: whether the conversation holds assistant audio: that locks the voice.
+        is_responding: whether a response is active: the speed changes between turns only.
+    """
+    _refuse_changes(session, update, has_spoken=has_spoken, is_responding=is_responding)
+    merged = copy.deepcopy(session)
+    for key, value in update.items():
+        if key == "audio":
+            _merge_input(merged["audio"]["input"], value.get("input", {}))
+            _merge_output(merged["audio"]["output"], value.get("output", {}))
+        else:
+            merged[key] = _MERGE.get(key, copy.deepcopy)(value)
+    return merged
+
+
+def without_secrets(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tools as they may be echoed, in the service's order of keys."""
+    return [
+        {key: tool[key] for key in (*_TOOL_ORDER, *(set(tool) - set(_TOOL_ORDER) - _SECRETS)) if key in tool}
+        for tool in tools
+    ]
+
+
+_TOOL_ORDER: Final = ("type", "name", "description", "parameters")
+
+_MERGE: Final[dict[str, Any]] = {
+    "tools": without_secrets,
+    "instructions": lambda instructions: instructions or DEFAULT_INSTRUCTIONS,
+}
+
+
+def _refuse_changes(session: dict[str, Any], update: dict[str, Any], *, has_spoken: bool, is_responding: bool) -> None:
+    output = update.get("audio", {}).get("output", {})
+    check_voice(session, output, "session", has_spoken=has_spoken)
+    if (
+        is_responding
+        and output.get("speed", session["audio"]["output"]["speed"]) != session["audio"]["output"]["speed"]
+    ):
+        message = "Cannot update the speed of speech while a response is in progress."
+        raise RequestError("invalid_value", message, "session.audio.output.speed")
+    if update.get("model", session["model"]) != session["model"]:
+        raise RequestError("invalid_value", "Cannot update the model of a session.", "session.model")
+    if session["tracing"] is not None and update.get("tracing", session["tracing"]) != session["tracing"]:
+        message = "Cannot update tracing once it is enabled for a session."
+        raise RequestError("invalid_value", message, "session.tracing")
+    check_reasoning(session, update, "session")
+
+
+def check_voice(session: dict[str, Any], output: dict[str, Any], path: str, *, has_spoken: bool) -> None:
+    """Refuse another voice once the conversation holds assistant audio."""
+    if has_spoken and output.get("voice", session["audio"]["output"]["voice"]) != session["audio"]["output"]["voice"]:
+        message = "Cannot update a conversation's voice if assistant audio is present."
+        raise RequestError("cannot_update_voice", message, f"{path}.audio.output.voice")
+
+
+def check_reasoning(session: dict[str, Any], update: dict[str, Any], path: str) -> None:
+    """Refuse what only the gpt-realtime-2 family takes."""
+    for key in ("reasoning", "parallel_tool_calls"):
+        if key in update and not is_reasoning_model(session["model"]):
+            message = f"Unsupported parameter: '{path}.{key}' is not supported with this model."
+            raise RequestError("unsupported_parameter", message, f"{path}.{key}")
+
+
+def _merge_input(current: dict[str, Any], update: dict[str, Any]) -> None:
+    for key, value in update.items():
+        if key == "turn_detection" and value is not None:
+            current[key] = _merged(current[key], value, _TURN_DETECTION[value["type"]])
+        elif key == "transcription" and value is not None:
+            current[key] = {**(current[key] or _TRANSCRIPTION), **value}
+        else:
+            current[key] = _with_rate(value) if key == "format" else copy.deepcopy(value)
+
+
+def _merge_output(current: dict[str, Any], update: dict[str, Any]) -> None:
+    for key, value in update.items():
+        current[key] = _with_rate(value) if key == "format" else value
+
+
+def _merged(current: dict[str, Any] | None, update: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    is_same_kind = current is not None and current["type"] == update["type"]
+    return {**(current if is_same_kind and current else defaults), **update}
+
+
+def _with_rate(audio_format: dict[str, Any]) -> dict[str, Any]:
+    return {**_PCM, **audio_format} if audio_format["type"] == "audio/pcm" else dict(audio_format)

@@ -1,0 +1,128 @@
+"""Server VAD by energy: when speech starts and stops in what was appended. Pure; time is appended audio, never a clock.
+
+A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1,
+so that the default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.simulator.voice import Samples
+
+WINDOW_MS: Final = 20
+_FLOOR_DB: Final = -60.0
+_SPAN_DB: Final = 40.0
+_DEFAULT_THRESHOLD: Final = 0.5
+_STARTING_WINDOWS: Final = 2
+"""So much speech in a row is a start: a single click is not."""
+
+EAGERNESS_SILENCE_MS: Final = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
+"""semantic_vad here is a VAD whose patience depends on its eagerness: nothing here understands a sentence's end."""
+_SEMANTIC_PADDING_MS: Final = 300
+
+
+class SpeechStarted(msgspec.Struct, frozen=True):
+    """Speech began; the start includes the prefix padding."""
+
+    audio_start_ms: int
+
+
+class SpeechStopped(msgspec.Struct, frozen=True):
+    """Speech ended; the end includes the silence that proved it."""
+
+    audio_end_ms: int
+
+
+class VadSettings(msgspec.Struct, frozen=True):
+    """What a turn detection means for the detector."""
+
+    power: float
+    """The mean square of samples above which a window is speech."""
+    prefix_padding_ms: int
+    silence_duration_ms: int
+
+
+def vad_settings(turn_detection: dict[str, Any]) -> VadSettings:
+    """The detector's settings for a session's `turn_detection`."""
+    if turn_detection["type"] == "semantic_vad":
+        return VadSettings(
+            power_of(_DEFAULT_THRESHOLD), _SEMANTIC_PADDING_MS, EAGERNESS_SILENCE_MS[turn_detection["eagerness"]]
+        )
+    return VadSettings(
+        power_of(turn_detection["threshold"]),
+        turn_detection["prefix_padding_ms"],
+        turn_detection["silence_duration_ms"],
+    )
+
+
+class Vad:
+    """One session's detector. Feed it samples in any portions: it looks at whole windows only."""
+
+    def __init__(self) -> None:
+        self.is_speaking = False
+        self.position_ms = 0
+        """How much audio it has looked at, all told."""
+        self._run_windows = 0
+        """Windows in a row that speak against the present state."""
+        self._rest = np.empty(0, dtype=np.int16)
+
+    def reset(self, position_ms: int) -> None:
+        """Forget what was heard; go on at `position_ms`."""
+        self.is_speaking = False
+        self.position_ms = position_ms
+        self._run_windows = 0
+        self._rest = self._rest[:0]
+
+    def feed(self, samples: Samples, rate: int, settings: VadSettings) -> Iterator[SpeechStarted | SpeechStopped]:
+        """Look at more audio: what begins and ends in it, in order."""
+        for power in self._powers(samples, rate):
+            self.position_ms += WINDOW_MS
+            turned = self._turn(power > settings.power, settings)
+            if turned is not None:
+                yield turned
+
+    def _turn(self, is_speech: bool, settings: VadSettings) -> SpeechStarted | SpeechStopped | None:
+        if is_speech is self.is_speaking:
+            self._run_windows = 0
+            return None
+        self._run_windows += 1
+        if not self.is_speaking and self._run_windows >= _STARTING_WINDOWS:
+            start_ms = self.position_ms - self._run_windows * WINDOW_MS - settings.prefix_padding_ms
+            self._turned()
+            return SpeechStarted(max(0, start_ms))
+        if self.is_speaking and self._run_windows * WINDOW_MS >= settings.silence_duration_ms:
+            self._turned()
+            return SpeechStopped(self.position_ms)
+        return None
+
+    def _turned(self) -> None:
+        self.is_speaking = not self.is_speaking
+        self._run_windows = 0
+
+    def _powers(self, samples: Samples, rate: int) -> list[float]:
+        """The mean square of each whole window; what is left over waits for the next samples."""
+        window = rate * WINDOW_MS // 1000
+        if len(self._rest):
+            samples = np.concatenate((self._rest, samples))
+        whole = len(samples) // window * window
+        # A copy: the rest of a large append must not keep all of it alive.
+        self._rest = samples[whole:].copy()
+        floats = samples[:whole].astype(np.float32)
+        parts = [floats[at : at + window] for at in range(0, whole, window)]
+        return [float(np.dot(part, part)) / window for part in parts]
+
+
+def power_of(threshold: float) -> float:
+    """The mean square above which a window is speech."""
+    if threshold >= 1:
+        return math.inf
+    decibel = _FLOOR_DB + threshold * _SPAN_DB
+    return float(32768.0**2 * 10 ** (decibel / 10))

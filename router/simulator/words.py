@@ -1,0 +1,46 @@
+"""Words: what of a sentence counts when it is compared with another. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_STOP_WORDS: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    a about above after again all also am an and any anything are as ask at be because been before being below but by
+    call can could current did do does done for from function get gets give gives go got had has have having he help
+    her here hers him his how i if in into is it its just know let like look looks made make makes may me might more
+    most my no not now of off on once one only or our out over own please return returns say says see set she should
+    so some somebody something such tell than thank thanks that the their them then there these they thing this those
+    to too tool tools up us use used user uses using very want was we were what when where which while who whom whose
+    why will with would yes you your
+        """,
+    )
+)
+_WORD: Final = re.compile(r"[^\W_]+")
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def all_words(text: str) -> list[str]:
+    """Every word in lower case; `getWeather` and `get_weather` are two."""
+    return _WORD.findall(_CAMEL.sub(" ", text).lower())
+
+
+def key_words(text: str) -> set[str]:
+    """The words that carry meaning, by their stems."""
+    return {stem(word) for word in all_words(text) if word not in _STOP_WORDS and len(word) > 1}
+
+
+def is_stop_word(word: str) -> bool:
+    """Whether it carries no meaning of its own."""
+    return word.lower() in _STOP_WORDS
+
+
+def stem(word: str) -> str:
+    """`orders` and `ordered` mean `order`: a crude rule, and the same for both sides of a comparison."""
+    for ending in ("ies", "ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word
+            return word[: -len(ending)].rstrip("e")
+    return word.rstrip("e") if len(word) > 3 else word  # noqa: PLR2004

@@ -1,0 +1,9 @@
+"""How people reach the router.
+
+- `app`: the WSGI app: the WebSocket routes, health, a word of welcome.
+- `server`: gunicorn, driven in this process.
+- `worker`: gunicorn's worker and logger, as we need them.
+- `banner`: what is said at the start.
+
+The router itself is handed in; nothing here knows what a message means.
+"""

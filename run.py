@@ -1,0 +1,49 @@
+"""The command: `python run.py` serves the router; `--help` says the rest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+# The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from router import logs
+from router.core import Router
+from router.errors import ConfigError, StartError
+from router.start import describe, read_start
+from router.web.server import serve
+
+USAGE_ERROR = 2
+
+
+def main() -> int:
+    """Parse, then check or serve; return the exit code."""
+    try:
+        start = read_start(sys.argv[1:], os.environ, _read_text)
+    except ConfigError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    config = start.config
+    logs.configure(config.log_level, config.log_format, config.secrets)
+    for warning in start.warnings:
+        logging.getLogger("router").warning("%s", warning)
+    if start.check:
+        print(describe(start))
+        return 0
+    try:
+        serve(config, Router)
+    except StartError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""A simulated session driven without sockets, and a client for the real thing."""
+
+import base64
+import math
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from oracle import _SERVER_EVENTS, _check  # the same judge as for our client events
+from router.simulator import Session, Simulator, SimulatorConfig
+from router.simulator.commands import CancelTimer, Close, Command, Hang, Pause, Reset, Send, SendRaw, StartTimer
+from router.simulator.errors import Refusal
+from router.simulator.faults import Fault, FaultPlan
+from router.simulator.state import Script
+
+EXPIRES_AFTER_S = 3600
+OPENED_AT_S = 1_750_000_000.0
+TIMEOUT_S = 5.0
+
+UNDOCUMENTED = {"session": ("id", "object", "expires_at"), "delta": ("obfuscation",)}
+
+
+def assert_server_event(event: dict[str, Any]) -> None:
+    """Assert that the service could have sent it; what the reference knows beyond the package's types is allowed."""
+    known = dict(event)
+    if event["type"].endswith(".delta"):
+        known.pop("obfuscation", None)
+    if event["type"].startswith("session."):
+        known["session"] = {k: v for k, v in event["session"].items() if k not in UNDOCUMENTED["session"]}
+    _check(known, _SERVER_EVENTS)
+
+
+class Machine:
+    """One session under test: inputs in, events out, each judged by the `openai` package's types.
+
+    Timers of streams (`response:`, `transcription:`) run out by themselves, in order, unless `is_stepping`.
+    """
+
+    def __init__(self, *faults: Fault, model: str = "gpt-realtime", number: int = 1, **config: Any) -> None:
+        self.plan = FaultPlan(faults)
+        self.script = Script()
+        self.seen: list[dict[str, Any]] = []
+        self.config = SimulatorConfig(**{"pace": 0, **config})
+        self.session = Session(self.config, self.plan, self.script, number=number, model=model, opened_at_s=OPENED_AT_S)
+        self.events: list[dict[str, Any]] = []
+        self.raw: list[str] = []
+        self.timers: dict[str, float] = {}
+        self.pauses: list[float] = []
+        self.ending: Close | Reset | Hang | None = None
+        self.is_stepping = False
+        self._due: deque[str] = deque()
+
+    # Inputs.
+
+    def open(self, refusal: Refusal | None = None) -> "Machine":
+        self._note(self.session.open(refusal))
+        return self
+
+    def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        """Feed a client event; what came of it."""
+        return self.feed(orjson.dumps({"type": kind, **fields}))
+
+    def feed(self, frame: bytes) -> list[dict[str, Any]]:
+        return self._outcome(lambda: self.session.receive(frame))
+
+    def feed_binary(self, frame: bytes) -> list[dict[str, Any]]:
+        return self._outcome(lambda: self.session.receive_binary(frame))
+
+    def fire(self, name: str) -> list[dict[str, Any]]:
+        """Let a timer run out. It has to be running."""
+        assert name in self.timers, f"{name} is not running: {sorted(self.timers)}"
+        del self.timers[name]
+        return self._outcome(lambda: self.session.fire(name))
+
+    # Common steps.
+
+    def update(self, **session: Any) -> list[dict[str, Any]]:
+        return self.send("session.update", session={"type": "realtime", **session})
+
+    def say(self, text: str, **fields: Any) -> list[dict[str, Any]]:
+        """Type a user message."""
+        content = [{"type": "input_text", "text": text}]
+        return self.send(
+            "conversation.item.create", item={"type": "message", "role": "user", "content": content, **fields}
+        )
+
+    def ask(self, text: str, **response: Any) -> list[dict[str, Any]]:
+        """Type a user message, and have it answered."""
+        self.say(text)
+        return self.send("response.create", response=response)
+
+    def hear(self, *audio: bytes) -> list[dict[str, Any]]:
+        """Append audio, in pieces of 20 ms."""
+        start = len(self.events)
+        whole = b"".join(audio)
+        for at in range(0, len(whole), 960):
+            self.send("input_audio_buffer.append", audio=base64.b64encode(whole[at : at + 960]).decode())
+        return self.events[start:]
+
+    def open_output(self) -> str:
+        """The id of the assistant item that was added last."""
+        added = [e for e in self.events if e["type"] == "response.output_item.added"]
+        return added[-1]["item"]["id"]
+
+    @property
+    def answer(self) -> str:
+        """The text of the last response."""
+        done = [e for e in self.events if e["type"] == "response.done"][-1]
+        parts = [part for item in done["response"]["output"] for part in item.get("content", [])]
+        return " ".join(part.get("text") or part.get("transcript") or "" for part in parts)
+
+    # Outputs.
+
+    def _outcome(self, act: Callable[[], list[Command]]) -> list[dict[str, Any]]:
+        start = len(self.events)
+        self._note(act())
+        while self._due and not self.is_stepping:
+            name = self._due.popleft()
+            if name in self.timers:
+                del self.timers[name]
+                self._note(self.session.fire(name))
+        return self.events[start:]
+
+    def _note(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Send(event):
+                    # As the wire would have it: a later change of the session's own objects must not show.
+                    event = orjson.loads(orjson.dumps(event))
+                    assert_server_event(event)
+                    self.events.append(event)
+                case SendRaw(text):
+                    self.raw.append(text)
+                case StartTimer(name, delay_s):
+                    self.timers[name] = delay_s
+                    if ":" in name:
+                        self._due.append(name)
+                case CancelTimer(name):
+                    self.timers.pop(name, None)
+                case Pause(delay_s):
+                    self.pauses.append(delay_s)
+                case _:
+                    self.ending = command
+
+
+class Client:
+    """A client on a real socket."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.seen: list[dict[str, Any]] = []
+
+    def send(self, kind: str, **fields: Any) -> None:
+        self.socket.send(orjson.dumps({"type": kind, **fields}).decode())
+
+    def until(self, kind: str) -> dict[str, Any]:
+        """Receive up to and with the next event of that type."""
+        while True:
+            event = orjson.loads(self.socket.recv(timeout=TIMEOUT_S))
+            self.seen.append(event)
+            if event["type"] == kind:
+                return event
+
+    def ask(self, text: str, **response: Any) -> None:
+        content = [{"type": "input_text", "text": text}]
+        self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        self.send("response.create", response=response)
+
+
+@contextmanager
+def dialled(simulator: Simulator, query: str = "?model=gpt-realtime", **headers: str) -> Iterator[Client]:
+    """A client of the simulator; headers' underscores are dashes."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with connect(
+        simulator.url + query, additional_headers=named, compression=None, max_size=None, close_timeout=1
+    ) as socket:
+        yield Client(socket)
+
+
+def tone(duration_ms: int, level: int = 6000) -> bytes:
+    """A voice, as far as energy goes: PCM at 24 kHz."""
+    count = 24 * duration_ms
+    return array("h", (int(level * math.sin(index / 12)) for index in range(count))).tobytes()
+
+
+def silence(duration_ms: int) -> bytes:
+    """Nothing: PCM at 24 kHz."""
+    return bytes(48 * duration_ms)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A session that has greeted its client, streaming as fast as possible."""
+    return Machine().open()
+
+
+@pytest.fixture(scope="session")
+def make_machine() -> type[Machine]:
+    """Make a session of one's own."""
+    return Machine
+
+
+@pytest.fixture
+def dial():
+    """Connect a client to a simulator."""
+    return dialled
+
+
+@pytest.fixture
+def sound():
+    """What to append: `sound.tone(ms)`, `sound.silence(ms)`."""
+    return type("Sound", (), {"tone": staticmethod(tone), "silence": staticmethod(silence)})

@@ -1,0 +1,47 @@
+"""`python -m router.simulator` as a person runs it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from websockets.sync.client import connect
+
+from router.simulator.__main__ import main
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal(number):
+    command = [sys.executable, "-m", "router.simulator", "--port", "0", "--fault", "response_create:close,code=1012"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            url = re.search(r"ws://\S+", line)[0]
+            with connect(url) as client:
+                assert "session.created" in client.recv(timeout=5)
+                process.send_signal(number)
+                assert process.wait(timeout=5) == 0
+        finally:
+            process.kill()
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fault", "nowhere:close"], "nowhere"),
+        (["--pace", "-1"], "pace cannot be -1"),
+        (["--pace", "fast"], "--pace"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_a_bad_flag_stops_it_with_a_sentence(capsys, flags, message):
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err

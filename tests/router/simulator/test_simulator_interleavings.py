@@ -1,0 +1,98 @@
+"""Whatever a client sends, in whatever order: the session answers by the rules."""
+
+import base64
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TOOL = {"type": "function", "name": "get_time", "description": "Tell the time.", "parameters": {"type": "object"}}
+TONE = base64.b64encode(bytes([0, 32, 0, 224]) * 2400).decode()
+SILENCE = base64.b64encode(bytes(19200)).decode()
+
+STEPS = {
+    "hello": lambda m: m.say("Hello"),
+    "ask": lambda m: m.say("What time is it?"),
+    "create": lambda m: m.send("response.create"),
+    "create text": lambda m: m.send("response.create", response={"output_modalities": ["text"]}),
+    "create aside": lambda m: m.send("response.create", response={"conversation": "none", "input": []}),
+    "cancel": lambda m: m.send("response.cancel"),
+    "tone": lambda m: m.send("input_audio_buffer.append", audio=TONE),
+    "silence": lambda m: m.send("input_audio_buffer.append", audio=SILENCE),
+    "commit": lambda m: m.send("input_audio_buffer.commit"),
+    "clear": lambda m: m.send("input_audio_buffer.clear"),
+    "manual": lambda m: m.update(audio={"input": {"turn_detection": None}}),
+    "vad": lambda m: m.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000}}}),
+    "transcribe": lambda m: m.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}}),
+    "pcmu": lambda m: m.update(audio={"output": {"format": {"type": "audio/pcmu"}}}),
+    "tools": lambda m: m.update(tools=[TOOL]),
+    "output": lambda m: [output(m, call_id) for call_id in calls(m)[-1:]],
+    "truncate": lambda m: [truncate(m, item_id) for item_id in spoken(m)[-1:]],
+    "delete": lambda m: [m.send("conversation.item.delete", item_id=item_id) for item_id in spoken(m)[-1:]],
+    "retrieve": lambda m: [m.send("conversation.item.retrieve", item_id=item_id) for item_id in spoken(m)[-1:]],
+    "nonsense": lambda m: m.feed(b'{"type": "response.create", "response": {"modalities": []}}'),
+    "timers": lambda m: [m.fire(name) for name in list(m.timers)[:2] if name in m.timers and name != "expiry"],
+    "many timers": lambda m: [
+        m.fire(name) for _ in range(20) for name in list(m.timers) if ":" in name and name in m.timers
+    ],
+}
+
+
+def calls(machine):
+    return [e["call_id"] for e in machine.events if e["type"] == "response.function_call_arguments.done"]
+
+
+def spoken(machine):
+    return [e["item_id"] for e in machine.events if e["type"] == "response.output_audio.delta"]
+
+
+def output(machine, call_id):
+    item = {"type": "function_call_output", "call_id": call_id, "output": "noon"}
+    return machine.send("conversation.item.create", item=item)
+
+
+def truncate(machine, item_id):
+    return machine.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=50)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(st.sampled_from(sorted(STEPS)), max_size=25), pace=st.sampled_from([0, 10]))
+def test_any_order_of_events_keeps_the_rules(make_machine, steps, pace):
+    machine = make_machine(pace=pace, transcription_delay_s=0.1).open()
+    machine.is_stepping = True
+    for step in steps:
+        STEPS[step](machine)
+    machine.is_stepping = False
+    for name in list(machine.timers):
+        if name in machine.timers and ":" in name:
+            machine.fire(name)
+
+    check_responses(machine.events)
+    check_items(machine.events)
+
+
+def check_responses(events):
+    """Each response is created once and done once; in the conversation only one at a time."""
+    active = None
+    open_ids = set()
+    for event in events:
+        if event["type"] == "response.created":
+            response = event["response"]
+            open_ids.add(response["id"])
+            if response["conversation_id"] is not None:
+                assert active is None
+                active = response["id"]
+        elif event["type"] == "response.done":
+            open_ids.remove(event["response"]["id"])
+            if event["response"]["id"] == active:
+                active = None
+        elif "response_id" in event:
+            assert event["response_id"] in open_ids
+    assert not open_ids
+
+
+def check_items(events):
+    """An item is added once, then done once; a deleted one may be done still."""
+    added = [event["item"]["id"] for event in events if event["type"] == "conversation.item.added"]
+    done = [event["item"]["id"] for event in events if event["type"] == "conversation.item.done"]
+    assert len(added) == len(set(added))
+    assert sorted(done) == sorted(added)

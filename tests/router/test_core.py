@@ -1,0 +1,332 @@
+"""The Router in-process: real sockets on both sides, the simulator as upstream."""
+
+import contextlib
+import socket
+import ssl
+import threading
+
+import orjson
+import pytest
+import trustme
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Response
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from actors.connections.client import HandshakeRefused
+from actors.connections.frames import text_frames
+from playbook import settings
+from router.config import Deadlines, Limits, RouterConfig, Secret
+from router.core import Router
+from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
+
+KEY = "sk-test-0123456789abcdef"
+WAIT_S = 5.0
+
+
+class Served:
+    """A router behind the smallest HTTP server that can give a socket away: one thread, one request at a time."""
+
+    def __init__(self, router, profile):
+        self._router, self._profile = router, profile
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._thread = threading.Thread(target=self._serve, name="served")
+        self._thread.start()
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    self._accept(connection)
+
+    def _accept(self, connection):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(65536)
+        environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "werkzeug.socket": connection}
+        for line in head.decode().splitlines()[1:-1]:
+            name, _, value = line.partition(": ")
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+        try:
+            self._router.accept(environ, self._profile)
+        except HandshakeRefused as refused:
+            connection.sendall(f"HTTP/1.1 {int(refused.status)} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def serving(profile="openai", **config):
+    router = Router(RouterConfig(**config)).start()
+    served = Served(router, profile)
+    try:
+        yield router, served.url
+    finally:
+        served.close()
+        router.close()
+
+
+@pytest.fixture
+def simulator():
+    with Simulator(SimulatorConfig(pace=0)) as simulator:
+        yield simulator
+
+
+def receive_until(client, kind):
+    """Every frame up to the first message of this type."""
+    frames = []
+    while True:
+        frame = client.recv(timeout=WAIT_S)
+        frames.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
+        if not isinstance(frame, bytes) and frames[-1]["type"] == kind:
+            return frames
+
+
+def say(client, **message):
+    client.send(orjson.dumps(message).decode())
+
+
+def apply_settings(client, given=None):
+    client.send(orjson.dumps(given or settings()).decode())
+    return receive_until(client, "SettingsApplied")
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_a_text_turn_is_carried_in_text_and_audio(simulator, profile):
+    with serving(profile, upstream=simulator.url) as (_, url), connect(url) as client:
+        assert apply_settings(client)[0]["type"] == "Welcome"
+        say(client, type="InjectUserMessage", content="hello there")
+        frames = receive_until(client, "AgentAudioDone")
+        texts = [frame["content"] for frame in frames if isinstance(frame, dict) and "content" in frame]
+        assert "hello there" in texts[0]
+        assert len(texts) == 2
+        assert sum(len(frame) for frame in frames if isinstance(frame, bytes)) > 24000
+
+
+def test_several_sessions_on_several_dispatchers_do_not_mix(simulator):
+    with serving(upstream=simulator.url, dispatchers=2) as (router, url), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(url)) for _ in range(6)]
+        for client in clients:
+            apply_settings(client)
+        for n, client in enumerate(clients):
+            say(client, type="InjectUserMessage", content=f"word{n}")
+        for n, client in enumerate(clients):
+            frames = receive_until(client, "AgentAudioDone")
+            said = " ".join(frame["content"] for frame in frames if isinstance(frame, dict) and "content" in frame)
+            assert [f"word{m}" in said for m in range(6)] == [m == n for m in range(6)]
+        assert len(router.sessions()) == 6
+
+
+def test_the_embedded_simulator_answers_where_there_is_no_key():
+    with serving() as (_, url), connect(url) as client:
+        apply_settings(client)
+        say(client, type="InjectUserMessage", content="hello")
+        receive_until(client, "AgentAudioDone")
+
+
+# The credential.
+
+
+def test_the_key_is_sent_as_bearer_and_reaches_no_client_and_no_log(simulator, caplog):
+    caplog.set_level("DEBUG")
+    config = {"upstream": simulator.url, "openai_api_key": Secret(KEY)}
+    simulator.add_fault(
+        Fault(
+            point=FaultPoint.RESPONSE_CREATE,
+            action=FaultAction.ERROR,
+            error_code="odd",
+            message=f"your key {KEY} is odd",
+        )
+    )
+    with serving(**config) as (router, url), connect(url) as client:
+        apply_settings(client)
+        say(client, type="InjectUserMessage", content="hello")
+        error = receive_until(client, "Error")[-1]
+        record = simulator.connections[-1]
+        assert record.headers["authorization"] == f"Bearer {KEY}"
+        assert error["code"] == "odd"
+        assert "[redacted]" in error["description"]
+        assert KEY not in orjson.dumps(error).decode()
+        assert KEY not in repr(router.config)
+    assert KEY not in caplog.text
+
+
+def test_a_redirect_is_not_followed():
+    seen = []
+
+    def redirect(_connection, request):
+        seen.append(request.path)
+        return Response(302, "Found", Headers({"Location": "/elsewhere", "Content-Length": "0"}), b"")
+
+    with serve(lambda _connection: None, "127.0.0.1", 0, process_request=redirect) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        with (
+            serving(upstream=f"ws://127.0.0.1:{port}/v1", openai_api_key=Secret(KEY)) as (_, url),
+            connect(url) as client,
+        ):
+            client.send(orjson.dumps(settings()).decode())
+            assert receive_until(client, "Error")[-1]["code"] == "UPSTREAM_UNAVAILABLE"
+        server.shutdown()
+        thread.join()
+    assert seen == ["/v1?model=gpt-realtime-2.1"]
+
+
+# Ends.
+
+
+def closing(client):
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            client.recv(timeout=WAIT_S)
+    return client.close_code
+
+
+def test_an_upstream_that_closes_ends_the_session_with_an_error_and_a_close_frame(simulator):
+    simulator.add_fault(Fault(point=FaultPoint.RESPONSE_CREATE, action=FaultAction.CLOSE, code=1000))
+    with serving(upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        say(client, type="InjectUserMessage", content="hello")
+        assert receive_until(client, "Error")[-1]["code"] == "UPSTREAM_CLOSED"
+        assert closing(client) == 1011
+        assert router.readiness() == (True, "ready")
+
+
+def test_a_key_that_is_refused_after_the_handshake_ends_the_session_for_good():
+    with (
+        Simulator(SimulatorConfig(required_key="another")) as simulator,
+        serving(upstream=simulator.url, openai_api_key=Secret(KEY)) as (_, url),
+        connect(url) as client,
+    ):
+        client.send(orjson.dumps(settings()).decode())
+        assert receive_until(client, "Error")[-1]["code"] == "invalid_api_key"
+        assert closing(client) == 1000
+
+
+def test_a_client_that_goes_closes_its_upstream(simulator):
+    with serving(upstream=simulator.url) as (_, url):
+        with connect(url) as client:
+            apply_settings(client)
+        assert simulator.wait_for(lambda records: records and records[-1].closed).code == 1000
+
+
+def test_close_ends_every_session_with_a_message_and_a_close_frame(simulator):
+    with serving(upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        closer = threading.Thread(target=router.close, args=(1.0,))
+        closer.start()
+        assert receive_until(client, "Error")[-1]["code"] == "SERVER_GOING_AWAY"
+        assert closing(client) == 1012
+        closer.join()
+        assert router.readiness() == (False, "draining")
+        with pytest.raises(InvalidStatus, match="503"):
+            connect(url)
+
+
+def test_an_upstream_that_cannot_be_dialled_makes_it_not_ready():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"ws://127.0.0.1:{closed.getsockname()[1]}/"
+    with serving(upstream=address, deadlines=Deadlines(dial_s=2.0)) as (router, url):
+        assert router.readiness() == (True, "ready")
+        with connect(url) as client:
+            client.send(orjson.dumps(settings()).decode())
+            assert receive_until(client, "Error")[-1]["code"] == "UPSTREAM_UNAVAILABLE"
+            assert closing(client) == 1011
+        assert router.readiness() == (False, "no upstream can be dialled")
+
+
+def test_nothing_runs_before_start_and_close_is_harmless_when_repeated():
+    before = threading.active_count()
+    router = Router(RouterConfig())
+    assert threading.active_count() == before
+    assert not router.is_alive
+    assert router.readiness() == (False, "not running")
+    router.start()
+    assert router.is_alive
+    router.close()
+    router.close()
+
+
+# TLS.
+
+
+def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    def relay(tls_client):
+        with connect(simulator.url + "?model=gpt-realtime") as plain:
+            back = threading.Thread(target=pump, args=(plain, tls_client))
+            back.start()
+            pump(tls_client, plain)
+            plain.close()
+            back.join()
+
+    def pump(source, target):
+        with contextlib.suppress(ConnectionClosed):
+            for frame in source:
+                target.send(frame)
+
+    with serve(relay, "localhost", 0, ssl=context) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        config = {"upstream": f"wss://localhost:{port}/v1", "ca_file": str(tmp_path / "ca.pem")}
+        with serving(**config) as (_, url), connect(url) as client:
+            apply_settings(client)
+            say(client, type="InjectUserMessage", content="over TLS " + "x" * 2000)
+            receive_until(client, "AgentAudioDone")
+        server.shutdown()
+        thread.join()
+
+
+# A client that does not read.
+
+
+UPGRADE = (
+    "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@contextlib.contextmanager
+def deaf_client(url, *said):
+    """A client that says something and then reads nothing, with little room in its kernel."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/"))))
+        deaf.sendall(UPGRADE.encode())
+        assert deaf.recv(12) == b"HTTP/1.1 101"
+        for message in said:
+            deaf.sendall(b"".join(text_frames(orjson.dumps(message), mask=True, max_frame_bytes=65536)))
+        yield deaf
+
+
+def test_a_client_that_does_not_read_is_ended_and_the_others_are_not_held_up(simulator, caplog):
+    question = {"type": "InjectUserMessage", "content": "tell me more " * 200}
+    limits = Limits(write_buffer_bytes=256 * 1024)
+    deadlines = Deadlines(close_s=0.5)
+    with (
+        serving(upstream=simulator.url, limits=limits, deadlines=deadlines) as (router, url),
+        deaf_client(url, settings(), *[question] * 12),
+        connect(url) as other,
+    ):
+        apply_settings(other)
+        say(other, type="InjectUserMessage", content="hello")
+        receive_until(other, "AgentAudioDone")
+        simulator.wait_for(lambda records: any(record.closed for record in records), timeout_s=20)
+        assert [info.state for info in router.sessions()].count("live") == 1
+    assert "the client does not read" in caplog.text

@@ -1,0 +1,180 @@
+"""Logging: one pipeline for all, text or JSON, and no credential in any line."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+import structlog
+
+from router import logs
+
+KEY = 'sk"proj\\0123456789'
+"""With characters that JSON, `repr` and URLs write in another way."""
+
+
+@pytest.fixture
+def lines():
+    """Configure logging to a string, undone afterwards; call it for the lines so far."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
+    stream = io.StringIO()
+
+    def configure(level="info", form="text", secrets=(KEY,)):
+        logs.configure(level, form, secrets, stream=stream)
+        return lambda: stream.getvalue().splitlines()
+
+    yield configure
+    root.handlers, level, sys.excepthook, threading.excepthook = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def fail(text):
+    raise ValueError(text)
+
+
+def log_everywhere(text):
+    """Let `text` come into lines in every way there is."""
+    logger = logging.getLogger("router.anything")
+    logger.warning(text)
+    logger.warning("argument %s", text)
+    logger.warning("object %r", {"key": text})
+    logger.warning("extra", extra={"held": text})
+    structlog.get_logger("router.other").warning("structured", held=text, deep={"a": [text]})
+    try:
+        fail(text)
+    except ValueError:
+        logger.exception("traceback")
+        structlog.get_logger("router.other").exception("traceback")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_key_is_masked_wherever_it_comes_into_a_line(lines, form):
+    read = lines(form=form)
+    log_everywhere(KEY)
+    text = "\n".join(read())
+    assert text.count(logs.MASK) >= 7
+    for spelled in (KEY, json.dumps(KEY)[1:-1], repr(KEY)[1:-1]):
+        assert spelled not in text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("GET /openai?a=1&token=abc.def&b=2", "GET /openai?a=1&token=***&b=2"),
+        ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
+        ("Incorrect API key provided: sk-proj-abcdefghijklmnop1234.", "Incorrect API key provided: ***."),
+        ("risk-averse and task-oriented-but-not-a-key", "risk-averse and task-oriented-but-not-a-key"),
+        ("https://host/?key=sk%22proj%5C0123456789", "https://host/?key=***"),
+        ("nothing of the kind", "nothing of the kind"),
+    ],
+)
+def test_what_looks_like_a_credential_is_masked_too(said, shown):
+    assert logs.Masker([KEY])(said) == shown
+
+
+def test_of_two_secrets_where_one_begins_the_other_nothing_is_left():
+    assert logs.Masker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
+
+
+def test_an_empty_secret_masks_nothing():
+    assert logs.Masker([""])("abc") == "abc"
+
+
+def test_text_is_for_people(lines):
+    read = lines()
+    logging.getLogger("actors.x").info("session %s: opened", "7f3a")
+    (line,) = read()
+    assert "[info" in line
+    assert "session 7f3a: opened" in line
+    assert "[actors.x]" in line
+    assert "\x1b" not in line
+
+
+def test_json_is_one_object_a_line_with_what_was_added(lines):
+    read = lines(form="json")
+    adapter = logging.LoggerAdapter(logging.getLogger("actors.x"), {"session": "7f3a"})
+    adapter.warning("a\nb")
+    structlog.get_logger("router.y").info("c", n=3, odd=object(), big=2**80, lone="\ud800")
+    first, second = map(json.loads, read())
+    assert {**first, "timestamp": 0} == {
+        "event": "a\nb",
+        "logger": "actors.x",
+        "level": "warning",
+        "session": "7f3a",
+        "timestamp": 0,
+    }
+    assert (second["event"], second["logger"], second["n"]) == ("c", "router.y", 3)
+
+
+def test_tracebacks_show_no_local_variables(lines):
+    read = lines(secrets=())
+    local = "a-local-value"
+    try:
+        fail("text")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+        structlog.get_logger("x").exception("failed")
+    assert sum("ValueError: text" in line for line in read()) == 2
+    assert local not in "\n".join(read())
+
+
+def test_what_a_peer_sent_neither_forges_a_line_nor_steers_the_terminal(lines):
+    read = lines()
+    logging.getLogger("x").info("said %s", "a\n2026-01-01 [info] forged\x1b[2J")
+    first, second = read()
+    assert second.startswith("    2026")
+    assert "\x1b" not in first + second
+    assert "\\x1b[2J" in second
+
+
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_holds_for_both_kinds_of_loggers(lines, level, expected):
+    read = lines(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(logging.getLogger("x"), name)("standard")
+        getattr(structlog.get_logger("y"), name)("structured")
+    assert len(read()) == 2 * expected
+
+
+def test_configured_again_a_line_is_still_written_once(lines):
+    lines()
+    read = lines(form="json")
+    logging.getLogger("x").info("once")
+    assert len(read()) == 1
+
+
+def test_warnings_and_what_nobody_caught_in_a_thread_go_the_same_way(lines):
+    read = lines(form="json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"odd {KEY}", stacklevel=1)
+        thread = threading.Thread(target=fail, args=(KEY,), name="worker-3")
+        # pytest looks after uncaught exceptions itself: ours is put back for this thread alone.
+        logs.configure("info", "json", [KEY], stream=logging.getLogger().handlers[-1].stream)
+        thread.start()
+        thread.join()
+    warned, uncaught = map(json.loads, read())
+    assert "odd ***" in warned["event"]
+    assert uncaught["event"] == "uncaught exception in thread worker-3"
+    assert "ValueError: ***" in uncaught["exception"]
+
+
+def test_an_exception_that_ends_the_process_is_masked_too():
+    program = f"from router import logs; logs.configure('info', 'text', [{KEY!r}]); raise SystemError({KEY!r})"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "SystemError: ***" in ended.stderr
+    assert KEY not in ended.stderr
+
+
+def test_importing_the_router_configures_no_logging():
+    program = "import logging, router.logs, router.web.server; print(logging.getLogger().handlers)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "[]\n"

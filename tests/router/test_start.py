@@ -1,0 +1,385 @@
+"""Where the configuration is said: every row of the table, who wins over whom, the sentences that stop a start."""
+
+import msgspec
+import pytest
+from configuring import KEY, Files, configure, refusal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Secret
+from router.errors import ConfigError, RouterError
+from router.settings import SETTINGS, TABLES
+from router.start import describe, read_start
+
+EXAMPLES = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("9001", 9001),
+    "path": ("/voice", "/voice"),
+    "upstream": ("wss://realtime.example/v1", "wss://realtime.example/v1"),
+    "openai_api_key": (KEY, Secret(KEY)),
+    "model": ("gpt-realtime-mini", "gpt-realtime-mini"),
+    "models": ("a, b,a", ("a", "b")),
+    "turn_detection": ("manual", "manual"),
+    "voice": ("cedar", "cedar"),
+    "transcription_model": ("whisper-1", "whisper-1"),
+    "workers": ("3", 3),
+    "dispatchers": ("2", 2),
+    "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "ca_file": ("ca.pem", "ca.pem"),
+}
+
+IN_A_FILE = {
+    name: {"port": 9001, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(name, written)
+    for name, (written, _) in EXAMPLES.items()
+}
+
+REFUSED = {
+    "host": ["", "two words", "tab\there"],
+    "port": ["http", "-1", "65536", "80.5", "", "1e3"],
+    "path": ["openai", "/openai/", "/", "//", "/open ai", "/a?b", "/%41", CONVERSE_PATH, HEALTH_PATH, READY_PATH],
+    "upstream": [
+        "",
+        "opnai",
+        "http://host",
+        "https://host/v1",
+        "ws://",
+        "ws:///path",
+        "ws://host:99999",
+        "ws://[::1",
+        "ws://host/#fragment",
+        "ws://host/a b",
+        "ws://höst/",
+    ],
+    "model": ["", "two words"],
+    "turn_detection": ["vad", "SERVER_VAD", ""],
+    "workers": ["0", "257", "many"],
+    "dispatchers": ["0", "1.0"],
+    "log_level": ["loud"],
+    "log_format": ["xml"],
+}
+
+WRONG = {name: next(filter(None, bad)) for name, bad in REFUSED.items()}
+"""One bad value for each, and none that a variable may not hold."""
+
+FILE_REFUSED = [
+    ("port", "port = true"),
+    ("port", "port = 80.0"),
+    ("host", "host = 5"),
+    ("models", 'models = ["a", 5]'),
+    ("models", "models = 5"),
+    ("upstream", "upstream = []"),
+    ("turn_detection", "turn_detection = {}"),
+    ("openai_api_key", 'openai_api_key = ""'),
+    ("openai_api_key", "openai_api_key = 5"),
+    ("deadlines", "deadlines = 5"),
+    ("deadlines.dial_s", "[deadlines]\ndial_s = 0"),
+    ("deadlines.dial_s", "[deadlines]\ndial_s = nan"),
+    ("deadlines.dial_s", "[deadlines]\ndial_s = inf"),
+    ("deadlines.dial_s", "[deadlines]\ndial_s = true"),
+    ("deadlines.close_s", "[deadlines]\nclose_s = 61"),
+    ("limits.web_threads", "[limits]\nweb_threads = 0"),
+    ("limits.web_threads", "[limits]\nweb_threads = 2.5"),
+    ("limits.write_buffer_bytes", "[limits]\nwrite_buffer_bytes = 1"),
+]
+
+
+def toml(name, value):
+    return f"{name} = {msgspec.json.encode(value).decode()}\n"
+
+
+def rows(has):
+    return [pytest.param(row, id=row.name) for row in SETTINGS if has(row)]
+
+
+# Every row.
+
+
+def test_without_anything_said_all_defaults_hold():
+    assert configure() == RouterConfig()
+
+
+def test_the_examples_cover_the_table_and_the_table_covers_the_fields():
+    fields = {field.name for field in msgspec.structs.fields(RouterConfig)}
+    assert {row.name for row in SETTINGS} == set(EXAMPLES)
+    assert {row.name for row in SETTINGS} | set(TABLES) == fields
+
+
+@pytest.mark.parametrize("row", rows(lambda row: row.flag))
+def test_a_flag_sets_its_field(row):
+    written, value = EXAMPLES[row.name]
+    assert getattr(configure(row.flag, written), row.name) == value
+    assert getattr(configure(f"{row.flag}={written}"), row.name) == value
+
+
+@pytest.mark.parametrize(("row", "name"), [(row, name) for row in SETTINGS for name in row.env])
+@pytest.mark.parametrize("where", ["environment", "dotenv"])
+def test_a_variable_sets_its_field(row, name, where):
+    written, value = EXAMPLES[row.name]
+    said = {"env": {name: written}} if where == "environment" else {"dotenv": f"{name}={written}\n"}
+    assert getattr(configure(**said), row.name) == value
+
+
+@pytest.mark.parametrize("row", rows(lambda row: row.kind))
+def test_a_key_of_the_file_sets_its_field(row):
+    file = toml(row.name, IN_A_FILE[row.name])
+    assert getattr(configure("--config", "a.toml", a_toml=file), row.name) == EXAMPLES[row.name][1]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_of_the_file_sets_one_field_and_leaves_the_others(table):
+    defaults = msgspec.structs.asdict(TABLES[table]())
+    for key, default in defaults.items():
+        config = configure("--config", "a.toml", a_toml=f"[{table}]\n{key} = {default + 1}\n")
+        assert msgspec.structs.asdict(getattr(config, table)) == {**defaults, key: default + 1}
+
+
+def test_whole_seconds_may_be_written_without_a_point_and_pings_can_be_switched_off():
+    deadlines = configure("--config", "a.toml", a_toml="[deadlines]\ndial_s = 3\nping_interval_s = 0\n").deadlines
+    assert (deadlines.dial_s, deadlines.ping_interval_s) == (3.0, 0.0)
+    assert isinstance(deadlines.dial_s, float)
+
+
+@pytest.mark.parametrize(("written", "host"), [("::1", "::1"), ("[::1]", "::1"), ("localhost", "localhost")])
+def test_an_ipv6_address_may_come_in_brackets(written, host):
+    assert configure("--host", written).host == host
+
+
+# Who wins.
+
+
+def test_flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default():
+    said = {"env": {"ROUTER_PORT": "2"}, "dotenv": "ROUTER_PORT=3\nROUTER_CONFIG=a.toml\n", "a_toml": "port = 4\n"}
+    assert configure("--port", "1", **said).port == 1
+    assert configure(**said).port == 2
+    assert configure(**{**said, "env": {}}).port == 3
+    assert configure(env={"ROUTER_CONFIG": "a.toml"}, a_toml=said["a_toml"]).port == 4
+    assert configure().port == 8080
+
+
+def test_dotenv_never_overrides_the_environment():
+    config = configure(env={"OPENAI_API_KEY": KEY}, dotenv="OPENAI_API_KEY=another\nROUTER_VOICE=cedar\n")
+    assert config.openai_api_key == Secret(KEY)
+    assert config.voice == "cedar"
+
+
+def test_the_routers_own_variable_wins_over_the_older_name():
+    assert configure(env={"OPENAI_PROXY_PORT": "1", "ROUTER_PORT": "2"}).port == 2
+
+
+def test_the_flag_for_the_file_wins_over_the_variable():
+    config = configure("--config", "b.toml", env={"ROUTER_CONFIG": "a.toml"}, a_toml="port = 1", b_toml="port = 2")
+    assert config.port == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "level"),
+    [
+        ({"OPENAI_PROXY_DEBUG": "1"}, "debug"),
+        ({"OPENAI_PROXY_DEBUG": "true"}, "debug"),
+        ({"OPENAI_PROXY_DEBUG": "0"}, "info"),
+        ({"OPENAI_PROXY_DEBUG": ""}, "info"),
+        ({"OPENAI_PROXY_DEBUG": "1", "ROUTER_LOG_LEVEL": "error"}, "error"),
+    ],
+)
+def test_the_debug_switch_means_log_level_debug_unless_a_level_is_said(env, level):
+    assert configure(env=env).log_level == level
+
+
+@pytest.mark.parametrize("row", rows(lambda row: row.env))
+def test_an_empty_variable_is_one_that_is_not_set(row):
+    variables = dict.fromkeys(row.env, "")
+    assert configure(env=variables) == RouterConfig()
+    assert configure(dotenv="".join(f"{name}=\n" for name in variables)) == RouterConfig()
+
+
+def test_a_dollar_in_dotenv_is_a_dollar():
+    assert configure(dotenv="OPENAI_API_KEY=a${HOME}b\n").openai_api_key == Secret("a${HOME}b")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "no"), IsADirectoryError(21, "a directory")])
+def test_no_dotenv_is_no_trouble(error):
+    assert configure(dotenv=error) == RouterConfig()
+
+
+# What stops a start.
+
+
+@pytest.mark.parametrize(
+    ("row", "written"), [(row, bad) for row in SETTINGS if row.flag for bad in REFUSED.get(row.name, [])]
+)
+def test_a_bad_value_is_named_with_its_flag(row, written):
+    error = refusal(f"{row.flag}={written}")
+    assert (error.name, error.source) == (row.flag, "the command line")
+    assert str(error).startswith(f"{row.flag} (the command line) ")
+
+
+@pytest.mark.parametrize("row", rows(lambda row: row.name in WRONG))
+@pytest.mark.parametrize("where", ["the environment", ".env"])
+def test_a_bad_value_is_named_with_its_variable_even_where_a_flag_overrides_it(row, where):
+    bad = WRONG[row.name]
+    said = {"env": {row.env[0]: bad}} if where == "the environment" else {"dotenv": f"{row.env[0]}={bad}\n"}
+    error = refusal(row.flag, EXAMPLES[row.name][0], **said)
+    assert str(error).startswith(f"{row.env[0]} ({where}) ")
+
+
+@pytest.mark.parametrize(("name", "file"), FILE_REFUSED)
+def test_a_bad_value_is_named_with_its_key_and_its_file(name, file):
+    error = refusal("--config", "a.toml", a_toml=file)
+    assert str(error).startswith(f"{name} (a.toml) ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--prot", "1"], "--prot (the command line) is not a flag; did you mean --port?"),
+        (["--prot=1"], "--prot (the command line) is not a flag; did you mean --port?"),
+        (["--upstr", "openai"], "--upstr (the command line) is not a flag; did you mean --upstream?"),
+        (["serve"], "serve (the command line) is not a flag"),
+        (["--port"], "--port (the command line) cannot be read: expected one argument"),
+        (["--openai-api-key", KEY], "--openai-api-key (the command line) is not a flag"),
+        ([f"--openai-api-key={KEY}"], "--openai-api-key (the command line) is not a flag"),
+    ],
+)
+def test_an_unknown_flag_is_named_and_what_it_was_set_to_is_not(argv, sentence):
+    assert str(refusal(*argv)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("prot = 1", "prot (a.toml) is not a setting; did you mean port?"),
+        ("[deadline]\ndial_s = 1", "deadline (a.toml) is not a setting; did you mean deadlines?"),
+        ("[limits]\ncolour = 1", "limits.colour (a.toml) is not a setting of [limits]"),
+        ("[deadlines]\ndail_s = 1", "deadlines.dail_s (a.toml) is not a setting of [deadlines]; did you mean dial_s?"),
+        ("[deadlines]\n__class__ = 1", "deadlines.__class__ (a.toml) is not a setting of [deadlines]"),
+    ],
+)
+def test_an_unknown_key_of_the_file_is_named(file, sentence):
+    assert str(refusal("--config", "a.toml", a_toml=file)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({}, "--config (none.toml) cannot be read: No such file or directory (none.toml)"),
+        (
+            {"none_toml": PermissionError(13, "Permission denied")},
+            "--config (none.toml) cannot be read: Permission denied",
+        ),
+        (
+            {"none_toml": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad")},
+            "--config (none.toml) cannot be read: it is not",
+        ),
+        ({"none_toml": "port 8080"}, "the file (none.toml) is not TOML: "),
+        ({"dotenv": PermissionError(13, "Permission denied")}, ".env (.env) cannot be read: Permission denied"),
+    ],
+)
+def test_a_file_that_cannot_be_read_stops_the_start(said, sentence):
+    assert str(refusal("--config", "none.toml", **said)).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"env": {"ROUTER_CA_FILE": "none.pem"}}, "cannot be read: No such file or directory (none.pem)"),
+        ({"env": {"ROUTER_CA_FILE": "x.pem"}, "x_pem": "nothing"}, "holds no certificate: x.pem"),
+    ],
+)
+def test_a_ca_file_without_certificates_stops_the_start(said, problem):
+    error = refusal(**said)
+    assert (error.name, error.source, error.problem) == ("ROUTER_CA_FILE", "the environment", problem)
+
+
+@pytest.mark.parametrize("bad", ["two words", "line\nbreak", "ünicode", "   "])
+def test_a_key_unfit_for_a_header_stops_the_start_and_is_not_shown(bad):
+    error = refusal(env={"OPENAI_API_KEY": bad})
+    assert error.name == "OPENAI_API_KEY"
+    assert bad not in str(error)
+
+
+@given(st.sampled_from([row for row in SETTINGS if row.flag]), st.text(max_size=30))
+def test_whatever_a_flag_is_set_to_it_gives_a_configuration_or_a_sentence_that_names_it(row, written):
+    error = error_of(f"{row.flag}={written}")
+    assert error is None or str(error).startswith(f"{row.flag} (the command line) ")
+    assert "\n" not in str(error)
+
+
+@given(st.text(max_size=60))
+def test_whatever_a_file_holds_it_gives_a_configuration_or_a_sentence_that_names_it(text):
+    error = error_of("--config", "a.toml", a_toml=text)
+    assert error is None or "(a.toml)" in str(error)
+
+
+def error_of(*argv, **files):
+    try:
+        configure(*argv, **files)
+    except ConfigError as error:
+        return error
+
+
+def test_a_config_error_is_a_router_error_with_its_facts():
+    error = ConfigError(source=".env", name="ROUTER_PORT", problem="must be a number")
+    assert isinstance(error, RouterError)
+    assert (error.source, error.name, error.problem) == (".env", "ROUTER_PORT", "must be a number")
+    assert str(error) == "ROUTER_PORT (.env) must be a number"
+
+
+# What only warns.
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ROUTER_PROT", "; did you mean ROUTER_PORT?"),
+        ("ROUTER_UPSTREAM", "; did you mean OPENAI_REALTIME_URL?"),
+        ("ROUTER_MODEL", "; did you mean OPENAI_REALTIME_MODEL?"),
+        ("ROUTER_0", ""),
+    ],
+)
+def test_an_unknown_variable_of_ours_warns_and_is_ignored(name, hint):
+    start = read_start([], {name: KEY, "ROUTES": "1"}, Files())
+    assert start.config == RouterConfig()
+    assert start.warnings == (f"{name} (the environment) is not a setting and is ignored{hint}",)
+    assert read_start([], {}, Files(dotenv=f"{name}=1\n")).warnings[0].startswith(f"{name} (.env) ")
+
+
+def test_known_variables_do_not_warn():
+    variables = {name: EXAMPLES[row.name][0] for row in SETTINGS for name in row.env}
+    start = read_start([], {**variables, "ROUTER_CONFIG": "a.toml"}, Files(a_toml=""))
+    assert start.warnings == ()
+
+
+# --check.
+
+
+def test_check_is_a_flag_of_its_own():
+    assert read_start(["--check"], {}, Files()).check
+    assert not read_start([], {}, Files()).check
+
+
+def test_describe_prints_a_file_that_says_the_same_with_the_origin_of_each_line():
+    argv = ["--port", "9001", "--config", "a.toml"]
+    files = Files(a_toml='models = ["a", "b"]\n[deadlines]\ndial_s = 3\n', dotenv="ROUTER_VOICE=cedar\n")
+    start = read_start(argv, {"ROUTER_WORKERS": "3"}, files)
+    printed = describe(start)
+    again = configure("--config", "b.toml", b_toml=printed)
+    assert again == start.config
+    for line in (
+        "port = 9001  # --port, the command line",
+        "workers = 3  # ROUTER_WORKERS, the environment",
+        'voice = "cedar"  # ROUTER_VOICE, .env',
+        'models = ["a", "b"]  # models, a.toml',
+        "dial_s = 3.0  # deadlines.dial_s, a.toml",
+        "close_s = 2.0  # default",
+        "# ca_file is not set",
+    ):
+        assert line in printed.splitlines()
+
+
+def test_describe_shows_neither_the_key_nor_one_in_the_url():
+    env = {"OPENAI_API_KEY": KEY, "OPENAI_REALTIME_URL": "wss://h/x?api-key=0123456789"}
+    printed = describe(read_start([], env, Files()))
+    assert KEY not in printed
+    assert "0123456789" not in printed
+    assert 'openai_api_key = "***"  # OPENAI_API_KEY, the environment' in printed

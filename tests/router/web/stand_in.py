@@ -1,0 +1,81 @@
+"""A command like `run.py`, with a tiny router: it takes sockets over, holds them, and ends them with a close frame.
+
+What goes wrong is asked for by name on the command line: `no_start`, `no_accept`, `no_end`.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+from actors.connections.client import HandshakeRefused, take_over
+from router import logs
+from router.config import Limits, RouterConfig
+from router.errors import RouterError, StartError
+from router.web import server, worker
+
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+GOING_AWAY = b"\x88\x02\x03\xe9"
+"""A close frame with code 1001."""
+
+FAULTS = set(sys.argv[1:])
+
+
+class StandIn:
+    """Carries nothing, but owns its sockets as the real one does."""
+
+    def __init__(self, config):
+        self.config = config
+        self._sockets = []
+        self._lock = threading.Lock()
+        self._is_draining = False
+        self.is_alive = True
+
+    def start(self):
+        if "no_start" in FAULTS:
+            raise RouterError("there is no dispatcher to be had")
+        print(f"router {os.getpid()} below {os.getppid()}", flush=True)
+
+    def accept(self, environ, profile, *, turn_detection=None):
+        if "no_accept" in FAULTS:
+            raise ZeroDivisionError
+        if "HTTP_UPGRADE" not in environ:
+            raise HandshakeRefused(426, "a WebSocket is served here", (("Upgrade", "websocket"),))
+        sock = take_over(environ)
+        sock.setblocking(True)
+        with self._lock:  # who has seen the line is not overlooked by `close`
+            sock.sendall(SWITCHING + f"{profile} {turn_detection}\n".encode())
+            self._sockets.append(sock)
+
+    def readiness(self):
+        return (False, "draining") if self._is_draining else (True, "ready")
+
+    def close(self, drain_s):
+        self._is_draining = True
+        with self._lock:
+            for sock in self._sockets:
+                sock.sendall(GOING_AWAY)
+        print(f"draining {drain_s}", flush=True)
+        if "no_end" in FAULTS:
+            threading.Event().wait()
+        for sock in self._sockets:
+            with sock:
+                sock.recv(1)
+        print("drained", flush=True)
+
+
+def main():
+    worker.RECEIVE_S = 1
+    logs.configure("info", "text")
+    workers = 2 if "two_workers" in FAULTS else 1
+    limits = Limits(web_threads=1 if "one_thread" in FAULTS else 2)
+    try:
+        server.serve(RouterConfig(port=0, workers=workers, limits=limits, upstream="ws://127.0.0.1:9"), StandIn)
+    except StartError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    signal.alarm(60)  # a last resort: nothing of a test that was killed stays behind
+    main()

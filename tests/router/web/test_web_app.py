@@ -1,0 +1,153 @@
+"""The WSGI app, called as a server calls it."""
+
+import json
+import logging
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from actors.connections.client import HandshakeRefused
+from router.config import RouterConfig
+from router.web.app import make_app
+
+
+class StandIn:
+    """A router that keeps what it was given, or refuses it."""
+
+    def __init__(self, *, path="/openai", is_alive=True, readiness=(True, "ready"), failure=None):
+        self.config = RouterConfig(path=path)
+        self.is_alive = is_alive
+        self._readiness = readiness
+        self._failure = failure
+        self.accepted = []
+
+    def accept(self, environ, profile, *, turn_detection=None):
+        if self._failure:
+            raise self._failure
+        self.accepted.append((environ["PATH_INFO"], profile, turn_detection))
+
+    def readiness(self):
+        return self._readiness
+
+
+def call(router, path, *, method="GET", query="", **more):
+    """Call the app; give back status, headers and body."""
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, **more}
+    setup_testing_defaults(environ)
+    answered = []
+    body = b"".join(make_app(router)(environ, lambda status, headers: answered.append((status, dict(headers)))))
+    ((status, headers),) = answered
+    assert method == "HEAD" or headers["Content-Length"] == str(len(body))
+    return int(status.partition(" ")[0]), headers, body.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "profile"), [("/openai", "openai"), ("/v1/agent/converse", "converse"), ("/voice", "openai")]
+)
+def test_a_web_socket_request_goes_to_the_router_and_the_server_is_told_to_forget_it(path, profile):
+    router = StandIn(path="/voice" if path == "/voice" else "/openai")
+    with pytest.raises(StopIteration):
+        call(router, path)
+    assert router.accepted == [(path, profile, None)]
+
+
+@pytest.mark.parametrize(
+    ("query", "turn_detection"),
+    [
+        ("", None),
+        ("service=agent", None),
+        ("service=", None),
+        ("turn_detection=server_vad", "server_vad"),
+        ("turn_detection=semantic_vad&service=agent", "semantic_vad"),
+        ("token=abc&turn_detection=manual&anything=else", "manual"),
+    ],
+)
+def test_the_query_may_choose_the_turn_detection(query, turn_detection):
+    router = StandIn()
+    with pytest.raises(StopIteration):
+        call(router, "/openai", query=query)
+    assert router.accepted == [("/openai", "openai", turn_detection)]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("service=transcription", "service"),
+        ("service=both", "service"),
+        ("turn_detection=vad", "turn_detection"),
+        ("turn_detection=Manual", "turn_detection"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/openai", "/v1/agent/converse"])
+def test_a_query_that_cannot_be_served_is_refused_with_a_sentence(path, query, named):
+    router = StandIn()
+    status, headers, body = call(router, path, query=query)
+    assert status == 400
+    assert headers["Content-Type"].startswith("text/plain")
+    assert named in body
+    assert router.accepted == []
+
+
+def test_what_the_router_refuses_is_answered_in_plain_http_with_its_headers():
+    refused = HandshakeRefused(426, "a WebSocket is served here", (("Upgrade", "websocket"),))
+    status, headers, body = call(StandIn(failure=refused), "/openai")
+    assert (status, headers["Upgrade"], body) == (426, "websocket", "a WebSocket is served here\n")
+
+
+def test_a_failure_is_answered_with_500_and_logged_without_the_query(caplog):
+    status, _, body = call(StandIn(failure=ZeroDivisionError()), "/openai", query="token=hunter2")
+    assert status == 500
+    assert "ZeroDivisionError" in caplog.text
+    assert "hunter2" not in caplog.text + body
+
+
+def test_the_token_of_a_refused_request_is_not_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    call(StandIn(), "/openai", query="token=hunter2&service=other")
+    assert "service" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(("is_alive", "status"), [(True, 200), (False, 503)])
+def test_health_is_whether_it_is_alive(is_alive, status):
+    answered, headers, body = call(StandIn(is_alive=is_alive), "/healthz")
+    assert answered == status
+    assert body == ("ok\n" if is_alive else "not alive\n")
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("readiness", "status"), [((True, "ready"), 200), ((False, "draining"), 503)])
+def test_readiness_is_the_routers_with_its_reason(readiness, status):
+    answered, headers, body = call(StandIn(readiness=readiness), "/readyz")
+    assert answered == status
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == {"ready": readiness[0], "reason": readiness[1]}
+
+
+def test_the_front_page_says_where_to_connect():
+    status, _, body = call(StandIn(path="/voice"), "/", HTTP_HOST="voice.example:81")
+    assert status == 200
+    for address in ("ws://voice.example:81/voice ", "ws://voice.example:81/v1/agent/converse ", "/healthz", "/readyz"):
+        assert address in body
+
+
+def test_behind_tls_the_front_page_says_wss():
+    body = call(StandIn(), "/", **{"HTTP_HOST": "voice.example", "wsgi.url_scheme": "https"})[2]
+    assert "wss://voice.example/openai " in body
+
+
+@pytest.mark.parametrize("path", ["/openai/", "/OPENAI", "/v1/agent", "/v1/agent/converse/x", "/favicon.ico", "//"])
+def test_paths_are_exact(path):
+    assert call(StandIn(), path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/openai", "/v1/agent/converse"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT"])
+def test_other_methods_are_not_allowed(path, method):
+    status, headers, _ = call(StandIn(), path, method=method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_head_is_get_without_a_body():
+    status, headers, body = call(StandIn(), "/healthz", method="HEAD")
+    assert (status, headers["Content-Length"], body) == (200, "3", "")

@@ -1,0 +1,239 @@
+"""gunicorn, driven as the command drives it, in front of a stand-in router."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from processes import child
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[2]
+TIMEOUT_S = 10.0
+
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+GOING_AWAY = b"\x88\x02\x03\xe9"
+
+
+class Server:
+    """The command as a process, and ways to talk to it."""
+
+    def __init__(self, process):
+        self.process = process
+        self.port = int(process.wait_for(r"listens on http://127\.0\.0\.1:(\d+)")[1])
+        self.worker = process.wait_for(r"^router (\d+) ")[1]
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S)
+
+    @contextmanager
+    def http(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def get(self, path):
+        with self.http() as connection:
+            return get(connection, path)
+
+    def web_socket(self, path="/openai"):
+        """Open one; give back its socket and the first line that came over it."""
+        sock = self.connect()
+        sock.sendall(UPGRADE.format(path=path).encode())
+        received = b""
+        while not received.endswith(b"\n") or received.endswith(b"\r\n\r\n"):
+            received += sock.recv(4096)
+        head, _, line = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        return sock, line.decode().strip()
+
+    def wait_for_another_worker(self):
+        self.process.wait_for(rf"^router (?!{self.worker} )")
+
+    @property
+    def complaints(self):
+        """What was logged at a level that somebody would have to look at."""
+        return [
+            line for line in self.process.output.splitlines() if re.search("warning|error|critical|Traceback", line)
+        ]
+
+
+def get(connection, path):
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+@contextmanager
+def running(*faults):
+    env = {"PYTHONPATH": str(REPOSITORY)}
+    with child(sys.executable, "-X", "dev", "-W", "always", HERE / "stand_in.py", *faults, env=env) as process:
+        yield Server(process)
+
+
+@pytest.fixture(scope="module")
+def lasting_server():
+    """One for all tests that leave it as it was."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def server():
+    with running() as server:
+        yield server
+
+
+def test_web_sockets_hold_no_thread_and_leave_no_line(server):
+    with ExitStack() as stack:
+        for _ in range(60):
+            sock, line = server.web_socket("/openai?turn_detection=manual")
+            stack.enter_context(sock)
+            assert line == "openai manual"
+        assert server.get("/healthz") == (200, "ok\n")
+    assert server.process.stop() == 0
+    assert server.complaints == []
+
+
+def test_both_routes_lead_to_their_profile(lasting_server):
+    for path, profile in (("/openai", "openai"), ("/v1/agent/converse", "converse")):
+        sock, line = lasting_server.web_socket(path)
+        sock.close()
+        assert line == f"{profile} None"
+
+
+def test_a_plain_request_for_a_web_socket_is_told_to_upgrade(lasting_server):
+    with lasting_server.http() as connection:
+        connection.request("GET", "/openai")
+        response = connection.getresponse()
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert response.read() == b"a WebSocket is served here\n"
+
+
+def test_a_connection_is_kept_for_the_next_request(lasting_server):
+    with lasting_server.http() as connection:
+        assert [get(connection, "/healthz")[0] for _ in range(3)] == [200, 200, 200]
+
+
+def test_a_failure_of_the_router_costs_one_request_and_shows_no_token():
+    with running("no_accept") as server:
+        assert server.get("/openai?token=hunter2")[0] == 500
+        assert server.get("/healthz")[0] == 200
+        assert "ZeroDivisionError" in server.process.output
+        assert "hunter2" not in server.process.output
+
+
+def test_connections_that_say_nothing_hold_no_thread():
+    with running("one_thread") as server, ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.connect())
+        assert server.get("/healthz") == (200, "ok\n")
+
+
+def test_a_client_that_does_not_finish_its_request_loses_its_thread():
+    with running("one_thread") as server, server.connect() as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+        assert server.get("/healthz") == (200, "ok\n")
+        assert slow.recv(1) == b""
+        assert server.complaints == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_drains_the_router_and_ends_with_0(server, signum):
+    sock, _ = server.web_socket()
+    with sock:
+        os.kill(server.process.pid, signum)
+        assert sock.recv(4) == GOING_AWAY
+    assert server.process.wait() == 0
+    server.process.wait_for("drained")
+    assert server.complaints == []
+
+
+def test_ctrl_c_twice_reaches_every_process_and_cuts_nothing_short(server):
+    sock, _ = server.web_socket()
+    with sock:
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert sock.recv(4) == GOING_AWAY
+        os.killpg(server.process.pid, signal.SIGINT)
+        server.process.wait_for("draining")
+    assert server.process.wait() == 0
+    server.process.wait_for("drained")
+    assert server.complaints == []
+
+
+def test_while_it_drains_a_kept_connection_is_told_so(server):
+    sock, _ = server.web_socket()
+    with sock, server.http() as kept:
+        assert get(kept, "/readyz")[0] == 200
+        os.kill(server.process.pid, signal.SIGTERM)
+        server.process.wait_for("draining")
+        status, body = get(kept, "/readyz")
+        assert status == 503
+        assert "draining" in body
+    assert server.process.wait() == 0
+
+
+def test_idle_connections_do_not_hold_up_the_end(server):
+    with server.connect(), server.http() as kept, server.connect() as half:
+        get(kept, "/healthz")
+        half.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert server.process.stop() == 0
+
+
+def test_a_router_that_does_not_end_is_left_behind_in_time():
+    with running("no_end") as server:
+        assert server.process.stop() == 0
+        server.process.wait_for("leaving without waiting for drain")
+
+
+def test_a_router_that_cannot_start_ends_the_command_with_its_sentence():
+    env = {"PYTHONPATH": str(REPOSITORY)}
+    with child(sys.executable, HERE / "stand_in.py", "no_start", env=env) as process:
+        assert process.wait(timeout_s=TIMEOUT_S) not in (0, None)
+        process.wait_for("the router cannot start: there is no dispatcher to be had")
+        assert "Traceback" not in process.output
+
+
+def test_each_worker_has_a_router_of_its_own_made_after_the_fork():
+    with running("two_workers") as server:
+        server.wait_for_another_worker()
+        routers = re.findall(r"router (\d+) below (\d+)", server.process.output)
+        assert len({worker for worker, _ in routers}) == 2
+        assert {arbiter for _, arbiter in routers} == {str(server.process.pid)}
+        assert server.process.stop() == 0
+        assert server.complaints == []
+
+
+def test_sighup_replaces_the_workers(server):
+    sock, _ = server.web_socket()
+    with sock:
+        os.kill(server.process.pid, signal.SIGHUP)
+        assert sock.recv(4) == GOING_AWAY
+    server.wait_for_another_worker()
+    server.process.wait_for("drained")
+    assert server.get("/healthz")[0] == 200
+    assert server.process.stop() == 0
+
+
+def test_sigusr1_logs_what_every_thread_does(lasting_server):
+    os.kill(lasting_server.process.pid, signal.SIGUSR1)
+    lasting_server.process.wait_for("Current state of MainThread")
+    assert lasting_server.get("/healthz")[0] == 200
+
+
+def test_sigusr2_starts_no_second_router(server):
+    os.kill(server.process.pid, signal.SIGUSR2)
+    server.process.wait_for("SIGUSR2 is not supported")
+    assert server.process.output.count("listens on") == 1
+    assert server.process.stop() == 0
