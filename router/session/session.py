@@ -88,7 +88,7 @@ class Session:
 
     def _enter(self, lifecycle: Lifecycle) -> None:
         before = self.state.lifecycle
-        if lifecycle is before:
+        if before in (lifecycle, Lifecycle.ENDED):  # a deadline's handler may have ended what its row would keep
             return
         self.state.lifecycle = lifecycle
         self.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
