@@ -99,7 +99,7 @@ class Inbox:
 class Ref(pykka.ActorRef[Any]):
     """pykka's reference, whose `ask` refuses at once where waiting would deadlock."""
 
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:  # type: ignore[override]
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send and wait for the reply; see `pykka.ActorRef.ask`.
 
         Raises:

@@ -140,7 +140,7 @@ class Router:
             return
         from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
 
-        self._simulator = Simulator(SimulatorConfig(record_events=0)).start()
+        self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
         self._simulator_url = self._simulator.url
 
     def _start_dispatchers(self) -> None:
