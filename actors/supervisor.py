@@ -125,19 +125,22 @@ class Supervisor(Actor):
                 self._crash(session)
             return None
 
+    def on_left_over(self, message: Any) -> None:
+        """Let go of a connection that was accepted as the last thing."""
+        if isinstance(message, messages.StartSession):
+            message.connection.abort()
+
     # A session begins.
 
     def _start_session(self, message: messages.StartSession) -> None:
         spec = message.spec
-        if self._drained is not None:
-            message.connection.abort()
-            logger.info("session %s refused: draining", spec.session_id)
-            return
         session = _Session(spec, self._least_loaded())
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
         self._start_translator(session)
         self._start_client(session, message.connection)
+        if self._drained is not None:  # it was accepted as the drain began: it is told like the others
+            session.tell(session.translator, messages.DrainBegan())
 
     def _start_translator(self, session: _Session) -> None:
         spec = session.spec

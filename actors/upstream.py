@@ -174,4 +174,4 @@ class UpstreamActor(Actor):
 def _as_dial_error(error: BaseException) -> DialError:
     if isinstance(error, DialError):
         return error
-    return DialError(DialFailure.HANDSHAKE, None, f"{type(error).__name__}: {error}")
+    return DialError(DialFailure.HANDSHAKE, detail=type(error).__name__)

@@ -2,8 +2,12 @@
 
 `base`      the seam: Connection, its listener, its limits, its end
 `frames`    RFC 6455 frames, pure
-`stream`    a WebSocket over a non-blocking socket on a dispatcher: what both legs share
+`outbox`    what waits to be written, pure
+`writing`   what every connection does with it: flush, overflow, stall, the end
+`protocol`  RFC 6455 on a dispatcher, over any stream of bytes
+`stream`    the same over a non-blocking socket, plain or TLS: what both legs share
 `client`    the leg to the client: accepted from a WSGI environ with simple-websocket
 `upstream`  the leg to the upstream: dialled with websocket-client
+`cookies`   websocket-client without cookies, for our dials
 `memory`    the shipped fake: two ends joined in memory
 """

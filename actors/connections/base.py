@@ -55,7 +55,10 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds and deadlines of one connection, in bytes and seconds."""
 
     write_buffer_bytes: int = 2 * 1024 * 1024
-    """What may wait for a peer that does not read; beyond it the backlog is dropped and the owner told."""
+    """What may wait for a peer that does not read; beyond it the backlog is dropped and the owner told.
+
+    The message that is being written does not count: one larger than this can be sent to a peer that reads.
+    """
     resume_below_bytes: int = 64 * 1024
     """`on_drained` is told when the write buffer falls to this after it has been above `busy_above_bytes`."""
     busy_above_bytes: int = 256 * 1024
@@ -114,11 +117,14 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the close handshake behind what is still to be written; `on_closed` follows within `close_timeout_s`."""
+        """Begin the close handshake behind what is still to be written; `on_closed` follows in `close_timeout_s`.
+
+        Messages that still arrive are ignored.
+        """
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """End without a handshake, dropping what is unsent. `on_closed` follows (RESET, 1006) unless it was told."""
+        """End without a handshake, dropping what is unsent; told is RESET, 1006, or the close that was under way."""
 
     @abc.abstractmethod
     def pause(self) -> None:

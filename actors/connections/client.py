@@ -106,7 +106,7 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
     still in the kernel is ours.
 
     Raises:
-        HandshakeRefused: the server gives no socket, or one with its own TLS (501).
+        HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).
     """
     return _take(_served_socket(environ))
 
@@ -122,10 +122,13 @@ def _served_socket(environ: Mapping[str, Any]) -> socket.socket:
 
 
 def _take(served: socket.socket) -> socket.socket:
-    ours = served.dup()
-    stand_in, other_end = socket.socketpair()
-    with stand_in, other_end:
-        os.dup2(stand_in.fileno(), served.fileno(), inheritable=False)
+    try:
+        stand_in, other_end = socket.socketpair()
+        with stand_in, other_end:
+            ours = served.dup()
+            os.dup2(stand_in.fileno(), served.fileno(), inheritable=False)
+    except OSError as error:  # no descriptor left
+        raise HandshakeRefused(503, f"the request's socket cannot be taken over: {error.strerror}") from None
     return ours
 
 
@@ -155,13 +158,12 @@ def _has_key(environ: Mapping[str, Any]) -> bool:
     return len(key) == _KEY_BYTES
 
 
-_UPGRADE: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 _VERSION: Final = (("Sec-WebSocket-Version", "13"),)
 
 _Rule = tuple["Callable[[Mapping[str, Any]], bool]", int, str, tuple[tuple[str, str], ...]]
 
 _RULES: Final[tuple[_Rule, ...]] = (
-    (lambda e: _has_token(e, "HTTP_UPGRADE", "websocket"), 426, "a WebSocket is served here", _UPGRADE),
+    (lambda e: _has_token(e, "HTTP_UPGRADE", "websocket"), 426, "a WebSocket is served here", ()),
     (lambda e: _has_token(e, "HTTP_CONNECTION", "upgrade"), 400, "no 'Connection: Upgrade'", ()),
     (_is_get_1_1, 400, "a WebSocket begins with a GET request of HTTP/1.1", ()),
     (
@@ -172,7 +174,10 @@ _RULES: Final[tuple[_Rule, ...]] = (
     ),
     (_has_key, 400, "no Sec-WebSocket-Key of 16 bytes in base64", ()),
 )
-"""RFC 6455, 4.2.1, in the order in which a wrong request is best told what is wrong."""
+"""RFC 6455, 4.2.1, in the order in which a wrong request is best told what is wrong.
+
+A 426 should have an Upgrade header, but hop-by-hop headers are not an application's to send (PEP 3333).
+"""
 
 
 class _Handshake(simple_websocket.Server):  # type: ignore[misc]
@@ -206,5 +211,5 @@ def _shake_hands(environ: Mapping[str, Any], subprotocols: Sequence[str]) -> _Ha
     wanted["HTTP_HOST"] = "localhost"
     try:
         return _Handshake(wanted, subprotocols)
-    except RemoteProtocolError as error:
+    except (RemoteProtocolError, simple_websocket.ConnectionError) as error:
         raise HandshakeRefused(400, str(error)) from None

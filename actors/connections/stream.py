@@ -41,6 +41,7 @@ class StreamConnection(ProtocolConnection):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._short_read_bytes = RECEIVE_BYTES - 1 if self._tls is None else 0
         self._watched = 0
         self._read_wants_write = False
         self._write_wants_read = False

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import socket
 import ssl
 import threading
@@ -120,7 +121,7 @@ class _Attempt:
 
     def _abandon(self) -> None:
         self._is_abandoned = True
-        self.failure = DialError(DialFailure.TIMEOUT, detail=f"{self.target.timeout_s:g} s", url=self.target.url)
+        self.failure = _timed_out(self.target)
         sock = self._client.sock if self._client is not None else None
         if sock is not None:
             _hang_up(sock)
@@ -131,7 +132,7 @@ class _Attempt:
             with no_cookies():
                 sock = self._connect()
         except Exception as error:  # noqa: BLE001 - told to the caller, on its thread
-            failure = _to_dial_error(error, self.target.url, self._status())
+            failure = _to_dial_error(error, self.target, self._status())
         with self._lock:
             if not self._is_abandoned:
                 self.sock, self.failure = sock, failure
@@ -171,23 +172,34 @@ def _check_response(response: Any) -> None:
     if response.status != SWITCHING_PROTOCOLS:
         raise websocket.WebSocketException("not switched")
     if response.headers.get("sec-websocket-extensions"):
-        raise _UnaskedError("an extension was selected that was not offered")
+        raise _UnfitError("the server selected an extension that was not offered")
 
 
-class _UnaskedError(websocket.WebSocketException):
-    """The server selected what was not offered. The text is our own, and safe to show."""
+class _UnfitError(Exception):
+    """What we refuse ourselves. The text is our own, and safe to show."""
+
+    def __init__(self, description: str, kind: DialFailure = DialFailure.HANDSHAKE) -> None:
+        super().__init__(description)
+        self.kind = kind
 
 
 def _header(name: str, value: str) -> str:
     if any(character in name + value for character in "\r\n\0"):
-        raise ValueError(f"header {name!r} has a line break")
+        raise _UnfitError(f"header {name!r} has a line break")
     return f"{name}: {value}"
 
 
 def _tls_options(target: DialTarget) -> dict[str, Any]:
-    if not target.url.startswith("wss:"):
-        return {}
-    return {"context": ssl.create_default_context(cafile=target.ca_file)}
+    return {"context": _tls_context(target.ca_file)} if target.url.startswith("wss:") else {}
+
+
+@functools.lru_cache(maxsize=8)
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    # Kept, because to read the system's certificates takes longer than all the rest of a dial.
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise _UnfitError(f"no certificates in {ca_file}: {error.strerror}", DialFailure.TLS) from None
 
 
 def _hang_up(sock: socket.socket) -> None:
@@ -210,31 +222,53 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], DialFailure], ...]] =
 """What the libraries raise, the special before the general; all else is a failed handshake."""
 
 
-def _to_dial_error(error: Exception, url: str, status: int | None) -> DialError:
+def _to_dial_error(error: Exception, target: DialTarget, status: int | None) -> DialError:
     status = getattr(error, "status_code", status)
     if status not in (None, SWITCHING_PROTOCOLS):
-        return DialError(DialFailure.HTTP_STATUS, status, url=url)
-    kind = next((kind for types, kind in _KINDS if isinstance(error, types)), DialFailure.HANDSHAKE)
-    return DialError(kind, detail=_detail(error), url=url)
+        return DialError(DialFailure.HTTP_STATUS, status, url=target.url)
+    kind = _kind(error)
+    if kind is DialFailure.TIMEOUT:
+        return _timed_out(target)
+    return DialError(kind, detail=_detail(error), url=target.url)
+
+
+def _timed_out(target: DialTarget) -> DialError:
+    return DialError(DialFailure.TIMEOUT, detail=f"{target.timeout_s:g} s", url=target.url)
+
+
+def _kind(error: Exception) -> DialFailure:
+    if isinstance(error, _UnfitError):
+        return error.kind
+    return next((kind for types, kind in _KINDS if isinstance(error, types)), DialFailure.HANDSHAKE)
 
 
 def _detail(error: Exception) -> str:
     """What can be told of `error`: never its whole text, which may quote headers and bodies."""
     match error:
+        case _UnfitError():
+            return str(error)
         case ssl.SSLCertVerificationError():
             return error.verify_message
         case ssl.SSLError():
             return error.reason or type(error).__name__
         case OSError():
             return error.strerror or type(error).__name__
-        case _UnaskedError() | ValueError():
-            return str(error)
-    return type(error).__name__
+    return _DETAILS.get(type(error), type(error).__name__)
+
+
+_DETAILS: Final[dict[type[Exception], str]] = {
+    websocket.WebSocketException: "the answer is not one to a WebSocket handshake",
+    websocket.WebSocketConnectionClosedException: "the server hung up",
+    websocket.WebSocketProxyException: "the proxy refused",
+    websocket.WebSocketAddressException: "no address",
+    ValueError: "invalid URL",
+}
 
 
 def shown_url(url: str) -> str:
     """`url` as it may be shown: without user, password, query and fragment."""
-    if not url:
-        return ""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an invalid URL"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else ""

@@ -7,7 +7,7 @@ import pytest
 
 from actors import messages
 from actors.client import ClientActor
-from actors.connections.base import ConnectionClosed, ConnectionLimits, Ending
+from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.connector import Connector
@@ -85,7 +85,7 @@ class House:
         self.target = DialTarget
         self.ids = iter(range(1000))
 
-    def start(self, limits=None):
+    def start(self, limits=None, expect="welcome"):
         machine, session_id = ScriptedMachine(), f"s{next(self.ids)}"
         connection, client = memory_pair(limits)
         spec = SessionSpec(
@@ -96,7 +96,7 @@ class House:
             crash_frame=CRASH_FRAME,
         )
         self.supervisor.tell(messages.StartSession(spec, connection))
-        assert client.receive() == "welcome"
+        assert expect is None or client.receive() == expect
         return client, machine
 
     def start_with_upstream(self, **options):
@@ -340,16 +340,25 @@ def test_a_long_binary_message_arrives_in_pieces_and_in_order(house):
 # The process ends.
 
 
-def test_a_drain_ends_every_session_and_starts_no_other(house):
+def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(house):
     clients = [house.start()[0] for _ in range(5)]
     drained = house.drain()
+    clients.append(house.start(expect=None)[0])
     for client in clients:
         assert client.receive() == "draining"
         assert closing(client) == (1012, "drain")
     assert drained.wait(WAIT_S)
-    connection, late = memory_pair()
-    spec = SessionSpec(
-        session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame=CRASH_FRAME
-    )
-    house.supervisor.tell(messages.StartSession(spec, connection))
-    assert late.receive().ending in (Ending.RESET, Ending.CLOSED_BY_PEER)
+    assert house.sessions() == []
+
+
+def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatcher):
+    supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=Connector()))
+    connection, client = memory_pair()
+    spec = SessionSpec(session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame="")
+    held = threading.Event()
+    dispatcher.call_soon(lambda: held.wait(WAIT_S))
+    stop = supervisor.stop(block=False)
+    supervisor.tell(messages.StartSession(spec, connection))
+    held.set()
+    stop.get(timeout=WAIT_S)
+    assert isinstance(client.receive(), ConnectionClosed)

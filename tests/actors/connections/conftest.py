@@ -179,7 +179,9 @@ class WirePeer:
         while True:
             for event in self.protocol.events():
                 return event
-            self.protocol.receive_data(self.sock.recv(65536))
+            data = self.sock.recv(65536)
+            assert data, "the end"
+            self.protocol.receive_data(data)
 
 
 class Link:
@@ -352,14 +354,14 @@ def accepted_pair(stack, limits):
     return box.result(WAIT_S), sock
 
 
-def answer_handshake(sock, extra=b""):
+def answer_handshake(sock, extra=b"", behind=b""):
     """Play a WebSocket server's part of the handshake."""
     head = read_head(sock)
     key = next(line[19:] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key: "))
     proof = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 - RFC 6455, 4.2.2
     sock.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + proof + b"\r\n" + extra + b"\r\n"
+        b"Sec-WebSocket-Accept: " + proof + b"\r\n" + extra + b"\r\n" + behind
     )
     return head
 
@@ -380,6 +382,16 @@ def dialled_pair(stack, limits):
     connection = dial(DialTarget(url=f"ws://127.0.0.1:{port}/v1/realtime", limits=limits))
     thread.join(WAIT_S)
     return connection, stack.enter_context(box.result(0))
+
+
+@pytest.fixture(name="answer_handshake")
+def answer_handshake_fixture():
+    return answer_handshake
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
 
 
 KINDS = ("memory", "unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")

@@ -1,0 +1,195 @@
+"""`accept` behind a real WSGI server, with `websockets` as the client; and the hand-over by itself."""
+
+import contextlib
+import socket
+import ssl
+from concurrent.futures import Future
+
+import pytest
+from websockets.sync.client import connect
+
+from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.client import HandshakeRefused, accept, take_over
+
+GOOD = {
+    "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "HTTP_HOST": "localhost",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_CONNECTION": "keep-alive, Upgrade",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+}
+
+
+@pytest.fixture
+def pair(stack):
+    return [stack.enter_context(sock) for sock in socket.socketpair()]
+
+
+@pytest.fixture
+def served(wsgi_server, stack):
+    """A WSGI application that accepts, or answers a refusal: its address and what it accepted."""
+    accepted = Future()
+
+    def application(environ, start_response):
+        try:
+            accepted.set_result(accept(environ))
+        except HandshakeRefused as refusal:
+            start_response(f"{refusal.status} No", list(refusal.headers))
+            return [str(refusal).encode()]
+        start_response("200 OK", [])
+        return []
+
+    host, port = stack.enter_context(wsgi_server(application))
+    return f"ws://{host}:{port}/", accepted
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        (None, None),
+        (["token", "secret"], "token"),
+        (["bearer", "secret"], "bearer"),
+        (["secret", "bearer", "token"], "bearer"),
+        (["tokens", "secret"], None),
+    ],
+)
+def test_exactly_token_or_bearer_is_selected_in_the_clients_order(served, offered, selected):
+    url, accepted = served
+    with connect(url, subprotocols=offered, compression=None) as client:
+        connection = accepted.result(5)
+        assert (connection.subprotocol, client.subprotocol) == (selected, selected)
+        connection.abort()
+
+
+def test_compression_is_declined(served):
+    url, accepted = served
+    with connect(url, compression="deflate") as client:
+        assert "permessage-deflate" in client.request.headers["Sec-WebSocket-Extensions"]
+        assert "Sec-WebSocket-Extensions" not in client.response.headers
+        accepted.result(5).abort()
+
+
+def test_a_conversation_with_websockets(served, dispatcher, recorder):
+    url, accepted = served
+    with connect(url, subprotocols=["token", "secret"]) as client:
+        connection = accepted.result(5)
+        dispatcher.call_soon(lambda: connection.open(dispatcher, recorder))
+        client.send("hällo")
+        assert recorder.next("text") == "hällo"
+        client.send([b"frag", b"ments"])
+        assert recorder.next("binary") == b"fragments"
+        dispatcher.call_soon(lambda: (connection.send_text("hi"), connection.send_binary(bytes(2**20))))
+        assert [client.recv(), client.recv() + client.recv()] == ["hi", bytes(2**20)]
+        assert client.ping("here?").wait(5)
+        client.close(1001, "bye")
+    assert recorder.next("closed") == ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1001, reason="bye")
+
+
+def test_the_peer_is_named_by_its_address(served):
+    url, accepted = served
+    with connect(url) as client:
+        connection = accepted.result(5)
+        assert connection.peer == "{}:{}".format(*client.local_address)
+        connection.abort()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        ({"HTTP_UPGRADE": ""}, 426),
+        ({"HTTP_UPGRADE": "h2c"}, 426),
+        ({"HTTP_CONNECTION": "keep-alive"}, 400),
+        ({"REQUEST_METHOD": "POST"}, 400),
+        ({"SERVER_PROTOCOL": "HTTP/1.0"}, 400),
+        ({"HTTP_SEC_WEBSOCKET_VERSION": "8"}, 426),
+        ({"HTTP_SEC_WEBSOCKET_VERSION": ""}, 426),
+        ({"HTTP_SEC_WEBSOCKET_KEY": ""}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": "c2hvcnQ="}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": "not base64 at all!!!!!!!"}, 400),
+        ({"HTTP_SEC_WEBSOCKET_PROTOCOL": "tok\r\nen"}, 400),
+    ],
+)
+def test_a_request_that_is_no_handshake_is_refused_before_a_byte_is_written(pair, wrong, status):
+    ours, theirs = pair
+    with pytest.raises(HandshakeRefused) as refusal:
+        accept(GOOD | wrong | {"werkzeug.socket": ours})
+    assert refusal.value.status == status
+    assert str(refusal.value) == f"{status}: {refusal.value.description}"
+    assert is_untouched(ours, theirs)
+
+
+def is_untouched(ours, theirs):
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    ours.sendall(b"still the server's")
+    return theirs.recv(100) == b"still the server's"
+
+
+def test_a_refusal_can_be_answered_in_plain_http(served):
+    url, _ = served
+    host, port = url.removeprefix("ws://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer.split()[1] == b"426"
+    assert answer.endswith(b"426: a WebSocket is served here")
+
+
+def test_an_old_version_is_told_the_right_one(pair):
+    with pytest.raises(HandshakeRefused) as refusal:
+        accept(GOOD | {"HTTP_SEC_WEBSOCKET_VERSION": "8", "werkzeug.socket": pair[0]})
+    assert refusal.value.headers == (("Sec-WebSocket-Version", "13"),)
+
+
+def test_tls_of_the_server_itself_is_refused(pair, tls):
+    ours, theirs = pair
+    wrapped = tls[1].wrap_socket(ours, do_handshake_on_connect=False, server_hostname="localhost")
+    assert isinstance(wrapped, ssl.SSLSocket)
+    with contextlib.closing(wrapped), pytest.raises(HandshakeRefused) as refusal:
+        take_over({"gunicorn.socket": wrapped})
+    assert refusal.value.status == 501
+    theirs.close()
+
+
+def test_a_server_that_gives_no_socket_is_refused():
+    with pytest.raises(HandshakeRefused) as refusal:
+        accept(GOOD)
+    assert refusal.value.status == 501
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+def test_after_the_hand_over_the_server_can_do_no_harm(pair, key):
+    servers, client = pair
+    client.sendall(b"in the kernel")
+    with take_over({key: servers}) as ours:
+        with pytest.raises(BrokenPipeError):
+            servers.sendall(b"HTTP/1.1 500 Oops")
+        assert servers.recv(10) == b""
+        with contextlib.suppress(OSError):
+            servers.shutdown(socket.SHUT_RDWR)
+        servers.close()
+        assert ours.recv(100) == b"in the kernel"
+        ours.sendall(b"ours alone")
+        assert client.recv(100) == b"ours alone"
+
+
+def test_bytes_behind_the_handshake_that_are_still_in_the_kernel_are_read(pair, dispatcher, recorder):
+    servers, client = pair
+    client.sendall(b"\x81\x85\0\0\0\0early")
+    connection = accept(GOOD | {"gunicorn.socket": servers})
+    dispatcher.call_soon(lambda: connection.open(dispatcher, recorder))
+    assert recorder.next("text") == "early"
+    assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+    client.close()
+    assert recorder.next("closed").ending is Ending.RESET
+
+
+def test_a_client_that_left_during_the_handshake_is_told_as_an_end(pair, dispatcher, recorder):
+    servers, client = pair
+    client.close()
+    connection = accept(GOOD | {"gunicorn.socket": servers})
+    dispatcher.call_soon(lambda: connection.open(dispatcher, recorder))
+    assert recorder.next("closed") == ConnectionClosed(ending=Ending.RESET, code=1006)

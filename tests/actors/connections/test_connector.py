@@ -1,0 +1,102 @@
+"""The pool of threads for dials."""
+
+import logging
+import queue
+import threading
+
+import pytest
+
+from actors.connector import Connector, ConnectorClosed
+
+
+@pytest.fixture
+def connector():
+    connector = Connector(threads=2)
+    yield connector
+    connector.close(timeout_s=5)
+
+
+@pytest.fixture
+def results():
+    return queue.SimpleQueue()
+
+
+def test_work_is_done_on_another_thread_and_its_result_told(connector, results):
+    connector.submit(threading.current_thread, results.put)
+    worker = results.get(timeout=5)
+    assert worker is not threading.current_thread()
+    assert worker.daemon
+    assert worker.name.startswith("connector-")
+
+
+def test_an_exception_is_a_result_too(connector, results):
+    connector.submit(lambda: 1 / 0, results.put)
+    assert isinstance(results.get(timeout=5), ZeroDivisionError)
+
+
+def test_no_more_than_its_threads_work_at_once_and_none_before_it_is_needed(connector, results):
+    assert connector._threads == []
+    gate, begun = threading.Event(), queue.SimpleQueue()
+
+    def work():
+        begun.put(None)
+        gate.wait(5)
+        return threading.current_thread().name
+
+    for _ in range(5):
+        connector.submit(work, results.put)
+    for _ in range(2):
+        begun.get(timeout=5)
+    assert begun.empty()
+    gate.set()
+    assert {results.get(timeout=5) for _ in range(5)} == {"connector-0", "connector-1"}
+
+
+def test_a_thread_that_is_free_is_used_again(connector):
+    for _ in range(10):
+        done = threading.Event()
+        connector.submit(lambda: None, lambda _result, done=done: done.set())
+        assert done.wait(5)
+    assert len(connector._threads) <= 2
+
+
+def test_close_does_not_wait_for_work_that_hangs_and_ends_what_was_not_begun(results):
+    connector = Connector(threads=1)
+    gate, begun = threading.Event(), threading.Event()
+    connector.submit(lambda: begun.set() or gate.wait(5), results.put)
+    assert begun.wait(5)
+    connector.submit(lambda: "never begun", results.put)
+    connector.close()
+    refused = results.get(timeout=5)
+    assert isinstance(refused, ConnectorClosed)
+    assert str(refused) == "the connector is closed"
+    gate.set()
+    assert results.get(timeout=5) is True, "done is told although the pool is closed"
+    connector.close(timeout_s=5)
+    assert not any(thread.is_alive() for thread in connector._threads)
+
+
+def test_after_close_work_is_refused(connector, results):
+    connector.close()
+    connector.submit(lambda: "x", results.put)
+    assert isinstance(results.get(timeout=5), ConnectorClosed)
+
+
+def test_the_latest_outcomes_are_kept(connector, results):
+    for number in range(70):
+        connector.submit(lambda number=number: 1 // (number % 2), results.put)
+    for _ in range(70):
+        results.get(timeout=5)
+    outcomes = connector.outcomes()
+    assert len(outcomes) == 64
+    assert sum(outcome.is_ok for outcome in outcomes) in range(30, 35)
+    assert [outcome.at_s for outcome in outcomes] == sorted(outcome.at_s for outcome in outcomes)
+
+
+def test_a_done_that_fails_is_logged_and_harms_nobody(connector, results, caplog):
+    with caplog.at_level(logging.ERROR):
+        connector.submit(lambda: "x", lambda _result: 1 / 0)
+        connector.submit(lambda: "still here", results.put)
+        assert results.get(timeout=5) == "still here"
+    connector.close(timeout_s=5)
+    assert "ZeroDivisionError" in caplog.text

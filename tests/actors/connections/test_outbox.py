@@ -1,0 +1,42 @@
+"""The write buffer by itself."""
+
+from actors.connections.outbox import GATHER_BYTES, Outbox
+
+
+def test_small_units_are_written_together():
+    outbox = Outbox()
+    outbox.append(b"one")
+    outbox.append(b"two")
+    assert bytes(outbox.head()) == b"onetwo"
+
+
+def test_gathering_stops_at_its_bound_and_never_splits_a_unit():
+    outbox = Outbox()
+    for byte in b"abc":
+        outbox.append(bytes([byte]) * (GATHER_BYTES // 2))
+    assert len(outbox.head()) == GATHER_BYTES
+    outbox.advance(GATHER_BYTES)
+    assert bytes(outbox.head()) == b"c" * (GATHER_BYTES // 2)
+
+
+def test_the_head_stays_the_same_until_it_is_written():
+    outbox = Outbox()
+    outbox.append(b"first")
+    outbox.head()
+    outbox.append(b"second")
+    assert bytes(outbox.head()) == b"first"
+    outbox.advance(2)
+    assert bytes(outbox.head()) == b"rst"
+    assert outbox.waiting_bytes == 9
+
+
+def test_dropping_spares_what_is_being_written():
+    outbox = Outbox()
+    outbox.append(b"first")
+    outbox.head()
+    outbox.append(b"second")
+    assert outbox.drop_backlog() == 6
+    assert bytes(outbox.head()) == b"first"
+    assert outbox.clear() == 5
+    assert not outbox.head()
+    assert outbox.waiting_bytes == 0
