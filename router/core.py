@@ -9,6 +9,8 @@ import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import pykka
+
 from actors import messages
 from actors.connections.base import ConnectionLimits
 from actors.connections.client import HandshakeRefused, accept
@@ -106,7 +108,10 @@ class Router:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", (("Retry-After", "1"),))
         session_id = str(uuid.uuid4())
         connection = accept(environ, limits=self._limits)
-        supervisor.tell(messages.StartSession(self._spec(session_id, profile, turn_detection), connection))
+        try:
+            supervisor.tell(messages.StartSession(self._spec(session_id, profile, turn_detection), connection))
+        except pykka.ActorDeadError:  # closed this very moment
+            connection.abort()
         return session_id
 
     @property

@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote
 import orjson
 import structlog
 
+from router.background import BackgroundHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
@@ -45,11 +47,14 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     Called again, it replaces what it set up before.
     """
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
+    handler = BackgroundHandler(stream)
     handler.name = HANDLER_NAME
     handler.setFormatter(_MaskingFormatter(_renderers(format, colors=stream.isatty()), Masker(secrets)))
     root = logging.getLogger()
-    root.handlers = [it for it in root.handlers if it.name != HANDLER_NAME] + [handler]
+    for before in [it for it in root.handlers if it.name == HANDLER_NAME]:
+        root.removeHandler(before)
+        before.close()
+    root.addHandler(handler)
     root.setLevel(level.upper())
     structlog.configure(
         processors=[

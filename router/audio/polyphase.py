@@ -48,7 +48,7 @@ LEVEL: Final = np.dtype(np.float64)
 class Polyphase:
     """One designed filter. Immutable, shared by every stream between the same two rates."""
 
-    __slots__ = ("block_in", "block_out", "coefficients", "taps", "window")
+    __slots__ = ("block_in", "block_out", "coefficients", "padding", "row_strides", "taps", "window")
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         common = math.gcd(rate_in, rate_out)
@@ -65,6 +65,9 @@ class Polyphase:
             raise UnsupportedRates(rate_in, rate_out)
         self.coefficients: Final = self._matrix(CUT_OFF * min(1.0, rate_out / rate_in))
         """The matrix, `window` by `block_out`."""
+        self.padding: Final = bytes(SAMPLE_BYTES * (self.window + self.block_in))
+        """What the last row may read beyond the samples known; none of it reaches an output that is used."""
+        self.row_strides: Final = (self.block_in * LEVEL.itemsize, LEVEL.itemsize)
 
     def _matrix(self, cut_off: float) -> NDArray[np.float64]:
         matrix = np.zeros((self.window, self.block_out))
@@ -96,16 +99,15 @@ def polyphase(rate_in: int, rate_out: int) -> Polyphase:
 class Stream:
     """The samples of one stream that are still to be read: less than a row and a window of them."""
 
-    __slots__ = ("_design", "_made", "_row_strides", "_tail")
+    __slots__ = ("_design", "_made", "_tail")
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         self._design = polyphase(rate_in, rate_out)
-        self._row_strides: Final = (self._design.block_in * LEVEL.itemsize, LEVEL.itemsize)
         self.restart()
 
     def restart(self) -> None:
         """Forget what came, as if nothing but silence had been before."""
-        self._tail: NDArray[np.float64] = np.zeros(self.margin - 1)
+        self._tail = bytes(SAMPLE_BYTES * (self.margin - 1))
         self._made = 0
         """Output samples of the first row that are out already."""
 
@@ -116,22 +118,19 @@ class Stream:
 
     def convert(self, pcm: bytes | memoryview) -> bytes:
         """Feed whole samples; what they determine."""
-        # Called for every frame: hence the locals, and no helper but numpy.
-        design, tail = self._design, self._tail
-        block_in, block_out, window = design.block_in, design.block_out, design.window
-        kept = len(tail)
-        known = kept + len(pcm) // SAMPLE_BYTES
-        outputs = max(0, -(-(known - design.taps + 1) * block_out // block_in))
+        # Called for every frame, and every call into numpy costs a microsecond or two: hence bytes where bytes do.
+        design = self._design
+        block_in, block_out = design.block_in, design.block_out
+        line = b"".join((self._tail, pcm))
+        outputs = max(0, -(-(len(line) // SAMPLE_BYTES - design.taps + 1) * block_out // block_in))
         rows = -(-outputs // block_out)
-        line = np.zeros(max(known, (rows - 1) * block_in + window))
-        line[:kept] = tail
-        line[kept:known] = np.frombuffer(pcm, LINEAR16)
+        samples = np.frombuffer(line + design.padding, LINEAR16).astype(LEVEL)
         # The windows of the rows overlap: a view says so without copying one.
-        windows: NDArray[np.float64] = np.ndarray((rows, window), LEVEL, line, 0, self._row_strides)
-        levels = np.dot(windows, design.coefficients).ravel()
-        np.rint(levels, levels)
+        windows: NDArray[np.float64] = np.ndarray((rows, design.window), LEVEL, samples, 0, design.row_strides)
+        levels = windows.dot(design.coefficients)
         levels.clip(LOWEST, HIGHEST, levels)
-        pcm_out: bytes = levels[self._made : outputs].astype(LINEAR16).tobytes()
+        np.rint(levels, levels)
+        made: bytes = levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * self._made : SAMPLE_BYTES * outputs]
         whole_rows, self._made = divmod(outputs, block_out)
-        self._tail = line[whole_rows * block_in : known].copy()
-        return pcm_out
+        self._tail = line[SAMPLE_BYTES * whole_rows * block_in :]
+        return made

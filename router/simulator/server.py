@@ -73,7 +73,6 @@ class HttpServer(ThreadingMixIn, WSGIServer):
 
     def __init__(self, address: tuple[str, int], application: Application) -> None:
         self._requests: dict[threading.Thread, socket.socket] = {}
-        self._lock = threading.Lock()
         super().__init__(address, RequestHandler)
         self.set_app(application)
 
@@ -84,30 +83,21 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one request on a thread of its own, which `end_requests` knows from before its start."""
+        """Serve one request on a thread of its own, which `end_requests` waits for."""
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
             name="simulator-request",
             daemon=self.daemon_threads,
         )
-        with self._lock:
-            self._requests[thread] = request
+        # Both are called on one thread after another, never at once: no lock.
+        self._requests = {known: served for known, served in self._requests.items() if known.is_alive()}
         thread.start()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve it."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                del self._requests[threading.current_thread()]
+        self._requests[thread] = request
 
     def end_requests(self, timeout_s: float) -> None:
-        """Cut off the requests that are still being read, and wait for their threads."""
-        with self._lock:
-            requests = dict(self._requests)
-        for thread, request in requests.items():
+        """Cut off the requests that are still being read, and wait for their threads. After the last was accepted."""
+        for thread, request in self._requests.items():
             try:
                 request.shutdown(socket.SHUT_RDWR)
             except OSError:  # it has just ended

@@ -1,7 +1,7 @@
 """The WSGI app: WebSocket routes for the two profiles, health, readiness.
 
 A WebSocket request is given to the router, which takes its socket over; from then on the HTTP server has nothing
-to do with it, and is told so by `StopIteration`. Must not know what a message means, nor which server it runs on.
+to do with it, and is told so by `StopIteration`. Must not know what a message means.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Response:
         return route(environ)
     except HandshakeRefused as refused:
         logger.info("handshake refused on %s: %s", path, refused)
-        return Response(HTTPStatus(refused.status), f"{refused.description}\n", headers=refused.headers)
+        headers = (*refused.headers, *_upgrade_headers(refused.status, environ))
+        return Response(HTTPStatus(refused.status), f"{refused.description}\n", headers=headers)
     except StopIteration:
         raise
     except Exception:
@@ -114,6 +115,13 @@ def _web_socket(router: Router, profile: str, environ: Environ) -> Response:
     _check_service(query.get("service", "agent"))
     router.accept(environ, profile, turn_detection=_turn_detection(query.get("turn_detection")))
     raise StopIteration  # the socket is the router's now: gunicorn's thread drops the connection without a word
+
+
+def _upgrade_headers(status: int, environ: Environ) -> Headers:
+    # RFC 9110, 15.5.22 asks for them; PEP 3333 keeps hop-by-hop headers from applications, and gunicorn alone takes
+    # these two, where other servers (wsgiref) fail the request.
+    is_due = status == HTTPStatus.UPGRADE_REQUIRED and "gunicorn.socket" in environ
+    return (("Connection", "Upgrade"), ("Upgrade", "websocket")) if is_due else ()
 
 
 def _check_service(service: str) -> None:

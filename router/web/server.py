@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter
 
 from router.errors import RouterError, StartError
 from router.web import app, banner
-from router.web.worker import ARBITER_GRACE_S, DRAIN_S, GunicornLogger, Worker, ignore_signals
+from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, DRAIN_S, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,8 +115,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "workers": self._config.workers,
             "worker_class": Worker,
             "threads": self._config.limits.web_threads,
-            # Connections of HTTP alone: a WebSocket leaves gunicorn's books when it is handed over.
-            "worker_connections": 4096,
+            "worker_connections": CONNECTIONS,
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": ARBITER_GRACE_S,
             "limit_request_line": 8190,  # a token may stand in the query

@@ -35,6 +35,11 @@ ARBITER_GRACE_S: Final = 4
 RECEIVE_S: Final = 10
 """The longest silence inside a request. gunicorn knows none: its thread would wait for ever."""
 
+CONNECTIONS: Final = 4096
+"""Of HTTP alone: a WebSocket leaves gunicorn's books when it is handed over."""
+
+ACCEPT_PAUSE_S: Final = 0.5
+
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
@@ -49,6 +54,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     alive: bool
     _drain: threading.Thread
+    _pause_until_s = 0.0
 
     def run(self) -> None:
         """Serve until told to end; then see that this process ends in time."""
@@ -63,6 +69,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._drain.join(DRAIN_AT_MOST_S)
             ignore_signals()
             self._end_in_time()
+
+    @property
+    def worker_connections(self) -> int:
+        """How many connections gunicorn may hold; none for a moment after one could not be accepted."""
+        return 0 if time.monotonic() < self._pause_until_s else CONNECTIONS
+
+    @worker_connections.setter
+    def worker_connections(self, _configured: int) -> None:
+        """Take what gunicorn's own constructor sets."""
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection; gunicorn would end, and every session with it, where files have run out."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            logger.error("cannot accept a connection: %s", error)  # noqa: TRY400 - a full house is no bug
+            self._pause_until_s = time.monotonic() + ACCEPT_PAUSE_S
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection a thread once it says something; a browser's spare one would hold it for seconds."""

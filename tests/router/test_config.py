@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
-from configuring import KEY, configure, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configuring import KEY, configure, refusal
 from router.config import Deadlines, Limits, RouterConfig, Secret
 from router.errors import ConfigError
 from router.settings import SETTINGS

@@ -26,9 +26,17 @@ def lines():
 
     def configure(level="info", form="text", secrets=(KEY,)):
         logs.configure(level, form, secrets, stream=stream)
-        return lambda: stream.getvalue().splitlines()
+        return read
+
+    def read():
+        for handler in root.handlers:
+            handler.flush()
+        return stream.getvalue().splitlines()
 
     yield configure
+    for handler in root.handlers:
+        if handler.name == logs.HANDLER_NAME:
+            handler.close()
     root.handlers, level, sys.excepthook, threading.excepthook = before
     root.setLevel(level)
     logging.captureWarnings(capture=False)

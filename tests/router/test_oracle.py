@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from oracle import (
     OracleError,
     assert_client_event,

@@ -2,10 +2,10 @@
 
 import msgspec
 import pytest
-from configuring import KEY, Files, configure, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configuring import KEY, Files, configure, refusal
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Secret
 from router.errors import ConfigError, RouterError
 from router.settings import SETTINGS, TABLES

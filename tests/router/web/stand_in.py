@@ -1,9 +1,11 @@
 """A command like `run.py`, with a tiny router: it takes sockets over, holds them, and ends them with a close frame.
 
-What goes wrong is asked for by name on the command line: `no_start`, `no_accept`, `no_end`.
+What goes wrong is asked for by name on the command line: `no_start`, `no_accept`, `no_end`,
+`few_files`; also `two_workers` and `one_thread`.
 """
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -40,7 +42,7 @@ class StandIn:
         if "no_accept" in FAULTS:
             raise ZeroDivisionError
         if "HTTP_UPGRADE" not in environ:
-            raise HandshakeRefused(426, "a WebSocket is served here", (("Upgrade", "websocket"),))
+            raise HandshakeRefused(426, "a WebSocket is served here")
         sock = take_over(environ)
         sock.setblocking(True)
         with self._lock:  # who has seen the line is not overlooked by `close`
@@ -66,6 +68,8 @@ class StandIn:
 
 def main():
     worker.RECEIVE_S = 1
+    if "few_files" in FAULTS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
     logs.configure("info", "text")
     workers = 2 if "two_workers" in FAULTS else 1
     limits = Limits(web_threads=1 if "one_thread" in FAULTS else 2)

@@ -89,9 +89,16 @@ def test_a_query_that_cannot_be_served_is_refused_with_a_sentence(path, query, n
 
 
 def test_what_the_router_refuses_is_answered_in_plain_http_with_its_headers():
-    refused = HandshakeRefused(426, "a WebSocket is served here", (("Upgrade", "websocket"),))
+    refused = HandshakeRefused(503, "the server is going away", (("Retry-After", "1"),))
     status, headers, body = call(StandIn(failure=refused), "/openai")
-    assert (status, headers["Upgrade"], body) == (426, "websocket", "a WebSocket is served here\n")
+    assert (status, headers["Retry-After"], body) == (503, "1", "the server is going away\n")
+
+
+@pytest.mark.parametrize(("server", "upgrade"), [({"gunicorn.socket": None}, "websocket"), ({}, None)])
+def test_a_plain_request_is_told_what_to_upgrade_to_where_the_server_lets_us(server, upgrade):
+    refused = HandshakeRefused(426, "a WebSocket is served here")
+    status, headers, body = call(StandIn(failure=refused), "/openai", **server)
+    assert (status, headers.get("Upgrade"), body) == (426, upgrade, "a WebSocket is served here\n")
 
 
 def test_a_failure_is_answered_with_500_and_logged_without_the_query(caplog):

@@ -141,6 +141,19 @@ def test_connections_that_say_nothing_hold_no_thread():
         assert server.get("/healthz") == (200, "ok\n")
 
 
+def test_when_files_run_out_those_who_are_connected_do_not_pay():
+    with running("few_files") as server:
+        sock, _ = server.web_socket()
+        with sock:
+            with ExitStack() as stack:
+                for _ in range(100):
+                    stack.enter_context(server.connect())
+                server.process.wait_for("cannot accept a connection: .*Too many open files")
+            assert server.get("/healthz") == (200, "ok\n")
+            os.kill(server.process.pid, signal.SIGTERM)
+            assert sock.recv(4) == GOING_AWAY
+
+
 def test_a_client_that_does_not_finish_its_request_loses_its_thread():
     with running("one_thread") as server, server.connect() as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")

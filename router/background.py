@@ -1,0 +1,95 @@
+"""A log handler that never blocks its caller: a thread of its own writes the lines.
+
+A dispatcher logs too, and where the log goes may stall (a full pipe, a slow disk): every session would stall with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+MOST_LINES: Final = 10_000
+"""What may wait to be written; what comes beyond it is dropped, and counted in a line of its own."""
+
+FLUSH_S: Final = 1.0
+
+
+class BackgroundHandler(logging.Handler):
+    """Formats on the caller's thread, in order, and writes on one of its own, from the first line to `close`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self._dropped = 0
+        self._begin()
+        _handlers.add(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a line written. logging holds this handler's lock meanwhile."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - logging's own way with a line that cannot be formatted
+            self.handleError(record)
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, args=(self._lines,), name="log-writer", daemon=True)
+            self._writer.start()
+        if self._dropped and self._put(f"{self._dropped} log lines were dropped: what takes them is too slow"):
+            self._dropped = 0
+        if not self._put(line):
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Wait until every line is written, at most `FLUSH_S`."""
+        lines = self._lines
+        if self._writer is not None:
+            with lines.all_tasks_done:
+                lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, FLUSH_S)
+
+    def close(self) -> None:
+        """Write what is left, and end the thread."""
+        self.flush()
+        if self._writer is not None and self._put(None):
+            self._writer.join(FLUSH_S)
+        self._begin()
+        super().close()
+
+    def _begin(self) -> None:
+        # Also in the child of a fork, which has the queue's locks as they were, and no thread.
+        self._lines: queue.Queue[str | None] = queue.Queue(MOST_LINES)
+        self._writer: threading.Thread | None = None
+
+    def _put(self, line: str | None) -> bool:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            return False
+        return True
+
+    def _write(self, lines: queue.Queue[str | None]) -> None:
+        while (line := lines.get()) is not None:
+            try:
+                self.stream.write(line + "\n")
+                self.stream.flush()
+            except (OSError, ValueError):  # the reader of a pipe is gone, or the stream is closed
+                self._dropped += 1
+            finally:
+                lines.task_done()
+
+
+_handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()
+
+
+def _begin_again() -> None:
+    for handler in _handlers:
+        handler._begin()  # noqa: SLF001 - one module
+
+
+os.register_at_fork(after_in_child=_begin_again)

@@ -1,0 +1,95 @@
+"""A log handler that never blocks its caller."""
+
+import io
+import logging
+import os
+import threading
+
+import pytest
+
+from router import background
+from router.background import BackgroundHandler
+
+WAIT_S = 5.0
+
+
+class Stalled(io.StringIO):
+    """A stream that takes nothing until it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def write(self, text):
+        assert self.go_on.wait(WAIT_S)
+        return super().write(text)
+
+
+@pytest.fixture
+def stream():
+    return Stalled()
+
+
+@pytest.fixture
+def log(stream):
+    logger = logging.getLogger("background")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(BackgroundHandler(stream))
+    yield logger
+    stream.go_on.set()
+    for handler in logger.handlers[:]:
+        handler.close()
+        logger.removeHandler(handler)
+
+
+def test_lines_are_written_in_order_by_another_thread(log, stream):
+    for n in range(100):
+        log.info("line %d", n)
+    assert stream.getvalue() == ""
+    stream.go_on.set()
+    log.handlers[0].flush()
+    assert stream.getvalue().splitlines() == [f"line {n}" for n in range(100)]
+
+
+@pytest.fixture
+def little_room(monkeypatch):
+    monkeypatch.setattr(background, "MOST_LINES", 3)
+
+
+def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, stream):  # noqa: ARG001 - before the log
+    for n in range(10):
+        log.info("line %d", n)
+    stream.go_on.set()
+    log.handlers[0].flush()
+    log.info("the last")
+    log.handlers[0].flush()
+    lines = stream.getvalue().splitlines()
+    dropped = next(int(line.split()[0]) for line in lines if "were dropped" in line)
+    assert len([line for line in lines if line.startswith("line")]) + dropped == 10
+    assert lines[-1] == "the last"
+
+
+def test_a_stream_that_is_gone_costs_the_lines_only(log, stream):
+    stream.go_on.set()
+    stream.close()
+    log.info("nobody reads this")
+    log.handlers[0].flush()
+    log.info("nor this")
+
+
+def test_the_child_of_a_fork_writes_its_own_lines(tmp_path):
+    path = tmp_path / "log"
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "parent", (), None)
+    with path.open("w") as stream:
+        handler = BackgroundHandler(stream)
+        handler.emit(record)
+        handler.flush()
+        pid = os.fork()
+        if pid == 0:
+            record.msg = "child"
+            handler.emit(record)
+            handler.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        handler.close()
+    assert path.read_text().splitlines() == ["parent", "child"]
