@@ -1,0 +1,300 @@
+"""The command as a process: what it prints, what it answers, how it ends, what it refuses."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from processes import RUN_PY, ChildError, child, router
+
+KEY = "sk-proj-0123456789-never-shown"
+NOWHERE = "ws://127.0.0.1:9/v1/realtime"
+"""An upstream that nobody listens at: most of what is tested here needs none."""
+
+TIMEOUT_S = 10.0
+PATHS = ("/openai", "/v1/agent/converse")
+SERVICE_RESTART = 1012
+
+
+def run(*flags, env=None):
+    """Run the command until it ends by itself; give back its exit code and what it printed."""
+    with child(sys.executable, RUN_PY, *flags, env=env) as process:
+        status = process.wait(timeout_s=TIMEOUT_S)
+        with pytest.raises(ChildError):  # the output is whole once no line can follow
+            process.wait_for("a line that nothing prints")
+        return status, process.output
+
+
+def get(address, path):
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=TIMEOUT_S) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def welcomed(address, path):
+    """Connect as a client does; the connection was welcomed."""
+    with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S, close_timeout=TIMEOUT_S) as connection:
+        assert json.loads(connection.recv(TIMEOUT_S))["type"] == "Welcome"
+        yield connection
+
+
+def welcome(address, path):
+    with welcomed(address, path):
+        pass
+
+
+def closed(connection):
+    """Read to the end; give back the last message and the code of the close frame."""
+    last = None
+    with suppress(ConnectionClosed):
+        while True:
+            last = connection.recv(TIMEOUT_S)
+    return json.loads(last), connection.close_code
+
+
+@pytest.fixture(scope="module")
+def running():
+    with router("--upstream", NOWHERE) as process:
+        yield process
+
+
+# A life.
+
+
+def test_it_prints_where_to_connect_and_what_is_behind(running):
+    output = running.child.output
+    for path in PATHS:
+        assert f"ws://{running.address}{path}\n" in output
+    assert f"http://{running.address}\n" in output
+    assert f"{NOWHERE}, model gpt-realtime-2.1, without a key" in output
+    assert "SIMULATOR" not in output
+
+
+def test_without_a_key_it_is_the_simulator_and_says_so_loudly():
+    with router() as process:
+        assert process.child.wait_for("SIMULATOR")
+        assert get(process.address, "/readyz")[0] == 200
+
+
+def test_health_and_readiness(running):
+    assert get(running.address, "/healthz") == (200, "ok\n")
+    status, body = get(running.address, "/readyz")
+    assert (status, json.loads(body)["ready"]) == (200, True)
+
+
+def test_the_front_page_names_the_routes(running):
+    status, body = get(running.address, "/")
+    assert status == 200
+    assert all(f"ws://{running.address}{path}" in body for path in PATHS)
+    assert get(running.address, "/nowhere")[0] == 404
+
+
+def test_another_path_may_take_the_place_of_openai():
+    with child(sys.executable, RUN_PY, "--port", "0", "--path", "/voice", "--upstream", NOWHERE) as process:
+        address = process.wait_for(r"ws://(\S+)/voice")[1]
+        welcome(address, "/voice")
+        assert get(address, "/openai")[0] == 404
+        assert process.stop() == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_client_is_welcomed(running, path):
+    welcome(running.address, path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_plain_request_for_a_web_socket_is_told_to_upgrade(running, path):
+    connection = http.client.HTTPConnection(running.address, timeout=TIMEOUT_S)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+
+
+@pytest.mark.parametrize("query", ["service=transcription", "turn_detection=sometimes"])
+def test_a_query_that_cannot_be_served_is_refused(running, query):
+    url = f"ws://{running.address}/v1/agent/converse?{query}"
+    with pytest.raises(InvalidStatus) as caught, connect(url):
+        pass
+    assert caught.value.response.status_code == 400
+    assert query.partition("=")[0].encode() in caught.value.response.body
+
+
+def test_a_token_in_the_query_is_not_logged():
+    with router("--upstream", NOWHERE, "--log-level", "debug") as process:
+        welcome(process.address, "/openai?token=hunter2-and-more")
+        get(process.address, "/openai?token=hunter2-and-more")
+        process.child.wait_for("handshake refused")
+        assert "hunter2" not in process.child.output
+
+
+def test_forty_clients_hold_none_of_eight_threads():
+    with router("--upstream", NOWHERE) as process, ExitStack() as stack:
+        for n in range(40):
+            stack.enter_context(welcomed(process.address, PATHS[n % 2]))
+        assert get(process.address, "/healthz") == (200, "ok\n")
+
+
+# An end.
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_signal_tells_every_client_and_ends_with_0(signum, path):
+    with child(sys.executable, "-X", "dev", "-W", "always", RUN_PY, "--port", "0", "--upstream", NOWHERE) as process:
+        address = process.wait_for(r"ws://(\S+)/openai")[1]
+        with ExitStack() as stack:
+            connections = [stack.enter_context(welcomed(address, path)) for _ in range(5)]
+            os.kill(process.pid, signum)
+            for connection in connections:
+                last, code = closed(connection)
+                assert (last["type"], code) == ("Error", SERVICE_RESTART)
+        assert process.wait() == 0
+        assert not re.search("warning|error|critical|Traceback|Warning", process.output)
+
+
+def test_ctrl_c_twice_in_a_terminal_ends_as_cleanly():
+    with child(sys.executable, RUN_PY, "--port", "0", "--upstream", NOWHERE, "--workers", "2") as process:
+        address = process.wait_for(r"ws://(\S+)/openai")[1]
+        with welcomed(address, "/openai") as connection:
+            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
+            assert closed(connection)[1] == SERVICE_RESTART
+        assert process.wait() == 0
+        assert "Traceback" not in process.output
+
+
+def test_a_client_that_ignores_the_close_frame_does_not_hold_up_the_end():
+    with router("--upstream", NOWHERE) as process:
+        silent = socket.create_connection(process.address.split(":"), timeout=TIMEOUT_S)
+        with silent:
+            silent.sendall(
+                b"GET /openai HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            assert silent.recv(4096).startswith(b"HTTP/1.1 101 ")
+            assert process.child.stop() == 0
+
+
+def test_it_leaves_nothing_in_the_home_directory(tmp_path):
+    env = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": ""}
+    with router("--upstream", NOWHERE, env=env) as process:
+        assert get(process.address, "/healthz")[0] == 200
+    assert list(tmp_path.iterdir()) == []
+
+
+# What stops a start.
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "named"),
+    [
+        (["--prot", "80"], {}, "--prot"),
+        (["--port", "http"], {}, "--port"),
+        ([], {"ROUTER_TURN_DETECTION": "vad"}, "ROUTER_TURN_DETECTION"),
+        (["--config", "missing.toml"], {}, "missing.toml"),
+        (["--upstream", "openai"], {}, "OPENAI_API_KEY"),
+        (["--check", "--workers", "none"], {}, "--workers"),
+    ],
+)
+def test_a_bad_setting_ends_with_2_and_one_sentence_that_names_it(flags, env, named):
+    status, output = run(*flags, env=env)
+    assert status == 2
+    assert named in output
+    assert output.startswith("run.py: ")
+    assert output.count("\n") == 1
+
+
+def test_a_port_in_use_ends_with_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, output = run("--port", str(port), "--upstream", NOWHERE)
+    assert status == 1
+    assert output == f"run.py: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+
+
+def test_an_unknown_variable_of_ours_only_warns():
+    with router("--upstream", NOWHERE, env={"ROUTER_PROT": "1"}) as process:
+        process.child.wait_for(r"warning.*ROUTER_PROT.*did you mean ROUTER_PORT\?")
+
+
+# What is read, and what is shown.
+
+
+def test_check_prints_what_is_in_force_and_ends_with_0():
+    status, output = run("--check", "--port", "9001", env={"ROUTER_VOICE": "cedar", "OPENAI_API_KEY": KEY})
+    assert status == 0
+    assert "port = 9001  # --port, the command line\n" in output
+    assert 'voice = "cedar"  # ROUTER_VOICE, the environment\n' in output
+    assert 'upstream = "openai"  # default\n' in output
+    assert KEY not in output
+
+
+def test_dotenv_is_read_from_the_working_directory_and_loses_to_the_environment(tmp_path):
+    (tmp_path / ".env").write_text("ROUTER_VOICE=cedar\nROUTER_PORT=9001\n")
+    program = f"import os, runpy, sys; os.chdir({str(tmp_path)!r}); sys.argv = ['run.py', '--check']"
+    start = f"{program}; runpy.run_path({str(RUN_PY)!r}, run_name='__main__')"
+    with child(sys.executable, "-c", start, env={"ROUTER_PORT": "9002", "PYTHONPATH": str(RUN_PY.parent)}) as process:
+        assert process.wait(timeout_s=TIMEOUT_S) == 0
+        process.wait_for('voice = "cedar"  # ROUTER_VOICE, .env')
+        process.wait_for("port = 9002  # ROUTER_PORT, the environment")
+
+
+def test_help_lists_every_flag():
+    status, output = run("--help")
+    assert status == 0
+    for flag in ("--host", "--port", "--path", "--upstream", "--model", "--turn-detection", "--workers"):
+        assert flag in output
+
+
+def test_the_key_is_in_no_line_even_where_all_is_logged():
+    flags = ["--upstream", f"{NOWHERE}?api-key={KEY}2", "--log-level", "debug"]
+    with router(*flags, env={"OPENAI_API_KEY": KEY}) as process:
+        with welcomed(process.address, "/v1/agent/converse") as connection:
+            settings = {
+                "type": "Settings",
+                "audio": {"input": {"encoding": "linear16", "sample_rate": 16000}},
+                "agent": {"think": {"provider": {"type": "open_ai", "model": "m"}, "prompt": "p"}},
+            }
+            connection.send(json.dumps(settings))
+            last, _ = closed(connection)  # nobody listens there
+        assert last["type"] == "Error"
+        assert KEY not in json.dumps(last)
+    assert "with OPENAI_API_KEY" in process.child.output
+    assert KEY not in process.child.output
+
+
+def test_when_no_upstream_can_be_dialled_it_is_not_ready():
+    with router("--upstream", NOWHERE) as process:
+        with welcomed(process.address, "/openai") as connection:
+            connection.send(json.dumps({"type": "Settings", "audio": {}, "agent": {"think": {}}}))
+            closed(connection)
+        status, body = get(process.address, "/readyz")
+        assert status == 503
+        assert json.loads(body)["reason"]
+
+
+def test_json_lines_are_all_that_is_printed_with_log_format_json():
+    with child(sys.executable, RUN_PY, "--port", "0", "--log-format", "json") as process:
+        address = process.wait_for(r'"http":"http://([^"]+)"')[1]
+        welcome(address, "/openai")
+        process.wait_for("ended after")
+        assert process.stop() == 0
+        lines = [json.loads(line) for line in process.output.splitlines()]
+    assert {"event", "level", "logger", "timestamp"} <= set.intersection(*map(set, lines))
+    assert any("SIMULATOR" in line["event"] for line in lines)

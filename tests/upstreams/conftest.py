@@ -1,0 +1,43 @@
+"""The two foreign servers, as processes; each lives in an installation outside the project's environment.
+
+SWITCHBOARD_UPSTREAMS names the folder that holds both: `s2s/`, a virtual environment with speech-to-speech,
+and `aimock/`, with its `node_modules/`. `.ci/run` makes it.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import processes
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def upstreams() -> Path:
+    """The folder of foreign installations."""
+    folder = os.environ.get("SWITCHBOARD_UPSTREAMS")
+    if not folder:
+        pytest.skip("SWITCHBOARD_UPSTREAMS names no folder with the foreign upstreams (.ci/run makes one)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def speech_to_speech(upstreams):
+    """The URL of Hugging Face's server with a scripted pipeline."""
+    python = upstreams / "s2s" / "bin" / "python"
+    with processes.child(python, HERE / "speech_to_speech_server.py") as server:
+        yield server.wait_for(r"^ws://\S+")[0]
+        assert server.stop() == 0, server.output
+
+
+@pytest.fixture(scope="module")
+def aimock(upstreams):
+    """The URL of CopilotKit's mock, strict: what its fixtures do not expect closes the connection."""
+    command = upstreams / "aimock" / "node_modules" / ".bin" / "llmock"
+    flags = ("--port", "0", "--strict", "--fixtures", HERE / "aimock_fixtures.json")
+    with processes.child(command, *flags) as server:
+        address = server.wait_for(r"listening on http://(\S+)")[1]
+        yield f"ws://{address}/v1/realtime?model=gpt-realtime"
+        assert server.stop() == 0, server.output

@@ -1,0 +1,191 @@
+"""`speech-to-speech` as a Realtime server whose pipeline is a script: no model, the same words every time.
+
+The server is Hugging Face's own (its protocol code, queues and response rules); only what its models would
+have done is played here by two threads per session slot. It runs in an environment of its own, never in
+ours, and knows nothing of the router. Its address is the first line that it prints; SIGTERM ends it.
+
+The script: a text turn is answered with the user's words; a question about the weather, when the session
+has tools, calls the first of them and then reads out its result; loud audio is a speech turn.
+"""
+
+import json
+import signal
+import socket
+import threading
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import Any
+
+import numpy as np
+import uvicorn
+from openai.types.realtime import RealtimeConversationItemFunctionCall
+from speech_to_speech.api.openai_realtime.pipeline_unit import PipelineUnit
+from speech_to_speech.api.openai_realtime.service import RealtimeService
+from speech_to_speech.api.openai_realtime.websocket_router import create_app
+from speech_to_speech.LLM.chat import make_assistant_message
+from speech_to_speech.pipeline.cancel_scope import CancelScope
+from speech_to_speech.pipeline.control import is_control_message
+from speech_to_speech.pipeline.events import (
+    AssistantOutputEvent,
+    AssistantResponseDoneEvent,
+    SpeechStartedEvent,
+    SpeechStoppedEvent,
+    TranscriptionCompletedEvent,
+)
+from speech_to_speech.pipeline.messages import (
+    AUDIO_RESPONSE_DONE,
+    AssistantTextPart,
+    AssistantToolCallPart,
+    AudioOutput,
+)
+from speech_to_speech.utils.utils import response_wants_audio
+
+SESSIONS = 2
+TRANSCRIPT = "Good morning from the microphone."
+CHUNK_MS = 32
+SILENCE_CHUNKS = 10
+LOUD = 500
+STOP = object()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+    pipelines = [Pipeline(index) for index in range(SESSIONS)]
+    app = create_app(pool=[pipeline.unit for pipeline in pipelines], stop_event=stop)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    serving.start()
+    print(f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/realtime", flush=True)
+    stop.wait()
+    server.should_exit = True
+    serving.join()
+    for pipeline in pipelines:
+        pipeline.close()
+
+
+class Pipeline:
+    """What listens, thinks and speaks for one session slot: one thread hears, one answers."""
+
+    def __init__(self, index: int) -> None:
+        prompts: Queue[Any] = Queue()
+        listening = threading.Event()
+        self.unit = PipelineUnit(
+            index=index,
+            service=RealtimeService(text_prompt_queue=prompts, should_listen=listening),
+            cancel_scope=CancelScope(),
+            should_listen=listening,
+            response_playing=threading.Event(),
+            input_queue=Queue(),
+            output_queue=Queue(),
+            text_output_queue=Queue(),
+            text_prompt_queue=prompts,
+            handlers=[],
+        )
+        self._threads = [threading.Thread(target=work) for work in (self._hear, self._answer)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End both threads."""
+        self.unit.input_queue.put(STOP)
+        self.unit.text_prompt_queue.put(STOP)
+        for thread in self._threads:
+            thread.join()
+
+    def _hear(self) -> None:
+        ears = Ears()
+        while (item := self.unit.input_queue.get()) is not STOP:
+            if is_control_message(item):  # the end of a session, which every stage hands on
+                ears = Ears()
+                self.unit.output_queue.put(item)
+                continue
+            for event in ears.hear(item[0]):
+                self.unit.text_output_queue.put(event)
+
+    def _answer(self) -> None:
+        while (request := self.unit.text_prompt_queue.get()) is not STOP:
+            self._respond(request)
+
+    def _respond(self, request: Any) -> None:
+        ids = {"response_key": request.response_key, "cancel_generation": self.unit.cancel_scope.generation}
+        chat, session = request.runtime_config.chat, request.runtime_config.session
+        call = wanted_call(chat.buffer[-1], session.tools or [], f"call_{request.response_key[:12]}")
+        put = self.unit.output_queue.put
+        if call:
+            # The output of a call is refused unless its call stands in the history, where a model puts it.
+            chat.add_item(RealtimeConversationItemFunctionCall(**call))
+            put(AssistantOutputEvent(parts=[AssistantToolCallPart(tool=call)], **ids))
+        else:
+            text = answer_to(chat.buffer[-1])
+            chat.add_item(make_assistant_message(text))
+            put(AssistantOutputEvent(parts=[AssistantTextPart(text=text)], **ids))
+            if response_wants_audio(request.response):
+                for chunk in spoken(text):
+                    put(AudioOutput(audio=chunk, **ids))
+        put(AssistantResponseDoneEvent(**ids))
+        put(AudioOutput(audio=AUDIO_RESPONSE_DONE, **ids))
+
+
+@dataclass
+class Ears:
+    """Voice activity detection by loudness, over chunks of 32 ms at 16 kHz."""
+
+    heard_chunks: int = 0
+    quiet_chunks: int = 0
+    turn: int = 0
+    is_speaking: bool = False
+    started_ms: int = field(default=0)
+
+    def hear(self, chunk: bytes) -> list[Any]:
+        """Return the events that this chunk causes."""
+        self.heard_chunks += 1
+        is_loud = bool(np.abs(np.frombuffer(chunk, np.int16).astype(np.int32)).mean() > LOUD)
+        self.quiet_chunks = 0 if is_loud else self.quiet_chunks + 1
+        now_ms = self.heard_chunks * CHUNK_MS
+        if is_loud and not self.is_speaking:
+            self.is_speaking, self.started_ms, self.turn = True, now_ms, self.turn + 1
+            return [SpeechStartedEvent(audio_start_ms=now_ms, **self._turn_ids())]
+        if self.is_speaking and self.quiet_chunks >= SILENCE_CHUNKS:
+            self.is_speaking = False
+            stopped = SpeechStoppedEvent(
+                audio_end_ms=now_ms, duration_s=(now_ms - self.started_ms) / 1000, **self._turn_ids()
+            )
+            return [stopped, TranscriptionCompletedEvent(transcript=TRANSCRIPT, **self._turn_ids())]
+        return []
+
+    def _turn_ids(self) -> dict[str, Any]:
+        return {"turn_id": f"turn_{self.turn}", "turn_revision": 0}
+
+
+def wanted_call(item: Any, tools: list[Any], call_id: str) -> dict[str, Any] | None:
+    """Return the call of the first tool if `item` is a user's question about the weather."""
+    if not tools or item.type != "message" or "weather" not in text_of(item):
+        return None
+    arguments = json.dumps({"city": text_of(item).rstrip("?").split()[-1]})
+    return {"type": "function_call", "call_id": call_id, "name": tools[0].name, "arguments": arguments}
+
+
+def answer_to(item: Any) -> str:
+    """Return what the agent says to a user's words or to a tool's output."""
+    if item.type == "function_call_output":
+        return f"The tool says: {item.output}"
+    return f"You said: {text_of(item)}"
+
+
+def text_of(item: Any) -> str:
+    """Return the text of a message's parts."""
+    return " ".join(part.text or part.transcript or "" for part in item.content)
+
+
+def spoken(text: str) -> list[bytes]:
+    """Return a hum at 16 kHz in chunks of 100 ms, one for each word."""
+    chunk = (8000 * np.sin(np.arange(1600) * 2 * np.pi * 220 / 16000)).astype(np.int16).tobytes()
+    return [chunk] * len(text.split())
+
+
+if __name__ == "__main__":
+    main()

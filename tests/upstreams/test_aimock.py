@@ -1,0 +1,46 @@
+"""The router before CopilotKit's mock: text and tools under GA names, no audio, strict about its script."""
+
+import json
+
+import pytest
+
+import processes
+from oracle import assert_server_message
+from voice_agent import CONVERSE, PATHS, hold_text_turn, hold_tool_turn, voice_agent
+
+
+@pytest.fixture(scope="module")
+def router(aimock):
+    with processes.router("--upstream", aimock) as running:
+        yield running
+
+
+@pytest.fixture(params=PATHS)
+def agent(router, request):
+    with voice_agent(router.address, request.param) as agent:
+        agent.start()
+        yield agent
+        if request.param == CONVERSE:
+            for message in agent.received.messages:
+                assert_server_message(message)
+
+
+def test_a_text_turn_without_audio_still_ends(agent):
+    turn = hold_text_turn(agent, "What is your favourite colour?")
+    assert turn.text("assistant") == "My favourite colour is teal."
+    assert not turn.audio
+
+
+def test_a_tool_turn_reaches_the_client_and_its_answer_the_upstream(agent):
+    """The mock answers only if the output that it was given is the one that its script expects."""
+    before, after = hold_tool_turn(agent, "What is the weather in Paris?", "sunny, 21 degrees")
+    assert before.messages[-1]["functions"][0]["id"] == "call_weather"
+    assert before.messages[-1]["functions"][0]["name"] == "get_weather"
+    assert json.loads(before.messages[-1]["functions"][0]["arguments"]) == {"city": "Paris"}
+    assert after.text("assistant").endswith("The forecast for Paris: sunny, 21 degrees.")
+
+
+def test_a_conversation_goes_on_after_a_tool_turn(agent):
+    hold_tool_turn(agent, "What is the weather in Paris?", "sunny, 21 degrees")
+    turn = hold_text_turn(agent, "What is your favourite colour?")
+    assert turn.text("assistant") == "My favourite colour is teal."
