@@ -24,6 +24,9 @@ FLUSH_S: Final = 1.0
 class BackgroundHandler(logging.Handler):
     """Formats on the caller's thread, in order, and writes on one of its own, from the first line to `close`."""
 
+    _lines: queue.Queue[str | None]
+    _writer: threading.Thread | None
+
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.stream = stream
@@ -63,8 +66,8 @@ class BackgroundHandler(logging.Handler):
 
     def _begin(self) -> None:
         # Also in the child of a fork, which has the queue's locks as they were, and no thread.
-        self._lines: queue.Queue[str | None] = queue.Queue(MOST_LINES)
-        self._writer: threading.Thread | None = None
+        self._lines = queue.Queue(MOST_LINES)
+        self._writer = None
 
     def _put(self, line: str | None) -> bool:
         try:
