@@ -48,7 +48,7 @@ LEVEL: Final = np.dtype(np.float64)
 class Polyphase:
     """One designed filter. Immutable, shared by every stream between the same two rates."""
 
-    __slots__ = ("block_in", "block_out", "coefficients", "padding", "row_strides", "taps", "window")
+    __slots__ = ("block_in", "block_out", "coefficients", "padding", "quiet", "row_strides", "taps", "window")
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         common = math.gcd(rate_in, rate_out)
@@ -67,6 +67,8 @@ class Polyphase:
         """The matrix, `window` by `block_out`."""
         self.padding: Final = bytes(SAMPLE_BYTES * (self.window + self.block_in))
         """What the last row may read beyond the samples known; none of it reaches an output that is used."""
+        self.quiet: Final = self._quiet_bytes()
+        """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
         self.row_strides: Final = (self.block_in * LEVEL.itemsize, LEVEL.itemsize)
 
     def _matrix(self, cut_off: float) -> NDArray[np.float64]:
@@ -75,6 +77,11 @@ class Polyphase:
             first, phase = divmod(output * self.block_in, self.block_out)
             matrix[first : first + self.taps, output] = self._phase(phase / self.block_out, cut_off)
         return matrix
+
+    def _quiet_bytes(self) -> bytes:
+        largest_gain = float(np.abs(self.coefficients).sum(axis=0).max())
+        limit = int(HIGHEST / largest_gain) >> 8
+        return bytes(high for high in range(256) if (high if high < 128 else 255 - high) < limit)  # noqa: PLR2004
 
     def _phase(self, fraction: float, cut_off: float) -> NDArray[np.float64]:
         """Coefficients of an output that lies `fraction` of a sample behind the middle of its taps."""
@@ -128,7 +135,8 @@ class Stream:
         # The windows of the rows overlap: a view says so without copying one.
         windows: NDArray[np.float64] = np.ndarray((rows, design.window), LEVEL, samples, 0, design.row_strides)
         levels = windows.dot(design.coefficients)
-        levels.clip(LOWEST, HIGHEST, levels)
+        if line[1::SAMPLE_BYTES].translate(None, design.quiet):  # a loud sample: most frames have none
+            levels.clip(LOWEST, HIGHEST, levels)
         np.rint(levels, levels)
         made: bytes = levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * self._made : SAMPLE_BYTES * outputs]
         whole_rows, self._made = divmod(outputs, block_out)
