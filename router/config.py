@@ -9,12 +9,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from router.errors import ConfigError
-from router.values import Secret, model_of, query_secrets, seconds, shown_url, url_with_model, whole
+from router.upstreams import Upstream
+from router.values import Secret, model_of, seconds, shown_url, url_with_model, whole
 
-__all__ = ["Deadlines", "Limits", "RouterConfig", "Secret", "model_of", "url_with_model"]
+__all__ = ["Deadlines", "Limits", "RouterConfig", "Secret", "Upstream", "model_of", "url_with_model"]
 
-OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 CONVERSE_PATH: Final = "/v1/agent/converse"
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
@@ -36,6 +35,12 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
+    replug_s: Annotated[float, seconds(0.05, 300)] = 10.0
+    """A whole restart, from the loss to `session.updated`: what it may take beyond `dial_s`."""
+    rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
+    """A session's age at which a new one takes over, where its own `expires_at` is not to be trusted."""
+    rollover_gap_s: Annotated[float, seconds(0.05, 3600)] = 10.0
+    """From one rollover to the next, at least."""
     close_s: Annotated[float, seconds(0.05, 60)] = 2.0
     """The close handshake."""
     ping_interval_s: Annotated[float, seconds(0.05, 3600, zero_is_off=True)] = 20.0
@@ -53,6 +58,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Microphone audio kept until the upstream is ready."""
     early_messages: Annotated[int, whole(1, 100_000)] = 64
     """Messages kept until `Settings`, or until the upstream is ready."""
+    preroll_s: Annotated[float, seconds(0, 60)] = 1.0
+    """Microphone audio from before the user was heard to speak, kept for a new upstream."""
+    uncommitted_audio_s: Annotated[float, seconds(0, 600)] = 60.0
+    """Microphone audio of a turn that is not over, kept for a new upstream."""
+    ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
+    """What a new upstream is told of the conversation, in tokens as estimated; the oldest turns go first."""
+    ledger_bytes: Annotated[int, whole(1, 1024**3)] = 1024 * 1024
+    """The same, as held in memory."""
     max_message_bytes: Annotated[int, whole(1024, 256 * 1024 * 1024)] = 16 * 1024 * 1024
     """The largest message that a peer may send."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
@@ -62,20 +75,26 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set. Its `repr` never shows the key."""
+    """Everything that can be set. Its `repr` never shows a key."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     """0 takes a free port, which is printed at the start."""
     path: str = "/openai"
     upstream: str = "simulator"
-    """`openai`, `simulator` or a URL, as it was said; see `upstream_url`."""
+    """`openai`, `simulator` or a URL, as it was said; where `upstreams` has any, the first one's."""
     openai_api_key: Secret | None = None
+    upstreams: tuple[Upstream, ...] = ()
+    """Several, the first before the second; see `all_upstreams`."""
     model: str = "gpt-realtime-2.1"
     models: tuple[str, ...] = ()
     turn_detection: str = "server_vad"
     voice: str = "marin"
     transcription_model: str = "gpt-realtime-whisper"
+    restarts: int = 3
+    """Attempts in a row to replace an upstream that ended; 0 for none."""
+    interrupted_answer: str = "continue"
+    """What becomes of an answer that its upstream did not finish: `continue` or `stop`."""
     workers: int = 1
     dispatchers: int = 1
     log_level: str = "info"
@@ -84,25 +103,34 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
 
+    def __post_init__(self) -> None:
+        if self.upstreams:
+            msgspec.structs.force_setattr(self, "upstream", self.upstreams[0].url)
+
+    def all_upstreams(self) -> tuple[Upstream, ...]:
+        """Return whom to dial, in the order of preference: never none."""
+        return self.upstreams or (Upstream(url=self.upstream, api_key=self.openai_api_key),)
+
     def upstream_url(self, model: str | None = None) -> str:
-        """Return what is dialled; a model in the configured URL wins over `model`, and that over the default.
+        """Return what is dialled first; see `Upstream.dial_url`. Without `model` the default one is asked for.
 
         Raises:
             ConfigError: for the embedded simulator, which has an address only once it runs.
         """
-        if self.upstream == "simulator":
-            problem = "is the embedded simulator, which has an address only once it runs"
-            raise ConfigError(source="RouterConfig", name="upstream", problem=problem)
-        url = OPENAI_URL if self.upstream == "openai" else self.upstream
-        return url_with_model(url, model or self.model)
+        return self.all_upstreams()[0].dial_url(model or self.model)
 
     @property
     def upstream_label(self) -> str:
-        """What may be printed of the upstream: never a key, not even one in the URL's query."""
-        return "simulator" if self.upstream == "simulator" else shown_url(self.upstream_url())
+        """What may be printed of the upstreams: never a key, not even one in a URL's query."""
+        return ", ".join(it.label(self.model) for it in self.all_upstreams())
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log line may hold."""
         key = (self.openai_api_key.reveal(),) if self.openai_api_key else ()
-        return key + query_secrets(self.upstream)
+        found = (*key, *(secret for it in self.all_upstreams() for secret in it.secrets))
+        return tuple(dict.fromkeys(found))
+
+    def __repr__(self) -> str:
+        shown = {**{name: getattr(self, name) for name in self.__struct_fields__}, "upstream": shown_url(self.upstream)}
+        return f"RouterConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

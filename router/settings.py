@@ -6,17 +6,13 @@ checked against it. Must not know how anything is read: that is `router.start`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
+from router.said import Kind  # noqa: TC001 - msgspec resolves the annotation
 from router.values import file_path, host, one_of, route, secret, text, texts, upstream, whole
-
-Kind = Callable[[Any], Any]
-"""Return the value of what was written; raises `ValueError` with the rest of a sentence."""
-
 
 TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
 
@@ -71,7 +67,7 @@ SETTINGS: Final = (
     Setting(
         name="openai_api_key",
         kind=secret,
-        help="sent as Bearer to the upstream, whichever it is, and to nobody else",
+        help="sent to the upstream, whichever it is, and to nobody else",
         env=("OPENAI_API_KEY",),
     ),
     Setting(
@@ -101,6 +97,20 @@ SETTINGS: Final = (
         kind=text,
         help="model that transcribes what the user says",
         env=("ROUTER_TRANSCRIPTION_MODEL",),
+    ),
+    Setting(
+        name="restarts",
+        kind=whole(0, 20),
+        help="attempts in a row to replace an upstream that ended; 0 for none",
+        flag="--restarts",
+        env=("ROUTER_RESTARTS",),
+    ),
+    Setting(
+        name="interrupted_answer",
+        kind=one_of("continue", "stop"),
+        help="what becomes of an answer that its upstream did not finish: continue or stop",
+        flag="--interrupted-answer",
+        env=("ROUTER_INTERRUPTED_ANSWER",),
     ),
     Setting(name="workers", kind=whole(1, 256), help="processes", flag="--workers", env=("ROUTER_WORKERS",)),
     Setting(

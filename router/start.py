@@ -9,34 +9,23 @@ from __future__ import annotations
 import argparse
 import difflib
 import io
-import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, get_type_hints
 
 import msgspec
 from dotenv import dotenv_values
 
+from router import upstream_list
 from router.config import RouterConfig
 from router.errors import ConfigError
-from router.settings import SETTINGS, TABLES, Kind, Setting
-from router.values import Secret, is_on, shown_url
+from router.said import DOTENV, ENVIRONMENT, FLAGS, Said, checked, line, refuse_unknown
+from router.settings import SETTINGS, TABLES, Setting
+from router.values import is_on
 
 ReadFile = Callable[[str], str]
 """Return the text of a file; raises `OSError` or `UnicodeError`."""
-
-FLAGS: Final = "the command line"
-ENVIRONMENT: Final = "the environment"
-DOTENV: Final = ".env"
-
-
-class Said(msgspec.Struct, frozen=True):
-    """A value, and where it was said under which name."""
-
-    value: Any
-    name: str
-    source: str
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +35,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     check: bool
     """Whether only to validate."""
     said: Mapping[str, Said]
-    """Field (`port`, `deadlines.dial_s`) to what was said of it; what is missing is a default."""
+    """Field (`port`, `deadlines.dial_s`, `upstreams[0].url`) to what was said of it; what is missing is a default."""
     warnings: tuple[str, ...]
     """Sentences that stop nothing."""
 
@@ -65,41 +54,32 @@ def read_start(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadF
     flags = _parse_flags(argv)
     dotenv = _read_dotenv(read_file)
     file = flags.config or environ.get("ROUTER_CONFIG") or dotenv.get("ROUTER_CONFIG")
-    said = {
-        **_from_file(file, read_file),
-        **_from_variables(dotenv, DOTENV),
-        **_from_variables(environ, ENVIRONMENT),
-        **_from_flags(flags),
-    }
+    said, replaced = upstream_list.settle(
+        {
+            **_from_file(file, read_file, _variables(dotenv, environ)),
+            **_from_variables(dotenv, DOTENV),
+            **_from_variables(environ, ENVIRONMENT),
+            **_from_flags(flags),
+        }
+    )
     config = RouterConfig(**_fields(said))
     _check_key(config, said)
     _check_ca_file(said, read_file)
-    warnings = (*_unknown_variables(dotenv, DOTENV), *_unknown_variables(environ, ENVIRONMENT))
-    return Start(config=config, check=flags.check, said=said, warnings=warnings)
+    named = upstream_list.variables_named(said)
+    unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
+    return Start(config=config, check=flags.check, said=said, warnings=(*unknown, *replaced))
 
 
 def describe(start: Start) -> str:
     """Return the effective configuration as lines of a file, each with where it was said; never the key."""
     config, said = start.config, start.said
-    lines = [_line(row.name, getattr(config, row.name), said.get(row.name)) for row in SETTINGS]
+    rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]
+    lines = [line(row.name, getattr(config, row.name), said.get(row.name)) for row in rows]
     for table in TABLES:
         values = msgspec.structs.asdict(getattr(config, table))
         lines += ["", f"[{table}]"]
-        lines += [_line(key, value, said.get(f"{table}.{key}")) for key, value in values.items()]
-    return "\n".join(lines)
-
-
-def _line(key: str, value: Any, where: Said | None) -> str:
-    if value is None:
-        return f"# {key} is not set"
-    origin = f"{where.name}, {where.source}" if where else "default"
-    return f"{key} = {json.dumps(_shown(value), ensure_ascii=False)}  # {origin}"
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, str) and "://" in value:
-        return shown_url(value)
-    return str(value) if isinstance(value, Secret) else value
+        lines += [line(key, value, said.get(f"{table}.{key}")) for key, value in values.items()]
+    return "\n".join([*lines, *upstream_list.describe(config.upstreams, said)])
 
 
 # What was said: one function for each place.
@@ -107,7 +87,7 @@ def _shown(value: Any) -> Any:
 
 def _from_flags(flags: argparse.Namespace) -> dict[str, Said]:
     return {
-        row.name: _checked(row.kind, getattr(flags, row.name), row.flag, FLAGS)
+        row.name: checked(row.kind, getattr(flags, row.name), row.flag, FLAGS)
         for row in SETTINGS
         if row.flag and getattr(flags, row.name) is not None
     }
@@ -118,25 +98,33 @@ def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, Said
     said: dict[str, Said] = {}
     for row in SETTINGS:
         switch, meaning = row.env_switch or ("", "")
-        if variables.get(switch) and _checked(is_on, variables[switch], switch, source).value:
+        if variables.get(switch) and checked(is_on, variables[switch], switch, source).value:
             said[row.name] = Said(meaning, switch, source)
         for name in reversed(row.env):
             if variables.get(name):
-                said[row.name] = _checked(row.kind, variables[name], name, source)
+                said[row.name] = checked(row.kind, variables[name], name, source)
     return said
 
 
-def _from_file(path: str | None, read_file: ReadFile) -> dict[str, Said]:
+def _variables(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Said]:
+    places = ((dotenv, DOTENV), (environ, ENVIRONMENT))
+    return {
+        name: Said(value, name, source) for variables, source in places for name, value in variables.items() if value
+    }
+
+
+def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, Said]) -> dict[str, Said]:
     if not path:
         return {}
     written = _parse_toml(_read(path, read_file, "--config"), path)
-    said: dict[str, Said] = {}
+    said = upstream_list.read(written.pop(upstream_list.FIELD, []), path, variables)
     for table in TABLES:
         said.update(_from_table(table, written.pop(table, {}), path))
     kinds = {row.name: row.kind for row in SETTINGS}
     for key, value in written.items():
-        _refuse_unknown(key, [*kinds, *TABLES], path, "setting")
-        said[key] = _checked(kinds[key], value, key, path)
+        refuse_unknown(key, [*kinds, *TABLES, upstream_list.FIELD], path, "setting")
+        said[key] = checked(kinds[key], value, key, path)
+    upstream_list.refuse_both(said, path)
     return said
 
 
@@ -146,17 +134,10 @@ def _from_table(table: str, written: Any, path: str) -> dict[str, Said]:
     hints = get_type_hints(TABLES[table], include_extras=True)
     said = {}
     for key, value in written.items():
-        _refuse_unknown(key, hints, path, f"setting of [{table}]", f"{table}.")
-        said[f"{table}.{key}"] = _checked(hints[key].__metadata__[0], value, f"{table}.{key}", path)
+        refuse_unknown(key, hints, path, f"setting of [{table}]", f"{table}.")
+        said[f"{table}.{key}"] = checked(hints[key].__metadata__[0], value, f"{table}.{key}", path)
     values = {key: said[f"{table}.{key}"].value for key in written}
     return {**said, table: Said(TABLES[table](**values), table, path)} if said else {}
-
-
-def _checked(kind: Kind, written: Any, name: str | None, source: str) -> Said:
-    try:
-        return Said(kind(written), str(name), source)
-    except ValueError as error:
-        raise ConfigError(source=source, name=str(name), problem=str(error)) from None
 
 
 # What goes together.
@@ -168,7 +149,7 @@ def _fields(said: Mapping[str, Said]) -> dict[str, Any]:
 
 
 def _check_key(config: RouterConfig, said: Mapping[str, Said]) -> None:
-    if config.upstream == "openai" and config.openai_api_key is None:
+    if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
         where = said["upstream"]
         problem = "is openai, which needs a key: set OPENAI_API_KEY in the environment or in .env"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
@@ -202,7 +183,7 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         # Only the first, and not what it was set to: it may be a key that somebody took for a flag.
         known = [row.flag for row in SETTINGS if row.flag] + ["--config", "--check", "--help"]
-        _refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
+        refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
 
 
@@ -214,19 +195,8 @@ def _help(row: Setting) -> str:
 # Reading.
 
 
-def _refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefix: str = "") -> None:
-    if key not in known:
-        problem = f"is not a {what}{_did_you_mean(key, known)}"
-        raise ConfigError(source=source, name=prefix + key, problem=problem)
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _unknown_variables(variables: Mapping[str, str], source: str) -> list[str]:
-    known = {"ROUTER_CONFIG", *(name for row in SETTINGS for name in row.env)}
+def _unknown_variables(variables: Mapping[str, str], source: str, named: frozenset[str]) -> list[str]:
+    known = {"ROUTER_CONFIG", *(name for row in SETTINGS for name in row.env), *named}
     unknown = [name for name in variables if name.startswith("ROUTER_") and name not in known]
     return [f"{name} ({source}) is not a setting and is ignored{_variable_meant(name)}" for name in unknown]
 

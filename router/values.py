@@ -178,6 +178,17 @@ def _check_url(url: str) -> None:
         raise ValueError("has no host in it")
     if "#" in url:
         raise ValueError("has a fragment (#) in it, which no WebSocket URL may have")
+    if is_azure(url) and any(name.lower() == "api-version" for name, _ in _query(url)):
+        raise ValueError(f"has api-version in it, which must be absent on the GA path: {_AZURE_GA}")
+
+
+_AZURE_GA: Final = "wss://<resource>.openai.azure.com/openai/v1/realtime"
+_AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+
+
+def is_azure(url: str) -> bool:
+    """Return whether the URL's host is one of Azure OpenAI's."""
+    return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
 
 
 def _scheme_said(url: str) -> str:
@@ -210,10 +221,10 @@ def shown_url(url: str) -> str:
 
 def query_secrets(url: str) -> tuple[str, ...]:
     """Return the values of the query that `shown_url` hides and that are long enough to be a credential."""
-    return tuple(value for name, value in _query(url) if name != "model" and len(value) >= _SHORTEST_SECRET)
+    return tuple(value for name, value in _query(url) if name != "model" and len(value) >= SHORTEST_SECRET)
 
 
-_SHORTEST_SECRET: Final = 8
+SHORTEST_SECRET: Final = 8
 
 
 def _query(url: str) -> list[tuple[str, str]]:

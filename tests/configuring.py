@@ -33,3 +33,12 @@ def refusal(*argv, env=None, **files):
     with pytest.raises(ConfigError) as caught:
         configure(*argv, env=env, **files)
     return caught.value
+
+
+def from_file(text, *argv, env=None, **files):
+    """A configuration from a file `a.toml` of that text."""
+    return configure("--config", "a.toml", *argv, env=env, a_toml=text, **files)
+
+
+def refusal_of_file(text, *argv, env=None, **files):
+    return refusal("--config", "a.toml", *argv, env=env, a_toml=text, **files)

@@ -7,7 +7,7 @@ Pure: a session is a machine, frames and timers in, commands out.
 `conversation` items
 `input_audio`  the input buffer, turn detection (`vad`), commits, transcripts
 `responses`    who is answering; `response` streams one answer
-`brain`        what to answer, from `history`: `memory`, `tools`, `words`
+`brain`        what to answer, from `history`: `memory`, `tools`, `words`, `continuation`
 `voice`        speech-like sound; `usage` counts tokens
 `faults`       what goes wrong where, on demand; `control` takes that, and scripts, over the wire
 `admission`    which keys and models are let in

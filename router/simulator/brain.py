@@ -1,7 +1,8 @@
 """The brain: what to answer. Small, rule-based, deterministic, pure.
 
 It answers about what was said, remembers the conversation, calls a function whose words fit the question and
-repeats its output verbatim. The rules are tried in the order of `RULES`.
+repeats its output verbatim. The rules are tried in the order of `RULES`. Asked to go on with an answer that was cut
+off, it says the rest of the one that it would have given.
 """
 
 from __future__ import annotations
@@ -10,19 +11,30 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from router.simulator import memory
+from router.simulator.continuation import cut_in, rest_of
 from router.simulator.history import Called, Context, Output, Returned, Said, Say
 from router.simulator.tools import fitting_calls, forced_call
+from router.simulator.words import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _SAY_EXACTLY: Final = re.compile(r"say exactly\b[^:\n]*:\s*(.+)", re.IGNORECASE | re.DOTALL)
-_QUOTES: Final = {'"': '"', "'": "'", "\u201c": "\u201d", "\u00ab": "\u00bb"}
 _GREETINGS: Final = frozenset({"hello", "hi", "hey", "greetings", "good morning", "good evening", "good afternoon"})
 
 
-def answer(context: Context) -> list[Output]:
-    """What to say or call next: never nothing."""
+def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Output]:
+    """What to say or call next: nothing only where an answer is to be gone on with of which nothing is left.
+
+    Args:
+        context: what it depends on.
+        scripted: answers that were given in the brain's place, the newest first: such a one may be the one cut off.
+    """
+    cut = cut_in(context)
+    return _by_rules(context) if cut is None else rest_of(cut, [*scripted, _by_rules(cut.context)])
+
+
+def _by_rules(context: Context) -> list[Output]:
     for rule in RULES:
         outputs = rule(context)
         if outputs:
@@ -35,15 +47,7 @@ def _obey(context: Context) -> list[Output]:
     match = _SAY_EXACTLY.search(context.instructions)
     if match is None:
         return []
-    return [Say(_unquoted(match.group(1).strip()))]
-
-
-def _unquoted(text: str) -> str:
-    closing = _QUOTES.get(text[0])
-    if closing is None:
-        return text
-    end = text.rfind(closing)
-    return text[1:end] if end > 0 else text[1:]
+    return [Say(unquoted(match.group(1).strip()))]
 
 
 def _call_as_told(context: Context) -> list[Output]:
@@ -108,4 +112,4 @@ RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
 
 def is_told_what_to_say(context: Context) -> bool:
     """Whether the instructions leave no choice: a script must not answer in their place."""
-    return bool(_obey(context))
+    return cut_in(context) is not None or bool(_obey(context))

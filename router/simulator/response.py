@@ -91,6 +91,8 @@ class ResponseRun:
         self._config = config
         self._items: list[Item] = []
         self._open: _Open | None = None
+        self._closing: Iterator[Step] = iter(())
+        """What is left of the end of an item."""
 
     @property
     def has_calls(self) -> bool:
@@ -110,7 +112,8 @@ class ResponseRun:
                 yield from self._speak(index, output.text)
 
     def end_early(self) -> Iterator[Step]:
-        """Close the item being streamed, as `incomplete`."""
+        """Close the item being streamed, as `incomplete`; one that is closing already is not left half closed."""
+        yield from self._closing
         if self._open is not None:
             yield from self._close("incomplete")
 
@@ -216,6 +219,10 @@ class ResponseRun:
     # The end of an item.
 
     def _close(self, status: str) -> Iterator[Step]:
+        self._closing = self._last_of_item(status)
+        yield from self._closing
+
+    def _last_of_item(self, status: str) -> Iterator[Step]:
         opened, self._open = self._open, None
         assert opened is not None  # noqa: S101 - for the type checker
         item = opened.item

@@ -5,6 +5,7 @@ Asked for by the client or by turn detection, streamed on timers, ended by the c
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from router.simulator import brain, usage
@@ -24,7 +25,7 @@ TIMER: Final = "response:"
 """Timers of this prefix are for `Responses.fire`."""
 
 _BURST_EVENTS: Final = 64
-"""So many events leave without a pause: other sessions and the peer's own events get their turn between bursts."""
+"""About so many events leave without a pause: other sessions and the peer's events get their turn between bursts."""
 
 _TOKENS_PER_MINUTE: Final = 800_000
 
@@ -109,7 +110,7 @@ class Responses:
             state.outbox.start_timer(TIMER + run.id, 0.0)
 
     def _answer(self, context: Context, *, is_default: bool) -> list[Any]:
-        outputs = brain.answer(context)
+        outputs = brain.answer(context, self._state.script.given())
         if not is_default or brain.is_told_what_to_say(context):
             return outputs
         scripted = self._state.script.next_answer()
@@ -161,7 +162,7 @@ class Responses:
         running = self._find(response_id)
         if running is None:
             return
-        for _ in range(_BURST_EVENTS):
+        for count in itertools.count(1):
             step = next(running.steps, None)
             if step is None:
                 self._finish(running)
@@ -172,6 +173,9 @@ class Responses:
             self._perform(step)
             if not self._is_running(running):  # a fault ended it
                 return
+            # Not between two events that announce or end an item: ended there, it would be a half one.
+            if count >= _BURST_EVENTS and isinstance(step, Event) and step.kind.endswith(".delta"):
+                break
         self._state.outbox.start_timer(TIMER + response_id, 0.0)
 
     def _perform(self, step: Step) -> None:

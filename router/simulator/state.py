@@ -34,6 +34,10 @@ Answer = str | Output | list[str | Output]
 """A scripted answer: text to say, a call, or several of them in one response."""
 
 
+_REMEMBERED_ANSWERS: Final = 16
+"""A scripted answer that is cut off may be gone on with, in another session."""
+
+
 class Ids:
     """Ids from a counter: unique over all sessions of a simulator, at most 32 characters long."""
 
@@ -53,6 +57,7 @@ class Script:
         self._lock = threading.Lock()
         self._transcripts: deque[str] = deque()
         self._answers: deque[list[Output]] = deque()
+        self._given: deque[list[Output]] = deque(maxlen=_REMEMBERED_ANSWERS)
 
     def add(self, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
         """Have these spoken turns heard so, and these responses answered so, one each."""
@@ -68,7 +73,16 @@ class Script:
     def next_answer(self) -> list[Output] | None:
         """What the next response answers."""
         with self._lock:
-            return self._answers.popleft() if self._answers else None
+            if not self._answers:
+                return None
+            answer = self._answers.popleft()
+            self._given.appendleft(answer)
+            return answer
+
+    def given(self) -> list[list[Output]]:
+        """The scripted answers that were given last, the newest first."""
+        with self._lock:
+            return list(self._given)
 
 
 def _outputs(answer: Answer) -> list[Output]:

@@ -44,3 +44,15 @@ def stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word
             return word[: -len(ending)].rstrip("e")
     return word.rstrip("e") if len(word) > 3 else word  # noqa: PLR2004
+
+
+_QUOTES: Final = {'"': '"', "'": "'", "\u201c": "\u201d", "\u00ab": "\u00bb"}
+
+
+def unquoted(text: str) -> str:
+    """What is between its quotation marks, to the last closing one; all of it where it does not begin with one."""
+    closing = _QUOTES.get(text[:1])
+    if closing is None:
+        return text
+    end = text.rfind(closing)
+    return text[1:end] if end > 0 else text[1:]

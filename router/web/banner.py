@@ -8,7 +8,7 @@ from router.config import CONVERSE_PATH
 from router.values import model_of
 
 if TYPE_CHECKING:
-    from router.config import RouterConfig
+    from router.config import RouterConfig, Upstream
 
 _YELLOW = "\x1b[1;33m{}\x1b[0m"
 
@@ -46,12 +46,17 @@ def banner(config: RouterConfig, port: int, *, colors: bool = False) -> str:
 
 
 def upstream_said(config: RouterConfig) -> str:
-    """Return what is said of the upstream: its URL without anything secret, and the model."""
+    """Return what is said of the upstreams: their URLs without anything secret, and the models."""
     if config.upstream == "simulator":
         return "simulator, embedded"
-    key = "with OPENAI_API_KEY" if config.openai_api_key else "without a key"
-    model = model_of(config.upstream_url())
-    return f"{config.upstream_label.partition('?')[0]}, model {model}, {key}"
+    return "; else ".join(_one_said(config, it) for it in config.all_upstreams())
+
+
+def _one_said(config: RouterConfig, upstream: Upstream) -> str:
+    name = "a key of its own" if config.upstreams and upstream.api_key != config.openai_api_key else "OPENAI_API_KEY"
+    key = f"with {name}" if upstream.api_key else "without a key"
+    model = model_of(upstream.dial_url(config.model))
+    return f"{upstream.label(config.model).partition('?')[0]}, model {model}, {key}"
 
 
 def framed(lines: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configuring import KEY, Files, configure, refusal
+from router import upstream_list
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Secret
 from router.errors import ConfigError, RouterError
 from router.settings import SETTINGS, TABLES
@@ -22,6 +23,8 @@ EXAMPLES = {
     "turn_detection": ("manual", "manual"),
     "voice": ("cedar", "cedar"),
     "transcription_model": ("whisper-1", "whisper-1"),
+    "restarts": ("5", 5),
+    "interrupted_answer": ("stop", "stop"),
     "workers": ("3", 3),
     "dispatchers": ("2", 2),
     "log_level": ("debug", "debug"),
@@ -30,7 +33,7 @@ EXAMPLES = {
 }
 
 IN_A_FILE = {
-    name: {"port": 9001, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(name, written)
+    name: {"port": 9001, "restarts": 5, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(name, written)
     for name, (written, _) in EXAMPLES.items()
 }
 
@@ -50,9 +53,13 @@ REFUSED = {
         "ws://host/#fragment",
         "ws://host/a b",
         "ws://höst/",
+        "wss://acme.openai.azure.com/openai/v1/realtime?api-version=2025-04-01-preview",
+        "wss://acme.OpenAI.Azure.com/openai/realtime?API-Version=x&deployment=d",
     ],
     "model": ["", "two words"],
     "turn_detection": ["vad", "SERVER_VAD", ""],
+    "restarts": ["-1", "21", "none", "1.5"],
+    "interrupted_answer": ["resume", "Continue", ""],
     "workers": ["0", "257", "many"],
     "dispatchers": ["0", "1.0"],
     "log_level": ["loud"],
@@ -78,6 +85,13 @@ FILE_REFUSED = [
     ("deadlines.dial_s", "[deadlines]\ndial_s = inf"),
     ("deadlines.dial_s", "[deadlines]\ndial_s = true"),
     ("deadlines.close_s", "[deadlines]\nclose_s = 61"),
+    ("deadlines.replug_s", "[deadlines]\nreplug_s = 0.01"),
+    ("deadlines.rollover_after_s", "[deadlines]\nrollover_after_s = 0"),
+    ("deadlines.rollover_gap_s", "[deadlines]\nrollover_gap_s = -1"),
+    ("limits.ledger_tokens", "[limits]\nledger_tokens = 0"),
+    ("limits.ledger_bytes", "[limits]\nledger_bytes = 1.5"),
+    ("limits.uncommitted_audio_s", "[limits]\nuncommitted_audio_s = 601"),
+    ("limits.preroll_s", "[limits]\npreroll_s = -1"),
     ("limits.web_threads", "[limits]\nweb_threads = 0"),
     ("limits.web_threads", "[limits]\nweb_threads = 2.5"),
     ("limits.write_buffer_bytes", "[limits]\nwrite_buffer_bytes = 1"),
@@ -102,7 +116,7 @@ def test_without_anything_said_all_defaults_hold():
 def test_the_examples_cover_the_table_and_the_table_covers_the_fields():
     fields = {field.name for field in msgspec.structs.fields(RouterConfig)}
     assert {row.name for row in SETTINGS} == set(EXAMPLES)
-    assert {row.name for row in SETTINGS} | set(TABLES) == fields
+    assert {row.name for row in SETTINGS} | set(TABLES) | {upstream_list.FIELD} == fields
 
 
 @pytest.mark.parametrize("row", rows(lambda row: row.flag))

@@ -2,8 +2,11 @@
 
 import base64
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from router.simulator import Call, Fault, FaultAction, FaultPoint
 
 TOOL = {"type": "function", "name": "get_time", "description": "Tell the time.", "parameters": {"type": "object"}}
 TONE = base64.b64encode(bytes([0, 32, 0, 224]) * 2400).decode()
@@ -96,3 +99,36 @@ def check_items(events):
     done = [event["item"]["id"] for event in events if event["type"] == "conversation.item.done"]
     assert len(added) == len(set(added))
     assert sorted(done) == sorted(added)
+
+
+@pytest.mark.parametrize("characters", range(430, 490, 4))
+def test_a_response_cancelled_at_the_end_of_a_burst_leaves_no_item_half_closed(make_machine, characters):
+    machine = make_machine(chunk_ms=1000).open()
+    machine.is_stepping = True
+    machine.script.add(answers=["a" * characters])
+    machine.send("response.create")
+    machine.fire(next(name for name in machine.timers if ":" in name))
+    machine.send("response.cancel")
+
+    check_responses(machine.events)
+    check_items(machine.events)
+    check_parts(machine.events)
+
+
+@pytest.mark.parametrize("point", ["audio_done", "function_call"])
+def test_a_response_that_fails_while_an_item_closes_leaves_it_closed(make_machine, point):
+    machine = make_machine(Fault(point=FaultPoint(point), action=FaultAction.FAIL)).open()
+    machine.script.add(answers=[["One moment.", Call("get_time", "{}")]])
+    machine.send("response.create")
+
+    (done,) = [event for event in machine.events if event["type"] == "response.done"]
+    assert done["response"]["status"] == "failed"
+    check_items(machine.events)
+    check_parts(machine.events)
+
+
+def check_parts(events):
+    """What was announced of a response has an end."""
+    for what in ("response.output_item", "response.content_part"):
+        kinds = [event["type"] for event in events]
+        assert kinds.count(f"{what}.added") == kinds.count(f"{what}.done")
