@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from actors.actor import Ref
     from actors.connections.base import Connection, ConnectionClosed
     from actors.connections.upstream import DialError, DialTarget
+    from actors.restart import Loss, Verdict
     from actors.supervisor import SessionSpec
 
 
@@ -59,13 +60,10 @@ class UpstreamOpened(Message, frozen=True):
     """The upstream of this generation completed its handshake; it has not said anything yet."""
 
     generation: int
-
-
-class UpstreamRefused(Message, frozen=True):
-    """The upstream of this generation could not be dialled."""
-
-    generation: int
-    error: DialError
+    position: int
+    """In the configured list."""
+    unix_s: float
+    """The time on the wall, to be compared with what the upstream says of its own end."""
 
 
 class UpstreamTextReceived(Message, frozen=True):
@@ -82,17 +80,12 @@ class UpstreamBinaryReceived(Message, frozen=True):
     data: bytes
 
 
-class UpstreamClosed(Message, frozen=True):
-    """The upstream of this generation is gone."""
+class UpstreamLost(Message, frozen=True):
+    """The upstream of this generation is gone, could not be dialled, or was given up; and what is done about it."""
 
     generation: int
-    closed: ConnectionClosed
-
-
-class UpstreamFailed(Message, frozen=True):
-    """Our own side of the upstream's leg broke: a bug, logged where it happened."""
-
-    generation: int
+    loss: Loss
+    verdict: Verdict
 
 
 class TimerFired(Message, frozen=True):
@@ -112,11 +105,9 @@ Input = (
     | ClientOverflowed
     | ClientClosed
     | UpstreamOpened
-    | UpstreamRefused
     | UpstreamTextReceived
     | UpstreamBinaryReceived
-    | UpstreamClosed
-    | UpstreamFailed
+    | UpstreamLost
     | TimerFired
     | DrainBegan
 )
@@ -131,22 +122,40 @@ class SendToClient(Message, frozen=True):
 
 
 class SendToUpstream(Message, frozen=True):
-    """Send a text message to the upstream; `bytes` are UTF-8 already."""
+    """Send a text message to the upstream of this generation; `bytes` are UTF-8 already."""
 
     frame: str | bytes
+    generation: int
 
 
 class OpenUpstream(Message, frozen=True):
-    """Dial an upstream of the next generation. Only `SessionSpec.dial_target` knows what `route` means."""
+    """Dial an upstream. Only `SessionSpec.dial_target` knows what `route` means.
 
+    The machine counts the generations: the next is one more than any before. A spare is got ready while another is in
+    use: the policy has no say in its loss.
+    """
+
+    generation: int
     route: str
+    delay_s: float = 0.0
+    is_spare: bool = False
 
 
 class CloseUpstream(Message, frozen=True):
-    """Close the upstream's connection."""
+    """Close the upstream of this generation: from now on nothing is heard of it."""
 
-    code: int = 1000
-    reason: str = ""
+    generation: int
+
+
+class AbandonUpstream(Message, frozen=True):
+    """Close the upstream of this generation as lost, and tell `UpstreamLost` with what the policy says."""
+
+    generation: int
+    loss: Loss
+
+
+class RefillBudget(Message, frozen=True):
+    """A turn was completed: the restarts before it do not count any more."""
 
 
 class StartTimer(Message, frozen=True):
@@ -176,7 +185,18 @@ class Log(Message, frozen=True):
     text: str
 
 
-Command = SendToClient | SendToUpstream | OpenUpstream | CloseUpstream | StartTimer | CancelTimer | EndSession | Log
+Command = (
+    SendToClient
+    | SendToUpstream
+    | OpenUpstream
+    | CloseUpstream
+    | AbandonUpstream
+    | RefillBudget
+    | StartTimer
+    | CancelTimer
+    | EndSession
+    | Log
+)
 
 # Lifecycle: between the supervisor and its actors.
 
@@ -201,7 +221,7 @@ class PlugInTranslator(Message, frozen=True):
 
 
 class PlugInUpstream(Message, frozen=True):
-    """From now on this is the session's upstream; what older generations say is stale."""
+    """From now on this is the session's upstream of that generation."""
 
     upstream: Ref
     generation: int
@@ -211,6 +231,7 @@ class Dial(Message, frozen=True):
     """Dial, and be the session's upstream."""
 
     target: DialTarget
+    position: int
 
 
 class DialSucceeded(Message, frozen=True):
@@ -245,18 +266,34 @@ class ContinueReading(Message, frozen=True):
 
 
 class UpstreamWanted(Message, frozen=True):
-    """A session asks for an upstream of the next generation."""
-
-    session_id: str
-    route: str
-
-
-class UpstreamEnded(Message, frozen=True):
-    """A session's upstream ended, or could not be dialled. `input` is what its translator is to be told."""
+    """A session asks for an upstream."""
 
     session_id: str
     generation: int
-    input: UpstreamRefused | UpstreamClosed
+    route: str
+    delay_s: float
+    is_spare: bool
+
+
+class UpstreamUnwanted(Message, frozen=True):
+    """A session has done with an upstream."""
+
+    session_id: str
+    generation: int
+
+
+class UpstreamEnded(Message, frozen=True):
+    """A session's upstream ended, could not be dialled, or was abandoned."""
+
+    session_id: str
+    generation: int
+    loss: Loss
+
+
+class TurnCompleted(Message, frozen=True):
+    """A session completed a turn."""
+
+    session_id: str
 
 
 class ClientEnded(Message, frozen=True):
@@ -306,6 +343,7 @@ class SessionInfo(Message, frozen=True):
     session_id: str
     state: str
     generation: int
+    restarts: int
     age_s: float
 
 

@@ -6,7 +6,8 @@ past it, along the plugged lines.
 The trio lives and dies together. An ending reaches everybody by the rows of `_receive`:
 
     the client is gone            the upstream is closed, the translator stopped
-    the upstream is gone          the session machine is told, and decides
+    an upstream is lost           the policy decides (`restart`), and the session machine is told: it opens the next
+                                  generation, or says its last word
     the machine ends the session  the client is closed with its code, the upstream with 1000
     an actor failed               the client is told `crash_frame` and closed with 1011; the rest is stopped
 """
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import enum
 import logging
+import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from actors import messages
+from actors import messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
 from actors.translator import Machine, TranslatorActor
@@ -40,17 +42,27 @@ logger = logging.getLogger(__name__)
 CRASHED: Final = (1011, "internal error")
 
 
+def _never(_reason: str) -> bool:
+    return False
+
+
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine needs to know to run a session."""
 
     session_id: str
     machine: Machine
-    dial_target: Callable[[str], DialTarget]
-    """Makes the target of `OpenUpstream.route`. Called on the supervisor's thread."""
+    dial_target: Callable[[str, int], DialTarget]
+    """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
     dialler: Callable[[DialTarget], Connection]
     """Dials it. Called on one of the connector's threads; raises `DialError`."""
     crash_frame: str
     """The typed message that the client gets when one of the session's actors has failed."""
+    upstreams: int = 1
+    """How many there are to dial."""
+    restarts: int = 3
+    """How many restarts in a row there may be, without a completed turn between them."""
+    is_fatal: Callable[[str], bool] = _never
+    """Whether a close reason says that another try is of no use."""
 
 
 class SessionState(enum.Enum):
@@ -68,10 +80,14 @@ class _Session:
         self.dispatcher = dispatcher
         self.state = SessionState.LIVE
         self.generation = 0
+        """The newest."""
+        self.history = restart.History()
         self.started_s = time.monotonic()
         self.client: Ref | None = None
         self.translator: Ref | None = None
-        self.upstream: Ref | None = None
+        self.upstreams: dict[int, Ref] = {}
+        """By generation, those that have not ended."""
+        self.spares: set[int] = set()
         self.running: set[tuple[str, int]] = set()
         """Role and generation of each actor that has not stopped."""
         self.told: set[tuple[str, int]] = set()
@@ -83,7 +99,8 @@ class _Session:
 
     def info(self) -> messages.SessionInfo:
         age_s = time.monotonic() - self.started_s
-        return messages.SessionInfo(self.spec.session_id, self.state.value, self.generation, age_s)
+        restarts = self.history.restarts
+        return messages.SessionInfo(self.spec.session_id, self.state.value, self.generation, restarts, age_s)
 
 
 class Supervisor(Actor):
@@ -101,8 +118,10 @@ class Supervisor(Actor):
         self._drained: threading.Event | None = None
         self._receive: dict[type, Callable[[Any], Any]] = {
             messages.StartSession: self._start_session,
-            messages.UpstreamWanted: self._open_upstream,
+            messages.UpstreamWanted: self._upstream_wanted,
+            messages.UpstreamUnwanted: self._upstream_unwanted,
             messages.UpstreamEnded: self._upstream_ended,
+            messages.TurnCompleted: self._turn_completed,
             messages.ClientEnded: self._client_ended,
             messages.SessionEnding: self._session_ending,
             messages.ActorFailed: self._actor_failed,
@@ -165,41 +184,87 @@ class Supervisor(Actor):
         if session.translator is not None:
             session.client.tell(messages.PlugInTranslator(session.translator))
 
-    def _open_upstream(self, message: messages.UpstreamWanted) -> None:
-        session = self._sessions.get(message.session_id)
-        if session is None or session.state is SessionState.ENDING:
+    def _upstream_wanted(self, message: messages.UpstreamWanted) -> None:
+        session = self._live(message.session_id)
+        if session is None:
             return
-        target = session.spec.dial_target(message.route)
-        session.generation += 1
-        upstream = self._start_upstream(session)
-        session.tell(session.translator, messages.PlugInUpstream(upstream, session.generation))
-        upstream.tell(messages.Dial(target))
+        session.generation = message.generation
+        if message.is_spare:
+            session.spares.add(message.generation)
+        if message.delay_s:
+            self.dispatcher.call_later(message.delay_s, self.guarded(lambda: self._open_upstream(session, message)))
+        else:
+            self._open_upstream(session, message)
 
-    def _start_upstream(self, session: _Session) -> Ref:
+    def _open_upstream(self, session: _Session, message: messages.UpstreamWanted) -> None:
+        if session.state is SessionState.ENDING:
+            return
+        position = session.history.position
+        target = session.spec.dial_target(message.route, position)
+        upstream = self._start_upstream(session, message.generation)
+        session.tell(session.translator, messages.PlugInUpstream(upstream, message.generation))
+        upstream.tell(messages.Dial(target, position))
+
+    def _start_upstream(self, session: _Session, generation: int) -> Ref:
         assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
-        session.running.add((UpstreamActor.role, session.generation))
+        session.running.add((UpstreamActor.role, generation))
         ref = UpstreamActor.start(
             session.dispatcher,
             session_id=session.spec.session_id,
-            generation=session.generation,
+            generation=generation,
             supervisor=self.ref,
             translator=session.translator,
             client=session.client,
             connector=self._connector,
             dialler=session.spec.dialler,
         )
-        session.upstream = as_ref(ref)
-        return session.upstream
+        session.upstreams[generation] = as_ref(ref)
+        return session.upstreams[generation]
 
     # Something ended.
 
     def _upstream_ended(self, message: messages.UpstreamEnded) -> None:
-        session = self._sessions.get(message.session_id)
-        if session is None or session.state is SessionState.ENDING or message.generation != session.generation:
+        session = self._live(message.session_id)
+        if session is None or (UpstreamActor.role, message.generation) in session.told:
             return
-        session.told.add((UpstreamActor.role, message.generation))
-        logger.info("session %s: upstream %d ended: %s", message.session_id, message.generation, message.input)
-        session.tell(session.translator, message.input)
+        self._retire(session, message.generation)
+        loss = message.loss
+        if not loss.is_fatal and session.spec.is_fatal(loss.reason):
+            loss = msgspec.structs.replace(loss, is_fatal=True)
+        verdict = self._verdict(session, message.generation, loss)
+        logger.info(
+            "session %s: upstream %d lost: %s %s %s: %s",
+            *(message.session_id, message.generation, loss.cause, loss.code or "", loss.reason),
+            verdict.decision.value,
+        )
+        session.tell(session.translator, messages.UpstreamLost(message.generation, loss, verdict))
+
+    def _verdict(self, session: _Session, generation: int, loss: restart.Loss) -> restart.Verdict:
+        if generation in session.spares:
+            return restart.Verdict(decision=restart.Decision.RESTART, position=session.history.position)
+        return restart.decide(
+            loss,
+            session.history,
+            restarts=session.spec.restarts,
+            upstreams=session.spec.upstreams,
+            is_draining=self._drained is not None,
+            jitter=random.uniform(-1, 1),  # noqa: S311 - nothing depends on its being hard to guess
+        )
+
+    def _retire(self, session: _Session, generation: int) -> None:
+        session.told.add((UpstreamActor.role, generation))
+        session.tell(session.upstreams.pop(generation, None), messages.CloseConnection(1000, ""))
+
+    def _upstream_unwanted(self, message: messages.UpstreamUnwanted) -> None:
+        session = self._live(message.session_id)
+        if session is not None:
+            self._retire(session, message.generation)
+            session.spares.clear()  # with one of two gone, the other is in use
+
+    def _turn_completed(self, message: messages.TurnCompleted) -> None:
+        session = self._live(message.session_id)
+        if session is not None:
+            session.history.turn_completed()
 
     def _client_ended(self, message: messages.ClientEnded) -> None:
         session = self._sessions.get(message.session_id)
@@ -221,11 +286,15 @@ class Supervisor(Actor):
             return
         session.running.discard((message.role, message.generation))
         logger.error("session %s: its %s failed", message.session_id, message.role)
-        if message.role == UpstreamActor.role and session.state is SessionState.LIVE:
-            session.tell(session.translator, messages.UpstreamFailed(message.generation))
+        if message.role == UpstreamActor.role:
+            self._upstream_failed(session, message.generation)
         else:
             self._crash(session)
         self._forget_if_over(session)
+
+    def _upstream_failed(self, session: _Session, generation: int) -> None:
+        loss = restart.Loss(kind=restart.LossKind.FAILED, cause="failed on our side")
+        self._upstream_ended(messages.UpstreamEnded(session.spec.session_id, generation, loss))
 
     def _actor_stopped(self, message: messages.ActorStopped) -> None:
         session = self._sessions.get(message.session_id)
@@ -239,10 +308,10 @@ class Supervisor(Actor):
 
     def _stopped_by_surprise(self, session: _Session, message: messages.ActorStopped) -> None:
         # Somebody stopped an actor of a living session: the trio dies together, an upstream alone is a lost one.
-        if message.role != UpstreamActor.role:
+        if message.role == UpstreamActor.role:
+            self._upstream_failed(session, message.generation)
+        else:
             self._crash(session)
-        elif message.generation == session.generation:
-            session.tell(session.translator, messages.UpstreamFailed(message.generation))
 
     # A session ends.
 
@@ -256,7 +325,8 @@ class Supervisor(Actor):
             return
         session.state = SessionState.ENDING
         session.tell(session.client, messages.CloseConnection(code, reason))
-        session.tell(session.upstream, messages.CloseConnection(1000, ""))
+        for upstream in session.upstreams.values():
+            session.tell(upstream, messages.CloseConnection(1000, ""))
         if session.translator is not None:
             session.translator.stop(block=False)
 
@@ -278,6 +348,10 @@ class Supervisor(Actor):
             self._drained.set()
 
     # Questions.
+
+    def _live(self, session_id: str) -> _Session | None:
+        session = self._sessions.get(session_id)
+        return session if session is not None and session.state is SessionState.LIVE else None
 
     def _list_sessions(self, _message: messages.ListSessions) -> list[messages.SessionInfo]:
         return [session.info() for session in self._sessions.values()]

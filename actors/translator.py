@@ -29,7 +29,8 @@ class Machine(Protocol):
 class TranslatorActor(Actor):
     """The middle of a session. It understands nothing itself: the machine does.
 
-    What an upstream of an older generation says is counted and dropped here, so that the machine never sees it.
+    What an upstream says after the machine has done with it, or after its loss was told, is counted and dropped here,
+    so that nothing of a dead upstream leaks into the next one's session.
     """
 
     role = "translator"
@@ -40,8 +41,10 @@ class TranslatorActor(Actor):
         self._machine = machine
         self._supervisor = supervisor
         self._client: Ref | None = None
-        self._upstream: Ref | None = None
-        self._generation = 0
+        self._upstreams: dict[int, Ref] = {}
+        """The living generations: the one in use, and where one is being got ready, the next."""
+        self._abandoned: set[int] = set()
+        """Those that the machine gave up: of them it is only told that they are lost."""
         self._stale = 0
         self._unsent = 0
         self._timers: dict[str, Timer] = {}
@@ -50,6 +53,8 @@ class TranslatorActor(Actor):
             messages.SendToUpstream: self._send_to_upstream,
             messages.OpenUpstream: self._open_upstream,
             messages.CloseUpstream: self._close_upstream,
+            messages.AbandonUpstream: self._abandon_upstream,
+            messages.RefillBudget: self._refill_budget,
             messages.StartTimer: self._start_timer,
             messages.CancelTimer: self._cancel_timer,
             messages.EndSession: self._end_session,
@@ -62,9 +67,10 @@ class TranslatorActor(Actor):
             case messages.PlugInClient(client):
                 self._client = client
             case messages.PlugInUpstream(upstream, generation):
-                self._upstream, self._generation = upstream, generation
+                self._upstreams[generation] = upstream
             case messages.Describe():
-                return {"generation": self._generation, "stale": self._stale, **self._machine.describe()}
+                generations = sorted(self._upstreams)
+                return {"generations": generations, "stale": self._stale, **self._machine.describe()}
             case _ if isinstance(message, messages.Input):
                 self._handle(message)
             case _:
@@ -82,7 +88,8 @@ class TranslatorActor(Actor):
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
     def _handle(self, message: messages.Input) -> None:
-        if getattr(message, "generation", self._generation) != self._generation:
+        generation = getattr(message, "generation", None)
+        if generation is not None and not self._is_live(message, generation):
             self._stale += 1
             return
         for command in self._machine.handle(message):
@@ -96,18 +103,39 @@ class TranslatorActor(Actor):
         else:
             self._unsent += 1
 
+    def _is_live(self, message: messages.Input, generation: int) -> bool:
+        if not isinstance(message, messages.UpstreamLost):
+            return generation in self._upstreams
+        is_known = generation in self._upstreams or generation in self._abandoned
+        self._upstreams.pop(generation, None)
+        self._abandoned.discard(generation)
+        return is_known
+
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
-        if self._upstream is not None and self._upstream.is_alive():
-            self._upstream.tell(command)
+        upstream = self._upstreams.get(command.generation)
+        if upstream is not None and upstream.is_alive():
+            upstream.tell(command)
         else:
             self._unsent += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
-        self._supervisor.tell(messages.UpstreamWanted(self._session_id, command.route))
+        wanted = messages.UpstreamWanted(
+            self._session_id, command.generation, command.route, command.delay_s, command.is_spare
+        )
+        self._supervisor.tell(wanted)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
-        if self._upstream is not None and self._upstream.is_alive():
-            self._upstream.tell(messages.CloseConnection(command.code, command.reason))
+        self._upstreams.pop(command.generation, None)
+        self._supervisor.tell(messages.UpstreamUnwanted(self._session_id, command.generation))
+
+    def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
+        if self._upstreams.pop(command.generation, None) is None:
+            return  # its loss is on its way already
+        self._abandoned.add(command.generation)
+        self._supervisor.tell(messages.UpstreamEnded(self._session_id, command.generation, command.loss))
+
+    def _refill_budget(self, _command: messages.RefillBudget) -> None:
+        self._supervisor.tell(messages.TurnCompleted(self._session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
         timer = self._timers.get(command.name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from actors import messages
 from actors.actor import Actor, Ref
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.upstream import DialError, DialFailure, dial
+from actors.restart import Loss, LossKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +19,15 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialTarget
     from actors.connector import Connector
     from actors.dispatcher import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+_LOSSES: Final = {
+    Ending.TIMED_OUT: LossKind.SILENT,
+    Ending.OVERFLOWED: LossKind.SILENT,
+    Ending.PROTOCOL_ERROR: LossKind.MALFORMED,
+}
+"""Endings that are more than a close."""
 
 
 class UpstreamActor(Actor):
@@ -48,13 +60,15 @@ class UpstreamActor(Actor):
         self._dialler = dialler
         self._connection: Connection | None = None
         self._is_busy = False
+        self._position = 0
 
     def on_receive(self, message: Any) -> Any:
         """Carry a frame out, or do what the supervisor says."""
         match message:
             case messages.SendToUpstream(frame):
                 self._send(frame)
-            case messages.Dial(target):
+            case messages.Dial(target, position):
+                self._position = position
                 self._connector.submit(lambda: self._dialler(target), self._dialled)
             case messages.DialSucceeded(connection):
                 self._open(connection)
@@ -136,17 +150,20 @@ class UpstreamActor(Actor):
 
     def _open(self, connection: Connection) -> None:
         self._connection = connection
-        self._tell_translator(messages.UpstreamOpened(self._generation))
+        self._tell_translator(messages.UpstreamOpened(self._generation, self._position, time.time()))
         connection.open(self.dispatcher, self.guarded_listener())
 
     def _refused(self, error: DialError) -> None:
-        ended = messages.UpstreamRefused(self._generation, error)
-        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, ended))
-        self.stop()
+        logger.info("session %s: upstream %d: %s", self._session_id, self._generation, error)
+        kind = LossKind.NOT_DIALLED if error.status is None else LossKind.HTTP
+        self._lost(Loss(kind=kind, code=error.status, cause=error.kind.value))
 
     def _ended(self, closed: ConnectionClosed) -> None:
-        ended = messages.UpstreamClosed(self._generation, closed)
-        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, ended))
+        kind = _LOSSES.get(closed.ending, LossKind.CLOSED)
+        self._lost(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
+
+    def _lost(self, loss: Loss) -> None:
+        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, loss))
         self.stop()
 
     def _close(self, code: int, reason: str) -> None:

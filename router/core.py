@@ -23,6 +23,7 @@ from router.deepgram import messages as deepgram
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
+from router.translation.errors import is_fatal_reason
 from router.values import model_of, url_with_model
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Router:
         self._simulator: Simulator | None = None
         self._is_draining = False
         self._simulator_url = ""
-        self._fixed_model = None if config.upstream in ("openai", "simulator") else model_of(config.upstream)
+        self._upstreams = config.all_upstreams()
+        self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
         self._limits = _connection_limits(config)
 
     # A life: start, close.
@@ -170,6 +172,9 @@ class Router:
             dial_target=self._dial_target,
             dialler=dial,
             crash_frame=CRASH_FRAME,
+            upstreams=len(self._upstreams),
+            restarts=self.config.restarts,
+            is_fatal=is_fatal_reason,
         )
 
     def _options(self, turn_detection: str | None) -> SessionOptions:
@@ -181,20 +186,26 @@ class Router:
             turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
             voice=config.voice,
             transcription_model=config.transcription_model,
+            transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
             deadlines=config.deadlines,
             early_audio_s=config.limits.early_audio_s,
             early_messages=config.limits.early_messages,
+            interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
+            ledger_tokens=config.limits.ledger_tokens,
+            ledger_bytes=config.limits.ledger_bytes,
+            preroll_s=config.limits.preroll_s,
+            uncommitted_audio_s=config.limits.uncommitted_audio_s,
             redact=self._redact,
         )
 
-    def _dial_target(self, model: str) -> DialTarget:
-        config = self.config
-        key = config.openai_api_key
+    def _dial_target(self, model: str, position: int) -> DialTarget:
+        upstream = self._upstreams[position]
+        url = url_with_model(self._simulator_url, model) if self._simulator else upstream.dial_url(model)
         return DialTarget(
-            url=url_with_model(self._simulator_url, model) if self._simulator else config.upstream_url(model),
-            headers=() if key is None else (("Authorization", f"Bearer {key.reveal()}"),),
-            timeout_s=config.deadlines.dial_s,
-            ca_file=config.ca_file,
+            url=url,
+            headers=upstream.dial_headers(),
+            timeout_s=self.config.deadlines.dial_s,
+            ca_file=self.config.ca_file,
             limits=self._limits,
         )
 

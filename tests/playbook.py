@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from actors import messages
-from actors.connections.base import ConnectionClosed, Ending
+from actors.restart import Decision, Loss, LossKind, Verdict
 from oracle import assert_client_event
 from router.session.deadlines import Wait
 from router.session.options import SessionOptions
@@ -43,7 +43,14 @@ class Playbook:
         self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(**options))
         self.commands: list[messages.Command] = []
         self.timers: dict[str, float] = {}
-        self.generation = 1
+        """What is waited for; the rollover is left out unless a test asks for it."""
+        self.refills = 0
+        self.unix_s = 1_700_000_000.0
+
+    @property
+    def generation(self) -> int:
+        """Of the upstream in use."""
+        return self.session.state.line.generation
 
     # What comes in.
 
@@ -68,9 +75,25 @@ class Playbook:
             self.feed(messages.UpstreamTextReceived(self.generation, text))
         return self
 
-    def upstream_closes(self, code: int = 1000, reason: str = "") -> "Playbook":
-        closed = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=code, reason=reason)
-        return self.feed(messages.UpstreamClosed(self.generation, closed))
+    def upstream_opens(self, position: int = 0) -> "Playbook":
+        return self.feed(messages.UpstreamOpened(self.generation, position, self.unix_s))
+
+    def upstream_is_lost(self, loss: Loss, decision: Decision = Decision.RESTART, delay_s: float = 0.0) -> "Playbook":
+        """The supervisor's verdict on a loss."""
+        verdict = Verdict(decision=decision, delay_s=delay_s)
+        return self.feed(messages.UpstreamLost(self.generation, loss, verdict))
+
+    def upstream_closes(
+        self, code: int = 1000, reason: str = "", decision: Decision = Decision.TEAR_DOWN
+    ) -> "Playbook":
+        return self.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=code, reason=reason), decision)
+
+    def restarted(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
+        """The next upstream comes up; what the client hears of it, and what the upstream is told then."""
+        self.upstream_opens().upstream({"type": "session.created", "session": {}})
+        assert [event["type"] for event in self.events_to_upstream] == ["session.update"]
+        self.forget().upstream({"type": "session.updated", "session": {}})
+        return self.expect(*to_client, upstream=upstream)
 
     def fire(self, wait: Wait) -> "Playbook":
         """Let a deadline run out. It has to be running."""
@@ -81,14 +104,16 @@ class Playbook:
     # Common beginnings.
 
     def opened(self) -> "Playbook":
+        """The client is greeted, and an upstream dialled in advance."""
         self.feed(messages.ClientOpened())
         return self.expect({"type": "Welcome", "request_id": SESSION_ID})
 
     def ready(self, given: dict[str, Any] | None = None) -> "Playbook":
         """Open, configure, and forget what that took."""
         self.opened().client(given or SETTINGS)
-        self.feed(messages.UpstreamOpened(self.generation))
-        self.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+        self.upstream_opens().upstream(
+            {"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}}
+        )
         return self.forget()
 
     def forget(self) -> "Playbook":
@@ -126,6 +151,8 @@ class Playbook:
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
                 self.commands.append(command)
+            case messages.RefillBudget():
+                self.refills += 1
             case messages.Log():
                 pass
             case _:

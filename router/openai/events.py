@@ -49,6 +49,8 @@ class Item(msgspec.Struct, frozen=True):
     status: str | None = None
     name: str | None = None
     call_id: str | None = None
+    phase: str | None = None
+    """`commentary` or `final_answer`, at the models that tell."""
     content: list[ContentPart] | None = None
 
 
@@ -114,6 +116,12 @@ class InputAudioBufferSpeechStopped(ServerEvent, frozen=True):
     audio_end_ms: float | None = None
 
 
+class InputAudioBufferCommitted(ServerEvent, frozen=True):
+    """input_audio_buffer.committed. Some services leave `item_id` out."""
+
+    item_id: str | None = None
+
+
 class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
     """conversation.item.input_audio_transcription.completed. `status` is sent by services that repeat it."""
 
@@ -164,6 +172,8 @@ class ResponseOutputTextDone(ServerEvent, frozen=True):
 class ResponseOutputAudioTranscriptDelta(ServerEvent, frozen=True):
     """response.output_audio_transcript.delta."""
 
+    delta: str = ""
+    item_id: str | None = None
     response_id: str | None = None
 
 
@@ -180,6 +190,12 @@ class ResponseOutputAudioDelta(ServerEvent, frozen=True):
 
     delta: str = ""
     response_id: str | None = None
+
+
+class ResponseOutputAudioDone(ServerEvent, frozen=True):
+    """response.output_audio.done. It carries no audio."""
+
+    item_id: str | None = None
 
 
 class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
@@ -204,6 +220,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "conversation.item.done": ConversationItemDone,
     "input_audio_buffer.speech_started": InputAudioBufferSpeechStarted,
     "input_audio_buffer.speech_stopped": InputAudioBufferSpeechStopped,
+    "input_audio_buffer.committed": InputAudioBufferCommitted,
     "conversation.item.input_audio_transcription.completed": InputAudioTranscriptionCompleted,
     "conversation.item.input_audio_transcription.failed": InputAudioTranscriptionFailed,
     "response.created": ResponseCreated,
@@ -214,6 +231,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "response.output_audio_transcript.delta": ResponseOutputAudioTranscriptDelta,
     "response.output_audio_transcript.done": ResponseOutputAudioTranscriptDone,
     "response.output_audio.delta": ResponseOutputAudioDelta,
+    "response.output_audio.done": ResponseOutputAudioDone,
     "response.function_call_arguments.done": ResponseFunctionCallArgumentsDone,
 }
 
@@ -235,7 +253,6 @@ CONSUMED: dict[str, str] = {
     "conversation.item.truncated": "the acknowledgement of a client's own event",
     "conversation.item.input_audio_transcription.delta": "the completed transcript follows",
     "conversation.item.input_audio_transcription.segment": "the completed transcript follows",
-    "input_audio_buffer.committed": "a response follows, or is asked for without waiting",
     "input_audio_buffer.cleared": "the acknowledgement of a client's own event",
     "input_audio_buffer.timeout_triggered": "the response that it starts tells",
     "input_audio_buffer.dtmf_event_received": "SIP only",
@@ -246,7 +263,6 @@ CONSUMED: dict[str, str] = {
     "response.content_part.added": "its text follows",
     "response.content_part.done": "its text has been told",
     "response.output_item.done": "its text has been told by an earlier event",
-    "response.output_audio.done": "response.done ends the turn",
     "response.function_call_arguments.delta": "the complete arguments follow",
     "response.mcp_call_arguments.delta": "the upstream runs MCP tools itself",
     "response.mcp_call_arguments.done": "the upstream runs MCP tools itself",
@@ -286,12 +302,18 @@ class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     text: str
 
 
+class InputAudio(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
+    """What a user said and nobody has transcribed: linear16 at 24 kHz, base64 on the wire."""
+
+    audio: bytes
+
+
 class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
     """A message of either side."""
 
     id: str
     role: Literal["user", "assistant"]
-    content: list[InputText | OutputText]
+    content: list[InputText | OutputText | InputAudio]
 
 
 class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
@@ -321,10 +343,21 @@ class ConversationItemCreate(ClientEvent, frozen=True, tag="conversation.item.cr
     event_id: str | None = None
 
 
+class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a response is asked for with. `instructions` replace the session's for this response."""
+
+    instructions: str | None = None
+
+
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
     """Ask for a response. Only while none is active."""
 
     event_id: str | None = None
+    response: ResponseParameters | None = None
+
+
+class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
+    """Stop the active response: nobody will hear it."""
 
 
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):

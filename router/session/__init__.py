@@ -3,10 +3,16 @@
 `transitions`  the tables: what may come in each state, what is done about it, and where that leads
 `session`      the machine: decodes an input, looks it up, settles what follows
 `opening`      the handlers from the first frame to SettingsApplied
-`turns`        the handlers of text, speech and responses
+`turns`        the handlers of what the user writes and says
+`speaking`     the handlers of what the agent says
+`responses`    the handlers of a response, from its request to its end
 `functions`    the handlers of function calls
+`as_is`        the handlers of OpenAI client events that a client sends itself
+`restarts`     the handlers of a lost upstream
+`rollover`     the handlers of the upstream that follows before a session expires
 `endings`      the handlers of every end
 `state`        what a session remembers
+`ledger`       what was said, for the next upstream
 `deadlines`    every wait, its length, and what happens at its end
 `inputs`       what the machine calls things that no wire carries
 `profile`      what differs between the two routes

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 MANUAL_COMMIT_S: Final = 0.4
 """With turn detection `manual`, so long without audio ends the user's turn."""
 
+ASK_AGAIN_S: Final = 0.5
+
+ROLLOVER_LEAD_S: Final = 60.0
+"""So long before an upstream's session expires, or a tenth of its life if that is less, the next is got ready."""
+
+ROLLOVER_LEAD: Final = 0.1
+
 
 class Wait(enum.Enum):
     """What a session waits for. The value is the name of its timer, and of its length in `Deadlines`."""
@@ -33,13 +40,33 @@ class Wait(enum.Enum):
     """From response.created to response.done."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse that it wants."""
+    REPLUG = "replug"
+    """From the loss of an upstream to the next one's session.updated."""
+    ASK_AGAIN = "ask_again"
+    """From a response that failed for want of capacity to the next try."""
+    ROLLOVER = "rollover"
+    """From session.created to the time to get the next upstream ready."""
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """How long a wait may be."""
-    if wait is Wait.MANUAL_COMMIT:
-        return MANUAL_COMMIT_S
+    """How long a wait may be. ROLLOVER has no fixed length: see `rollover_in_s`."""
+    fixed = _FIXED_S.get(wait)
+    if fixed is not None:
+        return fixed
     length: float = getattr(deadlines, f"{wait.value}_s")
     return length
+
+
+_FIXED_S: Final = {Wait.MANUAL_COMMIT: MANUAL_COMMIT_S, Wait.ASK_AGAIN: ASK_AGAIN_S}
+
+
+def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
+    """How long after `opened_at` (both in Unix seconds) to get the next upstream ready.
+
+    An `expires_at` that is absent, past or implausibly near is not trusted: clocks differ.
+    """
+    life_s = expires_at - opened_at if expires_at is not None else 0.0
+    in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)
+    return in_s if in_s >= deadlines.rollover_gap_s else deadlines.rollover_after_s

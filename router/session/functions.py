@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait, length_s
-from router.session.opening import create_item
-from router.session.state import Want
+from router.session.opening import create_item, keep_message
+from router.session.state import Answer, Want
 from router.translation import functions
 
 if TYPE_CHECKING:
@@ -16,9 +16,22 @@ if TYPE_CHECKING:
     from router.session.session import Session
 
 
-def learn_name(session: Session, event: openai.ResponseOutputItemAdded) -> None:
-    """Remember what a call's item names."""
+def keep_answer(session: Session, message: deepgram.FunctionCallResponse) -> None:
+    """Keep the answer to a call that an upstream made before it was lost; there is none to any other."""
+    if session.state.calls.find(message.id, message.name) is not None:
+        keep_message(session, message)
+    else:
+        answer_unknown_call(session, message)
+
+
+def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -> None:
+    """Remember what a call's item names, or that another item is being said."""
     session.state.calls.learn_name(event.item)
+    if event.item.type == "message":
+        answer = Answer()
+        answer.item_id = event.item.id
+        answer.is_commentary = event.item.phase == "commentary"
+        session.state.turn.answer = answer
 
 
 def request_function_call(session: Session, event: openai.ResponseFunctionCallArgumentsDone) -> None:
@@ -32,6 +45,7 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
         return
     session.wait(Wait.TOOL_ANSWER)
     session.state.turn.is_open = True
+    session.state.ledger.called(event.item_id, event.call_id, name, event.arguments)
     session.to_client(functions.request_of(event.call_id, name, event.arguments))
     session.to_component(functions.call_text(name, event.arguments))
 
@@ -49,7 +63,9 @@ def answer_function_call(session: Session, message: deepgram.FunctionCallRespons
 def _answered(session: Session, call_id: str, output: str) -> None:
     calls = session.state.calls
     del calls.outstanding[call_id]
-    create_item(session, functions.output_item(session.state.items.new_id(), call_id, output))
+    item = functions.output_item(session.state.new_id(), call_id, output)
+    session.state.ledger.add(item)
+    create_item(session, item)
     if not calls.outstanding:
         session.stop_waiting(Wait.TOOL_ANSWER)
         session.state.turn.want(Want(follows_up=True))

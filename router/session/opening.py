@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.restart import Loss, LossKind
 from router.audio.formats import UPSTREAM_RATE
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.stay import STAY
-from router.translation import errors, settings, text
+from router.translation import errors, settings, speech, text
 from router.translation.audio import Microphone
 
 if TYPE_CHECKING:
     from actors import messages
     from router.session.session import Session
+    from router.session.state import Line, Want
     from router.session.stay import Stay
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
@@ -24,13 +26,30 @@ UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 SETTINGS_EVENT_ID: Final = "sb_settings"
 """The `event_id` of our session.update: an error that brings it back refuses the Settings."""
 
+DETECTED: Final = ("server_vad", "semantic_vad")
+"""Turn detection by the upstream, as we configured it."""
+
 _FASTEST_BYTES_PER_S: Final = 48000 * 2
 """Of microphone audio, while its rate is unknown."""
 
 
 def welcome(session: Session, _opened: messages.ClientOpened) -> None:
-    """Greet: Welcome is the first frame to every client, at once."""
+    """Greet: Welcome is the first frame to every client, at once. The upstream is dialled in advance."""
     session.to_client(deepgram.Welcome(request_id=session.state.session_id))
+    dial(session, session.options.fixed_model or session.options.model)
+
+
+def dial(session: Session, model: str) -> None:
+    """Have an upstream for this model, unless one is on its way."""
+    state = session.state
+    if state.line.generation and state.route == model:
+        return
+    if state.line.generation:
+        session.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
+        session.close_upstream(state.line.generation)
+    state.route = model
+    state.line = state.next_line()
+    session.open_upstream(state.line.generation, model)
 
 
 # Settings.
@@ -46,9 +65,9 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
     state = session.state
     state.settings = message
     state.turn_detection = message.agent.turn_detection or session.options.turn_detection
-    state.microphone = Microphone(message.audio.input.sample_rate or UPSTREAM_RATE)
+    state.microphone = _microphone(session, message.audio.input.sample_rate or UPSTREAM_RATE)
     _warn_of_endpoints(session, message.agent)
-    session.open_upstream(_choose_model(session, message.agent))
+    dial(session, _choose_model(session, message.agent))
     return None
 
 
@@ -57,8 +76,16 @@ def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> N
     state = session.state
     state.settings = message
     state.turn_detection = "the client's"
-    state.microphone = Microphone(UPSTREAM_RATE)
-    session.open_upstream(session.options.fixed_model or session.options.model)
+    state.microphone = _microphone(session, UPSTREAM_RATE)
+    dial(session, session.options.fixed_model or session.options.model)
+
+
+def _microphone(session: Session, sample_rate: int) -> Microphone:
+    options = session.options
+    microphone = Microphone(sample_rate, preroll_s=options.preroll_s, most_s=options.uncommitted_audio_s)
+    # Without a detector of the upstream's, all that was said since the last commit is the turn.
+    microphone.is_speech = session.state.turn_detection not in DETECTED
+    return microphone
 
 
 def _choose_model(session: Session, agent: deepgram.Agent) -> str:
@@ -90,58 +117,102 @@ def settings_again(session: Session, _message: deepgram.Settings) -> None:
 # The upstream, on its way to being ready.
 
 
-def await_session_created(session: Session, _opened: messages.UpstreamOpened) -> None:
+def await_session_created(session: Session, opened: messages.UpstreamOpened) -> None:
     """The handshake means nothing yet: a refusal may still come, as an error event (reference, 1.1)."""
+    line = session.state.line
+    line.opened_at, line.position = opened.unix_s, opened.position
     session.wait(Wait.SESSION_CREATED)
 
 
-def configure(session: Session, _event: openai.SessionCreated) -> None:
-    """Send the one session.update."""
+def greet(session: Session, event: openai.SessionCreated) -> None:
+    """The upstream is there. It is configured as soon as there are Settings (a joint rule)."""
+    line = session.state.line
+    line.is_greeted = True
+    line.expires_at = event.session.expires_at
     session.stop_waiting(Wait.SESSION_CREATED)
+    session.wait_for_rollover()
+
+
+def configure(session: Session) -> None:
+    """Send the one session.update."""
     session.wait(Wait.SESSION_UPDATED)
-    given = session.state.settings
-    if isinstance(given, inputs.SessionUpdateAsIs):
-        session.forward(given.text)
-        return
+    send_configuration(session, session.state.line)
+
+
+def send_configuration(session: Session, line: Line) -> None:
+    """Configure a line as the first one was, and as the client has changed it since."""
+    state = session.state
+    line.updates = 1
+    if isinstance(state.settings, inputs.SessionUpdateAsIs):
+        session.forward(state.settings.text, line=line)
+    elif state.settings is not None:
+        update = _session_of(session, state.settings, line)
+        session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), line)
+    if state.changes:
+        line.updates += 1
+        session.to_upstream(openai.SessionUpdate(session=state.changes), line)
+
+
+def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[str, Any]:
     options = session.options
-    update = settings.session_of(
+    theirs = options.transcription_models[line.position : line.position + 1]
+    return settings.session_of(
         given,
         turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
         voice=options.voice,
-        transcription_model=options.transcription_model,
+        transcription_model=(theirs[0] if theirs else None) or options.transcription_model,
     )
-    session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID))
 
 
-def apply_settings(session: Session, _event: openai.SessionUpdated) -> None:
-    """The upstream has taken the Settings: tell the client, and give the upstream what came before."""
-    session.stop_waiting(Wait.SESSION_UPDATED)
-    session.state.last_error = None
+def is_configured(line: Line) -> bool:
+    """Take a session.updated; whether it was the last."""
+    line.updates -= 1
+    return line.updates <= 0
+
+
+def begin(session: Session) -> None:
+    """Tell the client that its Settings are applied, and put what they bring into the ledger. Once a session."""
+    state = session.state
+    if state.is_applied:
+        return
+    state.is_applied = True
     session.to_client(deepgram.SettingsApplied())
-    given = session.state.settings
-    if isinstance(given, deepgram.Settings) and isinstance(given.agent, deepgram.Agent):
-        _seed(session, given.agent)
+    if isinstance(state.settings, deepgram.Settings) and isinstance(state.settings.agent, deepgram.Agent):
+        _begin_with(session, state.settings.agent)
 
 
-def _seed(session: Session, agent: deepgram.Agent) -> None:
-    items = settings.context_items(agent.context, session.state.items.new_id)
-    for item in items:
-        create_item(session, item)
-    if agent.greeting and not items:
-        create_item(session, text.message_item(session.state.items.new_id(), "assistant", agent.greeting))
+def _begin_with(session: Session, agent: deepgram.Agent) -> None:
+    ledger, new_id = session.state.ledger, session.state.new_id
+    for item in settings.context_items(agent.context, new_id):
+        ledger.add(item)
+    if agent.greeting and not len(ledger):
+        ledger.add(text.message_item(new_id(), "assistant", agent.greeting))
         session.to_client(deepgram.ConversationText(role="assistant", content=agent.greeting))
 
 
-def create_item(session: Session, item: openai.NewItem, *, wants_response: bool = False) -> None:
-    """Add an item of ours to the conversation. Its id is the `event_id`, too: an error brings it back."""
-    kind, role = _kind_of(item)
-    session.state.items.created(item.id, kind, role, wants_response=wants_response)
-    session.to_upstream(openai.ConversationItemCreate(item=item, event_id=item.id))
+def create_item(session: Session, item: Any, *, line: Line | None = None, want: Want | None = None) -> None:
+    """Add an item to the conversation. An id of ours is the `event_id`, too: an error brings it back."""
+    line = line or session.state.line
+    kind, role, item_id = _kind_of(item)
+    item_id = item_id or session.state.new_id()
+    line.items.created(item_id, kind, role, want)
+    session.to_upstream(openai.ConversationItemCreate(item=item, event_id=item_id), line)
 
 
-def _kind_of(item: openai.NewItem) -> tuple[str, str | None]:
+def _kind_of(item: Any) -> tuple[str, str | None, str | None]:
+    if isinstance(item, dict):
+        return str(item.get("type")), item.get("role"), item.get("id")
     kind: Any = type(item).__struct_config__.tag
-    return kind, getattr(item, "role", None)
+    return kind, getattr(item, "role", None), item.id
+
+
+def continuation(session: Session, words: str) -> str:
+    """The instructions for a response that goes on with an answer that was cut off."""
+    given = session.state.settings
+    prompt = None
+    if isinstance(given, deepgram.Settings) and isinstance(given.agent, deepgram.Agent):
+        prompt = settings.first_think(given.agent).prompt
+    return speech.continuation(prompt, words)
 
 
 def updated_again(session: Session, _event: openai.SessionUpdated) -> None:
@@ -153,11 +224,23 @@ def keep_error(session: Session, event: openai.Error) -> None:
     """Keep what the upstream says before its session exists: a close follows, which this explains."""
     session.state.last_error = event.error
     session.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
+    is_refused_by(session, event.error)
+
+
+def is_refused_by(session: Session, error: openai.ErrorDetail) -> bool:
+    """Give the upstream up where its error says that it serves us no more; whether it does."""
+    code = errors.code_of(error)
+    if code not in errors.FATAL and code not in errors.EXPIRED:
+        return False
+    session.abandon(Loss(kind=LossKind.REFUSED, cause=code, is_fatal=code in errors.FATAL))
+    return True
 
 
 def judge_error(session: Session, event: openai.Error) -> Stay | None:
     """Refused Settings end the session, for they would be refused again; any other error is passed on."""
     session.state.last_error = event.error
+    if is_refused_by(session, event.error):
+        return STAY
     as_is = isinstance(session.state.settings, inputs.SessionUpdateAsIs)
     if event.error.event_id == SETTINGS_EVENT_ID or as_is:
         error = errors.client_error(event.error, session.options.redact)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -35,5 +35,15 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How much microphone audio may wait for `session.updated`; the oldest goes first."""
     early_messages: int = 64
     """How many messages may."""
+    interrupted_answer: Literal["continue", "stop"] = "continue"
+    """What becomes of an answer that an upstream's end cut off."""
+    ledger_tokens: int = 24_000
+    ledger_bytes: int = 1024 * 1024
+    preroll_s: float = 1.0
+    """How much microphone audio is kept while nobody speaks."""
+    uncommitted_audio_s: float = 60.0
+    """How much while somebody does."""
+    transcription_models: tuple[str | None, ...] = ()
+    """By position of the upstream, where one has its own; Azure names deployments."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""

@@ -14,15 +14,17 @@ from router.deepgram import codec as deepgram_codec
 from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
-from router.session.deadlines import Wait, length_s
-from router.session.state import Lifecycle, ResponseState, State
+from router.session.deadlines import Wait, length_s, rollover_in_s
+from router.session.state import Lifecycle, ResponseState, SpareState, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.restart import Loss
     from router.deepgram.messages import ServerMessage
     from router.session.options import SessionOptions
     from router.session.profile import Profile
+    from router.session.state import Line
     from router.translation.errors import Farewell
 
 
@@ -32,7 +34,7 @@ class Session:
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.profile = profile
         self.options = options
-        self.state = State(session_id, early_messages=options.early_messages)
+        self.state = State(session_id, options)
         self._commands: list[messages.Command] = []
         self._decode: dict[type, Callable[[Any], Any]] = {
             messages.ClientTextReceived: self._decode_client_text,
@@ -46,7 +48,11 @@ class Session:
         commands: list[messages.Command] = []
         self._commands = commands
         decode = self._decode.get(type(message))
-        self.take(message if decode is None else decode(message))
+        decoded = message if decode is None else decode(message)
+        if self._is_of_spare(message):
+            self._take_for_spare(decoded)
+        else:
+            self.take(decoded)
         if type(message) is messages.UpstreamTextReceived:
             self._keep_waiting()
         self._settle()
@@ -63,6 +69,11 @@ class Session:
             "passed_over": state.passed_over,
             "early_dropped_bytes": state.early.dropped_bytes,
             "muted_bytes": state.muted_bytes,
+            "generation": state.line.generation,
+            "rollovers": state.rollovers,
+            "ledger_entries": len(state.ledger),
+            "ledger_dropped": state.ledger.dropped,
+            "speech_forgotten_bytes": state.microphone.forgotten_bytes if state.microphone is not None else 0,
         }
 
     def take(self, decoded: Any) -> None:
@@ -86,6 +97,20 @@ class Session:
         if handler(self, decoded) is not transitions.STAY:
             self.state.turn.response = next_state
 
+    def _is_of_spare(self, message: messages.Input) -> bool:
+        spare = self.state.spare
+        return spare is not None and getattr(message, "generation", None) == spare.generation
+
+    def _take_for_spare(self, decoded: Any) -> None:
+        row = transitions.SPARE[self.state.spare_state].get(type(decoded))
+        if row is None:
+            self.state.passed_over += 1
+            return
+        handler, next_state = row
+        overruled = handler(self, decoded)
+        if self.state.spare is not None:
+            self.state.spare_state = overruled if isinstance(overruled, SpareState) else next_state
+
     def _enter(self, lifecycle: Lifecycle) -> None:
         before = self.state.lifecycle
         if before in (lifecycle, Lifecycle.ENDED):  # a deadline's handler may have ended what its row would keep
@@ -97,12 +122,10 @@ class Session:
                 self.take(kept)
 
     def _settle(self) -> None:
-        """The joint rule: a response that is wanted is asked for as soon as the session is ready and none is active."""
-        state = self.state
-        turn = state.turn
-        if turn.wants and turn.response is ResponseState.NONE and state.lifecycle is Lifecycle.READY:
-            transitions.CREATE_RESPONSE(self, turn.wants.popleft())
-            turn.response = ResponseState.REQUESTED
+        """The joint rules: what follows when several things have come together, in whatever order."""
+        for holds, handler in transitions.JOINT:
+            if holds(self):
+                handler(self)
 
     def _keep_waiting(self) -> None:
         turn = self.state.turn
@@ -140,22 +163,45 @@ class Session:
         """Send audio to the client."""
         self._commands.append(messages.SendToClient(pcm))
 
-    def to_upstream(self, event: openai.ClientEvent) -> None:
-        """Send an event to the upstream."""
-        self._commands.append(messages.SendToUpstream(openai_codec.encode(event)))
+    def to_upstream(self, event: openai.ClientEvent, line: Line | None = None) -> None:
+        """Send an event to the upstream in use, or to another line."""
+        generation = (line or self.state.line).generation
+        self._commands.append(messages.SendToUpstream(openai_codec.encode(event), generation))
 
-    def forward(self, *frames: str | bytes) -> None:
+    def forward(self, *frames: str | bytes, line: Line | None = None) -> None:
         """Send frames to the upstream that are encoded already."""
+        generation = (line or self.state.line).generation
         for frame in frames:
-            self._commands.append(messages.SendToUpstream(frame))
+            self._commands.append(messages.SendToUpstream(frame, generation))
 
-    def open_upstream(self, model: str) -> None:
+    def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_spare: bool = False) -> None:
         """Have an upstream dialled."""
-        self._commands.append(messages.OpenUpstream(model))
+        self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_spare))
+
+    def close_upstream(self, generation: int) -> None:
+        """Have done with an upstream: nothing more is heard of it."""
+        self._commands.append(messages.CloseUpstream(generation))
+
+    def abandon(self, loss: Loss) -> None:
+        """Give the upstream in use up as lost; what is done about it is told by UpstreamLost."""
+        self._commands.append(messages.AbandonUpstream(self.state.line.generation, loss))
+
+    def refill_budget(self) -> None:
+        """Let the restarts before this turn's end count no more."""
+        self._commands.append(messages.RefillBudget())
 
     def wait(self, wait: Wait) -> None:
         """Start a deadline, or start it again."""
-        self._commands.append(messages.StartTimer(wait.value, length_s(wait, self.options.deadlines)))
+        self.wait_for(wait, length_s(wait, self.options.deadlines))
+
+    def wait_for(self, wait: Wait, delay_s: float) -> None:
+        """Start a timer of any length."""
+        self._commands.append(messages.StartTimer(wait.value, delay_s))
+
+    def wait_for_rollover(self) -> None:
+        """Start the timer of the next rollover, by what the upstream in use said of its end."""
+        line = self.state.line
+        self.wait_for(Wait.ROLLOVER, rollover_in_s(line.expires_at, line.opened_at, self.options.deadlines))
 
     def stop_waiting(self, *waits: Wait) -> None:
         """Drop deadlines."""

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from router.session import inputs
+from router.session.ledger import Ledger
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
+    from actors import messages
+    from router.deepgram import messages as deepgram
     from router.openai import events as openai
+    from router.session.options import SessionOptions
     from router.translation.audio import Microphone
 
 _JOINED_BYTES: Final = 8192
@@ -42,38 +46,31 @@ class ResponseState(enum.Enum):
 
 
 class Items:
-    """The items that we created: their ids, which of them are unacknowledged, and whose text has been told."""
+    """The items that we created upstream: which of them are unacknowledged, and whose text has been told."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._count = 0
+    def __init__(self) -> None:
         self._unacknowledged: dict[str, _Created] = {}
         self._ours: set[str] = set()
         self._told: set[str] = set()
 
-    def new_id(self) -> str:
-        """An id of ours, at most 32 characters long."""
-        self._count += 1
-        return f"{self._prefix}_{self._count}"
-
-    def created(self, item_id: str, kind: str, role: str | None, *, wants_response: bool) -> None:
-        """Remember an item that is on its way upstream."""
+    def created(self, item_id: str, kind: str, role: str | None, want: Want | None) -> None:
+        """Remember an item that is on its way upstream, and the response that is wanted once it is there."""
         self._ours.add(item_id)
-        self._unacknowledged[item_id] = _Created(kind, role, wants_response)
+        self._unacknowledged[item_id] = _Created(kind, role, want)
 
-    def acknowledge(self, item: openai.Item) -> bool:
-        """Take the news that `item` is in the conversation; whether it is one that wants a response.
+    def acknowledge(self, item: openai.Item) -> Want | None:
+        """Take the news that `item` is in the conversation; the response that it wants.
 
         An upstream that gives it another id still counts, where type and role fit the oldest unacknowledged one.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
-            return False
+            return None
         key = item_id if item_id in self._unacknowledged else self._oldest_like(item)
         if key is None:
-            return False
+            return None
         self._ours.add(item_id)
-        return self._unacknowledged.pop(key).wants_response
+        return self._unacknowledged.pop(key).want
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         if any(part.type == "input_audio" for part in item.content or []):
@@ -87,17 +84,17 @@ class Items:
         """Forget an item that the upstream did not take."""
         self._unacknowledged.pop(item_id, None)
 
-    def give_up_waiting(self) -> bool:
-        """Stop waiting for acknowledgements; whether an item wants a response."""
-        wanted = self.awaits_acknowledgement
+    def give_up_waiting(self) -> list[Want]:
+        """Stop waiting for acknowledgements; the responses that are wanted."""
+        wants = [created.want for created in self._unacknowledged.values() if created.want is not None]
         for created in self._unacknowledged.values():
-            created.wants_response = False
-        return wanted
+            created.want = None
+        return wants
 
     @property
     def awaits_acknowledgement(self) -> bool:
         """Whether an item that wants a response is unacknowledged."""
-        return any(created.wants_response for created in self._unacknowledged.values())
+        return any(created.want is not None for created in self._unacknowledged.values())
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether we created it: its text is no news to the client."""
@@ -114,11 +111,38 @@ class Items:
 
 
 class _Created:
-    __slots__ = ("like", "wants_response")
+    __slots__ = ("like", "want")
 
-    def __init__(self, kind: str, role: str | None, wants_response: bool) -> None:
+    def __init__(self, kind: str, role: str | None, want: Want | None) -> None:
         self.like = (kind, role)
-        self.wants_response = wants_response
+        self.want = want
+
+
+class Line:
+    """One upstream of the session, by its generation."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.items = Items()
+        self.position = 0
+        """In the configured list."""
+        self.opened_at = 0.0
+        """Unix seconds."""
+        self.expires_at: float | None = None
+        self.is_greeted = False
+        """session.created is in."""
+        self.updates = 0
+        """session.updates that are not acknowledged."""
+
+
+class SpareState(enum.Enum):
+    """How far the upstream is that will follow the one in use."""
+
+    NONE = "none"
+    CONNECTING = "connecting"
+    CONFIGURING = "configuring"
+    SEEDED = "seeded"
+    """Configured, and told the ledger: it can be plugged in between turns."""
 
 
 class Calls:
@@ -157,10 +181,29 @@ class Calls:
 class Want(msgspec.Struct, frozen=True):
     """A response that is to be asked for as soon as none is active."""
 
-    follows_up: bool
-    """It goes on with the turn that called a function."""
+    follows_up: bool = False
+    """It goes on with the turn that there is."""
     text: str | None = None
     """The client's own event, where it brought one."""
+    goes_on_after: str | None = None
+    """The words after which an answer was cut off; it is asked to go on from there."""
+
+
+class Answer:
+    """What of the active response has reached the client."""
+
+    __slots__ = ("is_audio_done", "is_commentary", "is_told", "item_id", "played_bytes", "transcript")
+
+    def __init__(self) -> None:
+        self.item_id: str | None = None
+        self.transcript = ""
+        """Of the item so far; it runs ahead of the audio."""
+        self.played_bytes = 0
+        self.is_audio_done = False
+        self.is_told = False
+        """Its text has been told: the answer is complete, but for what follows it."""
+        self.is_commentary = False
+        """It only says what will be done next."""
 
 
 class Turn:
@@ -174,9 +217,18 @@ class Turn:
         """Of the response.create that is out; the error that it causes brings it back."""
         self.has_started_speaking = False
         self.wants: deque[Want] = deque()
+        self.want_now: Want | None = None
+        """What the response that is requested or active was asked for."""
+        self.answer = Answer()
+        self.failures = 0
+        """Of responses in a row, in one upstream."""
+        self.is_heard = False
+        """The user's speech was committed, and no response to it has ended."""
         self.muted: set[str | None] = set()
         """Responses that the user has interrupted: their late audio is not played."""
         self.cancelled: set[str | None] = set()
+        self.is_resumed = False
+        """It goes on after a restart."""
         self.is_answered_as_is = False
         """The client answered its calls with its own events, and will ask for the response itself."""
 
@@ -248,20 +300,57 @@ class Early:
 class State:
     """Everything that a session remembers."""
 
-    def __init__(self, session_id: str, *, early_messages: int) -> None:
+    def __init__(self, session_id: str, options: SessionOptions) -> None:
         self.session_id = session_id
         self.lifecycle = Lifecycle.AWAITING_SETTINGS
-        self.items = Items(f"sb_{session_id.replace('-', '')[:12]}")
+        self._prefix = f"sb_{session_id.replace('-', '')[:12]}"
+        self._ids = 0
+        self.generation = 0
+        """The newest: of the line, or of the spare."""
+        self.line = Line(0)
+        """The upstream in use; generation 0 is none."""
+        self.spare: Line | None = None
+        self.spare_state = SpareState.NONE
+        self.spare_sequence = 0
+        """Of the ledger's newest entry that the spare has been told."""
+        self.ledger = Ledger(new_id=self.new_id, most_tokens=options.ledger_tokens, most_bytes=options.ledger_bytes)
         self.calls = Calls()
         self.turn = Turn()
-        self.early = Early(most_messages=early_messages)
+        self.early = Early(most_messages=options.early_messages)
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
-        self.settings: Any = None
-        """The Settings, or the client's own session.update, that the session was configured with."""
+        self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
+        """What the session was configured with first."""
+        self.changes: dict[str, Any] = {}
+        """What the client's own session.updates have changed since."""
+        self.route = ""
+        """The model that was asked for."""
         self.turn_detection = "server_vad"
+        self.is_applied = False
+        """The client has been told SettingsApplied."""
+        self.is_speaking = False
+        """The user's speech was detected, and has not been committed."""
+        self.is_retelling = False
+        """Another upstream is given speech whose start the client has been told of."""
+        self.is_committing = False
+        """A commit by hand is out, and not acknowledged."""
         self.last_error: openai.ErrorDetail | None = None
-        """What the upstream said before session.updated: it explains the close that follows."""
+        """What the upstream said last: it may explain its end."""
+        self.lost: messages.UpstreamLost | None = None
+        """The loss that a restart is making good."""
+        self.resume: Want | None = None
+        """What the next upstream is to be asked, once it has been told the ledger."""
         self.unknown_types: set[str] = set()
         self.passed_over = 0
         self.muted_bytes = 0
+        self.rollovers = 0
+
+    def new_id(self) -> str:
+        """An id of ours, at most 32 characters long (reference, 6)."""
+        self._ids += 1
+        return f"{self._prefix}_{self._ids}"
+
+    def next_line(self) -> Line:
+        """A line of the next generation."""
+        self.generation += 1
+        return Line(self.generation)

@@ -21,9 +21,20 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
 from router.openai import events as openai
-from router.session import endings, functions, inputs, opening, turns
+from router.session import (
+    as_is,
+    endings,
+    functions,
+    inputs,
+    opening,
+    responses,
+    restarts,
+    rollover,
+    speaking,
+    turns,
+)
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, ResponseState
+from router.session.state import Lifecycle, ResponseState, SpareState
 from router.session.stay import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
 
 Handler = Callable[[Any, Any], Any]
@@ -52,14 +63,28 @@ def fire(session: Any, fired: messages.TimerFired) -> None:
     DEADLINES[Wait(fired.name)](session, fired)
 
 
+def take_up(session: Any, _event: openai.SessionUpdated) -> Any:
+    """The upstream is configured: it takes the conversation up, from the beginning or from where it was lost."""
+    if not opening.is_configured(session.state.line):
+        return STAY
+    session.stop_waiting(Wait.SESSION_UPDATED, Wait.REPLUG)
+    session.state.last_error = None
+    opening.begin(session)
+    restarts.take_up(session)
+    return None
+
+
 DEADLINES: Final[dict[Wait, Handler]] = {
-    Wait.SESSION_CREATED: endings.upstream_silent,
-    Wait.SESSION_UPDATED: endings.upstream_silent,
+    Wait.SESSION_CREATED: restarts.upstream_silent,
+    Wait.SESSION_UPDATED: restarts.upstream_silent,
     Wait.ITEM_ACK: turns.ask_anyway,
-    Wait.FIRST_EVENT: endings.upstream_silent,
-    Wait.SILENCE: endings.upstream_silent,
-    Wait.RESPONSE: endings.upstream_silent,
+    Wait.FIRST_EVENT: restarts.upstream_silent,
+    Wait.SILENCE: restarts.upstream_silent,
+    Wait.RESPONSE: restarts.upstream_silent,
     Wait.TOOL_ANSWER: functions.give_up_on_calls,
+    Wait.REPLUG: restarts.upstream_silent,
+    Wait.ASK_AGAIN: restarts.ask_again,
+    Wait.ROLLOVER: rollover.open_spare,
     Wait.MANUAL_COMMIT: turns.commit,
 }
 
@@ -76,10 +101,9 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     messages.DrainBegan: (endings.drain, ENDED),
 }
 
-_UPSTREAM_LOST: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
-    messages.UpstreamClosed: (endings.upstream_closed, ENDED),
-    messages.UpstreamFailed: (endings.upstream_failed, ENDED),
-    openai_codec.Malformed: (endings.upstream_malformed, ENDED),
+_FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
+    messages.UpstreamLost: (restarts.upstream_lost, Lifecycle.CONNECTING),
+    openai_codec.Malformed: (restarts.upstream_malformed, None),
     openai_codec.Unknown: (log_unknown, None),
     openai.PassedOver: (pass_over, None),
 }
@@ -87,7 +111,7 @@ _UPSTREAM_LOST: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
 _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.Settings: (opening.settings_again, None),
     deepgram.InjectUserMessage: (opening.keep_user_message, None),
-    deepgram.FunctionCallResponse: (functions.answer_unknown_call, None),
+    deepgram.FunctionCallResponse: (functions.keep_answer, None),
     inputs.Microphone: (opening.keep_audio, None),
     inputs.SessionUpdateAsIs: (opening.keep_message, None),
     inputs.ItemCreateAsIs: (opening.keep_message, None),
@@ -118,34 +142,41 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.ItemCreateAsIs: (opening.before_settings, None),
             inputs.ResponseCreateAsIs: (opening.before_settings, None),
             inputs.EventAsIs: (opening.before_settings, None),
+            # The upstream, which was dialled in advance
+            messages.UpstreamOpened: (opening.await_session_created, None),
+            messages.UpstreamLost: (restarts.forget_upstream, None),
+            openai.SessionCreated: (opening.greet, None),
+            openai.Error: (opening.keep_error, None),
+            openai_codec.Malformed: (restarts.upstream_malformed, None),
+            openai_codec.Unknown: (log_unknown, None),
+            openai.PassedOver: (pass_over, None),
         },
     ),
     Lifecycle.CONNECTING: _rows(
         Lifecycle.CONNECTING,
         _ANY_TIME,
-        _UPSTREAM_LOST,
+        _FROM_UPSTREAM,
         _NOT_READY,
         {
-            messages.UpstreamRefused: (endings.upstream_refused, ENDED),
             messages.UpstreamOpened: (opening.await_session_created, None),
-            openai.SessionCreated: (opening.configure, Lifecycle.CONFIGURING),
+            openai.SessionCreated: (opening.greet, None),
             openai.Error: (opening.keep_error, None),
         },
     ),
     Lifecycle.CONFIGURING: _rows(
         Lifecycle.CONFIGURING,
         _ANY_TIME,
-        _UPSTREAM_LOST,
+        _FROM_UPSTREAM,
         _NOT_READY,
         {
-            openai.SessionUpdated: (opening.apply_settings, Lifecycle.READY),
+            openai.SessionUpdated: (take_up, Lifecycle.READY),
             openai.Error: (opening.judge_error, None),
         },
     ),
     Lifecycle.READY: _rows(
         Lifecycle.READY,
         _ANY_TIME,
-        _UPSTREAM_LOST,
+        _FROM_UPSTREAM,
         {
             # The client
             deepgram.Settings: (opening.settings_again, None),
@@ -153,10 +184,10 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.EchoedUserMessage: (turns.add_user_message, None),
             deepgram.FunctionCallResponse: (functions.answer_function_call, None),
             inputs.Microphone: (turns.append_audio, None),
-            inputs.SessionUpdateAsIs: (turns.forward_event, None),
-            inputs.ItemCreateAsIs: (turns.forward_item, None),
-            inputs.ResponseCreateAsIs: (turns.forward_response_create, None),
-            inputs.EventAsIs: (turns.forward_event, None),
+            inputs.SessionUpdateAsIs: (as_is.forward_update, None),
+            inputs.ItemCreateAsIs: (as_is.forward_item, None),
+            inputs.ResponseCreateAsIs: (as_is.forward_response_create, None),
+            inputs.EventAsIs: (as_is.forward_event, None),
             # The upstream: the session and its items
             openai.SessionUpdated: (opening.updated_again, None),
             openai.Error: (turns.upstream_error, None),
@@ -165,17 +196,19 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             # The upstream: what the user says
             openai.InputAudioBufferSpeechStarted: (turns.speech_started, None),
             openai.InputAudioBufferSpeechStopped: (turns.speech_stopped, None),
+            openai.InputAudioBufferCommitted: (turns.committed, None),
             openai.InputAudioTranscriptionCompleted: (turns.user_said, None),
             openai.InputAudioTranscriptionFailed: (turns.transcription_failed, None),
             # The upstream: what the assistant says and does
             openai.ResponseCreated: (ignore, None),
             openai.ResponseDone: (ignore, None),
-            openai.ResponseOutputItemAdded: (functions.learn_name, None),
-            openai.ResponseOutputTextDelta: (turns.start_speaking, None),
-            openai.ResponseOutputTextDone: (turns.text_done, None),
-            openai.ResponseOutputAudioTranscriptDelta: (turns.start_speaking, None),
-            openai.ResponseOutputAudioTranscriptDone: (turns.transcript_done, None),
-            openai.ResponseOutputAudioDelta: (turns.play, None),
+            openai.ResponseOutputItemAdded: (functions.output_item_added, None),
+            openai.ResponseOutputTextDelta: (speaking.start_speaking, None),
+            openai.ResponseOutputTextDone: (speaking.text_done, None),
+            openai.ResponseOutputAudioTranscriptDelta: (speaking.transcript_delta, None),
+            openai.ResponseOutputAudioTranscriptDone: (speaking.transcript_done, None),
+            openai.ResponseOutputAudioDelta: (speaking.play, None),
+            openai.ResponseOutputAudioDone: (speaking.audio_done, None),
             openai.ResponseFunctionCallArgumentsDone: (functions.request_function_call, None),
         },
     ),
@@ -183,27 +216,81 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
 }
 
 RESPONSE: Final[dict[ResponseState, dict[type, tuple[Handler, ResponseState]]]] = {
-    # A response that is wanted is asked for as soon as this is NONE: the joint rule, `Session._settle`.
+    # A response that is wanted is asked for as soon as this is NONE: a rule of `JOINT`.
     ResponseState.NONE: {
-        openai.ResponseCreated: (turns.begin_response, ResponseState.ACTIVE),
+        openai.ResponseCreated: (responses.begin_response, ResponseState.ACTIVE),
     },
     ResponseState.REQUESTED: {
-        openai.ResponseCreated: (turns.begin_response, ResponseState.ACTIVE),
-        openai.ResponseDone: (turns.finish_response, ResponseState.NONE),
-        openai.ResponseOutputTextDone: (turns.finish_unannounced, ResponseState.NONE),
-        openai.ResponseOutputAudioTranscriptDone: (turns.finish_unannounced, ResponseState.NONE),
-        openai.Error: (turns.response_refused, ResponseState.NONE),
+        openai.ResponseCreated: (responses.begin_response, ResponseState.ACTIVE),
+        openai.ResponseDone: (responses.finish_response, ResponseState.NONE),
+        openai.ResponseOutputTextDone: (responses.finish_unannounced, ResponseState.NONE),
+        openai.ResponseOutputAudioTranscriptDone: (responses.finish_unannounced, ResponseState.NONE),
+        openai.Error: (responses.response_refused, ResponseState.NONE),
     },
     ResponseState.ACTIVE: {
         openai.ResponseCreated: (ignore, ResponseState.ACTIVE),
-        openai.ResponseDone: (turns.finish_response, ResponseState.NONE),
+        openai.ResponseDone: (responses.finish_response, ResponseState.NONE),
+    },
+}
+
+SPARE: Final[dict[SpareState, dict[type, tuple[Handler, SpareState]]]] = {
+    # The upstream that is got ready while another is in use. What its table does not list says nothing.
+    SpareState.NONE: {},
+    SpareState.CONNECTING: {
+        messages.UpstreamOpened: (rollover.spare_opened, SpareState.CONNECTING),
+        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
+        openai.SessionCreated: (rollover.configure_spare, SpareState.CONFIGURING),
+        openai.Error: (rollover.spare_lost, SpareState.NONE),
+        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
+    },
+    SpareState.CONFIGURING: {
+        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
+        openai.SessionUpdated: (rollover.seed_spare, SpareState.SEEDED),
+        openai.Error: (rollover.spare_lost, SpareState.NONE),
+        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
+    },
+    SpareState.SEEDED: {
+        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
+        openai.ConversationItemAdded: (rollover.spare_acknowledged, SpareState.SEEDED),
+        openai.ConversationItemDone: (rollover.spare_acknowledged, SpareState.SEEDED),
+        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
     },
 }
 
 RESPONSE_INPUTS: Final = frozenset(kind for table in RESPONSE.values() for kind in table)
 
-CREATE_RESPONSE: Final = turns.create_response
-"""The joint rule's handler; it leads to REQUESTED."""
+
+def is_to_be_configured(session: Any) -> bool:
+    """There are Settings, and an upstream that is there to take them."""
+    return session.state.lifecycle is Lifecycle.CONNECTING and session.state.line.is_greeted
+
+
+def configure(session: Any) -> None:
+    """Send the one session.update, and wait for its acknowledgement."""
+    opening.configure(session)
+    session.state.lifecycle = Lifecycle.CONFIGURING
+
+
+def is_response_due(session: Any) -> bool:
+    """A response is wanted, and none is active."""
+    turn = session.state.turn
+    is_idle = turn.response is ResponseState.NONE and session.state.lifecycle is Lifecycle.READY
+    return bool(turn.wants) and is_idle
+
+
+def create_response(session: Any) -> None:
+    """Ask for the response that is wanted longest."""
+    turn = session.state.turn
+    responses.create_response(session, turn.wants.popleft())
+    turn.response = ResponseState.REQUESTED
+
+
+JOINT: Final = (
+    (is_to_be_configured, configure),
+    (rollover.can_plug_in, rollover.plug_in),
+    (is_response_due, create_response),
+)
+"""What follows when several things have come together: looked at after every input, in this order."""
 
 
 def UNLISTED(session: Any, unlisted: Any) -> None:  # noqa: N802 - one of the tables' names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections import deque
 from typing import Final
 
 from router.audio.formats import UPSTREAM_RATE, linear16_bytes
@@ -17,24 +18,47 @@ APPEND_BYTES: Final = 360 * 1024
 
 
 class Microphone:
-    """A client's microphone on its way upstream: resampled, and counted since the last commit."""
+    """A client's microphone on its way upstream: resampled, and kept until it is committed.
 
-    def __init__(self, sample_rate: int) -> None:
+    What is kept is bounded: while nobody speaks by `preroll_bytes` (the upstream's detector looks back no further),
+    while somebody does by `most_bytes`.
+    """
+
+    def __init__(self, sample_rate: int, *, preroll_s: float, most_s: float) -> None:
         self._resampler = Resampler(sample_rate, UPSTREAM_RATE)
+        self._preroll_bytes = linear16_bytes(preroll_s * 1000, UPSTREAM_RATE)
+        self._most_bytes = linear16_bytes(most_s * 1000, UPSTREAM_RATE)
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
         self._uncommitted_bytes = 0
+        self.is_speech = False
+        """Somebody speaks, or may be speaking: keep more than the pre-roll."""
+        self.forgotten_bytes = 0
+        """Of speech, beyond what may be kept."""
 
     def append(self, data: bytes) -> list[bytes]:
         """The `input_audio_buffer.append` frames for the client's `data`; none where it is all held back."""
         return self._appends(self._resampler.push(data))
 
     def finish(self) -> list[bytes]:
-        """The appends that end a turn: what was held back, and silence up to the upstream's minimum."""
+        """The appends that end a turn by hand: what was held back, and silence up to the upstream's minimum."""
         frames = self._appends(self._resampler.flush())
         missing = linear16_bytes(COMMIT_MINIMUM_MS, UPSTREAM_RATE) - self._uncommitted_bytes
         if missing > 0:
             frames += self._appends(bytes(missing))
-        self._uncommitted_bytes = 0
         return frames
+
+    def committed(self) -> bytes:
+        """Forget what was appended: the upstream has made an item of it. Returns it."""
+        audio = b"".join(self._kept)
+        self._kept.clear()
+        self._kept_bytes = self._uncommitted_bytes = 0
+        return audio
+
+    def again(self) -> list[bytes]:
+        """The appends that give another upstream what is not committed."""
+        audio = self.committed()
+        return self._appends(audio)
 
     @property
     def has_uncommitted(self) -> bool:
@@ -42,11 +66,22 @@ class Microphone:
         return self._uncommitted_bytes > 0
 
     def _appends(self, pcm: bytes) -> list[bytes]:
-        self._uncommitted_bytes += len(pcm)
+        if not pcm:
+            return []
+        self._keep(pcm)
         if len(pcm) <= APPEND_BYTES:
-            return [codec.append_event(pcm)] if pcm else []
-        pieces = (pcm[at : at + APPEND_BYTES] for at in range(0, len(pcm), APPEND_BYTES))
-        return [codec.append_event(piece) for piece in pieces]
+            return [codec.append_event(pcm)]
+        return [codec.append_event(pcm[at : at + APPEND_BYTES]) for at in range(0, len(pcm), APPEND_BYTES)]
+
+    def _keep(self, pcm: bytes) -> None:
+        self._uncommitted_bytes += len(pcm)
+        self._kept.append(pcm)
+        self._kept_bytes += len(pcm)
+        most_bytes = self._most_bytes if self.is_speech else self._preroll_bytes
+        while self._kept_bytes > most_bytes and len(self._kept) > 1:
+            gone = len(self._kept.popleft())
+            self._kept_bytes -= gone
+            self.forgotten_bytes += gone if self.is_speech else 0
 
 
 class Speaker:

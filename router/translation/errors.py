@@ -47,10 +47,15 @@ FATAL: Final = frozenset(
 )
 """Codes that another try would meet again: credential, quota, configuration (reference, 7)."""
 
+EXPIRED: Final = frozenset({"session_expired"})
+"""Codes of a session that has come to its end, where a new one may begin."""
+
 NORMAL: Final = 1000
 """Coming back does not help: their JavaScript SDK reconnects on anything else."""
 
 TRY_AGAIN: Final = 1011
+
+UNAUTHORIZED: Final = (401, 403)
 
 _DESCRIPTION_BYTES: Final = 2000
 
@@ -81,29 +86,34 @@ def farewell(code: str, description: str, close_code: int = TRY_AGAIN) -> Farewe
     return Farewell(deepgram.Error(description=description, code=code), close_code, code)
 
 
-def refusal_farewell(failure: str, status: int | None) -> Farewell:
-    """The end when the upstream could not be dialled. `failure` is a word such as "TIMEOUT"."""
-    if status in (401, 403):
-        return farewell(
-            "UPSTREAM_UNAUTHORIZED", f"the upstream refused our credential (HTTP {status})", close_code=NORMAL
-        )
-    detail = f"HTTP {status}" if status is not None else failure.lower()
-    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({detail})")
+def unreachable_farewell(cause: str) -> Farewell:
+    """The end when the upstream could not be dialled."""
+    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({cause})")
 
 
-def loss_farewell(
-    code: int, reason: str, last_error: openai.ErrorDetail | None, redact: Callable[[str], str]
-) -> Farewell:
-    """The end when the upstream closed. What it said just before explains it, or its close reason does.
+def http_farewell(status: int) -> Farewell:
+    """The end when the upstream answered the upgrade with another status than 101."""
+    if status in UNAUTHORIZED:
+        description = f"the upstream refused our credential (HTTP {status})"
+        return farewell("UPSTREAM_UNAUTHORIZED", description, close_code=NORMAL)
+    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
 
-    A refusal comes after the handshake, as an error event and a close whose reason is `<type>.<code>`
-    (reference, 8).
-    """
-    cause = reason.rpartition(".")[2]
-    if last_error is not None:
-        close_code = NORMAL if code_of(last_error) in FATAL else TRY_AGAIN
-        return Farewell(client_error(last_error, redact), close_code, code_of(last_error)[:100])
-    if cause in FATAL:
+
+def refused_farewell(error: openai.ErrorDetail, redact: Callable[[str], str]) -> Farewell:
+    """The end that the upstream's own error explains; it comes just before its close (reference, 8)."""
+    close_code = NORMAL if code_of(error) in FATAL else TRY_AGAIN
+    return Farewell(client_error(error, redact), close_code, code_of(error)[:100])
+
+
+def is_fatal_reason(reason: str) -> bool:
+    """Whether a close reason, `<type>.<code>` (reference, 8), says that another try is of no use."""
+    return reason.rpartition(".")[2] in FATAL
+
+
+def loss_farewell(code: int, reason: str, redact: Callable[[str], str]) -> Farewell:
+    """The end when the upstream closed."""
+    if is_fatal_reason(reason):
+        cause = reason.rpartition(".")[2]
         return farewell(cause, f"the upstream refused the session: {cause}", close_code=NORMAL)
     detail = f" {redact(reason)}" if reason else ""
     return farewell("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

@@ -170,3 +170,13 @@ def _call_items(call: deepgram.FunctionCallRecord, new_id: text.NewId) -> list[o
         openai.FunctionCallItem(id=new_id(), call_id=call_id, name=call.name, arguments=call.arguments),
         openai.FunctionCallOutputItem(id=new_id(), call_id=call_id, output=call.response),
     ]
+
+
+def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
+    result = dict(session)
+    for key, value in changes.items():
+        before = result.get(key)
+        is_nested = isinstance(before, dict) and isinstance(value, dict)
+        result[key] = merged(before, value) if is_nested else value  # type: ignore[arg-type] # both are, then
+    return result

@@ -11,6 +11,7 @@ from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.connector import Connector
+from actors.restart import Decision, Loss, LossKind
 from actors.supervisor import SessionSpec, Supervisor, as_ref
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
@@ -24,6 +25,7 @@ class ScriptedMachine:
 
     def __init__(self):
         self.inputs = []
+        self.generation = 0
         self.ended = threading.Event()
 
     def handle(self, message):
@@ -32,7 +34,13 @@ class ScriptedMachine:
             case messages.ClientOpened():
                 return [messages.SendToClient("welcome")]
             case messages.ClientTextReceived("open"):
-                return [messages.OpenUpstream("somewhere")]
+                return self.open()
+            case messages.ClientTextReceived("open another and have done with this"):
+                return [messages.CloseUpstream(self.generation), *self.open()]
+            case messages.ClientTextReceived("abandon"):
+                return [messages.AbandonUpstream(self.generation, Loss(kind=LossKind.SILENT, cause="silence"))]
+            case messages.ClientTextReceived("completed"):
+                return [messages.RefillBudget(), messages.SendToClient("refilled")]
             case messages.ClientTextReceived("crash"):
                 raise ValueError("a bug in the translator")
             case messages.ClientTextReceived("end"):
@@ -41,30 +49,32 @@ class ScriptedMachine:
                 return [messages.StartTimer("t", 0.01)]
             case messages.ClientTextReceived("wait not"):
                 return [messages.StartTimer("t", 0.01), messages.CancelTimer("t"), messages.SendToClient("not")]
-            case messages.ClientTextReceived("close upstream"):
-                return [messages.CloseUpstream(1000, "enough")]
             case messages.ClientTextReceived(text):
-                return [messages.SendToUpstream(text)]
+                return [messages.SendToUpstream(text, self.generation)]
             case messages.ClientBinaryReceived(data):
-                return [messages.SendToUpstream(f"{len(data)} bytes")]
+                return [messages.SendToUpstream(f"{len(data)} bytes", self.generation)]
             case messages.UpstreamOpened():
                 return [messages.SendToClient("opened")]
             case messages.UpstreamTextReceived(_, text):
                 return [messages.SendToClient(text)]
             case messages.TimerFired(name):
                 return [messages.SendToClient(f"fired {name}")]
-            case messages.UpstreamClosed(generation, closed):
-                return [messages.SendToClient(f"lost {generation} {closed.code}"), messages.EndSession(1011, "lost")]
-            case messages.UpstreamRefused(_, error):
-                return [messages.SendToClient(f"refused {error.kind.name}"), messages.EndSession(1011, "refused")]
-            case messages.UpstreamFailed():
-                return [messages.SendToClient("failed"), messages.EndSession(1011, "failed")]
+            case messages.UpstreamLost(generation, loss, verdict):
+                told = messages.SendToClient(f"lost {generation} {loss.kind.name} {loss.code} {verdict.decision.name}")
+                if verdict.decision is Decision.TEAR_DOWN:
+                    return [told, messages.EndSession(1011, "lost")]
+                return [told, *self.open(verdict.delay_s)]
             case messages.DrainBegan():
                 return [messages.SendToClient("draining"), messages.EndSession(1012, "drain")]
             case messages.ClientClosed() | messages.ClientOverflowed():
                 self.ended.set()
-                return [messages.SendToUpstream("the client is gone"), messages.EndSession(1000, "")]
+                gone = messages.SendToUpstream("the client is gone", self.generation)
+                return [gone, messages.EndSession(1000, "")]
         raise AssertionError(message)
+
+    def open(self, delay_s=0.0):
+        self.generation += 1
+        return [messages.OpenUpstream(self.generation, "somewhere", delay_s)]
 
     def describe(self):
         return {"inputs": len(self.inputs)}
@@ -81,19 +91,21 @@ class House:
         self.dialled = threading.Semaphore(0)
         self.may_dial = threading.Event()
         self.may_dial.set()
-        self.refusal = None
+        self.refusals = []
+        self.dials = []
         self.target = DialTarget
         self.ids = iter(range(1000))
 
-    def start(self, limits=None, expect="welcome"):
+    def start(self, limits=None, expect="welcome", **spec):
         machine, session_id = ScriptedMachine(), f"s{next(self.ids)}"
         connection, client = memory_pair(limits)
         spec = SessionSpec(
             session_id=session_id,
             machine=machine,
-            dial_target=lambda route: self.target(url=f"ws://{route}"),
+            dial_target=lambda route, position: self.target(url=f"ws://{route}{position}"),
             dialler=self._dial,
             crash_frame=CRASH_FRAME,
+            **{"restarts": 0, **spec},
         )
         self.supervisor.tell(messages.StartSession(spec, connection))
         assert expect is None or client.receive() == expect
@@ -106,10 +118,10 @@ class House:
         return client, self.upstreams[-1], machine
 
     def _dial(self, target):
-        assert target.url == "ws://somewhere"
+        self.dials.append(target.url)
         self.may_dial.wait(WAIT_S)
-        if self.refusal is not None:
-            raise self.refusal
+        if self.refusals:
+            raise self.refusals.pop(0)
         connection, upstream = memory_pair()
         self.upstreams.append(upstream)
         self.dialled.release()
@@ -163,7 +175,7 @@ def test_actors_can_be_told_and_asked(house):
     client, upstream, machine = house.start_with_upstream()
     only(ClientActor).tell(messages.SendToClient("hello"))
     assert client.receive() == "hello"
-    only(UpstreamActor).tell(messages.SendToUpstream("hello up there"))
+    only(UpstreamActor).tell(messages.SendToUpstream("hello up there", 1))
     assert upstream.receive() == "hello up there"
     assert only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)["inputs"] == len(machine.inputs)
     assert only(UpstreamActor).ask(messages.Describe(), timeout=WAIT_S) == {"generation": 1, "connected": True}
@@ -206,16 +218,16 @@ def test_what_the_upstream_said_comes_before_its_end(house):
     for n in range(100):
         upstream.send_text(str(n))
     upstream.close(1000)
-    assert [client.receive() for _ in range(101)] == [*map(str, range(100)), "lost 1 1000"]
+    assert [client.receive() for _ in range(101)] == [*map(str, range(100)), "lost 1 CLOSED 1000 TEAR_DOWN"]
     assert closing(client) == (1011, "lost")
 
 
 def test_an_upstream_that_cannot_be_dialled_is_told_to_the_machine(house):
-    house.refusal = DialError(DialFailure.TCP, None, "refused")
+    house.refusals = [DialError(DialFailure.TCP, None, "refused")]
     client, _ = house.start()
     client.send_text("open")
-    assert client.receive() == "refused TCP"
-    assert closing(client) == (1011, "refused")
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert closing(client) == (1011, "lost")
 
 
 def test_a_connection_that_comes_after_the_session_s_end_is_closed(house):
@@ -232,16 +244,68 @@ def test_a_connection_that_comes_after_the_session_s_end_is_closed(house):
 
 def test_what_an_older_generation_says_is_stale(house):
     client, first, _ = house.start_with_upstream()
-    client.send_text("open")
-    assert client.receive() == "opened"
+    client.send_text("open another and have done with this")
     first.send_text("from the grave")
-    first.close()
+    assert client.receive() == "opened"
+    first.send_text("from the grave again")
     house.upstreams[1].send_text("from the living")
     assert client.receive() == "from the living"
+    assert isinstance(first.receive(), ConnectionClosed)
     facts = only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)
-    assert facts["generation"] == 2
+    assert facts["generations"] == [2]
     (info,) = house.sessions()
     assert info.generation == 2
+
+
+# Restarts.
+
+
+def test_a_lost_upstream_is_replaced_and_its_translator_told(house):
+    client, first, _ = house.start_with_upstream(restarts=3)
+    first.close(1000)
+    assert client.receive() == "lost 1 CLOSED 1000 RESTART"
+    assert client.receive() == "opened"
+    client.send_text("question")
+    assert house.upstreams[1].receive() == "question"
+    (info,) = house.sessions()
+    assert (info.generation, info.restarts) == (2, 1)
+
+
+def test_an_abandoned_upstream_is_closed_and_told_as_lost_once(house):
+    client, first, _ = house.start_with_upstream(restarts=3)
+    client.send_text("abandon")
+    assert client.receive() == "lost 1 SILENT None RESTART"
+    assert closing(first) == (1000, "")
+    assert client.receive() == "opened"
+    client.send_text("wait not")
+    assert client.receive() == "not"
+
+
+def test_an_upstream_that_cannot_be_dialled_is_followed_by_the_next_of_the_list(house):
+    house.refusals = [DialError(DialFailure.TCP, None, "refused")]
+    client, _ = house.start(restarts=3, upstreams=2)
+    client.send_text("open")
+    assert client.receive() == "lost 1 NOT_DIALLED None RESTART_ELSEWHERE"
+    assert client.receive() == "opened"
+    house.upstreams[-1].close(1001)
+    assert client.receive() == "lost 2 CLOSED 1001 RESTART"
+    assert client.receive() == "opened"
+    assert house.dials == ["ws://somewhere0", "ws://somewhere1", "ws://somewhere0"]
+
+
+def test_a_budget_that_is_spent_ends_the_session_and_a_completed_turn_refills_it(house):
+    client, _, _ = house.start_with_upstream(restarts=1)
+    for n in (1, 2):
+        house.upstreams[-1].close(1000)
+        assert client.receive() == f"lost {n} CLOSED 1000 RESTART"
+        assert client.receive() == "opened"
+        client.send_text("completed")
+        assert client.receive() == "refilled"
+    house.upstreams[-1].close(1000)
+    assert [client.receive(), client.receive()] == ["lost 3 CLOSED 1000 RESTART", "opened"]
+    house.upstreams[-1].close(1000)
+    assert client.receive() == "lost 4 CLOSED 1000 TEAR_DOWN"
+    assert closing(client) == (1011, "lost")
 
 
 # Failures.
@@ -271,8 +335,8 @@ def test_an_actor_that_fails_ends_its_session_with_an_error(house, actor_class):
 def test_an_upstream_actor_that_fails_is_told_to_the_machine(house):
     client, upstream, _ = house.start_with_upstream()
     only(UpstreamActor).tell(pykka.messages.ProxyCall(attr_path=("no_such_method",), args=(), kwargs={}))
-    assert client.receive() == "failed"
-    assert closing(client) == (1011, "failed")
+    assert client.receive() == "lost 1 FAILED None TEAR_DOWN"
+    assert closing(client) == (1011, "lost")
     assert isinstance(upstream.receive(), ConnectionClosed)
 
 

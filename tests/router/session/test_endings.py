@@ -4,7 +4,7 @@ import pytest
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.upstream import DialError, DialFailure
+from actors.restart import Decision, Loss, LossKind
 from playbook import SETTINGS, Playbook, error
 
 KEY = "sk-secret-0123456789"
@@ -30,43 +30,40 @@ def test_an_upstream_that_closes_ends_the_session_with_an_error(profile, code, r
 def test_what_the_upstream_said_before_it_closed_explains_the_close():
     book = Playbook().opened().client(SETTINGS)
     book.upstream(error("invalid_api_key", f"Incorrect API key provided: {KEY}"))
-    assert book.frames_to_client == []
-    book.upstream_closes(3000, "invalid_request_error.invalid_api_key")
+    loss = Loss(kind=LossKind.REFUSED, cause="invalid_api_key", is_fatal=True)
+    assert book.commands == [messages.AbandonUpstream(1, loss)]
+    book.forget().upstream_is_lost(loss, Decision.TEAR_DOWN)
     assert book.frames_to_client[0]["code"] == "invalid_api_key"
     assert book.ending.code == 1000
 
 
 @pytest.mark.parametrize(
-    ("failure", "status", "code", "close_code"),
+    ("kind", "status", "code", "close_code"),
     [
-        (DialFailure.HTTP_STATUS, 401, "UPSTREAM_UNAUTHORIZED", 1000),
-        (DialFailure.HTTP_STATUS, 503, "UPSTREAM_UNAVAILABLE", 1011),
-        (DialFailure.TCP, None, "UPSTREAM_UNAVAILABLE", 1011),
-        (DialFailure.TIMEOUT, None, "UPSTREAM_UNAVAILABLE", 1011),
+        (LossKind.HTTP, 401, "UPSTREAM_UNAUTHORIZED", 1000),
+        (LossKind.HTTP, 503, "UPSTREAM_UNAVAILABLE", 1011),
+        (LossKind.NOT_DIALLED, None, "UPSTREAM_UNAVAILABLE", 1011),
+        (LossKind.SILENT, None, "UPSTREAM_TIMEOUT", 1011),
+        (LossKind.MALFORMED, None, "UPSTREAM_PROTOCOL_ERROR", 1011),
+        (LossKind.FAILED, None, "INTERNAL_SERVER_ERROR", 1011),
     ],
 )
-def test_an_upstream_that_cannot_be_dialled_ends_the_session(failure, status, code, close_code):
+def test_a_loss_that_is_not_made_good_ends_the_session(kind, status, code, close_code):
     book = Playbook().opened().client(SETTINGS)
-    book.feed(messages.UpstreamRefused(1, DialError(failure, status, "detail")))
+    book.upstream_is_lost(Loss(kind=kind, code=status, cause="cause"), Decision.TEAR_DOWN)
     assert book.frames_to_client[0]["code"] == code
     assert book.ending.code == close_code
 
 
 @pytest.mark.parametrize("frame", ["not json", "[]", '{"no": "type"}'])
-def test_a_malformed_frame_of_the_upstream_ends_the_session(frame):
+def test_an_upstream_that_sends_a_malformed_frame_is_given_up(frame):
     book = Playbook().ready().upstream(frame)
-    assert book.frames_to_client[0]["code"] == "UPSTREAM_PROTOCOL_ERROR"
-    assert book.ending.code == 1011
+    assert [(c.generation, c.loss.kind) for c in book.commands] == [(1, LossKind.MALFORMED)]
 
 
-def test_a_binary_frame_of_the_upstream_ends_the_session():
+def test_an_upstream_that_sends_a_binary_frame_is_given_up():
     book = Playbook().ready().feed(messages.UpstreamBinaryReceived(1, b"x"))
-    assert book.frames_to_client[0]["code"] == "UPSTREAM_PROTOCOL_ERROR"
-
-
-def test_our_own_failure_ends_the_session():
-    book = Playbook().ready().feed(messages.UpstreamFailed(1))
-    assert book.frames_to_client[0]["code"] == "INTERNAL_SERVER_ERROR"
+    assert [(c.generation, c.loss.kind) for c in book.commands] == [(1, LossKind.MALFORMED)]
 
 
 def test_a_drain_ends_the_session():
@@ -115,7 +112,7 @@ def test_benign_races_are_absorbed(code):
 
 def test_a_credential_in_an_error_is_redacted():
     book = Playbook(redact=lambda text: text.replace(KEY, "[redacted]")).ready()
-    book.upstream(error("invalid_api_key", f"bad key {KEY}"))
+    book.upstream(error("odd", f"bad key {KEY}"))
     assert book.frames_to_client[0]["description"] == "bad key [redacted]"
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings, strategies
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
+from actors.restart import Decision, Loss, LossKind, Verdict
 from playbook import (
     SESSION_ID,
     SETTINGS,
@@ -21,6 +22,7 @@ from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
 
+LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
 
 CLIENT = [
@@ -57,9 +59,9 @@ UPSTREAM = [
     {"type": "from.the.future"},
 ]
 ENGINE = [
-    messages.UpstreamOpened(1),
-    messages.UpstreamClosed(1, CLOSED),
-    messages.UpstreamFailed(1),
+    messages.UpstreamOpened(1, 0, 0.0),
+    messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
+    messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
     messages.ClientClosed(CLOSED),
     messages.DrainBegan(),
 ]
@@ -118,7 +120,7 @@ class Witness:
             return
         event = orjson.loads(what.text)
         state = self.session.state
-        if event["type"] == "session.updated" and state.lifecycle.name == "CONFIGURING":
+        if event["type"] == "session.updated" and state.lifecycle.name == "CONFIGURING" and state.line.updates == 1:
             self.is_updated = True
 
     def _see(self, command):
@@ -208,4 +210,4 @@ def test_every_question_is_asked_for_and_none_while_a_response_is_active(steps):
     assert (begun > 0) == (said > 0)
     assert not witness.session.state.turn.wants
     assert witness.session.state.turn.response.name == "NONE"
-    assert not witness.session.state.items.awaits_acknowledgement
+    assert not witness.session.state.line.items.awaits_acknowledgement

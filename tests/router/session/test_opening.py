@@ -4,6 +4,7 @@ import pybase64
 import pytest
 
 from actors import messages
+from actors.restart import Decision, Loss, LossKind
 from playbook import (
     APPLIED,
     AUDIO_DONE,
@@ -38,11 +39,8 @@ def test_welcome_is_the_first_frame(profile):
 @pytest.mark.parametrize("profile", ["openai", "converse"])
 def test_settings_become_one_session_update_and_its_acknowledgement_settings_applied(profile):
     book = connecting(profile)
-    assert [c for c in book.commands if isinstance(c, messages.OpenUpstream)] == [
-        messages.OpenUpstream("gpt-realtime-2.1")
-    ]
     book.expect()
-    book.feed(messages.UpstreamOpened(1)).expect()
+    book.upstream_opens().expect()
     book.upstream(CREATED).expect(
         upstream=[
             {
@@ -67,9 +65,24 @@ def test_settings_become_one_session_update_and_its_acknowledgement_settings_app
     book.upstream(UPDATED).expect(APPLIED)
 
 
+def test_the_upstream_is_dialled_before_there_are_settings_and_configured_as_soon_as_there_are():
+    book = Playbook()
+    book.feed(messages.ClientOpened())
+    assert book.commands[-1] == messages.OpenUpstream(1, "gpt-realtime-2.1")
+    book.forget().upstream_opens().upstream(CREATED).expect()
+    book.client(SETTINGS).expect(upstream=[{"type": "session.update"}])
+    book.upstream(UPDATED).expect(APPLIED)
+
+
+def test_an_upstream_that_is_lost_before_there_are_settings_is_dialled_again_with_them():
+    book = Playbook().opened().upstream_closes().expect()
+    book.client(SETTINGS)
+    assert book.commands == [messages.OpenUpstream(2, "gpt-realtime-2.1")]
+
+
 def test_session_created_alone_applies_nothing():
     book = connecting()
-    book.feed(messages.UpstreamOpened(1)).upstream(CREATED)
+    book.upstream_opens().upstream(CREATED)
     assert book.frames_to_client == []
 
 
@@ -117,12 +130,12 @@ def test_a_function_with_an_endpoint_is_left_out_with_a_warning():
 
 def test_a_model_of_the_list_is_used():
     book = connecting(given=settings(think={"provider": {"type": "open_ai", "model": "gpt-x"}}), models=("gpt-x",))
-    assert book.commands == [messages.OpenUpstream("gpt-x")]
+    assert book.commands == [messages.CloseUpstream(1), messages.OpenUpstream(2, "gpt-x")]
 
 
 def test_a_model_outside_the_list_is_replaced_with_a_warning():
     book = connecting(given=settings(think={"provider": {"model": "gpt-4o-mini"}}), models=("gpt-x",))
-    assert book.commands[-1] == messages.OpenUpstream("gpt-realtime-2.1")
+    assert not [command for command in book.commands if isinstance(command, messages.OpenUpstream)]
     (warning,) = book.frames_to_client
     assert warning["code"] == "MODEL_NOT_AVAILABLE"
     assert "gpt-4o-mini" in warning["description"]
@@ -130,7 +143,8 @@ def test_a_model_outside_the_list_is_replaced_with_a_warning():
 
 def test_the_model_in_the_url_wins():
     book = connecting(given=settings(think={"provider": {"model": "gpt-x"}}), models=("gpt-x",), fixed_model="gpt-url")
-    assert book.commands[-1] == messages.OpenUpstream("gpt-url")
+    assert book.session.state.route == "gpt-url"
+    assert book.generation == 1
 
 
 def test_context_becomes_one_item_per_message_before_anything_newer():
@@ -219,8 +233,8 @@ def test_before_settings_the_converse_profile_answers_and_goes_on(early):
     book = Playbook("converse").opened().client(early)
     (answer,) = book.frames_to_client
     assert (answer["type"], answer["code"]) == ("Error", "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS")
-    book.forget().client(SETTINGS)
-    assert book.commands == [messages.OpenUpstream("gpt-realtime-2.1")]
+    book.forget().client(SETTINGS).expect()
+    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}])
 
 
 def test_early_audio_is_bounded_and_the_oldest_goes_first():
@@ -257,8 +271,8 @@ def test_settings_that_cannot_be_obeyed_are_answered_by_field_and_may_be_given_a
     (answer,) = book.frames_to_client
     assert (answer["type"], answer["code"]) == ("Error", "INVALID_SETTINGS")
     assert field in answer["description"]
-    book.forget().client(SETTINGS)
-    assert book.commands == [messages.OpenUpstream("gpt-realtime-2.1")]
+    book.forget().client(SETTINGS).expect()
+    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}])
 
 
 def test_the_id_of_a_stored_agent_is_not_supported():
@@ -323,10 +337,13 @@ def test_another_error_while_configuring_is_passed_on_and_the_session_goes_on():
 
 @pytest.mark.parametrize("wait", [Wait.SESSION_CREATED, Wait.SESSION_UPDATED])
 def test_an_upstream_that_is_silent_at_the_start_is_given_up(wait):
-    book = connecting().feed(messages.UpstreamOpened(1))
+    book = connecting().upstream_opens()
     if wait is Wait.SESSION_UPDATED:
         book.upstream(CREATED)
     book.forget().fire(wait)
+    loss = Loss(kind=LossKind.SILENT, cause=wait.value)
+    assert book.commands == [messages.AbandonUpstream(1, loss)]
+    book.forget().upstream_is_lost(loss, Decision.TEAR_DOWN)
     assert book.frames_to_client[0]["code"] == "UPSTREAM_TIMEOUT"
     assert book.ending.code == 1011
 

@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.upstream import DialError, DialFailure
+from actors.restart import Decision, Loss, LossKind, Verdict
 from playbook import SETTINGS, Playbook, response_created
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
@@ -16,8 +16,9 @@ from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
 from router.session.drawing import draw
 from router.session.options import SessionOptions
-from router.session.state import Lifecycle, ResponseState
+from router.session.state import Lifecycle, ResponseState, SpareState
 
+LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)
 
 EXAMPLES = [
@@ -36,10 +37,9 @@ EXAMPLES = [
     messages.ClientOpened(),
     messages.ClientOverflowed(1),
     messages.ClientClosed(CLOSED),
-    messages.UpstreamOpened(1),
-    messages.UpstreamRefused(1, DialError(DialFailure.TCP, None, "refused")),
-    messages.UpstreamClosed(1, CLOSED),
-    messages.UpstreamFailed(1),
+    messages.UpstreamOpened(1, 0, 0.0),
+    messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
+    messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
     messages.DrainBegan(),
     *(messages.TimerFired(wait.value) for wait in Wait),
     openai_codec.Malformed("not JSON"),
@@ -119,9 +119,15 @@ def test_every_input_has_business_somewhere():
     assert {type(example) for example in EXAMPLES} == listed
 
 
+def test_the_spare_knows_only_what_the_line_in_use_knows():
+    listed = {kind for table in transitions.LIFECYCLE.values() for kind in table}
+    assert {kind for table in transitions.SPARE.values() for kind in table} <= listed
+    assert set(transitions.SPARE) == set(SpareState)
+
+
 def test_every_wait_has_a_length_and_an_end():
     assert set(transitions.DEADLINES) == set(Wait)
-    for wait in Wait:
+    for wait in set(Wait) - {Wait.ROLLOVER}:
         assert length_s(wait, SessionOptions().deadlines) > 0
 
 

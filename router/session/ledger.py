@@ -1,0 +1,163 @@
+"""The ledger: what a conversation has said, kept so that another upstream can be told.
+
+Its entries are in the order of the conversation. It is bounded, by tokens estimated and by bytes: the oldest entries
+go first, never one half of a call and its output; what went is counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from router.openai import events as openai
+from router.translation import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CHARACTERS_PER_TOKEN: Final = 4
+AUDIO_BYTES_PER_TOKEN: Final = 4800
+"""100 ms of the user's speech (reference, 6)."""
+
+
+class Entry:
+    """One item of the conversation. `sequence` counts entries, and is never given twice."""
+
+    __slots__ = ("audio", "call_id", "item", "item_id", "sequence")
+
+    def __init__(self, sequence: int, item_id: str) -> None:
+        self.sequence = sequence
+        self.item_id = item_id
+        """Of the item upstream, where the upstream made it."""
+        self.item: openai.NewItem | dict[str, Any] | None = None
+        """None while it is speech without a transcript."""
+        self.audio = b""
+        """What was said, until its transcript comes."""
+        self.call_id: str | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, about."""
+        return len(self.audio) + (len(msgspec.json.encode(self.item)) if self.item is not None else 0)
+
+    @property
+    def tokens(self) -> int:
+        """What it costs the model, about."""
+        return len(self.audio) // AUDIO_BYTES_PER_TOKEN + (self.size_bytes - len(self.audio)) // CHARACTERS_PER_TOKEN
+
+
+class Ledger:
+    """What was said, in order."""
+
+    def __init__(self, *, new_id: Callable[[], str], most_tokens: int, most_bytes: int) -> None:
+        self._new_id = new_id
+        self._most_tokens = most_tokens
+        self._most_bytes = most_bytes
+        self._entries: list[Entry] = []
+        self._sequence = 0
+        self._tokens = 0
+        self._bytes = 0
+        self.dropped = 0
+        """Entries that are gone."""
+
+    # What happens in the conversation.
+
+    def add(self, item: openai.NewItem | dict[str, Any]) -> None:
+        """An item that we made: a text of either side, a call, an output, or a client's own item as it is."""
+        if self._is_orphan(item):
+            self.dropped += 1
+            return
+        item_id = item.get("id") if isinstance(item, dict) else item.id
+        entry = self._append(item_id if isinstance(item_id, str) else "")
+        self._fill(entry, item)
+
+    def assistant_said(self, item_id: str | None, content: str) -> None:
+        """The assistant finished an item, or is taken to have."""
+        entry = self._append(item_id or "")
+        self._fill(entry, text.message_item(self._new_id(), "assistant", content))
+
+    def called(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
+        """The assistant called a function."""
+        entry = self._append(item_id or "")
+        item = openai.FunctionCallItem(id=self._new_id(), call_id=call_id, name=name, arguments=arguments)
+        self._fill(entry, item)
+
+    def heard(self, item_id: str, audio: bytes) -> None:
+        """The user's speech became an item. Its transcript may come much later; its place is here."""
+        entry = self._append(item_id)
+        entry.audio = audio
+        self._weigh(entry, 1)
+        self._trim()
+
+    def transcribed(self, item_id: str | None, content: str) -> None:
+        """The transcript of the user's speech came; without an item for it, it is the newest thing said."""
+        known = (it for it in reversed(self._entries) if it.item_id == item_id and it.item is None)
+        entry = next(known, None) or self._append(item_id or "")
+        self._weigh(entry, -1)
+        entry.audio = b""
+        self._fill(entry, text.message_item(self._new_id(), "user", content))
+
+    # What another upstream is to be told.
+
+    def since(self, sequence: int = 0) -> Iterator[openai.NewItem | dict[str, Any]]:
+        """The items behind `sequence`, in order."""
+        for entry in self._entries:
+            if entry.sequence > sequence:
+                item = entry.item or self._spoken(entry)
+                if item is not None:
+                    yield item
+
+    @property
+    def sequence(self) -> int:
+        """Of the newest entry."""
+        return self._sequence
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _spoken(self, entry: Entry) -> openai.NewItem | None:
+        if not entry.audio:
+            return None
+        return openai.MessageItem(id=self._new_id(), role="user", content=[openai.InputAudio(audio=entry.audio)])
+
+    def _is_orphan(self, item: openai.NewItem | dict[str, Any]) -> bool:
+        # An output whose call has been dropped: an upstream would refuse it.
+        is_output = _field(item, "type") == "function_call_output" or isinstance(item, openai.FunctionCallOutputItem)
+        call_id = _field(item, "call_id")
+        return is_output and not any(entry.call_id == call_id for entry in self._entries)
+
+    # Its bounds.
+
+    def _append(self, item_id: str) -> Entry:
+        self._sequence += 1
+        entry = Entry(self._sequence, item_id)
+        self._entries.append(entry)
+        return entry
+
+    def _fill(self, entry: Entry, item: openai.NewItem | dict[str, Any]) -> None:
+        entry.item = item
+        call_id = _field(item, "call_id")
+        entry.call_id = call_id if isinstance(call_id, str) else None
+        self._weigh(entry, 1)
+        self._trim()
+
+    def _weigh(self, entry: Entry, sign: int) -> None:
+        self._tokens += sign * entry.tokens
+        self._bytes += sign * entry.size_bytes
+
+    def _trim(self) -> None:
+        while len(self._entries) > 1 and (self._tokens > self._most_tokens or self._bytes > self._most_bytes):
+            self._drop(self._entries[0])
+
+    def _drop(self, oldest: Entry) -> None:
+        # A call without its output, or an output without its call, would be refused: both halves go.
+        gone = [it for it in self._entries if it is oldest or (it.call_id is not None and it.call_id == oldest.call_id)]
+        for entry in gone:
+            self._entries.remove(entry)
+            self._weigh(entry, -1)
+        self.dropped += len(gone)
+
+
+def _field(item: openai.NewItem | dict[str, Any], name: str) -> Any:
+    return item.get(name) if isinstance(item, dict) else getattr(item, name, None)

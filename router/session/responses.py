@@ -1,0 +1,112 @@
+"""Handlers of a response, from its request to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router.openai import events as openai
+from router.session.deadlines import Wait
+from router.session.opening import continuation
+from router.session.restarts import response_failed
+from router.session.speaking import end_turn
+from router.session.state import Answer, ResponseState, Want
+from router.session.stay import STAY
+from router.translation import errors
+
+if TYPE_CHECKING:
+    from router.session.session import Session
+    from router.session.stay import Stay
+
+
+def create_response(session: Session, want: Want) -> None:
+    """Ask for a response."""
+    turn = session.state.turn
+    turn.is_open = True
+    turn.is_answered_as_is = False
+    turn.want_now = want
+    turn.answer = Answer()
+    turn.event_id = None if want.text is not None else session.state.new_id()
+    session.wait(Wait.FIRST_EVENT)
+    if want.text is not None:
+        session.forward(want.text)
+    else:
+        session.to_upstream(openai.ResponseCreate(event_id=turn.event_id, response=_parameters(session, want)))
+
+
+def _parameters(session: Session, want: Want) -> openai.ResponseParameters | None:
+    if want.goes_on_after is None:
+        return None
+    return openai.ResponseParameters(instructions=continuation(session, want.goes_on_after))
+
+
+def begin_response(session: Session, event: openai.ResponseCreated) -> None:
+    """A response has begun: ours, or one that the upstream began itself."""
+    turn = session.state.turn
+    turn.is_open = True
+    turn.response_id = event.response.id
+    turn.answer = Answer()
+    if turn.response is ResponseState.NONE:  # the upstream began it itself
+        turn.want_now = None
+    turn.has_started_speaking = turn.has_started_speaking and turn.is_resumed
+    turn.is_resumed = False
+    turn.muted.clear()
+    session.stop_waiting(Wait.FIRST_EVENT)
+    session.wait(Wait.SILENCE)
+    session.wait(Wait.RESPONSE)
+
+
+def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None:
+    """A response has ended, whatever its status; so has the agent's turn, unless a function call is to be answered."""
+    turn = session.state.turn
+    if turn.response_id is not None and event.response.id not in (turn.response_id, None):
+        return STAY  # one outside the conversation, which ran beside ours
+    if event.response.status == "failed" and _has_remedy(session, event.response):
+        return STAY
+    if event.response.status == "cancelled":
+        turn.cancelled.add(event.response.id)
+    turn.failures = 0
+    session.refill_budget()
+    end_of_response(session)
+    return None
+
+
+def finish_unannounced(session: Session, _event: Any) -> None:
+    """The text of a response that the upstream never announced counts as its end."""
+    end_of_response(session)
+
+
+def end_of_response(session: Session) -> None:
+    """Close the books on a response."""
+    turn = session.state.turn
+    session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    turn.response_id = turn.event_id = turn.want_now = None
+    turn.has_started_speaking = turn.is_heard = False
+    end_turn(session)
+
+
+def _has_remedy(session: Session, response: openai.Response) -> bool:
+    # A failed response comes without an error event: its status is all there is (reference, 3.5).
+    details = response.status_details
+    error = details.error if isinstance(details, openai.StatusDetails) else None
+    return response_failed(session, error or openai.ErrorDetail())
+
+
+def response_refused(session: Session, event: openai.Error) -> Stay | None:
+    """Our response.create caused this error: nothing else will come of it."""
+    turn = session.state.turn
+    if errors.code_of(event.error) == errors.ALREADY_ACTIVE:
+        return _another_is_active(session)
+    if turn.event_id is None or event.error.event_id != turn.event_id:
+        return STAY
+    end_of_response(session)
+    return None
+
+
+def _another_is_active(session: Session) -> Stay:
+    # Ask again when it has ended. Its response.created has passed us by, or is on its way.
+    turn = session.state.turn
+    turn.wants.appendleft(turn.want_now or Want())
+    turn.response = ResponseState.ACTIVE
+    session.stop_waiting(Wait.FIRST_EVENT)
+    session.wait(Wait.SILENCE)
+    return STAY

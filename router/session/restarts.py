@@ -1,0 +1,219 @@
+"""Handlers of a lost upstream: cut, dial again, tell the ledger, go on.
+
+A restart is invisible but for a Warning. What was delivered is not delivered again: it stands in the ledger as the
+assistant's words, and the next upstream is asked to go on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.restart import Decision, Loss, LossKind
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session import opening
+from router.session.deadlines import Wait
+from router.session.endings import give_up
+from router.session.speaking import end_turn
+from router.session.state import Answer, Line, ResponseState, SpareState, Want
+from router.session.stay import STAY
+from router.translation import errors, speech
+
+if TYPE_CHECKING:
+    from actors import messages
+    from router.openai import codec as openai_codec
+    from router.session.session import Session
+    from router.session.stay import Stay
+
+UPSTREAM_WAITS: Final = (
+    Wait.SESSION_CREATED,
+    Wait.SESSION_UPDATED,
+    Wait.ITEM_ACK,
+    Wait.FIRST_EVENT,
+    Wait.SILENCE,
+    Wait.RESPONSE,
+    Wait.ASK_AGAIN,
+    Wait.ROLLOVER,
+)
+"""Those that belong to the upstream that is lost; a function's answer is still waited for."""
+
+# What makes us give an upstream up.
+
+
+def upstream_silent(session: Session, fired: messages.TimerFired) -> None:
+    """The upstream did not do in time what it has to."""
+    wait = Wait(fired.name)
+    session.log(logging.WARNING, f"the upstream is given up: {wait.value} ran out")
+    session.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
+
+
+def upstream_malformed(session: Session, malformed: openai_codec.Malformed) -> None:
+    """The upstream sent something that is no event."""
+    session.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")
+    session.abandon(Loss(kind=LossKind.MALFORMED, cause=malformed.problem[:100]))
+
+
+# Making it good.
+
+
+def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Stay | None:
+    """Go on with the upstream that stands ready, or dial again, or say why not. What was under way is cut off first."""
+    state = session.state
+    has_spare = state.spare_state is SpareState.SEEDED
+    if lost.verdict.decision is Decision.TEAR_DOWN and not has_spare:
+        give_up(session, lost)
+        return STAY
+    session.stop_waiting(*UPSTREAM_WAITS)
+    cut(session)
+    _warn(session, lost)
+    state.lost = lost
+    if has_spare:
+        _use_spare(session)
+        return STAY
+    drop_spare(session)
+    state.line = state.next_line()
+    session.wait(Wait.REPLUG)
+    session.open_upstream(state.line.generation, state.route, delay_s=lost.verdict.delay_s)
+    return None
+
+
+def _use_spare(session: Session) -> None:
+    state = session.state
+    if state.spare is not None:
+        state.line, state.spare, state.spare_state = state.spare, None, SpareState.NONE
+        take_up(session, since=state.spare_sequence)
+        session.wait_for_rollover()
+
+
+def forget_upstream(session: Session, _lost: messages.UpstreamLost) -> None:
+    """The upstream that was dialled in advance is gone before it was needed: it is dialled again when it is."""
+    session.stop_waiting(*UPSTREAM_WAITS)
+    session.state.line = Line(0)
+
+
+def _warn(session: Session, lost: messages.UpstreamLost) -> None:
+    if session.state.is_applied:
+        cause = session.options.redact(lost.loss.cause)
+        description = f"the connection to the model was lost ({cause}) and is made again; nothing is to be done"
+        session.to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
+
+
+def drop_spare(session: Session) -> None:
+    """Have done with the upstream that was being got ready."""
+    spare, session.state.spare = session.state.spare, None
+    session.state.spare_state = SpareState.NONE
+    if spare is not None:
+        session.close_upstream(spare.generation)
+
+
+def cut(session: Session) -> None:
+    """Put what is under way into words that another upstream can be asked with: `State.resume`."""
+    state, turn = session.state, session.state.turn
+    question = _open_question(session)
+    answer, turn.answer = turn.answer, Answer()
+    turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
+    turn.wants.clear()
+    turn.failures = 0
+    turn.is_heard = False
+    if question is None:
+        return
+    if answer.is_told and not answer.is_commentary:
+        end_turn(session)  # all of it was delivered but for its end
+    elif answer.played_bytes:
+        _cut_answer(session, answer)
+    else:
+        state.resume = question
+
+
+def _open_question(session: Session) -> Want | None:
+    """The response that is owed: requested, active, wanted, or about to be."""
+    turn, items = session.state.turn, session.state.line.items
+    if turn.wants:
+        return turn.wants[0]
+    if turn.response is not ResponseState.NONE:
+        return None if session.state.calls.outstanding else turn.want_now or Want()
+    if items.awaits_acknowledgement:
+        return items.give_up_waiting()[0]
+    return Want() if turn.is_heard else session.state.resume
+
+
+def _cut_answer(session: Session, answer: Answer) -> None:
+    """Tell what was heard of an answer, and have the rest said, or leave it at that."""
+    words = speech.heard(answer.transcript, answer.played_bytes)
+    if words:
+        session.to_client(deepgram.ConversationText(role="assistant", content=words))
+        session.state.ledger.assistant_said(answer.item_id, words)
+    if session.options.interrupted_answer == "stop":
+        end_turn(session)
+        return
+    session.state.turn.is_resumed = True
+    session.state.resume = Want(follows_up=True, goes_on_after=words)
+
+
+# The next upstream is ready to be told.
+
+
+def take_up(session: Session, since: int = 0) -> None:
+    """Give a configured upstream the ledger, the microphone's uncommitted audio, and the open question."""
+    state = session.state
+    want, state.resume, state.lost = state.resume, None, None
+    tell_ledger(session, state.line, since, want)
+    append_again(session)
+
+
+def append_again(session: Session) -> None:
+    """Append what another upstream had not committed; commit it where that was asked for, too."""
+    state = session.state
+    if state.microphone is None:
+        return
+    session.forward(*state.microphone.again())
+    state.is_retelling = state.is_speaking
+    if state.is_committing:
+        session.to_upstream(openai.InputAudioBufferCommit())
+
+
+def tell_ledger(session: Session, line: Line, since: int, want: Want | None = None) -> None:
+    """Create the ledger's items; the last of them brings the response that is wanted, when it is acknowledged."""
+    items = list(session.state.ledger.since(since))
+    last = items[-1] if items else None
+    waits = want if _is_message(last) else None
+    for item in items:
+        opening.create_item(session, item, line=line, want=waits if item is last else None)
+    if waits is not None:
+        session.wait(Wait.ITEM_ACK)
+    elif want is not None:
+        session.state.turn.want(want)
+
+
+def _is_message(item: Any) -> bool:
+    return isinstance(item, openai.MessageItem) or (isinstance(item, dict) and item.get("type") == "message")
+
+
+# A response that failed.
+
+
+def response_failed(session: Session, error: openai.ErrorDetail) -> bool:
+    """Ask once more in the same session; give the upstream up where that fails, too. Whether there is a remedy."""
+    turn = session.state.turn
+    if opening.is_refused_by(session, error):
+        return True
+    turn.failures += 1
+    if turn.failures > 1:
+        code = errors.code_of(error)
+        session.abandon(Loss(kind=LossKind.REFUSED, cause=code))
+        return True
+    session.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
+    failures = turn.failures
+    session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    cut(session)
+    turn.failures = failures
+    session.wait(Wait.ASK_AGAIN)
+    return True
+
+
+def ask_again(session: Session, _fired: Any) -> None:
+    """The time has come to ask for a failed response again."""
+    want, session.state.resume = session.state.resume, None
+    if want is not None:
+        session.state.turn.want(want)

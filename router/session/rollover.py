@@ -1,0 +1,94 @@
+"""Handlers of the upstream that will follow the one in use, before that one's session expires.
+
+It is opened, configured and told the ledger in advance, and plugged in between turns, so that nobody notices.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from router.session import opening, restarts
+from router.session.deadlines import Wait
+from router.session.state import Lifecycle, ResponseState, SpareState
+
+if TYPE_CHECKING:
+    from actors import messages
+    from router.openai import events as openai
+    from router.session.session import Session
+
+
+def open_spare(session: Session, _fired: Any) -> None:
+    """Dial the next upstream while this one serves."""
+    state = session.state
+    if state.spare is not None or state.lifecycle is not Lifecycle.READY:
+        return
+    state.spare, state.spare_state = state.next_line(), SpareState.CONNECTING
+    session.open_upstream(state.spare.generation, state.route, is_spare=True)
+
+
+def spare_opened(session: Session, opened: messages.UpstreamOpened) -> None:
+    """It has shaken hands."""
+    if session.state.spare is not None:
+        session.state.spare.opened_at, session.state.spare.position = opened.unix_s, opened.position
+
+
+def configure_spare(session: Session, event: openai.SessionCreated) -> None:
+    """Configure it like the one in use."""
+    spare = session.state.spare
+    if spare is not None:
+        spare.expires_at = event.session.expires_at
+        opening.send_configuration(session, spare)
+
+
+def seed_spare(session: Session, _event: openai.SessionUpdated) -> Any:
+    """Tell it the ledger, as far as it goes; what is said until it is plugged in follows then."""
+    state = session.state
+    if state.spare is None or not opening.is_configured(state.spare):
+        return SpareState.CONFIGURING
+    state.spare_sequence = state.ledger.sequence
+    restarts.tell_ledger(session, state.spare, 0)
+    return SpareState.SEEDED
+
+
+def spare_acknowledged(session: Session, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
+    """It has an item."""
+    if session.state.spare is not None:
+        session.state.spare.items.acknowledge(event.item)
+
+
+def spare_lost(session: Session, _input: Any) -> None:
+    """It is gone: another is tried after a while, as long as the one in use lives."""
+    restarts.drop_spare(session)
+    session.log(logging.WARNING, "the next upstream cannot be got ready: it is tried again")
+    session.wait_for(Wait.ROLLOVER, session.options.deadlines.rollover_gap_s)
+
+
+def can_plug_in(session: Session) -> bool:
+    """Whether the spare is ready, and nothing is under way that the change would cut."""
+    state, turn = session.state, session.state.turn
+    return (
+        state.spare_state is SpareState.SEEDED
+        and state.lifecycle is Lifecycle.READY
+        and turn.response is ResponseState.NONE
+        and not turn.wants
+        and not turn.is_heard
+        and not state.is_speaking
+        and not state.calls.outstanding
+        and not state.line.items.awaits_acknowledgement
+    )
+
+
+def plug_in(session: Session) -> None:
+    """Put the spare in the place of the one in use."""
+    state = session.state
+    if state.spare is None:
+        return
+    old, state.line, state.spare = state.line, state.spare, None
+    state.spare_state = SpareState.NONE
+    state.rollovers += 1
+    session.close_upstream(old.generation)
+    restarts.tell_ledger(session, state.line, state.spare_sequence)
+    restarts.append_again(session)
+    session.log(logging.INFO, f"rolled over to upstream {state.line.generation}")
+    session.wait_for_rollover()

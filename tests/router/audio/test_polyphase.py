@@ -1,0 +1,54 @@
+"""The filter itself: its size, its sums, and the samples that need no clipping."""
+
+import numpy as np
+import pytest
+
+from router.audio.formats import INPUT_RATES, UPSTREAM_RATE
+from router.audio.polyphase import COEFFICIENT_BITS, Stream, polyphase
+
+RATES = [rate for rate in INPUT_RATES if rate != UPSTREAM_RATE]
+
+
+def loudest(design, amplitude):
+    """A window of samples of that amplitude whose sum is the largest there can be, and that sum."""
+    output = int(np.abs(design.coefficients).sum(axis=0).argmax())
+    coefficients = design.coefficients[:, output]
+    samples = np.where(coefficients < 0, -amplitude, amplitude)
+    return samples.astype("<i2"), output, float(np.abs(coefficients).sum()) * amplitude
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("amplitude", [100, 12_000, 14_000, 14_591, 14_592, 14_848, 15_000, 20_000, 32_767])
+def test_the_loudest_sum_of_any_amplitude_is_clipped_and_no_other(rate, amplitude):
+    """On both sides of the amplitude from which on clipping is looked after at all."""
+    design = polyphase(rate, UPSTREAM_RATE)
+    samples, output, level = loudest(design, amplitude)
+    stream = Stream(rate, UPSTREAM_RATE)
+    # A stream begins with a margin of silence; the samples shall be the window of a later row.
+    row = -(-stream.margin // design.block_in)
+    lead = np.zeros(row * design.block_in - (stream.margin - 1), "<i2")
+    rest = np.zeros(design.window, "<i2")
+
+    made = np.frombuffer(stream.convert(np.concatenate((lead, samples, rest)).tobytes()), "<i2")
+
+    assert made[row * design.block_out + output] == min(32_767, round(level))
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_every_sum_is_exact(rate):
+    """16-bit samples times coefficients of so few bits fit into the 53 bits of a float64, summed in any order."""
+    design = polyphase(rate, UPSTREAM_RATE)
+    scaled = design.coefficients * (1 << COEFFICIENT_BITS)
+
+    assert np.array_equal(scaled, np.rint(scaled))
+    assert np.abs(scaled).sum(axis=0).max() * 32_768 < 2**53
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_the_filter_is_designed_once_and_shared(rate):
+    assert polyphase(rate, UPSTREAM_RATE) is polyphase(rate, UPSTREAM_RATE)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_filter_takes_little_memory(rate):
+    assert polyphase(rate, UPSTREAM_RATE).coefficients.nbytes < 200_000
