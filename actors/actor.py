@@ -13,14 +13,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
+from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.dispatcher import on_dispatcher_thread
+from actors.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pykka._envelope import Envelope
 
     from actors.dispatcher import Dispatcher
 
@@ -60,10 +60,11 @@ class Inbox:
     `deque` is a fifth of the cost of pykka's default `queue.Queue`, and nobody ever waits on it.
     """
 
-    __slots__ = ("_actor", "_dispatcher", "_envelopes", "is_scheduled")
+    __slots__ = ("_actor", "_dispatcher", "is_scheduled", "waiting")
 
     def __init__(self) -> None:
-        self._envelopes: deque[Envelope[Any]] = deque()
+        self.waiting: deque[Any] = deque()
+        """Envelopes, and messages that were told without one: only who asks needs an envelope to be answered."""
         self._dispatcher: Dispatcher | None = None
         self._actor: Actor | None = None
         self.is_scheduled = False
@@ -75,9 +76,9 @@ class Inbox:
         self.is_scheduled = True
         dispatcher.schedule(actor)
 
-    def put(self, envelope: Envelope[Any]) -> None:
-        """Add to the end. From any thread."""
-        self._envelopes.append(envelope)
+    def put(self, envelope: Any) -> None:
+        """Add an envelope, or a message alone, to the end. From any thread."""
+        self.waiting.append(envelope)
         # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
         if not self.is_scheduled and self._dispatcher is not None and self._actor is not None:
             self.is_scheduled = True
@@ -85,11 +86,12 @@ class Inbox:
 
     def get(self) -> Envelope[Any]:
         """Take from the front."""
-        return self._envelopes.popleft()
+        first = self.waiting.popleft()
+        return first if type(first) is Envelope else Envelope(first)
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._envelopes
+        return not self.waiting
 
     def unbind(self) -> None:
         """Hold on to nothing of a stopped actor."""
@@ -113,7 +115,9 @@ class Ref(pykka.ActorRef[Any]):
 
     def tell(self, message: Any) -> None:
         """Send without waiting; see `pykka.ActorRef.tell`."""
-        super().tell(message)
+        if self.actor_stopped.is_set():
+            raise pykka.ActorDeadError(f"{self} not found")
+        self.actor_inbox.put(message)
 
     def _answer_if_stopped(self) -> None:
         # The actor may have stopped between the look at its flag and the put: nobody would answer then.
@@ -157,10 +161,19 @@ class Actor(pykka.Actor):
         if not self._started:
             self._started = True
             self._actor_loop_setup()
-        stopped = self.actor_stopped
-        while budget and not stopped.is_set() and not inbox.empty():
+        stopped, waiting = self.actor_stopped, inbox.waiting
+        while budget and waiting and not stopped.is_set():
             budget -= 1
-            self._handle_envelope(inbox.get())
+            first = waiting.popleft()
+            if isinstance(first, Message):  # told, and of our own vocabulary: the way of every frame
+                try:
+                    self.on_receive(first)
+                except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
+                    self._fail()
+                except BaseException:  # noqa: BLE001 - as in _handle_envelope
+                    self._stop_all()
+            else:
+                self._handle_envelope(first if type(first) is Envelope else Envelope(first))
         inbox.is_scheduled = False
         if stopped.is_set():
             self._wind_up()
@@ -202,9 +215,12 @@ class Actor(pykka.Actor):
                 logger.info("exception returned from %s to its caller", self, exc_info=True)
                 envelope.reply_to.set_exception()
         except BaseException:  # noqa: BLE001 - pykka's semantics: SystemExit stops all actors
-            logger.warning("%r in %s: stopping all actors", sys.exc_info()[1], self)
-            self._stop()
-            pykka.ActorRegistry.stop_all(block=False)
+            self._stop_all()
+
+    def _stop_all(self) -> None:
+        logger.warning("%r in %s: stopping all actors", sys.exc_info()[1], self)
+        self._stop()
+        pykka.ActorRegistry.stop_all(block=False)
 
     def _fail(self) -> None:
         failure = sys.exc_info()

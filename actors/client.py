@@ -127,5 +127,5 @@ class ClientActor(Actor):
             self.actor_ref.tell(messages.ContinueReading())
 
     def _tell_translator(self, message: messages.Message) -> None:
-        if self._translator is not None and self._translator.is_alive():
+        if self._translator is not None and not self._translator.actor_stopped.is_set():
             self._translator.tell(message)

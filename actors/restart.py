@@ -61,7 +61,6 @@ HTTP_SERVER: Final = 500
 TRY_AGAIN_LATER: Final = 1013
 
 
-
 def _is_http(loss: Loss) -> bool:
     return loss.kind is LossKind.HTTP
 
@@ -136,4 +135,3 @@ def _position(decision: Decision, history: History, upstreams: int) -> int | Non
     start = 0 if decision is Decision.RESTART else history.position + 1
     around = ((start + step) % upstreams for step in range(upstreams))
     return next((position for position in around if position not in history.refused), None)
-

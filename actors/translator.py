@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
+
+import pykka
 
 from actors import messages
 from actors.actor import Actor, Ref
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher, Timer
 
 logger = logging.getLogger(__name__)
+
+INPUTS: Final = frozenset(get_args(messages.Input))
+UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
 
 
 class Machine(Protocol):
@@ -63,6 +68,9 @@ class TranslatorActor(Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Hand an input to the machine, or be plugged in."""
+        if type(message) in INPUTS:
+            self._handle(message)
+            return None
         match message:
             case messages.PlugInClient(client):
                 self._client = client
@@ -71,8 +79,6 @@ class TranslatorActor(Actor):
             case messages.Describe():
                 generations = sorted(self._upstreams)
                 return {"generations": generations, "stale": self._stale, **self._machine.describe()}
-            case _ if isinstance(message, messages.Input):
-                self._handle(message)
             case _:
                 return super().on_receive(message)
         return None
@@ -88,8 +94,7 @@ class TranslatorActor(Actor):
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
     def _handle(self, message: messages.Input) -> None:
-        generation = getattr(message, "generation", None)
-        if generation is not None and not self._is_live(message, generation):
+        if type(message) in UPSTREAM_INPUTS and not self._is_live(message):
             self._stale += 1
             return
         for command in self._machine.handle(message):
@@ -98,12 +103,19 @@ class TranslatorActor(Actor):
     # Commands.
 
     def _send_to_client(self, command: messages.SendToClient) -> None:
-        if self._client is not None and self._client.is_alive():
-            self._client.tell(command)
-        else:
-            self._unsent += 1
+        self._tell(self._client, command)
 
-    def _is_live(self, message: messages.Input, generation: int) -> bool:
+    def _tell(self, ref: Ref | None, command: messages.Message) -> None:
+        try:
+            if ref is not None:
+                ref.tell(command)
+                return
+        except pykka.ActorDeadError:
+            pass
+        self._unsent += 1
+
+    def _is_live(self, message: Any) -> bool:
+        generation = message.generation
         if not isinstance(message, messages.UpstreamLost):
             return generation in self._upstreams
         is_known = generation in self._upstreams or generation in self._abandoned
@@ -113,10 +125,7 @@ class TranslatorActor(Actor):
 
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
         upstream = self._upstreams.get(command.generation)
-        if upstream is not None and upstream.is_alive():
-            upstream.tell(command)
-        else:
-            self._unsent += 1
+        self._tell(upstream, command)
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
         wanted = messages.UpstreamWanted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from actors.restart import Loss, LossKind
@@ -13,6 +12,8 @@ from router.session.state import ResponseState
 from router.translation import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors import messages
     from router.session.session import Session
 

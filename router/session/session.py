@@ -35,6 +35,7 @@ class Session:
         self.profile = profile
         self.options = options
         self.state = State(session_id, options)
+        self._rows = transitions.LIFECYCLE[self.state.lifecycle]
         self._commands: list[messages.Command] = []
         self._decode: dict[type, Callable[[Any], Any]] = {
             messages.ClientTextReceived: self._decode_client_text,
@@ -55,7 +56,8 @@ class Session:
             self.take(decoded)
         if type(message) is messages.UpstreamTextReceived:
             self._keep_waiting()
-        self._settle()
+        if type(decoded) not in transitions.SETTLE_NOTHING:
+            self._settle()
         return commands
 
     def describe(self) -> dict[str, Any]:
@@ -79,13 +81,13 @@ class Session:
     def take(self, decoded: Any) -> None:
         """Look a decoded input up, and do what its rows say."""
         kind = type(decoded)
-        row = transitions.LIFECYCLE[self.state.lifecycle].get(kind)
+        row = self._rows.get(kind)
         if row is None:
             transitions.UNLISTED(self, decoded)
             return
         handler, next_state = row
         if handler(self, decoded) is not transitions.STAY:
-            self._enter(next_state)
+            self.enter(next_state)
         if kind in transitions.RESPONSE_INPUTS and self.state.lifecycle is Lifecycle.READY:
             self._take_for_response(kind, decoded)
 
@@ -111,11 +113,13 @@ class Session:
         if self.state.spare is not None:
             self.state.spare_state = overruled if isinstance(overruled, SpareState) else next_state
 
-    def _enter(self, lifecycle: Lifecycle) -> None:
+    def enter(self, lifecycle: Lifecycle) -> None:
+        """Be in another state. For the tables and their joint rules."""
         before = self.state.lifecycle
         if before in (lifecycle, Lifecycle.ENDED):  # a deadline's handler may have ended what its row would keep
             return
         self.state.lifecycle = lifecycle
+        self._rows = transitions.LIFECYCLE[lifecycle]
         self.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
         if lifecycle is Lifecycle.READY:
             for kept in self.state.early.take():
@@ -212,12 +216,12 @@ class Session:
         """Say the last word and end the session."""
         self.to_client(farewell.error)
         self._commands.append(messages.EndSession(farewell.close_code, farewell.close_reason))
-        self._enter(Lifecycle.ENDED)
+        self.enter(Lifecycle.ENDED)
 
     def end_silently(self) -> None:
         """End the session of a client that is gone."""
         self._commands.append(messages.EndSession(1000, ""))
-        self._enter(Lifecycle.ENDED)
+        self.enter(Lifecycle.ENDED)
 
     def log(self, level: int, text: str) -> None:
         """Write a log line."""

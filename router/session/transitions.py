@@ -268,7 +268,7 @@ def is_to_be_configured(session: Any) -> bool:
 def configure(session: Any) -> None:
     """Send the one session.update, and wait for its acknowledgement."""
     opening.configure(session)
-    session.state.lifecycle = Lifecycle.CONFIGURING
+    session.enter(Lifecycle.CONFIGURING)
 
 
 def is_response_due(session: Any) -> bool:
@@ -291,6 +291,9 @@ JOINT: Final = (
     (is_response_due, create_response),
 )
 """What follows when several things have come together: looked at after every input, in this order."""
+
+SETTLE_NOTHING: Final = frozenset({inputs.Microphone, openai.ResponseOutputAudioDelta})
+"""Inputs that come many times a second and bring none of these things about."""
 
 
 def UNLISTED(session: Any, unlisted: Any) -> None:  # noqa: N802 - one of the tables' names

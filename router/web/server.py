@@ -6,6 +6,7 @@ of its own, made after the fork, as threads do not survive one. Must not know wh
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -135,6 +136,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         except RouterError as error:
             logger.critical("the router cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
+        # What is here now stays: a full collection over it would stop every call of this worker for 12 ms.
+        gc.collect()
+        gc.freeze()
         return app.make_app(self.router)
 
     def run(self) -> None:

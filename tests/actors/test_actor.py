@@ -8,6 +8,7 @@ import pykka
 import pytest
 
 from actors.actor import Actor, WouldDeadlock
+from actors.messages import Message
 
 WAIT_S = 5.0
 
@@ -210,6 +211,24 @@ def test_system_exit_in_an_actor_stops_all_of_them(dispatcher, events):
     assert events.stopped.wait(WAIT_S)
     assert other.stopped.wait(WAIT_S)
     assert not second.is_alive()
+    assert dispatcher.is_alive
+
+
+class Exit(Message, frozen=True):
+    """Of our own vocabulary."""
+
+
+class Leaver(Probe):
+    def on_receive(self, message):
+        if isinstance(message, Exit):
+            raise SystemExit
+        return super().on_receive(message)
+
+
+def test_so_does_one_at_a_message_of_our_own_vocabulary(dispatcher, events):
+    ref = Leaver.start(dispatcher, events)
+    ref.tell(Exit())
+    assert events.stopped.wait(WAIT_S)
     assert dispatcher.is_alive
 
 
