@@ -7,6 +7,7 @@
 `upstream`     UpstreamActor: owns the connection to the upstream, one generation of it
 `translator`   TranslatorActor: feeds a session machine and performs its commands
 `supervisor`   Supervisor: the switchboard; starts the trio, plugs it together, is told every ending
+`restart`      what becomes of a session whose upstream was lost: a table, pure
 `connector`    the pool of threads on which upstreams are dialled
 `connections`  the seam to the network
 

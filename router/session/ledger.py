@@ -91,12 +91,18 @@ class Ledger:
         self._trim()
 
     def transcribed(self, item_id: str | None, content: str) -> None:
-        """The transcript of the user's speech came; without an item for it, it is the newest thing said."""
-        known = (it for it in reversed(self._entries) if it.item_id == item_id and it.item is None)
+        """The transcript of the user's speech came; without an item for it, it is the newest thing said.
+
+        An empty one is a noise, which nobody is told of.
+        """
+        known = (it for it in reversed(self._entries) if it.item is None and it.item_id in (item_id, ""))
         entry = next(known, None) or self._append(item_id or "")
         self._weigh(entry, -1)
         entry.audio = b""
-        self._fill(entry, text.message_item(self._new_id(), "user", content))
+        if content:
+            self._fill(entry, text.message_item(self._new_id(), "user", content))
+        else:
+            self._entries.remove(entry)
 
     # What another upstream is to be told.
 

@@ -48,7 +48,7 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> None:
     if turn.response is ResponseState.NONE:  # the upstream began it itself
         turn.want_now = None
     turn.has_started_speaking = turn.has_started_speaking and turn.is_resumed
-    turn.is_resumed = False
+    turn.is_resumed = turn.is_heard = False
     turn.muted.clear()
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
@@ -80,7 +80,7 @@ def end_of_response(session: Session) -> None:
     turn = session.state.turn
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
     turn.response_id = turn.event_id = turn.want_now = None
-    turn.has_started_speaking = turn.is_heard = False
+    turn.has_started_speaking = False
     end_turn(session)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from router.deepgram import messages as deepgram
 from router.session import opening, restarts
 from router.session.deadlines import Wait
 from router.session.state import Lifecycle, ResponseState, SpareState
@@ -61,7 +62,16 @@ def spare_lost(session: Session, _input: Any) -> None:
     """It is gone: another is tried after a while, as long as the one in use lives."""
     restarts.drop_spare(session)
     session.log(logging.WARNING, "the next upstream cannot be got ready: it is tried again")
+    _warn_of_the_end(session)
     session.wait_for(Wait.ROLLOVER, session.options.deadlines.rollover_gap_s)
+
+
+def _warn_of_the_end(session: Session) -> None:
+    line = session.state.line
+    if not line.is_warned:
+        line.is_warned = True
+        description = "the connection to the model ends soon, and no other could be made yet: it is tried again"
+        session.to_client(deepgram.Warning(description=description, code="MAXIMUM_SESSION_LENGTH_APPROACHING"))
 
 
 def can_plug_in(session: Session) -> bool:

@@ -124,6 +124,7 @@ def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) 
         return
     session.state.ledger.transcribed(event.item_id, said)
     if not said:
+        session.state.turn.is_heard = False  # a noise: it may be answered, but it need not be
         return
     session.to_client(deepgram.ConversationText(role="user", content=said))
     session.to_component(text.final_transcript(said))

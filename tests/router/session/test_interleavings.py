@@ -1,5 +1,6 @@
 """Whatever comes, in whatever order: what must hold for every session."""
 
+import msgspec
 import orjson
 from hypothesis import given, settings, strategies
 
@@ -75,7 +76,7 @@ ANYTHING = strategies.one_of(
     strategies.sampled_from(as_text(messages.ClientTextReceived, CLIENT)),
     strategies.sampled_from(as_text(lambda text: messages.UpstreamTextReceived(1, text), UPSTREAM)),
     strategies.binary(max_size=64).map(messages.ClientBinaryReceived),
-    strategies.just("acknowledge"),
+    strategies.sampled_from(["acknowledge", "lose", "return"]),
     strategies.sampled_from(list(Wait)),
 )
 MIDDLES = strategies.lists(ANYTHING, max_size=40)
@@ -102,13 +103,23 @@ class Witness:
             if not self.created:
                 return
             what = messages.UpstreamTextReceived(1, orjson.dumps(item_added(self.created.pop(0))).decode())
+        elif what == "lose":
+            what = messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART))
+        elif what == "return":
+            for event in ({"type": "session.created"}, {"type": "session.updated"}, {"type": "session.updated"}):
+                self.feed(messages.UpstreamTextReceived(1, orjson.dumps(event).decode()))
+            return
         elif isinstance(what, Wait):
             if what.value not in self.timers:
                 return
             self.timers.discard(what.value)
             what = messages.TimerFired(what.value)
+        if hasattr(what, "generation"):
+            what = msgspec.structs.replace(what, generation=self.session.state.line.generation)
         self._see_input(what)
         commands = self.session.handle(what)
+        if isinstance(what, messages.UpstreamLost):
+            self.is_updated = False
         assert not (self.has_ended and [c for c in commands if not isinstance(c, messages.Log)]), (
             "something after an end"
         )

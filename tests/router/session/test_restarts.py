@@ -343,13 +343,14 @@ def test_an_upstream_that_is_lost_with_the_next_at_hand_is_replaced_at_once():
     assert book.generation == generation
 
 
-def test_a_next_upstream_that_fails_is_tried_again_and_nobody_notices():
+def test_a_next_upstream_that_fails_is_tried_again_and_the_client_is_warned_once():
     book = Playbook().ready()
-    generation = rolling(book)
+    warning = {"type": "Warning", "code": "MAXIMUM_SESSION_LENGTH_APPROACHING", "description": ANY}
     verdict = Verdict(decision=RESTART)
-    book.feed(messages.UpstreamLost(generation, Loss(kind=LossKind.NOT_DIALLED), verdict))
-    book.expect()
-    assert book.timers["rollover"] == 10.0
+    for expected in ([warning], []):
+        generation = rolling(book)
+        book.feed(messages.UpstreamLost(generation, Loss(kind=LossKind.NOT_DIALLED), verdict)).expect(*expected)
+        assert book.timers["rollover"] == 10.0
     assert rolling(book) == generation + 1
 
 

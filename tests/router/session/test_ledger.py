@@ -1,0 +1,125 @@
+"""What was said, kept for another upstream."""
+
+import itertools
+
+from router.openai import events as openai
+from router.session.ledger import Ledger
+from router.translation.text import message_item
+
+
+def ledger(tokens=1_000_000, size=1_000_000_000):
+    ids = itertools.count(1)
+    return Ledger(new_id=lambda: f"id_{next(ids)}", most_tokens=tokens, most_bytes=size)
+
+
+def told(book, since=0):
+    """The items in short."""
+    return [in_short(item) for item in book.since(since)]
+
+
+def in_short(item):
+    match item:
+        case openai.MessageItem(role=role, content=[openai.InputAudio(audio=audio)]):
+            return (role, audio)
+        case openai.MessageItem(role=role, content=[part]):
+            return (role, part.text)
+        case openai.FunctionCallItem(call_id=call_id):
+            return ("call", call_id)
+        case openai.FunctionCallOutputItem(call_id=call_id):
+            return ("output", call_id)
+    return item
+
+
+def output(call_id):
+    return openai.FunctionCallOutputItem(id=f"o_{call_id}", call_id=call_id, output="42")
+
+
+def test_items_come_back_in_the_order_of_the_conversation():
+    book = ledger()
+    book.add(message_item("a", "user", "hello"))
+    book.assistant_said("theirs", "hi")
+    book.called("fc", "call_1", "f", "{}")
+    book.add(output("call_1"))
+    book.add({"type": "message", "role": "system", "content": []})
+    assert told(book) == [
+        ("user", "hello"),
+        ("assistant", "hi"),
+        ("call", "call_1"),
+        ("output", "call_1"),
+        {"type": "message", "role": "system", "content": []},
+    ]
+
+
+def test_what_was_told_already_is_left_out():
+    book = ledger()
+    book.add(message_item("a", "user", "one"))
+    mark = book.sequence
+    book.add(message_item("b", "user", "two"))
+    assert told(book, mark) == [("user", "two")]
+
+
+def test_a_transcript_takes_the_place_of_its_speech():
+    book = ledger()
+    book.heard("u", b"\1\0" * 100)
+    book.assistant_said("i", "Yes.")
+    assert told(book) == [("user", b"\1\0" * 100), ("assistant", "Yes.")]
+    book.transcribed("u", "Hm?")
+    assert told(book) == [("user", "Hm?"), ("assistant", "Yes.")]
+
+
+def test_a_transcript_finds_speech_whose_item_was_not_named():
+    book = ledger()
+    book.heard("", b"\1\0")
+    book.transcribed("u", "Hm?")
+    assert told(book) == [("user", "Hm?")]
+
+
+def test_a_transcript_without_speech_is_the_newest_thing_said():
+    book = ledger()
+    book.assistant_said("i", "Yes.")
+    book.transcribed("u", "Hm?")
+    assert told(book) == [("assistant", "Yes."), ("user", "Hm?")]
+
+
+def test_a_noise_is_forgotten():
+    book = ledger()
+    book.heard("u", b"\1\0" * 100)
+    book.transcribed("u", "")
+    assert told(book) == []
+    assert (book._tokens, book._bytes) == (0, 0)
+
+
+def test_the_oldest_goes_first_and_is_counted():
+    book = ledger(tokens=100)
+    for n in range(20):
+        book.add(message_item(str(n), "user", f"{n:02} " + "x" * 40))
+    texts = [text[:2] for _, text in told(book)]
+    assert texts == [f"{n:02}" for n in range(20 - len(texts), 20)]
+    assert book.dropped == 20 - len(texts)
+    assert book._tokens <= 100
+
+
+def test_a_call_and_its_output_go_together():
+    book = ledger(size=400)
+    book.called("fc", "call_1", "f", "{}")
+    book.add(output("call_1"))
+    while ("call", "call_1") in told(book):
+        book.add(message_item("m", "user", "x" * 40))
+    assert ("output", "call_1") not in told(book)
+    assert book.dropped == 2
+
+
+def test_an_output_whose_call_is_gone_is_not_kept():
+    book = ledger()
+    book.add(output("call_1"))
+    book.add({"type": "function_call_output", "call_id": "call_2", "output": "x"})
+    assert told(book) == []
+    assert book.dropped == 2
+
+
+def test_speech_is_bounded_by_its_bytes():
+    book = ledger(size=10_000)
+    for n in range(5):
+        book.heard(str(n), bytes(4000))
+    assert len(book) == 2
+    assert book.dropped == 3
