@@ -39,7 +39,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of an answer that an upstream's end cut off."""
     ledger_tokens: int = 24_000
     ledger_bytes: int = 1024 * 1024
-    preroll_s: float = 1.0
+    preroll_s: float = 0.5
     """How much microphone audio is kept while nobody speaks."""
     uncommitted_audio_s: float = 60.0
     """How much while somebody does."""
