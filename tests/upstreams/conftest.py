@@ -24,10 +24,15 @@ def upstreams() -> Path:
 
 
 @pytest.fixture(scope="module")
-def speech_to_speech(upstreams):
-    """The URL of Hugging Face's server with a scripted pipeline."""
-    python = upstreams / "s2s" / "bin" / "python"
-    with processes.child(python, HERE / "speech_to_speech_server.py") as server:
+def speech_to_speech_command(upstreams):
+    """What starts Hugging Face's server with a scripted pipeline; it prints its URL, and takes a port."""
+    return upstreams / "s2s" / "bin" / "python", HERE / "speech_to_speech_server.py"
+
+
+@pytest.fixture(scope="module")
+def speech_to_speech(speech_to_speech_command):
+    """The URL of that server, running."""
+    with processes.child(*speech_to_speech_command) as server:
         yield server.wait_for(r"^ws://\S+")[0]
         assert server.stop() == 0, server.output
 

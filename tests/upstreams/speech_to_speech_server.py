@@ -11,6 +11,7 @@ has tools, calls the first of them and then reads out its result; loud audio is 
 import json
 import signal
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field
 from queue import Queue
@@ -49,8 +50,8 @@ STOP = object()
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    """Serve until SIGTERM, on the port given or a free one."""
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
     stop = threading.Event()
     pipelines = [Pipeline(index) for index in range(SESSIONS)]
     app = create_app(pool=[pipeline.unit for pipeline in pipelines], stop_event=stop)
