@@ -135,6 +135,7 @@ class TranslatorActor(Actor):
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         self._upstreams.pop(command.generation, None)
+        self._abandoned.discard(command.generation)
         self._supervisor.tell(messages.UpstreamUnwanted(self._session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:

@@ -81,6 +81,7 @@ def end_of_response(session: Session) -> None:
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
     turn.response_id = turn.event_id = turn.want_now = None
     turn.has_started_speaking = False
+    turn.answer = Answer()
     end_turn(session)
 
 

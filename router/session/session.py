@@ -50,10 +50,13 @@ class Session:
         self._commands = commands
         decode = self._decode.get(type(message))
         decoded = message if decode is None else decode(message)
-        if self._is_of_spare(message):
+        generation = getattr(message, "generation", None)
+        if generation is None or generation == self.state.line.generation:
+            self.take(decoded)
+        elif self.state.spare is not None and generation == self.state.spare.generation:
             self._take_for_spare(decoded)
         else:
-            self.take(decoded)
+            self.state.passed_over += 1  # of an upstream that was given up, or followed by the next, meanwhile
         if type(message) is messages.UpstreamTextReceived:
             self._keep_waiting()
         if type(decoded) not in transitions.SETTLE_NOTHING:
@@ -98,10 +101,6 @@ class Session:
         handler, next_state = row
         if handler(self, decoded) is not transitions.STAY:
             self.state.turn.response = next_state
-
-    def _is_of_spare(self, message: messages.Input) -> bool:
-        spare = self.state.spare
-        return spare is not None and getattr(message, "generation", None) == spare.generation
 
     def _take_for_spare(self, decoded: Any) -> None:
         row = transitions.SPARE[self.state.spare_state].get(type(decoded))

@@ -114,6 +114,14 @@ def test_an_item_that_was_not_acknowledged_is_asked_again():
     acknowledge_last(restart(book)).expect(upstream=[CREATE])
 
 
+def test_a_later_question_is_asked_again_like_the_first():
+    """What was told of an earlier answer says nothing of this one."""
+    book = asked().upstream(response_created(), delta(b"\1\1"), transcript_done("Hi."), response_done()).forget()
+    book.client({"type": "InjectUserMessage", "content": "and?"}).forget()
+    book.upstream_closes(decision=RESTART).expect(RESTARTED)
+    acknowledge_last(restart(book)).expect(upstream=[CREATE])
+
+
 def test_what_the_client_says_meanwhile_waits_and_is_answered_too():
     book = asked().upstream_closes(decision=RESTART).expect(RESTARTED)
     book.client({"type": "InjectUserMessage", "content": "are you there?"}).expect(user("are you there?"))
@@ -340,6 +348,20 @@ def test_an_upstream_that_is_lost_with_the_next_at_hand_is_replaced_at_once():
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
     feed_spare(book, generation, {"type": "session.created"}, {"type": "session.updated"})
     book.forget().upstream_closes(1001, decision=Decision.TEAR_DOWN).expect(RESTARTED, upstream=[CREATE])
+    assert book.generation == generation
+
+
+def test_an_upstream_that_was_given_up_and_followed_by_the_next_is_not_missed():
+    """Its loss is told when another is in use already."""
+    book = Playbook().ready()
+    generation = rolling(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_spare(book, generation, {"type": "session.created"})
+    book.forget().upstream(error("session_expired"))
+    feed_spare(book, generation, {"type": "session.updated"})
+    assert book.generation == generation
+    loss = Loss(kind=LossKind.REFUSED, cause="session_expired")
+    book.forget().feed(messages.UpstreamLost(1, loss, Verdict(decision=RESTART))).expect()
     assert book.generation == generation
 
 
