@@ -192,12 +192,6 @@ class ResponseOutputAudioDelta(ServerEvent, frozen=True):
     response_id: str | None = None
 
 
-class ResponseOutputAudioDone(ServerEvent, frozen=True):
-    """response.output_audio.done. It carries no audio."""
-
-    item_id: str | None = None
-
-
 class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
     """response.function_call_arguments.done. `name` is absent at older servers: it stands in the item then."""
 
@@ -231,7 +225,6 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "response.output_audio_transcript.delta": ResponseOutputAudioTranscriptDelta,
     "response.output_audio_transcript.done": ResponseOutputAudioTranscriptDone,
     "response.output_audio.delta": ResponseOutputAudioDelta,
-    "response.output_audio.done": ResponseOutputAudioDone,
     "response.function_call_arguments.done": ResponseFunctionCallArgumentsDone,
 }
 
@@ -263,6 +256,7 @@ CONSUMED: dict[str, str] = {
     "response.content_part.added": "its text follows",
     "response.content_part.done": "its text has been told",
     "response.output_item.done": "its text has been told by an earlier event",
+    "response.output_audio.done": "response.done ends the turn",
     "response.function_call_arguments.delta": "the complete arguments follow",
     "response.mcp_call_arguments.delta": "the upstream runs MCP tools itself",
     "response.mcp_call_arguments.done": "the upstream runs MCP tools itself",

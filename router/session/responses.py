@@ -24,6 +24,8 @@ def create_response(session: Session, want: Want) -> None:
     turn.is_open = True
     turn.is_answered_as_is = False
     turn.want_now = want
+    if want.then is not None:
+        turn.wants.appendleft(want.then)
     turn.answer = Answer()
     turn.event_id = None if want.text is not None else session.state.new_id()
     session.wait(Wait.FIRST_EVENT)

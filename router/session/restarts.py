@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
@@ -110,35 +112,51 @@ def drop_spare(session: Session) -> None:
 def cut(session: Session) -> None:
     """Put what is under way into words that another upstream can be asked with: `State.resume`."""
     state, turn = session.state, session.state.turn
-    question = _open_question(session)
+    active, pending = _active(session), _pending(session)
     answer, turn.answer = turn.answer, Answer()
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
     turn.wants.clear()
     turn.failures = 0
     turn.is_heard = False
-    if question is None:
-        return
-    if answer.is_told and not answer.is_commentary:
-        end_turn(session)  # all of it was delivered but for its end
-    elif answer.played_bytes:
-        _cut_answer(session, answer)
-    else:
-        state.resume = question
+    if active is not None and answer.is_told and not answer.is_commentary:
+        active = None  # nothing is left of it but its end
+        _end_turn_unless_it_goes_on(session, pending)
+    elif active is not None and answer.played_bytes:
+        active = _cut_answer(session, answer)
+    state.resume = _one_after_the_other(active, pending)
 
 
-def _open_question(session: Session) -> Want | None:
-    """The response that is owed: requested, active, wanted, or about to be."""
+def _active(session: Session) -> Want | None:
+    """What the response under way was asked for; None where a function's answer is waited for instead."""
+    turn = session.state.turn
+    if turn.response is ResponseState.NONE or session.state.calls.outstanding:
+        return None
+    return turn.want_now or Want()
+
+
+def _pending(session: Session) -> Want | None:
+    """What is wanted beside it, or about to be."""
     turn, items = session.state.turn, session.state.line.items
     if turn.wants:
         return turn.wants[0]
-    if turn.response is not ResponseState.NONE:
-        return None if session.state.calls.outstanding else turn.want_now or Want()
     if items.awaits_acknowledgement:
         return items.give_up_waiting()[0]
     return Want() if turn.is_heard else session.state.resume
 
 
-def _cut_answer(session: Session, answer: Answer) -> None:
+def _one_after_the_other(active: Want | None, pending: Want | None) -> Want | None:
+    # An answer that is begun again answers what was asked meanwhile, too; one that is gone on with does not.
+    if active is None or active.goes_on_after is None:
+        return active or pending
+    return msgspec.structs.replace(active, then=pending)
+
+
+def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:
+    if pending is None or not pending.follows_up:
+        end_turn(session)
+
+
+def _cut_answer(session: Session, answer: Answer) -> Want | None:
     """Tell what was heard of an answer, and have the rest said, or leave it at that."""
     words = speech.heard(answer.transcript, answer.played_bytes)
     if words:
@@ -146,9 +164,9 @@ def _cut_answer(session: Session, answer: Answer) -> None:
         session.state.ledger.assistant_said(answer.item_id, words)
     if session.options.interrupted_answer == "stop":
         end_turn(session)
-        return
+        return None
     session.state.turn.is_resumed = True
-    session.state.resume = Want(follows_up=True, goes_on_after=words)
+    return Want(follows_up=True, goes_on_after=words)
 
 
 # The next upstream is ready to be told.

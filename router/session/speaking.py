@@ -39,11 +39,6 @@ def transcript_delta(session: Session, event: openai.ResponseOutputAudioTranscri
     start_speaking(session, event)
 
 
-def audio_done(session: Session, _event: openai.ResponseOutputAudioDone) -> None:
-    """All of an item's audio is here."""
-    session.state.turn.answer.is_audio_done = True
-
-
 def start_speaking(session: Session, _event: Any) -> None:
     """Tell the component that a response's first output follows."""
     turn = session.state.turn

@@ -189,19 +189,20 @@ class Want(msgspec.Struct, frozen=True):
     """The client's own event, where it brought one."""
     goes_on_after: str | None = None
     """The words after which an answer was cut off; it is asked to go on from there."""
+    then: Want | None = None
+    """What is wanted after it."""
 
 
 class Answer:
     """What of the active response has reached the client."""
 
-    __slots__ = ("is_audio_done", "is_commentary", "is_told", "item_id", "played_bytes", "transcript")
+    __slots__ = ("is_commentary", "is_told", "item_id", "played_bytes", "transcript")
 
     def __init__(self) -> None:
         self.item_id: str | None = None
         self.transcript = ""
         """Of the item so far; it runs ahead of the audio."""
         self.played_bytes = 0
-        self.is_audio_done = False
         self.is_told = False
         """Its text has been told: the answer is complete, but for what follows it."""
         self.is_commentary = False

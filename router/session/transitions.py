@@ -208,7 +208,6 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             openai.ResponseOutputAudioTranscriptDelta: (speaking.transcript_delta, None),
             openai.ResponseOutputAudioTranscriptDone: (speaking.transcript_done, None),
             openai.ResponseOutputAudioDelta: (speaking.play, None),
-            openai.ResponseOutputAudioDone: (speaking.audio_done, None),
             openai.ResponseFunctionCallArgumentsDone: (functions.request_function_call, None),
         },
     ),

@@ -151,6 +151,24 @@ def test_an_answer_that_was_cut_off_is_continued_and_is_one_turn():
     book.upstream(response_done("r2")).expect(b"\1\1", assistant("forty two."), AUDIO_DONE, DONE)
 
 
+def test_what_was_asked_during_an_answer_that_was_cut_off_is_answered_after_its_rest():
+    book = asked().upstream(response_created(), transcript_delta("The answer is forty two."), delta(bytes(48000)))
+    book.client({"type": "InjectUserMessage", "content": "and?"})
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+    book.upstream_closes(decision=RESTART).expect(assistant("The answer is"), RESTARTED)
+    acknowledge_last(restart(book))
+    assert "instructions" in book.events_to_upstream[0]["response"]
+    book.forget().upstream(response_created("r2"), transcript_done("forty two.", "i2"), response_done("r2"))
+    book.expect(assistant("forty two."), AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_what_was_asked_after_all_was_told_is_answered():
+    book = asked().upstream(response_created(), delta(b"\1\1"), transcript_done("Hi."))
+    book.client({"type": "InjectUserMessage", "content": "and?"}).forget()
+    book.upstream_closes(decision=RESTART).expect(AUDIO_DONE, DONE, RESTARTED)
+    acknowledge_last(restart(book)).expect(upstream=[CREATE])
+
+
 def test_an_answer_that_was_cut_off_may_be_left_at_that():
     book = asked(interrupted_answer="stop")
     book.upstream(response_created(), transcript_delta("The answer is forty two."), delta(bytes(48000))).forget()
