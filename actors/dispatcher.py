@@ -30,6 +30,9 @@ TURN_BUDGET_S: Final = 0.005
 SLOW_SLICE_S: Final = 0.05
 """A slice longer than this is logged with its actor and message: something on it blocked."""
 
+MOST_DISCARDED: Final = 64
+"""Timers that may be discarded before the heap is looked through for them."""
+
 _current = threading.local()
 
 
@@ -38,6 +41,10 @@ class Runnable(Protocol):
 
     def run_slice(self, budget: int) -> None:
         """Handle up to `budget` messages."""
+
+
+def _nothing() -> None:
+    """What a discarded timer calls."""
 
 
 class Timer:
@@ -63,13 +70,23 @@ class Timer:
             self._dispatcher._queue_timer(due_s, self)  # noqa: SLF001 - one module, two classes
 
     def cancel(self) -> None:
-        """Not be due any more. Harmless when it has fired."""
+        """Not be due any more, unless it is restarted. Harmless when it has fired."""
         self._due_s = None
+
+    def discard(self) -> None:
+        """Never be due again, and hold on to nothing: what it would have called may be gone for good."""
+        self._due_s = None
+        self._callback = _nothing
+        self._dispatcher._timer_discarded()  # noqa: SLF001 - one module, two classes
 
     @property
     def is_active(self) -> bool:
         """Whether it is still to fire."""
         return self._due_s is not None
+
+    def _is_at(self, queued_s: float) -> bool:
+        """Whether this is the entry by which it will come up."""
+        return self._callback is not _nothing and queued_s == self._queued_s
 
     def _came_up(self, queued_s: float, now_s: float) -> None:
         if queued_s == self._queued_s:
@@ -101,6 +118,8 @@ class Dispatcher:
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
         self._timers: list[tuple[float, int, Timer]] = []
+        self._discarded = 0
+        """Timers that were discarded since the heap was last cleared of them."""
         self._sequence = itertools.count()
         self._sleeping = False
         self._stopping = False
@@ -238,6 +257,14 @@ class Dispatcher:
         except Exception:
             self.failures += 1
             logger.exception("failure on %s in %r", self.name, callback)
+
+    def _timer_discarded(self) -> None:
+        # A session's rollover is due in an hour: entries of sessions that are over must not wait for that.
+        self._discarded += 1
+        if self._discarded > MOST_DISCARDED and self._discarded > len(self._timers) // 2:
+            self._timers = [entry for entry in self._timers if entry[2]._is_at(entry[0])]  # noqa: SLF001
+            heapq.heapify(self._timers)
+            self._discarded = 0
 
     def _queue_timer(self, due_s: float, timer: Timer) -> None:
         heapq.heappush(self._timers, (due_s, next(self._sequence), timer))

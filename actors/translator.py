@@ -85,12 +85,12 @@ class TranslatorActor(Actor):
 
     def on_stop(self) -> None:
         """Tell the supervisor."""
-        self._cancel_timers()
+        self._discard_timers()
         self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the supervisor, which ends the session."""
-        self._cancel_timers()
+        self._discard_timers()
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
     def _handle(self, message: messages.Input) -> None:
@@ -161,12 +161,13 @@ class TranslatorActor(Actor):
         if timer is not None:
             timer.cancel()
 
-    def _cancel_timers(self) -> None:
+    def _discard_timers(self) -> None:
         for timer in self._timers.values():
-            timer.cancel()
+            timer.discard()
+        self._timers.clear()
 
     def _end_session(self, command: messages.EndSession) -> None:
-        self._cancel_timers()
+        self._discard_timers()
         self._supervisor.tell(messages.SessionEnding(self._session_id, command.code, command.reason))
 
     def _log(self, command: messages.Log) -> None:

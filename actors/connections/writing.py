@@ -192,7 +192,7 @@ class WritingConnection(Connection):
             return
         self._is_ended = True
         for timer in self._timers:
-            timer.cancel()
+            timer.discard()
         unsent_bytes = self._outbox.clear()
         if unsent_bytes:
             logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes)

@@ -101,7 +101,7 @@ class SimulatedSession(Actor):
 
     def _let_go(self) -> None:
         for timer in [*self._timers.values(), *([self._pause] if self._pause else [])]:
-            timer.cancel()
+            timer.discard()
         self._timers.clear()
         if self._twin is not None:
             self._twin.close()

@@ -1,13 +1,15 @@
 """Threads that run actors."""
 
+import gc
 import selectors
 import socket
 import threading
 import time
+import weakref
 
 import pytest
 
-from actors.dispatcher import SLICE_BUDGET, Dispatcher, on_dispatcher_thread
+from actors.dispatcher import MOST_DISCARDED, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
 
 WAIT_S = 5.0
 
@@ -174,3 +176,23 @@ def test_stop_ends_the_thread_and_a_call_after_it_is_harmless():
     assert dispatcher.stop()
     assert not dispatcher.is_alive
     dispatcher.call_soon(lambda: pytest.fail("nobody runs this"))
+
+
+def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
+    class Owner:
+        def fire(self):
+            pytest.fail("it was discarded")
+
+    def begin():
+        owners = [Owner() for _ in range(10 * MOST_DISCARDED)]
+        timers = [dispatcher.call_later(3600, owner.fire) for owner in owners]
+        kept = dispatcher.call_later(3600, lambda: None)
+        for timer in timers:
+            timer.discard()
+        return [weakref.ref(owner) for owner in owners], kept
+
+    owners, kept = on(dispatcher, begin)
+    gc.collect()
+    assert [owner for owner in owners if owner() is not None] == []
+    assert len(dispatcher._timers) <= 2 * MOST_DISCARDED
+    assert kept.is_active
