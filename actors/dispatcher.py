@@ -6,6 +6,7 @@ a session and both its sockets) runs on that thread and needs no lock. Nothing o
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -123,6 +124,7 @@ class Dispatcher:
         self._sequence = itertools.count()
         self._sleeping = False
         self._stopping = False
+        self._has_ended = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake_fd, selectors.EVENT_READ, self._drain_wakeups)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -160,10 +162,15 @@ class Dispatcher:
             self._wake()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call `callback` on the dispatcher's thread, in the order of the calls of this method."""
+        """Call `callback` on the dispatcher's thread, in the order of the calls of this method.
+
+        Once that thread has ended it is called at once, on the caller's: what it brings can still be let go.
+        """
         self._calls.append(callback)
         if self._sleeping:
             self._wake()
+        if self._has_ended:
+            self._run_calls()
 
     # On the dispatcher's thread.
 
@@ -205,6 +212,8 @@ class Dispatcher:
             _current.dispatcher = None
             self._selector.close()
             os.close(self._wake_fd)
+            self._has_ended = True  # what is called before this is run here, what is called after it by its caller
+            self._run_calls()
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
@@ -230,7 +239,8 @@ class Dispatcher:
 
     def _run_calls(self) -> None:
         for _ in range(len(self._calls)):
-            self._guarded(self._calls.popleft())
+            with contextlib.suppress(IndexError):  # after the end another caller may have been faster
+                self._guarded(self._calls.popleft())
 
     def _run_slices(self) -> None:
         ready = self._ready

@@ -229,11 +229,16 @@ def keep_error(session: Session, event: openai.Error) -> None:
 
 def is_refused_by(session: Session, error: openai.ErrorDetail) -> bool:
     """Give the upstream up where its error says that it serves us no more; whether it does."""
-    code = errors.code_of(error)
-    if code not in errors.FATAL and code not in errors.EXPIRED:
+    if not is_last_word(error):
         return False
+    code = errors.code_of(error)
     session.abandon(Loss(kind=LossKind.REFUSED, cause=code, is_fatal=code in errors.FATAL))
     return True
+
+
+def is_last_word(error: openai.ErrorDetail) -> bool:
+    """Whether an upstream that says this serves us no more."""
+    return errors.code_of(error) in errors.FATAL | errors.EXPIRED
 
 
 def judge_error(session: Session, event: openai.Error) -> Stay | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.openai import events as openai
 from router.session.deadlines import Wait
-from router.session.opening import continuation
+from router.session.opening import continuation, is_last_word
 from router.session.restarts import response_failed
 from router.session.speaking import end_turn
 from router.session.state import Answer, ResponseState, Want
@@ -99,7 +99,7 @@ def response_refused(session: Session, event: openai.Error) -> Stay | None:
     turn = session.state.turn
     if errors.code_of(event.error) == errors.ALREADY_ACTIVE:
         return _another_is_active(session)
-    if turn.event_id is None or event.error.event_id != turn.event_id:
+    if turn.event_id is None or event.error.event_id != turn.event_id or is_last_word(event.error):
         return STAY
     end_of_response(session)
     return None

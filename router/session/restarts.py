@@ -109,8 +109,11 @@ def drop_spare(session: Session) -> None:
         session.close_upstream(spare.generation)
 
 
-def cut(session: Session) -> None:
-    """Put what is under way into words that another upstream can be asked with: `State.resume`."""
+def cut(session: Session, *, has_failed: bool = False) -> None:
+    """Put what is under way into words that another upstream can be asked with: `State.resume`.
+
+    What was told of a response that failed is its beginning; of any other it is all that it says.
+    """
     state, turn = session.state, session.state.turn
     active, pending = _active(session), _pending(session)
     answer, turn.answer = turn.answer, Answer()
@@ -118,10 +121,10 @@ def cut(session: Session) -> None:
     turn.wants.clear()
     turn.failures = 0
     turn.is_heard = False
-    if active is not None and answer.is_told and not answer.is_commentary:
+    if active is not None and answer.told and not answer.is_commentary and not has_failed:
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
-    elif active is not None and answer.played_bytes:
+    elif active is not None and (answer.played_bytes or answer.told):
         active = _cut_answer(session, answer)
     state.resume = _one_after_the_other(active, pending)
 
@@ -158,8 +161,8 @@ def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:
 
 def _cut_answer(session: Session, answer: Answer) -> Want | None:
     """Tell what was heard of an answer, and have the rest said, or leave it at that."""
-    words = speech.heard(answer.transcript, answer.played_bytes)
-    if words:
+    words = answer.told or speech.heard(answer.transcript, answer.played_bytes)
+    if words and not answer.told:
         session.to_client(deepgram.ConversationText(role="assistant", content=words))
         session.state.ledger.assistant_said(answer.item_id, words)
     if session.options.interrupted_answer == "stop":
@@ -224,7 +227,7 @@ def response_failed(session: Session, error: openai.ErrorDetail) -> bool:
     session.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
     failures = turn.failures
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
-    cut(session)
+    cut(session, has_failed=True)
     turn.failures = failures
     session.wait(Wait.ASK_AGAIN)
     return True

@@ -20,7 +20,7 @@ def tell_assistant_text(session: Session, item_id: str | None, content: str) -> 
         start_speaking(session, None)
         session.to_client(deepgram.ConversationText(role="assistant", content=content))
         session.state.ledger.assistant_said(item_id, content)
-        session.state.turn.answer.is_told = True
+        session.state.turn.answer.told = content
 
 
 def text_done(session: Session, event: openai.ResponseOutputTextDone) -> None:

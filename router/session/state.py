@@ -196,15 +196,15 @@ class Want(msgspec.Struct, frozen=True):
 class Answer:
     """What of the active response has reached the client."""
 
-    __slots__ = ("is_commentary", "is_told", "item_id", "played_bytes", "transcript")
+    __slots__ = ("is_commentary", "item_id", "played_bytes", "told", "transcript")
 
     def __init__(self) -> None:
         self.item_id: str | None = None
         self.transcript = ""
         """Of the item so far; it runs ahead of the audio."""
         self.played_bytes = 0
-        self.is_told = False
-        """Its text has been told: the answer is complete, but for what follows it."""
+        self.told = ""
+        """Its text, once that has been told: the answer is complete then, but for what follows it."""
         self.is_commentary = False
         """It only says what will be done next."""
 

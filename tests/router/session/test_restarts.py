@@ -182,6 +182,26 @@ def test_an_answer_that_was_told_but_for_its_end_is_not_asked_for_again():
     acknowledge_last(restart(book)).expect()
 
 
+def test_what_was_told_of_a_response_that_failed_is_its_beginning():
+    details = {"type": "failed", "error": {"type": "server_error", "code": None, "message": "oh"}}
+    book = asked().upstream(response_created(), delta(b"\1\1"), transcript_done("The answer")).forget()
+    book.upstream(response_done(status="failed", status_details=details)).expect()
+    book.fire(Wait.ASK_AGAIN)
+    assert 'cut off after these words: "The answer"' in book.events_to_upstream[0]["response"]["instructions"]
+    book.forget().upstream(response_created("r2"), transcript_done("is 42.", "i2"), response_done("r2"))
+    book.expect(assistant("is 42."), AUDIO_DONE, DONE)
+
+
+def test_a_session_that_expires_at_the_very_question_still_owes_the_answer():
+    book = Playbook().ready().client({"type": "InjectUserMessage", "content": "hello"})
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]))
+    asked_with = book.events_to_upstream[-1]["event_id"]
+    book.forget().upstream(error("session_expired", event_id=asked_with))
+    assert [type(command) for command in book.commands] == [messages.AbandonUpstream]
+    book.forget().upstream_closes(1001, decision=RESTART).expect(RESTARTED)
+    acknowledge_last(restart(book)).expect(upstream=[CREATE])
+
+
 # Function calls.
 
 
