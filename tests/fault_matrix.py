@@ -1,0 +1,313 @@
+"""The fault matrix as data: what can go wrong, where in a conversation, and what the client then sees.
+
+Pure: nothing here runs a router. `cells` makes every combination, `table` prints what is promised as Markdown:
+
+    python tests/fault_matrix.py    # prints the table of docs/never-stuck.md
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from router.simulator import Fault, FaultAction, FaultPoint
+
+A, P = FaultAction, FaultPoint
+
+
+class Outcome(enum.Enum):
+    """What the client sees in the end."""
+
+    ANSWERED = "answered"
+    """Every question is answered once, and whole."""
+    CUT = "cut short"
+    """The turn ends with what there is of it; the next question is answered."""
+    TOLD = "told"
+    """`Error` with the upstream's code; the session goes on."""
+    ENDED = "ended"
+    """`Error`, then a close frame."""
+
+
+class Route(enum.Enum):
+    """What becomes of a dial that never reaches the upstream."""
+
+    REFUSED = "TCP refused"
+    UNKNOWN = "no such host"
+    NO_TLS = "TLS failed"
+    ABRUPT = "closed behind the handshake"
+    """The server's last frames are in the very packet that completes the handshake."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Something that goes wrong."""
+
+    name: str
+    outcome: Outcome = Outcome.ANSWERED
+    fault: dict[str, Any] = field(default_factory=dict)
+    """Fields of the simulator's `Fault`, but for its place."""
+    route: Route | None = None
+    """Instead of a fault: where a dial leads."""
+    is_redial: bool = False
+    """It happens to a dial: at a point later than the dialling, a close with code 1000 comes first."""
+    codes: tuple[str, ...] = ()
+    """The `Error`'s, where there is one."""
+    detect_s: float = 0.0
+    """How long it may take until it is noticed: a deadline."""
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it costs the upstream's connection."""
+        return self.is_redial or self.fault["action"] not in (A.ERROR, A.FAIL, A.INCOMPLETE)
+
+
+def _close(name: str, code: int, **more: Any) -> Row:
+    return Row(name, fault={"action": A.CLOSE, "code": code, **more})
+
+
+def _dial(name: str, **more: Any) -> Row:
+    return Row(name, is_redial=True, **more)
+
+
+def _refusal(code: str, close_code: int, kind: str = "invalid_request_error") -> dict[str, Any]:
+    reason = f"{kind}.{code}"
+    return {"action": A.CLOSE, "code": close_code, "error_code": code, "error_type": kind, "reason": reason}
+
+
+ROWS = (
+    _close("close 1000", 1000),
+    _close("close 1001", 1001),
+    _close("close 1005 (no code)", 1005),
+    Row("close 1006 (reset)", fault={"action": A.RESET}),
+    _close("close 1011", 1011, reason="internal error"),
+    _close("close 1012", 1012),
+    _close("close 1013", 1013, reason="try again later"),
+    _close("`session_expired`, close 1001", 1001, error_code="session_expired", error_type="invalid_request_error"),
+    Row("half-open: silence", fault={"action": A.HANG}, detect_s=1.3),
+    Row("malformed frame", fault={"action": A.MALFORMED}),
+    Row("`error` event", Outcome.TOLD, fault={"action": A.ERROR, "error_code": "odd"}, codes=("odd",)),
+    Row("response failed: `server_error`", fault={"action": A.FAIL, "error_code": "server_error"}, detect_s=0.6),
+    Row(
+        "response failed: `rate_limit_exceeded`",
+        fault={"action": A.FAIL, "error_code": "rate_limit_exceeded"},
+        detect_s=0.6,
+    ),
+    Row("response incomplete", Outcome.CUT, fault={"action": A.INCOMPLETE, "reason": "max_output_tokens"}),
+    _dial("re-dial: TCP refused", route=Route.REFUSED),
+    _dial("re-dial: DNS failure", route=Route.UNKNOWN),
+    _dial("re-dial: TLS failure", route=Route.NO_TLS),
+    _dial(
+        "re-dial: HTTP 401",
+        outcome=Outcome.ENDED,
+        fault={"action": A.REFUSE, "status": 401},
+        codes=("UPSTREAM_UNAUTHORIZED",),
+    ),
+    _dial("re-dial: HTTP 429", fault={"action": A.REFUSE, "status": 429}),
+    _dial("re-dial: HTTP 503", fault={"action": A.REFUSE, "status": 503}),
+    _dial(
+        "re-dial: `invalid_api_key`, close 3000",
+        outcome=Outcome.ENDED,
+        fault=_refusal("invalid_api_key", 3000),
+        codes=("invalid_api_key",),
+    ),
+    _dial(
+        "re-dial: `insufficient_quota`, close 1013",
+        outcome=Outcome.ENDED,
+        fault=_refusal("insufficient_quota", 1013, "insufficient_quota"),
+        codes=("insufficient_quota",),
+    ),
+)
+"""In the order of docs/never-stuck.md."""
+
+
+class Talk(enum.Enum):
+    """The conversation that a column is about; each ends with a question about what was said before."""
+
+    TEXT = "the user writes"
+    TOOL = "a function is called"
+    SPEECH = "the user speaks"
+    ROLLOVER = "a question is asked while the next upstream is got ready"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A place in a conversation."""
+
+    name: str
+    point: FaultPoint
+    talk: Talk = Talk.TEXT
+    skip: int = 0
+    """Pass the point so often first."""
+    in_text: tuple[FaultPoint, int] | None = None
+    """The same place in text modality, where it has another name there; and how often to pass it."""
+    only_audio: bool = False
+    is_before_settings: bool = False
+    """The client has not seen SettingsApplied."""
+    earlier: tuple[Fault, ...] = ()
+    """What went wrong before."""
+    is_hopeless: bool = False
+    """Where a fault that happens always leaves every upstream's question open."""
+    spoils: bool = False
+    """An `error` here refuses something that the turn cannot do without."""
+    error_point: FaultPoint | None = None
+    """Where an `error` event comes instead: at `point` it would refuse the very Settings."""
+
+    @property
+    def dial(self) -> int:
+        """The dial that a row of re-dialling happens to; the first is 1."""
+        return 1 if self is DIALLING else 2 + len(self.earlier)
+
+
+DIALLING = Column("while dialling", P.HANDSHAKE, is_hopeless=True, is_before_settings=True)
+RESTART = Column(
+    "during a restart",
+    P.SESSION_UPDATE,
+    skip=1,
+    earlier=(Fault(point=P.RESPONSE_CREATE, action=A.CLOSE, code=1000),),
+    error_point=P.SESSION_CREATED,
+)
+ROLLOVER = Column("during a rollover", P.SESSION_UPDATE, talk=Talk.ROLLOVER, skip=1, error_point=P.SESSION_CREATED)
+BETWEEN_TURNS = Column("between turns", P.BETWEEN_TURNS)
+BEFORE_UPDATED = Column(
+    "before `session.updated`", P.SESSION_UPDATE, is_hopeless=True, is_before_settings=True, spoils=True
+)
+
+COLUMNS = (
+    DIALLING,
+    Column("before `session.created`", P.CONNECT, is_hopeless=True, is_before_settings=True),
+    BEFORE_UPDATED,
+    Column("item sent, no ack", P.ITEM_CREATE, is_hopeless=True, spoils=True),
+    Column("item acked, before `response.create`", P.ITEM_ACKED, is_hopeless=True),
+    Column("`response.create` sent, no response", P.RESPONSE_CREATE, is_hopeless=True, spoils=True),
+    Column("response created, no output", P.RESPONSE_CREATED, is_hopeless=True),
+    Column("in mid-text", P.MID_TRANSCRIPT, is_hopeless=True, skip=2, in_text=(P.MID_TEXT, 4)),
+    Column("in mid-audio", P.MID_AUDIO, is_hopeless=True, skip=24, only_audio=True),
+    Column("all said, before `response.done`", P.BEFORE_RESPONSE_DONE),
+    Column("function called, before `response.done`", P.FUNCTION_CALL, talk=Talk.TOOL),
+    Column("function call outstanding", P.FUNCTION_CALL_OUTSTANDING, talk=Talk.TOOL),
+    Column("function output sent", P.FUNCTION_OUTPUT, talk=Talk.TOOL, spoils=True),
+    BETWEEN_TURNS,
+    Column("user in mid-speech", P.AUDIO_APPEND, talk=Talk.SPEECH, skip=9, spoils=True),
+    RESTART,
+    ROLLOVER,
+)
+"""In the order of a conversation."""
+
+MODALITIES = ("audio", "text")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row at one column, over one profile in one modality."""
+
+    row: Row
+    column: Column
+    profile: str
+    modality: str
+    times: int = 1
+    """How often the row's fault happens; 0 is always."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the client is promised; None where the two do not go together."""
+        return promised(self.row, self.column)
+
+    @property
+    def place(self) -> tuple[FaultPoint, int]:
+        """Where the row's fault happens, and how often the point is passed before."""
+        row, column = self.row, self.column
+        if row.is_redial:
+            point = P.HANDSHAKE if row.fault.get("action") is A.REFUSE else P.CONNECT
+            # A fault that happens keeps those behind it from counting that the point was passed.
+            return point, column.dial - 1 - (column.point is point and column is not DIALLING)
+        if column.error_point is not None and row.outcome is Outcome.TOLD:
+            return column.error_point, column.skip
+        if column is DIALLING and row.fault["action"] not in (A.RESET, A.HANG):
+            return P.CONNECT, 0
+        return column.in_text if column.in_text and self.modality == "text" else (column.point, column.skip)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What the simulator is to do."""
+        point, skip = self.place
+        faults = [*self.column.earlier]
+        if self.row.is_redial and self.column not in (DIALLING, ROLLOVER):
+            faults.append(self._first_close())
+        if self.row.fault and self.detour is None:
+            faults.append(Fault(point=point, skip=skip, times=self.times, **self.row.fault))
+        return tuple(faults)
+
+    def _first_close(self) -> Fault:
+        column = self.column
+        point, skip = column.in_text if column.in_text and self.modality == "text" else (column.point, column.skip)
+        return Fault(point=point, skip=skip, action=A.CLOSE, code=1000)
+
+    @property
+    def detour(self) -> Route | None:
+        """Where the dial leads that is to fail, when it does not reach the simulator."""
+        row = self.row
+        if self.column is DIALLING and row.fault.get("action") in (A.CLOSE, A.MALFORMED) and not row.is_redial:
+            return Route.ABRUPT
+        return row.route
+
+    @property
+    def losses(self) -> int:
+        """How many upstreams are lost on the way: the session's own, not a spare."""
+        if self.column is ROLLOVER:
+            return 0
+        own = (2 if self.row.is_redial and self.column is not DIALLING else 1) if self.row.is_loss else 0
+        return own + len(self.column.earlier)
+
+    def __str__(self) -> str:
+        return f"{self.row.name} / {self.column.name} / {self.profile} / {self.modality}"
+
+
+def promised(row: Row, column: Column) -> Outcome | None:
+    """What the client is promised; None where row and column do not go together."""
+    action = row.fault.get("action")
+    if column is DIALLING and action in (A.ERROR, A.FAIL, A.INCOMPLETE):
+        return None
+    if row.outcome is Outcome.TOLD:
+        return Outcome.ENDED if column is BEFORE_UPDATED else Outcome.TOLD
+    if column is ROLLOVER and row.outcome is Outcome.ENDED:
+        return Outcome.ANSWERED  # the upstream in use goes on
+    return row.outcome
+
+
+def hopeless_cells(row: Row) -> Iterator[Cell]:
+    """The cells of a row whose fault, happening always, leaves nothing but an end; one profile to each modality."""
+    if row.outcome is not Outcome.ANSWERED:
+        return
+    for cell in cells(row):
+        column = cell.column
+        is_failed = row.fault.get("action") is A.FAIL  # costs no upstream: only where each response passes
+        if not column.is_hopeless or (is_failed and column.point not in (P.RESPONSE_CREATE, P.RESPONSE_CREATED)):
+            continue
+        if cell.profile == {"audio": "openai", "text": "converse"}[cell.modality]:
+            yield replace(cell, times=0)
+
+
+def cells(row: Row) -> Iterator[Cell]:
+    """Every cell of a row that makes sense."""
+    for column in COLUMNS:
+        if promised(row, column) is None:
+            continue
+        for modality in MODALITIES:
+            if column.only_audio and modality == "text":
+                continue
+            for profile in ("openai", "converse"):
+                yield Cell(row, column, profile, modality)
+
+
+def table() -> str:
+    """The matrix as a Markdown table: a row for each fault, a column for each place."""
+    head = ["", *(column.name for column in COLUMNS)]
+    lines = [head, ["---"] * len(head)]
+    for row in ROWS:
+        outcomes = (promised(row, column) for column in COLUMNS)
+        lines.append([row.name, *(outcome.value if outcome else "" for outcome in outcomes)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

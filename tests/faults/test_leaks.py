@@ -1,0 +1,187 @@
+"""A thousand sessions that end without a word leave nothing behind, and not one object each.
+
+What is counted: threads, file descriptors, actors, timers, the objects of our own classes, and the memory that
+Python has given out.
+"""
+
+import collections
+import contextlib
+import gc
+import logging
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pykka
+import pytest
+
+from actors.connections import frames
+from actors.dispatcher import MOST_DISCARDED
+from fault_talk import GET_WEATHER, QUESTION, WEATHER, Conversation
+from fault_world import World, world
+from router.config import Limits
+from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
+from wire_client import WireClient
+
+CYCLES = 1000
+FIRST = 200
+"""Cycles after which every cache is full."""
+LEAKED_BYTES = 24
+"""For each session, and less than the smallest object: what the memory may differ by."""
+SETTLE_S = 10.0
+LOOK_S = 0.02
+
+
+# How a session ends: how far it comes, and who goes.
+
+
+def only_connect(_here, client):
+    client.reset()
+
+
+def configure(_here, client):
+    Conversation(client, "text").apply_settings()
+    client.reset()
+
+
+def ask(_here, client):
+    conversation = Conversation(client, "audio")
+    conversation.apply_settings()
+    client.say("InjectUserMessage", content=QUESTION)
+    client.reset()
+
+
+def hear_and_go(_here, client):
+    conversation = Conversation(client, "audio")
+    conversation.apply_settings()
+    conversation.ask(QUESTION)
+    client.reset()
+
+
+def leave_a_call_open(_here, client):
+    conversation = Conversation(client, "text")
+    conversation.apply_settings(GET_WEATHER)
+    client.say("InjectUserMessage", content=WEATHER)
+    conversation.step("call", "FunctionCallRequest")
+    client.reset()
+
+
+def lose_the_upstream(here, client):
+    here.simulator.add_fault(Fault(point=FaultPoint.RESPONSE_CREATED, action=FaultAction.RESET))
+    conversation = Conversation(client, "text")
+    conversation.apply_settings()
+    conversation.ask("hello")
+    client.close()
+
+
+def lose_both(here, client):
+    here.simulator.add_fault(Fault(point=FaultPoint.RESPONSE_CREATE, action=FaultAction.RESET))
+    conversation = Conversation(client, "text")
+    conversation.apply_settings()
+    client.say("InjectUserMessage", content="hello")
+    conversation.step("restart", "Warning")
+    client.reset()
+
+
+def be_refused(here, client):
+    here.simulator.add_fault(Fault(point=FaultPoint.SESSION_UPDATE, action=FaultAction.ERROR, error_code="odd"))
+    client.say("Settings", audio={}, agent={"think": {"prompt": ""}})
+    client.wait_for_end(timeout_s=5)
+
+
+def close_normally(_here, client):
+    conversation = Conversation(client, "text")
+    conversation.apply_settings()
+    conversation.ask("hello")
+    client.close()
+
+
+ENDS = (
+    only_connect,
+    configure,
+    ask,
+    hear_and_go,
+    leave_a_call_open,
+    lose_the_upstream,
+    lose_both,
+    be_refused,
+    close_normally,
+)
+
+
+def cycle(here: World, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        with WireClient(here.url(("openai", "converse")[number % 2])) as client:
+            ENDS[number % len(ENDS)](here, client)
+
+
+# What is left.
+
+
+def settle(here: World) -> None:
+    """Wait until nothing is under way any more."""
+    looked = threading.Event()
+    for _ in range(int(SETTLE_S / LOOK_S)):
+        if not (here.router.sessions() or here.simulator.session_count):
+            break
+        looked.wait(LOOK_S)
+    here.simulator.clear_faults()
+    gc.collect()
+    # Two pools whose filling is chance: masks for frames to come, and Python's own of attributes looked up.
+    frames._keys.clear()
+    sys._clear_type_cache()
+
+
+def standing(here: World) -> dict[str, object]:
+    """What there is of everything that a session takes."""
+    return {
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "descriptors": sorted(_descriptors()),
+        "actors": len(pykka.ActorRegistry.get_all()),
+        "timers": sum(timer.is_active for it in here.router._dispatchers for _, _, timer in it._timers),
+        "sessions": len(here.router.sessions()),
+    }
+
+
+def _descriptors():
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            yield str(descriptor.readlink()).split(":")[0]
+
+
+def our_objects() -> collections.Counter[str]:
+    """How many objects of our classes there are, and of those that hold the system's things."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
+    ours = collections.Counter(name for name in names if name.startswith(("actors.", "router.", "socket.", "ssl.")))
+    if ours["actors.dispatcher.Timer"] <= 2 * MOST_DISCARDED:  # they wait in the heap, and hold on to nothing
+        del ours["actors.dispatcher.Timer"]
+    return ours
+
+
+@pytest.fixture
+def traced():
+    """Measure memory; pytest would keep every log line."""
+    logging.disable()
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_thousand_sessions_leave_nothing_behind():
+    simulator = SimulatorConfig(pace=0, record_connections=0, record_events=0, ping_interval_s=0)
+    with world(simulator, limits=Limits(dial_threads=1)) as here:
+        cycle(here, 0, FIRST)
+        settle(here)
+        before, objects, bytes_before = standing(here), our_objects(), tracemalloc.get_traced_memory()[0]
+        cycle(here, FIRST, CYCLES - FIRST)
+        settle(here)
+        after, bytes_after = standing(here), tracemalloc.get_traced_memory()[0]
+        more = our_objects() - objects
+        each = (bytes_after - bytes_before) / (CYCLES - FIRST)
+        print(f"{CYCLES} sessions: {before} before and after; memory {each:+.1f} bytes each")
+    assert after == before
+    assert not more
+    assert each < LEAKED_BYTES

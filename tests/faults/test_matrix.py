@@ -1,0 +1,44 @@
+"""Every fault at every place of a conversation: see `fault_matrix` for the table, `fault_cells` for the rules."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fault_cells import reference, run, run_to_the_end
+from fault_matrix import COLUMNS, MODALITIES, ROWS, Talk, cells, hopeless_cells, table
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "never-stuck.md"
+AT_ONCE = 10
+MOSTLY_WAITING = 16
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_without_a_fault_every_question_is_answered_once(profile, modality):
+    for talk in Talk:
+        seen = reference(talk, profile, modality)
+        assert [turn.said for turn in seen.turns] == [[said] for turn in seen.turns for said in turn.said]
+        assert all(bool(turn.audio) == (modality == "audio") for turn in seen.turns)
+        assert "Ada" in " ".join(seen.turns[1].said) or talk not in (Talk.TEXT, Talk.ROLLOVER)
+        assert not seen.warnings
+        assert seen.close_code == 1000
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_no_client_is_stuck(row):
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        wrong = [fault for faults in pool.map(run, cells(row)) for fault in faults]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if any(hopeless_cells(row))], ids=lambda row: row.name)
+def test_a_budget_that_is_spent_ends_the_session_in_time(row):
+    with ThreadPoolExecutor(MOSTLY_WAITING) as pool:
+        wrong = [fault for faults in pool.map(run_to_the_end, hopeless_cells(row)) for fault in faults]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def test_the_page_shows_the_matrix():
+    assert len(ROWS) * len(COLUMNS) == sum(line.count(" |") - 1 for line in table().splitlines()[2:])
+    assert table() in PAGE.read_text()
