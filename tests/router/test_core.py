@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -233,7 +234,7 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
 
 
 UPGRADE = (
-    "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET /openai HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
@@ -243,7 +244,7 @@ def deaf_client(url, *said):
     """A client that says something and then reads nothing, with little room in its kernel."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.connect(("127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/"))))
+        deaf.connect(("127.0.0.1", urlsplit(url).port))
         deaf.sendall(UPGRADE.encode())
         assert deaf.recv(12) == b"HTTP/1.1 101"
         for message in said:
