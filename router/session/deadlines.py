@@ -46,12 +46,16 @@ class Wait(enum.Enum):
     """From a response that failed for want of capacity to the next try."""
     ROLLOVER = "rollover"
     """From session.created to the time to get the next upstream ready."""
+    SPARE = "spare"
+    """From one step of the next upstream's getting ready to the next: as long as those of the one in use."""
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """How long a wait may be. ROLLOVER has no fixed length: see `rollover_in_s`."""
+    """How long a wait may be. ROLLOVER and SPARE have no fixed length."""
+    if wait is Wait.REPLUG:
+        return deadlines.dial_s + deadlines.replug_s
     fixed = _FIXED_S.get(wait)
     if fixed is not None:
         return fixed

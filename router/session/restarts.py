@@ -15,7 +15,7 @@ from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import opening
-from router.session.deadlines import Wait
+from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
 from router.session.speaking import end_turn
 from router.session.state import Answer, Line, ResponseState, SpareState, Want
@@ -75,7 +75,7 @@ def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Stay | None:
         return STAY
     drop_spare(session)
     state.line = state.next_line()
-    session.wait(Wait.REPLUG)
+    session.wait_for(Wait.REPLUG, lost.verdict.delay_s + length_s(Wait.REPLUG, session.options.deadlines))
     session.open_upstream(state.line.generation, state.route, delay_s=lost.verdict.delay_s)
     return None
 
@@ -106,6 +106,7 @@ def drop_spare(session: Session) -> None:
     spare, session.state.spare = session.state.spare, None
     session.state.spare_state = SpareState.NONE
     if spare is not None:
+        session.stop_waiting(Wait.SPARE)
         session.close_upstream(spare.generation)
 
 

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 def open_spare(session: Session, _fired: Any) -> None:
     """Dial the next upstream while this one serves."""
     state = session.state
-    if state.spare is not None or state.lifecycle is not Lifecycle.READY:
+    if state.lifecycle is not Lifecycle.READY:  # there are no Settings yet, or a restart is under way
+        state.line.is_overdue = True
         return
+    if state.spare is not None:
+        return
+    session.wait_for(Wait.SPARE, session.options.deadlines.dial_s + session.options.deadlines.session_created_s)
     state.spare, state.spare_state = state.next_line(), SpareState.CONNECTING
     session.open_upstream(state.spare.generation, state.route, is_spare=True)
 
@@ -32,6 +36,7 @@ def spare_opened(session: Session, opened: messages.UpstreamOpened) -> None:
     """It has shaken hands."""
     if session.state.spare is not None:
         session.state.spare.opened_at, session.state.spare.position = opened.unix_s, opened.position
+        session.wait_for(Wait.SPARE, session.options.deadlines.session_created_s)
 
 
 def configure_spare(session: Session, event: openai.SessionCreated) -> None:
@@ -39,6 +44,7 @@ def configure_spare(session: Session, event: openai.SessionCreated) -> None:
     spare = session.state.spare
     if spare is not None:
         spare.expires_at = event.session.expires_at
+        session.wait_for(Wait.SPARE, session.options.deadlines.session_updated_s)
         opening.send_configuration(session, spare)
 
 
@@ -47,6 +53,7 @@ def seed_spare(session: Session, _event: openai.SessionUpdated) -> Any:
     state = session.state
     if state.spare is None or not opening.is_configured(state.spare):
         return SpareState.CONFIGURING
+    session.stop_waiting(Wait.SPARE)
     state.spare_sequence = state.ledger.sequence
     restarts.tell_ledger(session, state.spare, 0)
     return SpareState.SEEDED

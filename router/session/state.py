@@ -133,6 +133,8 @@ class Line:
         """session.created is in."""
         self.updates = 0
         """session.updates that are not acknowledged."""
+        self.is_overdue = False
+        """Its time to be followed by the next came before it was in use."""
         self.is_warned = False
         """The client knows that it ends soon."""
 

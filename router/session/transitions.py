@@ -71,6 +71,8 @@ def take_up(session: Any, _event: openai.SessionUpdated) -> Any:
     session.state.last_error = None
     opening.begin(session)
     restarts.take_up(session)
+    if session.state.line.is_overdue:
+        session.wait_for(Wait.ROLLOVER, 0.0)
     return None
 
 
@@ -85,6 +87,7 @@ DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.REPLUG: restarts.upstream_silent,
     Wait.ASK_AGAIN: restarts.ask_again,
     Wait.ROLLOVER: rollover.open_spare,
+    Wait.SPARE: rollover.spare_lost,
     Wait.MANUAL_COMMIT: turns.commit,
 }
 

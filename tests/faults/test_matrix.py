@@ -3,10 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fault_cells import reference, run, run_to_the_end
 from fault_matrix import COLUMNS, MODALITIES, ROWS, Talk, cells, hopeless_cells, table
+from fault_talk import QUESTION, Conversation
+from fault_world import DEADLINES, world
+from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
+from wire_client import WireClient
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "never-stuck.md"
 AT_ONCE = 10
@@ -42,3 +47,20 @@ def test_a_budget_that_is_spent_ends_the_session_in_time(row):
 def test_the_page_shows_the_matrix():
     assert len(ROWS) * len(COLUMNS) == sum(line.count(" |") - 1 for line in table().splitlines()[2:])
     assert table() in PAGE.read_text()
+
+
+def test_a_restart_is_given_its_back_off_and_its_dial_before_it_counts_as_late():
+    faults = (
+        Fault(point=FaultPoint.RESPONSE_CREATE, action=FaultAction.CLOSE, code=1000),
+        Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, skip=1),
+    )
+    deadlines = msgspec.structs.replace(DEADLINES, dial_s=1.0, replug_s=0.3)
+    with (
+        world(SimulatorConfig(pace=0, faults=faults), deadlines=deadlines) as here,
+        WireClient(here.url("openai")) as client,
+    ):
+        conversation = Conversation(client, "text")
+        conversation.apply_settings()
+        conversation.ask(QUESTION)
+        client.close()
+        assert here.routes[0].dials == 3

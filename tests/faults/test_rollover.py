@@ -216,3 +216,36 @@ def test_an_upstream_that_expires_in_mid_answer_is_replaced():
         assert (got.stuck, got.errors, set(got.warnings)) == ("", [], {"UPSTREAM_RESTARTED"})
         assert got.turns[0].words == expected(["My name is Ada, and the sea is far."])[0].split()
         assert got.counts["AgentAudioDone"] == 1
+
+
+def test_a_spare_that_never_gets_ready_is_given_up_in_time():
+    ignored = Fault(point=FaultPoint.SESSION_UPDATE, action=FaultAction.SWALLOW, skip=1)
+    deadlines = msgspec.structs.replace(BY_EXPIRY, rollover_gap_s=0.05, session_updated_s=0.1)
+    simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S, faults=(ignored,))
+    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+
+        def talk(conversation):
+            conversation.apply_settings()
+            conversation.ask("My name is Ada.")
+            client.hear(LIFE_S + 0.2)
+            conversation.ask("What is my name?")
+
+        got = Conversation(client, "text").run(talk)
+        assert (got.stuck, got.errors) == ("", [])
+        assert "Ada" in got.turns[1].said[0]
+        assert "UPSTREAM_RESTARTED" not in got.warnings
+
+
+def test_an_upstream_that_was_dialled_long_before_settings_is_replaced_in_time():
+    deadlines = msgspec.structs.replace(BY_OUR_CLOCK, rollover_after_s=0.3)
+    simulator = SimulatorConfig(pace=0, session_seconds=1.5)
+    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+
+        def talk(conversation):
+            client.hear(0.6)
+            conversation.apply_settings()
+            client.hear(1.2)
+            conversation.ask("hello there")
+
+        got = Conversation(client, "text").run(talk)
+        assert (got.stuck, got.errors, got.warnings) == ("", [], [])
