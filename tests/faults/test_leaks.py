@@ -16,8 +16,12 @@ from pathlib import Path
 import pykka
 import pytest
 
+from actors.client import ClientActor
 from actors.connections import frames
 from actors.dispatcher import MOST_DISCARDED
+from actors.supervisor import Supervisor
+from actors.translator import TranslatorActor
+from actors.upstream import UpstreamActor
 from fault_talk import GET_WEATHER, QUESTION, WEATHER, Conversation
 from fault_world import World, world
 from router.config import Limits
@@ -29,6 +33,7 @@ FIRST = 200
 """Cycles after which every cache is full."""
 LEAKED_BYTES = 24
 """For each session, and less than the smallest object: what the memory may differ by."""
+ROUTERS = (ClientActor, TranslatorActor, UpstreamActor, Supervisor)
 SETTLE_S = 10.0
 LOOK_S = 0.02
 
@@ -191,3 +196,20 @@ def test_a_thousand_sessions_leave_nothing_behind():
     assert after == before
     assert not more
     assert each < LEAKED_BYTES
+
+
+def test_a_router_that_closes_lets_go_of_peers_that_answer_nothing_any_more():
+    hung = Fault(point=FaultPoint.RESPONSE_CREATED, action=FaultAction.HANG, times=0)
+    with (
+        world(SimulatorConfig(pace=0, faults=(hung,))) as here,
+        WireClient(here.url("openai")) as deaf,
+        WireClient(here.url("converse")) as gone,
+    ):
+        for client in (deaf, gone):
+            Conversation(client, "text").apply_settings()
+            client.say("InjectUserMessage", content=QUESTION)
+        here.simulator.wait_for(lambda records: sum(record.sent["response.created"] for record in records) == 2)
+        gone.reset()
+        here.router.close()
+        left = [ref for kind in ROUTERS for ref in pykka.ActorRegistry.get_by_class(kind)]
+    assert not left
