@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 import pykka
@@ -24,8 +25,11 @@ UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in ki
 class Machine(Protocol):
     """A session as a state machine: pure, with no thread, socket, clock or environment of its own."""
 
-    def handle(self, message: messages.Input, /) -> Iterable[messages.Command]:
-        """Take an input; what is to be done about it, in order. An exception is a bug, and ends the session."""
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Take an input; what is to be done about it, in order. An exception is a bug, and ends the session.
+
+        `now_s` is the time on the dispatcher's clock, which never goes back: the machine has none of its own.
+        """
 
     def describe(self) -> messages.Facts:
         """A few facts about it, for people and tests."""
@@ -97,7 +101,7 @@ class TranslatorActor(Actor):
         if type(message) in UPSTREAM_INPUTS and not self._is_live(message):
             self._stale += 1
             return
-        for command in self._machine.handle(message):
+        for command in self._machine.handle(message, time.monotonic()):
             self._perform[type(command)](command)
 
     # Commands.

@@ -46,6 +46,8 @@ class Playbook:
         """What is waited for; the rollover is left out unless a test asks for it."""
         self.refills = 0
         self.unix_s = 1_700_000_000.0
+        self.now_s = 1000.0
+        """The dispatcher's clock; see `after`."""
 
     @property
     def generation(self) -> int:
@@ -55,8 +57,13 @@ class Playbook:
     # What comes in.
 
     def feed(self, message: messages.Input) -> "Playbook":
-        for command in self.session.handle(message):
+        for command in self.session.handle(message, self.now_s):
             self._note(command)
+        return self
+
+    def after(self, duration_s: float) -> "Playbook":
+        """Let time pass. No deadline runs out by itself; see `fire`."""
+        self.now_s += duration_s
         return self
 
     def client(self, *frames: dict[str, Any] | str | bytes) -> "Playbook":

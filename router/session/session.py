@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One conversation. `handle` is the whole surface: an input in, commands out."""
+    """One conversation. `handle` is the whole surface: an input and the time in, commands out."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.profile = profile
@@ -37,6 +37,8 @@ class Session:
         self.state = State(session_id, options)
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
         self._commands: list[messages.Command] = []
+        self.now_s = 0.0
+        """When the input came, on the dispatcher's clock."""
         self._decode: dict[type, Callable[[Any], Any]] = {
             messages.ClientTextReceived: self._decode_client_text,
             messages.ClientBinaryReceived: lambda message: inputs.Microphone(message.data),
@@ -44,10 +46,11 @@ class Session:
             messages.UpstreamBinaryReceived: lambda _message: openai_codec.Malformed("a binary message"),
         }
 
-    def handle(self, message: messages.Input) -> list[messages.Command]:
+    def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input; the commands that follow from it, in order."""
         commands: list[messages.Command] = []
         self._commands = commands
+        self.now_s = now_s
         decode = self._decode.get(type(message))
         decoded = message if decode is None else decode(message)
         generation = getattr(message, "generation", None)

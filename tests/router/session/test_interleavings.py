@@ -117,7 +117,7 @@ class Witness:
         if hasattr(what, "generation"):
             what = msgspec.structs.replace(what, generation=self.session.state.line.generation)
         self._see_input(what)
-        commands = self.session.handle(what)
+        commands = self.session.handle(what, 0.0)
         if isinstance(what, messages.UpstreamLost):
             self.is_updated = False
         assert not (self.has_ended and [c for c in commands if not isinstance(c, messages.Log)]), (
