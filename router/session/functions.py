@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait, length_s
 from router.session.opening import create_item, keep_message
-from router.session.state import Answer, Want
+from router.session.state import Answer, Lifecycle, Want
 from router.translation import functions
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def _answered(session: Session, call_id: str, output: str) -> None:
     del calls.outstanding[call_id]
     item = functions.output_item(session.state.new_id(), call_id, output)
     session.state.ledger.add(item)
-    create_item(session, item)
+    if session.state.lifecycle is Lifecycle.READY:  # else an upstream is on its way, which will be told the ledger
+        create_item(session, item)
     if not calls.outstanding:
         session.stop_waiting(Wait.TOOL_ANSWER)
         session.state.turn.want(Want(follows_up=True))

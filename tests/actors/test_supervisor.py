@@ -28,7 +28,7 @@ class ScriptedMachine:
         self.generation = 0
         self.ended = threading.Event()
 
-    def handle(self, message, now_s):
+    def handle(self, message, _now_s):
         self.inputs.append(message)
         match message:
             case messages.ClientOpened():

@@ -120,6 +120,7 @@ class Witness:
         commands = self.session.handle(what, 0.0)
         if isinstance(what, messages.UpstreamLost):
             self.is_updated = False
+            self.judge_upstream()
         assert not (self.has_ended and [c for c in commands if not isinstance(c, messages.Log)]), (
             "something after an end"
         )
@@ -167,12 +168,18 @@ class Witness:
         if message["type"] == "ConversationText" and message["role"] == "assistant":
             self.told.append(message["content"])
 
-    def judge(self):
-        assert len(set(self.requested)) == len(self.requested), "a tool runs twice"
+    def judge_upstream(self):
+        """What holds for one upstream; the next is told everything again, and has items of its own."""
         assert len(set(self.answered)) == len(self.answered), "a call is answered twice"
         assert set(self.answered) <= set(self.requested)
         assert self.told.count("Hi.") <= 1, "an item's text is told twice"
         assert self.told.count("Ho.") <= 1
+        self.answered.clear()
+        self.told.clear()
+
+    def judge(self):
+        assert len(set(self.requested)) == len(self.requested), "a tool runs twice"
+        self.judge_upstream()
 
 
 @settings(max_examples=150, deadline=None)

@@ -224,6 +224,17 @@ def test_an_answer_to_a_call_that_comes_during_the_restart_is_kept():
     assert kinds == ["message", "function_call", "function_call_output", None]
 
 
+def test_a_call_that_is_given_up_during_the_restart_is_told_to_the_next_upstream_once():
+    book = asked().upstream(response_created(), call_done(), response_done()).forget()
+    book.upstream_closes(decision=RESTART).expect(RESTARTED)
+    book.fire(Wait.TOOL_ANSWER)
+    assert book.frames_to_client[0]["code"] == "FUNCTION_CALL_FAILED"
+    assert book.events_to_upstream == []
+    restart(book.forget())
+    kinds = [event.get("item", {}).get("type") for event in book.events_to_upstream]
+    assert kinds == ["message", "function_call", "function_call_output", None]
+
+
 def test_an_output_that_was_sent_is_replayed_and_asked_about():
     book = asked().upstream(response_created(), call_done(), response_done()).forget()
     book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).forget()
