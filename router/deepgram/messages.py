@@ -1,7 +1,7 @@
 """Client and server messages of Deepgram's Voice Agent protocol, and what our `/openai` profile adds to it.
 
-Fields that we do not act on are not listed: a client may send them, and they are passed over. A field that is
-listed and ill-typed is the client's mistake, and is named in the answer.
+Every field that the protocol lists is here, acted on or not: a field that is listed and ill-typed is the client's
+mistake, and is named in the answer. Unknown ones are passed over. The blocks of `agent` stand in `blocks`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+
+from router.deepgram.blocks import Agent  # noqa: TC001 - msgspec resolves the annotation
 
 # What a client sends.
 
@@ -19,6 +21,7 @@ class AudioFormat(msgspec.Struct, frozen=True):
     encoding: str = "linear16"
     sample_rate: int | None = None
     container: str | None = None
+    bitrate: int | None = None
 
 
 class Audio(msgspec.Struct, frozen=True):
@@ -28,97 +31,10 @@ class Audio(msgspec.Struct, frozen=True):
     output: AudioFormat = AudioFormat()
 
 
-class Function(msgspec.Struct, frozen=True):
-    """An item of `agent.think.functions`. Without an `endpoint` it is the client that runs it."""
+class Flags(msgspec.Struct, frozen=True):
+    """`flags` of Settings."""
 
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    endpoint: dict[str, Any] | None = None
-
-
-class ThinkProvider(msgspec.Struct, frozen=True):
-    """`agent.think.provider`."""
-
-    type: str | None = None
-    model: str | None = None
-
-
-class Think(msgspec.Struct, frozen=True):
-    """`agent.think`. The camel-cased fields are the React component's own."""
-
-    provider: ThinkProvider = ThinkProvider()
-    prompt: str | None = None
-    functions: list[Function] | None = None
-    toolChoice: str | dict[str, Any] | None = None  # noqa: N815 - as on the wire
-    outputModalities: list[str] | None = None  # noqa: N815 - as on the wire
-    maxOutputTokens: int | str | None = None  # noqa: N815 - as on the wire
-
-
-class SpeakProvider(msgspec.Struct, frozen=True):
-    """`agent.speak.provider`. `voice` is a string for OpenAI's and an object for some others."""
-
-    type: str | None = None
-    voice: Any = None
-
-
-class Speak(msgspec.Struct, frozen=True):
-    """`agent.speak`."""
-
-    provider: SpeakProvider = SpeakProvider()
-
-
-class ListenProvider(msgspec.Struct, frozen=True):
-    """`agent.listen.provider`."""
-
-    type: str | None = None
-    language: str | None = None
-
-
-class Listen(msgspec.Struct, frozen=True):
-    """`agent.listen`."""
-
-    provider: ListenProvider = ListenProvider()
-
-
-class FunctionCallRecord(msgspec.Struct, frozen=True):
-    """A call and its answer in the history that a client brings."""
-
-    id: str
-    name: str
-    arguments: str = "{}"
-    response: str = ""
-    client_side: bool = True
-
-
-class ContextMessage(msgspec.Struct, frozen=True):
-    """An item of `agent.context.messages`: a text with its role, or calls with their answers."""
-
-    type: str = "History"
-    role: Literal["user", "assistant"] | None = None
-    content: str | None = None
-    function_calls: list[FunctionCallRecord] | None = None
-
-
-class Context(msgspec.Struct, frozen=True):
-    """`agent.context`."""
-
-    messages: list[ContextMessage] | None = None
-
-
-class Agent(msgspec.Struct, frozen=True):
-    """`agent` of Settings. `think` and `speak` may be lists of fallbacks; the first counts.
-
-    `turn_detection` is ours: it chooses how a turn ends for this session.
-    """
-
-    think: Think | list[Think] = Think()
-    speak: Speak | list[Speak] = Speak()
-    listen: Listen = Listen()
-    language: str | None = None
-    greeting: str | None = None
-    context: Context | None = None
-    turn_detection: Literal["server_vad", "semantic_vad", "manual"] | None = None
+    history: bool | None = None
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -126,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True):
 
     audio: Audio
     agent: Agent | str
+    flags: Flags = Flags()
+    experimental: bool = False
+    tags: list[str] | None = None
+    mip_opt_out: bool | None = None
 
 
 class InjectUserMessage(msgspec.Struct, frozen=True):

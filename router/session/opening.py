@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.restart import Loss, LossKind
 from router.audio.formats import UPSTREAM_RATE
+from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
@@ -61,7 +62,7 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
     if fault is not None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return STAY
-    assert isinstance(message.agent, deepgram.Agent)  # noqa: S101 - find_fault said so
+    assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     state = session.state
     state.settings = message
     state.turn_detection = message.agent.turn_detection or session.options.turn_detection
@@ -88,7 +89,7 @@ def _microphone(session: Session, sample_rate: int) -> Microphone:
     return microphone
 
 
-def _choose_model(session: Session, agent: deepgram.Agent) -> str:
+def _choose_model(session: Session, agent: blocks.Agent) -> str:
     options = session.options
     asked = settings.first_think(agent).provider.model
     model = settings.choose_model(asked, default=options.model, allowed=options.models, fixed=options.fixed_model)
@@ -98,7 +99,7 @@ def _choose_model(session: Session, agent: deepgram.Agent) -> str:
     return model
 
 
-def _warn_of_endpoints(session: Session, agent: deepgram.Agent) -> None:
+def _warn_of_endpoints(session: Session, agent: blocks.Agent) -> None:
     named = [function.name for function in settings.first_think(agent).functions or [] if function.endpoint]
     if named:
         description = f"functions with an `endpoint` are not called here, and left out: {', '.join(named)}"
@@ -177,11 +178,11 @@ def begin(session: Session) -> None:
         return
     state.is_applied = True
     session.to_client(deepgram.SettingsApplied())
-    if isinstance(state.settings, deepgram.Settings) and isinstance(state.settings.agent, deepgram.Agent):
+    if isinstance(state.settings, deepgram.Settings) and isinstance(state.settings.agent, blocks.Agent):
         _begin_with(session, state.settings.agent)
 
 
-def _begin_with(session: Session, agent: deepgram.Agent) -> None:
+def _begin_with(session: Session, agent: blocks.Agent) -> None:
     ledger, new_id = session.state.ledger, session.state.new_id
     for item in settings.context_items(agent.context, new_id):
         ledger.add(item)
@@ -210,7 +211,7 @@ def continuation(session: Session, words: str) -> str:
     """The instructions for a response that goes on with an answer that was cut off."""
     given = session.state.settings
     prompt = None
-    if isinstance(given, deepgram.Settings) and isinstance(given.agent, deepgram.Agent):
+    if isinstance(given, deepgram.Settings) and isinstance(given.agent, blocks.Agent):
         prompt = settings.first_think(given.agent).prompt
     return speech.continuation(prompt, words)
 

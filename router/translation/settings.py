@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from router.audio.formats import INPUT_RATES, UPSTREAM_RATE
+from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.translation import text
@@ -47,17 +48,17 @@ class InvalidSettings(msgspec.Struct, frozen=True):
     description: str
 
 
-def first_think(agent: deepgram.Agent) -> deepgram.Think:
+def first_think(agent: blocks.Agent) -> blocks.Think:
     """The think block that counts."""
     if isinstance(agent.think, list):
-        return agent.think[0] if agent.think else deepgram.Think()
+        return agent.think[0] if agent.think else blocks.Think()
     return agent.think
 
 
-def first_speak(agent: deepgram.Agent) -> deepgram.Speak:
+def first_speak(agent: blocks.Agent) -> blocks.Speak:
     """The speak block that counts."""
     if isinstance(agent.speak, list):
-        return agent.speak[0] if agent.speak else deepgram.Speak()
+        return agent.speak[0] if agent.speak else blocks.Speak()
     return agent.speak
 
 
@@ -94,7 +95,7 @@ def session_of(
     settings: deepgram.Settings, *, turn_detection: TurnDetection, voice: str, transcription_model: str
 ) -> dict[str, Any]:
     """The `session` of the one `session.update` that these Settings become. They must be faultless."""
-    assert isinstance(settings.agent, deepgram.Agent)  # noqa: S101 - find_fault said so
+    assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     agent = settings.agent
     think = first_think(agent)
     session: dict[str, Any] = {
@@ -119,7 +120,7 @@ def _is_modality(modalities: list[str] | None) -> bool:
     return modalities in (["audio"], ["text"])
 
 
-def _given(think: deepgram.Think) -> dict[str, Any]:
+def _given(think: blocks.Think) -> dict[str, Any]:
     fields = {
         "instructions": think.prompt,
         "tool_choice": think.toolChoice,
@@ -128,19 +129,19 @@ def _given(think: deepgram.Think) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _transcription(model: str, agent: deepgram.Agent) -> dict[str, Any]:
+def _transcription(model: str, agent: blocks.Agent) -> dict[str, Any]:
     language = agent.listen.provider.language or agent.language or ""
     code = re.match(r"([a-z]{2})(?:-|$)", language)
     return {"model": model, "language": code[1]} if code else {"model": model}
 
 
-def _voice(agent: deepgram.Agent, default: str) -> str:
+def _voice(agent: blocks.Agent, default: str) -> str:
     provider = first_speak(agent).provider
     asked = provider.voice
     return asked if provider.type == "open_ai" and asked in OPENAI_VOICES else default
 
 
-def _tool(function: deepgram.Function) -> dict[str, Any]:
+def _tool(function: blocks.Function) -> dict[str, Any]:
     tool: dict[str, Any] = {"type": "function", "name": function.name}
     if function.description is not None:
         tool["description"] = function.description
@@ -148,7 +149,7 @@ def _tool(function: deepgram.Function) -> dict[str, Any]:
     return tool
 
 
-def context_items(context: deepgram.Context | None, new_id: text.NewId) -> list[openai.NewItem]:
+def context_items(context: blocks.Context | None, new_id: text.NewId) -> list[openai.NewItem]:
     """One item per message of the context; two per function call: the call, and its output."""
     items: list[openai.NewItem] = []
     for message in (context.messages if context is not None else None) or []:
@@ -156,7 +157,7 @@ def context_items(context: deepgram.Context | None, new_id: text.NewId) -> list[
     return items
 
 
-def _items_of(message: deepgram.ContextMessage, new_id: text.NewId) -> list[openai.NewItem]:
+def _items_of(message: blocks.ContextMessage, new_id: text.NewId) -> list[openai.NewItem]:
     if message.function_calls:
         return [item for call in message.function_calls for item in _call_items(call, new_id)]
     if message.role is None or not message.content:
@@ -164,7 +165,7 @@ def _items_of(message: deepgram.ContextMessage, new_id: text.NewId) -> list[open
     return [text.message_item(new_id(), message.role, message.content)]
 
 
-def _call_items(call: deepgram.FunctionCallRecord, new_id: text.NewId) -> list[openai.NewItem]:
+def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[openai.NewItem]:
     call_id = call.id[:32]  # the API's limit (reference, 6)
     return [
         openai.FunctionCallItem(id=new_id(), call_id=call_id, name=call.name, arguments=call.arguments),

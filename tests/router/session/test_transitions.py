@@ -8,6 +8,7 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
 from playbook import SETTINGS, Playbook, response_created
+from router.deepgram import blocks
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
@@ -22,7 +23,7 @@ LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)
 
 EXAMPLES = [
-    deepgram.Settings(audio=deepgram.Audio(), agent=deepgram.Agent()),
+    deepgram.Settings(audio=deepgram.Audio(), agent=blocks.Agent()),
     deepgram.InjectUserMessage("hello"),
     deepgram.FunctionCallResponse(id="call_1", name="f", content="42"),
     deepgram.KeepAlive(),

@@ -1,0 +1,168 @@
+"""The blocks of `agent` in Settings: who listens, thinks and speaks. `Update...` messages bring them again.
+
+Every field that the protocol lists is here, acted on or not: a field that is listed and ill-typed is the client's
+mistake, and is named in the answer. Unknown ones are passed over. Camel-cased fields are the React component's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A part of `agent`."""
+
+
+class Endpoint(Block, frozen=True):
+    """An `endpoint`: a service of the client's own choice."""
+
+    url: str
+    method: str | None = None
+    headers: dict[str, str] | None = None
+
+
+# Think.
+
+
+class Function(Block, frozen=True):
+    """An item of `agent.think.functions`. Without an `endpoint` it is the client that runs it."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    endpoint: dict[str, Any] | None = None
+    defer_until_eot: bool | None = None
+    initial_agent_filler: bool | None = None
+    agent_filler_max_count: int | None = None
+    agent_filler_interval_ms: int | None = None
+
+
+class ThinkProvider(Block, frozen=True):
+    """`agent.think.provider`."""
+
+    type: str | None = None
+    model: str | None = None
+    version: str | None = None
+    temperature: float | None = None
+    reasoning_mode: str | None = None
+    credentials: dict[str, Any] | None = None
+    voice_prompt_opt_out: bool | None = None
+
+
+class Think(Block, frozen=True):
+    """`agent.think`."""
+
+    provider: ThinkProvider = ThinkProvider()
+    endpoint: Endpoint | None = None
+    prompt: str | None = None
+    context_length: Literal["max"] | float | None = None
+    """In characters."""
+    functions: list[Function] | None = None
+    toolChoice: str | dict[str, Any] | None = None  # noqa: N815 - as on the wire
+    outputModalities: list[str] | None = None  # noqa: N815 - as on the wire
+    maxOutputTokens: int | str | None = None  # noqa: N815 - as on the wire
+    managedPrompt: dict[str, Any] | None = None  # noqa: N815 - as on the wire
+
+
+# Speak.
+
+
+class SpeakProvider(Block, frozen=True):
+    """`agent.speak.provider`. `voice` is a string for OpenAI's and an object for some others."""
+
+    type: str | None = None
+    model: str | None = None
+    model_id: str | None = None
+    version: str | None = None
+    voice: Any = None
+    speed: float | None = None
+    expressivity: int | None = None
+    volume: float | None = None
+    language: str | None = None
+    language_code: str | None = None
+    engine: str | None = None
+    credentials: dict[str, Any] | None = None
+
+
+class Speak(Block, frozen=True):
+    """`agent.speak`."""
+
+    provider: SpeakProvider = SpeakProvider()
+    endpoint: Endpoint | None = None
+
+
+# Listen.
+
+
+class ListenProvider(Block, frozen=True):
+    """`agent.listen.provider`."""
+
+    type: str | None = None
+    version: str | None = None
+    model: str | None = None
+    language: str | None = None
+    keyterms: list[str] | None = None
+    smart_format: bool | None = None
+    language_hints: list[str] | None = None
+    eot_threshold: float | None = None
+    eager_eot_threshold: float | None = None
+    eot_timeout_ms: int | None = None
+
+
+class Listen(Block, frozen=True):
+    """`agent.listen`."""
+
+    provider: ListenProvider = ListenProvider()
+
+
+# What was said before.
+
+
+class FunctionCallRecord(Block, frozen=True):
+    """A call and its answer in the history that a client brings."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+    response: str = ""
+    client_side: bool = True
+
+
+class ContextMessage(Block, frozen=True):
+    """An item of `agent.context.messages`: a text with its role, or calls with their answers."""
+
+    type: str = "History"
+    role: Literal["user", "assistant"] | None = None
+    content: str | None = None
+    function_calls: list[FunctionCallRecord] | None = None
+
+
+class Context(Block, frozen=True):
+    """`agent.context`."""
+
+    messages: list[ContextMessage] | None = None
+
+
+# All of it.
+
+
+class Agent(Block, frozen=True):
+    """`agent` of Settings. `think` and `speak` may be lists of fallbacks.
+
+    `turn_detection` is ours: it chooses how a turn ends for this session.
+    """
+
+    think: Think | list[Think] = Think()
+    speak: Speak | list[Speak] = Speak()
+    listen: Listen = Listen()
+    think_live: dict[str, Any] | None = None
+    language: str | None = None
+    greeting: str | None = None
+    context: Context | None = None
+    messages: list[ContextMessage] | None = None
+    """An older place of `context.messages`."""
+    turn_detection: Literal["server_vad", "semantic_vad", "manual"] | None = None
+    idleTimeoutMs: float | None = None  # noqa: N815 - as on the wire
+    sessionAudioOutput: dict[str, Any] | None = None  # noqa: N815 - as on the wire
