@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from actors.restart import Loss, LossKind
 from router.audio.formats import UPSTREAM_RATE
 from router.deepgram import blocks
@@ -13,7 +15,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.stay import STAY
-from router.translation import errors, settings, speech, text
+from router.translation import errors, listening, settings, speech, text
 from router.translation.audio import Microphone
 
 if TYPE_CHECKING:
@@ -63,12 +65,12 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return STAY
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
-    state = session.state
-    state.settings = message
-    state.turn_detection = message.agent.turn_detection or session.options.turn_detection
+    state, agent = session.state, settings.chosen(message.agent, session.options.is_available)
+    state.settings = msgspec.structs.replace(message, agent=agent)
+    state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
     state.microphone = _microphone(session, message.audio.input.sample_rate or UPSTREAM_RATE)
-    _warn_of_endpoints(session, message.agent)
-    dial(session, _choose_model(session, message.agent))
+    _warn_of_endpoints(session, agent)
+    dial(session, _choose_model(session, message.agent, agent))
     return None
 
 
@@ -89,14 +91,19 @@ def _microphone(session: Session, sample_rate: int) -> Microphone:
     return microphone
 
 
-def _choose_model(session: Session, agent: blocks.Agent) -> str:
-    options = session.options
-    asked = settings.first_think(agent).provider.model
-    model = settings.choose_model(asked, default=options.model, allowed=options.models, fixed=options.fixed_model)
+def _choose_model(session: Session, given: blocks.Agent, chosen: blocks.Agent) -> str:
+    asked, think = settings.first_think(given).provider.model, settings.first_think(chosen)
+    model = session.options.model_for(think.provider.model)
     if asked is not None and asked != model:
-        description = f"`agent.think.provider.model` {asked} is not available here: {model} is used"
-        session.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
+        warn_of_model(session, f"`agent.think.provider.model` {asked} is not available here: {model} is used")
+    elif think.endpoint is not None:
+        warn_of_model(session, f"`agent.think.endpoint` is not asked here: {model} is used")
     return model
+
+
+def warn_of_model(session: Session, description: str) -> None:
+    """Tell the client that another model thinks than it asked for."""
+    session.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
 
 
 def _warn_of_endpoints(session: Session, agent: blocks.Agent) -> None:
@@ -162,6 +169,7 @@ def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[
         turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
         voice=options.voice,
         transcription_model=(theirs[0] if theirs else None) or options.transcription_model,
+        model=session.state.route,
     )
 
 
@@ -184,7 +192,7 @@ def begin(session: Session) -> None:
 
 def _begin_with(session: Session, agent: blocks.Agent) -> None:
     ledger, new_id = session.state.ledger, session.state.new_id
-    for item in settings.context_items(agent.context, new_id):
+    for item in settings.context_items(agent, new_id):
         ledger.add(item)
     if agent.greeting and not len(ledger):
         ledger.add(text.message_item(new_id(), "assistant", agent.greeting))

@@ -11,7 +11,7 @@ from router.config import Deadlines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.translation.settings import TurnDetection
+    from router.translation.listening import TurnDetection
 
 
 def _as_it_is(text: str) -> str:
@@ -47,3 +47,13 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """By position of the upstream, where one has its own; Azure names deployments."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""
+
+    def is_available(self, model: str) -> bool:
+        """Whether a client that asks for this model gets it."""
+        return self.model_for(model) == model
+
+    def model_for(self, asked: str | None) -> str:
+        """The model to use: the one in the configured URL, else the client's where it is allowed, else the default."""
+        if self.fixed_model is not None:
+            return self.fixed_model
+        return asked if asked is not None and asked in self.models else self.model

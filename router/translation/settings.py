@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -11,32 +11,16 @@ from router.audio.formats import INPUT_RATES, UPSTREAM_RATE
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.translation import text
+from router.translation import faults, listening, text
 
-TurnDetection = Literal["server_vad", "semantic_vad", "manual"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.translation.listening import TurnDetection
 
 OPENAI_VOICES: Final = frozenset(
     {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}
 )
-
-_TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
-    # Every field is explicit: the defaults differ between models (reference, 4).
-    "server_vad": {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": 500,
-        "create_response": True,
-        "interrupt_response": True,
-    },
-    "semantic_vad": {
-        "type": "semantic_vad",
-        "eagerness": "auto",
-        "create_response": True,
-        "interrupt_response": True,
-    },
-    "manual": None,
-}
 
 _PCM: Final = {"type": "audio/pcm", "rate": UPSTREAM_RATE}
 
@@ -66,7 +50,12 @@ def find_fault(settings: deepgram.Settings) -> InvalidSettings | None:
     """What keeps us from obeying these Settings, or None."""
     if isinstance(settings.agent, str):
         return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
-    return _find_audio_fault(settings.audio)
+    return _find_audio_fault(settings.audio) or invalid(faults.of_agent(settings.agent))
+
+
+def invalid(fault: str | None) -> InvalidSettings | None:
+    """A fault of a field, as the client is told of it."""
+    return InvalidSettings("INVALID_SETTINGS", fault) if fault is not None else None
 
 
 def _find_audio_fault(audio: deepgram.Audio) -> InvalidSettings | None:
@@ -84,35 +73,47 @@ def _find_audio_fault(audio: deepgram.Audio) -> InvalidSettings | None:
     return None
 
 
-def choose_model(asked: str | None, *, default: str, allowed: tuple[str, ...], fixed: str | None) -> str:
-    """The model to use: the one in the configured URL, else the client's where it is allowed, else the default."""
-    if fixed is not None:
-        return fixed
-    return asked if asked is not None and asked in allowed else default
+def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agent:
+    """`agent` with one think block: the first whose model is available, or else the first."""
+    if not isinstance(agent.think, list):
+        return agent
+    fitting = (think for think in agent.think if think.provider.model is None or available(think.provider.model))
+    return msgspec.structs.replace(agent, think=next(fitting, first_think(agent)))
 
 
 def session_of(
-    settings: deepgram.Settings, *, turn_detection: TurnDetection, voice: str, transcription_model: str
+    settings: deepgram.Settings, *, turn_detection: TurnDetection, voice: str, transcription_model: str, model: str
 ) -> dict[str, Any]:
     """The `session` of the one `session.update` that these Settings become. They must be faultless."""
     assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     agent = settings.agent
-    think = first_think(agent)
-    session: dict[str, Any] = {
+    return {
         "type": "realtime",
-        "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
         "audio": {
             "input": {
                 "format": _PCM,
-                "transcription": _transcription(transcription_model, agent),
-                "turn_detection": _TURN_DETECTION[turn_detection],
+                "transcription": listening.transcription(agent, transcription_model),
+                "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
             },
-            "output": {"format": _PCM, "voice": _voice(agent, voice)},
+            "output": {"format": _PCM, **speech_of(agent, voice)},
         },
-        "tools": [_tool(function) for function in think.functions or [] if function.endpoint is None],
+        **thinking_of(first_think(agent), model),
     }
-    session.update(_given(think))
-    return session
+
+
+def thinking_of(think: blocks.Think, model: str) -> dict[str, Any]:
+    """What a think block says of the `session`."""
+    fields = {
+        "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
+        "instructions": think.prompt,
+        "tools": [_tool(function) for function in think.functions or [] if function.endpoint is None],
+        "tool_choice": think.toolChoice,
+        "max_output_tokens": think.maxOutputTokens,
+        "prompt": think.managedPrompt,
+        "reasoning": _reasoning(think.provider.reasoning_mode, model),
+        "truncation": _truncation(think.context_length),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _is_modality(modalities: list[str] | None) -> bool:
@@ -120,19 +121,39 @@ def _is_modality(modalities: list[str] | None) -> bool:
     return modalities in (["audio"], ["text"])
 
 
-def _given(think: blocks.Think) -> dict[str, Any]:
+def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
+    # Other families refuse the whole update (reference, 4), and none of them reasons.
+    if mode is None or not _REASONING.match(model):
+        return None
+    return {"effort": "minimal" if mode == "none" else mode}
+
+
+_REASONING: Final = re.compile(r"gpt-realtime-2(?!\d)")
+
+
+def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
+    if not isinstance(context_length, int | float):
+        return None
+    tokens = max(1, int(context_length) // CHARACTERS_PER_TOKEN)
+    limits = {"post_instructions": tokens}
+    return {"type": "retention_ratio", "retention_ratio": _RETENTION_RATIO, "token_limits": limits}
+
+
+CHARACTERS_PER_TOKEN: Final = 4
+"""About, in English."""
+
+_RETENTION_RATIO: Final = 0.8
+"""How much is kept when the context is full: what is dropped at once is not dropped at every turn."""
+
+
+def speech_of(agent: blocks.Agent, voice: str) -> dict[str, Any]:
+    """What a speak block says of `audio.output`, and over it the React component's own `sessionAudioOutput`."""
+    asked = agent.sessionAudioOutput or {}
     fields = {
-        "instructions": think.prompt,
-        "tool_choice": think.toolChoice,
-        "max_output_tokens": think.maxOutputTokens,
+        "voice": asked.get("voice") or _voice(agent, voice),
+        "speed": asked.get("speed") or first_speak(agent).provider.speed,
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _transcription(model: str, agent: blocks.Agent) -> dict[str, Any]:
-    language = agent.listen.provider.language or agent.language or ""
-    code = re.match(r"([a-z]{2})(?:-|$)", language)
-    return {"model": model, "language": code[1]} if code else {"model": model}
 
 
 def _voice(agent: blocks.Agent, default: str) -> str:
@@ -149,10 +170,11 @@ def _tool(function: blocks.Function) -> dict[str, Any]:
     return tool
 
 
-def context_items(context: blocks.Context | None, new_id: text.NewId) -> list[openai.NewItem]:
+def context_items(agent: blocks.Agent, new_id: text.NewId) -> list[openai.NewItem]:
     """One item per message of the context; two per function call: the call, and its output."""
     items: list[openai.NewItem] = []
-    for message in (context.messages if context is not None else None) or []:
+    given = agent.context.messages if agent.context is not None else agent.messages
+    for message in given or []:
         items.extend(_items_of(message, new_id))
     return items
 
