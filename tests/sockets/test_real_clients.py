@@ -1,0 +1,238 @@
+"""Deepgram's own SDKs, all four of them, hold the same conversations with the real command.
+
+Nothing is changed in any SDK but the host. The router runs as a process, with its embedded upstream.
+"""
+
+import os
+import queue
+import re
+import shutil
+import subprocess
+import threading
+import wave
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from websockets.sync.server import serve
+
+import deepgram_javascript
+import deepgram_python
+import processes
+from sdk_client import TIMEOUT_S, SdkClient
+
+RATE = 16000
+SPEECH = "Good morning. Could you tell me what you can do for me today?"
+WEATHER = "Sunny in Paris, 21 degrees"
+TIME = "It is five to eleven"
+
+
+def function(name, description):
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    return {"name": name, "description": description, "parameters": parameters}
+
+
+def settings(**agent):
+    """Settings as the SDKs' tutorials send them."""
+    return {
+        "audio": {
+            "input": {"encoding": "linear16", "sample_rate": RATE},
+            "output": {"encoding": "linear16", "sample_rate": 24000, "container": "none"},
+        },
+        "agent": {
+            "language": "en",
+            "listen": {"provider": {"type": "deepgram", "version": "v1", "model": "nova-3"}},
+            "think": {
+                "provider": {"type": "open_ai", "model": "gpt-4o-mini"},
+                "prompt": "You are a friendly assistant.",
+                "functions": [
+                    function("get_weather", "Tell the weather in a city"),
+                    function("get_time", "Tell the time in a city"),
+                ],
+            },
+            "speak": {"provider": {"type": "deepgram", "model": "aura-2-thalia-en"}},
+            **agent,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def router():
+    with processes.router() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def npm():
+    """The folder where @deepgram/sdk is installed."""
+    folder = os.environ.get("SWITCHBOARD_CLIENTS")
+    if not folder:
+        pytest.skip("SWITCHBOARD_CLIENTS names no folder with @deepgram/sdk (.ci/run makes one)")
+    return Path(folder)
+
+
+@contextmanager
+def python(_request):
+    yield partial(deepgram_python.connected, deepgram_python.SynchronousClient)
+
+
+@contextmanager
+def python_async(_request):
+    yield partial(deepgram_python.connected, deepgram_python.AsynchronousClient)
+
+
+@contextmanager
+def node(request):
+    with deepgram_javascript.node(request.getfixturevalue("npm")) as runtime:
+        yield runtime.connected
+
+
+@contextmanager
+def chromium(request):
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("a browser needs Debian's package chromium")
+    with deepgram_javascript.chromium(request.getfixturevalue("npm"), program) as runtime:
+        yield runtime.connected
+
+
+@pytest.fixture(scope="module", params=[python, python_async, node, chromium], ids=lambda runtime: runtime.__name__)
+def connect(request):
+    """What connects one of the SDKs to an address."""
+    with request.param(request) as connect:
+        yield connect
+
+
+@pytest.fixture
+def client(connect, router):
+    """One SDK, connected. It delivers no error, and its end is a normal close."""
+    with connect(router.address) as client:
+        yield client
+    assert client.close_code == 1000
+    session_id = client.received.of("Welcome")[0]["request_id"]
+    router.child.wait_for(f"session {session_id} ended")
+    assert not client.errors
+    assert not client.received.of("Error")
+
+
+@contextmanager
+def handshakes():
+    """Accept WebSockets as the router does; the address, and a queue of the headers that came."""
+    seen = queue.SimpleQueue()
+
+    def listen(connection):
+        seen.put(connection.request.headers)
+        for _ in connection:
+            pass
+
+    with serve(listen, "127.0.0.1", 0, select_subprotocol=lambda _, offered: next(iter(offered), None)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield "{}:{}".format(*server.socket.getsockname()), seen
+        server.shutdown()
+        thread.join()
+
+
+def start(client: SdkClient, **agent):
+    client.send("Settings", **settings(**agent))
+    return client.wait_for("SettingsApplied")
+
+
+def hold_turn(client: SdkClient, text):
+    """Type `text`, and return the turn that answers it."""
+    client.send("InjectUserMessage", content=text)
+    turn = client.wait_for("AgentAudioDone")
+    assert turn.text("user") == text
+    return turn
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> bytes:
+    """Somebody saying SPEECH, as linear16 at 16 kHz, and then a second of silence, which ends the turn."""
+    espeak = shutil.which("espeak-ng")
+    if espeak is None:
+        pytest.skip("real speech needs Debian's package espeak-ng")
+    spoken = tmp_path_factory.mktemp("speech") / "spoken.wav"
+    subprocess.run([espeak, "-w", spoken, SPEECH], check=True)
+    return read_linear16(spoken) + bytes(2 * RATE)
+
+
+def read_linear16(path):
+    """Return a mono WAV file's samples at 16 kHz."""
+    with wave.open(str(path)) as wav:
+        samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
+        seconds = np.arange(0, wav.getnframes() / wav.getframerate(), 1 / RATE)
+        times = np.arange(len(samples)) / wav.getframerate()
+    return np.interp(seconds, times, samples).astype("<i2").tobytes()
+
+
+def test_its_settings_are_applied_before_the_greeting(client):
+    begun = start(client, greeting="Hello, how can I help?")
+    assert [kind for kind in begun.types if kind != "Warning"] == ["Welcome", "SettingsApplied"]
+    assert client.wait_for("ConversationText").text("assistant") == "Hello, how can I help?"
+
+
+def test_it_shows_its_key_in_its_own_way(connect):
+    """A server of ours sees the handshake: a browser has no other way than subprotocols."""
+    with handshakes() as (address, seen), connect(address) as client:
+        headers = seen.get(timeout=TIMEOUT_S)
+    assert client.close_code == 1000
+    if getattr(client, "subprotocol", ""):
+        assert re.fullmatch(r"token, any, x-deepgram-session-id, [0-9a-f-]{36}", headers["Sec-WebSocket-Protocol"])
+        assert client.subprotocol == "token"
+    else:
+        assert headers["Authorization"] == "Token any"
+        assert "Sec-WebSocket-Protocol" not in headers
+
+
+def test_typed_text_is_answered_in_text_and_audio(client):
+    start(client)
+    hold_turn(client, "My name is Ada.")
+    turn = hold_turn(client, "What is my name?")
+    assert "Ada" in turn.text("assistant")
+    assert len(turn.audio) > RATE
+
+
+def test_real_speech_is_heard_transcribed_and_answered(client, speech):
+    start(client)
+    client.speak(speech)
+    turn = client.wait_for("AgentAudioDone")
+    assert turn.types.index("UserStartedSpeaking") < turn.types.index("ConversationText")
+    assert heard_s(turn.text("user")) == pytest.approx(len(speech) / 2 / RATE - 1, abs=0.7)
+    assert turn.text("assistant")
+    assert turn.audio
+
+
+def heard_s(transcript):
+    """Return how long the embedded upstream, which does not pretend to understand, says somebody spoke."""
+    return sum(float(seconds) for seconds in re.findall(r"([\d.]+) seconds", transcript))
+
+
+def test_two_functions_run_on_the_client_in_one_turn(client):
+    start(client)
+    client.send("InjectUserMessage", content="What is the weather and the time in Paris?")
+    client.wait_until("two calls", lambda: len(called(client)) == 2)
+    calls = called(client)
+    assert [call["name"] for call in calls] == ["get_weather", "get_time"]
+    assert all(call["client_side"] for call in calls)
+    assert not client.received.of("AgentAudioDone")
+    for call, content in zip(reversed(calls), (TIME, WEATHER), strict=True):  # in whatever order
+        client.send("FunctionCallResponse", id=call["id"], name=call["name"], content=content)
+    said = client.wait_for("AgentAudioDone").text("assistant")
+    assert WEATHER in said
+    assert TIME in said
+    assert client.received.types.count("AgentAudioDone") == 1
+
+
+def called(client):
+    return [call for request in client.received.of("FunctionCallRequest") for call in request["functions"]]
+
+
+def test_a_keep_alive_is_never_answered(client):
+    start(client)
+    client.send("KeepAlive")
+    turn = hold_turn(client, "Hello.")
+    assert turn.types[0] == "ConversationText"
+    assert "Warning" not in turn.types
