@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from router.deepgram.blocks import Agent  # noqa: TC001 - msgspec resolves the annotation
+from router.deepgram.blocks import Agent, Listen, Speak, Think  # noqa: TC001 - msgspec resolves the annotation
 
 # What a client sends.
 
@@ -54,6 +54,42 @@ class InjectUserMessage(msgspec.Struct, frozen=True):
     content: str
 
 
+class UpdatePrompt(msgspec.Struct, frozen=True):
+    """Add to the prompt."""
+
+    prompt: str
+
+
+class UpdateThink(msgspec.Struct, frozen=True):
+    """Replace the think block, functions and all."""
+
+    think: Think | list[Think]
+
+
+class UpdateSpeak(msgspec.Struct, frozen=True):
+    """Speak with another voice."""
+
+    speak: Speak | list[Speak]
+
+
+class UpdateListen(msgspec.Struct, frozen=True):
+    """Change how the user is heard. What is left out stays, but for `language_hints`."""
+
+    listen: Listen
+
+
+class UpdateThinkLive(msgspec.Struct, frozen=True):
+    """Change Think Live, which is Deepgram's own (early access)."""
+
+    think_live: Any = None
+
+
+class CustomToThinkProvider(msgspec.Struct, frozen=True):
+    """Something for a custom think provider."""
+
+    content: Any = None
+
+
 class FunctionCallResponse(msgspec.Struct, frozen=True):
     """The answer to one function call, by `id` or else by `name`. `result` and `error` are older spellings."""
 
@@ -68,13 +104,30 @@ class KeepAlive(msgspec.Struct, frozen=True):
     """The client is there. Never answered, never forwarded."""
 
 
-ClientMessage = Settings | InjectUserMessage | FunctionCallResponse | KeepAlive
+ClientMessage = (
+    Settings
+    | InjectUserMessage
+    | FunctionCallResponse
+    | KeepAlive
+    | UpdatePrompt
+    | UpdateThink
+    | UpdateSpeak
+    | UpdateListen
+    | UpdateThinkLive
+    | CustomToThinkProvider
+)
 
 CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     "Settings": Settings,
     "InjectUserMessage": InjectUserMessage,
     "FunctionCallResponse": FunctionCallResponse,
     "KeepAlive": KeepAlive,
+    "UpdatePrompt": UpdatePrompt,
+    "UpdateThink": UpdateThink,
+    "UpdateSpeak": UpdateSpeak,
+    "UpdateListen": UpdateListen,
+    "UpdateThink_Live": UpdateThinkLive,
+    "__customToThinkProvider": CustomToThinkProvider,
 }
 
 # What a client is sent.
@@ -92,6 +145,22 @@ class Welcome(ServerMessage, frozen=True, tag=True):
 
 class SettingsApplied(ServerMessage, frozen=True, tag=True):
     """The upstream has taken the Settings."""
+
+
+class PromptUpdated(ServerMessage, frozen=True, tag=True):
+    """The upstream has taken an UpdatePrompt."""
+
+
+class ThinkUpdated(ServerMessage, frozen=True, tag=True):
+    """The upstream has taken an UpdateThink."""
+
+
+class SpeakUpdated(ServerMessage, frozen=True, tag=True):
+    """The upstream has taken an UpdateSpeak."""
+
+
+class ListenUpdated(ServerMessage, frozen=True, tag=True):
+    """The upstream has taken an UpdateListen."""
 
 
 class ConversationText(ServerMessage, frozen=True, tag=True):

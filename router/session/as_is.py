@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from router.session.deadlines import Wait
 from router.session.state import Want
-from router.translation import settings
 
 if TYPE_CHECKING:
     from router.session import inputs
@@ -17,14 +14,6 @@ if TYPE_CHECKING:
 
 def forward_event(session: Session, event: inputs.EventAsIs) -> None:
     """Forward an OpenAI client event as it is."""
-    session.forward(event.text)
-
-
-def forward_update(session: Session, event: inputs.SessionUpdateAsIs) -> None:
-    """Forward a session.update; another upstream will be told what it changes."""
-    changes = orjson.loads(event.text).get("session")
-    if isinstance(changes, dict):
-        session.state.changes = settings.merged(session.state.changes, changes)
     session.forward(event.text)
 
 

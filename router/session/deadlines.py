@@ -30,6 +30,8 @@ class Wait(enum.Enum):
     """From the upstream's handshake to its first event."""
     SESSION_UPDATED = "session_updated"
     """From session.update to session.updated."""
+    UPDATE = "update"
+    """From a later session.update to its session.updated."""
     ITEM_ACK = "item_ack"
     """From a user's item to conversation.item.added."""
     FIRST_EVENT = "first_event"
@@ -56,6 +58,8 @@ def length_s(wait: Wait, deadlines: Deadlines) -> float:
     """How long a wait may be. ROLLOVER and SPARE have no fixed length."""
     if wait is Wait.REPLUG:
         return deadlines.dial_s + deadlines.replug_s
+    if wait is Wait.UPDATE:
+        return deadlines.session_updated_s
     fixed = _FIXED_S.get(wait)
     if fixed is not None:
         return fixed

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import orjson
 
 from actors.restart import Loss, LossKind
 from router.audio.formats import UPSTREAM_RATE
@@ -66,7 +67,7 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
         return STAY
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     state, agent = session.state, settings.chosen(message.agent, session.options.is_available)
-    state.settings = msgspec.structs.replace(message, agent=agent)
+    state.settings, state.agent = message, agent
     state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
     state.microphone = _microphone(session, message.audio.input.sample_rate or UPSTREAM_RATE)
     _warn_of_endpoints(session, agent)
@@ -78,6 +79,7 @@ def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> N
     """Take a client's own session.update for its Settings."""
     state = session.state
     state.settings = message
+    state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))
     state.turn_detection = "the client's"
     state.microphone = _microphone(session, UPSTREAM_RATE)
     dial(session, session.options.fixed_model or session.options.model)
@@ -154,7 +156,7 @@ def send_configuration(session: Session, line: Line) -> None:
     if isinstance(state.settings, inputs.SessionUpdateAsIs):
         session.forward(state.settings.text, line=line)
     elif state.settings is not None:
-        update = _session_of(session, state.settings, line)
+        update = _session_of(session, msgspec.structs.replace(state.settings, agent=state.agent), line)
         session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), line)
     if state.changes:
         line.updates += 1
@@ -162,15 +164,20 @@ def send_configuration(session: Session, line: Line) -> None:
 
 
 def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[str, Any]:
-    options = session.options
-    theirs = options.transcription_models[line.position : line.position + 1]
     return settings.session_of(
         given,
         turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
-        voice=options.voice,
-        transcription_model=(theirs[0] if theirs else None) or options.transcription_model,
+        voice=session.options.voice,
+        transcription_model=transcription_model(session, line),
         model=session.state.route,
     )
+
+
+def transcription_model(session: Session, line: Line) -> str:
+    """The model that transcribes at this upstream."""
+    options = session.options
+    theirs = options.transcription_models[line.position : line.position + 1]
+    return (theirs[0] if theirs else None) or options.transcription_model
 
 
 def is_configured(line: Line) -> bool:
@@ -186,8 +193,8 @@ def begin(session: Session) -> None:
         return
     state.is_applied = True
     session.to_client(deepgram.SettingsApplied())
-    if isinstance(state.settings, deepgram.Settings) and isinstance(state.settings.agent, blocks.Agent):
-        _begin_with(session, state.settings.agent)
+    if isinstance(state.settings, deepgram.Settings):
+        _begin_with(session, state.agent)
 
 
 def _begin_with(session: Session, agent: blocks.Agent) -> None:
@@ -217,16 +224,7 @@ def _kind_of(item: Any) -> tuple[str, str | None, str | None]:
 
 def continuation(session: Session, words: str) -> str:
     """The instructions for a response that goes on with an answer that was cut off."""
-    given = session.state.settings
-    prompt = None
-    if isinstance(given, deepgram.Settings) and isinstance(given.agent, blocks.Agent):
-        prompt = settings.first_think(given.agent).prompt
-    return speech.continuation(prompt, words)
-
-
-def updated_again(session: Session, _event: openai.SessionUpdated) -> None:
-    """A client's own session.update was taken: its client hears SettingsApplied, as it did the first time."""
-    session.to_client(deepgram.SettingsApplied())
+    return speech.continuation(settings.first_think(session.state.agent).prompt, words)
 
 
 def keep_error(session: Session, event: openai.Error) -> None:

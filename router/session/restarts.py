@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 UPSTREAM_WAITS: Final = (
     Wait.SESSION_CREATED,
     Wait.SESSION_UPDATED,
+    Wait.UPDATE,
     Wait.ITEM_ACK,
     Wait.FIRST_EVENT,
     Wait.SILENCE,
@@ -180,8 +181,15 @@ def take_up(session: Session, since: int = 0) -> None:
     """Give a configured upstream the ledger, the microphone's uncommitted audio, and the open question."""
     state = session.state
     want, state.resume, state.lost = state.resume, None, None
+    tell_acks(session)
     tell_ledger(session, state.line, since, want)
     append_again(session)
+
+
+def tell_acks(session: Session) -> None:
+    """Tell what only another upstream could do, now that there is one."""
+    acks, session.state.acks = session.state.acks, []
+    session.to_client(*acks)
 
 
 def append_again(session: Session) -> None:

@@ -92,6 +92,7 @@ def can_plug_in(session: Session) -> bool:
         and not turn.is_heard
         and not state.is_speaking
         and not state.calls.outstanding
+        and not state.updates
         and not state.line.items.awaits_acknowledgement
     )
 
@@ -107,5 +108,6 @@ def plug_in(session: Session) -> None:
     session.close_upstream(old.generation)
     restarts.tell_ledger(session, state.line, state.spare_sequence)
     restarts.append_again(session)
+    restarts.tell_acks(session)
     session.log(logging.INFO, f"rolled over to upstream {state.line.generation}")
     session.wait_for_rollover()

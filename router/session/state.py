@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.deepgram import blocks
 from router.session import inputs
 from router.session.ledger import Ledger
 from router.translation.audio import Speaker
@@ -124,6 +125,8 @@ class Line:
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.items = Items()
+        self.is_updating = False
+        """The first of the updates that are wanted is on its way."""
         self.position = 0
         """In the configured list."""
         self.opened_at = 0.0
@@ -326,6 +329,12 @@ class State:
         self.speaker = Speaker()
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
         """What the session was configured with first."""
+        self.agent = blocks.Agent()
+        """What the agent is by now: as Settings have it, and the updates that the upstream has taken."""
+        self.updates: deque[Any] = deque()
+        """Changes that are wanted; the first is on its way where the line says so."""
+        self.acks: list[deepgram.ServerMessage] = []
+        """What the client is told when the next upstream is in use."""
         self.changes: dict[str, Any] = {}
         """What the client's own session.updates have changed since."""
         self.route = ""

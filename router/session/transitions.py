@@ -32,6 +32,7 @@ from router.session import (
     rollover,
     speaking,
     turns,
+    updates,
 )
 from router.session.deadlines import Wait
 from router.session.state import Lifecycle, ResponseState, SpareState
@@ -79,6 +80,7 @@ def take_up(session: Any, _event: openai.SessionUpdated) -> Any:
 DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.SESSION_CREATED: restarts.upstream_silent,
     Wait.SESSION_UPDATED: restarts.upstream_silent,
+    Wait.UPDATE: updates.give_up,
     Wait.ITEM_ACK: turns.ask_anyway,
     Wait.FIRST_EVENT: restarts.upstream_silent,
     Wait.SILENCE: restarts.upstream_silent,
@@ -98,6 +100,8 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.KeepAlive: (ignore, None),
     deepgram_codec.Unparsable: (opening.answer_unparsable, None),
     deepgram_codec.Foreign: (opening.answer_foreign, None),
+    deepgram.UpdateThinkLive: (updates.answer_not_offered, None),
+    deepgram.CustomToThinkProvider: (updates.answer_not_offered, None),
     messages.TimerFired: (fire, None),
     messages.ClientOverflowed: (endings.client_overflowed, ENDED),
     messages.ClientClosed: (endings.client_closed, ENDED),
@@ -111,10 +115,13 @@ _FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     openai.PassedOver: (pass_over, None),
 }
 
+UPDATES: Final = (deepgram.UpdatePrompt, deepgram.UpdateThink, deepgram.UpdateSpeak, deepgram.UpdateListen)
+
 _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.Settings: (opening.settings_again, None),
     deepgram.InjectUserMessage: (opening.keep_user_message, None),
     deepgram.FunctionCallResponse: (functions.keep_answer, None),
+    **dict.fromkeys(UPDATES, (opening.keep_message, None)),
     inputs.Microphone: (opening.keep_audio, None),
     inputs.SessionUpdateAsIs: (opening.keep_message, None),
     inputs.ItemCreateAsIs: (opening.keep_message, None),
@@ -141,6 +148,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.SessionUpdateAsIs: (opening.open_session_as_is, Lifecycle.CONNECTING),
             deepgram.InjectUserMessage: (opening.before_settings, None),
             deepgram.FunctionCallResponse: (opening.before_settings, None),
+            **dict.fromkeys(UPDATES, (opening.before_settings, None)),
             inputs.Microphone: (opening.before_settings, None),
             inputs.ItemCreateAsIs: (opening.before_settings, None),
             inputs.ResponseCreateAsIs: (opening.before_settings, None),
@@ -186,13 +194,14 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             deepgram.InjectUserMessage: (turns.inject_user_message, None),
             inputs.EchoedUserMessage: (turns.add_user_message, None),
             deepgram.FunctionCallResponse: (functions.answer_function_call, None),
+            **dict.fromkeys(UPDATES, (updates.update, None)),
             inputs.Microphone: (turns.append_audio, None),
-            inputs.SessionUpdateAsIs: (as_is.forward_update, None),
+            inputs.SessionUpdateAsIs: (updates.update_as_is, None),
             inputs.ItemCreateAsIs: (as_is.forward_item, None),
             inputs.ResponseCreateAsIs: (as_is.forward_response_create, None),
             inputs.EventAsIs: (as_is.forward_event, None),
             # The upstream: the session and its items
-            openai.SessionUpdated: (opening.updated_again, None),
+            openai.SessionUpdated: (updates.updated, None),
             openai.Error: (turns.upstream_error, None),
             openai.ConversationItemAdded: (turns.item_added, None),
             openai.ConversationItemDone: (turns.item_done, None),
@@ -274,10 +283,10 @@ def configure(session: Any) -> None:
 
 
 def is_response_due(session: Any) -> bool:
-    """A response is wanted, and none is active."""
+    """A response is wanted, none is active, and no update is to be applied before it."""
     turn = session.state.turn
     is_idle = turn.response is ResponseState.NONE and session.state.lifecycle is Lifecycle.READY
-    return bool(turn.wants) and is_idle
+    return bool(turn.wants) and is_idle and not session.state.updates
 
 
 def create_response(session: Any) -> None:
@@ -289,6 +298,7 @@ def create_response(session: Any) -> None:
 
 JOINT: Final = (
     (is_to_be_configured, configure),
+    (updates.is_due, updates.send),
     (rollover.can_plug_in, rollover.plug_in),
     (is_response_due, create_response),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
+from router.session import updates
 from router.session.deadlines import Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
@@ -145,6 +146,8 @@ def upstream_error(session: Session, event: openai.Error) -> None:
     session.log(logging.WARNING, f"the upstream says {code}: {event.error.message}")
     session.state.last_error = event.error
     if is_refused_by(session, event.error):
+        return
+    if updates.is_refused(session, event.error):
         return
     if event.error.event_id is not None:
         session.state.line.items.refused(event.error.event_id)

@@ -81,6 +81,12 @@ def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agen
     return msgspec.structs.replace(agent, think=next(fitting, first_think(agent)))
 
 
+def agent_as_is(session: Any) -> blocks.Agent:
+    """The agent of a client's own `session.update`: what is to be said of it later is added to its instructions."""
+    instructions = session.get("instructions") if isinstance(session, dict) else None
+    return blocks.Agent(think=blocks.Think(prompt=instructions if isinstance(instructions, str) else None))
+
+
 def session_of(
     settings: deepgram.Settings, *, turn_detection: TurnDetection, voice: str, transcription_model: str, model: str
 ) -> dict[str, Any]:
@@ -195,11 +201,31 @@ def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[ope
     ]
 
 
+_UNSET: Final = {
+    "instructions": "",
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "prompt": None,
+    "truncation": "auto",
+    "speed": 1.0,
+}
+"""What a field is where nobody says anything of it. What is not listed cannot be taken back."""
+
+
+def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The update that puts `after` in the place of `before`: what is not in it any more is unset."""
+    return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
+
+
 def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
     result = dict(session)
     for key, value in changes.items():
         before = result.get(key)
-        is_nested = isinstance(before, dict) and isinstance(value, dict)
+        is_nested = isinstance(before, dict) and isinstance(value, dict) and _is_same_kind(before, value)
         result[key] = merged(before, value) if is_nested else value  # type: ignore[arg-type] # both are, then
     return result
+
+
+def _is_same_kind(before: dict[str, Any], value: dict[str, Any]) -> bool:
+    return value.get("type") in (None, before.get("type"))

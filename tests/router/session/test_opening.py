@@ -293,7 +293,8 @@ def test_the_id_of_a_stored_agent_is_not_supported():
         ('{"type": "Settings", "audio": {}, "agent": {"think": {"prompt": 5}}}', "agent.think"),
         ('{"type": "InjectUserMessage"}', "content"),
         ('{"type": "InjectUserMessage", "content": null}', "content"),
-        ('{"type": "UpdatePrompt", "prompt": "x"}', "UpdatePrompt"),
+        ('{"type": "UpdatePrompt"}', "prompt"),
+        ('{"type": "UpdateThink", "think": {"prompt": 5}}', "think"),
     ],
 )
 @pytest.mark.parametrize("profile", ["openai", "converse"])

@@ -329,7 +329,10 @@ def test_a_restart_that_takes_too_long_is_given_up():
 def test_a_client_s_own_session_updates_are_told_again():
     change = {"type": "session.update", "session": {"type": "realtime", "instructions": "New."}}
     more = {"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"speed": 1.2}}}}
-    book = Playbook().ready().client(change, more).forget().upstream_closes(decision=RESTART).forget()
+    book = Playbook().ready()
+    for update in (change, more):
+        book.client(update).upstream({"type": "session.updated"})
+    book.forget().upstream_closes(decision=RESTART).forget()
     book.upstream_opens().upstream({"type": "session.created"})
     first, second = book.events_to_upstream
     assert first["session"]["instructions"] == "Be brief."
