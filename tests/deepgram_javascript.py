@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 import processes
+from oracle import OracleError, assert_server_message
 from sdk_client import TIMEOUT_S, SdkClient
 
 HERE = Path(__file__).parent / "javascript"
@@ -124,6 +125,7 @@ class JavaScriptClient(SdkClient):
             case "audio":
                 self.delivered(base64.b64decode(told["audio"]))
             case "message":
+                self._judge(told["message"])
                 self.delivered(told["message"])
             case "open":
                 self.subprotocol = told["protocol"]
@@ -132,6 +134,12 @@ class JavaScriptClient(SdkClient):
                 self.noted(partial(setattr, self, "close_code", told["code"]))
             case "error":
                 self.noted(partial(self.errors.append, told["error"]))
+
+    def _judge(self, message: dict[str, Any]) -> None:
+        try:
+            assert_server_message(message)
+        except OracleError as error:  # the test's thread is another
+            self.noted(partial(self.errors.append, str(error)))
 
 
 def _address(server: Server) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import trustme
 
 from actors.connections.client import HandshakeRefused
+from oracle import assert_client_event
 from router.config import Deadlines, RouterConfig, Upstream
 from router.core import Router
 from router.simulator import Simulator, SimulatorConfig
@@ -194,6 +195,15 @@ def world(
         served = Served(router)
         stack.callback(served.close)
         yield World(router, served, running, [route for _, route in named])
+    for simulator in running:
+        judge(simulator)
+
+
+def judge(simulator: Simulator) -> None:
+    """Have the oracle judge every event that a simulator was sent; it keeps no audio."""
+    for event in (event for record in simulator.connections for event in record.events):
+        if event["type"] != "input_audio_buffer.append":
+            assert_client_event(event)
 
 
 class Front:

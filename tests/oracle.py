@@ -4,12 +4,14 @@
 accept unknown keys at any depth, so that old clients survive new servers; the real peers do not. An object is
 therefore right when its model takes it in strict mode (no coercion: an integer is not a string) and nothing
 of it was left over in any model's `model_extra`.
+
+What the `/openai` profile adds for the React component stands in `OURS`, and is judged as strictly.
 """
 
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, Union, get_args
+from typing import Any, Literal, Union, get_args
 
 import orjson
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
@@ -17,6 +19,53 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
     from deepgram.agent.v1.socket_client import V1SocketClientResponse
+
+
+class _Ours(BaseModel, extra="allow"):  # as theirs: what is left over is found by `_check`
+    pass
+
+
+class AgentStartedSpeaking(_Ours):
+    """Without the latencies, which are not known before the answer."""
+
+    type: Literal["AgentStartedSpeaking"]
+
+
+class AgentDone(_Ours):
+    """AgentAudioDone in the component's words."""
+
+    type: Literal["AgentDone"]
+
+
+class _Alternative(_Ours):
+    transcript: str
+    confidence: float
+
+
+class _Channel(_Ours):
+    alternatives: list[_Alternative]
+
+
+class Transcript(_Ours):
+    """What Deepgram's Listen API says on another socket, as far as the component reads it."""
+
+    type: Literal["Transcript"]
+    transcript: str
+    channel: _Channel
+    is_final: bool
+    speech_final: bool
+
+
+class UtteranceEnd(_Ours):
+    """As in Deepgram's Listen API."""
+
+    type: Literal["UtteranceEnd"]
+    channel: list[int]
+    last_word_end: float
+
+
+OURS = (AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd)
+"""What `/openai` sends that Deepgram's agent does not: docs/protocol-map.md marks it *oi*."""
 
 
 class OracleError(AssertionError):
@@ -44,6 +93,7 @@ def _adapters(members: tuple[Any, ...]) -> dict[str, TypeAdapter[Any]]:
 _CLIENT_EVENTS = _adapters(get_args(get_args(RealtimeClientEvent)[0]))
 _SERVER_EVENTS = _adapters(get_args(get_args(RealtimeServerEvent)[0]))
 _SERVER_MESSAGES = _adapters(get_args(V1SocketClientResponse))
+_COMPONENT_MESSAGES = _SERVER_MESSAGES | _adapters(OURS)
 
 
 def assert_client_event(event: dict[str, Any]) -> None:
@@ -58,6 +108,11 @@ def assert_client_event(event: dict[str, Any]) -> None:
 def assert_server_message(message: dict[str, Any]) -> None:
     """Assert that `message` is one that Deepgram's own server could send to its SDK; raises as above."""
     _check(message, _SERVER_MESSAGES)
+
+
+def assert_message_of(profile: str, message: dict[str, Any]) -> None:
+    """Assert that `message` may be sent to a client of this profile; raises as above."""
+    _check(message, _COMPONENT_MESSAGES if profile == "openai" else _SERVER_MESSAGES)
 
 
 def server_event_types() -> set[str]:

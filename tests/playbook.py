@@ -10,7 +10,7 @@ import orjson
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
-from oracle import assert_client_event
+from oracle import assert_client_event, assert_message_of
 from router.session.deadlines import Wait
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
@@ -157,6 +157,9 @@ class Playbook:
                 self.timers.pop(name, None)
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
+                self.commands.append(command)
+            case messages.SendToClient(str() as frame):
+                assert_message_of(self.session.profile.name, orjson.loads(frame))
                 self.commands.append(command)
             case messages.RefillBudget():
                 self.refills += 1

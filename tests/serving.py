@@ -6,6 +6,7 @@ import orjson
 from websockets.exceptions import ConnectionClosed
 
 from fault_world import Served
+from oracle import assert_message_of
 from playbook import settings
 from router.config import RouterConfig
 from router.core import Router
@@ -30,7 +31,10 @@ def receive_until(client, kind):
     while True:
         frame = client.recv(timeout=WAIT_S)
         frames.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
-        if not isinstance(frame, bytes) and frames[-1]["type"] == kind:
+        if isinstance(frame, bytes):
+            continue
+        assert_message_of(client.request.path.strip("/"), frames[-1])
+        if frames[-1]["type"] == kind:
             return frames
 
 

@@ -1,7 +1,7 @@
 """A Voice Agent client that keeps all it receives, and the turns that a test holds with it.
 
 It speaks the protocol over a plain WebSocket and knows no SDK; what the SDKs and the React component make
-of the same messages is for their own tests.
+of the same messages is for their own tests. The oracle judges all that it is sent.
 """
 
 import json
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
+
+from oracle import assert_message_of
 
 TIMEOUT_S = 15.0
 OPENAI = "/openai"
@@ -75,6 +77,7 @@ class VoiceAgent:
 
     def __init__(self, connection: ClientConnection, path: str) -> None:
         self._connection = connection
+        self._profile = "openai" if path == OPENAI else "converse"
         self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
         self.received = Received()
 
@@ -108,7 +111,11 @@ class VoiceAgent:
             frame = self._connection.recv(timeout_s)
         except TimeoutError:
             raise AssertionError(f"no {kind} within {timeout_s} s after {self.received.types}") from None
-        return frame if isinstance(frame, bytes) else json.loads(frame)
+        if isinstance(frame, bytes):
+            return frame
+        message: dict[str, Any] = json.loads(frame)
+        assert_message_of(self._profile, message)
+        return message
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """A client on one thread, for tests that hold many conversations at once: no reader thread, no event loop.
 
-It keeps all it receives with the time when it came, answers pings while it reads, and can vanish as real clients
-do. The frames are read by websockets' parser, but the rules are its own: a library drops what comes behind a close
-frame, and that is what a test wants to see.
+It keeps all it receives with the time when it came, has the oracle judge it, answers pings while it reads, and can
+vanish as real clients do. The frames are read by websockets' parser, but the rules are its own: a library drops what
+comes behind a close frame, and that is what a test wants to see.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
+
+from oracle import assert_message_of
 
 RESET = struct.pack("ii", 1, 0)
 UPGRADE = (
@@ -67,6 +69,7 @@ class WireClient:
         self._stream = StreamReader()
         self._parser = self._parse()
         parts = urlsplit(url)
+        self._profile = parts.path.strip("/")
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout_s)
         try:
             self._shake_hands(parts.netloc, parts.path or "/", timeout_s)
@@ -215,8 +218,13 @@ class WireClient:
     def _keep(self) -> None:
         fragments, self._fragments = self._fragments, []
         data = b"".join(fragment.data for fragment in fragments)
-        self.frames.append(json.loads(data) if fragments[0].opcode is Opcode.TEXT else data)
+        self.frames.append(self._judged(data) if fragments[0].opcode is Opcode.TEXT else data)
         self.times_s.append(time.monotonic())
+
+    def _judged(self, data: bytes) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(data)
+        assert_message_of(self._profile, message)
+        return message
 
     def _over(self) -> None:
         self.is_over = True
