@@ -45,6 +45,9 @@ class Playbook:
         self.timers: dict[str, float] = {}
         """What is waited for; the rollover is left out unless a test asks for it."""
         self.refills = 0
+        self.history: list[dict[str, Any]] = []
+        """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
+        self._last_frame: Any = None
         self.unix_s = 1_700_000_000.0
         self.now_s = 1000.0
         """The dispatcher's clock; see `after`."""
@@ -158,15 +161,27 @@ class Playbook:
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
                 self.commands.append(command)
-            case messages.SendToClient(str() as frame):
-                assert_message_of(self.session.profile.name, orjson.loads(frame))
-                self.commands.append(command)
+            case messages.SendToClient(frame):
+                if not self._is_history(_decoded(frame)):
+                    self.commands.append(command)
             case messages.RefillBudget():
                 self.refills += 1
             case messages.Log():
                 pass
             case _:
                 self.commands.append(command)
+
+    def _is_history(self, frame: Any) -> bool:
+        before, self._last_frame = self._last_frame, frame
+        if not isinstance(frame, dict):
+            return False
+        assert_message_of(self.session.profile.name, frame)
+        if frame["type"] != "History":
+            return False
+        if "role" in frame:
+            assert before == {**frame, "type": "ConversationText"}
+        self.history.append(frame)
+        return True
 
 
 def _decoded(frame: str | bytes) -> Any:

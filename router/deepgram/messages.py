@@ -170,6 +170,33 @@ class ConversationText(ServerMessage, frozen=True, tag=True):
     content: str
 
 
+class CallText(ConversationText, frozen=True, tag="ConversationText"):
+    """The line that shows a function call (`/openai` only). Nobody said it: it is no part of the history."""
+
+
+class HistoryText(ServerMessage, frozen=True, tag="History"):
+    """The ConversationText before it, for the `context` of a later session."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class CalledFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A call with its answer."""
+
+    id: str
+    name: str
+    client_side: bool
+    arguments: str
+    response: str
+
+
+class HistoryCalls(ServerMessage, frozen=True, tag="History"):
+    """Calls that were answered, for the `context` of a later session."""
+
+    function_calls: list[CalledFunction]
+
+
 class UserStartedSpeaking(ServerMessage, frozen=True, tag=True):
     """Stop playing: the user speaks."""
 

@@ -41,12 +41,13 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
     if event.response_id is not None and event.response_id in session.state.turn.cancelled:
         session.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
         return
-    if not calls.request(event.call_id, name):
+    call = functions.call_of(event.call_id, name, event.arguments)
+    if not calls.request(call):
         return
     session.wait(Wait.TOOL_ANSWER)
     session.state.turn.is_open = True
     session.state.ledger.called(event.item_id, event.call_id, name, event.arguments)
-    session.to_client(functions.request_of(event.call_id, name, event.arguments))
+    session.to_client(deepgram.FunctionCallRequest(functions=[call]))
     session.to_component(functions.call_text(name, event.arguments))
 
 
@@ -57,7 +58,9 @@ def answer_function_call(session: Session, message: deepgram.FunctionCallRespons
         answer_unknown_call(session, message)
         return
     session.to_client(deepgram.AgentThinking(content=""))
-    _answered(session, call_id, functions.output_of(message))
+    output = functions.output_of(message)
+    session.to_history(functions.history_of(session.state.calls.outstanding[call_id], output))
+    _answered(session, call_id, output)
 
 
 def _answered(session: Session, call_id: str, output: str) -> None:
@@ -82,7 +85,7 @@ def answer_unknown_call(session: Session, message: deepgram.FunctionCallResponse
 def give_up_on_calls(session: Session, _fired: Any) -> None:
     """Nobody answered: tell the model so, that it may go on; and the client, that a late answer is not wanted."""
     timeout_s = length_s(Wait.TOOL_ANSWER, session.options.deadlines)
-    for call_id, name in list(session.state.calls.outstanding.items()):
-        description = f"the function call {call_id} ({name}) was not answered within {timeout_s:g} s"
+    for call_id, call in list(session.state.calls.outstanding.items()):
+        description = f"the function call {call_id} ({call.name}) was not answered within {timeout_s:g} s"
         session.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
-        _answered(session, call_id, functions.timed_out_output(name, timeout_s))
+        _answered(session, call_id, functions.timed_out_output(call.name, timeout_s))

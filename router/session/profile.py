@@ -17,6 +17,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """OpenAI client events are forwarded as they are; otherwise they are unparsable."""
     settings_repeat: bool
     """A second Settings is answered SettingsApplied; otherwise SETTINGS_ALREADY_APPLIED."""
+    history: bool
+    """History is sent unless Settings say otherwise; else only if they ask for it."""
     component_messages: bool
     """The React component's own messages are sent: AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd, and
     the text "Function call: ..."."""
@@ -27,6 +29,7 @@ OPENAI: Final = Profile(
     early_inputs_wait=True,
     openai_events=True,
     settings_repeat=True,
+    history=False,
     component_messages=True,
 )
 """What the dg_react_agent component expects, at `/openai`."""
@@ -36,6 +39,7 @@ CONVERSE: Final = Profile(
     early_inputs_wait=False,
     openai_events=False,
     settings_repeat=False,
+    history=True,
     component_messages=False,
 )
 """Deepgram's own: official messages only, at `/v1/agent/converse`."""

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from actors import messages
 from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s, rollover_in_s
 from router.session.state import Lifecycle, ResponseState, SpareState, State
+from router.translation import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.restart import Loss
-    from router.deepgram.messages import ServerMessage
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state import Line
@@ -155,12 +156,21 @@ class Session:
 
     # What handlers say.
 
-    def to_client(self, *said: ServerMessage) -> None:
-        """Send messages to the client."""
+    def to_client(self, *said: deepgram.ServerMessage) -> None:
+        """Send messages to the client. A ConversationText is followed by its History, where that is wanted."""
         for message in said:
             self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
+            if type(message) is deepgram.ConversationText:
+                self.to_history(text.history_of(message))
 
-    def to_component(self, *said: ServerMessage) -> None:
+    def to_history(self, *said: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
+        """Send messages to a client that wants them for a later session's context."""
+        given = self.state.settings
+        flag = given.flags.history if isinstance(given, deepgram.Settings) else None
+        if self.profile.history if flag is None else flag:
+            self.to_client(*said)
+
+    def to_component(self, *said: deepgram.ServerMessage) -> None:
         """Send messages that only the React component knows."""
         if self.profile.component_messages:
             self.to_client(*said)

@@ -156,8 +156,8 @@ class Calls:
     """The function calls of a session."""
 
     def __init__(self) -> None:
-        self.outstanding: dict[str, str] = {}
-        """Name by call id, in the order of the requests: what the client has not answered."""
+        self.outstanding: dict[str, deepgram.RequestedFunction] = {}
+        """By call id, in the order of the requests: what the client has not answered."""
         self._requested: set[str] = set()
         self._names: dict[str, str] = {}
 
@@ -170,19 +170,19 @@ class Calls:
         """The name of the function that is called."""
         return event.name or self._names.get(event.item_id or "", "")
 
-    def request(self, call_id: str, name: str) -> bool:
+    def request(self, call: deepgram.RequestedFunction) -> bool:
         """Remember a call; False where it was requested before: no tool runs twice."""
-        if call_id in self._requested:
+        if call.id in self._requested:
             return False
-        self._requested.add(call_id)
-        self.outstanding[call_id] = name
+        self._requested.add(call.id)
+        self.outstanding[call.id] = call
         return True
 
     def find(self, call_id: str | None, name: str | None) -> str | None:
         """The outstanding call that an answer is for: by id, or where it has none by name, the oldest first."""
         if call_id is not None:
             return call_id if call_id in self.outstanding else None
-        return next((key for key, value in self.outstanding.items() if value == name), None)
+        return next((key for key, call in self.outstanding.items() if call.name == name), None)
 
 
 class Want(msgspec.Struct, frozen=True):

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
 
-def request_of(call_id: str, name: str, arguments: str) -> deepgram.FunctionCallRequest:
-    """The request that a call becomes. The client runs it, and answers."""
-    function = deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=True)
-    return deepgram.FunctionCallRequest(functions=[function])
+def call_of(call_id: str, name: str, arguments: str) -> deepgram.RequestedFunction:
+    """A call as the client is asked to run it."""
+    return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=True)
 
 
-def call_text(name: str, arguments: str) -> deepgram.ConversationText:
+def history_of(call: deepgram.RequestedFunction, response: str) -> deepgram.HistoryCalls:
+    """What a client is told of a call that was answered."""
+    called = deepgram.CalledFunction(**msgspec.structs.asdict(call), response=response)
+    return deepgram.HistoryCalls(function_calls=[called])
+
+
+def call_text(name: str, arguments: str) -> deepgram.CallText:
     """The line that the `/openai` profile shows for a call. Such a line never makes a call itself."""
-    return deepgram.ConversationText(role="assistant", content=f"Function call: {name}({arguments})")
+    return deepgram.CallText(role="assistant", content=f"Function call: {name}({arguments})")
 
 
 def output_of(response: deepgram.FunctionCallResponse) -> str:

@@ -29,6 +29,11 @@ def is_assistant_message(item: openai.Item) -> bool:
     return item.role == "assistant" and item.type in ("message", None)
 
 
+def history_of(said: deepgram.ConversationText) -> deepgram.HistoryText:
+    """The History that follows a ConversationText."""
+    return deepgram.HistoryText(role=said.role, content=said.content)
+
+
 def final_transcript(content: str) -> deepgram.Transcript:
     """The Transcript that follows the user's ConversationText in the `/openai` profile."""
     alternative = deepgram.Alternative(transcript=content, confidence=1.0)

@@ -99,7 +99,8 @@ def converse(here, number, until_s):
 
 def judge(frames, question):
     """What is wrong with the answer to a question: it is about the question, whole, and said once."""
-    said = [frame["content"] for frame in frames if isinstance(frame, dict) and frame.get("role") == "assistant"]
+    texts = [frame for frame in frames if isinstance(frame, dict) and frame["type"] == "ConversationText"]
+    said = [text["content"] for text in texts if text["role"] == "assistant"]
     answer = " ".join(said)
     failed = [frame for frame in frames if isinstance(frame, dict) and frame["type"] == "Error"]
     wrong = [] if answer.count(question) == 1 or failed else [f"{question} was answered {said}"]
