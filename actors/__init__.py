@@ -8,7 +8,9 @@
 `translator`   TranslatorActor: feeds a session machine and performs its commands
 `supervisor`   Supervisor: the switchboard; starts the trio, plugs it together, is told every ending
 `restart`      what becomes of a session whose upstream was lost: a table, pure
-`connector`    the pool of threads on which upstreams are dialled
+`pool`         threads for what blocks
+`connector`    the pool on which upstreams are dialled
+`work`         what a session machine has done on a pool
 `connections`  the seam to the network
 
 A session is three actors and two sockets pinned to one dispatcher, so a message between them crosses no thread:

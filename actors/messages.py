@@ -7,6 +7,7 @@ message, `bytes` a binary one.
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -98,6 +99,31 @@ class DrainBegan(Message, frozen=True):
     """The process is ending: every session has to."""
 
 
+class WorkFailureKind(enum.Enum):
+    """Why work brought no result."""
+
+    RAISED = "raised"
+    TIMED_OUT = "timed out"
+    """It may still be under way: what comes of it is dropped."""
+    REFUSED = "refused"
+    """It was never begun: the pool has too much to do, or is closed."""
+
+
+class WorkFailure(Message, frozen=True):
+    """Why, and what was raised."""
+
+    kind: WorkFailureKind
+    error: BaseException | None = None
+
+
+class WorkDone(Message, frozen=True):
+    """The work of that key has ended: once for each `StartWork`, unless it was cancelled."""
+
+    key: str
+    result: Any = None
+    failure: WorkFailure | None = None
+
+
 Input = (
     ClientOpened
     | ClientTextReceived
@@ -110,6 +136,7 @@ Input = (
     | UpstreamLost
     | TimerFired
     | DrainBegan
+    | WorkDone
 )
 
 # Commands: what a session machine asks its translator to have done.
@@ -171,6 +198,24 @@ class CancelTimer(Message, frozen=True):
     name: str
 
 
+class StartWork(Message, frozen=True):
+    """Have `SessionSpec.perform` take `work` on a thread of the pool, and tell `WorkDone(key, ...)`.
+
+    In time: after `timeout_s`, waiting for a thread included, it has failed. The key is free again then. Work that
+    is under way when its session ends is dropped: not begun, or its result not told.
+    """
+
+    key: str
+    work: Any
+    timeout_s: float
+
+
+class CancelWork(Message, frozen=True):
+    """Do not, or drop what comes of it: no `WorkDone` is told. What was begun is not stopped: nothing can."""
+
+    key: str
+
+
 class EndSession(Message, frozen=True):
     """Close the client with this code and reason, behind what was sent to it, and the upstream with 1000."""
 
@@ -194,6 +239,8 @@ Command = (
     | RefillBudget
     | StartTimer
     | CancelTimer
+    | StartWork
+    | CancelWork
     | EndSession
     | Log
 )

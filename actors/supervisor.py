@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialTarget
     from actors.connector import Connector
     from actors.dispatcher import Dispatcher
+    from actors.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ CRASHED: Final = (1011, "internal error")
 
 def _never(_reason: str) -> bool:
     return False
+
+
+def _no_work(work: Any) -> Any:
+    raise NotImplementedError(f"{type(work).__name__}: this session has nobody who does work")
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +68,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How many restarts in a row there may be, without a completed turn between them."""
     is_fatal: Callable[[str], bool] = _never
     """Whether a close reason says that another try is of no use."""
+    perform: Callable[[Any], Any] = _no_work
+    """Does the `work` of `StartWork`. Called on a thread of the workers; may block, and raise anything."""
 
 
 class SessionState(enum.Enum):
@@ -110,10 +117,13 @@ class Supervisor(Actor):
     session is logged and ends that session, never the supervisor.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, dispatchers: Sequence[Dispatcher], connector: Connector) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, *, dispatchers: Sequence[Dispatcher], connector: Connector, workers: Pool
+    ) -> None:
         super().__init__(dispatcher)
         self._dispatchers = dispatchers
         self._connector = connector
+        self._workers = workers
         self._sessions: dict[str, _Session] = {}
         self._drained: threading.Event | None = None
         self._receive: dict[type, Callable[[Any], Any]] = {
@@ -165,7 +175,12 @@ class Supervisor(Actor):
         spec = session.spec
         session.running.add((TranslatorActor.role, 0))
         ref = TranslatorActor.start(
-            session.dispatcher, session_id=spec.session_id, machine=spec.machine, supervisor=self.ref
+            session.dispatcher,
+            session_id=spec.session_id,
+            machine=spec.machine,
+            supervisor=self.ref,
+            workers=self._workers,
+            perform=spec.perform,
         )
         session.translator = as_ref(ref)
 

@@ -10,11 +10,13 @@ import pykka
 
 from actors import messages
 from actors.actor import Actor, Ref
+from actors.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from actors.dispatcher import Dispatcher, Timer
+    from actors.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,16 @@ class TranslatorActor(Actor):
 
     role = "translator"
 
-    def __init__(self, dispatcher: Dispatcher, *, session_id: str, machine: Machine, supervisor: Ref) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        session_id: str,
+        machine: Machine,
+        supervisor: Ref,
+        workers: Pool,
+        perform: Callable[[Any], Any],
+    ) -> None:
         super().__init__(dispatcher)
         self._session_id = session_id
         self._machine = machine
@@ -57,6 +68,7 @@ class TranslatorActor(Actor):
         self._stale = 0
         self._unsent = 0
         self._timers: dict[str, Timer] = {}
+        self._work = Work(self, workers, perform, self._handle)
         self._perform: dict[type, Callable[[Any], None]] = {
             messages.SendToClient: self._send_to_client,
             messages.SendToUpstream: self._send_to_upstream,
@@ -66,6 +78,8 @@ class TranslatorActor(Actor):
             messages.RefillBudget: self._refill_budget,
             messages.StartTimer: self._start_timer,
             messages.CancelTimer: self._cancel_timer,
+            messages.StartWork: self._work.start,
+            messages.CancelWork: lambda command: self._work.cancel(command.key),
             messages.EndSession: self._end_session,
             messages.Log: self._log,
         }
@@ -82,19 +96,20 @@ class TranslatorActor(Actor):
                 self._upstreams[generation] = upstream
             case messages.Describe():
                 generations = sorted(self._upstreams)
-                return {"generations": generations, "stale": self._stale, **self._machine.describe()}
+                work = {"work": self._work.keys, "work_dropped": self._work.dropped}
+                return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
             case _:
                 return super().on_receive(message)
         return None
 
     def on_stop(self) -> None:
         """Tell the supervisor."""
-        self._discard_timers()
+        self._let_go()
         self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the supervisor, which ends the session."""
-        self._discard_timers()
+        self._let_go()
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
     def _handle(self, message: messages.Input) -> None:
@@ -165,13 +180,14 @@ class TranslatorActor(Actor):
         if timer is not None:
             timer.cancel()
 
-    def _discard_timers(self) -> None:
+    def _let_go(self) -> None:
+        self._work.discard()
         for timer in self._timers.values():
             timer.discard()
         self._timers.clear()
 
     def _end_session(self, command: messages.EndSession) -> None:
-        self._discard_timers()
+        self._let_go()
         self._supervisor.tell(messages.SessionEnding(self._session_id, command.code, command.reason))
 
     def _log(self, command: messages.Log) -> None:

@@ -70,6 +70,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message that a peer may send."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
     """Upstreams that are dialled at the same time, in one process."""
+    work_threads: Annotated[int, whole(1, 256)] = 16
+    """Functions and hooks that run at the same time, in one process."""
+    work_waiting: Annotated[int, whole(0, 100_000)] = 256
+    """Those that may wait for a thread; beyond it they fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
     """HTTP requests and WebSocket handshakes that are served at the same time, in one process."""
 

@@ -17,6 +17,7 @@ from actors.connections.client import HandshakeRefused, accept
 from actors.connections.upstream import DialTarget, dial
 from actors.connector import Connector
 from actors.dispatcher import Dispatcher
+from actors.pool import Pool
 from actors.supervisor import SessionSpec, Supervisor, as_ref
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
@@ -59,6 +60,7 @@ class Router:
         self._lock = threading.Lock()
         self._dispatchers: list[Dispatcher] = []
         self._connector = Connector(config.limits.dial_threads)
+        self._workers = Pool("worker", config.limits.work_threads, most_waiting=config.limits.work_waiting)
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._is_draining = False
@@ -89,6 +91,7 @@ class Router:
         if supervisor is not None:
             self._drain(supervisor, drain_s + self.config.deadlines.close_s)
         self._connector.close()
+        self._workers.close()
         for dispatcher in self._dispatchers:
             if not dispatcher.stop(STOP_S):
                 logger.error("%s does not end", dispatcher.name)
@@ -154,7 +157,12 @@ class Router:
         self._dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self.config.dispatchers)]
 
     def _start_supervisor(self) -> None:
-        ref = Supervisor.start(self._dispatchers[0], dispatchers=self._dispatchers, connector=self._connector)
+        ref = Supervisor.start(
+            self._dispatchers[0],
+            dispatchers=self._dispatchers,
+            connector=self._connector,
+            workers=self._workers,
+        )
         self._supervisor = as_ref(ref)
 
     def _drain(self, supervisor: Ref, timeout_s: float) -> None:

@@ -44,6 +44,8 @@ class Playbook:
         self.commands: list[messages.Command] = []
         self.timers: dict[str, float] = {}
         """What is waited for; the rollover is left out unless a test asks for it."""
+        self.work: dict[str, messages.StartWork] = {}
+        """What is under way off the dispatcher, by key."""
         self.refills = 0
         self.history: list[dict[str, Any]] = []
         """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
@@ -111,6 +113,12 @@ class Playbook:
         del self.timers[wait.value]
         return self.feed(messages.TimerFired(wait.value))
 
+    def performs(self, key: str, result: Any = None, failure: messages.WorkFailure | None = None) -> "Playbook":
+        """Work that is under way is done."""
+        assert key in self.work, f"{key} is not under way: {sorted(self.work)}"
+        del self.work[key]
+        return self.feed(messages.WorkDone(key, result, failure))
+
     # Common beginnings.
 
     def opened(self) -> "Playbook":
@@ -158,6 +166,11 @@ class Playbook:
                 self.timers[name] = delay_s
             case messages.CancelTimer(name):
                 self.timers.pop(name, None)
+            case messages.StartWork(key):
+                assert key not in self.work, f"{key} is under way already"
+                self.work[key] = command
+            case messages.CancelWork(key):
+                self.work.pop(key, None)
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
                 self.commands.append(command)

@@ -12,6 +12,7 @@ from router.session.state import Answer, Lifecycle, Want
 from router.translation import functions
 
 if TYPE_CHECKING:
+    from actors import messages
     from router.openai import events as openai
     from router.session.session import Session
 
@@ -80,6 +81,19 @@ def answer_unknown_call(session: Session, message: deepgram.FunctionCallResponse
     which = f"`id` {message.id}" if message.id is not None else f"`name` {message.name}"
     description = f"FunctionCallResponse: no function call with {which} is waiting for an answer"
     session.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
+
+
+def tool_done(session: Session, call_id: str, done: messages.WorkDone) -> None:
+    """Pass on what a function of ours returned."""
+    if call_id not in session.state.calls.outstanding:
+        session.state.passed_over += 1
+    elif done.failure is None:
+        _answered(session, call_id, done.result)
+    else:
+        name = session.state.calls.outstanding[call_id].name
+        description = f"the function call {call_id} ({name}) failed: {done.failure.kind.value}"
+        session.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
+        _answered(session, call_id, functions.failed_output(name))
 
 
 def give_up_on_calls(session: Session, _fired: Any) -> None:

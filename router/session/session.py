@@ -17,6 +17,7 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s, rollover_in_s
 from router.session.state import Lifecycle, ResponseState, SpareState, State
+from router.session.work import WorkKind, work_key
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -218,6 +219,14 @@ class Session:
         """Start the timer of the next rollover, by what the upstream in use said of its end."""
         line = self.state.line
         self.wait_for(Wait.ROLLOVER, rollover_in_s(line.expires_at, line.opened_at, self.options.deadlines))
+
+    def start_work(self, kind: WorkKind, name: str, work: Any, timeout_s: float) -> None:
+        """Have work done off the dispatcher; `transitions.WORK` says who takes what comes of it."""
+        self._commands.append(messages.StartWork(work_key(kind, name), work, timeout_s))
+
+    def cancel_work(self, kind: WorkKind, name: str) -> None:
+        """Hear nothing more of work, which may be done already."""
+        self._commands.append(messages.CancelWork(work_key(kind, name)))
 
     def stop_waiting(self, *waits: Wait) -> None:
         """Drop deadlines."""

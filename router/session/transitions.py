@@ -37,6 +37,7 @@ from router.session import (
 from router.session.deadlines import Wait
 from router.session.state import Lifecycle, ResponseState, SpareState
 from router.session.stay import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
+from router.session.work import WorkKind, parted
 
 Handler = Callable[[Any, Any], Any]
 Row = tuple[Handler, Lifecycle]
@@ -77,6 +78,16 @@ def take_up(session: Any, _event: openai.SessionUpdated) -> Any:
     return None
 
 
+def work_done(session: Any, done: messages.WorkDone) -> None:
+    """Look up who had the work done."""
+    kind, name = parted(done.key)
+    WORK[kind](session, name, done)
+
+
+WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
+    WorkKind.TOOL: functions.tool_done,
+}
+
 DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.SESSION_CREATED: restarts.upstream_silent,
     Wait.SESSION_UPDATED: restarts.upstream_silent,
@@ -103,6 +114,7 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.UpdateThinkLive: (updates.answer_not_offered, None),
     deepgram.CustomToThinkProvider: (updates.answer_not_offered, None),
     messages.TimerFired: (fire, None),
+    messages.WorkDone: (work_done, None),
     messages.ClientOverflowed: (endings.client_overflowed, ENDED),
     messages.ClientClosed: (endings.client_closed, ENDED),
     messages.DrainBegan: (endings.drain, ENDED),

@@ -45,6 +45,11 @@ def timed_out_output(name: str, timeout_s: float) -> str:
     return _as_text({"error": f"{name} timed out after {timeout_s:g} s"})
 
 
+def failed_output(name: str) -> str:
+    """What the model is told when a function failed on our side."""
+    return _as_text({"error": f"{name} failed"})
+
+
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 

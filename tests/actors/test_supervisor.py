@@ -11,6 +11,7 @@ from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.connector import Connector
+from actors.pool import Pool
 from actors.restart import Decision, Loss, LossKind
 from actors.supervisor import SessionSpec, Supervisor, as_ref
 from actors.translator import TranslatorActor
@@ -86,7 +87,10 @@ class House:
     def __init__(self, dispatcher):
         self.dispatcher = dispatcher
         self.connector = Connector(2)
-        self.supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector))
+        self.workers = Pool("worker", 1, most_waiting=1)
+        self.supervisor = as_ref(
+            Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, workers=self.workers)
+        )
         self.upstreams = []
         self.dialled = threading.Semaphore(0)
         self.may_dial = threading.Event()
@@ -141,6 +145,7 @@ class House:
         assert self.sessions() == []
         self.supervisor.stop(timeout=WAIT_S)
         self.connector.close(WAIT_S)
+        self.workers.close(WAIT_S)
 
 
 @pytest.fixture
@@ -416,7 +421,8 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(hou
 
 
 def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatcher):
-    supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=Connector()))
+    pools = {"connector": Connector(), "workers": Pool("worker")}
+    supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], **pools))
     connection, client = memory_pair()
     spec = SessionSpec(session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame="")
     held = threading.Event()

@@ -18,6 +18,7 @@ from router.session.deadlines import Wait, length_s
 from router.session.drawing import draw
 from router.session.options import SessionOptions
 from router.session.state import Lifecycle, ResponseState, SpareState
+from router.session.work import WorkKind, work_key
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)
@@ -49,6 +50,7 @@ EXAMPLES = [
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
     messages.DrainBegan(),
     *(messages.TimerFired(wait.value) for wait in Wait),
+    *(messages.WorkDone(work_key(kind, "x")) for kind in WorkKind),
     openai_codec.Malformed("not JSON"),
     openai_codec.Unknown("response.dance", "unknown type"),
     openai.PassedOver(),
@@ -110,6 +112,10 @@ def test_every_response_state_leads_where_its_table_says(response):
         session.take(kind())
         expected = {response} if row is None else {row[1], response}
         assert session.state.turn.response in expected
+
+
+def test_every_kind_of_work_has_somebody_who_takes_what_comes_of_it():
+    assert set(transitions.WORK) == set(WorkKind)
 
 
 def test_every_state_has_a_table():

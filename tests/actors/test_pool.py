@@ -1,12 +1,14 @@
-"""The pool of threads for dials."""
+"""Pools of threads, and the one for dials."""
 
 import logging
 import queue
 import threading
+import weakref
 
 import pytest
 
-from actors.connector import Connector, ConnectorClosed
+from actors.connector import Connector
+from actors.pool import Pool, PoolClosed, PoolFull
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_close_does_not_wait_for_work_that_hangs_and_ends_what_was_not_begun(res
     connector.submit(lambda: "never begun", results.put)
     connector.close()
     refused = results.get(timeout=5)
-    assert isinstance(refused, ConnectorClosed)
+    assert isinstance(refused, PoolClosed)
     assert str(refused) == "the connector is closed"
     gate.set()
     assert results.get(timeout=5) is True, "done is told although the pool is closed"
@@ -79,7 +81,7 @@ def test_close_does_not_wait_for_work_that_hangs_and_ends_what_was_not_begun(res
 def test_after_close_work_is_refused(connector, results):
     connector.close()
     connector.submit(lambda: "x", results.put)
-    assert isinstance(results.get(timeout=5), ConnectorClosed)
+    assert isinstance(results.get(timeout=5), PoolClosed)
 
 
 def test_the_latest_outcomes_are_kept(connector, results):
@@ -100,3 +102,60 @@ def test_a_done_that_fails_is_logged_and_harms_nobody(connector, results, caplog
         assert results.get(timeout=5) == "still here"
     connector.close(timeout_s=5)
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.fixture
+def full(results):
+    """A pool of one thread that works, with one piece of work that waits: its name is "waits"."""
+    pool, gate, begun = Pool("worker", 1, most_waiting=1), threading.Event(), threading.Event()
+    pool.submit(lambda: begun.set() or gate.wait(5), results.put)
+    assert begun.wait(5)
+    waits = pool.submit(lambda: "waits", results.put)
+    yield pool, gate, waits
+    gate.set()
+    pool.close(timeout_s=5)
+
+
+def test_what_finds_the_queue_full_fails_at_once_and_there_is_room_again_when_work_is_done(full, results):
+    pool, gate, _ = full
+    pool.submit(lambda: "too much", results.put)
+    refused = results.get_nowait()
+    assert isinstance(refused, PoolFull)
+    assert str(refused) == "the worker has too much to do"
+    gate.set()
+    assert [results.get(timeout=5), results.get(timeout=5)] == [True, "waits"]
+    done = threading.Event()
+    pool.submit(done.set, lambda _result: None)
+    assert done.wait(5)
+
+
+def test_work_that_is_withdrawn_is_not_begun_and_makes_room(full, results):
+    pool, gate, waits = full
+    assert waits.withdraw() is True
+    assert waits.withdraw() is False
+    pool.submit(lambda: "instead", results.put)
+    gate.set()
+    assert [results.get(timeout=5), results.get(timeout=5)] == [True, "instead"]
+
+
+def test_work_that_is_begun_cannot_be_withdrawn(results):
+    pool, gate, begun = Pool("worker", 1), threading.Event(), threading.Event()
+    job = pool.submit(lambda: begun.set() or gate.wait(5), results.put)
+    assert begun.wait(5)
+    assert job.withdraw() is False
+    gate.set()
+    assert results.get(timeout=5) is True
+    pool.close(timeout_s=5)
+
+
+def test_an_idle_thread_holds_on_to_nothing(connector):
+    class Work:
+        def __call__(self):
+            pass
+
+    work, done = Work(), threading.Event()
+    gone = weakref.ref(work, lambda _: done.set())
+    connector.submit(work, lambda _result: None)
+    del work
+    assert done.wait(5)
+    assert gone() is None

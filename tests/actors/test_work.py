@@ -1,0 +1,232 @@
+"""Work of a session off its dispatcher: real actors and a real pool of one thread."""
+
+import threading
+
+import pytest
+
+from actors import messages
+from actors.messages import WorkDone, WorkFailureKind
+from actors.pool import Pool
+from actors.supervisor import as_ref
+from actors.translator import TranslatorActor
+
+WAIT_S = 5.0
+LONG_S = 60.0
+
+
+class Told(list):
+    """What a machine was told, and an event for each."""
+
+    def __init__(self):
+        self.more = threading.Condition()
+
+    def __call__(self, message):
+        with self.more:
+            self.append(message)
+            self.more.notify_all()
+
+    def wait_for(self, count):
+        with self.more:
+            assert self.more.wait_for(lambda: len(self) >= count, WAIT_S), list(self)
+        return list(self)
+
+
+class Machine:
+    """A machine that gives the commands which a text stands for."""
+
+    def __init__(self):
+        self.told = Told()
+        self.begun = threading.Semaphore(0)
+
+    def handle(self, message, _now_s):
+        if isinstance(message, WorkDone):
+            self.told(message)
+            return []
+        if message.text == "wait until work is begun":
+            assert self.begun.acquire(timeout=WAIT_S)
+        return COMMANDS.get(message.text, [])
+
+    def describe(self):
+        return {}
+
+
+class Deaf(TranslatorActor):
+    """Stands for the supervisor."""
+
+    def __init__(self, dispatcher):
+        super(TranslatorActor, self).__init__(dispatcher)
+
+    def on_receive(self, _message):
+        return None
+
+    def on_stop(self):
+        pass
+
+
+COMMANDS = {
+    "start": [messages.StartWork("a", "work a", LONG_S)],
+    "start b": [messages.StartWork("b", "work b", LONG_S)],
+    "start c": [messages.StartWork("c", "work c", LONG_S)],
+    "start in no time": [messages.StartWork("a", "work a", 0.0)],
+    "cancel": [messages.CancelWork("a")],
+    "cancel b": [messages.CancelWork("b")],
+    "end": [messages.EndSession(1000, "")],
+}
+
+
+class Session:
+    """A translator alone, whose work the test lets go on."""
+
+    def __init__(self, dispatcher):
+        self.pool = Pool("worker", 1, most_waiting=1)
+        self.machine = Machine()
+        self.gate = threading.Event()
+        self.done = []
+        self.supervisor = as_ref(Deaf.start(dispatcher))
+        self.translator = as_ref(
+            TranslatorActor.start(
+                dispatcher,
+                session_id="s",
+                machine=self.machine,
+                supervisor=self.supervisor,
+                workers=self.pool,
+                perform=self.perform,
+            )
+        )
+
+    def perform(self, work):
+        self.machine.begun.release()
+        assert self.gate.wait(WAIT_S)
+        self.done.append(work)
+        if work == "work b":
+            raise ValueError("b is no good")
+        return f"{work} is done"
+
+    def tell(self, *texts):
+        for text in texts:
+            self.translator.tell(messages.ClientTextReceived(text))
+        return self
+
+    def is_begun(self):
+        return self.machine.begun.acquire(timeout=WAIT_S)
+
+    def facts(self):
+        facts = self.translator.ask(messages.Describe(), timeout=WAIT_S)
+        return facts["work"], facts["work_dropped"]
+
+    def let_go(self):
+        """Let the work go on, and wait until the pool has nothing left to do."""
+        self.gate.set()
+        self.pool.close(WAIT_S)
+
+    def close(self):
+        self.let_go()
+        self.translator.stop(timeout=WAIT_S)
+        self.supervisor.stop(timeout=WAIT_S)
+
+
+@pytest.fixture
+def session(dispatcher):
+    session = Session(dispatcher)
+    yield session
+    session.close()
+
+
+def test_no_thread_is_started_before_there_is_work(session):
+    assert session.facts() == ([], 0)
+    assert session.pool._threads == []
+
+
+def test_what_comes_of_work_is_told_to_the_machine(session):
+    session.gate.set()
+    session.tell("start")
+    assert session.machine.told.wait_for(1) == [WorkDone("a", "work a is done")]
+    assert session.facts() == ([], 0)
+
+
+def test_what_work_raises_is_told_as_a_failure(session):
+    session.gate.set()
+    session.tell("start b")
+    (done,) = session.machine.told.wait_for(1)
+    assert (done.key, done.result, done.failure.kind) == ("b", None, WorkFailureKind.RAISED)
+    assert str(done.failure.error) == "b is no good"
+
+
+def test_work_that_hangs_has_timed_out_and_its_late_result_is_dropped_and_counted(session, dispatcher):
+    # Both in one slice: its time is over only when it is begun.
+    dispatcher.call_soon(lambda: session.tell("start in no time", "wait until work is begun"))
+    (done,) = session.machine.told.wait_for(1)
+    assert done.failure.kind is WorkFailureKind.TIMED_OUT
+    assert session.facts() == ([], 0)
+    session.let_go()
+    assert session.facts() == ([], 1)
+    assert len(session.machine.told) == 1
+
+
+def test_the_time_that_work_waits_for_a_thread_counts_and_then_it_is_not_begun(session):
+    session.tell("start b")
+    assert session.is_begun()
+    session.tell("start in no time")
+    (done,) = session.machine.told.wait_for(1)
+    assert (done.key, done.failure.kind) == ("a", WorkFailureKind.TIMED_OUT)
+    session.let_go()
+    assert session.done == ["work b"]
+
+
+def test_a_key_is_free_again_after_its_time_and_a_late_result_is_not_taken_for_the_next_ones(session):
+    session.tell("start")
+    assert session.is_begun()
+    session.tell("cancel", "start")
+    assert session.facts() == (["a"], 0)
+    session.gate.set()
+    assert session.machine.told.wait_for(1) == [WorkDone("a", "work a is done")]
+    assert session.facts() == ([], 1)
+    assert session.done == ["work a", "work a"]
+
+
+def test_cancelled_work_is_not_begun_and_nothing_is_told_of_it(session):
+    session.tell("start")
+    assert session.is_begun()
+    session.tell("start b", "cancel b")
+    assert session.facts() == (["a"], 0)
+    session.let_go()
+    assert session.machine.told.wait_for(1) == [WorkDone("a", "work a is done")]
+    assert session.done == ["work a"]
+
+
+def test_work_that_finds_the_pool_full_is_refused_at_once(session):
+    session.tell("start")
+    assert session.is_begun()
+    session.tell("start b", "start c")
+    (refused,) = session.machine.told.wait_for(1)
+    assert (refused.key, refused.failure.kind) == ("c", WorkFailureKind.REFUSED)
+    assert session.facts() == (["a", "b"], 0)
+
+
+def test_a_closed_pool_refuses_too(session):
+    session.pool.close()
+    session.tell("start")
+    (refused,) = session.machine.told.wait_for(1)
+    assert refused.failure.kind is WorkFailureKind.REFUSED
+
+
+def test_work_of_a_session_that_ends_is_dropped(session):
+    session.tell("start")
+    assert session.is_begun()
+    session.tell("start b", "end")
+    assert session.facts() == ([], 0)
+    session.let_go()
+    assert session.done == ["work a"], "what was not begun is not begun any more"
+    assert session.facts() == ([], 1)
+    assert session.machine.told == []
+
+
+def test_work_of_a_translator_that_stops_is_dropped(session, dispatcher):
+    session.tell("start")
+    assert session.is_begun()
+    session.tell("start b")
+    session.translator.stop(timeout=WAIT_S)
+    session.let_go()
+    assert session.done == ["work a"]
+    assert session.machine.told == []
+    assert dispatcher.failures == 0
