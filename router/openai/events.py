@@ -122,6 +122,20 @@ class InputAudioBufferCommitted(ServerEvent, frozen=True):
     item_id: str | None = None
 
 
+class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
+    """conversation.item.input_audio_transcription.delta."""
+
+    delta: str = ""
+    item_id: str | None = None
+
+
+class InputAudioTranscriptionUpdated(ServerEvent, frozen=True):
+    """conversation.item.input_audio_transcription.updated, of xAI: all that was heard so far (reference, 10.2)."""
+
+    transcript: str = ""
+    item_id: str | None = None
+
+
 class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
     """conversation.item.input_audio_transcription.completed. `status` is sent by services that repeat it."""
 
@@ -215,6 +229,8 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "input_audio_buffer.speech_started": InputAudioBufferSpeechStarted,
     "input_audio_buffer.speech_stopped": InputAudioBufferSpeechStopped,
     "input_audio_buffer.committed": InputAudioBufferCommitted,
+    "conversation.item.input_audio_transcription.delta": InputAudioTranscriptionDelta,
+    "conversation.item.input_audio_transcription.updated": InputAudioTranscriptionUpdated,
     "conversation.item.input_audio_transcription.completed": InputAudioTranscriptionCompleted,
     "conversation.item.input_audio_transcription.failed": InputAudioTranscriptionFailed,
     "response.created": ResponseCreated,
@@ -244,7 +260,6 @@ CONSUMED: dict[str, str] = {
     "conversation.item.deleted": "the acknowledgement of a client's own event",
     "conversation.item.retrieved": "the acknowledgement of a client's own event",
     "conversation.item.truncated": "the acknowledgement of a client's own event",
-    "conversation.item.input_audio_transcription.delta": "the completed transcript follows",
     "conversation.item.input_audio_transcription.segment": "the completed transcript follows",
     "input_audio_buffer.cleared": "the acknowledgement of a client's own event",
     "input_audio_buffer.timeout_triggered": "the response that it starts tells",

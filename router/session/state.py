@@ -10,6 +10,7 @@ import msgspec
 
 from router.deepgram import blocks
 from router.session import inputs
+from router.session.interim import Interim
 from router.session.ledger import Ledger
 from router.translation.audio import Speaker
 
@@ -327,6 +328,7 @@ class State:
         self.early = Early(most_messages=options.early_messages)
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
+        self.interim = Interim()
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
         """What the session was configured with first."""
         self.agent = blocks.Agent()

@@ -26,6 +26,7 @@ from router.session import (
     endings,
     functions,
     inputs,
+    interim,
     opening,
     responses,
     restarts,
@@ -221,6 +222,8 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             openai.InputAudioBufferSpeechStarted: (turns.speech_started, None),
             openai.InputAudioBufferSpeechStopped: (turns.speech_stopped, None),
             openai.InputAudioBufferCommitted: (turns.committed, None),
+            openai.InputAudioTranscriptionDelta: (interim.heard_more, None),
+            openai.InputAudioTranscriptionUpdated: (interim.heard_so_far, None),
             openai.InputAudioTranscriptionCompleted: (turns.user_said, None),
             openai.InputAudioTranscriptionFailed: (turns.transcription_failed, None),
             # The upstream: what the assistant says and does

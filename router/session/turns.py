@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import updates
+from router.session import interim, updates
 from router.session.deadlines import Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
@@ -122,13 +122,15 @@ def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) 
     """Tell what the user said. The final Transcript follows at once: the component counts the turn twice otherwise."""
     said = event.transcript.strip()
     if event.status == "in_progress":
+        interim.heard_so_far(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
         return
+    session.state.interim.complete(event.item_id)
     session.state.ledger.transcribed(event.item_id, said)
     if not said:
         session.state.turn.is_heard = False  # a noise: it may be answered, but it need not be
         return
     session.to_client(deepgram.ConversationText(role="user", content=said))
-    session.to_component(text.final_transcript(said))
+    session.to_component(text.transcript(said, is_final=True))
 
 
 def transcription_failed(session: Session, event: openai.InputAudioTranscriptionFailed) -> None:

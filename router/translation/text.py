@@ -34,11 +34,11 @@ def history_of(said: deepgram.ConversationText) -> deepgram.HistoryText:
     return deepgram.HistoryText(role=said.role, content=said.content)
 
 
-def final_transcript(content: str) -> deepgram.Transcript:
-    """The Transcript that follows the user's ConversationText in the `/openai` profile."""
+def transcript(content: str, *, is_final: bool) -> deepgram.Transcript:
+    """A Transcript of the `/openai` profile: final behind the user's ConversationText, interim before it."""
     alternative = deepgram.Alternative(transcript=content, confidence=1.0)
     channel = deepgram.Channel(alternatives=[alternative])
-    return deepgram.Transcript(transcript=content, channel=channel, is_final=True, speech_final=True)
+    return deepgram.Transcript(transcript=content, channel=channel, is_final=is_final, speech_final=is_final)
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:

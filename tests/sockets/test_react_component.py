@@ -176,8 +176,10 @@ def test_microphone_frames_become_a_user_turn(component):
     assert_in_order(words, "UserStartedSpeaking", "UtteranceEnd", "AgentStartedSpeaking", "audio", "AgentDone")
     said = words.index("ConversationText user")
     assert words[said + 1] == "Transcript"
-    (transcript,) = turn.of("Transcript")
+    *interim, transcript = turn.of("Transcript")
     assert transcript["is_final"] is True
+    assert not any(each["is_final"] for each in interim)
+    assert all(transcript["transcript"].startswith(each["transcript"]) for each in interim)
     assert transcript["transcript"] == turn.text("user") == turn.text("user").strip()
     assert turn.text("user")
     assert turn.text("assistant")
