@@ -94,6 +94,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     turn_detection: str = "server_vad"
     voice: str = "marin"
+    voices: dict[str, str] = {}
+    """The upstream's voice for each name of a client's, or pattern of such names; see `router.translation.voices`."""
     transcription_model: str = "gpt-realtime-whisper"
     restarts: int = 3
     """Attempts in a row to replace an upstream that ended; 0 for none."""

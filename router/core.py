@@ -25,6 +25,7 @@ from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
 from router.translation.errors import is_fatal_reason
+from router.translation.voices import Voices
 from router.values import model_of, url_with_model
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Router:
             models=config.models,
             fixed_model=self._fixed_model,
             turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
-            voice=config.voice,
+            voices=Voices(default=config.voice, table=config.voices),
             transcription_model=config.transcription_model,
             transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
             deadlines=config.deadlines,

@@ -12,7 +12,7 @@ import msgspec
 
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
 from router.said import Kind  # noqa: TC001 - msgspec resolves the annotation
-from router.values import file_path, host, one_of, route, secret, text, texts, upstream, whole
+from router.values import file_path, host, one_of, pairs, route, secret, text, texts, upstream, whole
 
 TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
 
@@ -91,7 +91,19 @@ SETTINGS: Final = (
         flag="--turn-detection",
         env=("ROUTER_TURN_DETECTION",),
     ),
-    Setting(name="voice", kind=text, help="the agent's voice", env=("ROUTER_VOICE",)),
+    Setting(
+        name="voice",
+        kind=text,
+        help="the agent's voice, where the client asks for none or for one that is in no table",
+        env=("ROUTER_VOICE",),
+    ),
+    Setting(
+        name="voices",
+        kind=pairs,
+        help="the upstream's voice for each that a client may ask for, over a table that is built in",
+        env=("ROUTER_VOICES",),
+        default_text="none",
+    ),
     Setting(
         name="transcription_model",
         kind=text,

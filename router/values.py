@@ -114,6 +114,21 @@ def texts(written: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text(part) for part in parts))
 
 
+def pairs(written: Any) -> dict[str, str]:
+    """Take names for names: a table, or text such as `a=b,c=d`. Capitals do not count in the first of a pair."""
+    table = _pairs_written(written) if isinstance(written, str) else written
+    if not isinstance(table, dict):
+        raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+    return {text(name).lower(): text(value) for name, value in table.items()}
+
+
+def _pairs_written(written: str) -> dict[str, str]:
+    parts = [part.partition("=") for part in written.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in parts):
+        raise ValueError(f"must be names with = between them, and a comma between pairs, not {reprlib.repr(written)}")
+    return {name: value for name, _, value in parts}
+
+
 def host(written: Any) -> str:
     """Take a host name or an address; the brackets of an IPv6 address may be there or not."""
     return text(written).removeprefix("[").removesuffix("]")

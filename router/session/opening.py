@@ -167,7 +167,7 @@ def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[
     return settings.session_of(
         given,
         turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
-        voice=session.options.voice,
+        voices=session.options.voices,
         transcription_model=transcription_model(session, line),
         model=session.state.route,
     )

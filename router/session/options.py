@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from router.config import Deadlines
+from router.translation.voices import Voices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     fixed_model: str | None = None
     """The model in the configured upstream's URL, which wins over all."""
     turn_detection: TurnDetection = "server_vad"
-    voice: str = "marin"
+    voices: Voices = Voices()
     transcription_model: str = "gpt-realtime-whisper"
     deadlines: Deadlines = Deadlines()
     early_audio_s: float = 10.0

@@ -75,8 +75,8 @@ def _think_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[s
 
 
 def _speak_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[str, Any]:
-    voice = session.options.voice
-    output = settings.replaced(*(settings.speech_of(agent, voice) for agent in (session.state.agent, after)))
+    voices = session.options.voices
+    output = settings.replaced(*(settings.speech_of(agent, voices) for agent in (session.state.agent, after)))
     return {"audio": {"output": output}}
 
 

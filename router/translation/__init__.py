@@ -3,6 +3,7 @@
 `settings`   Settings to session.update, context to items, the choice of a model
 `text`       items and transcripts to ConversationText, and back
 `functions`  function calls and their answers
+`voices`     a speak block to one of the upstream's voices
 `audio`      microphone frames to appends, deltas to audio frames
 `errors`     what goes wrong upstream, in words for the client
 """

@@ -12,15 +12,13 @@ from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.translation import faults, listening, text
+from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.translation.listening import TurnDetection
-
-OPENAI_VOICES: Final = frozenset(
-    {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}
-)
+    from router.translation.voices import Voices
 
 _PCM: Final = {"type": "audio/pcm", "rate": UPSTREAM_RATE}
 
@@ -88,7 +86,12 @@ def agent_as_is(session: Any) -> blocks.Agent:
 
 
 def session_of(
-    settings: deepgram.Settings, *, turn_detection: TurnDetection, voice: str, transcription_model: str, model: str
+    settings: deepgram.Settings,
+    *,
+    turn_detection: TurnDetection,
+    voices: Voices,
+    transcription_model: str,
+    model: str,
 ) -> dict[str, Any]:
     """The `session` of the one `session.update` that these Settings become. They must be faultless."""
     assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
@@ -101,7 +104,7 @@ def session_of(
                 "transcription": listening.transcription(agent, transcription_model),
                 "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
             },
-            "output": {"format": _PCM, **speech_of(agent, voice)},
+            "output": {"format": _PCM, **speech_of(agent, voices)},
         },
         **thinking_of(first_think(agent), model),
     }
@@ -152,20 +155,14 @@ _RETENTION_RATIO: Final = 0.8
 """How much is kept when the context is full: what is dropped at once is not dropped at every turn."""
 
 
-def speech_of(agent: blocks.Agent, voice: str) -> dict[str, Any]:
+def speech_of(agent: blocks.Agent, voices: Voices) -> dict[str, Any]:
     """What a speak block says of `audio.output`, and over it the React component's own `sessionAudioOutput`."""
     asked = agent.sessionAudioOutput or {}
     fields = {
-        "voice": asked.get("voice") or _voice(agent, voice),
+        "voice": asked.get("voice") or voice_of(agent.speak, voices),
         "speed": asked.get("speed") or first_speak(agent).provider.speed,
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _voice(agent: blocks.Agent, default: str) -> str:
-    provider = first_speak(agent).provider
-    asked = provider.voice
-    return asked if provider.type == "open_ai" and asked in OPENAI_VOICES else default
 
 
 def _tool(function: blocks.Function) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import pytest
 
 from actors import messages
 from playbook import APPLIED, SETTINGS, Playbook, settings
+from router.translation.voices import Voices
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
@@ -195,6 +196,23 @@ def test_a_model_behind_an_endpoint_of_the_client_s_is_not_asked_and_that_is_sai
     book.client(settings(think={"endpoint": {"url": "https://example.com", "headers": {"authorization": "bearer x"}}}))
     (warning,) = book.frames_to_client
     assert (warning["type"], warning["code"]) == ("Warning", "MODEL_NOT_AVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("speak", "voice"),
+    [
+        ({"provider": {"type": "deepgram", "model": "aura-2-thalia-en"}}, "coral"),
+        (
+            [{"provider": {"type": "eleven_labs"}}, {"provider": {"type": "deepgram", "model": "aura-2-zeus-en"}}],
+            "cedar",
+        ),
+        ({"provider": {"type": "aws_polly", "voice": "Joanna"}}, "sage"),
+    ],
+)
+def test_the_voice_is_the_one_that_the_tables_say(speak, voice):
+    voices = Voices(default="sage", table={"aura-2-thalia-en": "coral"})
+
+    assert session_of(settings(speak=speak), voices=voices)["audio"]["output"]["voice"] == voice
 
 
 def test_a_conversation_in_its_older_place_is_taken_up_too():

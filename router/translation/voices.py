@@ -1,0 +1,98 @@
+"""`agent.speak` to one of the upstream's voices: the configuration's table, over the one that stands here."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from router.deepgram import blocks
+
+FEMININE: Final = "marin"
+MASCULINE: Final = "cedar"
+"""The two that OpenAI recommends."""
+
+_REALTIME: Final = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+"""OpenAI's voices that the Realtime API knows, too (reference, 4)."""
+
+_SPEECH_ONLY: Final = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
+"""OpenAI's voices that only its speech API knows, each with the nearest that is left."""
+
+_FLUX: Final = {
+    MASCULINE: (
+        "bruce cliff cole colin conor donovan drew jack kai kit marcelo marcus miles naveen rufus sean tanner wade wes"
+    ),
+    FEMININE: (
+        "alexis bree brittany brooke elise gemma haley hannah heather kelsey maeve meena meghan paige priya sharon "
+        "sienna"
+    ),
+}
+
+_AURA: Final = {
+    MASCULINE: (
+        "alvaro angus apollo aquila arcas aries atlas cesare demetrio dionisio draco ebisu elio fabian flavio fujin "
+        "hector helios hermes hyperion javier julius jupiter lars luciano mars neptune nestor odysseus orion orpheus "
+        "perseo perseus pluto roman sander saturn sirio valerio zeus"
+    ),
+    FEMININE: (
+        "agathe agustina ama amalthea andromeda antonia asteria athena aurelia aurora beatrix callista carina celeste "
+        "cinzia cora cordelia cornelia daphne delia demetra diana elara electra estrella gloria harmonia helena hera "
+        "hestia iris izanami janus juno kara lara leda livia luna maia melia minerva olivia ophelia pandora phoebe "
+        "rhea selena selene silvia stella thalia theia uzume vesta viktoria"
+    ),
+}
+
+BUILT_IN: Final[dict[str, str]] = {
+    **{name: name for name in _REALTIME},
+    **_SPEECH_ONLY,
+    **{f"flux-{name}-*": voice for voice, names in _FLUX.items() for name in names.split()},
+    **{f"aura-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
+    **{f"aura-2-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
+}
+"""Names that clients use, and patterns of such names, to the upstream's voices."""
+
+
+class Voices(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration's word on voices."""
+
+    default: str = FEMININE
+    """For whatever no table names."""
+    table: dict[str, str] = {}
+    """Like `BUILT_IN`, and before it."""
+
+
+def voice_of(speak: blocks.Speak | list[blocks.Speak], voices: Voices) -> str:
+    """The upstream's voice for a speak block; of several, which are fallbacks, for the first that a table names."""
+    for block in speak if isinstance(speak, list) else [speak]:
+        for table in (voices.table, BUILT_IN):
+            found = _look_up(block.provider, table)
+            if found is not None:
+                return found
+    return voices.default
+
+
+def _look_up(provider: blocks.SpeakProvider, table: Mapping[str, str]) -> str | None:
+    found = (_entry(name, table) for name in _names(provider))
+    return next((voice for voice in found if voice is not None), None)
+
+
+def _names(provider: blocks.SpeakProvider) -> Iterator[str]:
+    """What a provider calls its voice: the most telling name first. The provider's own comes last."""
+    for name in (_voice_name(provider.voice), provider.model, provider.model_id, provider.type):
+        if isinstance(name, str):
+            yield name.lower()
+
+
+def _voice_name(voice: Any) -> Any:
+    return voice.get("id") if isinstance(voice, dict) else voice
+
+
+def _entry(name: str, table: Mapping[str, str]) -> str | None:
+    if name in table:
+        return table[name]
+    patterns = sorted((key for key in table if "*" in key and fnmatchcase(name, key)), key=len)
+    return table[patterns[-1]] if patterns else None
