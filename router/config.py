@@ -35,6 +35,8 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
+    transcript_s: Annotated[float, seconds(0, 60)] = 2.0
+    """How long the agent's text waits for the transcript of what the user said before."""
     replug_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """A whole restart, from the loss to `session.updated`: what it may take beyond `dial_s`."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
@@ -62,6 +64,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Microphone audio from before the user was heard to speak, kept for a new upstream."""
     uncommitted_audio_s: Annotated[float, seconds(0, 600)] = 60.0
     """Microphone audio of a turn that is not over, kept for a new upstream."""
+    audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
+    """How far the agent's audio is sent ahead of its playback, as estimated."""
+    held_audio_bytes: Annotated[int, whole(0, 1024**3)] = 1536 * 1024
+    """What of it may wait; beyond that it is sent early, and `write_buffer_bytes` is the bound."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
     """What a new upstream is told of the conversation, in tokens as estimated; the oldest turns go first."""
     ledger_bytes: Annotated[int, whole(1, 1024**3)] = 1024 * 1024

@@ -204,6 +204,8 @@ class Router:
             ledger_bytes=config.limits.ledger_bytes,
             preroll_s=config.limits.preroll_s,
             uncommitted_audio_s=config.limits.uncommitted_audio_s,
+            audio_ahead_s=config.limits.audio_ahead_s,
+            held_audio_bytes=config.limits.held_audio_bytes,
             redact=self._redact,
         )
 

@@ -261,18 +261,19 @@ def faults_of_answers(got: Seen, wanted: Seen) -> list[str]:
     if got.user != wanted.user:
         wrong.append(f"the user's words were {got.user}")
     for number, (turn, reference) in enumerate(zip(got.turns, wanted.turns, strict=False), 1):
-        wrong += [f"turn {number}: {fault}" for fault in _faults_of_answer(turn, reference)]
+        faults = _faults_of_answer(turn, reference, was_restarted=bool(got.warnings))
+        wrong += [f"turn {number}: {fault}" for fault in faults]
     return wrong
 
 
-def _faults_of_answer(turn: Turn, reference: Turn) -> list[str]:
+def _faults_of_answer(turn: Turn, reference: Turn, *, was_restarted: bool) -> list[str]:
     wrong = []
     if turn.words != reference.words:
         wrong.append(f"said {turn.said} instead of {reference.said}")
     if len(turn.requests) != len(reference.requests):
         wrong.append(f"{len(turn.requests)} calls instead of {len(reference.requests)}")
     difference = len(turn.audio) - len(reference.audio)
-    if len(turn.said) > 1:
+    if len(turn.said) > len(reference.said) or (len(turn.said) > 1 and was_restarted):
         if abs(difference) > TOLERANCE_CHARACTERS * BYTES_PER_CHARACTER:
             wrong.append(f"{difference / BYTES_PER_CHARACTER:+.0f} characters of audio, in {len(turn.said)} pieces")
     elif turn.audio != reference.audio:

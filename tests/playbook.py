@@ -46,6 +46,8 @@ class Playbook:
         """What is waited for; the rollover is left out unless a test asks for it."""
         self.work: dict[str, messages.StartWork] = {}
         """What is under way off the dispatcher, by key."""
+        self.reports: list[dict[str, Any]] = []
+        """LatencyReports: one ends every turn, so they are kept apart."""
         self.refills = 0
         self.history: list[dict[str, Any]] = []
         """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
@@ -174,6 +176,9 @@ class Playbook:
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
                 self.commands.append(command)
+            case messages.SendToClient(str() as frame) if frame.startswith('{"type":"LatencyReport"'):
+                assert_message_of(self.session.profile.name, orjson.loads(frame))
+                self.reports.append(orjson.loads(frame))
             case messages.SendToClient(frame):
                 if not self._is_history(_decoded(frame)):
                     self.commands.append(command)

@@ -208,7 +208,26 @@ class AgentThinking(ServerMessage, frozen=True, tag=True):
 
 
 class AgentStartedSpeaking(ServerMessage, frozen=True, tag=True):
-    """The first output of a response follows (`/openai` only)."""
+    """The agent begins to speak.
+
+    On `/openai` it comes before a response's first output, bare. Elsewhere it comes where Settings ask for what is
+    experimental, before a turn's first audio, with what led up to it, in seconds.
+    """
+
+    total_latency: float | None = None
+    tts_latency: float | None = None
+    ttt_latency: float | None = None
+
+
+class LatencyReport(ServerMessage, frozen=True, tag=True):
+    """How long the steps of a turn took, in seconds; what was not measured is left out."""
+
+    stt_latency: float | None = None
+    ttt_token_latency: float | None = None
+    ttt_text_latency: float | None = None
+    ttt_tool_latency: float | None = None
+    tts_latency: float | None = None
+    total_latency: float | None = None
 
 
 class AgentAudioDone(ServerMessage, frozen=True, tag=True):

@@ -148,6 +148,7 @@ class InputAudioTranscriptionFailed(ServerEvent, frozen=True):
     """conversation.item.input_audio_transcription.failed."""
 
     error: ErrorDetail = ErrorDetail()
+    item_id: str | None = None
 
 
 class ResponseCreated(ServerEvent, frozen=True):
@@ -172,6 +173,8 @@ class ResponseOutputItemAdded(ServerEvent, frozen=True):
 class ResponseOutputTextDelta(ServerEvent, frozen=True):
     """response.output_text.delta."""
 
+    delta: str = ""
+    item_id: str | None = None
     response_id: str | None = None
 
 
@@ -366,7 +369,26 @@ class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
 
 
 class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
-    """Stop the active response: nobody will hear it."""
+    """Stop a response: nobody will hear it. Without an id, the one that is active in the conversation."""
+
+    response_id: str | None = None
+    event_id: str | None = None
+
+
+class ConversationItemTruncate(ClientEvent, frozen=True, tag="conversation.item.truncate"):
+    """Forget what an item says behind `audio_end_ms`, which must not be beyond its audio."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+    event_id: str | None = None
+
+
+class ConversationItemDelete(ClientEvent, frozen=True, tag="conversation.item.delete"):
+    """Forget an item."""
+
+    item_id: str
+    event_id: str | None = None
 
 
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):

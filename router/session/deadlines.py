@@ -17,6 +17,12 @@ MANUAL_COMMIT_S: Final = 0.4
 
 ASK_AGAIN_S: Final = 0.5
 
+COMMIT_S: Final = 5.0
+"""Speech that ended and is not committed by then was none."""
+
+FILL_AFTER_S: Final = 0.3
+"""A microphone that says nothing for so long in the middle of the user's speech has stopped."""
+
 ROLLOVER_LEAD_S: Final = 60.0
 """So long before an upstream's session expires, or a tenth of its life if that is less, the next is got ready."""
 
@@ -40,6 +46,10 @@ class Wait(enum.Enum):
     """From one event to the next while a response is active."""
     RESPONSE = "response"
     """From response.created to response.done."""
+    TRANSCRIPT = "transcript"
+    """From the agent's text to the transcript of what the user said before it."""
+    COMMIT = "commit"
+    """From the end of the user's speech to its commit, by which it becomes a turn."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse that it wants."""
     REPLUG = "replug"
@@ -50,12 +60,16 @@ class Wait(enum.Enum):
     """From session.created to the time to get the next upstream ready."""
     SPARE = "spare"
     """From one step of the next upstream's getting ready to the next: as long as those of the one in use."""
+    PLAYBACK = "playback"
+    """Until the client has played so much that it may have more audio."""
+    MICROPHONE = "microphone"
+    """From one microphone frame to the next, in the middle of the user's speech."""
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """How long a wait may be. ROLLOVER and SPARE have no fixed length."""
+    """How long a wait may be. ROLLOVER, SPARE and PLAYBACK have no fixed length."""
     if wait is Wait.REPLUG:
         return deadlines.dial_s + deadlines.replug_s
     if wait is Wait.UPDATE:
@@ -67,7 +81,12 @@ def length_s(wait: Wait, deadlines: Deadlines) -> float:
     return length
 
 
-_FIXED_S: Final = {Wait.MANUAL_COMMIT: MANUAL_COMMIT_S, Wait.ASK_AGAIN: ASK_AGAIN_S}
+_FIXED_S: Final = {
+    Wait.MANUAL_COMMIT: MANUAL_COMMIT_S,
+    Wait.ASK_AGAIN: ASK_AGAIN_S,
+    Wait.MICROPHONE: FILL_AFTER_S,
+    Wait.COMMIT: COMMIT_S,
+}
 
 
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
+from router.session import telling
 from router.session.deadlines import Wait, length_s
 from router.session.opening import create_item, keep_message
 from router.session.state import Answer, Lifecycle, Want
@@ -27,29 +28,36 @@ def keep_answer(session: Session, message: deepgram.FunctionCallResponse) -> Non
 
 def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -> None:
     """Remember what a call's item names, or that another item is being said."""
+    turn = session.state.turn
     session.state.calls.learn_name(event.item)
-    if event.item.type == "message":
+    if event.response_id in turn.muted:
+        session.state.line.items.tell_no_more(event.item.id or "")
+    elif event.item.type == "message":
         answer = Answer()
         answer.item_id = event.item.id
         answer.is_commentary = event.item.phase == "commentary"
-        session.state.turn.answer = answer
+        answer.told_ahead = 0 if turn.answer.item_id else turn.answer.told_ahead
+        turn.answer = answer
 
 
 def request_function_call(session: Session, event: openai.ResponseFunctionCallArgumentsDone) -> None:
     """Ask the client to run a function. This event alone is the trigger: two others repeat the call."""
     calls = session.state.calls
     name = calls.name_of(event)
-    if event.response_id is not None and event.response_id in session.state.turn.cancelled:
+    turn = session.state.turn
+    if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.muted):
         session.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
         return
     call = functions.call_of(event.call_id, name, event.arguments)
     if not calls.request(call):
         return
     session.wait(Wait.TOOL_ANSWER)
-    session.state.turn.is_open = True
+    turn.is_open = True
+    session.state.timeline.mark("tool_s", session.now_s)
     session.state.ledger.called(event.item_id, event.call_id, name, event.arguments)
-    session.to_client(deepgram.FunctionCallRequest(functions=[call]))
-    session.to_component(functions.call_text(name, event.arguments))
+    telling.say(session, deepgram.FunctionCallRequest(functions=[call]))
+    if session.profile.component_messages:
+        telling.say(session, functions.call_text(name, event.arguments))
 
 
 def answer_function_call(session: Session, message: deepgram.FunctionCallResponse) -> None:

@@ -77,6 +77,17 @@ class Ledger:
         entry = self._append(item_id or "")
         self._fill(entry, text.message_item(self._new_id(), "assistant", content))
 
+    def cut(self, item_id: str | None, content: str) -> None:
+        """The assistant was interrupted: of this item only so much was heard, or nothing."""
+        entry = next((it for it in reversed(self._entries) if it.item_id == item_id and it.item is not None), None)
+        if entry is None:
+            return  # an older one, which is gone already
+        self._weigh(entry, -1)
+        if content:
+            self._fill(entry, text.message_item(self._new_id(), "assistant", content))
+        else:
+            self._entries.remove(entry)
+
     def called(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
         """The assistant called a function."""
         entry = self._append(item_id or "")

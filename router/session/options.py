@@ -46,6 +46,10 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How much while somebody does."""
     transcription_models: tuple[str | None, ...] = ()
     """By position of the upstream, where one has its own; Azure names deployments."""
+    audio_ahead_s: float = 30.0
+    """How far the agent's audio is sent ahead of its playback."""
+    held_audio_bytes: int = 1536 * 1024
+    """How much of it may wait for that."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""
 

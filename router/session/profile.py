@@ -19,6 +19,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A second Settings is answered SettingsApplied; otherwise SETTINGS_ALREADY_APPLIED."""
     history: bool
     """History is sent unless Settings say otherwise; else only if they ask for it."""
+    sentences: bool
+    """The agent's text is told sentence by sentence; otherwise item by item."""
     component_messages: bool
     """The React component's own messages are sent: AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd, and
     the text "Function call: ..."."""
@@ -30,6 +32,7 @@ OPENAI: Final = Profile(
     openai_events=True,
     settings_repeat=True,
     history=False,
+    sentences=False,
     component_messages=True,
 )
 """What the dg_react_agent component expects, at `/openai`."""
@@ -40,6 +43,7 @@ CONVERSE: Final = Profile(
     openai_events=False,
     settings_repeat=False,
     history=True,
+    sentences=True,
     component_messages=False,
 )
 """Deepgram's own: official messages only, at `/v1/agent/converse`."""

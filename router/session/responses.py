@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from router.openai import events as openai
+from router.session.barge_in import mute
 from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
 from router.session.restarts import response_failed
@@ -27,6 +29,7 @@ def create_response(session: Session, want: Want) -> None:
     if want.then is not None:
         turn.wants.appendleft(want.then)
     turn.answer = Answer()
+    session.state.timeline.mark("asked_s", session.now_s)
     turn.event_id = None if want.text is not None else session.state.new_id()
     session.wait(Wait.FIRST_EVENT)
     if want.text is not None:
@@ -45,13 +48,19 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> None:
     """A response has begun: ours, or one that the upstream began itself."""
     turn = session.state.turn
     turn.is_open = True
+    session.state.timeline.mark("asked_s", session.now_s)
     turn.response_id = event.response.id
     turn.answer = Answer()
     if turn.response is ResponseState.NONE:  # the upstream began it itself
         turn.want_now = None
+    elif turn.want_now is not None:
+        turn.answer.told_ahead = turn.want_now.told_ahead
     turn.has_started_speaking = turn.has_started_speaking and turn.is_resumed
+    if turn.is_heard:  # it answers whatever was asked meanwhile, too
+        turn.wants = deque(want for want in turn.wants if want.text is not None)
     turn.is_resumed = turn.is_heard = False
-    turn.muted.clear()
+    if turn.is_unwanted:
+        mute(session)
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
     session.wait(Wait.RESPONSE)

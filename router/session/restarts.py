@@ -14,10 +14,10 @@ import msgspec
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import opening
+from router.session import opening, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
-from router.session.speaking import end_turn
+from router.session.speaking import end_turn, tell_heard
 from router.session.state import Answer, Line, ResponseState, SpareState, Want
 from router.session.stay import STAY
 from router.translation import errors, speech
@@ -38,6 +38,8 @@ UPSTREAM_WAITS: Final = (
     Wait.RESPONSE,
     Wait.ASK_AGAIN,
     Wait.ROLLOVER,
+    Wait.MICROPHONE,
+    Wait.COMMIT,
 )
 """Those that belong to the upstream that is lost; a function's answer is still waited for."""
 
@@ -68,6 +70,8 @@ def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Stay | None:
         give_up(session, lost)
         return STAY
     session.stop_waiting(*UPSTREAM_WAITS)
+    state.talk.is_on = False
+    telling.stop_waiting_for_transcripts(session)  # of what this upstream heard, none will come
     cut(session)
     _warn(session, lost)
     state.lost = lost
@@ -119,15 +123,16 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     state, turn = session.state, session.state.turn
     active, pending = _active(session), _pending(session)
     answer, turn.answer = turn.answer, Answer()
+    is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
     turn.wants.clear()
     turn.failures = 0
     turn.is_heard = False
-    if active is not None and answer.told and not answer.is_commentary and not has_failed:
+    if is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
-    elif active is not None and (answer.played_bytes or answer.told):
-        active = _cut_answer(session, answer)
+    elif active is not None and (answer.played_s or answer.told_to or answer.told):
+        active = _cut_answer(session, answer, active)
     state.resume = _one_after_the_other(active, pending)
 
 
@@ -161,17 +166,27 @@ def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:
         end_turn(session)
 
 
-def _cut_answer(session: Session, answer: Answer) -> Want | None:
+def _cut_answer(session: Session, answer: Answer, active: Want) -> Want | None:
     """Tell what was heard of an answer, and have the rest said, or leave it at that."""
-    words = answer.told or speech.heard(answer.transcript, answer.played_bytes)
+    words = answer.told or _delivered(answer)
     if words and not answer.told:
-        session.to_client(deepgram.ConversationText(role="assistant", content=words))
+        tell_heard(session, answer.item_id, answer, words)
         session.state.ledger.assistant_said(answer.item_id, words)
     if session.options.interrupted_answer == "stop":
         end_turn(session)
         return None
     session.state.turn.is_resumed = True
-    return Want(follows_up=True, goes_on_after=words)
+    if not words:  # none of its audio was there yet: it is begun again, but for the text that was told
+        return msgspec.structs.replace(active, told_ahead=answer.told_to)
+    told_ahead = 0 if answer.told else max(0, answer.told_to - len(words))
+    return Want(follows_up=True, goes_on_after=words, told_ahead=told_ahead)
+
+
+def _delivered(answer: Answer) -> str:
+    """The words that have reached the client: as sound, where the answer is spoken."""
+    if not answer.is_spoken:
+        return answer.transcript[: answer.told_to].strip()
+    return speech.heard(answer.transcript, answer.played_s) if answer.played_s else ""
 
 
 # The next upstream is ready to be told.
@@ -199,6 +214,8 @@ def append_again(session: Session) -> None:
         return
     session.forward(*state.microphone.again())
     state.is_retelling = state.is_speaking
+    if state.is_speaking:
+        session.wait(Wait.COMMIT)
     if state.is_committing:
         session.to_upstream(openai.InputAudioBufferCommit())
 

@@ -91,6 +91,7 @@ def can_plug_in(session: Session) -> bool:
         and not turn.wants
         and not turn.is_heard
         and not state.is_speaking
+        and not state.transcripts.are_awaited
         and not state.calls.outstanding
         and not state.updates
         and not state.line.items.awaits_acknowledgement

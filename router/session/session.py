@@ -78,7 +78,7 @@ class Session:
             "outstanding_calls": list(state.calls.outstanding),
             "passed_over": state.passed_over,
             "early_dropped_bytes": state.early.dropped_bytes,
-            "muted_bytes": state.muted_bytes,
+            "muted_bytes": state.muted_bytes + state.playback.dropped_bytes,
             "generation": state.line.generation,
             "rollovers": state.rollovers,
             "ledger_entries": len(state.ledger),

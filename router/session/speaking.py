@@ -6,37 +6,93 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session import telling
 from router.session.deadlines import Wait
+from router.session.playback import Piece
 from router.session.state import ResponseState
+from router.session.timeline import Timeline
+from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
-    from router.openai import events as openai
     from router.session.session import Session
+    from router.session.state import Answer
+
+# Its words.
 
 
-def tell_assistant_text(session: Session, item_id: str | None, content: str) -> None:
-    """Tell what the assistant said: once an item, whichever event brings it first."""
-    if content.strip() and session.state.line.items.tell_once(item_id):
-        start_speaking(session, None)
-        session.to_client(deepgram.ConversationText(role="assistant", content=content))
-        session.state.ledger.assistant_said(item_id, content)
-        session.state.turn.answer.told = content
+Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
+
+
+def text_delta(session: Session, event: Delta) -> None:
+    """Remember what is being said: it has to be known where an answer is cut off. Tell the sentences that it ends."""
+    turn = session.state.turn
+    if event.response_id in turn.muted:
+        return
+    turn.answer.transcript += event.delta
+    turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
+    turn.answer.item_id = turn.answer.item_id or event.item_id
+    session.state.timeline.mark("token_s", session.now_s)
+    start_speaking(session, event)
+    if session.profile.sentences:
+        _tell_sentences(session, turn.answer)
 
 
 def text_done(session: Session, event: openai.ResponseOutputTextDone) -> None:
     """Tell the text of an item."""
-    tell_assistant_text(session, event.item_id, event.text)
+    if event.response_id not in session.state.turn.muted:
+        tell_assistant_text(session, event.item_id, event.text)
 
 
 def transcript_done(session: Session, event: openai.ResponseOutputAudioTranscriptDone) -> None:
     """Tell the transcript of an item."""
-    tell_assistant_text(session, event.item_id, event.transcript)
+    if event.response_id not in session.state.turn.muted:
+        tell_assistant_text(session, event.item_id, event.transcript)
 
 
-def transcript_delta(session: Session, event: openai.ResponseOutputAudioTranscriptDelta) -> None:
-    """Remember what is being said: it has to be known where an answer is cut off."""
-    session.state.turn.answer.transcript += event.delta
-    start_speaking(session, event)
+def tell_assistant_text(session: Session, item_id: str | None, content: str) -> None:
+    """Tell what the assistant said: once an item, whichever event brings it first, or what of it was not told yet."""
+    state = session.state
+    if not content.strip() or not state.line.items.tell_once(item_id):
+        return
+    start_speaking(session, None)
+    answer = state.turn.answer
+    if not session.profile.sentences:
+        _tell(session, item_id, content)
+    elif answer.item_id in (item_id, None):
+        if not content.startswith(answer.transcript[: answer.told_to]):
+            content = answer.transcript  # told in part, and another wording cannot be gone on with
+        answer.transcript = content
+        _tell_sentences(session, answer, is_final=True)
+    else:
+        for sentence in sentences_of(content, is_final=True)[0]:
+            _tell(session, item_id, sentence)
+    state.ledger.assistant_said(item_id, content)
+    state.playback.tell(item_id, content)
+    answer.told = content
+
+
+def _tell_sentences(session: Session, answer: Answer, *, is_final: bool = False) -> None:
+    # What the client was told of the answer that this one goes on with is not told again.
+    start = max(answer.told_to, answer.told_ahead)
+    sentences, answer.told_to = sentences_of(answer.transcript, start, is_final=is_final)
+    for sentence in sentences:
+        _tell(session, answer.item_id, sentence)
+
+
+def _tell(session: Session, item_id: str | None, content: str) -> None:
+    session.state.timeline.mark("text_s", session.now_s)
+    telling.say_words(session, item_id, content)
+
+
+def tell_heard(session: Session, item_id: str | None, answer: Answer, words: str) -> None:
+    """Tell what a caller has heard of an answer that was cut off, as far as that is not told yet."""
+    rest = words[answer.told_to :].strip() if session.profile.sentences else words
+    if rest:
+        telling.say_words(session, item_id, rest)
+
+
+# Its voice.
 
 
 def start_speaking(session: Session, _event: Any) -> None:
@@ -63,9 +119,31 @@ def play(session: Session, event: openai.ResponseOutputAudioDelta) -> None:
         session.log(logging.WARNING, f"a piece of audio is not base64 and dropped: {error}")
         return
     if pcm:
-        start_speaking(session, event)
-        state.turn.answer.played_bytes += len(pcm)
-        session.play(pcm)
+        _play(session, event, pcm)
+
+
+def _play(session: Session, event: openai.ResponseOutputAudioDelta, pcm: bytes) -> None:
+    state, answer = session.state, session.state.turn.answer
+    start_speaking(session, event)
+    if answer.told_to < len(answer.transcript) and _is_sentence(session, answer):
+        _tell_sentences(session, answer, is_final=True)  # its text is told ahead of its audio
+    if state.timeline.mark("audio_s", session.now_s) and _is_announced(session):
+        telling.say(session, state.timeline.started_speaking())
+    piece = Piece(answer.item_id, pcm, state.speaker.duration_s(pcm))
+    answer.played_s += piece.duration_s
+    telling.play(session, piece)
+
+
+def _is_sentence(session: Session, answer: Answer) -> bool:
+    return session.profile.sentences and ends_here(answer.transcript, answer.told_to)
+
+
+def _is_announced(session: Session) -> bool:
+    given = session.state.settings
+    return not session.profile.component_messages and isinstance(given, deepgram.Settings) and given.experimental
+
+
+# The end of its turn.
 
 
 def end_turn(session: Session) -> None:
@@ -74,5 +152,10 @@ def end_turn(session: Session) -> None:
     if not turn.is_open or session.state.calls.outstanding or turn.will_follow_up:
         return
     turn.is_open = False
-    session.to_client(deepgram.AgentAudioDone())
-    session.to_component(deepgram.AgentDone())
+    timeline, session.state.timeline = session.state.timeline, Timeline()
+    telling.say(session, deepgram.AgentAudioDone())
+    if session.profile.component_messages:
+        telling.say(session, deepgram.AgentDone())
+    report = timeline.report()
+    if report != deepgram.LatencyReport():
+        telling.say(session, report)

@@ -12,6 +12,9 @@ from router.deepgram import blocks
 from router.session import inputs
 from router.session.interim import Interim
 from router.session.ledger import Ledger
+from router.session.playback import Playback
+from router.session.telling import Transcripts
+from router.session.timeline import Timeline
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from router.openai import events as openai
     from router.session.options import SessionOptions
     from router.translation.audio import Microphone
+
+MOST_MUTED: Final = 8
 
 _JOINED_BYTES: Final = 8192
 """Small pieces of early audio are joined up to this, so that their number is bounded as their bytes are."""
@@ -111,6 +116,10 @@ class Items:
         self._told.add(item_id)
         return True
 
+    def tell_no_more(self, item_id: str) -> None:
+        """Nothing more of this item is to be told: it was cut off."""
+        self._told.add(item_id)
+
 
 class _Created:
     __slots__ = ("like", "want")
@@ -195,22 +204,31 @@ class Want(msgspec.Struct, frozen=True):
     """The client's own event, where it brought one."""
     goes_on_after: str | None = None
     """The words after which an answer was cut off; it is asked to go on from there."""
+    told_ahead: int = 0
+    """Characters beyond those words that the client has been told already."""
     then: Want | None = None
     """What is wanted after it."""
 
 
 class Answer:
-    """What of the active response has reached the client."""
+    """What of the active response has reached the client: of its newest item."""
 
-    __slots__ = ("is_commentary", "item_id", "played_bytes", "told", "transcript")
+    __slots__ = ("is_commentary", "is_spoken", "item_id", "played_s", "told", "told_ahead", "told_to", "transcript")
 
     def __init__(self) -> None:
         self.item_id: str | None = None
         self.transcript = ""
         """Of the item so far; it runs ahead of the audio."""
-        self.played_bytes = 0
+        self.told_to = 0
+        """So much of the transcript was told, sentence by sentence."""
+        self.told_ahead = 0
+        """So many characters at its beginning repeat what was told of the answer that it goes on with."""
+        self.played_s = 0.0
+        """Audio that was made for it: it is sent, or waits to be."""
         self.told = ""
         """Its text, once that has been told: the answer is complete then, but for what follows it."""
+        self.is_spoken = False
+        """Its text is the transcript of audio."""
         self.is_commentary = False
         """It only says what will be done next."""
 
@@ -233,8 +251,10 @@ class Turn:
         """Of responses in a row, in one upstream."""
         self.is_heard = False
         """The user's speech was committed, and no response to it has ended."""
-        self.muted: set[str | None] = set()
-        """Responses that the user has interrupted: their late audio is not played."""
+        self.muted: deque[str | None] = deque(maxlen=MOST_MUTED)
+        """Responses that the user has interrupted, the newest: nothing more of them is played or told."""
+        self.is_unwanted = False
+        """The user interrupted the response that is requested before it began."""
         self.cancelled: set[str | None] = set()
         self.is_resumed = False
         """It goes on after a restart."""
@@ -250,9 +270,27 @@ class Turn:
         self.wants.append(want)
 
     @property
+    def is_muted(self) -> bool:
+        """Whether the user has interrupted the response that is active."""
+        return self.response is ResponseState.ACTIVE and self.response_id in self.muted
+
+    @property
     def will_follow_up(self) -> bool:
         """Whether the turn goes on after this response."""
         return self.is_answered_as_is or any(want.follows_up for want in self.wants)
+
+
+class Talk:
+    """The user's speech between its detected start and its detected end."""
+
+    __slots__ = ("filled_s", "is_on", "microphone_s")
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.microphone_s = 0.0
+        """When the microphone was heard last, or silence was put in its place."""
+        self.filled_s = 0.0
+        """Silence that was put in its place since the user began to talk."""
 
 
 class Early:
@@ -309,7 +347,7 @@ class Early:
 class State:
     """Everything that a session remembers."""
 
-    def __init__(self, session_id: str, options: SessionOptions) -> None:
+    def __init__(self, session_id: str, options: SessionOptions) -> None:  # noqa: PLR0915 - a list, no program
         self.session_id = session_id
         self.lifecycle = Lifecycle.AWAITING_SETTINGS
         self._prefix = f"sb_{session_id.replace('-', '')[:12]}"
@@ -329,6 +367,9 @@ class State:
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim = Interim()
+        self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes)
+        self.transcripts = Transcripts()
+        self.timeline = Timeline()
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
         """What the session was configured with first."""
         self.agent = blocks.Agent()
@@ -346,6 +387,7 @@ class State:
         """The client has been told SettingsApplied."""
         self.is_speaking = False
         """The user's speech was detected, and has not been committed."""
+        self.talk = Talk()
         self.is_retelling = False
         """Another upstream is given speech whose start the client has been told of."""
         self.is_committing = False

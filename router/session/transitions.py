@@ -32,6 +32,7 @@ from router.session import (
     restarts,
     rollover,
     speaking,
+    telling,
     turns,
     updates,
 )
@@ -102,6 +103,10 @@ DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.ASK_AGAIN: restarts.ask_again,
     Wait.ROLLOVER: rollover.open_spare,
     Wait.SPARE: rollover.spare_lost,
+    Wait.TRANSCRIPT: telling.stop_waiting_for_transcripts,
+    Wait.COMMIT: turns.never_committed,
+    Wait.PLAYBACK: telling.release,
+    Wait.MICROPHONE: turns.fill_silence,
     Wait.MANUAL_COMMIT: turns.commit,
 }
 
@@ -230,9 +235,9 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             openai.ResponseCreated: (ignore, None),
             openai.ResponseDone: (ignore, None),
             openai.ResponseOutputItemAdded: (functions.output_item_added, None),
-            openai.ResponseOutputTextDelta: (speaking.start_speaking, None),
+            openai.ResponseOutputTextDelta: (speaking.text_delta, None),
             openai.ResponseOutputTextDone: (speaking.text_done, None),
-            openai.ResponseOutputAudioTranscriptDelta: (speaking.transcript_delta, None),
+            openai.ResponseOutputAudioTranscriptDelta: (speaking.text_delta, None),
             openai.ResponseOutputAudioTranscriptDone: (speaking.transcript_done, None),
             openai.ResponseOutputAudioDelta: (speaking.play, None),
             openai.ResponseFunctionCallArgumentsDone: (functions.request_function_call, None),
@@ -298,10 +303,12 @@ def configure(session: Any) -> None:
 
 
 def is_response_due(session: Any) -> bool:
-    """A response is wanted, none is active, and no update is to be applied before it."""
-    turn = session.state.turn
-    is_idle = turn.response is ResponseState.NONE and session.state.lifecycle is Lifecycle.READY
-    return bool(turn.wants) and is_idle and not session.state.updates
+    """A response is wanted, and none is active; nor is the user talking, about to be answered, or an update due."""
+    state, turn = session.state, session.state.turn
+    if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
+        return False
+    is_users_turn = turn.is_heard or (state.is_speaking and state.turn_detection in opening.DETECTED)
+    return not is_users_turn and not state.updates
 
 
 def create_response(session: Any) -> None:

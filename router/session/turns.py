@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import interim, updates
-from router.session.deadlines import Wait
+from router.session import barge_in, interim, telling, updates
+from router.session.deadlines import FILL_AFTER_S, Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
 from router.session.state import ResponseState, Want
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from router.session import inputs
     from router.session.session import Session
 
+MOST_FILLED_S: Final = 30.0
+"""The longest silence that is put in: a detector that has heard no end by then will hear none."""
+
 # The user writes.
 
 
 def inject_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, and add it to the conversation."""
+    """Echo a user's message at once, and add it to the conversation. While the agent speaks, it interrupts."""
+    if session.state.playback.is_audible(session.now_s):
+        session.to_client(deepgram.UserStartedSpeaking())  # all that makes a client stop playing
+        barge_in.interrupt(session)
     session.to_client(deepgram.ConversationText(role="user", content=message.content))
     add_user_message(session, message)
 
@@ -34,6 +40,7 @@ def add_user_message(session: Session, message: deepgram.InjectUserMessage | inp
     """
     item = text.message_item(session.state.new_id(), "user", message.content)
     session.state.ledger.add(item)
+    session.state.timeline.mark("asked_s", session.now_s)
     create_item(session, item, want=Want())
     session.wait(Wait.ITEM_ACK)
 
@@ -69,6 +76,7 @@ def ask_anyway(session: Session, _fired: Any) -> None:
 def append_audio(session: Session, piece: inputs.Microphone) -> None:
     """Pass the microphone on."""
     state = session.state
+    state.talk.microphone_s = session.now_s
     if state.microphone is not None:
         session.forward(*state.microphone.append(piece.data))
     if state.turn_detection == "manual":
@@ -83,39 +91,85 @@ def commit(session: Session, _fired: Any) -> None:
     session.forward(*microphone.finish())
     session.to_upstream(openai.InputAudioBufferCommit())
     session.state.is_committing = True
+    session.state.timeline.mark("asked_s", session.now_s)
     session.state.turn.want(Want())
+
+
+def fill_silence(session: Session, _fired: Any) -> None:
+    """Let the detector hear time pass where the microphone has stopped in the middle of the user's speech.
+
+    A push-to-talk client stops sending when its button is let go; the detector would never find the end of the turn.
+    """
+    state = session.state
+    if not state.talk.is_on or state.microphone is None:
+        return
+    gap_s = session.now_s - state.talk.microphone_s
+    if gap_s < FILL_AFTER_S:
+        session.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
+    elif state.talk.filled_s < MOST_FILLED_S:
+        session.forward(*state.microphone.silence(gap_s * 1000))
+        state.talk.filled_s += gap_s
+        state.talk.microphone_s = session.now_s
+        session.wait(Wait.MICROPHONE)
+    else:
+        session.log(logging.WARNING, "the upstream hears no end of the user's speech, although there is silence")
+        session.wait(Wait.COMMIT)
 
 
 def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None:
     """The upstream has made an item of the user's speech. Its audio is kept until its transcript comes."""
     state = session.state
+    is_detected = state.turn_detection in DETECTED
+    stop_talking(session)
+    session.stop_waiting(Wait.COMMIT)
     state.is_speaking = state.is_committing = state.is_retelling = False
     if state.microphone is None:
         return
     audio = state.microphone.committed()
-    is_detected = state.turn_detection in DETECTED
     state.microphone.is_speech = not is_detected
     state.turn.is_heard = is_detected
+    if is_detected and state.turn.response is ResponseState.NONE:
+        session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
+    if isinstance(state.settings, deepgram.Settings):
+        state.transcripts.committed(event.item_id)
     if audio:
         state.ledger.heard(event.item_id or "", audio)
 
 
 def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Tell the client to stop playing; what is still to come of the interrupted response is not played."""
-    state, turn = session.state, session.state.turn
+    """Tell the client to stop playing; what it has not heard, and what is still to come of it, is cut off."""
+    state = session.state
     if not state.is_retelling:
         session.to_client(deepgram.UserStartedSpeaking())
     state.is_retelling = False
     state.is_speaking = True
     if state.microphone is not None:
         state.microphone.is_speech = True
-    if turn.response is ResponseState.ACTIVE and state.turn_detection in DETECTED:
-        turn.muted.add(turn.response_id)
+    if state.turn_detection in DETECTED:
+        barge_in.interrupt(session)
+        state.talk.is_on = True
+        state.talk.filled_s = 0.0
+        state.talk.microphone_s = max(state.talk.microphone_s, session.now_s)
+        session.wait(Wait.MICROPHONE)
 
 
 def speech_stopped(session: Session, event: openai.InputAudioBufferSpeechStopped) -> None:
     """Tell the component that the user has stopped."""
+    session.state.timeline.mark("asked_s", session.now_s)
+    stop_talking(session)
+    session.wait(Wait.COMMIT)
     session.to_component(text.utterance_end(event.audio_end_ms))
+
+
+def stop_talking(session: Session) -> None:
+    """The user's speech has ended: silence needs no filling any more."""
+    session.state.talk.is_on = False
+    session.stop_waiting(Wait.MICROPHONE)
+
+
+def never_committed(session: Session, _fired: Any) -> None:
+    """What was taken for speech did not become a turn: what waited for it may go on."""
+    session.state.is_speaking = False
 
 
 def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
@@ -126,17 +180,28 @@ def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) 
         return
     session.state.interim.complete(event.item_id)
     session.state.ledger.transcribed(event.item_id, said)
-    if not said:
-        session.state.turn.is_heard = False  # a noise: it may be answered, but it need not be
-        return
-    session.to_client(deepgram.ConversationText(role="user", content=said))
-    session.to_component(text.transcript(said, is_final=True))
+    session.state.timeline.mark("heard_s", session.now_s)
+    if said:
+        session.to_client(deepgram.ConversationText(role="user", content=said))
+        session.to_component(text.transcript(said, is_final=True))
+    else:
+        _was_noise(session)
+    telling.transcript_came(session, event.item_id)
+
+
+def _was_noise(session: Session) -> None:
+    # It may be answered, but it need not be.
+    turn = session.state.turn
+    turn.is_heard = False
+    if turn.response is ResponseState.NONE:
+        session.stop_waiting(Wait.FIRST_EVENT)
 
 
 def transcription_failed(session: Session, event: openai.InputAudioTranscriptionFailed) -> None:
     """Warn that there will be no text for what the user said; the turn itself goes on."""
     error = errors.client_error(event.error, session.options.redact)
     session.to_client(deepgram.Warning(description=error.description, code=error.code))
+    telling.transcript_came(session, event.item_id)
 
 
 # Errors of a running session.
@@ -153,5 +218,5 @@ def upstream_error(session: Session, event: openai.Error) -> None:
         return
     if event.error.event_id is not None:
         session.state.line.items.refused(event.error.event_id)
-    if code not in errors.BENIGN:
+    if code not in errors.BENIGN and event.error.event_id != barge_in.CUT_EVENT_ID:
         session.to_client(errors.client_error(event.error, session.options.redact))

@@ -6,7 +6,7 @@ import binascii
 from collections import deque
 from typing import Final
 
-from router.audio.formats import UPSTREAM_RATE, linear16_bytes
+from router.audio.formats import SAMPLE_BYTES, UPSTREAM_RATE, linear16_bytes, silence
 from router.audio.resample import Resampler
 from router.openai import codec
 
@@ -15,6 +15,8 @@ COMMIT_MINIMUM_MS: Final = 100
 
 APPEND_BYTES: Final = 360 * 1024
 """The most audio in one append: base64 makes 480 kB of it, and a frame of ours has 512 kB at most."""
+
+_BYTES_PER_S: Final = SAMPLE_BYTES * UPSTREAM_RATE
 
 
 class Microphone:
@@ -54,6 +56,10 @@ class Microphone:
         self._kept.clear()
         self._kept_bytes = self._uncommitted_bytes = 0
         return audio
+
+    def silence(self, duration_ms: float) -> list[bytes]:
+        """The appends for a microphone that says nothing: the upstream's detector hears no time pass without."""
+        return self._appends(silence(duration_ms, UPSTREAM_RATE))
 
     def again(self) -> list[bytes]:
         """The appends that give another upstream what is not committed."""
@@ -109,3 +115,7 @@ class Speaker:
         if len(pcm) % 2:
             pcm, self._odd = pcm[:-1], pcm[-1:]
         return pcm
+
+    def duration_s(self, data: bytes) -> float:
+        """How long the client plays `data`."""
+        return len(data) / _BYTES_PER_S

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.audio.formats import UPSTREAM_RATE, duration_ms
-
 CHARACTERS_PER_S: Final = 15.0
 """How fast the upstream's voices speak, about. The transcript runs ahead of the audio and carries no timing."""
 
 
-def heard(transcript: str, played_bytes: int) -> str:
-    """The words of `transcript` that so much audio has said, about: whole words, and at least the first."""
-    characters = int(duration_ms(played_bytes, UPSTREAM_RATE) / 1000 * CHARACTERS_PER_S)
+def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str:
+    """The words of `transcript` that so much audio has said, about: whole words, and at least the first.
+
+    Where all of its audio is known to take `whole_s`, that is the measure; else the usual pace.
+    """
     spoken = transcript.strip()
+    per_s = len(spoken) / whole_s if whole_s else CHARACTERS_PER_S
+    characters = int(played_s * per_s)
     if characters >= len(spoken):
         return spoken
     border = spoken.rfind(" ", 0, characters + 1)

@@ -118,7 +118,7 @@ def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
 def _check(chat, got):
     *questions, memory = chat.asked
     assert (got.errors, got.warnings, got.close_code) == ([], [], 1000)
-    assert [turn.said for turn in got.turns[:-1]] == [[answer] for answer in expected(questions)]
+    assert [" ".join(turn.said) for turn in got.turns[:-1]] == expected(questions)
     assert questions[-1] in got.turns[-1].said[0]
     assert got.user == [*questions, memory]
     lengths = [len(turn.audio) for turn in got.turns[:-1]]

@@ -153,7 +153,7 @@ def test_an_answer_that_was_cut_off_is_continued_and_is_one_turn():
 
 def test_what_was_asked_during_an_answer_that_was_cut_off_is_answered_after_its_rest():
     book = asked().upstream(response_created(), transcript_delta("The answer is forty two."), delta(bytes(48000)))
-    book.client({"type": "InjectUserMessage", "content": "and?"})
+    book.after(2).client({"type": "InjectUserMessage", "content": "and?"})  # what was said so far has been heard
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
     book.upstream_closes(decision=RESTART).expect(assistant("The answer is"), RESTARTED)
     acknowledge_last(restart(book))

@@ -267,7 +267,8 @@ def test_a_failed_transcription_is_a_warning():
 
 def test_what_is_still_to_come_of_an_interrupted_answer_is_not_played():
     book = answering().upstream(delta(b"\1\1")).forget()
-    book.upstream({"type": "input_audio_buffer.speech_started"}, delta(b"\2\2")).expect({"type": "UserStartedSpeaking"})
+    book.upstream({"type": "input_audio_buffer.speech_started"}, delta(b"\2\2"))
+    book.expect({"type": "UserStartedSpeaking"}, upstream=[{"type": "response.cancel", "response_id": "resp_1"}])
     cancelled = {"type": "cancelled", "reason": "turn_detected"}
     book.upstream(response_done(status="cancelled", status_details=cancelled), delta(b"\3\3")).expect(AUDIO_DONE, DONE)
     book.upstream(response_created("resp_2"), delta(b"\4\4", "resp_2")).expect(STARTED, b"\4\4")

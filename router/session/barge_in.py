@@ -1,0 +1,91 @@
+"""The user interrupts: what was not heard is taken back everywhere, so that nobody believes that it was said.
+
+The client has its buffer emptied by UserStartedSpeaking; what waits for it here is dropped. The upstream cancels the
+response and truncates its items at what the caller can have heard (reference, 5.6: it cannot know). The ledger holds
+what was heard, for the next upstream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from router.openai import events as openai
+from router.session import telling
+from router.session.speaking import tell_heard
+from router.session.state import ResponseState
+from router.translation import speech
+
+if TYPE_CHECKING:
+    from router.session.playback import Unheard
+    from router.session.session import Session
+
+CUT_EVENT_ID: Final = "sb_cut"
+"""The `event_id` of what takes back: an error that brings it back is a race that we lost, and nobody's business."""
+
+
+def interrupt(session: Session) -> None:
+    """Cut off what the agent says, and what it is about to say."""
+    state = session.state
+    is_audible = state.playback.is_audible(session.now_s)
+    unheard = state.playback.unheard(session.now_s)
+    behind = [message for message in state.playback.stop(session.now_s) if not isinstance(message, telling.WORDS)]
+    state.transcripts.forget({it.played.item_id for it in unheard})
+    _stop_response(session, is_audible=is_audible)
+    for item in unheard:
+        _take_back(session, item)
+    _leave_unsaid(session, {it.played.item_id for it in unheard})
+    telling.say(session, *behind)
+
+
+def _stop_response(session: Session, *, is_audible: bool) -> None:
+    turn = session.state.turn
+    if turn.response is ResponseState.ACTIVE and not turn.is_muted:
+        mute(session)
+    elif turn.response is ResponseState.REQUESTED and is_audible:
+        turn.is_unwanted = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
+
+
+def mute(session: Session) -> None:
+    """Have the active response cancelled; whatever still comes of it is dropped."""
+    turn = session.state.turn
+    turn.muted.append(turn.response_id)
+    turn.is_unwanted = False
+    session.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
+
+
+def _take_back(session: Session, item: Unheard) -> None:
+    played, heard_s = item
+    item_id, answer = played.item_id, session.state.turn.answer
+    is_whole = played.text is not None
+    transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
+    words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
+    if item_id is not None:
+        _truncate(session, item_id, heard_s)
+        session.state.line.items.tell_no_more(item_id)
+    if is_whole:
+        session.state.ledger.cut(item_id, words)
+    elif words:
+        tell_heard(session, item_id, answer, words)
+        session.state.ledger.assistant_said(item_id, words)
+
+
+def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
+    """Tell nothing more of an answer without audio; what was told of it stands."""
+    answer, state = session.state.turn.answer, session.state
+    if not state.turn.is_muted or answer.item_id in cut:
+        return
+    if answer.item_id is not None:
+        state.line.items.tell_no_more(answer.item_id)
+    if answer.told_to and not answer.told:
+        state.ledger.assistant_said(answer.item_id, answer.transcript[: answer.told_to].strip())
+
+
+def _truncate(session: Session, item_id: str, heard_s: float) -> None:
+    heard_ms = int(heard_s * 1000)
+    if heard_ms:
+        event = openai.ConversationItemTruncate(
+            item_id=item_id, content_index=0, audio_end_ms=heard_ms, event_id=CUT_EVENT_ID
+        )
+        session.to_upstream(event)
+    else:  # of which nothing was heard cannot be truncated
+        session.to_upstream(openai.ConversationItemDelete(item_id=item_id, event_id=CUT_EVENT_ID))
