@@ -1,26 +1,29 @@
 """Dispatchers: threads that run actors.
 
-A dispatcher is one thread with a selector, a run queue and a timer heap. Everything pinned to it (the actors of
+A dispatcher is one thread with an epoll, a run queue and a timer heap. Everything pinned to it (the actors of
 a session and both its sockets) runs on that thread and needs no lock. Nothing on a dispatcher may block.
 """
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import logging
 import os
-import selectors
+import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+"""What a descriptor can be watched for. A broken one is told as both, whichever is watched."""
 
 SLICE_BUDGET: Final = 64
 """Messages that one actor may handle before the others get their turn."""
@@ -114,7 +117,9 @@ class Dispatcher:
         self.slices = 0
         self.slow_slices = 0
         self.failures = 0
-        self._selector = selectors.DefaultSelector()
+        self._poller = select.epoll()
+        self._watchers: dict[int, Callable[[int], None]] = {}
+        """What is called when a descriptor is ready."""
         self._ready: deque[Runnable] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
@@ -126,7 +131,7 @@ class Dispatcher:
         self._stopping = False
         self._has_ended = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector.register(self._wake_fd, selectors.EVENT_READ, self._drain_wakeups)
+        self.watch(self._wake_fd, READABLE, self._drain_wakeups)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     # A life: start, stop.
@@ -184,17 +189,21 @@ class Dispatcher:
         """Call `flush` once, when the slices of this turn have run: writes of one turn leave together."""
         self._flushes.append(flush)
 
-    def register(self, fileobj: Any, events: int, on_ready: Callable[[int], None]) -> None:
-        """Call `on_ready(mask)` whenever one of `events` (`selectors.EVENT_*`) holds."""
-        self._selector.register(fileobj, events, on_ready)
+    def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
+        """Call `on_ready(mask)` whenever one of `events` (READABLE, WRITABLE) holds.
 
-    def modify(self, fileobj: Any, events: int, on_ready: Callable[[int], None]) -> None:
-        """Watch for other events."""
-        self._selector.modify(fileobj, events, on_ready)
+        The mask is epoll's own: it has bits beside those two where something is wrong.
+        """
+        if descriptor in self._watchers:
+            self._poller.modify(descriptor, events)
+        else:
+            self._poller.register(descriptor, events)
+        self._watchers[descriptor] = on_ready
 
-    def unregister(self, fileobj: Any) -> None:
-        """Watch no more."""
-        self._selector.unregister(fileobj)
+    def unwatch(self, descriptor: int) -> None:
+        """Watch no more. Before the descriptor is closed: its number may be another's afterwards."""
+        if self._watchers.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
 
     # The loop.
 
@@ -202,71 +211,98 @@ class Dispatcher:
         _current.dispatcher = self
         try:
             while not (self._stopping and not self._ready and not self._calls):
-                for key, mask in self._wait():
-                    self._guarded(key.data, mask)
-                self._fire_timers()
-                self._run_calls()
-                self._run_slices()
-                self._run_flushes()
+                self._turn()
         finally:
             _current.dispatcher = None
-            self._selector.close()
+            self._poller.close()
             os.close(self._wake_fd)
             self._has_ended = True  # what is called before this is run here, what is called after it by its caller
             self._run_calls()
 
-    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+    def _turn(self) -> None:
+        """Hear what came, run what it set going, and write what that brought forth."""
+        self._hear(self._wait())
+        if self._timers:
+            self._fire_timers()
+        if self._calls:
+            self._run_calls()
+        if self._ready:
+            self._run_slices()
+        if self._flushes:
+            self._run_flushes()
+
+    def _wait(self) -> list[tuple[int, int]]:
         # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
         # below, what they append after it wakes us.
         self._sleeping = True
-        busy = self._ready or self._calls or self._flushes or self._stopping
-        events = self._selector.select(0 if busy else self._until_next_timer())
+        if self._ready or self._calls or self._flushes or self._stopping:
+            timeout_s: float | None = 0
+        elif self._timers:
+            timeout_s = max(0.0, self._timers[0][0] - time.monotonic())
+        else:
+            timeout_s = None
+        events = self._poller.poll(timeout_s)
         self._sleeping = False
         return events
 
-    def _until_next_timer(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0.0, self._timers[0][0] - time.monotonic())
+    # One bad callback must not deafen the sessions of a whole dispatcher: hence the guards below.
+
+    def _hear(self, events: list[tuple[int, int]]) -> None:
+        for descriptor, mask in events:
+            on_ready = self._watchers.get(descriptor)
+            if on_ready is None:
+                continue  # what was heard before it ended it
+            try:
+                on_ready(mask)
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(on_ready, error)
 
     def _fire_timers(self) -> None:
-        if not self._timers:
-            return
         now_s = time.monotonic()
         while self._timers and self._timers[0][0] <= now_s:
             queued_s, _, timer = heapq.heappop(self._timers)
-            self._guarded(timer._came_up, queued_s, now_s)  # noqa: SLF001
+            try:
+                timer._came_up(queued_s, now_s)  # noqa: SLF001 - one module, two classes
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(timer, error)
 
     def _run_calls(self) -> None:
         for _ in range(len(self._calls)):
-            with contextlib.suppress(IndexError):  # after the end another caller may have been faster
-                self._guarded(self._calls.popleft())
+            try:
+                call = self._calls.popleft()
+            except IndexError:  # after the end another caller may have been faster
+                return
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(call, error)
 
     def _run_slices(self) -> None:
         ready = self._ready
         started_s = now_s = time.monotonic()
         while ready and now_s - started_s < TURN_BUDGET_S:
             runnable = ready.popleft()
-            self._guarded(runnable.run_slice, SLICE_BUDGET)
+            try:
+                runnable.run_slice(SLICE_BUDGET)
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(runnable, error)
             self.slices += 1
-            ended_s = time.monotonic()
-            if ended_s - now_s > SLOW_SLICE_S:
+            began_s, now_s = now_s, time.monotonic()
+            if now_s - began_s > SLOW_SLICE_S:
                 self.slow_slices += 1
-                logger.warning("slow slice: %.0f ms in %s", (ended_s - now_s) * 1000, runnable)
-            now_s = ended_s
+                logger.warning("slow slice: %.0f ms in %s", (now_s - began_s) * 1000, runnable)
 
     def _run_flushes(self) -> None:
         flushes, self._flushes = self._flushes, []
         for flush in flushes:
-            self._guarded(flush)
+            try:
+                flush()
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(flush, error)
 
-    def _guarded(self, callback: Callable[..., None], *args: Any) -> None:
-        # One bad callback must not deafen the sessions of a whole dispatcher.
-        try:
-            callback(*args)
-        except Exception:
-            self.failures += 1
-            logger.exception("failure on %s in %r", self.name, callback)
+    def _failed(self, culprit: object, error: Exception) -> None:
+        self.failures += 1
+        logger.error("failure on %s in %r", self.name, culprit, exc_info=error)
 
     def _timer_discarded(self) -> None:
         # A session's rollover is due in an hour: entries of sessions that are over must not wait for that.

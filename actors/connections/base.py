@@ -103,6 +103,8 @@ class Connection(abc.ABC):
     blocks, and none of them calls the listener before it returns. After the end they do nothing.
     """
 
+    __slots__ = ()
+
     @abc.abstractmethod
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
         """Begin to read: from here on `listener` is told what arrives."""

@@ -2,6 +2,7 @@
 
 Knows no socket, thread or clock. The libraries do our handshakes; frames are ours because a frame costs them
 twice what the rest of the engine costs (DESIGN 3). No extension is ever negotiated, so RSV bits are violations.
+Masking alone is not: it is `websockets`' own, which is compiled (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from collections import deque
 from typing import Final, TypeAlias
 
 import msgspec
-import numpy as np
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel for this machine, and nothing to compile it with
+    from websockets.utils import apply_mask
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -24,6 +29,9 @@ PONG: Final = 0xA
 FIN: Final = 0x80
 MASKED: Final = 0x80
 
+WHOLE_TEXT: Final = FIN | TEXT
+WHOLE_BINARY: Final = FIN | BINARY
+
 NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
 PROTOCOL_ERROR: Final = 1002
@@ -34,18 +42,6 @@ MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
 
 _MAX_LENGTH: Final = 2**63 - 1
-
-
-class TextMessage(msgspec.Struct, frozen=True, gc=False):
-    """A whole text message."""
-
-    text: str
-
-
-class BinaryMessage(msgspec.Struct, frozen=True, gc=False):
-    """A whole binary message."""
-
-    data: bytes
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):
@@ -74,7 +70,8 @@ class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
     description: str
 
 
-Event: TypeAlias = TextMessage | BinaryMessage | Ping | Pong | Close | ProtocolViolation
+Event: TypeAlias = str | bytes | Ping | Pong | Close | ProtocolViolation
+"""What was received: `str` is a whole text message, `bytes` a whole binary one."""
 
 
 class _ViolationError(Exception):
@@ -93,6 +90,16 @@ class FrameParser:
 
     With `is_server` the peer is a client, whose frames are masked; else it is a server, whose frames are not.
     """
+
+    __slots__ = (
+        "_is_done",
+        "_mask_bit",
+        "_max_message_bytes",
+        "_message",
+        "_message_opcode",
+        "_needed_bytes",
+        "_partial",
+    )
 
     def __init__(self, is_server: bool, max_message_bytes: int) -> None:
         self._mask_bit = MASKED if is_server else 0
@@ -175,10 +182,10 @@ class FrameParser:
             raise _ViolationError(TOO_BIG, f"message over {self._max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
-        if first == FIN | BINARY:
-            events.append(BinaryMessage(payload))
-        elif first == FIN | TEXT:
-            events.append(TextMessage(_decode(payload)))
+        if first == WHOLE_BINARY:
+            events.append(payload)
+        elif first == WHOLE_TEXT:
+            events.append(_decode(payload))
         elif first & 0x08:
             events.append(self._control(first & 0x0F, payload))
         else:
@@ -192,7 +199,7 @@ class FrameParser:
             return
         message, opcode = bytes(self._message), self._message_opcode
         self._message, self._message_opcode = bytearray(), 0
-        events.append(TextMessage(_decode(message)) if opcode == TEXT else BinaryMessage(message))
+        events.append(_decode(message) if opcode == TEXT else message)
 
     def _control(self, opcode: int, payload: bytes) -> Event:
         if opcode == PING:
@@ -253,7 +260,7 @@ def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[
     """One text message, fragmented where it is longer than `max_frame_bytes`; a cut may go through a character."""
     payload = text.encode() if isinstance(text, str) else text
     if len(payload) <= max_frame_bytes:
-        return [_frame(FIN | TEXT, payload, mask=mask)]
+        return [_frame(WHOLE_TEXT, payload, mask=mask)]
     *pieces, last = _cut(payload, max_frame_bytes)
     frames = [_frame(CONTINUATION, piece, mask=mask) for piece in pieces[1:]]
     return [_frame(TEXT, pieces[0], mask=mask), *frames, _frame(FIN | CONTINUATION, last, mask=mask)]
@@ -265,9 +272,9 @@ def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[byte
     Cut at even offsets, so that no 16-bit sample is torn between two messages.
     """
     if len(data) <= max_frame_bytes:
-        return [_frame(FIN | BINARY, data, mask=mask)]
+        return [_frame(WHOLE_BINARY, data, mask=mask)]
     even_bytes = max(2, max_frame_bytes & ~1)
-    return [_frame(FIN | BINARY, piece, mask=mask) for piece in _cut(data, even_bytes)]
+    return [_frame(WHOLE_BINARY, piece, mask=mask) for piece in _cut(data, even_bytes)]
 
 
 def ping_frame(payload: bytes = b"", *, mask: bool) -> bytes:
@@ -317,15 +324,7 @@ def _frame(first: int, payload: bytes, *, mask: bool) -> bytes:
     return header + key + apply_mask(payload, key)
 
 
-# Masking.
-
 _KEY_BATCH: Final = 1024
-
-_NUMPY_FROM_BYTES: Final = 256
-"""From this size on numpy is faster than Python's integers, whose conversions go byte by byte: 1.5 against 3 us
-at 640 bytes, 3 against 60 us at 17 kB, 6 against 80 ms at 16 MiB (which would hold up a whole dispatcher)."""
-
-_WORDS: Final = np.dtype("<u4")
 
 _keys: deque[bytes] = deque()
 os.register_at_fork(after_in_child=_keys.clear)
@@ -339,16 +338,3 @@ def _new_key() -> bytes:
         fresh = os.urandom(4 * _KEY_BATCH)
         _keys.extend(fresh[at : at + 4] for at in range(4, len(fresh), 4))
         return fresh[:4]
-
-
-def apply_mask(payload: bytes, key: bytes) -> bytes:
-    """Mask, or unmask: XOR with `key` over and over (RFC 6455, 5.3)."""
-    length = len(payload)
-    if length < _NUMPY_FROM_BYTES:
-        pad = key * (length // 4) + key[: length % 4]
-        return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
-    word = int.from_bytes(key, "little")
-    if length % 4 == 0:
-        return (np.frombuffer(payload, _WORDS) ^ word).tobytes()
-    padded = payload + bytes(-length % 4)
-    return (np.frombuffer(padded, _WORDS) ^ word).tobytes()[:length]

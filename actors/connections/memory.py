@@ -55,7 +55,7 @@ class MemoryConnection(ProtocolConnection):
             raise data
         return data
 
-    def _transmit(self, data: memoryview) -> int:
+    def _transmit(self, data: bytes | memoryview) -> int:
         return self.memory_peer.take(bytes(data))
 
     def _watch(self, *, reading: bool, writing: bool) -> None:  # noqa: ARG002 - make_room() tells of room
@@ -161,10 +161,8 @@ class MemoryPeer:
 
     def _handle(self, event: frames.Event) -> None:
         match event:
-            case frames.TextMessage(text):
-                self._received.put(text)
-            case frames.BinaryMessage(data):
-                self._received.put(data)
+            case str() | bytes():
+                self._received.put(event)
             case frames.Ping(payload):
                 self._connection.arrive(frames.pong_frame(payload, mask=True))
             case frames.Close(code, reason):

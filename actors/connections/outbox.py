@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 GATHER_BYTES: Final = 64 * 1024
@@ -17,56 +16,59 @@ class Outbox:
     sent to a peer that reads.
     """
 
-    __slots__ = ("_head", "_units", "backlog_bytes")
+    __slots__ = ("_head", "_units", "backlog_bytes", "waiting_bytes")
 
     def __init__(self) -> None:
-        self._units: deque[bytes] = deque()
-        self._head = memoryview(b"")
+        self._units: list[bytes] = []
+        self._head: bytes | memoryview = b""
         self.backlog_bytes = 0
-
-    @property
-    def waiting_bytes(self) -> int:
+        self.waiting_bytes = 0
         """All that is not written yet."""
-        return len(self._head) + self.backlog_bytes
 
     def append(self, unit: bytes) -> None:
         """Add a unit at the end."""
         self._units.append(unit)
         self.backlog_bytes += len(unit)
+        self.waiting_bytes += len(unit)
 
-    def head(self) -> memoryview:
+    def head(self) -> bytes | memoryview:
         """What to write next; empty when all is written.
 
         The bytes stay in place until `advance`: a TLS write that is tried again has to present the same.
         """
         if not self._head and self._units:
-            self._head = memoryview(self._gather())
+            self._head = self._gather()
             self.backlog_bytes -= len(self._head)
         return self._head
 
     def advance(self, written_bytes: int) -> None:
         """Note that so much of the head was written."""
-        self._head = self._head[written_bytes:]
+        self.waiting_bytes -= written_bytes
+        self._head = memoryview(self._head)[written_bytes:] if written_bytes < len(self._head) else b""
 
     def drop_backlog(self) -> int:
         """Drop what waits behind the head; how many bytes that was."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
+        self.waiting_bytes -= dropped_bytes
         self._units.clear()
         return dropped_bytes
 
     def clear(self) -> int:
         """Drop everything, the head too; how many bytes that was."""
-        dropped_bytes = len(self._head) + self.drop_backlog()
-        self._head = memoryview(b"")
+        dropped_bytes = self.waiting_bytes
+        self.drop_backlog()
+        self._head = b""
+        self.waiting_bytes = 0
         return dropped_bytes
 
     def _gather(self) -> bytes:
         units = self._units
-        first = units.popleft()
-        if not units or len(first) + len(units[0]) > GATHER_BYTES:
-            return first
-        gathered, size_bytes = [first], len(first)
-        while units and size_bytes + len(units[0]) <= GATHER_BYTES:
-            size_bytes += len(units[0])
-            gathered.append(units.popleft())
-        return b"".join(gathered)
+        if len(units) == 1:
+            return units.pop()
+        count, size_bytes = 1, len(units[0])
+        while count < len(units) and size_bytes + len(units[count]) <= GATHER_BYTES:
+            size_bytes += len(units[count])
+            count += 1
+        gathered = b"".join(units[:count])
+        del units[:count]
+        return gathered

@@ -7,7 +7,7 @@ Reading, pings and the close handshake both ways, on top of the bounded writing 
 from __future__ import annotations
 
 import logging
-from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.connections import frames
@@ -15,9 +15,9 @@ from actors.connections.base import ConnectionClosed, ConnectionLimits, Connecti
 from actors.connections.writing import WritingConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from actors.dispatcher import Dispatcher
+    from actors.dispatcher import Dispatcher, Timer
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +38,32 @@ class ProtocolConnection(WritingConnection):
     `close` or `abort` it on any thread.
     """
 
-    _short_read_bytes = 0
-    """A read that gave less than this has emptied the stream for now."""
+    __slots__ = (
+        "_close_deadline",
+        "_events",
+        "_idle",
+        "_is_paused",
+        "_is_pinged",
+        "_masks",
+        "_parser",
+        "_seen_s",
+        "_short_read_bytes",
+    )
 
     def __init__(self, *, is_server: bool, limits: ConnectionLimits, peer: str) -> None:
         super().__init__(limits=limits, peer=peer)
         self._masks = not is_server
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes)
-        self._events: deque[frames.Event] = deque()
+        self._events: Sequence[frames.Event] = ()
+        """What was read and could not be told yet."""
+        self._short_read_bytes = 0
+        """A read that gave no more than this has emptied the stream for now."""
         self._is_paused = False
         self._is_pinged = False
+        self._seen_s = 0.0
+        """When the peer last showed life."""
+        self._idle: Timer | None = None
+        self._close_deadline: Timer | None = None
 
     # The seam.
 
@@ -56,9 +72,10 @@ class ProtocolConnection(WritingConnection):
         if self._is_ended:
             return
         super().open(dispatcher, listener)
-        self._idle = self._new_timer(dispatcher, self._on_idle)
-        self._close_deadline = self._new_timer(dispatcher, self._on_close_deadline)
         self._show_life()
+        if self._limits.ping_interval_s and self._verdict is None:
+            self._idle = self._new_timer(self._on_idle)
+            self._idle.restart(self._limits.ping_interval_s)
         self._watch_again()
 
     def send_text(self, text: str | bytes) -> None:
@@ -115,20 +132,27 @@ class ProtocolConnection(WritingConnection):
         if not data:
             self.abort()
             return 0
-        self._show_life()
-        self._events += self._parser.feed(data)
+        self._seen_s = monotonic()
+        if self._is_pinged:
+            self._show_life()
+        self._events = self._parser.feed(data)
         self._deliver()
         return len(data)
 
     def _deliver(self) -> None:
         """Handle what was read, in order; on a later turn what exceeds the budget."""
-        events = self._events
-        for _ in range(EVENT_BUDGET):
-            if not events or self._is_paused or self._is_ended:
-                return
-            event = events.popleft()
-            _HANDLERS[type(event)](self, event)
-        if events and self._dispatcher is not None:
+        events, handled = self._events, 0
+        for event in events[:EVENT_BUDGET]:
+            if self._is_paused or self._is_ended:
+                break
+            handled += 1
+            try:
+                _HANDLERS[type(event)](self, event)
+            except Exception:
+                logger.exception("%s: failed at a message", self)
+                self.abort()
+        self._events = events[handled:]
+        if self._events and not self._is_paused and not self._is_ended and self._dispatcher is not None:
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:
@@ -137,13 +161,13 @@ class ProtocolConnection(WritingConnection):
             self._deliver()
         self.abort()
 
-    def _on_text(self, event: frames.TextMessage) -> None:
+    def _on_text(self, text: str) -> None:
         if self._verdict is None and self._listener is not None:
-            self._tell(self._listener.on_text, event.text)
+            self._listener.on_text(text)
 
-    def _on_binary(self, event: frames.BinaryMessage) -> None:
+    def _on_binary(self, data: bytes) -> None:
         if self._verdict is None and self._listener is not None:
-            self._tell(self._listener.on_binary, event.data)
+            self._listener.on_binary(data)
 
     def _on_ping(self, event: frames.Ping) -> None:
         self._send([frames.pong_frame(event.payload, mask=self._masks)])
@@ -168,19 +192,26 @@ class ProtocolConnection(WritingConnection):
     # Life and death.
 
     def _show_life(self) -> None:
-        self._is_pinged = False
-        if self._limits.ping_interval_s and self._verdict is None:
+        """The peer is there. Called for what is received: the timer looks back, and is only set where a ping is out."""
+        self._seen_s = monotonic()
+        if self._is_pinged and self._idle is not None:
             self._idle.restart(self._limits.ping_interval_s)
+        self._is_pinged = False
 
     def _on_idle(self) -> None:
+        assert self._idle is not None  # noqa: S101 - it is what fired
+        limits = self._limits
         if self._is_paused:
             self._show_life()
-        elif self._is_pinged:
-            reason = f"no pong within {self._limits.ping_timeout_s:g} s"
+        left_s = self._seen_s + limits.ping_interval_s - monotonic()
+        if self._is_pinged:
+            reason = f"no pong within {limits.ping_timeout_s:g} s"
             self._end(ConnectionClosed(ending=Ending.TIMED_OUT, code=frames.ABNORMAL, reason=reason))
+        elif left_s > 0:
+            self._idle.restart(left_s)
         else:
             self._is_pinged = True
-            self._idle.restart(self._limits.ping_timeout_s)
+            self._idle.restart(limits.ping_timeout_s)
             self._send([frames.ping_frame(mask=self._masks)])
 
     def _conclude(self, verdict: ConnectionClosed) -> None:
@@ -194,7 +225,10 @@ class ProtocolConnection(WritingConnection):
         if self._dispatcher is None:
             self._end_unopened(frame)
             return
-        self._idle.cancel()
+        if self._idle is not None:
+            self._idle.discard()
+            self._idle, self._is_pinged = None, False
+        self._close_deadline = self._new_timer(self._on_close_deadline)
         self._close_deadline.restart(self._limits.close_timeout_s)
         self.resume()
         self._send([frame])
@@ -218,8 +252,8 @@ class ProtocolConnection(WritingConnection):
 
 
 _HANDLERS: Final[dict[type[frames.Event], Callable[[ProtocolConnection, Any], None]]] = {
-    frames.TextMessage: ProtocolConnection._on_text,  # noqa: SLF001 - the table of this class
-    frames.BinaryMessage: ProtocolConnection._on_binary,  # noqa: SLF001
+    str: ProtocolConnection._on_text,  # noqa: SLF001 - the table of this class
+    bytes: ProtocolConnection._on_binary,  # noqa: SLF001
     frames.Ping: ProtocolConnection._on_ping,  # noqa: SLF001
     frames.Pong: ProtocolConnection._on_pong,  # noqa: SLF001
     frames.Close: ProtocolConnection._on_close,  # noqa: SLF001

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
 import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
 from actors.connections.base import ConnectionLimits
 from actors.connections.protocol import ProtocolConnection
+from actors.dispatcher import READABLE, WRITABLE
 
 if TYPE_CHECKING:
     from actors.connections.base import ConnectionListener
@@ -27,6 +27,8 @@ class StreamConnection(ProtocolConnection):
     With `is_server` the peer is the client. TLS may want to write in order to read and the reverse (a
     renegotiation, a key update); then the wanted direction is watched and the call tried again.
     """
+
+    __slots__ = ("_read_wants_write", "_sock", "_tls", "_watched", "_write_wants_read")
 
     def __init__(
         self,
@@ -57,10 +59,16 @@ class StreamConnection(ProtocolConnection):
         self._read_pending()
 
     def _on_ready(self, mask: int) -> None:
-        if mask & selectors.EVENT_WRITE or self._write_wants_read:
+        if mask & ~READABLE:
+            self._flush()
+        if mask & ~WRITABLE:
+            self._read()
+
+    def _on_tls_ready(self, mask: int) -> None:
+        if mask & ~READABLE or self._write_wants_read:
             self._write_wants_read = False
             self._flush()
-        if mask & selectors.EVENT_READ or self._read_wants_write:
+        if mask & ~WRITABLE or self._read_wants_write:
             self._read_wants_write = False
             self._read()
             self._read_pending()
@@ -89,7 +97,7 @@ class StreamConnection(ProtocolConnection):
         except ssl.SSLZeroReturnError:
             return b""
 
-    def _transmit(self, data: memoryview) -> int:
+    def _transmit(self, data: bytes | memoryview) -> int:
         try:
             return self._sock.send(data if self._tls is None else data[:TLS_WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError):
@@ -101,22 +109,21 @@ class StreamConnection(ProtocolConnection):
     def _watch(self, *, reading: bool, writing: bool) -> None:
         events = 0
         if reading or self._write_wants_read:
-            events |= selectors.EVENT_READ
+            events |= READABLE
         if (writing and not self._write_wants_read) or self._read_wants_write:
-            events |= selectors.EVENT_WRITE
+            events |= WRITABLE
         self._watch_for(events)
 
     def _watch_for(self, events: int) -> None:
-        dispatcher, watched = self._dispatcher, self._watched
-        if events == watched or dispatcher is None:
+        dispatcher = self._dispatcher
+        if events == self._watched or dispatcher is None:
             return
         self._watched = events
-        if not watched:
-            dispatcher.register(self._sock, events, self._on_ready)
-        elif events:
-            dispatcher.modify(self._sock, events, self._on_ready)
+        if events:
+            on_ready = self._on_ready if self._tls is None else self._on_tls_ready
+            dispatcher.watch(self._sock.fileno(), events, on_ready)
         else:
-            dispatcher.unregister(self._sock)
+            dispatcher.unwatch(self._sock.fileno())
 
     def _shut_writing(self) -> None:
         if self._tls is None:  # below TLS it would look like a truncation attack

@@ -30,13 +30,36 @@ class WritingConnection(Connection):
     never from inside a call of its own.
     """
 
+    __slots__ = (
+        "_calm_bytes",
+        "_dispatcher",
+        "_has_failed_to_write",
+        "_is_blocked",
+        "_is_ended",
+        "_is_flush_due",
+        "_is_over_when_flushed",
+        "_limits",
+        "_listener",
+        "_outbox",
+        "_overflow_bytes",
+        "_overflows",
+        "_peer",
+        "_stall",
+        "_timers",
+        "_verdict",
+        "_was_busy",
+    )
+
     def __init__(self, *, limits: ConnectionLimits, peer: str) -> None:
         self._limits = limits
         self._peer = peer
         self._outbox = Outbox()
+        self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.busy_above_bytes, limits.write_buffer_bytes)
+        """So much may wait without a thought."""
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
         self._timers: list[Timer] = []
+        self._stall: Timer | None = None
         self._verdict: ConnectionClosed | None = None
         """What `on_closed` will be told; once set, no more messages go either way."""
         self._is_ended = False
@@ -53,7 +76,6 @@ class WritingConnection(Connection):
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
         """Have somebody to tell; what was sent before goes out now."""
         self._dispatcher, self._listener = dispatcher, listener
-        self._stall = self._new_timer(dispatcher, self._on_stalled)
         if self._outbox.waiting_bytes:
             self._flush_later()
 
@@ -84,8 +106,12 @@ class WritingConnection(Connection):
             self._overflow_bytes += len(frame)
             return
         self._outbox.append(frame)
-        if self._dispatcher is not None:
+        if self._dispatcher is None:
+            return
+        if self._outbox.waiting_bytes > self._calm_bytes:
             self._bound()
+        elif not (self._is_flush_due or self._is_blocked):
+            self._flush_later()
 
     def _bound(self) -> None:
         """See to it that what waits leaves soon, and stays within its bounds."""
@@ -132,9 +158,9 @@ class WritingConnection(Connection):
         """Write until all is written or the stream takes no more."""
         outbox, written_bytes = self._outbox, 0
         was_blocked, self._is_blocked = self._is_blocked, False
-        while not self._is_ended and not self._is_blocked and (head := outbox.head()):
+        while outbox.waiting_bytes and not self._is_blocked:
             try:
-                taken_bytes = self._transmit(head)
+                taken_bytes = self._transmit(outbox.head())
             except OSError as error:
                 logger.debug("%s: write failed: %s", self, error)
                 self._fail_to_write()
@@ -142,6 +168,11 @@ class WritingConnection(Connection):
             outbox.advance(taken_bytes)
             written_bytes += taken_bytes
             self._is_blocked = taken_bytes == 0
+        if was_blocked or self._is_blocked or self._was_busy or self._verdict is not None:
+            self._wrote(written_bytes, was_blocked)
+
+    def _wrote(self, written_bytes: int, was_blocked: bool) -> None:
+        """See to all that may follow from a write: only where the peer is slow, or the end is near."""
         if self._is_ended:
             return
         if was_blocked and written_bytes:
@@ -153,6 +184,8 @@ class WritingConnection(Connection):
         self._watch_again()
 
     def _watch_stall(self, written_bytes: int) -> None:
+        if self._stall is None:
+            self._stall = self._new_timer(self._on_stalled)
         if not self._is_blocked:
             self._stall.cancel()
         elif written_bytes or not self._stall.is_active:
@@ -211,8 +244,9 @@ class WritingConnection(Connection):
             logger.exception("%s: its owner failed in %s", self, callback)
             self.abort()
 
-    def _new_timer(self, dispatcher: Dispatcher, callback: Callable[[], None]) -> Timer:
-        timer = Timer(dispatcher, callback)
+    def _new_timer(self, callback: Callable[[], None]) -> Timer:
+        assert self._dispatcher is not None  # noqa: S101 - there is time from `open` on
+        timer = Timer(self._dispatcher, callback)
         self._timers.append(timer)
         return timer
 
@@ -237,7 +271,7 @@ class WritingConnection(Connection):
         """What was received: `None` for nothing now, `b""` for the end of the stream. Raises OSError."""
 
     @abc.abstractmethod
-    def _transmit(self, data: memoryview) -> int:
+    def _transmit(self, data: bytes | memoryview) -> int:
         """Write some of `data`; how many bytes were taken, 0 when full. Raises OSError."""
 
     @abc.abstractmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import selectors
 import socket
 import struct
 import threading
@@ -16,7 +15,7 @@ import pykka
 
 from actors.connections.base import ConnectionLimits
 from actors.connections.client import HandshakeRefused, accept, take_over
-from actors.dispatcher import Dispatcher
+from actors.dispatcher import READABLE, Dispatcher
 from router.simulator.actor import ShutDown, SimulatedSession
 from router.simulator.admission import SUBPROTOCOL, refusal_of
 from router.simulator.config import SimulatorConfig
@@ -68,7 +67,7 @@ class Simulator:
         """Listen; raises `OSError` where the address cannot be had."""
         self._server = server = HttpServer((self.config.host, self.config.port), self._serve)
         self._dispatcher = dispatcher = Dispatcher("simulator").start()
-        dispatcher.call_soon(lambda: dispatcher.register(server, selectors.EVENT_READ, self._on_connection))
+        dispatcher.call_soon(lambda: dispatcher.watch(server.fileno(), READABLE, self._on_connection))
         return self
 
     def close(self) -> None:
@@ -230,7 +229,7 @@ class Simulator:
         stopped = threading.Event()
 
         def stop() -> None:
-            dispatcher.unregister(server)
+            dispatcher.unwatch(server.fileno())
             server.server_close()
             stopped.set()
 

@@ -1,7 +1,6 @@
 """Threads that run actors."""
 
 import gc
-import selectors
 import socket
 import threading
 import time
@@ -9,7 +8,7 @@ import weakref
 
 import pytest
 
-from actors.dispatcher import MOST_DISCARDED, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
+from actors.dispatcher import MOST_DISCARDED, READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
 
 WAIT_S = 5.0
 
@@ -71,7 +70,7 @@ def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
     heard, fired = threading.Event(), threading.Event()
     counter = Counter(dispatcher, 10**9, log := [])
     with left, right:
-        on(dispatcher, lambda: dispatcher.register(left, selectors.EVENT_READ, lambda _mask: heard.set()))
+        on(dispatcher, lambda: dispatcher.watch(left.fileno(), READABLE, lambda _mask: heard.set()))
         on(dispatcher, lambda: dispatcher.call_later(0.01, fired.set))
         dispatcher.schedule(counter)
         right.send(b"x")
@@ -79,7 +78,7 @@ def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
         assert fired.wait(WAIT_S)
         counter.left = 1
         assert counter.done.wait(WAIT_S)
-        on(dispatcher, lambda: dispatcher.unregister(left))
+        on(dispatcher, lambda: dispatcher.unwatch(left.fileno()))
     assert log
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.frames import binary_frames, close_frame, ping_frame, text_frames
+from actors.connections.stream import StreamConnection
 
 MEGA = 1024 * 1024
 
@@ -95,8 +96,10 @@ def test_a_message_may_arrive_byte_by_byte(link, kind):
 def test_writes_of_one_turn_leave_together(make_link, monkeypatch):
     link = make_link("tcp-server").open()
     pieces = []
-    transmit = link.connection._transmit
-    monkeypatch.setattr(link.connection, "_transmit", lambda data: pieces.append(len(data)) or transmit(data))
+    transmit = StreamConnection._transmit
+    monkeypatch.setattr(
+        StreamConnection, "_transmit", lambda self, data: pieces.append(len(data)) or transmit(self, data)
+    )
     link.do(lambda: [link.connection.send_text("x" * 100) for _ in range(50)])
     assert [link.peer.receive() for _ in range(50)] == ["x" * 100] * 50
     assert pieces == [50 * 102]

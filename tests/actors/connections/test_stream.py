@@ -1,7 +1,6 @@
 """What TLS and the kernel do to a socket, beyond what the seam shows."""
 
 import re
-import selectors
 import shutil
 import socket
 import ssl
@@ -11,6 +10,7 @@ import threading
 import pytest
 
 from actors.connections.stream import TLS_WRITE_BYTES, StreamConnection
+from actors.dispatcher import READABLE, WRITABLE
 
 
 class Stubborn:
@@ -49,13 +49,13 @@ def test_a_tls_read_that_has_to_write_first_is_tried_again_when_it_can(stubborn)
     link.do(lambda: sock.raising["recv"].append(ssl.SSLWantWriteError()))
     link.peer.send_text("renegotiated")
     assert link.listener.next("text") == "renegotiated"
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_READ
+    assert link.do(lambda: link.connection._watched) == READABLE
 
 
 def test_a_tls_write_that_has_to_read_first_waits_for_input_and_presents_the_same_bytes(stubborn):
     link, sock = stubborn
     link.do(lambda: (sock.raising["send"].append(ssl.SSLWantReadError()), link.connection.send_text("first")))
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_READ
+    assert link.do(lambda: link.connection._watched) == READABLE
     link.send_text("second")
     link.peer.send_text("input")
     assert [link.peer.receive(), link.peer.receive()] == ["first", "second"]
@@ -79,12 +79,12 @@ def test_a_broken_tls_record_is_a_reset(make_link):
 
 def test_a_selector_is_told_of_the_kernel_only_when_it_is_full(make_link):
     link = make_link("tcp-server").open()
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_READ
+    assert link.do(lambda: link.connection._watched) == READABLE
     while not link.do(lambda: link.connection.is_busy):
         link.send_binary(bytes(100_000))
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_READ | selectors.EVENT_WRITE
+    assert link.do(lambda: link.connection._watched) == READABLE | WRITABLE
     link.do(link.connection.pause)
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_WRITE
+    assert link.do(lambda: link.connection._watched) == WRITABLE
 
 
 def test_a_paused_connection_with_nothing_to_write_is_not_watched_at_all(make_link):
@@ -92,13 +92,13 @@ def test_a_paused_connection_with_nothing_to_write_is_not_watched_at_all(make_li
     link.do(link.connection.pause)
     assert link.do(lambda: link.connection._watched) == 0
     link.do(link.connection.resume)
-    assert link.do(lambda: link.connection._watched) == selectors.EVENT_READ
+    assert link.do(lambda: link.connection._watched) == READABLE
 
 
 @pytest.mark.parametrize("family", ["tcp", "tls", "unix"])
 def test_at_the_end_nothing_is_left(make_link, family):
     link = make_link(f"{family}-server").open()
-    registered = lambda: len(link.dispatcher._selector.get_map())  # noqa: E731
+    registered = lambda: len(link.dispatcher._watchers)  # noqa: E731
     assert link.do(registered) == 2
     link.do(link.connection.abort)
     link.listener.next("closed")
