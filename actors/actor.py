@@ -7,10 +7,12 @@ that it talks to.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import pykka
 from pykka._envelope import Envelope
@@ -20,13 +22,15 @@ from actors.dispatcher import on_dispatcher_thread
 from actors.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from actors.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
+A = TypeVar("A", bound="Actor")
 
 
 class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
@@ -98,8 +102,47 @@ class Inbox:
         self._actor = None
 
 
+_first_waiter = threading.Lock()
+
+
+class Stopped(threading.Event):
+    """pykka's `actor_stopped`: an event that is looked at for every frame, and waited for by hardly anybody.
+
+    So the look is an attribute, and the lock that waiting takes (a kilobyte) is made for the first who waits.
+    """
+
+    def __init__(self) -> None:  # not threading.Event's, which makes that lock
+        self.is_up = False
+        self._waited_for: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether the actor has stopped."""
+        return self.is_up
+
+    def set(self) -> None:
+        """Note that it has. From any thread."""
+        self.is_up = True
+        if self._waited_for is not None:
+            self._waited_for.set()
+
+    def clear(self) -> NoReturn:
+        """Refuse: a stopped actor does not start again."""
+        raise NotImplementedError
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has, at most `timeout` seconds; whether it has."""
+        with _first_waiter:
+            if self._waited_for is None:
+                self._waited_for = threading.Event()
+        # Whoever sets the flag looks for waiters afterwards, and this one was there before it looks at the flag.
+        return self.is_up or self._waited_for.wait(timeout)
+
+
 class Ref(pykka.ActorRef[Any]):
     """pykka's reference, whose `ask` refuses at once where waiting would deadlock."""
+
+    actor_inbox: Inbox
+    actor_stopped: Stopped
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send and wait for the reply; see `pykka.ActorRef.ask`.
@@ -115,9 +158,15 @@ class Ref(pykka.ActorRef[Any]):
 
     def tell(self, message: Any) -> None:
         """Send without waiting; see `pykka.ActorRef.tell`."""
-        if self.actor_stopped.is_set():
+        if not self.offer(message):
             raise pykka.ActorDeadError(f"{self} not found")
+
+    def offer(self, message: Any) -> bool:
+        """Tell, unless the actor has stopped; whether it was told."""
+        if self.actor_stopped.is_up:
+            return False
         self.actor_inbox.put(message)
+        return True
 
     def _answer_if_stopped(self) -> None:
         # The actor may have stopped between the look at its flag and the put: nobody would answer then.
@@ -125,18 +174,57 @@ class Ref(pykka.ActorRef[Any]):
             _refuse_the_rest(self)
 
 
+def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate[A, P], None]:
+    """Make a method of an actor what a connection or a timer may call, on the dispatcher's thread.
+
+    It is silent once the actor has stopped, and an exception in it fails the actor as one in `on_receive` would.
+    """
+
+    @functools.wraps(method)
+    def call(actor: A, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if actor.actor_stopped.is_up:
+            return
+        try:
+            method(actor, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
+            actor._fail()  # noqa: SLF001 - of this module
+        if actor.actor_stopped.is_set():
+            actor._wind_up()  # noqa: SLF001
+
+    return call
+
+
 class Actor(pykka.Actor):
     """An actor that lives on a dispatcher.
 
-    All hooks run on the dispatcher's thread; none of them may block. A subclass that is given a connection hands
-    its callbacks through `guarded`, so that an exception in one fails the actor as one in `on_receive` would.
+    All hooks run on the dispatcher's thread; none of them may block. What a connection or a timer calls is `guarded`.
     """
+
+    receives: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
+    """What a subclass does about which message: its method, by the message's class."""
+
+    actor_inbox: Inbox
+    actor_stopped: Stopped
+    _actor_ref: Ref
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
         self.dispatcher = dispatcher
+        self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)
         self._started = False
+
+    @property
+    def actor_ref(self) -> Ref:
+        """Its reference."""
+        return self._actor_ref
+
+    def on_receive(self, message: Any) -> Any:
+        """Do what the table says; what it does not list is logged."""
+        handler = self.receives.get(type(message))
+        if handler is None:
+            return super().on_receive(message)
+        return handler(self, message)
 
     @staticmethod
     def _create_actor_inbox() -> Inbox:
@@ -147,22 +235,16 @@ class Actor(pykka.Actor):
         return Future()
 
     def _start_actor_loop(self) -> None:
-        self._inbox.bind(self.dispatcher, self)
-
-    @property
-    def _inbox(self) -> Inbox:
-        inbox = self.actor_inbox
-        assert isinstance(inbox, Inbox)  # noqa: S101 - for the type checker
-        return inbox
+        self.actor_inbox.bind(self.dispatcher, self)
 
     def run_slice(self, budget: int) -> None:
         """Handle up to `budget` messages. For the dispatcher."""
-        inbox = self._inbox
+        inbox = self.actor_inbox
         if not self._started:
             self._started = True
             self._actor_loop_setup()
         stopped, waiting = self.actor_stopped, inbox.waiting
-        while budget and waiting and not stopped.is_set():
+        while budget and waiting and not stopped.is_up:
             budget -= 1
             first = waiting.popleft()
             if isinstance(first, Message):  # told, and of our own vocabulary: the way of every frame
@@ -175,30 +257,16 @@ class Actor(pykka.Actor):
             else:
                 self._handle_envelope(first if type(first) is Envelope else Envelope(first))
         inbox.is_scheduled = False
-        if stopped.is_set():
+        if stopped.is_up:
             self._wind_up()
-        elif not inbox.empty() and not inbox.is_scheduled:
+        elif waiting and not inbox.is_scheduled:
             inbox.is_scheduled = True
             self.dispatcher.schedule(self)
 
-    def guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """Wrap `callback`: silent once the actor has stopped, and failing the actor where it raises."""
-
-        def call(*args: Any) -> None:
-            if self.actor_stopped.is_set():
-                return
-            try:
-                callback(*args)
-            except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
-                self._fail()
-            if self.actor_stopped.is_set():
-                self._wind_up()
-
-        return call
-
-    def guarded_listener(self) -> GuardedListener:
-        """This actor as the listener of its connection, each callback guarded."""
-        return GuardedListener(self)
+    @guarded
+    def run_guarded(self, callback: Callable[[], object]) -> None:
+        """Call `callback` as if it were a guarded method."""
+        callback()
 
     def on_left_over(self, message: Any) -> None:
         """Dispose of a message that was told but will not be handled, the actor having stopped."""
@@ -236,18 +304,7 @@ class Actor(pykka.Actor):
             self.on_left_over(message)
         if left_over:
             logger.debug("%s stopped with %d messages in its inbox", self, len(left_over))
-        self._inbox.unbind()
-
-
-class GuardedListener:
-    """A `ConnectionListener` that hands each callback to the actor that owns the connection."""
-
-    def __init__(self, actor: Any) -> None:
-        self.on_text = actor.guarded(actor.on_text)
-        self.on_binary = actor.guarded(actor.on_binary)
-        self.on_overflowed = actor.guarded(actor.on_overflowed)
-        self.on_drained = actor.guarded(actor.on_drained)
-        self.on_closed = actor.guarded(actor.on_closed)
+        self.actor_inbox.unbind()
 
 
 def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors import messages
-from actors.actor import Actor, Ref
+from actors.actor import Actor, Ref, guarded
 
 if TYPE_CHECKING:
     from actors.connections.base import Connection, ConnectionClosed
@@ -39,32 +38,9 @@ class ClientActor(Actor):
         self._supervisor = supervisor
         self._crash_frame = crash_frame
         self._translator: Ref | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
+        """What is left of a long message."""
         self._is_paused = False
-
-    def on_receive(self, message: Any) -> Any:
-        """Carry a frame out, or do what the supervisor says."""
-        match message:
-            case messages.SendToClient(str() as text):
-                self._connection.send_text(text)
-            case messages.SendToClient(bytes() as data):
-                self._connection.send_binary(data)
-            case messages.PlugInTranslator(translator):
-                self._plug_in(translator)
-            case messages.PauseReading():
-                self._is_paused = True
-                self._connection.pause()
-            case messages.ResumeReading():
-                self._resume()
-            case messages.ContinueReading():
-                self._pass_on_pieces()
-            case messages.CloseConnection(code, reason):
-                self._connection.close(code, reason)
-            case messages.Describe():
-                return {"peer": self._connection.peer, "paused": self._is_paused}
-            case _:
-                return super().on_receive(message)
-        return None
 
     def on_stop(self) -> None:
         """Tell the supervisor; let go of the connection where it was not closed."""
@@ -81,27 +57,32 @@ class ClientActor(Actor):
 
     # From the connection.
 
+    @guarded
     def on_text(self, text: str) -> None:
         """Pass a text message on, behind the pieces of a long binary one."""
         if self._pieces:
             self._pass_on_pieces(at_most=len(self._pieces))
         self._tell_translator(messages.ClientTextReceived(text))
 
+    @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on, in pieces where it is long."""
         if len(data) <= PIECE_BYTES and not self._pieces:
             self._tell_translator(messages.ClientBinaryReceived(data))
             return
-        self._pieces.extend(data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+        self._pieces += (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
         self._pass_on_pieces()
 
+    @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Let the session say its last word to a client that does not read."""
         self._tell_translator(messages.ClientOverflowed(dropped_bytes))
 
+    @guarded
     def on_drained(self) -> None:
         """Nothing waits for this leg to catch up."""
 
+    @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
         self._supervisor.tell(messages.ClientEnded(self._session_id, closed))
@@ -109,23 +90,53 @@ class ClientActor(Actor):
 
     # Steps.
 
-    def _plug_in(self, translator: Ref) -> None:
-        self._translator = translator
-        translator.tell(messages.ClientOpened())
-        self._connection.open(self.dispatcher, self.guarded_listener())
+    def _plug_in(self, message: messages.PlugInTranslator) -> None:
+        self._translator = message.translator
+        self._tell_translator(messages.ClientOpened())
+        self._connection.open(self.dispatcher, self)
 
-    def _resume(self) -> None:
+    def _send(self, message: messages.SendToClient) -> None:
+        if type(message.frame) is bytes:
+            self._connection.send_binary(message.frame)
+        else:
+            self._connection.send_text(message.frame)
+
+    def _pause(self, _message: messages.PauseReading) -> None:
+        self._is_paused = True
+        self._connection.pause()
+
+    def _resume(self, _message: messages.ResumeReading) -> None:
         self._is_paused = False
         self._connection.resume()
         self._pass_on_pieces()
 
+    def _go_on(self, _message: messages.ContinueReading) -> None:
+        self._pass_on_pieces()
+
     def _pass_on_pieces(self, at_most: int = PIECES_AT_ONCE) -> None:
         # A few at a time: the upstream's leg has its slice, and may say PauseReading, before the next ones.
-        for _ in range(min(at_most, len(self._pieces))):
-            self._tell_translator(messages.ClientBinaryReceived(self._pieces.popleft()))
+        pieces, self._pieces = self._pieces[:at_most], self._pieces[at_most:]
+        for piece in pieces:
+            self._tell_translator(messages.ClientBinaryReceived(piece))
         if self._pieces and not self._is_paused:
             self.actor_ref.tell(messages.ContinueReading())
 
     def _tell_translator(self, message: messages.Message) -> None:
-        if self._translator is not None and not self._translator.actor_stopped.is_set():
-            self._translator.tell(message)
+        if self._translator is not None:
+            self._translator.offer(message)
+
+    def _close(self, message: messages.CloseConnection) -> None:
+        self._connection.close(message.code, message.reason)
+
+    def _describe(self, _message: messages.Describe) -> messages.Facts:
+        return {"peer": self._connection.peer, "paused": self._is_paused}
+
+    receives: ClassVar = {
+        messages.SendToClient: _send,
+        messages.PlugInTranslator: _plug_in,
+        messages.PauseReading: _pause,
+        messages.ResumeReading: _resume,
+        messages.ContinueReading: _go_on,
+        messages.CloseConnection: _close,
+        messages.Describe: _describe,
+    }

@@ -101,8 +101,8 @@ class _Session:
         """Those of them whose connection's end was told: their stop is no surprise."""
 
     def tell(self, ref: Ref | None, message: messages.Message) -> None:
-        if ref is not None and ref.is_alive():
-            ref.tell(message)
+        if ref is not None:
+            ref.offer(message)
 
     def info(self) -> messages.SessionInfo:
         age_s = time.monotonic() - self.started_s
@@ -201,13 +201,14 @@ class Supervisor(Actor):
 
     def _upstream_wanted(self, message: messages.UpstreamWanted) -> None:
         session = self._live(message.session_id)
-        if session is None:
-            return
-        session.generation = message.generation
+        if session is None or (UpstreamActor.role, message.generation) in session.told:
+            return  # over, or unwanted again before its delay was
+        session.generation = max(session.generation, message.generation)
         if message.is_spare:
             session.spares.add(message.generation)
         if message.delay_s:
-            self.dispatcher.call_later(message.delay_s, self.guarded(lambda: self._open_upstream(session, message)))
+            in_time = msgspec.structs.replace(message, delay_s=0.0)
+            self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, in_time))
         else:
             self._open_upstream(session, message)
 

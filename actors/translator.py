@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
-
-import pykka
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, get_args
 
 from actors import messages
-from actors.actor import Actor, Ref
+from actors.actor import Actor, Ref, guarded
 from actors.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from actors.dispatcher import Dispatcher, Timer
     from actors.pool import Pool
@@ -69,38 +68,6 @@ class TranslatorActor(Actor):
         self._unsent = 0
         self._timers: dict[str, Timer] = {}
         self._work = Work(self, workers, perform, self._handle)
-        self._perform: dict[type, Callable[[Any], None]] = {
-            messages.SendToClient: self._send_to_client,
-            messages.SendToUpstream: self._send_to_upstream,
-            messages.OpenUpstream: self._open_upstream,
-            messages.CloseUpstream: self._close_upstream,
-            messages.AbandonUpstream: self._abandon_upstream,
-            messages.RefillBudget: self._refill_budget,
-            messages.StartTimer: self._start_timer,
-            messages.CancelTimer: self._cancel_timer,
-            messages.StartWork: self._work.start,
-            messages.CancelWork: lambda command: self._work.cancel(command.key),
-            messages.EndSession: self._end_session,
-            messages.Log: self._log,
-        }
-
-    def on_receive(self, message: Any) -> Any:
-        """Hand an input to the machine, or be plugged in."""
-        if type(message) in INPUTS:
-            self._handle(message)
-            return None
-        match message:
-            case messages.PlugInClient(client):
-                self._client = client
-            case messages.PlugInUpstream(upstream, generation):
-                self._upstreams[generation] = upstream
-            case messages.Describe():
-                generations = sorted(self._upstreams)
-                work = {"work": self._work.keys, "work_dropped": self._work.dropped}
-                return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
-            case _:
-                return super().on_receive(message)
-        return None
 
     def on_stop(self) -> None:
         """Tell the supervisor."""
@@ -112,39 +79,55 @@ class TranslatorActor(Actor):
         self._let_go()
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
+    # Inputs.
+
     def _handle(self, message: messages.Input) -> None:
-        if type(message) in UPSTREAM_INPUTS and not self._is_live(message):
-            self._stale += 1
-            return
         for command in self._machine.handle(message, time.monotonic()):
-            self._perform[type(command)](command)
+            self._performs[type(command)](self, command)
+
+    def _handle_of_upstream(self, message: Any) -> None:
+        if message.generation in self._upstreams:
+            self._handle(message)
+        else:
+            self._stale += 1
+
+    def _handle_loss(self, message: messages.UpstreamLost) -> None:
+        generation = message.generation
+        is_known = generation in self._upstreams or generation in self._abandoned
+        self._upstreams.pop(generation, None)
+        self._abandoned.discard(generation)
+        if is_known:
+            self._handle(message)
+        else:
+            self._stale += 1
+
+    @guarded
+    def _fire(self, name: str) -> None:
+        self._handle(messages.TimerFired(name))
+
+    # Plugs.
+
+    def _plug_in_client(self, message: messages.PlugInClient) -> None:
+        self._client = message.client
+
+    def _plug_in_upstream(self, message: messages.PlugInUpstream) -> None:
+        self._upstreams[message.generation] = message.upstream
+
+    def _describe(self, _message: messages.Describe) -> messages.Facts:
+        generations = sorted(self._upstreams)
+        work = {"work": self._work.keys, "work_dropped": self._work.dropped}
+        return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
 
     # Commands.
 
     def _send_to_client(self, command: messages.SendToClient) -> None:
-        self._tell(self._client, command)
-
-    def _tell(self, ref: Ref | None, command: messages.Message) -> None:
-        try:
-            if ref is not None:
-                ref.tell(command)
-                return
-        except pykka.ActorDeadError:
-            pass
-        self._unsent += 1
-
-    def _is_live(self, message: Any) -> bool:
-        generation = message.generation
-        if not isinstance(message, messages.UpstreamLost):
-            return generation in self._upstreams
-        is_known = generation in self._upstreams or generation in self._abandoned
-        self._upstreams.pop(generation, None)
-        self._abandoned.discard(generation)
-        return is_known
+        if self._client is None or not self._client.offer(command):
+            self._unsent += 1
 
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
         upstream = self._upstreams.get(command.generation)
-        self._tell(upstream, command)
+        if upstream is None or not upstream.offer(command):
+            self._unsent += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
         wanted = messages.UpstreamWanted(
@@ -169,9 +152,8 @@ class TranslatorActor(Actor):
     def _start_timer(self, command: messages.StartTimer) -> None:
         timer = self._timers.get(command.name)
         if timer is None:
-            name = command.name
-            fire = self.guarded(lambda: self._handle(messages.TimerFired(name)))
-            self._timers[name] = self.dispatcher.call_later(command.delay_s, fire)
+            fire = partial(self._fire, command.name)
+            self._timers[command.name] = self.dispatcher.call_later(command.delay_s, fire)
         else:
             timer.restart(command.delay_s)
 
@@ -179,6 +161,12 @@ class TranslatorActor(Actor):
         timer = self._timers.get(command.name)
         if timer is not None:
             timer.cancel()
+
+    def _start_work(self, command: messages.StartWork) -> None:
+        self._work.start(command)
+
+    def _cancel_work(self, command: messages.CancelWork) -> None:
+        self._work.cancel(command.key)
 
     def _let_go(self) -> None:
         self._work.discard()
@@ -192,3 +180,26 @@ class TranslatorActor(Actor):
 
     def _log(self, command: messages.Log) -> None:
         logger.log(command.level, "session %s: %s", self._session_id, command.text)
+
+    _performs: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        messages.SendToClient: _send_to_client,
+        messages.SendToUpstream: _send_to_upstream,
+        messages.OpenUpstream: _open_upstream,
+        messages.CloseUpstream: _close_upstream,
+        messages.AbandonUpstream: _abandon_upstream,
+        messages.RefillBudget: _refill_budget,
+        messages.StartTimer: _start_timer,
+        messages.CancelTimer: _cancel_timer,
+        messages.StartWork: _start_work,
+        messages.CancelWork: _cancel_work,
+        messages.EndSession: _end_session,
+        messages.Log: _log,
+    }
+    receives: ClassVar = {
+        **dict.fromkeys(INPUTS, _handle),
+        **dict.fromkeys(UPSTREAM_INPUTS, _handle_of_upstream),
+        messages.UpstreamLost: _handle_loss,
+        messages.PlugInClient: _plug_in_client,
+        messages.PlugInUpstream: _plug_in_upstream,
+        messages.Describe: _describe,
+    }

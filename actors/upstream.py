@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors import messages
-from actors.actor import Actor, Ref
+from actors.actor import Actor, Ref, guarded
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.upstream import DialError, DialFailure, dial
 from actors.restart import Loss, LossKind
@@ -62,26 +62,6 @@ class UpstreamActor(Actor):
         self._is_busy = False
         self._position = 0
 
-    def on_receive(self, message: Any) -> Any:
-        """Carry a frame out, or do what the supervisor says."""
-        match message:
-            case messages.SendToUpstream(frame):
-                self._send(frame)
-            case messages.Dial(target, position):
-                self._position = position
-                self._connector.submit(lambda: self._dialler(target), self._dialled)
-            case messages.DialSucceeded(connection):
-                self._open(connection)
-            case messages.DialFailed(error):
-                self._refused(error)
-            case messages.CloseConnection(code, reason):
-                self._close(code, reason)
-            case messages.Describe():
-                return {"generation": self._generation, "connected": self._connection is not None}
-            case _:
-                return super().on_receive(message)
-        return None
-
     def on_stop(self) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
@@ -106,54 +86,63 @@ class UpstreamActor(Actor):
     def _hand_in(self, outcome: Connection | BaseException) -> None:
         if not isinstance(outcome, BaseException):
             self._hand_in_connection(outcome)
-        elif self.actor_ref.is_alive():
-            self.actor_ref.tell(messages.DialFailed(_as_dial_error(outcome)))
+        else:
+            self.actor_ref.offer(messages.DialFailed(_as_dial_error(outcome)))
 
     def _hand_in_connection(self, connection: Connection) -> None:
-        if self.actor_ref.is_alive():
-            self.actor_ref.tell(messages.DialSucceeded(connection))
-        else:
+        if not self.actor_ref.offer(messages.DialSucceeded(connection)):
             connection.abort()
 
     # From the connection.
 
+    @guarded
     def on_text(self, text: str) -> None:
         """Pass a text message on."""
-        self._tell_translator(messages.UpstreamTextReceived(self._generation, text))
+        self._translator.offer(messages.UpstreamTextReceived(self._generation, text))
 
+    @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on: the session knows that there should be none."""
-        self._tell_translator(messages.UpstreamBinaryReceived(self._generation, data))
+        self._translator.offer(messages.UpstreamBinaryReceived(self._generation, data))
 
+    @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
         """End: an upstream that missed a part of the conversation is of no use."""
         self._ended(ConnectionClosed(ending=Ending.OVERFLOWED, code=1006, reason=f"{dropped_bytes} bytes unread"))
 
+    @guarded
     def on_drained(self) -> None:
         """Let the client's leg read on."""
         self._is_busy = False
-        self._tell_client(messages.ResumeReading())
+        self._client.offer(messages.ResumeReading())
 
+    @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
         self._ended(closed)
 
     # Steps.
 
-    def _send(self, frame: str | bytes) -> None:
-        if self._connection is None:
+    def _send(self, message: messages.SendToUpstream) -> None:
+        connection = self._connection
+        if connection is None:
             return
-        self._connection.send_text(frame)
-        if not self._is_busy and self._connection.is_busy:
+        connection.send_text(message.frame)
+        if connection.is_busy and not self._is_busy:
             self._is_busy = True
-            self._tell_client(messages.PauseReading())
+            self._client.offer(messages.PauseReading())
 
-    def _open(self, connection: Connection) -> None:
-        self._connection = connection
-        self._tell_translator(messages.UpstreamOpened(self._generation, self._position, time.time()))
-        connection.open(self.dispatcher, self.guarded_listener())
+    def _dial(self, message: messages.Dial) -> None:
+        self._position = message.position
+        self._connector.submit(lambda: self._dialler(message.target), self._dialled)
 
-    def _refused(self, error: DialError) -> None:
+    def _open(self, message: messages.DialSucceeded) -> None:
+        self._connection = message.connection
+        self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
+        self._connection.open(self.dispatcher, self)
+
+    def _refused(self, message: messages.DialFailed) -> None:
+        error = message.error
         logger.info("session %s: upstream %d: %s", self._session_id, self._generation, error)
         kind = LossKind.NOT_DIALLED if error.status is None else LossKind.HTTP
         self._lost(Loss(kind=kind, code=error.status, cause=error.kind.value))
@@ -166,26 +155,30 @@ class UpstreamActor(Actor):
         self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, loss))
         self.stop()
 
-    def _close(self, code: int, reason: str) -> None:
+    def _close(self, message: messages.CloseConnection) -> None:
         if self._connection is None:
             self.stop()
         else:
-            self._connection.close(code, reason)
+            self._connection.close(message.code, message.reason)
 
     def _let_go(self) -> None:
         if self._connection is not None:
             self._connection.abort()
         if self._is_busy:
             self._is_busy = False
-            self._tell_client(messages.ResumeReading())
+            self._client.offer(messages.ResumeReading())
 
-    def _tell_translator(self, message: messages.Message) -> None:
-        if self._translator.is_alive():
-            self._translator.tell(message)
+    def _describe(self, _message: messages.Describe) -> messages.Facts:
+        return {"generation": self._generation, "connected": self._connection is not None}
 
-    def _tell_client(self, message: messages.Message) -> None:
-        if self._client.is_alive():
-            self._client.tell(message)
+    receives: ClassVar = {
+        messages.SendToUpstream: _send,
+        messages.Dial: _dial,
+        messages.DialSucceeded: _open,
+        messages.DialFailed: _refused,
+        messages.CloseConnection: _close,
+        messages.Describe: _describe,
+    }
 
 
 def _as_dial_error(error: BaseException) -> DialError:

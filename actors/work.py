@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,7 +53,7 @@ class Work:
         """Have it done. A key names one piece of work at a time."""
         key, work, perform = command.key, command.work, self._perform
         assert key not in self._under_way, key  # noqa: S101 - a bug of the machine's: no work is done twice
-        time_out = self._actor.guarded(lambda: self._timed_out(key))
+        time_out = partial(self._actor.run_guarded, partial(self._timed_out, key))
         entry = _UnderWay(self._actor.dispatcher.call_later(command.timeout_s, time_out))
         self._under_way[key] = entry
         entry.job = self._pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
@@ -70,7 +71,7 @@ class Work:
 
     def _hand_in(self, key: str, entry: _UnderWay, result: Any) -> None:
         # On a thread of the pool, or where it refuses, on ours: there, too, the machine hears of it afterwards.
-        self._actor.dispatcher.call_soon(self._actor.guarded(lambda: self._done(key, entry, result)))
+        self._actor.dispatcher.call_soon(partial(self._actor.run_guarded, partial(self._done, key, entry, result)))
 
     def _done(self, key: str, entry: _UnderWay, result: Any) -> None:
         if self._under_way.get(key) is not entry:

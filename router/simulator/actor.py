@@ -6,12 +6,13 @@ import logging
 import socket
 import struct
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
-from actors.actor import Actor
+from actors.actor import Actor, guarded
 from actors.connections.base import ConnectionClosed, Ending
 from router.simulator.commands import (
     CancelTimer,
@@ -78,7 +79,7 @@ class SimulatedSession(Actor):
 
     def on_start(self) -> None:
         """Open the connection, and greet or refuse."""
-        self._connection.open(self.dispatcher, self.guarded_listener())
+        self._connection.open(self.dispatcher, self)
         self._perform(self._session.open(self._refusal))
 
     def on_receive(self, message: Any) -> Any:
@@ -108,25 +109,30 @@ class SimulatedSession(Actor):
 
     # From the connection.
 
+    @guarded
     def on_text(self, text: str) -> None:
         """Hand an event to the session."""
         self._perform(self._session.receive(text))
 
+    @guarded
     def on_binary(self, data: bytes) -> None:
         """Hand it over: the session refuses it."""
         self._perform(self._session.receive_binary(data))
 
+    @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Give up on a peer that does not read."""
         logger.warning("session %d: the peer does not read; %d bytes dropped", self._record.number, dropped_bytes)
         self._connection.close(1008, "the client does not read")
 
+    @guarded
     def on_drained(self) -> None:
         """Stream on."""
         waiting, self._waiting = self._waiting, []
         for name in waiting:
             self._perform(self._session.fire(name))
 
+    @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Note the end, and stop."""
         logger.debug("session %d: closed with %d %r", self._record.number, closed.code, closed.reason)
@@ -153,7 +159,7 @@ class SimulatedSession(Actor):
         name = command.name
         timer = self._timers.get(name)
         if timer is None:
-            self._timers[name] = self.dispatcher.call_later(command.delay_s, self.guarded(lambda: self._fire(name)))
+            self._timers[name] = self.dispatcher.call_later(command.delay_s, partial(self._fire, name))
         else:
             timer.restart(command.delay_s)
 
@@ -162,6 +168,7 @@ class SimulatedSession(Actor):
         if timer is not None:
             timer.cancel()
 
+    @guarded
     def _fire(self, name: str) -> None:
         if self._connection.is_busy and name.startswith(RESPONSE_TIMER):
             self._waiting.append(name)
@@ -172,8 +179,9 @@ class SimulatedSession(Actor):
             del self._timers[name]
 
     def _hold_back(self, command: Pause) -> None:
-        self._pause = self.dispatcher.call_later(command.delay_s, self.guarded(self._go_on))
+        self._pause = self.dispatcher.call_later(command.delay_s, self._go_on)
 
+    @guarded
     def _go_on(self) -> None:
         self._pause = None
         held_back, self._held_back = list(self._held_back), deque()
@@ -191,7 +199,11 @@ class SimulatedSession(Actor):
     def _hang(self, _command: Hang) -> None:
         self._is_hung = True
         self._connection.pause()
-        self._timers["hang"] = self.dispatcher.call_later(HANG_LIMIT_S, self.guarded(self._connection.abort))
+        self._timers["hang"] = self.dispatcher.call_later(HANG_LIMIT_S, self._give_up_hanging)
+
+    @guarded
+    def _give_up_hanging(self) -> None:
+        self._connection.abort()
 
     def _shut_down(self) -> None:
         if self._is_hung:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pykka
 import pytest
 
-from actors.actor import Actor, WouldDeadlock
+from actors.actor import Actor, WouldDeadlock, guarded
 from actors.messages import Message
 
 WAIT_S = 5.0
@@ -260,12 +260,13 @@ def test_an_unexpected_message_is_logged(dispatcher, caplog):
 
 
 def test_a_guarded_callback_that_raises_fails_its_actor(dispatcher, events):
-    ref = Probe.start(dispatcher, events)
+    class Called(Probe):
+        @guarded
+        def fail(self):
+            raise ValueError("from outside")
 
-    def fail():
-        raise ValueError("from outside")
-
-    callback = ref._actor_weakref().guarded(fail)
+    ref = Called.start(dispatcher, events)
+    callback = ref._actor_weakref().fail
     dispatcher.call_soon(callback)
     assert events.failed.wait(WAIT_S)
     assert not ref.is_alive()
