@@ -109,7 +109,8 @@ class Simulator:
     def session_count(self) -> int:
         """How many connections are open now."""
         with self._lock:
-            return sum(session.is_alive() for session in self._sessions)
+            self._forget_the_dead()
+            return len(self._sessions)
 
     def wait_for(self, predicate: Callable[[list[ConnectionRecord]], T], timeout_s: float = 5.0) -> T:
         """Wait until `predicate(connections)` gives something true, and return it.
@@ -214,8 +215,11 @@ class Simulator:
 
     def _remember(self, session: ActorRef[SimulatedSession]) -> None:
         with self._lock:
-            self._sessions = [known for known in self._sessions if known.is_alive()]
+            self._forget_the_dead()
             self._sessions.append(session)
+
+    def _forget_the_dead(self) -> None:
+        self._sessions = [known for known in self._sessions if known.is_alive()]
 
     # On the dispatcher's thread.
 
