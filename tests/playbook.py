@@ -52,6 +52,7 @@ class Playbook:
         self.history: list[dict[str, Any]] = []
         """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
         self._last_frame: Any = None
+        self.logged: list[str] = []
         self.unix_s = 1_700_000_000.0
         self.now_s = 1000.0
         """The dispatcher's clock; see `after`."""
@@ -184,8 +185,8 @@ class Playbook:
                     self.commands.append(command)
             case messages.RefillBudget():
                 self.refills += 1
-            case messages.Log():
-                pass
+            case messages.Log(_, text):
+                self.logged.append(text)
             case _:
                 self.commands.append(command)
 

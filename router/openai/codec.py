@@ -6,6 +6,7 @@ parser, and an append is joined from bytes.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,9 @@ from router.openai.events import (
 
 _DELTA_HEAD: Final = '{"type":"response.output_audio.delta",'
 _PASSED_OVER: Final = PassedOver()
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
+_MOST_UNREADABLE: Final = 8
+"""Fields of one event; beyond that it is passed over whole."""
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -33,13 +37,21 @@ class Malformed(msgspec.Struct, frozen=True):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An event of a type, or with a field, that we do not know: passed over, and logged once per `type`."""
+    """An event of a type that we do not know: passed over, and logged once per `type`."""
 
     type: str
     problem: str
 
 
-def decode(text: str) -> ServerEvent | Unknown | Malformed:
+class Partial(msgspec.Struct, frozen=True):
+    """An event without the fields of it that cannot be read: what is left counts, and the `problem` is logged."""
+
+    event: ServerEvent
+    type: str
+    problem: str
+
+
+def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
     """Read a text frame."""
     if text.startswith(_DELTA_HEAD):
         delta = _cut_out_delta(text)
@@ -55,7 +67,7 @@ def decode(text: str) -> ServerEvent | Unknown | Malformed:
     return _convert(name, fields)
 
 
-def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Unknown:
+def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unknown:
     name = ALIASES.get(name, name)
     event_class = SERVER_EVENTS.get(name)
     if event_class is None:
@@ -63,7 +75,29 @@ def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Unknown:
     try:
         return msgspec.convert(fields, event_class)
     except msgspec.ValidationError as error:
-        return Unknown(name, str(error))
+        return _convert_the_rest(name, fields, event_class, str(error))
+
+
+def _convert_the_rest(
+    name: str, fields: dict[str, Any], event_class: type[ServerEvent], problem: str
+) -> Partial | Unknown:
+    left = problem
+    for _ in range(_MOST_UNREADABLE):
+        _drop(fields, left)
+        try:
+            return Partial(msgspec.convert(fields, event_class), name, problem)
+        except msgspec.ValidationError as error:
+            left = str(error)
+    return Unknown(name, problem)
+
+
+def _drop(fields: dict[str, Any], problem: str) -> None:
+    """Drop what `problem` is about; msgspec ends it with the path: "Expected ... - at `$.item.content[1].text`"."""
+    *parents, last = (int(index) if index else key for key, index in _STEP.findall(problem.rpartition("`$")[2]))
+    within: Any = fields
+    for step in parents:
+        within = within[step]
+    del within[last]
 
 
 def _cut_out_delta(text: str) -> ResponseOutputAudioDelta | None:

@@ -271,6 +271,7 @@ CONSUMED: dict[str, str] = {
     "output_audio_buffer.stopped": "WebRTC and SIP only",
     "output_audio_buffer.cleared": "WebRTC and SIP only",
     "rate_limits.updated": "the operator's business, not the client's",
+    "response.cancelled": "a compatible server's own: response.done says the same",
     "response.content_part.added": "its text follows",
     "response.content_part.done": "its text has been told",
     "response.output_item.done": "its text has been told by an earlier event",

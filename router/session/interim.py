@@ -24,7 +24,7 @@ class Interim:
 
     def heard(self, item_id: str | None, words: str) -> bool:
         """Remember the words so far; False where they are no news, or the item is complete."""
-        if item_id in self._complete or self._words.get(item_id) == words:
+        if self.is_complete(item_id) or self._words.get(item_id) == words:
             return False
         self._words[item_id] = words
         while len(self._words) > MOST_ITEMS:
@@ -40,6 +40,10 @@ class Interim:
         self._words.pop(item_id, None)
         if item_id is not None:
             self._complete.append(item_id)
+
+    def is_complete(self, item_id: str | None) -> bool:
+        """Whether the final words of an item are in."""
+        return item_id is not None and item_id in self._complete
 
 
 def heard_more(session: Session, event: openai.InputAudioTranscriptionDelta) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.barge_in import mute
 from router.session.deadlines import Wait
@@ -18,6 +19,9 @@ from router.translation import errors
 if TYPE_CHECKING:
     from router.session.session import Session
     from router.session.stay import Stay
+
+KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "failed", None})
+"""None: some compatible servers leave it out."""
 
 
 def create_response(session: Session, want: Want) -> None:
@@ -73,12 +77,34 @@ def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None
         return STAY  # one outside the conversation, which ran beside ours
     if event.response.status == "failed" and _has_remedy(session, event.response):
         return STAY
-    if event.response.status == "cancelled":
+    if _was_cancelled(event.response):
         turn.cancelled.add(event.response.id)
+    _tell_status(session, event.response)
     turn.failures = 0
     session.refill_budget()
     end_of_response(session)
     return None
+
+
+def _was_cancelled(response: openai.Response) -> bool:
+    # What the user's speech cuts off ends as `cancelled`, and at some models as `incomplete` (reference, 9).
+    return response.status == "cancelled" or _reason_of(response) == "turn_detected"
+
+
+def _reason_of(response: openai.Response) -> str | None:
+    details = response.status_details
+    return details.reason if isinstance(details, openai.StatusDetails) else details
+
+
+def _tell_status(session: Session, response: openai.Response) -> None:
+    """Warn of an answer that is not whole. It is not asked for again: the limit or the filter would be the same."""
+    status = response.status
+    if status == "incomplete" and not _was_cancelled(response):
+        why = _reason_of(response) or "the upstream does not say why"
+        description = session.options.redact(f"the answer is incomplete: {why[:200]}")
+        session.to_client(deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
+    elif status not in KNOWN_STATUSES:
+        session.log_unknown(f"response.done of status {status}", "taken for completed")
 
 
 def finish_unannounced(session: Session, _event: Any) -> None:

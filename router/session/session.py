@@ -7,7 +7,7 @@ what is to be done through the methods of the section "What handlers say".
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actors import messages
 from router.deepgram import codec as deepgram_codec
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from router.session.state import Line
     from router.translation.errors import Farewell
 
+_MOST_UNKNOWN: Final = 100
+"""An upstream may have invented any number of types; a log has seen enough of them by then."""
+
 
 class Session:
     """One conversation. `handle` is the whole surface: an input and the time in, commands out."""
@@ -44,7 +47,7 @@ class Session:
         self._decode: dict[type, Callable[[Any], Any]] = {
             messages.ClientTextReceived: self._decode_client_text,
             messages.ClientBinaryReceived: lambda message: inputs.Microphone(message.data),
-            messages.UpstreamTextReceived: lambda message: openai_codec.decode(message.text),
+            messages.UpstreamTextReceived: self._decode_upstream_text,
             messages.UpstreamBinaryReceived: lambda _message: openai_codec.Malformed("a binary message"),
         }
 
@@ -152,6 +155,13 @@ class Session:
             return inputs.ItemCreateAsIs(decoded.text, item if isinstance(item, dict) else {})
         return inputs.AS_IS.get(decoded.type, inputs.EventAsIs)(decoded.text)
 
+    def _decode_upstream_text(self, message: messages.UpstreamTextReceived) -> Any:
+        decoded = openai_codec.decode(message.text)
+        if not isinstance(decoded, openai_codec.Partial):
+            return decoded
+        self.log_unknown(decoded.type, decoded.problem)
+        return decoded.event
+
     def _is_forwarded(self, foreign: deepgram_codec.Foreign) -> bool:
         return self.profile.openai_events and foreign.type in openai.FORWARDED
 
@@ -247,3 +257,11 @@ class Session:
     def log(self, level: int, text: str) -> None:
         """Write a log line."""
         self._commands.append(messages.Log(level, self.options.redact(text)))
+
+    def log_unknown(self, kind: str, problem: str) -> None:
+        """Write a log line about something of the upstream's that nobody knows, once for each kind of it."""
+        unknown = self.state.unknown
+        if kind in unknown or len(unknown) >= _MOST_UNKNOWN:
+            return
+        unknown.add(kind)
+        self.log(logging.WARNING, f"the upstream sent {kind[:80]}, passed over: {problem}")

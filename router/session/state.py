@@ -398,7 +398,7 @@ class State:
         """The loss that a restart is making good."""
         self.resume: Want | None = None
         """What the next upstream is to be asked, once it has been told the ledger."""
-        self.unknown_types: set[str] = set()
+        self.unknown: set[str] = set()
         self.passed_over = 0
         self.muted_bytes = 0
         self.rollovers = 0

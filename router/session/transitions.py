@@ -52,9 +52,7 @@ def ignore(_session: Any, _input: Any) -> None:
 def log_unknown(session: Any, event: openai_codec.Unknown) -> None:
     """Pass over an event that we do not know; a log line for each type, once."""
     session.state.passed_over += 1
-    if event.type not in session.state.unknown_types:
-        session.state.unknown_types.add(event.type)
-        session.log(30, f"the upstream sent {event.type[:80]}, passed over: {event.problem}")
+    session.log_unknown(event.type, event.problem)
 
 
 def pass_over(session: Any, _event: Any) -> None:

@@ -178,6 +178,8 @@ def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) 
     if event.status == "in_progress":
         interim.heard_so_far(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
         return
+    if session.state.interim.is_complete(event.item_id):
+        return  # some services complete a transcript twice
     session.state.interim.complete(event.item_id)
     session.state.ledger.transcribed(event.item_id, said)
     session.state.timeline.mark("heard_s", session.now_s)

@@ -117,6 +117,6 @@ def test_a_credential_in_an_error_is_redacted():
 
 
 def test_an_event_of_an_unknown_type_is_passed_over():
-    book = Playbook().ready().upstream({"type": "response.dance"}, {"type": "response.created", "response": 7})
+    book = Playbook().ready().upstream({"type": "response.dance"}, {"type": "response.dance", "response": 7})
     book.expect()
     assert book.session.describe()["passed_over"] == 2

@@ -41,6 +41,9 @@ def test_every_message_of_either_protocol_has_a_row():
 def test_every_event_of_the_upstream_s_own_library_is_known_by_name():
     known = set(openai.SERVER_EVENTS) | set(openai.CONSUMED) | set(openai.ALIASES)
     assert server_event_types() <= known
+    assert not set(openai.SERVER_EVENTS) & set(openai.CONSUMED)
+    assert all(openai.CONSUMED.values())
+    assert set(openai.ALIASES.values()) <= set(openai.SERVER_EVENTS) | set(openai.CONSUMED)
 
 
 @pytest.mark.parametrize("row", MAPPED, ids=lambda row: row[0])

@@ -1,0 +1,204 @@
+"""The quirks of services that speak the Realtime API in their own way (reference, 10), each with what becomes of it.
+
+xAI's are shown by its recording, where there is one; what it does with speech is told in events of the same shape.
+"""
+
+import pytest
+
+from playbook import ANY, AUDIO_DONE, Playbook, assistant, error, response_created, response_done, text_done, user
+from recordings import recording
+from replay import spoken, told, told_frames
+from router.openai.events import CONSUMED
+
+XAI = "xai-text-in-audio-out"
+
+
+def events(name, direction="received"):
+    return [interaction.event for interaction in recording(name) if interaction.direction == direction]
+
+
+def of_type(kind, name=XAI):
+    return [event for event in events(name) if event["type"] == kind]
+
+
+# xAI, recorded.
+
+
+def test_items_that_are_never_done_are_acknowledged_by_added():
+    assert of_type("conversation.item.added")
+    assert not of_type("conversation.item.done")
+    book = told(XAI)
+    assert [event["type"] for event in book.events_to_upstream].count("response.create") == 1
+    assert not book.session.state.line.items.awaits_acknowledgement
+
+
+def test_status_details_in_a_string_end_the_response():
+    (done,) = of_type("response.done")
+    assert isinstance(done["response"]["status_details"], str)
+    book = told(XAI)
+    assert told_frames(book)[-1] == AUDIO_DONE
+    assert book.session.state.turn.response.name == "NONE"
+
+
+def test_content_of_another_type_name_is_told():
+    added = [event["item"].get("content") for event in of_type("conversation.item.added")]
+    parts = [part["type"] for content in added if content for part in content]
+    (done,) = of_type("response.done")
+    assert done["response"]["output"][0]["content"][0]["type"] == "audio"
+    assert "output_audio" not in parts
+    assert assistant(spoken(XAI)[0]) in told_frames(told(XAI))
+
+
+@pytest.mark.parametrize("kind", ["ping", "conversation.created"])
+def test_its_own_events_are_passed_over_by_name(kind):
+    assert of_type(kind)
+    assert kind in CONSUMED
+    assert not told(XAI).session.state.unknown
+
+
+# xAI, as it transcribes.
+
+
+def transcribed(transcript, status=None, kind="completed"):
+    event = {"type": f"conversation.item.input_audio_transcription.{kind}", "item_id": "u", "transcript": transcript}
+    return event if status is None else {**event, "status": status}
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_cumulative_transcripts_are_told_once_when_they_are_complete(profile):
+    book = Playbook(profile).ready()
+    book.upstream(
+        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
+        transcribed("Hello?", kind="updated"),
+        transcribed("Hello?", "in_progress"),
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        transcribed("Hello, my name", kind="updated"),
+        transcribed("Hello, my name", "in_progress"),
+        transcribed("Hello, my name is Ada.", "completed"),
+    )
+    texts = [frame for frame in book.frames_to_client if frame["type"] == "ConversationText"]
+    assert texts == [user("Hello, my name is Ada.")]
+    assert not book.session.state.unknown
+
+
+def test_a_transcript_that_is_completed_twice_is_told_once():
+    book = Playbook("converse").ready()
+    book.upstream(transcribed("Hello."), transcribed("Hello, Ada."))
+    book.expect(user("Hello."))
+
+
+# Beta names, and servers between the two.
+
+
+def test_an_item_is_acknowledged_by_created_under_the_beta_s_name():
+    book = Playbook("converse").ready().client({"type": "InjectUserMessage", "content": "Hi"})
+    (item,) = [event["item"] for event in book.events_to_upstream]
+    book.forget().upstream({"type": "conversation.item.created", "item": item})
+    book.expect(upstream=[{"type": "response.create"}])
+
+
+def test_text_and_audio_under_their_beta_names_are_told():
+    book = Playbook("converse").ready().upstream(response_created())
+    book.upstream(
+        {"type": "response.audio.delta", "response_id": "resp_1", "item_id": "i", "delta": "AAAA"},
+        {"type": "response.audio_transcript.delta", "response_id": "resp_1", "item_id": "i", "delta": "Hi."},
+        {"type": "response.audio.done", "response_id": "resp_1", "item_id": "i"},
+        {"type": "response.audio_transcript.done", "response_id": "resp_1", "item_id": "i", "transcript": "Hi."},
+        response_done(),
+    )
+    assert [frame for frame in book.frames_to_client if frame in (assistant("Hi."), AUDIO_DONE)] == [
+        assistant("Hi."),
+        AUDIO_DONE,
+    ]
+    assert b"\0\0" in book.frames_to_client[0] or b"\0\0" in book.frames_to_client[1]
+    assert not book.session.state.unknown
+
+
+def test_an_error_whose_code_stands_in_its_type_is_judged_by_it():
+    book = Playbook("converse").ready()
+    book.upstream({"type": "error", "error": {"type": "response_cancel_not_active", "code": None, "message": "no"}})
+    book.expect()
+    book.upstream({"type": "error", "error": {"type": "unknown_or_invalid_event", "code": None, "message": "what?"}})
+    book.expect({"type": "Error", "code": "unknown_or_invalid_event", "description": "what?"})
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "session.created", "session": {"id": 7, "expires_at": "at noon", "model": None}},
+        {"type": "session.created", "session": None},
+        {"type": "session.created", "event_id": None},
+    ],
+)
+def test_a_field_that_cannot_be_read_does_not_cost_its_event(event):
+    book = Playbook("converse").opened().client({"type": "Settings", "audio": {}, "agent": {}})
+    book.upstream_opens().forget().upstream(event)
+    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
+
+
+def test_the_rest_of_an_event_counts_where_a_field_of_it_cannot_be_read():
+    book = Playbook("converse").ready().upstream(response_created())
+    item = {"id": "i", "role": "assistant", "content": [{"text": "Hi."}, {"text": 5, "transcript": " Ho."}]}
+    book.upstream({"type": "conversation.item.done", "item": item})
+    book.upstream({"type": "response.done", "response": {"id": "resp_1", "status": "completed", "status_details": []}})
+    book.expect(assistant("Hi. Ho."), AUDIO_DONE)
+
+
+def test_what_cannot_be_read_is_logged_once_a_type():
+    book = Playbook("converse").ready()
+    for _ in range(3):
+        book.upstream({"type": "response.output_text.done", "text": None, "item_id": "i"})
+        book.upstream({"type": "from.the.future"})
+        book.upstream(error("oh", param=5))
+    logged = [line for line in book.logged if "passed over" in line]
+    assert len(logged) == 3
+    assert book.session.state.unknown == {"response.output_text.done", "from.the.future", "error"}
+
+
+def test_unknown_types_without_end_are_not_all_remembered():
+    book = Playbook("converse").ready()
+    for number in range(1000):
+        book.upstream({"type": f"noise.{number}"})
+    assert len(book.session.state.unknown) <= 100
+    assert len([line for line in book.logged if "passed over" in line]) <= 101
+
+
+# How a response ends.
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "warnings"),
+    [
+        ("completed", None, []),
+        ("completed", "unimplemented", []),
+        ("cancelled", {"type": "cancelled", "reason": "turn_detected"}, []),
+        ("cancelled", {"type": "cancelled", "reason": "client_cancelled"}, []),
+        ("incomplete", {"type": "incomplete", "reason": "turn_detected"}, []),
+        ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, ["max_output_tokens"]),
+        ("incomplete", {"type": "incomplete", "reason": "content_filter"}, ["content_filter"]),
+        ("incomplete", {"type": "incomplete", "reason": "from_the_future"}, ["from_the_future"]),
+        ("incomplete", None, ["the upstream does not say why"]),
+        ("incomplete", "content_filter", ["content_filter"]),
+        (None, None, []),
+        ("from_the_future", None, []),
+    ],
+)
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_answer_that_is_incomplete_is_told_as_such_before_its_turn_ends(profile, status, details, warnings):
+    book = Playbook(profile).ready().upstream(response_created(), text_done("Once upon a")).forget()
+    book.upstream(response_done(status=status, status_details=details))
+    told = book.frames_to_client
+    expected = [{"type": "Warning", "code": "RESPONSE_INCOMPLETE", "description": ANY} for _ in warnings]
+    assert told[: len(expected) + 1] == [*expected, AUDIO_DONE]
+    assert all(why in message["description"] for why, message in zip(warnings, told, strict=False))
+
+
+def test_a_status_that_nobody_knows_is_logged_once_and_ends_the_response():
+    book = Playbook("converse").ready()
+    for number in range(2):
+        book.upstream(response_created(f"r{number}"), response_done(f"r{number}", status="exploded"))
+    assert len([line for line in book.logged if "exploded" in line]) == 1
+    assert book.session.state.turn.response.name == "NONE"
