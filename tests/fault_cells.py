@@ -255,6 +255,8 @@ def _judge_cut(cell: Cell, got: Seen, wanted: Seen) -> list[str]:
     wrong = faults_of_cut_answers(got, wanted)
     if got.errors:
         wrong.append(f"errors {got.errors}")
+    if "RESPONSE_INCOMPLETE" not in got.warnings:
+        wrong.append("no warning that the answer is cut short")
     return wrong + _faults_of_warnings(cell, got) + _faults_of_a_normal_end(got)
 
 
@@ -301,7 +303,8 @@ def _faults_of_warnings(cell: Cell, got: Seen) -> list[str]:
     restarted = got.warnings.count("UPSTREAM_RESTARTED")
     most = 0 if cell.column.is_before_settings else cell.losses
     wrong = [] if min(1, most) <= restarted <= most else [f"UPSTREAM_RESTARTED {restarted} times, not {most}"]
-    other = [code for code in got.warnings if code != "UPSTREAM_RESTARTED"]
+    known = {"UPSTREAM_RESTARTED"} | ({"RESPONSE_INCOMPLETE"} if cell.outcome is Outcome.CUT else set())
+    other = [code for code in got.warnings if code not in known]
     if cell.column is ROLLOVER and other == ["MAXIMUM_SESSION_LENGTH_APPROACHING"]:
         return wrong  # the next upstream could not be got ready at the first try
     return wrong + ([f"warnings {other}"] if other else [])
