@@ -5,7 +5,19 @@ xAI's are shown by its recording, where there is one; what it does with speech i
 
 import pytest
 
-from playbook import ANY, AUDIO_DONE, Playbook, assistant, error, response_created, response_done, text_done, user
+from playbook import (
+    ANY,
+    AUDIO_DONE,
+    DONE,
+    STARTED,
+    Playbook,
+    assistant,
+    error,
+    response_created,
+    response_done,
+    text_done,
+    user,
+)
 from recordings import recording
 from replay import spoken, told, told_frames
 from router.openai.events import CONSUMED
@@ -140,11 +152,11 @@ def test_a_field_that_cannot_be_read_does_not_cost_its_event(event):
 
 
 def test_the_rest_of_an_event_counts_where_a_field_of_it_cannot_be_read():
-    book = Playbook("converse").ready().upstream(response_created())
+    book = Playbook("openai").ready().upstream(response_created()).forget()
     item = {"id": "i", "role": "assistant", "content": [{"text": "Hi."}, {"text": 5, "transcript": " Ho."}]}
     book.upstream({"type": "conversation.item.done", "item": item})
     book.upstream({"type": "response.done", "response": {"id": "resp_1", "status": "completed", "status_details": []}})
-    book.expect(assistant("Hi. Ho."), AUDIO_DONE)
+    book.expect(STARTED, assistant("Hi. Ho."), AUDIO_DONE, DONE)
 
 
 def test_what_cannot_be_read_is_logged_once_a_type():
