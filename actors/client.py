@@ -126,7 +126,7 @@ class ClientActor(Actor):
             self._translator.offer(message)
 
     def _close(self, message: messages.CloseConnection) -> None:
-        self._connection.close(message.code, message.reason)
+        self._connection.close(message.code, message.reason, message.patience_s)
 
     def _describe(self, _message: messages.Describe) -> messages.Facts:
         return {"peer": self._connection.peer, "paused": self._is_paused}

@@ -96,7 +96,9 @@ class TimerFired(Message, frozen=True):
 
 
 class DrainBegan(Message, frozen=True):
-    """The process is ending: every session has to."""
+    """The process is ending: the session has to, too, within `deadline_s`. Another may follow, and say less."""
+
+    deadline_s: float
 
 
 class WorkFailureKind(enum.Enum):
@@ -221,6 +223,8 @@ class EndSession(Message, frozen=True):
 
     code: int
     reason: str
+    patience_s: float = 0.0
+    """What the client may take to read that, beyond the close handshake's own deadline."""
 
 
 class Log(Message, frozen=True):
@@ -294,10 +298,11 @@ class DialFailed(Message, frozen=True):
 
 
 class CloseConnection(Message, frozen=True):
-    """Close the connection that the actor owns, and stop when it is closed."""
+    """Close the connection that the actor owns, and stop when it is closed; see `Connection.close`."""
 
     code: int
     reason: str
+    patience_s: float = 0.0
 
 
 class PauseReading(Message, frozen=True):
@@ -356,6 +361,7 @@ class SessionEnding(Message, frozen=True):
     session_id: str
     code: int
     reason: str
+    patience_s: float
 
 
 class ActorStopped(Message, frozen=True):
@@ -375,9 +381,13 @@ class ActorFailed(Message, frozen=True):
 
 
 class Drain(Message, frozen=True):
-    """End every session, start no other, and set `drained` when none is left."""
+    """Have every session end within `deadline_s`, start no other, and set `drained` when none is left.
+
+    May be told again, to leave less time.
+    """
 
     drained: threading.Event
+    deadline_s: float
 
 
 class ListSessions(Message, frozen=True):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -126,6 +127,7 @@ class Supervisor(Actor):
         self._workers = workers
         self._sessions: dict[str, _Session] = {}
         self._drained: threading.Event | None = None
+        self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
             messages.StartSession: self._start_session,
             messages.UpstreamWanted: self._upstream_wanted,
@@ -169,7 +171,7 @@ class Supervisor(Actor):
         self._start_translator(session)
         self._start_client(session, message.connection)
         if self._drained is not None:  # it was accepted as the drain began: it is told like the others
-            session.tell(session.translator, messages.DrainBegan())
+            self._tell_drain(session)
 
     def _start_translator(self, session: _Session) -> None:
         spec = session.spec
@@ -294,7 +296,7 @@ class Supervisor(Actor):
     def _session_ending(self, message: messages.SessionEnding) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
-            self._end(session, message.code, message.reason)
+            self._end(session, message.code, message.reason, message.patience_s)
 
     def _actor_failed(self, message: messages.ActorFailed) -> None:
         session = self._sessions.get(message.session_id)
@@ -336,11 +338,11 @@ class Supervisor(Actor):
             session.tell(session.client, messages.SendToClient(session.spec.crash_frame))
         self._end(session, *CRASHED)
 
-    def _end(self, session: _Session, code: int, reason: str) -> None:
+    def _end(self, session: _Session, code: int, reason: str, patience_s: float = 0.0) -> None:
         if session.state is SessionState.ENDING:
             return
         session.state = SessionState.ENDING
-        session.tell(session.client, messages.CloseConnection(code, reason))
+        session.tell(session.client, messages.CloseConnection(code, reason, patience_s))
         for upstream in session.upstreams.values():
             session.tell(upstream, messages.CloseConnection(1000, ""))
         if session.translator is not None:
@@ -355,9 +357,14 @@ class Supervisor(Actor):
 
     def _drain(self, message: messages.Drain) -> None:
         self._drained = message.drained
+        self._drain_until_s = min(self._drain_until_s, time.monotonic() + message.deadline_s)
         for session in self._sessions.values():
-            session.tell(session.translator, messages.DrainBegan())
+            self._tell_drain(session)
         self._report_drained()
+
+    def _tell_drain(self, session: _Session) -> None:
+        left_s = max(0.0, self._drain_until_s - time.monotonic())
+        session.tell(session.translator, messages.DrainBegan(left_s))
 
     def _report_drained(self) -> None:
         if self._drained is not None and not self._sessions:

@@ -176,7 +176,9 @@ class TranslatorActor(Actor):
 
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()
-        self._supervisor.tell(messages.SessionEnding(self._session_id, command.code, command.reason))
+        self._supervisor.tell(
+            messages.SessionEnding(self._session_id, command.code, command.reason, command.patience_s)
+        )
 
     def _log(self, command: messages.Log) -> None:
         logger.log(command.level, "session %s: %s", self._session_id, command.text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,9 @@ class BackgroundHandler(logging.Handler):
             line = self.format(record)
         except Exception:  # noqa: BLE001 - logging's own way with a line that cannot be formatted
             self.handleError(record)
+            return
+        if sys.is_finalizing():  # a warning about what was not closed: no thread can be started any more
+            self._write_line(line)
             return
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, args=(self._lines,), name="log-writer", daemon=True)
@@ -78,13 +82,15 @@ class BackgroundHandler(logging.Handler):
 
     def _write(self, lines: queue.Queue[str | None]) -> None:
         while (line := lines.get()) is not None:
-            try:
-                self.stream.write(line + "\n")
-                self.stream.flush()
-            except (OSError, ValueError):  # the reader of a pipe is gone, or the stream is closed
-                self._dropped += 1
-            finally:
-                lines.task_done()
+            self._write_line(line)
+            lines.task_done()
+
+    def _write_line(self, line: str) -> None:
+        try:
+            self.stream.write(line + "\n")
+            self.stream.flush()
+        except (OSError, ValueError):  # the reader of a pipe is gone, or the stream is closed
+            self._dropped += 1
 
 
 _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()

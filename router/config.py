@@ -107,6 +107,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts in a row to replace an upstream that ended; 0 for none."""
     interrupted_answer: str = "continue"
     """What becomes of an answer that its upstream did not finish: `continue` or `stop`."""
+    drain_s: float = 30.0
+    """What a turn that is under way may take when the process has to end."""
     workers: int = 1
     dispatchers: int = 1
     log_level: str = "info"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -41,6 +42,9 @@ CRASH_FRAME: Final = deepgram_codec.encode(
     deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
 )
 
+LATE_S: Final = 0.5
+"""What the last close handshakes may be late when a router closes."""
+
 STOP_S: Final = 2.0
 """For each dispatcher to end, once the sessions have."""
 
@@ -65,6 +69,8 @@ class Router:
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._is_draining = False
+        self._drained = threading.Event()
+        self._stopping = threading.Lock()
         self._simulator_url = ""
         self._upstreams = config.all_upstreams()
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
@@ -81,23 +87,20 @@ class Router:
                 self._start_supervisor()
         return self
 
-    def close(self, drain_s: float = 0.0) -> None:
-        """End every session with a message and a close frame, and stop.
+    def close(self, drain_s: float | None = None) -> None:
+        """End every session with a message and a close frame, and stop. Not from a dispatcher's thread.
 
-        Waits up to `drain_s` and the close handshake's own deadline for the clients to go.
+        A session in which nothing is under way ends at once; what is may go on for `drain_s`, by default the
+        configuration's. Waits for that, and for the clients to go. A second call may shorten the first one's time.
         """
+        drain_s = self.config.drain_s if drain_s is None else drain_s
         with self._lock:
             self._is_draining = True
-            supervisor, self._supervisor = self._supervisor, None
+            supervisor = self._supervisor
         if supervisor is not None:
-            self._drain(supervisor, drain_s + self.config.deadlines.close_s)
-        self._connector.close()
-        self._workers.close()
-        for dispatcher in self._dispatchers:
-            if not dispatcher.stop(STOP_S):
-                logger.error("%s does not end", dispatcher.name)
-        if self._simulator is not None:
-            self._simulator.close()
+            self._drain(supervisor, drain_s)
+        with self._stopping:
+            self._stop()
 
     # What a web server asks for.
 
@@ -166,12 +169,24 @@ class Router:
         )
         self._supervisor = as_ref(ref)
 
-    def _drain(self, supervisor: Ref, timeout_s: float) -> None:
-        drained = threading.Event()
-        supervisor.tell(messages.Drain(drained))
-        if not drained.wait(timeout_s):
+    def _drain(self, supervisor: Ref, drain_s: float) -> None:
+        with contextlib.suppress(pykka.ActorDeadError):  # another call was faster
+            supervisor.tell(messages.Drain(self._drained, drain_s))
+        if not self._drained.wait(drain_s + self.config.deadlines.close_s + LATE_S):
             logger.warning("some clients did not close in time")
-        supervisor.stop(block=True, timeout=STOP_S)
+
+    def _stop(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.stop(block=True, timeout=STOP_S)
+            self._supervisor = None
+        self._drained.set()
+        self._connector.close()
+        self._workers.close()
+        for dispatcher in self._dispatchers:
+            if not dispatcher.stop(STOP_S):
+                logger.error("%s does not end", dispatcher.name)
+        if self._simulator is not None:
+            self._simulator.close()
 
     def _spec(self, session_id: str, profile: str, turn_detection: str | None) -> SessionSpec:
         options = self._options(turn_detection)

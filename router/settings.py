@@ -12,7 +12,7 @@ import msgspec
 
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
 from router.said import Kind  # noqa: TC001 - msgspec resolves the annotation
-from router.values import file_path, host, one_of, pairs, route, secret, text, texts, upstream, whole
+from router.values import file_path, host, one_of, pairs, route, seconds, secret, text, texts, upstream, whole
 
 TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
 
@@ -123,6 +123,13 @@ SETTINGS: Final = (
         help="what becomes of an answer that its upstream did not finish: continue or stop",
         flag="--interrupted-answer",
         env=("ROUTER_INTERRUPTED_ANSWER",),
+    ),
+    Setting(
+        name="drain_s",
+        kind=seconds(0, 3600),
+        help="seconds for answers that are under way when the process has to end",
+        flag="--drain-s",
+        env=("ROUTER_DRAIN_S",),
     ),
     Setting(name="workers", kind=whole(1, 256), help="processes", flag="--workers", env=("ROUTER_WORKERS",)),
     Setting(

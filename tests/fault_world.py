@@ -191,7 +191,7 @@ def world(
         given = accounts or [{}] * len(urls)
         upstreams = tuple(Upstream(**{"url": url, **account}) for url, account in zip(urls, given, strict=True))
         router = Router(RouterConfig(**{"deadlines": DEADLINES, "upstreams": upstreams, **config})).start()
-        stack.callback(router.close)
+        stack.callback(router.close, drain_s=0)
         served = Served(router)
         stack.callback(served.close)
         yield World(router, served, running, [route for _, route in named])

@@ -22,20 +22,27 @@ def serving(profile="openai", **config):
         yield router, served.url(profile)
     finally:
         served.close()
-        router.close()
+        router.close(drain_s=0)
 
 
 def receive_until(client, kind):
     """Every frame up to the first message of this type."""
+    return _receive_until(client, lambda frame: not isinstance(frame, bytes) and frame["type"] == kind)
+
+
+def receive_until_audio(client):
+    """Every frame up to the first of the agent's audio."""
+    return _receive_until(client, lambda frame: isinstance(frame, bytes))
+
+
+def _receive_until(client, is_last):
     frames = []
-    while True:
+    while not frames or not is_last(frames[-1]):
         frame = client.recv(timeout=WAIT_S)
         frames.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
-        if isinstance(frame, bytes):
-            continue
-        assert_message_of(client.request.path.strip("/"), frames[-1])
-        if frames[-1]["type"] == kind:
-            return frames
+        if not isinstance(frame, bytes):
+            assert_message_of(client.request.path.strip("/"), frames[-1])
+    return frames
 
 
 def say(client, **message):

@@ -6,10 +6,11 @@ of the same messages is for their own tests. The oracle judges all that it is se
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from oracle import assert_message_of
@@ -96,6 +97,18 @@ class VoiceAgent:
             received.frames.append(self._receive(kind, timeout_s))
         self.received.frames += received.frames
         return received
+
+    def wait_for_audio(self) -> None:
+        """Wait until the agent is heard."""
+        while not self.received.audio:
+            self.received.frames.append(self._receive("audio", TIMEOUT_S))
+
+    def wait_for_close(self) -> int | None:
+        """Read to the end; return the code of the close frame."""
+        with suppress(ConnectionClosed):
+            while True:
+                self.received.frames.append(self._receive("close frame", TIMEOUT_S))
+        return self._connection.close_code
 
     def wait_for_turn(self) -> Received:
         """Return everything up to the end of the agent's turn."""

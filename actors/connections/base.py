@@ -71,7 +71,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     write_stall_s: float = 10.0
     """The longest that a non-empty write buffer may make no progress."""
     close_timeout_s: float = 2.0
-    """The longest that `close` waits for the backlog to drain and the peer's close frame to come."""
+    """The longest that `close` waits for the peer's close frame, and without patience for the backlog, too."""
 
 
 class ConnectionListener(Protocol):
@@ -118,9 +118,10 @@ class Connection(abc.ABC):
         """Send one binary message; longer than a frame may be, it goes out as several messages, cut at even offsets."""
 
     @abc.abstractmethod
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the close handshake behind what is still to be written; `on_closed` follows in `close_timeout_s`.
+    def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
+        """Begin the close handshake behind what is still to be written.
 
+        `on_closed` follows in `close_timeout_s`, and where a backlog needs more, so much later as `patience_s` says.
         Messages that still arrive are ignored.
         """
 

@@ -42,6 +42,7 @@ class ProtocolConnection(WritingConnection):
         "_close_deadline",
         "_events",
         "_idle",
+        "_is_patient",
         "_is_paused",
         "_is_pinged",
         "_masks",
@@ -64,6 +65,8 @@ class ProtocolConnection(WritingConnection):
         """When the peer last showed life."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
+        self._is_patient = False
+        """The close deadline allows for a backlog."""
 
     # The seam.
 
@@ -88,10 +91,10 @@ class ProtocolConnection(WritingConnection):
         if self._verdict is None and not self._is_ended:
             self._send(frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes))
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
         """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
         if self._verdict is None and not self._is_ended:
-            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason))
+            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), patience_s)
 
     def pause(self) -> None:
         """Stop reading; what was read already is kept for `resume`."""
@@ -214,7 +217,7 @@ class ProtocolConnection(WritingConnection):
             self._idle.restart(limits.ping_timeout_s)
             self._send([frames.ping_frame(mask=self._masks)])
 
-    def _conclude(self, verdict: ConnectionClosed) -> None:
+    def _conclude(self, verdict: ConnectionClosed, patience_s: float = 0.0) -> None:
         """Send the close frame that goes with `verdict`, which from now on is the one to be told.
 
         A peer's close frame is echoed with its code; without one where it gave none (RFC 6455, 5.5.1).
@@ -229,9 +232,16 @@ class ProtocolConnection(WritingConnection):
             self._idle.discard()
             self._idle, self._is_pinged = None, False
         self._close_deadline = self._new_timer(self._on_close_deadline)
-        self._close_deadline.restart(self._limits.close_timeout_s)
+        self._is_patient = patience_s > 0
+        self._close_deadline.restart(patience_s + self._limits.close_timeout_s)
         self.resume()
         self._send([frame])
+
+    def _has_flushed(self) -> None:
+        if self._is_patient and self._close_deadline is not None:  # all that was left is the handshake
+            self._is_patient = False
+            self._close_deadline.restart(self._limits.close_timeout_s)
+        super()._has_flushed()
 
     def _end_unopened(self, frame: bytes) -> None:
         """Say a last word to a peer that nobody ever listened to."""

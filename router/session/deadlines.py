@@ -66,10 +66,12 @@ class Wait(enum.Enum):
     """From one microphone frame to the next, in the middle of the user's speech."""
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
+    DRAIN = "drain"
+    """From the news that the process is ending to the session's end, if something is under way for so long."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """How long a wait may be. ROLLOVER, SPARE and PLAYBACK have no fixed length."""
+    """How long a wait may be. ROLLOVER, SPARE, PLAYBACK and DRAIN have no fixed length."""
     if wait is Wait.REPLUG:
         return deadlines.dial_s + deadlines.replug_s
     if wait is Wait.UPDATE:

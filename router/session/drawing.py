@@ -30,7 +30,8 @@ Drawn from the tables in `router/session/transitions.py`; a test compares the tw
 
 A session is two small machines and one joint rule. `LIFECYCLE` is how far it has come; `RESPONSE` is whether the
 upstream is answering. The joint rule: **a response that is wanted is asked for as soon as the session is READY and
-no response is active**, so a user's item, a function's output and a commit by hand all wait in one place.
+no response is active**, so a user's item, a function's output and a commit by hand all wait in one place. (Others stand
+beside it in `JOINT`. One ends a session whose process is going away, as soon as nothing is under way in it.)
 
 What a table does not list has no business in that state: it is counted and logged, and the conversation goes on.
 """

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from actors.restart import Loss, LossKind
-from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.state import ResponseState
 from router.translation import errors
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.session.session import Session
-
-DRAIN_CODE: Final = 1012
-"""Service restart (RFC 6455's registry): coming back helps."""
 
 POLICY_VIOLATION: Final = 1008
 ABNORMAL: Final = 1006
@@ -64,9 +60,3 @@ def client_overflowed(session: Session, message: messages.ClientOverflowed) -> N
     """The client does not read: it alone pays for that."""
     session.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
     session.end(errors.farewell("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))
-
-
-def drain(session: Session, _message: messages.DrainBegan) -> None:
-    """The process is ending."""
-    error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    session.end(errors.Farewell(error, DRAIN_CODE, "SERVER_GOING_AWAY"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from router.deepgram import messages as deepgram
 from router.session import opening, restarts
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, ResponseState, SpareState
+from router.session.state import Lifecycle, SpareState
 
 if TYPE_CHECKING:
     from actors import messages
@@ -83,19 +83,9 @@ def _warn_of_the_end(session: Session) -> None:
 
 def can_plug_in(session: Session) -> bool:
     """Whether the spare is ready, and nothing is under way that the change would cut."""
-    state, turn = session.state, session.state.turn
-    return (
-        state.spare_state is SpareState.SEEDED
-        and state.lifecycle is Lifecycle.READY
-        and turn.response is ResponseState.NONE
-        and not turn.wants
-        and not turn.is_heard
-        and not state.is_speaking
-        and not state.transcripts.are_awaited
-        and not state.calls.outstanding
-        and not state.updates
-        and not state.line.items.awaits_acknowledgement
-    )
+    state = session.state
+    is_ready = state.spare_state is SpareState.SEEDED and state.lifecycle is Lifecycle.READY
+    return is_ready and not state.updates and not state.is_under_way
 
 
 def plug_in(session: Session) -> None:

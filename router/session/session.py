@@ -246,12 +246,11 @@ class Session:
     def end(self, farewell: Farewell) -> None:
         """Say the last word and end the session."""
         self.to_client(farewell.error)
-        self._commands.append(messages.EndSession(farewell.close_code, farewell.close_reason))
-        self.enter(Lifecycle.ENDED)
+        self.end_silently(farewell.close_code, farewell.close_reason)
 
-    def end_silently(self) -> None:
-        """End the session of a client that is gone."""
-        self._commands.append(messages.EndSession(1000, ""))
+    def end_silently(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
+        """End the session of a client that has been told why, or is gone; see `EndSession`."""
+        self._commands.append(messages.EndSession(code, reason, patience_s))
         self.enter(Lifecycle.ENDED)
 
     def log(self, level: int, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -347,6 +348,9 @@ class Early:
 class State:
     """Everything that a session remembers."""
 
+    drain_until_s = math.inf
+    """When the session has to have ended, on the dispatcher's clock: the process is going away."""
+
     def __init__(self, session_id: str, options: SessionOptions) -> None:  # noqa: PLR0915 - a list, no program
         self.session_id = session_id
         self.lifecycle = Lifecycle.AWAITING_SETTINGS
@@ -407,6 +411,21 @@ class State:
         """An id of ours, at most 32 characters long (reference, 6)."""
         self._ids += 1
         return f"{self._prefix}_{self._ids}"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is said, asked or answered at this moment, by whomever."""
+        turn = self.turn
+        return bool(
+            turn.response is not ResponseState.NONE
+            or turn.wants
+            or turn.is_heard
+            or self.is_speaking
+            or self.transcripts.are_awaited
+            or self.calls.outstanding
+            or self.line.items.awaits_acknowledgement
+            or self.resume is not None
+        )
 
     def next_line(self) -> Line:
         """A line of the next generation."""

@@ -23,6 +23,7 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import (
     as_is,
+    draining,
     endings,
     functions,
     inputs,
@@ -106,6 +107,7 @@ DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.PLAYBACK: telling.release,
     Wait.MICROPHONE: turns.fill_silence,
     Wait.MANUAL_COMMIT: turns.commit,
+    Wait.DRAIN: draining.out_of_time,
 }
 
 ENDED: Final = Lifecycle.ENDED
@@ -121,7 +123,7 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     messages.WorkDone: (work_done, None),
     messages.ClientOverflowed: (endings.client_overflowed, ENDED),
     messages.ClientClosed: (endings.client_closed, ENDED),
-    messages.DrainBegan: (endings.drain, ENDED),
+    messages.DrainBegan: (draining.begin_drain, None),
 }
 
 _FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
@@ -317,6 +319,7 @@ def create_response(session: Any) -> None:
 
 
 JOINT: Final = (
+    (draining.is_drained, draining.end_drained),
     (is_to_be_configured, configure),
     (updates.is_due, updates.send),
     (rollover.can_plug_in, rollover.plug_in),

@@ -6,12 +6,17 @@ of its own, made after the fork, as threads do not survive one. Must not know wh
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
+import mmap
 import os
+import queue
 import resource
+import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gunicorn.sock
@@ -20,7 +25,7 @@ from gunicorn.arbiter import Arbiter
 
 from router.errors import RouterError, StartError
 from router.web import app, banner
-from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, DRAIN_S, GunicornLogger, Worker, ignore_signals
+from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +40,10 @@ BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 15
 """For an HTTP connection to say something, its first word too."""
 
+ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+LOOK_S: Final = 0.25
+
 OPEN_FILES: Final = 65536
 """A session holds two sockets, and the usual soft limit of 1024 files would end at 500 sessions."""
 
@@ -46,7 +55,10 @@ class Router(app.Router, Protocol):
         """Start its threads. Raises `RouterError` where it cannot."""
 
     def close(self, drain_s: float) -> None:
-        """End all sessions with a close frame, waiting at most so long for the clients, and stop."""
+        """End all sessions with a close frame, and stop. What is under way may go on for so long.
+
+        A second call, on another thread, may shorten that.
+        """
 
 
 def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router]) -> None:
@@ -82,7 +94,53 @@ def _raise_open_files_limit() -> None:
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's arbiter, but for what would start a second router beside the first."""
+    """gunicorn's arbiter, but for how it ends, and for what would start a second router beside the first."""
+
+    app: _Server
+    LISTENERS: list[Any]
+    _endings_asked_for = 0
+
+    def signal(self, sig: int, frame: Any) -> None:
+        """Queue a signal, and count those that say to end: two at once are one too many to be queued."""
+        self._endings_asked_for += sig in ENDINGS
+        super().signal(sig, frame)
+
+    def stop(self, graceful: bool = True) -> None:
+        """End the workers, which drain; a second signal hurries them. Who does not end in time is killed.
+
+        gunicorn's own takes no second SIGTERM, and tells a worker once, who may not listen yet.
+        """
+        self.app.is_ending = True
+        gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
+        self.LISTENERS = []
+        deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
+        while self.WORKERS and time.monotonic() < deadline_s:
+            if graceful and self._endings_asked_for > 1:
+                graceful, deadline_s = False, time.monotonic() + ARBITER_GRACE_S
+            self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
+            with contextlib.suppress(queue.Empty):  # a worker that ends is a signal, too
+                self.SIG_QUEUE.get(timeout=LOOK_S)
+            self.reap_workers()
+        self.kill_workers(signal.SIGKILL)
+        self.reap_workers()
+
+    def handle_int(self) -> None:
+        """SIGINT: as SIGTERM. gunicorn would hurry at once."""
+        self.handle_term()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Send a signal to a worker, and remember which were told to end."""
+        if sig == signal.SIGTERM and pid in self.WORKERS:
+            self.WORKERS[pid].is_retired = True
+        super().kill_worker(pid, sig)
+
+    def manage_workers(self) -> None:
+        """Keep up the number of workers that serve. gunicorn counts those that drain, and would replace none."""
+        serving = sorted((it for it in self.WORKERS.values() if not it.is_retired), key=lambda it: it.age)
+        for _ in range(self.num_workers - len(serving)):
+            self.spawn_worker()
+        for worker in serving[: max(0, len(serving) - self.num_workers)]:
+            self.kill_worker(worker.pid, signal.SIGTERM)
 
     def handle_usr2(self) -> None:
         """SIGUSR2: gunicorn would run the command again, with a listener that ours does not know how to take."""
@@ -99,6 +157,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._make_router = make_router
         self._listener = listener
         self._port = listener.getsockname()[1]
+        self._shared = mmap.mmap(-1, 1)
         self.router: Router | None = None
         super().__init__()
 
@@ -118,7 +177,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "threads": self._config.limits.web_threads,
             "worker_connections": CONNECTIONS,
             "keepalive": KEEP_ALIVE_S,
-            "graceful_timeout": ARBITER_GRACE_S,
+            "graceful_timeout": 0,  # the arbiter waits for nobody at a reload: it would be deaf meanwhile
             "limit_request_line": 8190,  # a token may stand in the query
             "logger_class": GunicornLogger,
             "loglevel": self._config.log_level,
@@ -149,10 +208,24 @@ class _Server(BaseApplication):  # type: ignore[misc]
         arbiter.LISTENERS = [kind(address, self.cfg, arbiter.log, fd=self._listener.detach())]
         arbiter.run()
 
-    def close_router(self) -> None:
+    @property
+    def drain_s(self) -> float:
+        """What a turn that is under way may take."""
+        return self._config.drain_s
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether all workers end: nobody takes the place of one that drains. The same in every process."""
+        return bool(self._shared[0])
+
+    @is_ending.setter
+    def is_ending(self, is_ending: bool) -> None:
+        self._shared[0] = is_ending
+
+    def close_router(self, drain_s: float) -> None:
         """End this worker's sessions."""
         if self.router is not None:
-            self.router.close(DRAIN_S)
+            self.router.close(drain_s)
 
     def _say_ready(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":

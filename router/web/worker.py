@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import selectors
 import signal
@@ -23,14 +24,14 @@ from gunicorn.workers.gthread import ThreadWorker
 
 logger = logging.getLogger(__name__)
 
-# The process is gone within 5 s of SIGTERM, whatever the configured deadlines say: sessions are drained while idle
-# HTTP connections run out, then threads may end; where that is not enough the arbiter kills.
-DRAIN_S: Final = 0.5
-"""For the clients to go, beside the close handshake's own deadline."""
-DRAIN_AT_MOST_S: Final = 3.0
+# The process is gone within `drain_s` and 5 s of SIGTERM, whatever the other deadlines say: sessions are drained, then
+# HTTP requests may end, then threads; where that is not enough the arbiter kills.
+CLOSE_S: Final = 3.0
+"""For the router to close, once its sessions' time is up."""
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
-ARBITER_GRACE_S: Final = 4
+ARBITER_GRACE_S: Final = 6.0
+"""For a worker to end, once its sessions' time is up: a little more than it needs."""
 
 RECEIVE_S: Final = 10
 """The longest silence inside a request. gunicorn knows none: its thread would wait for ever."""
@@ -50,30 +51,59 @@ def ignore_signals(_arbiter: Any = None) -> None:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, which drains the router when it is told to end."""
+    """gunicorn's threaded worker, which drains the router when it is told to end.
+
+    It goes on serving meanwhile: who asks is told that this server is going away. Where others take its place, it
+    accepts nobody any more, and whoever comes is theirs.
+    """
 
     alive: bool
-    _drain: threading.Thread
+    is_retired = False
+    """The arbiter's note: it was told to end."""
+    _drains: list[threading.Thread]
+    _drain_until_s = math.inf
+    _is_replaced = False
     _pause_until_s = 0.0
 
     def run(self) -> None:
-        """Serve until told to end; then see that this process ends in time."""
-        # Not made with the worker, which is before the fork: Python takes any thread from there for ended.
-        self._drain = threading.Thread(target=self.app.close_router, name="drain", daemon=True)
-        # This is the worker's own copy: it gives up on idle connections before the arbiter gives up on it.
+        """Serve until told to end and drained; then see that this process ends in time."""
+        self._drains = []
+        # This is the worker's own copy: the arbiter's is 0, so that it waits for no old worker at a reload.
         self.cfg.set("graceful_timeout", HTTP_GRACE_S)
         try:
             super().run()
         finally:
-            self._begin_drain()
-            self._drain.join(DRAIN_AT_MOST_S)
+            if not self._drains:  # the arbiter is gone
+                self._begin_drain(self.app.drain_s)
+            for thread in self._drains:
+                thread.join(max(0.0, self._drain_until_s - time.monotonic()))
             ignore_signals()
+            for conn in self.pending_conns:  # which said nothing to the end
+                conn.close()
             self._end_in_time()
+
+    def init_signals(self) -> None:
+        """Leave SIGINT to the arbiter: a terminal sends it to every process, and once is enough."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def notify(self) -> None:
+        """Tell the arbiter that we live. gunicorn's loop does so every second."""
+        super().notify()
+        if time.monotonic() > self._drain_until_s:
+            self.cfg.set("graceful_timeout", 0)
+            self.alive = False
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait as gunicorn does, but no longer than until something is due here."""
+        now_s = time.monotonic()
+        ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
+        super().wait_for_and_dispatch_events(min(timeout, *ahead_s) if ahead_s else timeout)
 
     @property
     def worker_connections(self) -> int:
         """How many connections gunicorn may hold; none for a moment after one could not be accepted."""
-        return 0 if time.monotonic() < self._pause_until_s else CONNECTIONS
+        return 0 if self._is_replaced or time.monotonic() < self._pause_until_s else CONNECTIONS
 
     @worker_connections.setter
     def worker_connections(self, _configured: int) -> None:
@@ -100,23 +130,36 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
 
     def handle_exit(self, _sig: int, _frame: Any) -> None:
-        """SIGTERM: end. Sessions are drained while HTTP connections run out."""
-        if self.alive:
-            self.alive = False
-            self.method_queue.defer(self._begin_drain)
+        """SIGTERM: end when what is under way is over."""
+        self.method_queue.defer(self._begin_drain, self.app.drain_s)
 
     def handle_quit(self, _sig: int, _frame: Any) -> None:
-        """SIGINT, SIGQUIT: as SIGTERM. gunicorn would leave at once, and a second Ctrl-C would cut that short."""
-        self.handle_exit(_sig, _frame)
+        """SIGQUIT: end now, also where SIGTERM came before. gunicorn would leave without a word to the clients."""
+        self.method_queue.defer(self._begin_drain, 0.0)
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
         """SIGUSR1: log what every thread is doing."""
         pykka.debug.log_thread_tracebacks()
 
-    def _begin_drain(self) -> None:
-        # In a thread, as what is left of HTTP is served meanwhile: /readyz says that we drain.
-        if self._drain.ident is None:
-            self._drain.start()
+    def _begin_drain(self, drain_s: float) -> None:
+        # In a thread, as HTTP is served meanwhile: /readyz says that we drain.
+        until_s = time.monotonic() + drain_s + CLOSE_S
+        if until_s > self._drain_until_s - CLOSE_S / 2:
+            return  # the arbiter says it again and again
+        self._drain_until_s = until_s
+        self._is_replaced = not self.app.is_ending
+        self.max_keepalived = 0
+        self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
+        thread = threading.Thread(target=self._drain, args=(drain_s,), name="drain", daemon=True)
+        self._drains.append(thread)
+        thread.start()
+
+    def _drain(self, drain_s: float) -> None:
+        self.app.close_router(drain_s)
+        self.method_queue.defer(self._leave)
+
+    def _leave(self) -> None:
+        self.alive = False
 
     def _end_in_time(self) -> None:
         # The interpreter would wait for a thread that still reads from a slow client.
@@ -124,7 +167,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         others = [it for it in threading.enumerate() if not it.daemon and it is not threading.current_thread()]
         for thread in others:
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        late = [thread.name for thread in (*others, self._drain) if thread.is_alive()]
+        late = [thread.name for thread in (*others, *self._drains) if thread.is_alive()]
         if late:
             logger.warning("leaving without waiting for %s", ", ".join(late))
             logging.shutdown()

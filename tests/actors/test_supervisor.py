@@ -134,9 +134,9 @@ class House:
     def sessions(self):
         return self.supervisor.ask(messages.ListSessions(), timeout=WAIT_S)
 
-    def drain(self):
+    def drain(self, deadline_s=0.0):
         drained = threading.Event()
-        self.supervisor.tell(messages.Drain(drained))
+        self.supervisor.tell(messages.Drain(drained, deadline_s))
         return drained
 
     def close(self):

@@ -210,6 +210,6 @@ def test_a_router_that_closes_lets_go_of_peers_that_answer_nothing_any_more():
             client.say("InjectUserMessage", content=QUESTION)
         here.simulator.wait_for(lambda records: sum(record.sent["response.created"] for record in records) == 2)
         gone.reset()
-        here.router.close()
+        here.router.close(drain_s=0)
         left = [ref for kind in ROUTERS for ref in pykka.ActorRegistry.get_by_class(kind)]
     assert not left

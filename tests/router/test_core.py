@@ -20,9 +20,11 @@ from playbook import settings
 from router.config import Deadlines, Limits, RouterConfig, Secret
 from router.core import Router
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from serving import apply_settings, closing, receive_until, say, serving
+from serving import apply_settings, closing, receive_until, receive_until_audio, say, serving
 
 KEY = "sk-test-0123456789abcdef"
+DELTA_BYTES = 4800
+"""100 ms of the agent's audio."""
 
 
 @pytest.fixture
@@ -159,17 +161,57 @@ def test_a_client_that_goes_closes_its_upstream(simulator):
         assert simulator.wait_for(lambda records: records and records[-1].closed).code == 1000
 
 
+@contextlib.contextmanager
+def closing_meanwhile(router, drain_s):
+    closer = threading.Thread(target=router.close, args=(drain_s,))
+    closer.start()
+    yield closer
+    closer.join()
+
+
 def test_close_ends_every_session_with_a_message_and_a_close_frame(simulator):
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
-        closer = threading.Thread(target=router.close, args=(1.0,))
-        closer.start()
-        assert receive_until(client, "Error")[-1]["code"] == "SERVER_GOING_AWAY"
-        assert closing(client) == 1012
-        closer.join()
+        with closing_meanwhile(router, 30.0):
+            assert receive_until(client, "Warning")[-1]["code"] == "SERVER_GOING_AWAY"
+            assert closing(client) == 1012
         assert router.readiness() == (False, "draining")
         with pytest.raises(InvalidStatus, match="503"):
             connect(url)
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_answer_that_is_under_way_is_delivered_whole_before_close_ends_its_session(profile):
+    with (
+        Simulator(SimulatorConfig(pace=4)) as simulator,
+        serving(profile, upstream=simulator.url) as (router, url),
+        connect(url) as client,
+    ):
+        apply_settings(client)
+        say(client, type="InjectUserMessage", content="hello there")
+        frames = receive_until_audio(client)
+        with closing_meanwhile(router, 30.0):
+            frames += receive_until(client, "AgentAudioDone")
+            assert closing(client) == 1012
+        heard_bytes = sum(len(frame) for frame in frames if isinstance(frame, bytes))
+        deltas = simulator.connections[-1].sent["response.output_audio.delta"]
+    kinds = [frame["type"] for frame in frames if isinstance(frame, dict)]
+    assert "Warning" in kinds
+    assert (deltas - 1) * DELTA_BYTES < heard_bytes <= deltas * DELTA_BYTES
+
+
+def test_a_second_close_shortens_the_first_one_s_time(simulator):
+    hung = Fault(point=FaultPoint.RESPONSE_CREATED, action=FaultAction.HANG)
+    simulator.add_fault(hung)
+    with serving(upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        say(client, type="InjectUserMessage", content="hello")
+        simulator.wait_for(lambda records: records[-1].sent["response.created"])
+        with closing_meanwhile(router, 3600.0):
+            receive_until(client, "Warning")
+            router.close(drain_s=0)
+            assert receive_until(client, "Error")[-1]["code"] == "SERVER_GOING_AWAY"
+            assert closing(client) == 1012
 
 
 def test_an_upstream_that_cannot_be_dialled_makes_it_not_ready():
@@ -226,7 +268,7 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
         with serving(**config) as (_, url), connect(url) as client:
             apply_settings(client)
             say(client, type="InjectUserMessage", content="over TLS " + "x" * 2000)
-            receive_until(client, "AgentAudioDone")
+            receive_until_audio(client)
         server.shutdown()
         thread.join()
 

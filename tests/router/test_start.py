@@ -26,6 +26,7 @@ EXAMPLES = {
     "transcription_model": ("whisper-1", "whisper-1"),
     "restarts": ("5", 5),
     "interrupted_answer": ("stop", "stop"),
+    "drain_s": ("12.5", 12.5),
     "workers": ("3", 3),
     "dispatchers": ("2", 2),
     "log_level": ("debug", "debug"),
@@ -34,7 +35,9 @@ EXAMPLES = {
 }
 
 IN_A_FILE = {
-    name: {"port": 9001, "restarts": 5, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(name, written)
+    name: {"port": 9001, "restarts": 5, "drain_s": 12.5, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(
+        name, written
+    )
     for name, (written, _) in EXAMPLES.items()
 }
 
@@ -61,6 +64,7 @@ REFUSED = {
     "turn_detection": ["vad", "SERVER_VAD", ""],
     "restarts": ["-1", "21", "none", "1.5"],
     "interrupted_answer": ["resume", "Continue", ""],
+    "drain_s": ["-1", "3601", "long"],
     "workers": ["0", "257", "many"],
     "dispatchers": ["0", "1.0"],
     "log_level": ["loud"],

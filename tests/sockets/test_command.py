@@ -16,6 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from processes import RUN_PY, ChildError, child, router
+from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
+from voice_agent import hold_text_turn, voice_agent
 
 KEY = "sk-proj-0123456789-never-shown"
 NOWHERE = "ws://127.0.0.1:9/v1/realtime"
@@ -24,6 +26,8 @@ NOWHERE = "ws://127.0.0.1:9/v1/realtime"
 TIMEOUT_S = 10.0
 PATHS = ("/openai", "/v1/agent/converse")
 SERVICE_RESTART = 1012
+DELTA_BYTES = 4800
+"""100 ms of the agent's audio."""
 
 
 def run(*flags, env=None):
@@ -42,6 +46,13 @@ def get(address, path):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+@contextmanager
+def simulated(config, *flags):
+    """A router, and the simulator behind it."""
+    with Simulator(config) as simulator, router("--upstream", simulator.url, *flags) as process:
+        yield process, simulator
 
 
 @contextmanager
@@ -163,9 +174,63 @@ def test_a_signal_tells_every_client_and_ends_with_0(signum, path):
             os.kill(process.pid, signum)
             for connection in connections:
                 last, code = closed(connection)
-                assert (last["type"], code) == ("Error", SERVICE_RESTART)
+                assert (last["type"], last["code"], code) == ("Warning", "SERVER_GOING_AWAY", SERVICE_RESTART)
         assert process.wait() == 0
         assert not re.search("warning|error|critical|Traceback|Warning", process.output)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_answer_that_is_under_way_is_finished_and_whoever_comes_meanwhile_is_told_to_come_back(path):
+    with simulated(SimulatorConfig(pace=4)) as (process, simulator), voice_agent(process.address, path) as agent:
+        agent.start()
+        agent.send("InjectUserMessage", content="Tell me about the sea.")
+        agent.wait_for_audio()
+        os.kill(process.child.pid, signal.SIGTERM)
+        agent.wait_for("Warning")
+        status, body = get(process.address, "/readyz")
+        assert (status, json.loads(body)["reason"]) == (503, "draining")
+        with pytest.raises(InvalidStatus) as refused:
+            welcome(process.address, path)
+        response = refused.value.response
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+        agent.wait_for_turn()
+        assert agent.wait_for_close() == SERVICE_RESTART
+        assert process.child.wait() == 0
+        deltas = simulator.connections[-1].sent["response.output_audio.delta"]
+        assert (deltas - 1) * DELTA_BYTES < len(agent.received.audio) <= deltas * DELTA_BYTES
+
+
+@pytest.mark.parametrize(("first", "second"), [("SIGTERM", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGQUIT")])
+def test_a_second_signal_cuts_short_what_is_under_way(first, second):
+    hung = Fault(point=FaultPoint.RESPONSE_CREATED, action=FaultAction.HANG)
+    with (
+        simulated(SimulatorConfig(faults=(hung,)), "--drain-s", "3600") as (process, simulator),
+        voice_agent(process.address, "/openai") as agent,
+    ):
+        agent.start()
+        agent.send("InjectUserMessage", content="hello")
+        simulator.wait_for(lambda records: records[-1].sent["response.created"])
+        os.kill(process.child.pid, getattr(signal, first))
+        agent.wait_for("Warning")
+        os.kill(process.child.pid, getattr(signal, second))
+        assert agent.wait_for("Error").messages[-1]["code"] == "SERVER_GOING_AWAY"
+        assert agent.wait_for_close() == SERVICE_RESTART
+        assert process.child.wait() == 0
+
+
+def test_on_sighup_calls_finish_on_the_old_worker_and_new_ones_land_on_the_new():
+    with simulated(SimulatorConfig(pace=4)) as (process, _), voice_agent(process.address, "/openai") as old:
+        old.start()
+        old.send("InjectUserMessage", content="Tell me about the sea.")
+        old.wait_for_audio()
+        os.kill(process.child.pid, signal.SIGHUP)
+        old.wait_for("Warning")
+        with voice_agent(process.address, "/openai") as new:
+            new.start()
+            hold_text_turn(new, "hello there")
+            old.wait_for_turn()
+            assert old.wait_for_close() == SERVICE_RESTART
+            hold_text_turn(new, "are you still there")
 
 
 def test_ctrl_c_twice_in_a_terminal_ends_as_cleanly():

@@ -165,6 +165,24 @@ def test_a_peer_that_does_not_answer_our_close_is_left_after_a_while(make_link, 
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
 
 
+def test_with_patience_a_close_waits_for_a_peer_that_is_slow_to_read_and_then_for_its_answer(make_link):
+    link = make_link("memory", close_timeout_s=0.05).open()
+    link.peer.stop_reading()
+    link.do(lambda: (link.connection.send_text("the last answer"), link.connection.close(1012, "drain", 30.0)))
+    with pytest.raises(TimeoutError):
+        link.peer.receive(timeout_s=0.2)
+    assert link.listener.is_told_nothing()
+    link.peer.read_again()
+    assert [link.peer.receive(), link.peer.receive().code] == ["the last answer", 1012]
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
+
+
+def test_there_is_no_patience_with_a_peer_to_whom_nothing_is_left_to_be_said(make_link):
+    link = make_link("tcp-server", close_timeout_s=0.05).open()
+    link.do(lambda: link.connection.close(1012, "drain", 30.0))
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
+
+
 def test_closing_from_inside_a_callback_is_told_after_it(link):
     order = []
 

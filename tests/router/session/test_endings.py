@@ -66,12 +66,6 @@ def test_an_upstream_that_sends_a_binary_frame_is_given_up():
     assert [(c.generation, c.loss.kind) for c in book.commands] == [(1, LossKind.MALFORMED)]
 
 
-def test_a_drain_ends_the_session():
-    book = Playbook().ready().feed(messages.DrainBegan())
-    assert book.frames_to_client[0]["code"] == "SERVER_GOING_AWAY"
-    assert book.ending.code == 1012
-
-
 def test_a_client_that_does_not_read_is_told_why_it_is_closed():
     book = Playbook().ready().feed(messages.ClientOverflowed(3_000_000))
     assert book.frames_to_client[0]["code"] == "CLIENT_TOO_SLOW"

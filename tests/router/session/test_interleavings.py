@@ -68,7 +68,7 @@ ENGINE = [
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
     messages.ClientClosed(CLOSED),
-    messages.DrainBegan(),
+    messages.DrainBegan(30.0),
 ]
 
 
@@ -190,7 +190,7 @@ class Witness:
 @given(MIDDLES, strategies.sampled_from(["openai", "converse"]), strategies.booleans(), strategies.sampled_from(ENGINE))
 def test_the_rules_hold_for_any_interleaving(middle, profile, is_ready, end):
     witness = Witness(profile)
-    for what in [*(BEGINNINGS if is_ready else BEGINNINGS[:1]), *middle, end, *middle[:3]]:
+    for what in [*(BEGINNINGS if is_ready else BEGINNINGS[:1]), *middle, end, *middle[:3], Wait.DRAIN]:
         witness.feed(what)
     witness.judge()
     if isinstance(end, messages.ClientClosed | messages.DrainBegan):

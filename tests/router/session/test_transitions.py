@@ -48,7 +48,7 @@ EXAMPLES = [
     messages.UpstreamOpened(1, 0, 0.0),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
-    messages.DrainBegan(),
+    messages.DrainBegan(30.0),
     *(messages.TimerFired(wait.value) for wait in Wait),
     *(messages.WorkDone(work_key(kind, "x")) for kind in WorkKind),
     openai_codec.Malformed("not JSON"),
@@ -140,7 +140,7 @@ def test_the_spare_knows_only_what_the_line_in_use_knows():
 
 def test_every_wait_has_a_length_and_an_end():
     assert set(transitions.DEADLINES) == set(Wait)
-    for wait in set(Wait) - {Wait.ROLLOVER, Wait.SPARE, Wait.PLAYBACK}:
+    for wait in set(Wait) - {Wait.ROLLOVER, Wait.SPARE, Wait.PLAYBACK, Wait.DRAIN}:
         assert length_s(wait, SessionOptions().deadlines) > 0
 
 

@@ -21,6 +21,7 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 """A close frame with code 1001."""
 
 FAULTS = set(sys.argv[1:])
+DRAIN_S = 0.0
 
 
 class StandIn:
@@ -74,7 +75,8 @@ def main():
     workers = 2 if "two_workers" in FAULTS else 1
     limits = Limits(web_threads=1 if "one_thread" in FAULTS else 2)
     try:
-        server.serve(RouterConfig(port=0, workers=workers, limits=limits, upstream="ws://127.0.0.1:9"), StandIn)
+        config = RouterConfig(port=0, workers=workers, limits=limits, upstream="ws://127.0.0.1:9", drain_s=DRAIN_S)
+        server.serve(config, StandIn)
     except StartError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
