@@ -8,11 +8,13 @@ import base64
 import json
 import mimetypes
 import queue
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from websockets.datastructures import Headers
@@ -26,6 +28,9 @@ from sdk_client import TIMEOUT_S, SdkClient
 
 HERE = Path(__file__).parent / "javascript"
 SDK = Path("node_modules", "@deepgram", "sdk")
+TYPED = """import type {{ V1Socket }} from "@deepgram/sdk/agent/v1";
+export const messages: Exclude<V1Socket.Response, string>[] = {};
+"""
 CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",  # it runs as root
@@ -41,6 +46,7 @@ class JavaScript:
     """A JavaScript runtime with the SDK in it, which holds one connection after another."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._files = {
             "/": HERE / "browser.html",
             "/driver.mjs": HERE / "driver.mjs",
@@ -68,7 +74,7 @@ class JavaScript:
     @contextmanager
     def connected(self, address: str) -> Iterator["JavaScriptClient"]:
         """Connect to a router at `address`."""
-        self._client = client = JavaScriptClient(self._control)
+        self._client = client = JavaScriptClient(self._control, self.folder)
         client.do("open", url=f"ws://{address}", key="any")
         try:
             client.wait_until("open", lambda: client.is_open)
@@ -96,9 +102,10 @@ class JavaScript:
 class JavaScriptClient(SdkClient):
     """One connection of the SDK's."""
 
-    def __init__(self, control: ServerConnection) -> None:
+    def __init__(self, control: ServerConnection, folder: Path) -> None:
         super().__init__()
         self._control = control
+        self._folder = folder
         self.subprotocol = ""
 
     def do(self, what: str, **rest: Any) -> None:
@@ -118,6 +125,17 @@ class JavaScriptClient(SdkClient):
         if self.close_code is None:
             self.do("close")
             self.wait_until("close", lambda: self.close_code is not None)
+
+    def faults_of_types(self) -> str:
+        """What TypeScript has to say against what was received, as messages of the SDK's; no object has a key more."""
+        messages = json.dumps(self.received.messages, indent=1)
+        compiler = self._folder / "node_modules" / ".bin" / "tsc"
+        flags = ("--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext")
+        with TemporaryDirectory(dir=self._folder) as within:  # where the SDK is found
+            file = Path(within, "messages.ts")
+            file.write_text(TYPED.format(messages))
+            done = subprocess.run([compiler, *flags, file], check=False, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
 
     def take(self, told: dict[str, Any]) -> None:
         """Take what the driver tells."""

@@ -27,6 +27,8 @@ RATE = 16000
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
 WEATHER = "Sunny in Paris, 21 degrees"
 TIME = "It is five to eleven"
+LONG = "Remember every word of this. " + "It was a long way to the station, and it rained. " * 8
+"""Its answer repeats it, which takes the agent half a minute."""
 
 
 def function(name, description):
@@ -230,9 +232,49 @@ def called(client):
     return [call for request in client.received.of("FunctionCallRequest") for call in request["functions"]]
 
 
+def test_another_prompt_is_obeyed_from_the_next_turn_on(client):
+    start(client)
+    assert "pirates" not in hold_turn(client, "Who are you?").text("assistant")
+    client.send("UpdatePrompt", prompt='Say exactly: "We are pirates."')
+    client.wait_for("PromptUpdated")
+    assert hold_turn(client, "Who are you?").text("assistant") == "We are pirates."
+
+
+def test_speech_interrupts_the_agent_and_is_answered_itself(client, speech):
+    """What came in between is all of the old answer, and nothing of it comes after the user has started to speak."""
+    start(client)
+    client.send("InjectUserMessage", content=LONG)
+    client.wait_until("audio", lambda: client.received.audio)
+    client.speak(speech)
+    cut = client.wait_for("UserStartedSpeaking")
+    assert cut.audio
+    rest = client.wait_for("AgentAudioDone")
+    assert not rest.audio
+    answer = client.wait_for("AgentAudioDone")
+    assert heard_s(answer.text("user")) == pytest.approx(len(speech) / 2 / RATE - 1, abs=0.7)
+    assert answer.audio
+    assert "speak" in answer.text("assistant")
+
+
 def test_a_keep_alive_is_never_answered(client):
     start(client)
     client.send("KeepAlive")
     turn = hold_turn(client, "Hello.")
     assert turn.types[0] == "ConversationText"
     assert "Warning" not in turn.types
+
+
+def test_all_of_it_happens_in_one_call(client, speech):
+    start(client, greeting="Hello, how can I help?")
+    hold_turn(client, "My name is Ada.")
+    client.send("InjectUserMessage", content="What is the weather and the time in Paris?")
+    client.wait_until("two calls", lambda: len(called(client)) == 2)
+    for call in called(client):
+        client.send("FunctionCallResponse", id=call["id"], name=call["name"], content=WEATHER)
+    client.wait_for("AgentAudioDone")
+    client.send("UpdatePrompt", prompt="Be brief.")
+    client.wait_for("PromptUpdated")
+    client.speak(speech)
+    client.wait_for("AgentAudioDone")
+    if isinstance(client, deepgram_javascript.JavaScriptClient):
+        assert not client.faults_of_types()
