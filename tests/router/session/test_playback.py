@@ -1,0 +1,103 @@
+"""What a caller can have heard, by what was sent and when."""
+
+import pytest
+from hypothesis import given, strategies
+
+from router.deepgram import messages as deepgram
+from router.session.playback import MOST_PLAYED, Piece, Playback
+
+DONE = deepgram.AgentAudioDone()
+
+
+def piece(item_id="a", duration_s=1.0):
+    return Piece(item_id, bytes(int(duration_s * 100)), duration_s)
+
+
+def heard(playback, now_s):
+    return [(it.played.item_id, it.heard_s) for it in playback.unheard(now_s)]
+
+
+def playback(most_ahead_s=1000.0, most_waiting_bytes=1_000_000):
+    return Playback(most_ahead_s, most_waiting_bytes)
+
+
+def test_what_is_sent_is_heard_as_time_passes():
+    it = playback()
+    it.receive(piece(), 10.0)
+    it.receive(piece(), 10.0)
+    assert heard(it, 10.0) == [("a", 0.0)]
+    assert heard(it, 11.5) == [("a", 1.5)]
+    assert it.is_audible(11.9)
+    assert heard(it, 12.0) == []
+    assert not it.is_audible(12.0)
+
+
+def test_a_gap_in_what_is_sent_is_a_gap_in_what_is_heard():
+    it = playback()
+    it.receive(piece(), 10.0)
+    it.receive(piece(), 20.0)
+    assert heard(it, 20.25) == [("a", 1.25)]
+
+
+def test_items_are_heard_one_after_the_other():
+    it = playback()
+    for item_id in "abc":
+        it.receive(piece(item_id), 0.0)
+    assert heard(it, 1.25) == [("b", 0.25), ("c", 0.0)]
+
+
+def test_what_waits_is_not_heard_however_long_it_waits():
+    it = playback(most_ahead_s=0.5)
+    for _ in range(3):
+        it.receive(piece(), 0.0)
+    assert heard(it, 100.0) == [("a", 1.0)]
+    assert it.is_audible(100.0)
+
+
+def test_what_was_stopped_is_forgotten():
+    it = playback(most_ahead_s=0.5)
+    it.receive(piece(), 0.0)
+    it.receive(piece(), 0.0)
+    it.wait(DONE)
+    assert it.stop(0.25) == [DONE]
+    assert (it.is_waiting, it.is_audible(0.25), heard(it, 0.25), it.dropped_bytes) == (False, False, [], 100)
+
+
+def test_only_the_newest_items_are_remembered():
+    it = playback()
+    for number in range(MOST_PLAYED + 5):
+        it.receive(piece(str(number)), 0.0)
+    assert len(heard(it, 0.0)) == MOST_PLAYED
+
+
+@given(
+    strategies.lists(
+        strategies.tuples(strategies.sampled_from("ab"), strategies.floats(0.01, 3), strategies.floats(0, 3)),
+        max_size=40,
+    ),
+    strategies.floats(0.5, 5),
+)
+def test_order_is_kept_nothing_is_lost_and_nobody_is_too_far_ahead(script, most_ahead_s):
+    it, now_s, given_, sent = playback(most_ahead_s), 0.0, [], []
+    for number, (item_id, duration_s, pause_s) in enumerate(script):
+        now_s += pause_s
+        sent += [data for data in it.release(now_s) if isinstance(data, bytes)]
+        data = bytes([number])
+        given_.append(data)
+        if it.receive(Piece(item_id, data, duration_s), now_s):
+            sent.append(data)
+        assert it.ahead_s(now_s) <= most_ahead_s + 3
+    while it.is_waiting:
+        assert it.due_in_s(now_s) > 0
+        now_s += it.due_in_s(now_s) + 0.001
+        sent += [data for data in it.release(now_s) if isinstance(data, bytes)]
+    assert sent == given_
+    assert it.unheard(now_s + 1000) == []
+
+
+def test_more_than_may_wait_goes_early_the_oldest_first():
+    it = playback(most_ahead_s=0.5, most_waiting_bytes=200)
+    sent = [it.receive(Piece("a", bytes([n]) * 100, 1.0), 0.0) for n in range(5)]
+    assert sent == [True, False, False, False, False]
+    assert it.overflowing(0.0) == [b"\1" * 100, b"\2" * 100]
+    assert it.ahead_s(0.0) == pytest.approx(3.0)
