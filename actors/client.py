@@ -83,6 +83,11 @@ class ClientActor(Actor):
         """Nothing waits for this leg to catch up."""
 
     @guarded
+    def on_caught_up(self) -> None:
+        """Tell the session that its client reads."""
+        self._tell_translator(messages.ClientCaughtUp())
+
+    @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
         self._supervisor.tell(messages.ClientEnded(self._session_id, closed))
@@ -100,6 +105,9 @@ class ClientActor(Actor):
             self._connection.send_binary(message.frame)
         else:
             self._connection.send_text(message.frame)
+
+    def _probe(self, _message: messages.ProbeClient) -> None:
+        self._connection.probe()
 
     def _pause(self, _message: messages.PauseReading) -> None:
         self._is_paused = True
@@ -134,6 +142,7 @@ class ClientActor(Actor):
     receives: ClassVar = {
         messages.SendToClient: _send,
         messages.PlugInTranslator: _plug_in,
+        messages.ProbeClient: _probe,
         messages.PauseReading: _pause,
         messages.ResumeReading: _resume,
         messages.ContinueReading: _go_on,

@@ -51,6 +51,10 @@ class ClientOverflowed(Message, frozen=True):
     dropped_bytes: int
 
 
+class ClientCaughtUp(Message, frozen=True):
+    """The client has read all that it was sent before a `ProbeClient`."""
+
+
 class ClientClosed(Message, frozen=True):
     """The client is gone."""
 
@@ -131,6 +135,7 @@ Input = (
     | ClientTextReceived
     | ClientBinaryReceived
     | ClientOverflowed
+    | ClientCaughtUp
     | ClientClosed
     | UpstreamOpened
     | UpstreamTextReceived
@@ -148,6 +153,10 @@ class SendToClient(Message, frozen=True):
     """Send a frame to the client."""
 
     frame: str | bytes
+
+
+class ProbeClient(Message, frozen=True):
+    """Ask whether the client reads; `ClientCaughtUp` is the answer, and there may be none."""
 
 
 class SendToUpstream(Message, frozen=True):
@@ -236,6 +245,7 @@ class Log(Message, frozen=True):
 
 Command = (
     SendToClient
+    | ProbeClient
     | SendToUpstream
     | OpenUpstream
     | CloseUpstream

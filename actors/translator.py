@@ -124,6 +124,10 @@ class TranslatorActor(Actor):
         if self._client is None or not self._client.offer(command):
             self._unsent += 1
 
+    def _probe_client(self, command: messages.ProbeClient) -> None:
+        if self._client is not None:
+            self._client.offer(command)
+
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
         upstream = self._upstreams.get(command.generation)
         if upstream is None or not upstream.offer(command):
@@ -185,6 +189,7 @@ class TranslatorActor(Actor):
 
     _performs: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         messages.SendToClient: _send_to_client,
+        messages.ProbeClient: _probe_client,
         messages.SendToUpstream: _send_to_upstream,
         messages.OpenUpstream: _open_upstream,
         messages.CloseUpstream: _close_upstream,

@@ -117,6 +117,10 @@ class UpstreamActor(Actor):
         self._client.offer(messages.ResumeReading())
 
     @guarded
+    def on_caught_up(self) -> None:
+        """Nothing asks whether an upstream reads: it has a connection of its own for each session."""
+
+    @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
         self._ended(closed)

@@ -66,8 +66,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Microphone audio of a turn that is not over, kept for a new upstream."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
     """How far the agent's audio is sent ahead of its playback, as estimated."""
-    held_audio_bytes: Annotated[int, whole(0, 1024**3)] = 1536 * 1024
+    held_audio_bytes: Annotated[int, whole(0, 1024**3)] = 32 * 1024 * 1024
     """What of it may wait; beyond that it is sent early, and `write_buffer_bytes` is the bound."""
+    unread_audio_bytes: Annotated[int, whole(0, 1024**3)] = 1024 * 1024
+    """The same, before the client is seen to read what it was sent."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
     """What a new upstream is told of the conversation, in tokens as estimated; the oldest turns go first."""
     ledger_bytes: Annotated[int, whole(1, 1024**3)] = 1024 * 1024

@@ -221,6 +221,7 @@ class Router:
             uncommitted_audio_s=config.limits.uncommitted_audio_s,
             audio_ahead_s=config.limits.audio_ahead_s,
             held_audio_bytes=config.limits.held_audio_bytes,
+            unread_audio_bytes=config.limits.unread_audio_bytes,
             redact=self._redact,
         )
 

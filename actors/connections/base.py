@@ -92,6 +92,9 @@ class ConnectionListener(Protocol):
     def on_drained(self) -> None:
         """The write buffer, having been busy (`is_busy`), is nearly empty again."""
 
+    def on_caught_up(self) -> None:
+        """The peer has read all that was sent before a `probe`."""
+
     def on_closed(self, closed: ConnectionClosed) -> None:
         """The connection has ended. Exactly once, and the last call."""
 
@@ -116,6 +119,10 @@ class Connection(abc.ABC):
     @abc.abstractmethod
     def send_binary(self, data: bytes) -> None:
         """Send one binary message; longer than a frame may be, it goes out as several messages, cut at even offsets."""
+
+    @abc.abstractmethod
+    def probe(self) -> None:
+        """Ask whether the peer reads: `on_caught_up` follows once it has read what was sent up to here."""
 
     @abc.abstractmethod
     def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:

@@ -27,6 +27,9 @@ READ_BUDGET_BYTES: Final = 256 * 1024
 EVENT_BUDGET: Final = 256
 """How many frames may be handled before the others get their turn: 64 kB may hold ten thousand."""
 
+PROBE: Final = b"read?"
+"""The payload of a ping that asks whether what is before it was read; a pong brings it back (RFC 6455, 5.5.3)."""
+
 
 class ProtocolConnection(WritingConnection):
     """A connection over some byte stream.
@@ -90,6 +93,11 @@ class ProtocolConnection(WritingConnection):
         """Send one binary message, or several; see `Connection.send_binary`."""
         if self._verdict is None and not self._is_ended:
             self._send(frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes))
+
+    def probe(self) -> None:
+        """Ask whether the peer reads, with a ping behind what was sent; see `Connection.probe`."""
+        if self._verdict is None and not self._is_ended:
+            self._send([frames.ping_frame(PROBE, mask=self._masks)])
 
     def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
         """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
@@ -175,8 +183,10 @@ class ProtocolConnection(WritingConnection):
     def _on_ping(self, event: frames.Ping) -> None:
         self._send([frames.pong_frame(event.payload, mask=self._masks)])
 
-    def _on_pong(self, _event: frames.Pong) -> None:
-        """Do nothing: it counted as life when its bytes came."""
+    def _on_pong(self, event: frames.Pong) -> None:
+        """Tell the answer to a probe. Any other has counted as life when its bytes came."""
+        if event.payload == PROBE and self._verdict is None and self._listener is not None:
+            self._listener.on_caught_up()
 
     def _on_close(self, event: frames.Close) -> None:
         self._is_over_when_flushed = True

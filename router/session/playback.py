@@ -2,7 +2,8 @@
 
 Nobody tells when audio is played, so it is estimated: a client plays what it is sent at once and without a gap. An
 upstream makes audio faster than it is played, and nothing in either protocol slows it down; what is more than
-`most_ahead_s` ahead of the caller's ear waits here, in order with the messages that belong behind it.
+`most_ahead_s` ahead of the caller's ear waits here, in order with the messages that belong behind it. What waits is
+bounded in memory: by little until the client is seen to read, for one that does not will never play any of it.
 """
 
 from __future__ import annotations
@@ -50,14 +51,17 @@ class Unheard(NamedTuple):
 class Playback:
     """The playback of one client, estimated. Times are of the dispatcher's clock."""
 
-    def __init__(self, most_ahead_s: float, most_waiting_bytes: int) -> None:
+    def __init__(self, most_ahead_s: float, held_bytes: int, unread_bytes: int) -> None:
         self._most_ahead_s = most_ahead_s
-        self._most_waiting_bytes = most_waiting_bytes
+        self._held_bytes = held_bytes
+        self._unread_bytes = unread_bytes
         self._ends_s = 0.0
         """When the caller will have heard what was sent."""
         self._items: deque[Played] = deque(maxlen=MOST_PLAYED)
         self._waiting: deque[Piece | ServerMessage] = deque()
         self._waiting_bytes = 0
+        self.is_trusted = False
+        """The client was seen to read since something began to wait."""
         self.dropped_bytes = 0
         """Of audio that waited when the user interrupted it."""
 
@@ -114,7 +118,8 @@ class Playback:
 
     def overflowing(self, now_s: float) -> list[bytes | ServerMessage]:
         """What goes early, as more waits than may be held in memory: the connection has a bound of its own."""
-        return self._take(lambda: self._waiting_bytes > self._most_waiting_bytes, now_s)
+        most_bytes = self._held_bytes if self.is_trusted else self._unread_bytes
+        return self._take(lambda: self._waiting_bytes > most_bytes, now_s)
 
     def _take(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
         due: list[bytes | ServerMessage] = []
@@ -126,6 +131,7 @@ class Playback:
                 due.append(first.data)
             else:
                 due.append(first)
+        self.is_trusted = self.is_trusted and self.is_waiting
         return due
 
     def tell(self, item_id: str | None, text: str) -> None:

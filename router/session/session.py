@@ -190,6 +190,10 @@ class Session:
         """Send audio to the client."""
         self._commands.append(messages.SendToClient(pcm))
 
+    def probe_client(self) -> None:
+        """Ask whether the client reads what it is sent."""
+        self._commands.append(messages.ProbeClient())
+
     def to_upstream(self, event: openai.ClientEvent, line: Line | None = None) -> None:
         """Send an event to the upstream in use, or to another line."""
         generation = (line or self.state.line).generation

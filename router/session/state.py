@@ -371,7 +371,7 @@ class State:
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim = Interim()
-        self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes)
+        self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes, options.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.timeline = Timeline()
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None

@@ -120,9 +120,15 @@ def play(session: Session, piece: Piece) -> None:
     if playback.receive(piece, session.now_s):
         session.play(piece.data)
     elif not was_waiting:
+        session.probe_client()
         session.wait_for(Wait.PLAYBACK, playback.due_in_s(session.now_s))
     else:
         _release(session, playback.overflowing(session.now_s))
+
+
+def client_reads(session: Session, _caught_up: Any) -> None:
+    """The client reads: what waits for its playback waits for no other reason, and more of it may."""
+    session.state.playback.is_trusted = True
 
 
 def release(session: Session, _fired: Any) -> None:

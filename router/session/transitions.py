@@ -121,6 +121,7 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.CustomToThinkProvider: (updates.answer_not_offered, None),
     messages.TimerFired: (fire, None),
     messages.WorkDone: (work_done, None),
+    messages.ClientCaughtUp: (telling.client_reads, None),
     messages.ClientOverflowed: (endings.client_overflowed, ENDED),
     messages.ClientClosed: (endings.client_closed, ENDED),
     messages.DrainBegan: (draining.begin_drain, None),

@@ -126,6 +126,10 @@ class SimulatedSession(Actor):
         self._connection.close(1008, "the client does not read")
 
     @guarded
+    def on_caught_up(self) -> None:
+        """Nothing asks for it: what waits for the peer is bounded by the pace of speech."""
+
+    @guarded
     def on_drained(self) -> None:
         """Stream on."""
         waiting, self._waiting = self._waiting, []

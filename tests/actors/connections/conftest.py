@@ -56,6 +56,9 @@ class Recorder:
     def on_drained(self):
         self._tell("drained", None)
 
+    def on_caught_up(self):
+        self._tell("caught up", None)
+
     def on_closed(self, closed):
         self.closings.append(closed)
         self._tell("closed", closed)

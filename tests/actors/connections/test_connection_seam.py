@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.frames import binary_frames, close_frame, ping_frame, text_frames
+from actors.connections.frames import binary_frames, close_frame, ping_frame, pong_frame, text_frames
 from actors.connections.stream import StreamConnection
 
 MEGA = 1024 * 1024
@@ -400,6 +400,18 @@ def test_the_fakes_peer_answers_pings_by_itself(make_link):
     link = make_link("memory", ping_interval_s=0.02, ping_timeout_s=0.05).open()
     link.do(lambda: link.dispatcher.call_later(0.3, lambda: link.listener.on_text("still there")))
     assert link.listener.next("text") == "still there"
+
+
+@pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)
+def test_a_peer_that_has_read_up_to_a_probe_has_caught_up_and_any_other_pong_says_nothing(make_link, kind):
+    link = make_link(kind).open()
+    link.peer.send_bytes(pong_frame(b"unasked", mask=peer_masks(kind)))
+    link.send_text("before")
+    link.do(link.connection.probe)
+    assert link.peer.receive() == "before"
+    assert link.listener.is_told_nothing()
+    link.peer.send_bytes(link.peer.protocol.send(link.peer.next_event().response()))
+    assert link.listener.next("caught up") is None
 
 
 @pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)

@@ -17,8 +17,8 @@ def heard(playback, now_s):
     return [(it.played.item_id, it.heard_s) for it in playback.unheard(now_s)]
 
 
-def playback(most_ahead_s=1000.0, most_waiting_bytes=1_000_000):
-    return Playback(most_ahead_s, most_waiting_bytes)
+def playback(most_ahead_s=1000.0, held_bytes=1_000_000, unread_bytes=1_000_000):
+    return Playback(most_ahead_s, held_bytes, unread_bytes)
 
 
 def test_what_is_sent_is_heard_as_time_passes():
@@ -96,8 +96,18 @@ def test_order_is_kept_nothing_is_lost_and_nobody_is_too_far_ahead(script, most_
 
 
 def test_more_than_may_wait_goes_early_the_oldest_first():
-    it = playback(most_ahead_s=0.5, most_waiting_bytes=200)
+    it = playback(most_ahead_s=0.5, unread_bytes=200)
     sent = [it.receive(Piece("a", bytes([n]) * 100, 1.0), 0.0) for n in range(5)]
     assert sent == [True, False, False, False, False]
     assert it.overflowing(0.0) == [b"\1" * 100, b"\2" * 100]
     assert it.ahead_s(0.0) == pytest.approx(3.0)
+
+
+def test_more_may_wait_for_a_client_that_was_seen_to_read_until_nothing_waits():
+    it = playback(most_ahead_s=0.5, held_bytes=300, unread_bytes=200)
+    for _ in range(4):
+        it.receive(piece(), 0.0)
+    it.is_trusted = True
+    assert it.overflowing(0.0) == []
+    assert len(it.release(10.0)) + len(it.release(20.0)) + len(it.release(30.0)) == 3
+    assert not it.is_trusted

@@ -3,6 +3,7 @@
 import pybase64
 import pytest
 
+from actors import messages
 from actors.restart import Decision
 from playbook import (
     AUDIO_DONE,
@@ -184,9 +185,17 @@ def test_audio_that_waits_is_dropped_when_the_user_interrupts_and_the_turn_still
 
 
 def test_more_than_may_be_held_is_sent_early_and_in_order():
-    book = answering(audio_ahead_s=1.0, held_audio_bytes=100_000).upstream(*[delta(SECOND)] * 4).expect(SECOND, SECOND)
+    book = answering(audio_ahead_s=1.0, unread_audio_bytes=100_000).upstream(*[delta(SECOND)] * 4)
+    book.expect(SECOND, SECOND)
     first = b"\1" + bytes(47_999)
     book.upstream(delta(first), delta(SECOND)).expect(SECOND, SECOND)
+
+
+def test_a_client_that_is_seen_to_read_has_all_of_it_held():
+    book = answering(audio_ahead_s=1.0, unread_audio_bytes=100_000).upstream(*[delta(SECOND)] * 3)
+    assert book.commands.count(messages.ProbeClient()) == 1
+    book.expect(SECOND, SECOND).feed(messages.ClientCaughtUp())
+    book.upstream(*[delta(SECOND)] * 5).expect()
 
 
 # How long it took.

@@ -44,6 +44,7 @@ EXAMPLES = [
     inputs.EventAsIs('{"type":"response.cancel"}'),
     messages.ClientOpened(),
     messages.ClientOverflowed(1),
+    messages.ClientCaughtUp(),
     messages.ClientClosed(CLOSED),
     messages.UpstreamOpened(1, 0, 0.0),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
