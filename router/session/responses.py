@@ -75,7 +75,7 @@ def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None
     turn = session.state.turn
     if turn.response_id is not None and event.response.id not in (turn.response_id, None):
         return STAY  # one outside the conversation, which ran beside ours
-    if event.response.status == "failed" and _has_remedy(session, event.response):
+    if event.response.status == "failed" and not turn.is_muted and _has_remedy(session, event.response):
         return STAY
     if _was_cancelled(event.response):
         turn.cancelled.add(event.response.id)

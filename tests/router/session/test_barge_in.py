@@ -140,6 +140,11 @@ def test_an_upstream_that_is_lost_after_an_interruption_is_not_asked_to_go_on():
     book.forget().restarted(upstream=[{"item": {"role": "assistant"}}])
 
 
+def test_an_interrupted_answer_that_fails_is_not_asked_for_again():
+    book = speaking().after(1).upstream(SPEECH_STARTED).forget()
+    book.upstream(response_done(status="failed")).expect(AUDIO_DONE, DONE)
+
+
 def test_on_converse_the_sentence_in_the_ear_was_told_and_those_behind_it_are_not():
     book = speaking(4, "One two three. Four five six. Seven eight", "converse").after(1.0)
     book.upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=[CANCEL, truncate(1000)])
