@@ -248,6 +248,43 @@ def error(code: str | None, message: str = "oh", **more: Any) -> dict[str, Any]:
     return {"type": "error", "error": {"type": "invalid_request_error", "code": code, "message": message, **more}}
 
 
+MARK = {"switchboard": "statement"}
+"""The metadata of a response that says a given text."""
+
+
+def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
+    event = response_created(response_id)
+    return {**event, "response": {**event["response"], "metadata": MARK}}
+
+
+# Events for the upstream.
+
+
+def asks_for(text: str) -> dict[str, Any]:
+    """The response.create that has a text said."""
+    asked = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
+    return {"type": "response.create", "response": {**asked, "instructions": Containing(f'"{text}"')}}
+
+
+def said(text: str) -> dict[str, Any]:
+    """The item of what the assistant said."""
+    content = [{"type": "output_text", "text": text}]
+    return {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", "content": content}}
+
+
+class Containing(str):
+    """Equal to any text that it is part of."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) in str(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
 # Messages to the client.
 
 

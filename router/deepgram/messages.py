@@ -54,6 +54,15 @@ class InjectUserMessage(msgspec.Struct, frozen=True):
     content: str
 
 
+class InjectAgentMessage(msgspec.Struct, frozen=True):
+    """Have the agent say this. The React component names its text `content`; a dynamic one has none."""
+
+    message: str | None = None
+    content: str | None = None
+    behavior: Literal["default", "queue", "interrupt"] | None = None
+    is_dynamic: bool = False
+
+
 class UpdatePrompt(msgspec.Struct, frozen=True):
     """Add to the prompt."""
 
@@ -107,6 +116,7 @@ class KeepAlive(msgspec.Struct, frozen=True):
 ClientMessage = (
     Settings
     | InjectUserMessage
+    | InjectAgentMessage
     | FunctionCallResponse
     | KeepAlive
     | UpdatePrompt
@@ -120,6 +130,7 @@ ClientMessage = (
 CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     "Settings": Settings,
     "InjectUserMessage": InjectUserMessage,
+    "InjectAgentMessage": InjectAgentMessage,
     "FunctionCallResponse": FunctionCallResponse,
     "KeepAlive": KeepAlive,
     "UpdatePrompt": UpdatePrompt,
@@ -280,6 +291,12 @@ class UtteranceEnd(ServerMessage, frozen=True, tag=True):
 
     channel: list[int]
     last_word_end: float
+
+
+class InjectionRefused(ServerMessage, frozen=True, tag=True):
+    """An InjectAgentMessage came at the wrong time; the message says why."""
+
+    message: str
 
 
 class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's name

@@ -68,6 +68,7 @@ class Response(msgspec.Struct, frozen=True):
     id: str | None = None
     status: str | None = None
     status_details: StatusDetails | str | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -360,6 +361,15 @@ class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """What a response is asked for with. `instructions` replace the session's for this response."""
 
     instructions: str | None = None
+    conversation: Literal["none"] | None = None
+    """It is no part of the conversation, and may run beside one that is."""
+    input: list[NewItem] | None = None
+    """In place of the conversation: empty for nothing at all."""
+    output_modalities: list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | None = None
+    metadata: dict[str, str] | None = None
+    """Comes back in response.created."""
 
 
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):

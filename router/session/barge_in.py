@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import telling
+from router.session import spoken, telling
 from router.session.speaking import tell_heard
 from router.session.state import ResponseState
 from router.translation import speech
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of what takes back: an error that brings it back is a race that we lost, and nobody's business."""
+
+
+def silence(session: Session) -> None:
+    """Stop what the agent says where no speech of the user's has told the client to: UserStartedSpeaking alone does."""
+    if session.state.playback.is_audible(session.now_s):
+        session.to_client(deepgram.UserStartedSpeaking())
+    interrupt(session)
 
 
 def interrupt(session: Session) -> None:
@@ -41,7 +49,7 @@ def _stop_response(session: Session, *, is_audible: bool) -> None:
     turn = session.state.turn
     if turn.response is ResponseState.ACTIVE and not turn.is_muted:
         mute(session)
-    elif turn.response is ResponseState.REQUESTED and is_audible:
+    elif turn.response is ResponseState.REQUESTED and (is_audible or spoken.statement_now(session) is not None):
         turn.is_unwanted = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
 
 
@@ -59,6 +67,9 @@ def _take_back(session: Session, item: Unheard) -> None:
     is_whole = played.text is not None
     transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
     words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
+    if item_id is not None and spoken.is_statement(session, item_id):
+        spoken.take_back(session, item_id, words, is_whole=is_whole)
+        return
     if item_id is not None:
         _truncate(session, item_id, heard_s)
         session.state.line.items.tell_no_more(item_id)
@@ -73,6 +84,9 @@ def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
     """Tell nothing more of an answer without audio; what was told of it stands."""
     answer, state = session.state.turn.answer, session.state
     if not state.turn.is_muted or answer.item_id in cut:
+        return
+    if spoken.statement_now(session) is not None:
+        spoken.leave_unsaid(session, answer)
         return
     if answer.item_id is not None:
         state.line.items.tell_no_more(answer.item_id)

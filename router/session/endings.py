@@ -52,7 +52,7 @@ _FAREWELLS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], errors.F
 def client_closed(session: Session, _message: messages.ClientClosed) -> None:
     """The client is gone: a session ends with its client, and nobody shall pay for an answer that nobody hears."""
     if session.state.turn.response is not ResponseState.NONE:
-        session.to_upstream(openai.ResponseCancel())
+        session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
     session.end_silently()
 
 

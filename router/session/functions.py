@@ -30,7 +30,7 @@ def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -
     """Remember what a call's item names, or that another item is being said."""
     turn = session.state.turn
     session.state.calls.learn_name(event.item)
-    if event.response_id in turn.muted:
+    if turn.is_untold(event.response_id):
         session.state.line.items.tell_no_more(event.item.id or "")
     elif event.item.type == "message":
         answer = Answer()

@@ -15,6 +15,8 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
+from router.session.state import Want
+from router.session.statement import statement_of
 from router.session.stay import STAY
 from router.translation import errors, listening, settings, speech, text
 from router.translation.audio import Microphone
@@ -22,7 +24,7 @@ from router.translation.audio import Microphone
 if TYPE_CHECKING:
     from actors import messages
     from router.session.session import Session
-    from router.session.state import Line, Want
+    from router.session.state import Line
     from router.session.stay import Stay
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
@@ -202,8 +204,16 @@ def _begin_with(session: Session, agent: blocks.Agent) -> None:
     for item in settings.context_items(agent, new_id):
         ledger.add(item)
     if agent.greeting and not len(ledger):
-        ledger.add(text.message_item(new_id(), "assistant", agent.greeting))
-        session.to_client(deepgram.ConversationText(role="assistant", content=agent.greeting))
+        _greet_client(session, agent.greeting)
+
+
+def _greet_client(session: Session, greeting: str) -> None:
+    item_id, how = session.state.new_id(), session.options.greeting
+    if how == "spoken" or (how == "auto" and session.profile.spoken_greeting):
+        session.state.turn.want(Want(statement=statement_of(item_id, greeting)))
+    else:
+        session.state.ledger.add(text.message_item(item_id, "assistant", greeting))
+        session.to_client(deepgram.ConversationText(role="assistant", content=greeting))
 
 
 def create_item(session: Session, item: Any, *, line: Line | None = None, want: Want | None = None) -> None:

@@ -31,6 +31,8 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     turn_detection: TurnDetection = "server_vad"
     voices: Voices = Voices()
     transcription_model: str = "gpt-realtime-whisper"
+    greeting: Literal["auto", "spoken", "text"] = "auto"
+    """Whether a greeting is said aloud: as the profile has it, always, or never."""
     deadlines: Deadlines = Deadlines()
     early_audio_s: float = 10.0
     """How much microphone audio may wait for `session.updated`; the oldest goes first."""

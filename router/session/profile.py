@@ -21,6 +21,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """History is sent unless Settings say otherwise; else only if they ask for it."""
     sentences: bool
     """The agent's text is told sentence by sentence; otherwise item by item."""
+    spoken_greeting: bool
+    """A greeting is said aloud, unless the configuration says otherwise; else it is a text."""
     component_messages: bool
     """The React component's own messages are sent: AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd, and
     the text "Function call: ..."."""
@@ -33,6 +35,7 @@ OPENAI: Final = Profile(
     settings_repeat=True,
     history=False,
     sentences=False,
+    spoken_greeting=False,
     component_messages=True,
 )
 """What the dg_react_agent component expects, at `/openai`."""
@@ -44,6 +47,7 @@ CONVERSE: Final = Profile(
     settings_repeat=False,
     history=True,
     sentences=True,
+    spoken_greeting=True,
     component_messages=False,
 )
 """Deepgram's own: official messages only, at `/v1/agent/converse`."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session.barge_in import mute
+from router.session import spoken
+from router.session.barge_in import CUT_EVENT_ID, interrupt, mute
 from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
 from router.session.restarts import response_failed
@@ -24,11 +25,14 @@ KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "fail
 """None: some compatible servers leave it out."""
 
 
-def create_response(session: Session, want: Want) -> None:
+def create_response(session: Session, want: Want) -> Stay | None:
     """Ask for a response."""
     turn = session.state.turn
     turn.is_open = True
     turn.is_answered_as_is = False
+    if want.statement is not None and not spoken.has_voice(session):
+        spoken.say_in_writing(session, want.statement)
+        return STAY
     turn.want_now = want
     if want.then is not None:
         turn.wants.appendleft(want.then)
@@ -36,13 +40,18 @@ def create_response(session: Session, want: Want) -> None:
     session.state.timeline.mark("asked_s", session.now_s)
     turn.event_id = None if want.text is not None else session.state.new_id()
     session.wait(Wait.FIRST_EVENT)
+    if want.statement is not None:
+        spoken.begin(session, want)
     if want.text is not None:
         session.forward(want.text)
     else:
         session.to_upstream(openai.ResponseCreate(event_id=turn.event_id, response=_parameters(session, want)))
+    return None
 
 
 def _parameters(session: Session, want: Want) -> openai.ResponseParameters | None:
+    if want.statement is not None:
+        return spoken.parameters(want.statement)
     if want.goes_on_after is None:
         return None
     return openai.ResponseParameters(instructions=continuation(session, want.goes_on_after))
@@ -51,6 +60,10 @@ def _parameters(session: Session, want: Want) -> openai.ResponseParameters | Non
 def begin_response(session: Session, event: openai.ResponseCreated) -> None:
     """A response has begun: ours, or one that the upstream began itself."""
     turn = session.state.turn
+    if spoken.is_another(session, event):
+        turn.is_unwanted = True
+        end_of_response(session)
+        turn.response = ResponseState.NONE
     turn.is_open = True
     session.state.timeline.mark("asked_s", session.now_s)
     turn.response_id = event.response.id
@@ -59,15 +72,34 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> None:
         turn.want_now = None
     elif turn.want_now is not None:
         turn.answer.told_ahead = turn.want_now.told_ahead
-    turn.has_started_speaking = turn.has_started_speaking and turn.is_resumed
-    if turn.is_heard:  # it answers whatever was asked meanwhile, too
-        turn.wants = deque(want for want in turn.wants if want.text is not None)
+    statement = spoken.statement_now(session)
+    turn.has_started_speaking = turn.has_started_speaking and (turn.is_resumed or statement is not None)
+    if statement is not None:
+        spoken.expect(session, statement)
+    elif turn.is_heard:  # it answers whatever was asked meanwhile, too
+        turn.wants = deque(want for want in turn.wants if not want.is_general)
     turn.is_resumed = turn.is_heard = False
     if turn.is_unwanted:
         mute(session)
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
     session.wait(Wait.RESPONSE)
+
+
+def another_begins(session: Session, event: openai.ResponseCreated) -> None:
+    """A response begins beside the active one, as those outside the conversation may: one of them has to go."""
+    turn = session.state.turn
+    if event.response.id == turn.response_id:
+        return
+    if spoken.is_marked(event):  # the user interrupted it before it began
+        turn.muted.append(event.response.id)
+        session.to_upstream(openai.ResponseCancel(response_id=event.response.id, event_id=CUT_EVENT_ID))
+    elif spoken.statement_now(session) is not None:  # the user is answered now
+        if not turn.is_muted:
+            interrupt(session)
+        end_of_response(session)
+        turn.response = ResponseState.NONE
+        begin_response(session, event)
 
 
 def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None:
@@ -116,8 +148,9 @@ def end_of_response(session: Session) -> None:
     """Close the books on a response."""
     turn = session.state.turn
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    spoken.conclude(session)
     turn.response_id = turn.event_id = turn.want_now = None
-    turn.has_started_speaking = False
+    turn.has_started_speaking = turn.is_unwanted = False
     turn.answer = Answer()
     end_turn(session)
 

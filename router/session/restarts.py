@@ -7,6 +7,7 @@ assistant's words, and the next upstream is asked to go on from there.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import opening, telling
+from router.session import opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
 from router.session.speaking import end_turn, tell_heard
@@ -125,10 +126,13 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
-    turn.wants.clear()
+    turn.wants = deque(want for want in turn.wants if want.statement is not None)
     turn.failures = 0
     turn.is_heard = False
-    if is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
+    if active is not None and active.statement is not None and not is_unwanted:
+        _requeue(session, active, answer)
+        active = None
+    elif is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
     elif active is not None and (answer.played_s or answer.told_to or answer.told):
@@ -139,16 +143,24 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
 def _active(session: Session) -> Want | None:
     """What the response under way was asked for; None where a function's answer is waited for instead."""
     turn = session.state.turn
-    if turn.response is ResponseState.NONE or session.state.calls.outstanding:
+    is_statement = turn.want_now is not None and turn.want_now.statement is not None
+    if turn.response is ResponseState.NONE or (session.state.calls.outstanding and not is_statement):
         return None
     return turn.want_now or Want()
+
+
+def _requeue(session: Session, active: Want, answer: Answer) -> None:
+    rest = spoken.cut(session, active, answer)
+    if rest is not None:
+        session.state.turn.wants.appendleft(rest)
 
 
 def _pending(session: Session) -> Want | None:
     """What is wanted beside it, or about to be."""
     turn, items = session.state.turn, session.state.line.items
-    if turn.wants:
-        return turn.wants[0]
+    general = next((want for want in turn.wants if want.statement is None), None)
+    if general is not None:
+        return general
     if items.awaits_acknowledgement:
         return items.give_up_waiting()[0]
     return Want() if turn.is_heard else session.state.resume

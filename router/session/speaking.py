@@ -27,7 +27,7 @@ Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDel
 def text_delta(session: Session, event: Delta) -> None:
     """Remember what is being said: it has to be known where an answer is cut off. Tell the sentences that it ends."""
     turn = session.state.turn
-    if event.response_id in turn.muted:
+    if turn.is_untold(event.response_id):
         return
     turn.answer.transcript += event.delta
     turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
@@ -40,13 +40,13 @@ def text_delta(session: Session, event: Delta) -> None:
 
 def text_done(session: Session, event: openai.ResponseOutputTextDone) -> None:
     """Tell the text of an item."""
-    if event.response_id not in session.state.turn.muted:
+    if not session.state.turn.is_untold(event.response_id):
         tell_assistant_text(session, event.item_id, event.text)
 
 
 def transcript_done(session: Session, event: openai.ResponseOutputAudioTranscriptDone) -> None:
     """Tell the transcript of an item."""
-    if event.response_id not in session.state.turn.muted:
+    if not session.state.turn.is_untold(event.response_id):
         tell_assistant_text(session, event.item_id, event.transcript)
 
 

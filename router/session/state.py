@@ -13,7 +13,7 @@ from router.deepgram import blocks
 from router.session import inputs
 from router.session.interim import Interim
 from router.session.ledger import Ledger
-from router.session.playback import Playback
+from router.session.playback import MOST_PLAYED, Playback
 from router.session.telling import Transcripts
 from router.session.timeline import Timeline
 from router.translation.audio import Speaker
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
     from router.session.options import SessionOptions
+    from router.session.statement import Statement
     from router.translation.audio import Microphone
 
 MOST_MUTED: Final = 8
@@ -203,12 +204,19 @@ class Want(msgspec.Struct, frozen=True):
     """It goes on with the turn that there is."""
     text: str | None = None
     """The client's own event, where it brought one."""
+    statement: Statement | None = None
+    """What it is to say word for word, and nothing else."""
     goes_on_after: str | None = None
     """The words after which an answer was cut off; it is asked to go on from there."""
     told_ahead: int = 0
     """Characters beyond those words that the client has been told already."""
     then: Want | None = None
     """What is wanted after it."""
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it answers whatever is in the conversation by then."""
+        return self.text is None and self.statement is None
 
 
 class Answer:
@@ -264,11 +272,19 @@ class Turn:
 
     def want(self, want: Want) -> None:
         """Ask for a response in time. One of ours is enough, however many inputs it will answer."""
-        if want.text is None and any(other.text is None for other in self.wants):
+        if want.is_general and any(other.is_general for other in self.wants):
             if want.follows_up:
-                self.wants = deque(Want(follows_up=True) if other.text is None else other for other in self.wants)
-            return
-        self.wants.append(want)
+                self.wants = deque(Want(follows_up=True) if other.is_general else other for other in self.wants)
+        elif want.statement is not None and want.statement.is_urgent:
+            self.wants.appendleft(want)
+        else:
+            self.wants.append(want)
+
+    def is_untold(self, response_id: str | None) -> bool:
+        """Whether the words of this response are not told: the user has interrupted it, or its text is given."""
+        if self.want_now is None or self.want_now.statement is None:
+            return response_id in self.muted
+        return self.response_id is None or response_id in (self.response_id, None) or response_id in self.muted
 
     @property
     def is_muted(self) -> bool:
@@ -374,6 +390,8 @@ class State:
         self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes, options.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.timeline = Timeline()
+        self.statements: deque[str] = deque(maxlen=MOST_PLAYED)
+        """Items of ours that were said word for word, the newest."""
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
         """What the session was configured with first."""
         self.agent = blocks.Agent()

@@ -26,6 +26,7 @@ from router.session import (
     draining,
     endings,
     functions,
+    injections,
     inputs,
     interim,
     opening,
@@ -140,6 +141,7 @@ _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.Settings: (opening.settings_again, None),
     deepgram.InjectUserMessage: (opening.keep_user_message, None),
     deepgram.FunctionCallResponse: (functions.keep_answer, None),
+    deepgram.InjectAgentMessage: (opening.keep_message, None),
     **dict.fromkeys(UPDATES, (opening.keep_message, None)),
     inputs.Microphone: (opening.keep_audio, None),
     inputs.SessionUpdateAsIs: (opening.keep_message, None),
@@ -167,6 +169,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.SessionUpdateAsIs: (opening.open_session_as_is, Lifecycle.CONNECTING),
             deepgram.InjectUserMessage: (opening.before_settings, None),
             deepgram.FunctionCallResponse: (opening.before_settings, None),
+            deepgram.InjectAgentMessage: (opening.before_settings, None),
             **dict.fromkeys(UPDATES, (opening.before_settings, None)),
             inputs.Microphone: (opening.before_settings, None),
             inputs.ItemCreateAsIs: (opening.before_settings, None),
@@ -213,6 +216,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             deepgram.InjectUserMessage: (turns.inject_user_message, None),
             inputs.EchoedUserMessage: (turns.add_user_message, None),
             deepgram.FunctionCallResponse: (functions.answer_function_call, None),
+            deepgram.InjectAgentMessage: (injections.inject_agent_message, None),
             **dict.fromkeys(UPDATES, (updates.update, None)),
             inputs.Microphone: (turns.append_audio, None),
             inputs.SessionUpdateAsIs: (updates.update_as_is, None),
@@ -260,7 +264,7 @@ RESPONSE: Final[dict[ResponseState, dict[type, tuple[Handler, ResponseState]]]] 
         openai.Error: (responses.response_refused, ResponseState.NONE),
     },
     ResponseState.ACTIVE: {
-        openai.ResponseCreated: (ignore, ResponseState.ACTIVE),
+        openai.ResponseCreated: (responses.another_begins, ResponseState.ACTIVE),
         openai.ResponseDone: (responses.finish_response, ResponseState.NONE),
     },
 }
@@ -309,14 +313,17 @@ def is_response_due(session: Any) -> bool:
     if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
     is_users_turn = turn.is_heard or (state.is_speaking and state.turn_detection in opening.DETECTED)
-    return not is_users_turn and not state.updates
+    statement = turn.wants[0].statement
+    is_urgent = statement is not None and statement.is_urgent
+    return (is_urgent or not is_users_turn) and not state.updates
 
 
 def create_response(session: Any) -> None:
-    """Ask for the response that is wanted longest."""
+    """Ask for the response that is wanted longest. What is said in writing needs none."""
     turn = session.state.turn
-    responses.create_response(session, turn.wants.popleft())
-    turn.response = ResponseState.REQUESTED
+    while is_response_due(session):
+        if responses.create_response(session, turn.wants.popleft()) is not STAY:
+            turn.response = ResponseState.REQUESTED
 
 
 JOINT: Final = (

@@ -27,8 +27,7 @@ MOST_FILLED_S: Final = 30.0
 def inject_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
     """Echo a user's message at once, and add it to the conversation. While the agent speaks, it interrupts."""
     if session.state.playback.is_audible(session.now_s):
-        session.to_client(deepgram.UserStartedSpeaking())  # all that makes a client stop playing
-        barge_in.interrupt(session)
+        barge_in.silence(session)
     session.to_client(deepgram.ConversationText(role="user", content=message.content))
     add_user_message(session, message)
 

@@ -81,8 +81,10 @@ def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agen
 
 def agent_as_is(session: Any) -> blocks.Agent:
     """The agent of a client's own `session.update`: what is to be said of it later is added to its instructions."""
-    instructions = session.get("instructions") if isinstance(session, dict) else None
-    return blocks.Agent(think=blocks.Think(prompt=instructions if isinstance(instructions, str) else None))
+    given = session if isinstance(session, dict) else {}
+    instructions, modalities = given.get("instructions"), given.get("output_modalities")
+    prompt = instructions if isinstance(instructions, str) else None
+    return blocks.Agent(think=blocks.Think(prompt=prompt, outputModalities=modalities))
 
 
 def session_of(

@@ -24,6 +24,11 @@ def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str
     return spoken[:border].rstrip() if border >= 0 else spoken
 
 
+def verbatim(words: str) -> str:
+    """Instructions for the response that says a given text."""
+    return f'Say exactly this text, word for word, in its own language, and nothing before or after it: "{words}"'
+
+
 def continuation(prompt: str | None, words: str) -> str:
     """Instructions for the response that says the rest. They replace the session's, so those are repeated."""
     ask = (

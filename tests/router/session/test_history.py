@@ -17,7 +17,7 @@ def given(flag, **agent):
 
 @pytest.mark.parametrize(("profile", "flag", "is_on"), FLAGS)
 def test_every_text_is_followed_by_its_history_where_that_is_wanted(profile, flag, is_on):
-    book = Playbook(profile).ready(given(flag, greeting="Welcome."))
+    book = Playbook(profile, greeting="text").ready(given(flag, greeting="Welcome."))
     book.client({"type": "InjectUserMessage", "content": "hello"})
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created())
     book.upstream(text_done("Hi."), response_done())

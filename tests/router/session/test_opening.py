@@ -184,9 +184,10 @@ def test_context_is_neither_told_to_the_client_nor_answered():
     book.expect()
 
 
-@pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_a_greeting_goes_upstream_as_an_item_and_to_the_client_as_text(profile):
-    book = connecting(profile, given=settings(greeting="Hello there.")).upstream(CREATED).forget().upstream(UPDATED)
+@pytest.mark.parametrize(("profile", "how"), [("openai", "auto"), ("openai", "text"), ("converse", "text")])
+def test_a_greeting_goes_upstream_as_an_item_and_to_the_client_as_text(profile, how):
+    book = connecting(profile, given=settings(greeting="Hello there."), greeting=how)
+    book.upstream(CREATED).forget().upstream(UPDATED)
     greeting_id = book.events_to_upstream[0]["item"]["id"]
     book.expect(
         APPLIED,

@@ -350,7 +350,7 @@ def test_an_expired_session_is_given_up_at_once():
 def test_a_client_that_is_gone_cancels_its_answer():
     book = asked().upstream(response_created()).forget()
     book.feed(messages.ClientClosed(ConnectionClosed(ending=Ending.RESET, code=1006)))
-    assert book.events_to_upstream == [{"type": "response.cancel"}]
+    assert book.events_to_upstream == [{"type": "response.cancel", "response_id": "resp_1"}]
     assert book.ending is not None
 
 

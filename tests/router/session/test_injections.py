@@ -1,0 +1,184 @@
+"""InjectAgentMessage: who may speak when."""
+
+import pybase64
+import pytest
+
+from playbook import (
+    ANY,
+    APPLIED,
+    AUDIO_DONE,
+    SETTINGS,
+    Playbook,
+    asks_for,
+    assistant,
+    call_done,
+    item_added,
+    response_created,
+    response_done,
+    said,
+    statement_created,
+    text_done,
+    user,
+)
+
+CREATED = {"type": "session.created", "session": {}}
+UPDATED = {"type": "session.updated", "session": {}}
+STARTED_TO_SPEAK = {"type": "UserStartedSpeaking"}
+SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
+SECOND = bytes(48000)
+
+REFUSED = {"type": "InjectionRefused", "message": ANY}
+
+
+def delta(pcm, response_id="resp_1"):
+    encoded = pybase64.b64encode(pcm).decode()
+    return {"type": "response.output_audio.delta", "response_id": response_id, "item_id": "theirs", "delta": encoded}
+
+
+def inject(book, text="One moment.", field="message", **more):
+    return book.client({"type": "InjectAgentMessage", field: text, **more})
+
+
+def idle():
+    return Playbook("converse").ready()
+
+
+def user_speaks():
+    return idle().upstream(SPEECH_STARTED).forget()
+
+
+def agent_is_asked():
+    book = idle().client({"type": "InjectUserMessage", "content": "hello"})
+    return book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+
+
+def agent_answers():
+    return agent_is_asked().upstream(response_created("answer")).forget()
+
+
+def agent_is_heard():
+    """Its response has ended, and its audio is still being played."""
+    return agent_answers().upstream(delta(SECOND, "answer"), response_done("answer")).forget()
+
+
+@pytest.mark.parametrize("field", ["message", "content"])
+@pytest.mark.parametrize("behavior", [None, "default", "queue", "interrupt"])
+def test_an_idle_agent_says_it(field, behavior):
+    more = {} if behavior is None else {"behavior": behavior}
+    book = inject(idle(), field=field, **more).expect(assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), delta(b"\1\1"), response_done())
+    book.expect(b"\1\1", AUDIO_DONE, upstream=[said("One moment.")])
+
+
+def test_on_openai_it_is_said_in_the_component_s_words():
+    book = inject(Playbook("openai").ready(), field="content")
+    book.upstream(statement_created(), response_done())
+    kinds = [frame["type"] for frame in book.frames_to_client]
+    assert kinds == ["AgentStartedSpeaking", "ConversationText", "AgentAudioDone", "AgentDone"]
+
+
+@pytest.mark.parametrize("beginning", [user_speaks, agent_is_asked, agent_answers, agent_is_heard])
+def test_by_default_nobody_is_interrupted(beginning):
+    inject(beginning()).expect(REFUSED)
+
+
+@pytest.mark.parametrize("behavior", ["default", "queue"])
+def test_the_user_is_not_interrupted_unless_that_is_asked_for(behavior):
+    inject(user_speaks(), behavior=behavior).expect(REFUSED)
+
+
+def test_a_message_that_is_queued_follows_what_the_agent_says():
+    book = inject(agent_answers(), behavior="queue").expect()
+    inject(book, "And another.", behavior="queue").expect()
+    book.upstream({**text_done("Yes."), "response_id": "answer"}).expect(assistant("Yes."))
+    book.upstream(response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), response_done())
+    book.expect(AUDIO_DONE, assistant("And another."), upstream=[said("One moment."), asks_for("And another.")])
+
+
+def test_a_message_that_is_queued_behind_audio_is_sent_behind_it():
+    inject(agent_is_heard(), behavior="queue").expect(assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_message_may_interrupt_the_agent():
+    book = inject(agent_answers(), behavior="interrupt")
+    cancel = {"type": "response.cancel", "response_id": "answer"}
+    book.expect(upstream=[cancel])
+    book.upstream(delta(SECOND, "answer"), response_done("answer", status="cancelled"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_client_that_plays_what_is_interrupted_is_told_to_stop():
+    book = inject(agent_is_heard(), behavior="interrupt")
+    assert book.frames_to_client == [STARTED_TO_SPEAK, assistant("One moment.")]
+    assert [event["type"] for event in book.events_to_upstream][-1] == "response.create"
+
+
+def test_an_answer_that_is_interrupted_before_it_began_is_cancelled_when_it_begins():
+    book = inject(agent_is_asked(), behavior="interrupt").expect()
+    cancel = {"type": "response.cancel", "response_id": "answer"}
+    book.upstream(response_created("answer")).expect(upstream=[cancel])
+    book.upstream(response_done("answer", status="cancelled"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_message_may_interrupt_the_user_and_is_soon_interrupted():
+    book = inject(user_speaks(), behavior="interrupt").expect(
+        assistant("One moment."), upstream=[asks_for("One moment.")]
+    )
+    book.upstream(statement_created(), delta(SECOND)).forget().after(0.2)
+    book.upstream(SPEECH_STARTED)
+    assert book.frames_to_client[0] == STARTED_TO_SPEAK
+    assert book.events_to_upstream[0] == {"type": "response.cancel", "response_id": "resp_1", "event_id": ANY}
+
+
+def test_while_a_function_runs_a_message_may_be_queued():
+    book = agent_answers().upstream(call_done(), response_done("answer")).forget()
+    inject(book).expect(REFUSED)
+    inject(book, behavior="queue").expect(assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), response_done()).expect(upstream=[said("One moment.")])
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).forget()
+    book.upstream(response_created("r3"), response_done("r3")).expect(AUDIO_DONE)
+
+
+def test_before_settings_are_applied_it_waits():
+    book = inject(Playbook("converse").opened().client(SETTINGS)).expect()
+    book.upstream(CREATED).forget().upstream(UPDATED)
+    book.expect(APPLIED, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_text_agent_writes_it_and_all_that_waits():
+    book = Playbook("converse").ready({**SETTINGS, "agent": {"think": {"outputModalities": ["text"]}}})
+    book.upstream(response_created("answer"))
+    inject(inject(book, "One.", behavior="queue"), "Two.", behavior="queue").expect()
+    book.upstream(response_done("answer"))
+    book.expect(
+        AUDIO_DONE, assistant("One."), AUDIO_DONE, assistant("Two."), AUDIO_DONE, upstream=[said("One."), said("Two.")]
+    )
+
+
+def test_what_is_said_for_the_user_is_answered_after_it():
+    book = inject(idle()).client({"type": "InjectUserMessage", "content": "hello"})
+    item_id = book.events_to_upstream[-1]["item"]["id"]
+    book.expect(assistant("One moment."), user("hello"), upstream=[asks_for("One moment."), {"item": {"role": "user"}}])
+    book.upstream(statement_created(), item_added(item_id)).expect()
+    book.upstream(response_done()).expect(AUDIO_DONE, upstream=[said("One moment."), {"type": "response.create"}])
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "code", "named"),
+    [
+        ({}, "Error", "UNPARSABLE_CLIENT_MESSAGE", "message"),
+        ({"message": 7}, "Error", "UNPARSABLE_CLIENT_MESSAGE", "message"),
+        ({"message": "x", "behavior": "loud"}, "Error", "UNPARSABLE_CLIENT_MESSAGE", "behavior"),
+        ({"is_dynamic": True}, "Error", "INVALID_SETTINGS", "is_dynamic"),
+        ({"message": " "}, "InjectionRefused", None, "nothing"),
+    ],
+)
+def test_one_that_cannot_be_said_is_answered(fields, kind, code, named):
+    book = idle().client({"type": "InjectAgentMessage", **fields})
+    (answer,) = book.frames_to_client
+    assert (answer["type"], answer.get("code")) == (kind, code)
+    assert named in answer.get("description", answer.get("message"))
+    assert book.events_to_upstream == []
