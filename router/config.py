@@ -107,6 +107,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str = "gpt-realtime-whisper"
     restarts: int = 3
     """Attempts in a row to replace an upstream that ended; 0 for none."""
+    greeting: str = "auto"
+    """Whether a greeting is said aloud: `auto` (on /v1/agent/converse), `spoken` or `text`."""
     interrupted_answer: str = "continue"
     """What becomes of an answer that its upstream did not finish: `continue` or `stop`."""
     drain_s: float = 30.0

@@ -214,6 +214,7 @@ class Router:
             deadlines=config.deadlines,
             early_audio_s=config.limits.early_audio_s,
             early_messages=config.limits.early_messages,
+            greeting=config.greeting,  # type: ignore[arg-type] # checked
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
             ledger_tokens=config.limits.ledger_tokens,
             ledger_bytes=config.limits.ledger_bytes,

@@ -118,6 +118,13 @@ SETTINGS: Final = (
         env=("ROUTER_RESTARTS",),
     ),
     Setting(
+        name="greeting",
+        kind=one_of("auto", "spoken", "text"),
+        help="how a client's greeting is given: auto, spoken or text",
+        flag="--greeting",
+        env=("ROUTER_GREETING",),
+    ),
+    Setting(
         name="interrupted_answer",
         kind=one_of("continue", "stop"),
         help="what becomes of an answer that its upstream did not finish: continue or stop",

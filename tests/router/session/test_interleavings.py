@@ -33,6 +33,8 @@ CLIENT = [
     {"type": "FunctionCallResponse", "name": "other", "content": "7"},
     {"type": "KeepAlive"},
     {"type": "Nonsense"},
+    {"type": "InjectAgentMessage", "message": "One moment.", "behavior": "queue"},
+    {"type": "InjectAgentMessage", "message": "Stop.", "behavior": "interrupt"},
     {"type": "UpdatePrompt", "prompt": "Be brief."},
     {"type": "UpdateThink", "think": {"functions": [{"name": "other"}]}},
     {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}},
@@ -89,6 +91,9 @@ BEGINNINGS = [
     *as_text(messages.ClientTextReceived, CLIENT[:1]),
     *as_text(lambda text: messages.UpstreamTextReceived(1, text), UPSTREAM[:2]),
 ]
+
+GREETED = {**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": "Welcome."}}
+GREETED_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [GREETED]), *BEGINNINGS[2:]]
 
 
 class Witness:
@@ -178,6 +183,7 @@ class Witness:
         assert set(self.answered) <= set(self.requested)
         assert self.told.count("Hi.") <= 1, "an item's text is told twice"
         assert self.told.count("Ho.") <= 1
+        assert self.told.count("Welcome.") <= 1, "a greeting's text is told twice"
         self.answered.clear()
         self.told.clear()
 
@@ -190,7 +196,7 @@ class Witness:
 @given(MIDDLES, strategies.sampled_from(["openai", "converse"]), strategies.booleans(), strategies.sampled_from(ENGINE))
 def test_the_rules_hold_for_any_interleaving(middle, profile, is_ready, end):
     witness = Witness(profile)
-    for what in [*(BEGINNINGS if is_ready else BEGINNINGS[:1]), *middle, end, *middle[:3], Wait.DRAIN]:
+    for what in [*(GREETED_BEGINNINGS if is_ready else BEGINNINGS[:1]), *middle, end, *middle[:3], Wait.DRAIN]:
         witness.feed(what)
     witness.judge()
     if isinstance(end, messages.ClientClosed | messages.DrainBegan):
