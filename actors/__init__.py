@@ -8,6 +8,7 @@
 `translator`   TranslatorActor: feeds a session machine and performs its commands
 `supervisor`   Supervisor: the switchboard; starts the trio, plugs it together, is told every ending
 `restart`      what becomes of a session whose upstream was lost: a table, pure
+`watchdog`     who looks whether the dispatchers run
 `pool`         threads for what blocks
 `connector`    the pool on which upstreams are dialled
 `work`         what a session machine has done on a pool

@@ -42,14 +42,20 @@ class ClientActor(Actor):
         """What is left of a long message."""
         self._is_paused = False
 
+    def forsake(self) -> None:
+        """Say a last word to the client; see `Ward`."""
+        self._connection.forsake(self._crash_frame)
+
     def on_stop(self) -> None:
         """Tell the supervisor; let go of the connection where it was not closed."""
+        self.dispatcher.disown(self)
         self._connection.abort()
         self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Say a last word to the client, and tell the supervisor."""
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
+        self.dispatcher.disown(self)
         # Whatever state the failure left the connection in, its socket is closed in the end.
         self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
         self._connection.send_text(self._crash_frame)
@@ -99,6 +105,7 @@ class ClientActor(Actor):
         self._translator = message.translator
         self._tell_translator(messages.ClientOpened())
         self._connection.open(self.dispatcher, self)
+        self.dispatcher.adopt(self)
 
     def _send(self, message: messages.SendToClient) -> None:
         if type(message.frame) is bytes:

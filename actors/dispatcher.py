@@ -47,6 +47,13 @@ class Runnable(Protocol):
         """Handle up to `budget` messages."""
 
 
+class Ward(Protocol):
+    """Who lives on a dispatcher, and holds something that the outside waits for."""
+
+    def forsake(self) -> None:
+        """End it, on another thread: the dispatcher does not run. It may come back, and must not be broken by this."""
+
+
 def _nothing() -> None:
     """What a discarded timer calls."""
 
@@ -117,6 +124,8 @@ class Dispatcher:
         self.slices = 0
         self.slow_slices = 0
         self.failures = 0
+        self._turns = 0
+        self._wards: set[Ward] = set()
         self._poller = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
         """What is called when a descriptor is ready."""
@@ -144,7 +153,8 @@ class Dispatcher:
     def stop(self, timeout_s: float = 5.0) -> bool:
         """End the thread once its run queue is empty; whether it ended in time. Not from its own thread."""
         self._stopping = True
-        self._wake()
+        if not self._has_ended:
+            self._wake()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -152,6 +162,11 @@ class Dispatcher:
     def is_alive(self) -> bool:
         """Whether its thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def thread_id(self) -> int | None:
+        """Its thread's, once that has been started."""
+        return self._thread.ident
 
     @property
     def is_current(self) -> bool:
@@ -177,7 +192,31 @@ class Dispatcher:
         if self._has_ended:
             self._run_calls()
 
+    def pulse(self) -> int | None:
+        """How many turns it has begun; None while it waits, and has nothing to do.
+
+        Who sees the same number again and again looks at a thread that is stuck.
+        """
+        is_idle = self._sleeping and not self._ready and not self._calls
+        return None if is_idle else self._turns
+
+    def forsake(self) -> None:
+        """Have those who were adopted end what the outside holds on to. Once it runs no more, not from its thread."""
+        for ward in list(self._wards):
+            try:
+                ward.forsake()
+            except Exception as error:  # noqa: BLE001 - logged
+                self._failed(ward, error)
+
     # On the dispatcher's thread.
+
+    def adopt(self, ward: Ward) -> None:
+        """Have `ward` forsaken, should this thread die or stall, until it is disowned."""
+        self._wards.add(ward)
+
+    def disown(self, ward: Ward) -> None:
+        """Forget it."""
+        self._wards.discard(ward)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay_s`, unless the timer is cancelled."""
@@ -212,8 +251,11 @@ class Dispatcher:
         try:
             while not (self._stopping and not self._ready and not self._calls):
                 self._turn()
+        except BaseException as error:
+            logger.critical("%s died", self.name, exc_info=error)
         finally:
             _current.dispatcher = None
+            self._sleeping = False  # nobody shall write to a descriptor that may be another's soon
             self._poller.close()
             os.close(self._wake_fd)
             self._has_ended = True  # what is called before this is run here, what is called after it by its caller
@@ -221,6 +263,7 @@ class Dispatcher:
 
     def _turn(self) -> None:
         """Hear what came, run what it set going, and write what that brought forth."""
+        self._turns += 1
         self._hear(self._wait())
         if self._timers:
             self._fire_timers()

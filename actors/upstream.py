@@ -62,6 +62,11 @@ class UpstreamActor(Actor):
         self._is_busy = False
         self._position = 0
 
+    def forsake(self) -> None:
+        """Hang up; see `Ward`."""
+        if self._connection is not None:
+            self._connection.forsake()
+
     def on_stop(self) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
@@ -144,6 +149,7 @@ class UpstreamActor(Actor):
         self._connection = message.connection
         self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
         self._connection.open(self.dispatcher, self)
+        self.dispatcher.adopt(self)
 
     def _refused(self, message: messages.DialFailed) -> None:
         error = message.error
@@ -166,6 +172,7 @@ class UpstreamActor(Actor):
             self._connection.close(message.code, message.reason)
 
     def _let_go(self) -> None:
+        self.dispatcher.disown(self)
         if self._connection is not None:
             self._connection.abort()
         if self._is_busy:

@@ -20,6 +20,7 @@ from actors.connector import Connector
 from actors.dispatcher import Dispatcher
 from actors.pool import Pool
 from actors.supervisor import SessionSpec, Supervisor, as_ref
+from actors.watchdog import Watchdog
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.session.options import SessionOptions
@@ -45,6 +46,10 @@ CRASH_FRAME: Final = deepgram_codec.encode(
 LATE_S: Final = 0.5
 """What the last close handshakes may be late when a router closes."""
 
+LOOK_S: Final = 1.0
+
+RETRY_AFTER: Final = (("Retry-After", "1"),)
+
 STOP_S: Final = 2.0
 """For each dispatcher to end, once the sessions have."""
 
@@ -66,6 +71,7 @@ class Router:
         self._dispatchers: list[Dispatcher] = []
         self._connector = Connector(config.limits.dial_threads)
         self._workers = Pool("worker", config.limits.work_threads, most_waiting=config.limits.work_waiting)
+        self._watchdog: Watchdog | None = None
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._is_draining = False
@@ -114,7 +120,9 @@ class Router:
         """
         supervisor = self._supervisor
         if supervisor is None or self._is_draining:
-            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", (("Retry-After", "1"),))
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
+        if not self.is_alive:
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
         connection = accept(environ, limits=self._limits)
         try:
@@ -125,8 +133,13 @@ class Router:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs."""
-        return bool(self._dispatchers) and all(dispatcher.is_alive for dispatcher in self._dispatchers)
+        """Whether every dispatcher runs: none has died, or stalled for 5 s."""
+        return bool(self._dispatchers) and not self.ailments()
+
+    def ailments(self) -> list[str]:
+        """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
+        dead = [f"{dispatcher.name} is dead" for dispatcher in self._dispatchers if not dispatcher.is_alive]
+        return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
 
     def readiness(self) -> tuple[bool, str]:
         """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself."""
@@ -159,6 +172,7 @@ class Router:
 
     def _start_dispatchers(self) -> None:
         self._dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self.config.dispatchers)]
+        self._watchdog = Watchdog(self._dispatchers).start()
 
     def _start_supervisor(self) -> None:
         ref = Supervisor.start(
@@ -172,12 +186,18 @@ class Router:
     def _drain(self, supervisor: Ref, drain_s: float) -> None:
         with contextlib.suppress(pykka.ActorDeadError):  # another call was faster
             supervisor.tell(messages.Drain(self._drained, drain_s))
-        if not self._drained.wait(drain_s + self.config.deadlines.close_s + LATE_S):
-            logger.warning("some clients did not close in time")
+        until_s = time.monotonic() + drain_s + self.config.deadlines.close_s + LATE_S
+        while self.is_alive and not self._drained.wait(min(LOOK_S, max(0.0, until_s - time.monotonic()))):
+            if time.monotonic() >= until_s:
+                logger.warning("some clients did not close in time")
+                return
 
     def _stop(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._supervisor is not None:
-            self._supervisor.stop(block=True, timeout=STOP_S)
+            with contextlib.suppress(pykka.Timeout):  # its dispatcher does not run
+                self._supervisor.stop(block=True, timeout=STOP_S)
             self._supervisor = None
         self._drained.set()
         self._connector.close()

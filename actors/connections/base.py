@@ -137,6 +137,14 @@ class Connection(abc.ABC):
         """End without a handshake, dropping what is unsent; told is RESET, 1006, or the close that was under way."""
 
     @abc.abstractmethod
+    def forsake(self, last_word: str | None = None) -> None:
+        """Say a last word, with close code 1011, and hang up: the dispatcher does not run. From any thread.
+
+        Nothing is said to a peer that is in the middle of a message. Should the dispatcher go on after all, it finds
+        a stream that has ended.
+        """
+
+    @abc.abstractmethod
     def pause(self) -> None:
         """Stop reading: the peer feels it through its own socket. Pings are not judged while paused."""
 

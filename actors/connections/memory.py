@@ -63,6 +63,9 @@ class MemoryConnection(ProtocolConnection):
         if reading and self._incoming and self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
+    def _hang_up(self) -> None:
+        self.memory_peer.lose()
+
     def _shut_writing(self) -> None:
         """The peer hangs up by itself."""
 

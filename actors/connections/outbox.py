@@ -46,6 +46,11 @@ class Outbox:
         self.waiting_bytes -= written_bytes
         self._head = memoryview(self._head)[written_bytes:] if written_bytes < len(self._head) else b""
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the peer may have read a part of a unit, and not yet the rest."""
+        return type(self._head) is memoryview
+
     def drop_backlog(self) -> int:
         """Drop what waits behind the head; how many bytes that was."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0

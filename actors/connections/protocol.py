@@ -6,6 +6,7 @@ Reading, pings and the close handshake both ways, on top of the bounded writing 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -103,6 +104,17 @@ class ProtocolConnection(WritingConnection):
         """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
         if self._verdict is None and not self._is_ended:
             self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), patience_s)
+
+    def forsake(self, last_word: str | None = None) -> None:
+        """Say a last word and hang up; see `Connection.forsake`."""
+        with contextlib.suppress(OSError):
+            if last_word is not None and not self._outbox.is_cut:
+                self._transmit(self._farewell(last_word))
+        self._hang_up()
+
+    def _farewell(self, last_word: str) -> bytes:
+        said = frames.text_frames(last_word, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
+        return b"".join([*said, frames.close_frame(1011, "internal error", mask=self._masks)])
 
     def pause(self) -> None:
         """Stop reading; what was read already is kept for `resume`."""

@@ -125,6 +125,10 @@ class StreamConnection(ProtocolConnection):
         else:
             dispatcher.unwatch(self._sock.fileno())
 
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # TLS has a state that belongs to the dispatcher
+
     def _shut_writing(self) -> None:
         if self._tls is None:  # below TLS it would look like a truncation attack
             with contextlib.suppress(OSError):

@@ -279,6 +279,10 @@ class WritingConnection(Connection):
         """Call `_read` when there is something to read, and `_flush` when there is room to write."""
 
     @abc.abstractmethod
+    def _hang_up(self) -> None:
+        """End the stream behind what was written, without the dispatcher. From any thread."""
+
+    @abc.abstractmethod
     def _shut_writing(self) -> None:
         """Tell the peer that no byte follows, where the stream can."""
 

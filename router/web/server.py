@@ -222,6 +222,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def is_ending(self, is_ending: bool) -> None:
         self._shared[0] = is_ending
 
+    @property
+    def is_well(self) -> bool:
+        """Whether this worker can carry calls."""
+        return self.router is None or self.router.is_alive
+
     def close_router(self, drain_s: float) -> None:
         """End this worker's sessions."""
         if self.router is not None:

@@ -90,6 +90,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Tell the arbiter that we live. gunicorn's loop does so every second."""
         super().notify()
+        if not self.app.is_well and not self._drains:
+            logger.critical("this worker is not well any more and leaves: the arbiter starts another")
+            self._begin_drain(self.app.drain_s)
         if time.monotonic() > self._drain_until_s:
             self.cfg.set("graceful_timeout", 0)
             self.alive = False

@@ -1,12 +1,15 @@
 """The Router in-process: real sockets on both sides, the simulator as upstream."""
 
 import contextlib
+import functools
 import socket
 import ssl
+import sys
 import threading
 from urllib.parse import urlsplit
 
 import orjson
+import pykka
 import pytest
 import trustme
 from websockets.datastructures import Headers
@@ -16,6 +19,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from actors.connections.frames import text_frames
+from actors.watchdog import Watchdog
 from playbook import settings
 from router.config import Deadlines, Limits, RouterConfig, Secret
 from router.core import Router
@@ -310,3 +314,55 @@ def test_a_client_that_does_not_read_is_ended_and_the_others_are_not_held_up(sim
         simulator.wait_for(lambda records: any(record.closed for record in records), timeout_s=20)
         assert [info.state for info in router.sessions()].count("live") == 1
     assert "the client does not read" in caplog.text
+
+
+# A dispatcher that does not run.
+
+
+@pytest.fixture
+def actors_of_a_dead_dispatcher():
+    """They cannot stop, nor close what they own, as nobody runs them: a process ends with them."""
+    yield
+    for ref in pykka.ActorRegistry.get_all():
+        pykka.ActorRegistry.unregister(ref)
+
+
+@pytest.mark.usefixtures("actors_of_a_dead_dispatcher")
+def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other_begins(simulator, caplog):
+    with serving(upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        (dispatcher,) = router._dispatchers
+        dispatcher.call_soon(sys.exit)
+        assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
+        assert closing(client) == 1011
+        assert simulator.wait_for(lambda records: records[-1].closed)
+        assert not router.is_alive
+        assert router.ailments() == ["dispatcher-0 is dead"]
+        assert router.readiness() == (False, "not running")
+        with pytest.raises(InvalidStatus, match="503"):
+            connect(url)
+    for ward in dispatcher._wards:
+        ward._connection._sock.close()
+    assert "dispatcher-0 died" in caplog.text
+
+
+def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others_begin_once_it_runs_again(
+    simulator, monkeypatch
+):
+    monkeypatch.setattr("router.core.Watchdog", functools.partial(Watchdog, look_s=0.02))
+    go_on = threading.Event()
+    with serving(upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        router._dispatchers[0].call_soon(go_on.wait)
+        assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
+        assert closing(client) == 1011
+        assert router.ailments() == ["dispatcher-0 is stalled"]
+        go_on.set()
+        assert until(lambda: router.is_alive)
+        with connect(url) as another:
+            apply_settings(another)
+
+
+def until(holds):
+    pause = threading.Event()
+    return any(holds() or pause.wait(0.02) for _ in range(250))

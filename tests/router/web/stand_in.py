@@ -1,7 +1,7 @@
 """A command like `run.py`, with a tiny router: it takes sockets over, holds them, and ends them with a close frame.
 
 What goes wrong is asked for by name on the command line: `no_start`, `no_accept`, `no_end`,
-`few_files`; also `two_workers` and `one_thread`.
+`few_files`, `turns_ill`; also `two_workers` and `one_thread`.
 """
 
 import os
@@ -37,7 +37,7 @@ class StandIn:
     def start(self):
         if "no_start" in FAULTS:
             raise RouterError("there is no dispatcher to be had")
-        print(f"router {os.getpid()} below {os.getppid()}", flush=True)
+        os.write(1, f"router {os.getpid()} below {os.getppid()}\n".encode())  # at once: two workers print
 
     def accept(self, environ, profile, *, turn_detection=None):
         if "no_accept" in FAULTS:
@@ -49,6 +49,7 @@ class StandIn:
         with self._lock:  # who has seen the line is not overlooked by `close`
             sock.sendall(SWITCHING + f"{profile} {turn_detection}\n".encode())
             self._sockets.append(sock)
+        self.is_alive = "turns_ill" not in FAULTS
 
     def readiness(self):
         return (False, "draining") if self._is_draining else (True, "ready")

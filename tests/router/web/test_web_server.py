@@ -218,6 +218,16 @@ def test_a_router_that_cannot_start_ends_the_command_with_its_sentence():
         assert "Traceback" not in process.output
 
 
+def test_a_worker_that_is_not_well_drains_and_is_replaced():
+    with running("turns_ill") as server:
+        sock, _ = server.web_socket()
+        with sock:
+            assert sock.recv(4) == GOING_AWAY
+        server.process.wait_for("critical.*not well any more")
+        server.wait_for_another_worker()
+        assert server.get("/healthz") == (200, "ok\n")
+
+
 def test_each_worker_has_a_router_of_its_own_made_after_the_fork():
     with running("two_workers") as server:
         server.wait_for_another_worker()
