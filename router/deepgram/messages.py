@@ -109,6 +109,10 @@ class FunctionCallResponse(msgspec.Struct, frozen=True):
     error: Any = None
 
 
+class ForceEndTurn(msgspec.Struct, frozen=True):
+    """The user has finished, whatever the detector thinks."""
+
+
 class KeepAlive(msgspec.Struct, frozen=True):
     """The client is there. Never answered, never forwarded."""
 
@@ -119,6 +123,7 @@ ClientMessage = (
     | InjectAgentMessage
     | FunctionCallResponse
     | KeepAlive
+    | ForceEndTurn
     | UpdatePrompt
     | UpdateThink
     | UpdateSpeak
@@ -133,6 +138,7 @@ CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     "InjectAgentMessage": InjectAgentMessage,
     "FunctionCallResponse": FunctionCallResponse,
     "KeepAlive": KeepAlive,
+    "ForceEndTurn": ForceEndTurn,
     "UpdatePrompt": UpdatePrompt,
     "UpdateThink": UpdateThink,
     "UpdateSpeak": UpdateSpeak,

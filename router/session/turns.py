@@ -94,6 +94,16 @@ def commit(session: Session, _fired: Any) -> None:
     session.state.turn.want(Want())
 
 
+def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
+    """End the user's turn now, where one is open. The upstream asks for no response itself then."""
+    state = session.state
+    is_open = state.talk.is_on if state.turn_detection in DETECTED else True
+    if is_open and not state.is_committing:
+        session.stop_waiting(Wait.MANUAL_COMMIT)
+        stop_talking(session)
+        commit(session, None)
+
+
 def fill_silence(session: Session, _fired: Any) -> None:
     """Let the detector hear time pass where the microphone has stopped in the middle of the user's speech.
 
@@ -119,6 +129,7 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
     """The upstream has made an item of the user's speech. Its audio is kept until its transcript comes."""
     state = session.state
     is_detected = state.turn_detection in DETECTED
+    is_by_hand = state.is_committing
     stop_talking(session)
     session.stop_waiting(Wait.COMMIT)
     state.is_speaking = state.is_committing = state.is_retelling = False
@@ -126,8 +137,8 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
         return
     audio = state.microphone.committed()
     state.microphone.is_speech = not is_detected
-    state.turn.is_heard = is_detected
-    if is_detected and state.turn.response is ResponseState.NONE:
+    state.turn.is_heard = is_detected and not is_by_hand
+    if state.turn.is_heard and state.turn.response is ResponseState.NONE:
         session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
     if isinstance(state.settings, deepgram.Settings):
         state.transcripts.committed(event.item_id)

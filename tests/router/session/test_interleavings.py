@@ -32,6 +32,7 @@ CLIENT = [
     {"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"},
     {"type": "FunctionCallResponse", "name": "other", "content": "7"},
     {"type": "KeepAlive"},
+    {"type": "ForceEndTurn"},
     {"type": "Nonsense"},
     {"type": "InjectAgentMessage", "message": "One moment.", "behavior": "queue"},
     {"type": "InjectAgentMessage", "message": "Stop.", "behavior": "interrupt"},

@@ -28,6 +28,7 @@ EXAMPLES = [
     deepgram.InjectUserMessage("hello"),
     deepgram.FunctionCallResponse(id="call_1", name="f", content="42"),
     deepgram.KeepAlive(),
+    deepgram.ForceEndTurn(),
     deepgram.InjectAgentMessage(message="Hello."),
     deepgram.UpdatePrompt("Be brief."),
     deepgram.UpdateThink(blocks.Think()),

@@ -303,3 +303,46 @@ def test_manual_asks_only_when_no_response_is_active():
 
 def test_vad_modes_never_commit():
     assert "manual_commit" not in Playbook().ready().client(bytes(9600)).timers
+
+
+# Turns that the client ends.
+
+FORCE = {"type": "ForceEndTurn"}
+COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
+
+
+def talking():
+    book = Playbook().ready().client(bytes(9600))
+    return book.upstream({"type": "input_audio_buffer.speech_started", "item_id": "u"}).client(bytes(9600)).forget()
+
+
+def test_a_turn_that_is_open_can_be_ended_at_once():
+    book = talking().client(FORCE).expect(upstream=[{"type": "input_audio_buffer.commit"}])
+    assert "microphone" not in book.timers
+    book.client(FORCE).expect()
+    book.upstream(COMMITTED).expect(upstream=CREATE)
+    book.upstream(response_created(), {"type": "input_audio_buffer.speech_stopped", "item_id": "u"}).forget()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE)
+
+
+def test_a_turn_that_is_ended_by_hand_is_ended_at_once_and_not_again_later():
+    book = manual().client(bytes(9600)).forget().client(FORCE)
+    book.expect(upstream=[{"type": "input_audio_buffer.commit"}, *CREATE])
+    assert "manual_commit" not in book.timers
+
+
+@pytest.mark.parametrize("is_manual", [True, False])
+def test_without_an_open_turn_there_is_none_to_end(is_manual):
+    (manual() if is_manual else Playbook().ready()).client(FORCE).expect()
+
+
+def test_a_turn_that_the_detector_has_ended_is_not_ended_again():
+    book = talking().upstream({"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 9}).forget()
+    book.client(FORCE).expect()
+
+
+def test_a_turn_is_ended_in_its_place_among_what_comes_early():
+    book = Playbook().opened().client(settings(turn_detection="manual"), bytes(9600), FORCE).forget()
+    book.upstream({"type": "session.created"}).forget().upstream({"type": "session.updated"})
+    kinds = [event["type"] for event in book.events_to_upstream]
+    assert kinds == ["input_audio_buffer.append", "input_audio_buffer.commit", "response.create"]
