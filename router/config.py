@@ -24,6 +24,8 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
     dial_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """DNS, TCP, TLS and the WebSocket handshake of the upstream, together."""
+    settings_s: Annotated[float, seconds(0.05, 86400)] = 60.0
+    """From the client's handshake to its `Settings`."""
     session_created_s: Annotated[float, seconds(0.05, 300)] = 10.0
     session_updated_s: Annotated[float, seconds(0.05, 300)] = 5.0
     item_ack_s: Annotated[float, seconds(0.05, 300)] = 5.0

@@ -32,6 +32,8 @@ ROLLOVER_LEAD: Final = 0.1
 class Wait(enum.Enum):
     """What a session waits for. The value is the name of its timer, and of its length in `Deadlines`."""
 
+    SETTINGS = "settings"
+    """From the client's handshake to its Settings."""
     SESSION_CREATED = "session_created"
     """From the upstream's handshake to its first event."""
     SESSION_UPDATED = "session_updated"

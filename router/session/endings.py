@@ -56,6 +56,12 @@ def client_closed(session: Session, _message: messages.ClientClosed) -> None:
     session.end_silently()
 
 
+def no_settings(session: Session, _fired: messages.TimerFired) -> None:
+    """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
+    description = "no message came in time: send Settings at the start of the session"
+    session.end(errors.farewell("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
+
+
 def client_overflowed(session: Session, message: messages.ClientOverflowed) -> None:
     """The client does not read: it alone pays for that."""
     session.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")

@@ -42,6 +42,7 @@ _FASTEST_BYTES_PER_S: Final = 48000 * 2
 def welcome(session: Session, _opened: messages.ClientOpened) -> None:
     """Greet: Welcome is the first frame to every client, at once. The upstream is dialled in advance."""
     session.to_client(deepgram.Welcome(request_id=session.state.session_id))
+    session.wait(Wait.SETTINGS)
     dial(session, session.options.fixed_model or session.options.model)
 
 
@@ -68,6 +69,7 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return STAY
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
+    session.stop_waiting(Wait.SETTINGS)
     state, agent = session.state, settings.chosen(message.agent, session.options.is_available)
     state.settings, state.agent = message, agent
     state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
@@ -79,6 +81,7 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
 
 def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
     """Take a client's own session.update for its Settings."""
+    session.stop_waiting(Wait.SETTINGS)
     state = session.state
     state.settings = message
     state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))

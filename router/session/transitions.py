@@ -91,6 +91,7 @@ WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
 }
 
 DEADLINES: Final[dict[Wait, Handler]] = {
+    Wait.SETTINGS: endings.no_settings,
     Wait.SESSION_CREATED: restarts.upstream_silent,
     Wait.SESSION_UPDATED: restarts.upstream_silent,
     Wait.UPDATE: updates.give_up,

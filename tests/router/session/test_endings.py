@@ -6,6 +6,7 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind
 from playbook import SETTINGS, Playbook, error
+from router.session.deadlines import Wait
 
 KEY = "sk-secret-0123456789"
 
@@ -108,6 +109,20 @@ def test_a_credential_in_an_error_is_redacted():
     book = Playbook(redact=lambda text: text.replace(KEY, "[redacted]")).ready()
     book.upstream(error("odd", f"bad key {KEY}"))
     assert book.frames_to_client[0]["description"] == "bad key [redacted]"
+
+
+def test_a_client_that_sends_no_settings_is_told_what_is_missing_and_let_go():
+    book = Playbook().opened().upstream_opens().fire(Wait.SETTINGS)
+    (answer,) = book.frames_to_client
+    assert (answer["type"], answer["code"]) == ("Error", "CLIENT_MESSAGE_TIMEOUT")
+    assert "Settings" in answer["description"]
+    assert book.ending.code == 1000
+
+
+def test_once_there_are_settings_a_client_may_be_silent():
+    assert "settings" not in Playbook().opened().client(SETTINGS).timers
+    update = {"type": "session.update", "session": {"type": "realtime"}}
+    assert "settings" not in Playbook().opened().client(update).timers
 
 
 def test_an_event_of_an_unknown_type_is_passed_over():
