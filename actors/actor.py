@@ -11,7 +11,6 @@ import functools
 import logging
 import sys
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import pykka
@@ -61,13 +60,14 @@ class Future(pykka.ThreadingFuture[T]):
 class Inbox:
     """An unbounded queue that has its actor scheduled when something comes in.
 
-    `deque` is a fifth of the cost of pykka's default `queue.Queue`, and nobody ever waits on it.
+    A list is a fifth of the cost of pykka's default `queue.Queue`, as nobody ever waits on it, and where it is empty,
+    as it nearly always is, a tenth of the memory of a `deque`. A slice's worth is taken out at once.
     """
 
     __slots__ = ("_actor", "_dispatcher", "is_scheduled", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[Any] = deque()
+        self.waiting: list[Any] = []
         """Envelopes, and messages that were told without one: only who asks needs an envelope to be answered."""
         self._dispatcher: Dispatcher | None = None
         self._actor: Actor | None = None
@@ -90,8 +90,18 @@ class Inbox:
 
     def get(self) -> Envelope[Any]:
         """Take from the front."""
-        first = self.waiting.popleft()
+        first = self.waiting.pop(0)
         return first if type(first) is Envelope else Envelope(first)
+
+    def take(self, at_most: int) -> list[Any]:
+        """Take so many from the front. By the actor alone: others only add, at the end."""
+        taken = self.waiting[:at_most]
+        del self.waiting[: len(taken)]
+        return taken
+
+    def put_back(self, rest: list[Any]) -> None:
+        """Have what was taken and not handled at the front again."""
+        self.waiting[:0] = rest
 
     def empty(self) -> bool:
         """Whether nothing waits."""
@@ -243,23 +253,25 @@ class Actor(pykka.Actor):
         if not self._started:
             self._started = True
             self._actor_loop_setup()
-        stopped, waiting = self.actor_stopped, inbox.waiting
-        while budget and waiting and not stopped.is_up:
-            budget -= 1
-            first = waiting.popleft()
-            if isinstance(first, Message):  # told, and of our own vocabulary: the way of every frame
+        stopped = self.actor_stopped
+        batch = inbox.take(budget) if not stopped.is_up else []
+        for handled, message in enumerate(batch, 1):
+            if isinstance(message, Message):  # told, and of our own vocabulary: the way of every frame
                 try:
-                    self.on_receive(first)
+                    self.on_receive(message)
                 except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
                     self._fail()
                 except BaseException:  # noqa: BLE001 - as in _handle_envelope
                     self._stop_all()
             else:
-                self._handle_envelope(first if type(first) is Envelope else Envelope(first))
+                self._handle_envelope(message if type(message) is Envelope else Envelope(message))
+            if stopped.is_up:
+                inbox.put_back(batch[handled:])
+                break
         inbox.is_scheduled = False
         if stopped.is_up:
             self._wind_up()
-        elif waiting and not inbox.is_scheduled:
+        elif inbox.waiting and not inbox.is_scheduled:
             inbox.is_scheduled = True
             self.dispatcher.schedule(self)
 

@@ -44,20 +44,12 @@ class Session:
         self._commands: list[messages.Command] = []
         self.now_s = 0.0
         """When the input came, on the dispatcher's clock."""
-        self._decode: dict[type, Callable[[Any], Any]] = {
-            messages.ClientTextReceived: self._decode_client_text,
-            messages.ClientBinaryReceived: lambda message: inputs.Microphone(message.data),
-            messages.UpstreamTextReceived: self._decode_upstream_text,
-            messages.UpstreamBinaryReceived: lambda _message: openai_codec.Malformed("a binary message"),
-        }
 
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input; the commands that follow from it, in order."""
-        commands: list[messages.Command] = []
-        self._commands = commands
         self.now_s = now_s
-        decode = self._decode.get(type(message))
-        decoded = message if decode is None else decode(message)
+        decode = _DECODERS.get(type(message))
+        decoded = message if decode is None else decode(self, message)
         generation = getattr(message, "generation", None)
         if generation is None or generation == self.state.line.generation:
             self.take(decoded)
@@ -69,6 +61,7 @@ class Session:
             self._keep_waiting()
         if type(decoded) not in transitions.SETTLE_NOTHING:
             self._settle()
+        commands, self._commands = self._commands, []
         return commands
 
     def describe(self) -> dict[str, Any]:
@@ -97,7 +90,7 @@ class Session:
             transitions.UNLISTED(self, decoded)
             return
         handler, next_state = row
-        if handler(self, decoded) is not transitions.STAY:
+        if handler(self, decoded) is not transitions.STAY and next_state is not self.state.lifecycle:
             self.enter(next_state)
         if kind in transitions.RESPONSE_INPUTS and self.state.lifecycle is Lifecycle.READY:
             self._take_for_response(kind, decoded)
@@ -268,3 +261,12 @@ class Session:
             return
         unknown.add(kind)
         self.log(logging.WARNING, f"the upstream sent {kind[:80]}, passed over: {problem}")
+
+
+_DECODERS: Final[dict[type, Callable[[Session, Any], Any]]] = {
+    messages.ClientTextReceived: Session._decode_client_text,  # noqa: SLF001 - the table of this class
+    messages.ClientBinaryReceived: lambda _session, message: inputs.Microphone(message.data),
+    messages.UpstreamTextReceived: Session._decode_upstream_text,  # noqa: SLF001
+    messages.UpstreamBinaryReceived: lambda _session, _message: openai_codec.Malformed("a binary message"),
+}
+"""What carries a frame is decoded; everything else is an input as it is."""
