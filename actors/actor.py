@@ -18,7 +18,6 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.dispatcher import on_dispatcher_thread
-from actors.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,16 +91,6 @@ class Inbox:
         """Take from the front."""
         first = self.waiting.pop(0)
         return first if type(first) is Envelope else Envelope(first)
-
-    def take(self, at_most: int) -> list[Any]:
-        """Take so many from the front. By the actor alone: others only add, at the end."""
-        taken = self.waiting[:at_most]
-        del self.waiting[: len(taken)]
-        return taken
-
-    def put_back(self, rest: list[Any]) -> None:
-        """Have what was taken and not handled at the front again."""
-        self.waiting[:0] = rest
 
     def empty(self) -> bool:
         """Whether nothing waits."""
@@ -211,7 +200,10 @@ class Actor(pykka.Actor):
     """
 
     receives: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
-    """What a subclass does about which message: its method, by the message's class."""
+    """What a subclass does about which message: its method, by the message's class.
+
+    What was told and is listed here goes to its method, past `on_receive`.
+    """
 
     actor_inbox: Inbox
     actor_stopped: Stopped
@@ -253,25 +245,27 @@ class Actor(pykka.Actor):
         if not self._started:
             self._started = True
             self._actor_loop_setup()
-        stopped = self.actor_stopped
-        batch = inbox.take(budget) if not stopped.is_up else []
-        for handled, message in enumerate(batch, 1):
-            if isinstance(message, Message):  # told, and of our own vocabulary: the way of every frame
-                try:
-                    self.on_receive(message)
-                except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
-                    self._fail()
-                except BaseException:  # noqa: BLE001 - as in _handle_envelope
-                    self._stop_all()
-            else:
-                self._handle_envelope(message if type(message) is Envelope else Envelope(message))
+        stopped, waiting, receives = self.actor_stopped, inbox.waiting, self.receives
+        batch = waiting[:budget]
+        del waiting[: len(batch)]  # not all of it: other threads may be adding
+        for handled, message in enumerate(batch):
             if stopped.is_up:
-                inbox.put_back(batch[handled:])
+                waiting[:0] = batch[handled:]
                 break
+            handler = receives.get(type(message))
+            if handler is None:
+                self._handle_envelope(message if type(message) is Envelope else Envelope(message))
+                continue
+            try:
+                handler(self, message)
+            except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
+                self._fail()
+            except BaseException:  # noqa: BLE001 - as in _handle_envelope
+                self._stop_all()
         inbox.is_scheduled = False
         if stopped.is_up:
             self._wind_up()
-        elif inbox.waiting and not inbox.is_scheduled:
+        elif waiting and not inbox.is_scheduled:
             inbox.is_scheduled = True
             self.dispatcher.schedule(self)
 

@@ -121,10 +121,11 @@ class Dispatcher:
 
     def __init__(self, name: str = "dispatcher") -> None:
         self.name = name
+        self.turns = 0
+        """Of the loop: what happened in the same one happened at once."""
         self.slices = 0
         self.slow_slices = 0
         self.failures = 0
-        self._turns = 0
         self._wards: set[Ward] = set()
         self._poller = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
@@ -198,7 +199,7 @@ class Dispatcher:
         Who sees the same number again and again looks at a thread that is stuck.
         """
         is_idle = self._sleeping and not self._ready and not self._calls
-        return None if is_idle else self._turns
+        return None if is_idle else self.turns
 
     def forsake(self) -> None:
         """Have those who were adopted end what the outside holds on to. Once it runs no more, not from its thread."""
@@ -263,8 +264,10 @@ class Dispatcher:
 
     def _turn(self) -> None:
         """Hear what came, run what it set going, and write what that brought forth."""
-        self._turns += 1
-        self._hear(self._wait())
+        self.turns += 1
+        events = self._wait()
+        if events:
+            self._hear(events)
         if self._timers:
             self._fire_timers()
         if self._calls:

@@ -164,18 +164,20 @@ class ProtocolConnection(WritingConnection):
 
     def _deliver(self) -> None:
         """Handle what was read, in order; on a later turn what exceeds the budget."""
-        events, handled = self._events, 0
-        for event in events[:EVENT_BUDGET]:
-            if self._is_paused or self._is_ended:
-                break
-            handled += 1
+        events, self._events = self._events, ()
+        for handled, event in enumerate(events):
+            if handled == EVENT_BUDGET or self._is_paused or self._is_ended:
+                self._put_off(events[handled:])
+                return
             try:
                 _HANDLERS[type(event)](self, event)
             except Exception:
                 logger.exception("%s: failed at a message", self)
                 self.abort()
-        self._events = events[handled:]
-        if self._events and not self._is_paused and not self._is_ended and self._dispatcher is not None:
+
+    def _put_off(self, events: Sequence[frames.Event]) -> None:
+        self._events = events
+        if not self._is_paused and not self._is_ended and self._dispatcher is not None:
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INLINE_FLUSH_BYTES: Final = 128 * 1024
-"""Writes wait for the end of the dispatcher's turn, so that they leave together, unless so much waits already."""
+"""Writes after the first wait for the end of the dispatcher's turn, to leave together, unless so much waits already."""
 
 
 class WritingConnection(Connection):
@@ -48,6 +48,7 @@ class WritingConnection(Connection):
         "_timers",
         "_verdict",
         "_was_busy",
+        "_written_turn",
     )
 
     def __init__(self, *, limits: ConnectionLimits, peer: str) -> None:
@@ -69,6 +70,8 @@ class WritingConnection(Connection):
         self._is_over_when_flushed = False
         self._has_failed_to_write = False
         self._was_busy = False
+        self._written_turn = -1
+        """The dispatcher's turn in which was last written at once."""
         self._overflows = 0
         self._overflow_bytes: int | None = None
         """What was dropped and not told yet: until the owner knows, what it sends is dropped as well."""
@@ -105,13 +108,32 @@ class WritingConnection(Connection):
         if self._overflow_bytes is not None and self._verdict is None:
             self._overflow_bytes += len(frame)
             return
-        self._outbox.append(frame)
-        if self._dispatcher is None:
+        outbox, dispatcher = self._outbox, self._dispatcher
+        if dispatcher is None:
+            outbox.append(frame)
             return
-        if self._outbox.waiting_bytes > self._calm_bytes:
+        if not outbox.waiting_bytes and self._written_turn != dispatcher.turns and self._verdict is None:
+            self._written_turn = dispatcher.turns
+            self._write_first(frame)
+            return
+        outbox.append(frame)
+        if outbox.waiting_bytes > self._calm_bytes:
             self._bound()
         elif not (self._is_flush_due or self._is_blocked):
             self._flush_later()
+
+    def _write_first(self, frame: bytes) -> None:
+        """Write at once what is sent first in a turn, and nearly always last: what follows leaves together."""
+        try:
+            taken_bytes = self._transmit(frame)
+        except OSError as error:
+            self._fail_to_write(error)
+            return
+        if taken_bytes < len(frame):
+            self._outbox.append(frame)
+            self._outbox.head()
+            self._outbox.advance(taken_bytes)
+            self._bound()
 
     def _bound(self) -> None:
         """See to it that what waits leaves soon, and stays within its bounds."""
@@ -162,8 +184,7 @@ class WritingConnection(Connection):
             try:
                 taken_bytes = self._transmit(outbox.head())
             except OSError as error:
-                logger.debug("%s: write failed: %s", self, error)
-                self._fail_to_write()
+                self._fail_to_write(error)
                 return
             outbox.advance(taken_bytes)
             written_bytes += taken_bytes
@@ -210,8 +231,9 @@ class WritingConnection(Connection):
         elif self._verdict.ending is Ending.PROTOCOL_ERROR:
             self._shut_writing()
 
-    def _fail_to_write(self) -> None:
+    def _fail_to_write(self, error: OSError) -> None:
         """Write no more, but read on to the end: the peer's close frame may be on its way to us."""
+        logger.debug("%s: write failed: %s", self, error)
         self._has_failed_to_write = True
         self._is_blocked = False
         self._outbox.clear()
