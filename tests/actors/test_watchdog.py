@@ -57,10 +57,10 @@ def held_up(dispatcher):
 def test_one_that_has_nothing_to_do_is_well_and_is_not_woken(watched):
     dispatcher, watchdog = watched
     caught_up(dispatcher)
-    turns = dispatcher._turns
+    turns = dispatcher.turns
     look(watchdog, 3 * STALLED_LOOKS)
     assert watchdog.given_up() == []
-    assert dispatcher._turns <= turns + 1
+    assert dispatcher.turns <= turns + 1
 
 
 def test_one_that_is_busy_is_well(watched):
