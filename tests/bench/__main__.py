@@ -1,201 +1,146 @@
-"""The benchmark: `python tests/bench`; docs/performance.md says what the figures mean.
+"""The benchmark: `python -m tests.bench`; docs/performance.md says what the figures mean.
 
-For each number of sessions: a stub upstream, the system under test (the router, the bare relay, or nothing between)
-and the callers, each a process of its own. Exit code 1 when anything was lost or, with --check, a bound was passed.
+Without flags it measures everything that there is a target for, in some five minutes, and writes docs/performance.
+Exit code 1 when anything was lost or grew, or, with --check, when a figure is not what it must be.
 """
 
 import argparse
-import contextlib
 import dataclasses
-import os
-import select
 import sys
-import time
 from pathlib import Path
 
-import figures
-import footprint
-import orjson
-import speech
-from children import Child, free_port
+from tests.bench import arrivals, capacity, chart, figures, idle, report, soak, talking, targets, unread
+from tests.bench.speech import Shape
+from tests.bench.stage import DIRECT, RELAY, ROOT, ROUTER, Stage, System
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-SYSTEMS = ("direct", "relay", "router")
-WARM_UP_S = 1.0
-LEAD_S = 0.3
-"""From the order to the first message: both processes have read it by then."""
-DRAIN_S = 5.0
+OUT = ROOT / "docs" / "performance"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "performance.md")
+FLAT = (10, 30, 100, 300)
+SESSIONS = (100, 200)
 
 
 def main():
-    """Run, print, judge."""
-    sys.path.insert(0, str(ROOT))
+    """Run, print, write, judge."""
     options = parse()
-    systems = options.only or SYSTEMS
-    rows = []
-    for sessions in options.sessions:
-        for system in systems:
-            rows.append(run(system, sessions, options.duration))
-            print(progress(rows[-1]), file=sys.stderr, flush=True)
-    print(figures.table(rows))
-    if options.json:
-        report = {"duration_s": options.duration, "rows": [dataclasses.asdict(row) for row in rows]}
-        options.json.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    for warning in figures.warnings(rows):
-        print(f"doubtful: {warning}", file=sys.stderr)
-    found = figures.complaints(rows, check=options.check)
-    for complaint in found:
-        print(f"failed: {complaint}", file=sys.stderr)
-    return 1 if found else 0
+    shape = Shape(frame_ms=options.frame_ms, delta_ms=options.delta_ms, rate=options.rate)
+    if options.soak is not None:
+        return finish(soak.complaints(soak.measure(shape, options.soak, say)))
+    wanted = options.only or ([] if options.compare else MEASUREMENTS)
+    results = {"machine": report.machine(), "duration_s": options.duration, "shape": dataclasses.asdict(shape)}
+    if options.compare:
+        results["talking"] = talk(shape, options, (DIRECT, RELAY, other(options)))
+    for name in wanted:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results[name] = MEASUREMENTS[name](shape, options)
+    show(results)
+    write(results, options, is_whole=set(wanted) == set(MEASUREMENTS) and not options.compare)
+    lost = [f"{row['system']}, {row['sessions']} sessions: {loss}" for row in all_rows(results) for loss in row["lost"]]
+    return finish(lost + (list(targets.complaints(results)) if options.check else []))
 
 
 def parse():
     """The flags."""
-    parser = argparse.ArgumentParser(prog="python tests/bench", description=__doc__.split("\n")[0])
-    parser.add_argument("--sessions", type=int, nargs="+", default=[1, 50, 100], metavar="N")
-    parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="the measured window (10)")
-    parser.add_argument("--only", choices=SYSTEMS, nargs="+", metavar="SYSTEM", help=", ".join(SYSTEMS))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--check", action="store_true", help="fail when a bound of the product is passed")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--only", choices=MEASUREMENTS, nargs="+", metavar="NAME", help=", ".join(MEASUREMENTS))
+    parser.add_argument("--check", action="store_true", help="fail when a figure is not what it must be")
+    parser.add_argument("--soak", type=float, nargs="?", const=30.0, metavar="MINUTES", help="look for growth (30)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for the JSON and the chart")
+    load = parser.add_argument_group("load")
+    load.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="that talk (100 200)")
+    load.add_argument("--duration", type=float, default=10.0, metavar="S", help="of each measured window (10)")
+    load.add_argument("--frame-ms", type=int, default=20, metavar="MS", help="of microphone in a message (20)")
+    load.add_argument("--delta-ms", type=int, default=100, metavar="MS", help="of agent audio in an event (100)")
+    load.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="of the microphone (16000)")
+    parser_compare(parser.add_argument_group("another router, instead of ours; it runs, and its upstream is the stub"))
     return parser.parse_args()
 
 
-def progress(row):
-    """One line per run."""
-    return f"{row.system}, {row.sessions} sessions: {row.messages} messages, {len(row.lost)} losses"
+def parser_compare(group):
+    """The flags that say where another router is."""
+    group.add_argument("--compare", metavar="URL", help="ws://host:port/path, where it takes callers")
+    group.add_argument("--protocol", choices=("deepgram", "openai", "bare"), default="openai", help="(openai)")
+    group.add_argument("--stub-port", type=int, default=9100, metavar="PORT", help="where our stub listens (9100)")
+    group.add_argument("--pid", type=int, help="of its process tree, for CPU and memory")
+    group.add_argument("--header", action="append", default=[], metavar="LINE", help="for the handshake of callers")
+    group.add_argument("--hold-back-ms", type=float, default=0.0, metavar="MS", help="that its resampler may keep (0)")
 
 
-def run(system, sessions, duration_s):
-    """One system under one load."""
-    with contextlib.ExitStack() as stack:
-        stub = stack.enter_context(Child([HERE / "stub.py"]))
-        stub_port = stub.hear(10)["port"]
-        sut, port = start(stack, system, stub_port)
-        idle_bytes = sut and idle_memory(sut, system, port)
-        load = stack.enter_context(Child([HERE / "load.py", system, port, sessions]))
-        load.hear(60)
-        window = speak_and_send(stub, load, duration_s)
-        usage = measure(window, sut, (stub, load))
-        memory = sut and (footprint.memory_bytes(footprint.tree(sut.pid)) - idle_bytes) / 1024 / sessions
-        heard, said = reports(stub, load, system, duration_s)
-    return judge(system, sessions, window=window, usage=usage, memory=memory, heard=heard, said=said)
-
-
-def start(stack, system, stub_port):
-    """The process under test, and the port that callers dial."""
-    if system == "direct":
-        return None, stub_port
-    port = free_port()
-    url = f"ws://127.0.0.1:{stub_port}/v1/realtime"
-    command = [HERE / "relay.py", url, port]
-    if system == "router":
-        command = [ROOT / "run.py", "--upstream", url, "--port", port, "--log-level", "warning"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
-    sut = stack.enter_context(Child(command, speaks=False, cwd=ROOT, env=environment))
-    sut.wait_for_port(port)
-    return sut, port
-
-
-def idle_memory(sut, system, port):
-    """Memory with nobody there, after a first caller: what is loaded once is not a session's."""
-    with Child([HERE / "load.py", system, port, 1]) as caller:
-        caller.hear(60)
-    return footprint.memory_bytes(footprint.tree(sut.pid))
-
-
-@dataclasses.dataclass(frozen=True)
-class Usage:
-    """Processor time spent in the window."""
-
-    cpu_ns: int
-    """By the system under test."""
-    other_cores: float
-    """By programs that have nothing to do with it, in cores."""
-
-
-def measure(window, sut, ours):
-    """Wait the window out; what it cost."""
-    wait_until(window.start)
-    before = clocks(sut, ours)
-    wait_until(window.stop)
-    cpu_ns, ours_ns, busy_s = (after - was for after, was in zip(clocks(sut, ours), before, strict=True))
-    seconds = len(window) / 1e9
-    return Usage(cpu_ns, max(0.0, (busy_s - (cpu_ns + ours_ns) / 1e9) / seconds))
-
-
-def clocks(sut, ours):
-    """Processor time so far: of the system under test, of our own processes, of the whole machine."""
-    ours_ns = time.process_time_ns() + sum(footprint.cpu_ns(footprint.tree(child.pid)) for child in ours)
-    return (footprint.cpu_ns(footprint.tree(sut.pid)) if sut else 0), ours_ns, footprint.machine_busy_s()
-
-
-def speak_and_send(stub, load, duration_s):
-    """Start both directions; the window that is measured, in monotonic ns."""
-    start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
-    stub.tell(speak={"start_ns": start_ns, "count": deltas(duration_s)})
-    load.tell(send={"start_ns": start_ns, "count": frames(duration_s)})
-    window_ns = start_ns + int(WARM_UP_S * 1e9)
-    return range(window_ns, window_ns + int(duration_s * 1e9))
-
-
-def deltas(duration_s):
-    """Pieces of agent audio per session: through the warm-up, the window, and half a second beyond."""
-    return int((WARM_UP_S + duration_s + 0.5) * 1000 / speech.DELTA_MS)
-
-
-def frames(duration_s):
-    """Microphone frames per session, as long."""
-    return int((WARM_UP_S + duration_s + 0.5) * 1000 / speech.FRAME_MS)
-
-
-def reports(stub, load, system, duration_s):
-    """What both ends saw, once everything has arrived or will not any more."""
-    layout = microphone_wire(system)
-    until_ns = time.monotonic_ns() + int((0.5 + DRAIN_S) * 1e9)
-    load.tell(report={"until_ns": until_ns, "bytes": deltas(duration_s) * speech.DELTA_BYTES})
-    heard = load.hear(DRAIN_S + 20)
-    least_bytes = frames(duration_s) * layout.frame_bytes - layout.held_back_bytes
-    stub.tell(report={"until_ns": until_ns, "bytes": least_bytes})
-    return heard, stub.hear(DRAIN_S + 20)
-
-
-def microphone_wire(system):
-    """How microphone audio looks at the stub: as it is, or resampled to 24 kHz."""
-    if system != "router":
-        return figures.PLAIN
-    from router.audio.resample import Resampler  # noqa: PLC0415 - the path is set by main
-
-    held_back_bytes = int(Resampler(speech.MICROPHONE_RATE, 24_000).hold_back_ms * 48)
-    return figures.Wire(frame_bytes=len(speech.FRAME) * 3 // 2, held_back_bytes=held_back_bytes)
-
-
-def judge(system, sessions, *, window, usage, memory, heard, said):
-    """The figures."""
-    layout = microphone_wire(system)
-    callers, stub_sessions = heard["sessions"], said["sessions"]
-    agent = figures.agent_latencies(callers, window)
-    microphone = figures.microphone_latencies(callers, stub_sessions, window, layout)
-    messages = figures.count_messages(callers, window)
-    return figures.Figures(
-        system=system,
-        sessions=sessions,
-        messages=messages,
-        cpu_us_per_message=usage.cpu_ns / 1000 / messages if system != "direct" else None,
-        agent_p50_ms=figures.percentile(agent, 0.5),
-        agent_p99_ms=figures.percentile(agent, 0.99),
-        microphone_p50_ms=figures.percentile(microphone, 0.5),
-        microphone_p99_ms=figures.percentile(microphone, 0.99),
-        memory_kb_per_session=memory,
-        late_p99_ms=figures.percentile(heard["lateness"] + said["lateness"], 0.99) / 1e6,
-        other_cores=usage.other_cores,
-        lost=figures.losses(callers, stub_sessions, layout),
+def other(options):
+    """The other router."""
+    return System(
+        name="other",
+        protocol=options.protocol,
+        url=options.compare,
+        pid=options.pid,
+        stub_port=options.stub_port,
+        headers=tuple(options.header),
+        hold_back_ms=options.hold_back_ms,
     )
 
 
-def wait_until(moment_ns):
-    """Until that monotonic time."""
-    select.select([], [], [], max(0, moment_ns - time.monotonic_ns()) / 1e9)
+def talk(shape, options, systems=(DIRECT, RELAY, ROUTER), sessions=None):
+    """Rows of some systems under some loads."""
+    rows = []
+    for count in sessions or options.sessions:
+        for system in systems:
+            with Stage(system, shape) as stage:
+                rows.append(talking.measure(stage, count, options.duration))
+            print(f"  {system.name}, {count} sessions", file=sys.stderr, flush=True)
+    for warning in figures.warnings(rows):
+        print(f"  doubtful: {warning}", file=sys.stderr)
+    return [dataclasses.asdict(row) for row in rows]
+
+
+MEASUREMENTS = {
+    "talking": talk,
+    "flat": lambda shape, options: talk(shape, options, (ROUTER,), FLAT),
+    "idle": lambda shape, options: {"tree": idle.tree(shape), "sessions": idle.sessions(shape, options.duration / 2)},
+    "capacity": lambda shape, options: capacity.measure(shape, options.duration / 2),
+    "unread": lambda shape, options: unread.measure(shape, options.duration / 2),
+    "arrivals": lambda shape, _options: arrivals.probes(shape),
+    "storm": lambda shape, _options: arrivals.storm(shape),
+}
+
+
+def all_rows(results):
+    """Every row of the run, but for those of the search, which finds where it fails."""
+    return [row for name in ("talking", "flat") for row in results.get(name, [])]
+
+
+def show(results):
+    """Print what was measured."""
+    if all_rows(results):
+        say(report.rows(all_rows(results)) + "\n")
+    if "capacity" in results:
+        say(report.capacity(results) + "\n")
+    if targets.verdicts(results):
+        say(report.verdicts(results))
+
+
+def write(results, options, *, is_whole):
+    """A whole run writes docs/performance and what is generated in the documents; another where it is told to."""
+    out = options.out or (OUT if is_whole else None)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "figures.json").write_bytes(report.to_json(results))
+    if "talking" in results:
+        (out / "figures.svg").write_text(chart.draw(results))
+    if is_whole and out == OUT:
+        for document in DOCUMENTS:
+            document.write_text(report.fill(document.read_text(), results))
+
+
+def finish(complaints):
+    """The exit code; what is wrong is said."""
+    for complaint in complaints:
+        print(f"failed: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def say(line):
+    """Print at once."""
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import time
 
 import orjson
 
-LIFETIME_S = 600
+LIFETIME_S = 3600
 """After so long a process is ended even if we are no longer there to do it."""
 
 
@@ -24,7 +24,7 @@ class Child:
         self._command = ["timeout", "--kill-after=5", str(LIFETIME_S), sys.executable, *map(str, command)]
         self._cwd, self._env = cwd, env
         self._stdout = subprocess.PIPE if speaks else subprocess.DEVNULL
-        self._rest = b""
+        self._rest = bytearray()
 
     def __enter__(self):
         self._process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Child:
             if not data:
                 raise ConnectionError(f"ended: {self._command}")
             self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
+        line, _, self._rest = self._rest.partition(b"\n")
         return orjson.loads(line)
 
     def wait_for_port(self, port, timeout_s=30):

@@ -1,110 +1,141 @@
-"""Callers: each sends a microphone frame every 20 ms and listens; a process of its own.
+"""Callers: they dial in waves, each sends a microphone frame every 20 ms and listens; a process of its own."""
 
-`python load.py router|relay|direct PORT SESSIONS`. To the router they speak Deepgram's protocol on /openai; through the
-bare relay, or directly to the stub, a single `session.update` and then the same binary frames.
-"""
-
+import gc
+import resource
 import sys
 import time
-from array import array
+from urllib.parse import urlsplit
 
 import orjson
-import speech
-import wire
 
-READY_TIMEOUT_S = 30.0
-LINEAR16 = {"encoding": "linear16"}
+from tests.bench import wire
+from tests.bench.callers import PROTOCOLS
+from tests.bench.orders import Orders, say
+from tests.bench.speech import Shape
 
-
-class Caller:
-    """One client."""
-
-    def __init__(self, loop, kind, port, number):
-        self.is_ready = False
-        self.ear = speech.Ear(number)
-        self.sent_ns = array("q")
-        self.wire = wire.connect(loop, "127.0.0.1", port, "/openai" if kind == "router" else "/v1/realtime")
-        self.wire.on_message = self._on_router_message if kind == "router" else self._on_event
-        self.wire.send_json(_settings(number) if kind == "router" else _session_update(number))
-
-    def send_frame(self):
-        """Twenty milliseconds of microphone."""
-        self.sent_ns.append(time.monotonic_ns())
-        self.wire.send(wire.BINARY, speech.FRAME)
-
-    def _on_router_message(self, opcode, payload):
-        if opcode == wire.BINARY:
-            self.ear.hear_pcm(payload)
-        elif not self.is_ready:
-            self._on_answer(orjson.loads(payload), "SettingsApplied", ("Error", "Warning"))
-
-    def _on_event(self, _opcode, payload):
-        if self.is_ready:
-            self.ear.hear_event(payload)
-        else:
-            self._on_answer(orjson.loads(payload), "session.updated", ("error",))
-
-    def _on_answer(self, message, expected, refusals):
-        if message["type"] in refusals:
-            raise ConnectionError(f"refused: {message}")
-        self.is_ready = message["type"] == expected
+GLANCE_NS = 10_000_000
+"""How often a wait looks whether it is over."""
 
 
-def _settings(number):
-    audio = {
-        "input": LINEAR16 | {"sample_rate": speech.MICROPHONE_RATE},
-        "output": LINEAR16 | {"sample_rate": 24_000},
-    }
-    provider = {"type": "open_ai", "model": "gpt-realtime-2.1"}
-    agent = {"think": {"provider": provider, "prompt": f"bench {number}"}}
-    return {"type": "Settings", "audio": audio, "agent": agent}
+class Wave:
+    """So many callers, evenly over some time: `count`, `first` (number), `over_s`, `timeout_s`, `hang_up` (at once)."""
 
+    def __init__(self, order, make):
+        self.callers = []
+        self._order = order
+        self._make = make
+        self._start_ns = time.monotonic_ns()
+        self._until_ns = self._start_ns + int((order["over_s"] + order["timeout_s"]) * 1e9)
 
-def _session_update(number):
-    return {"type": "session.update", "session": {"type": "realtime", "instructions": f"bench {number}"}}
+    def next_ns(self):
+        """When there is something to do."""
+        glance_ns = time.monotonic_ns() + GLANCE_NS
+        return min(glance_ns, self._due_ns()) if self._is_dialling() else glance_ns
+
+    def go_on(self):
+        """Dial who is due; whether the wave is over."""
+        while self._is_dialling() and self._due_ns() <= time.monotonic_ns():
+            self.callers.append(self._make(self._order["first"] + len(self.callers)))
+        if self._order["hang_up"]:
+            for caller in self.callers:
+                if caller.is_open and caller.is_settled:
+                    caller.hang_up()
+        return not self._is_dialling() and (
+            time.monotonic_ns() > self._until_ns or all(caller.is_settled for caller in self.callers)
+        )
+
+    def _is_dialling(self):
+        return len(self.callers) < self._order["count"]
+
+    def _due_ns(self):
+        return self._start_ns + int(self._order["over_s"] * 1e9 * len(self.callers) / self._order["count"])
 
 
 class Load:
-    """All callers, evenly staggered over the 20 ms of a frame."""
+    """All callers, evenly staggered over the time of a frame."""
 
-    def __init__(self, kind, port, sessions):
+    def __init__(self, protocol, url, shape, headers):
+        parts = urlsplit(url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._address = (parts.hostname, parts.port or 80, path, headers)
+        self._protocol = PROTOCOLS[protocol]
+        self._shape = shape
         self._loop = wire.Loop()
-        handlers = {"send": self._on_send, "report": self._on_report}
-        self._commands = wire.Commands(self._loop, handlers)
-        self._callers = [Caller(self._loop, kind, port, number) for number in range(sessions)]
+        orders = {
+            "connect": self._on_connect,
+            "send": self._on_send,
+            "report": self._on_report,
+            "gag": self._on_gag,
+            "look": self._on_look,
+            "hang_up": self._on_hang_up,
+        }
+        self._orders = Orders(self._loop, orders)
+        self._callers = []
         self._lateness = []
         self._sent = self._count = 0
         self._start_ns = 0
         self._wanted = None
+        self._wave = None
 
     def run(self):
-        """Connect, then serve until whoever started us is gone."""
-        self._wait_until_ready()
-        wire.say({"ready": len(self._callers)})
-        while not self._commands.is_over:
+        """Serve until whoever started us is gone."""
+        while not self._orders.is_over:
             self._loop.turn(self._next_ns())
             self._send_what_is_due()
+            self._dial_what_is_due()
             self._report_when_complete()
-        for caller in self._callers:
-            caller.wire.close()
-
-    def _wait_until_ready(self):
-        until_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * 1e9)
-        while not all(caller.is_ready for caller in self._callers):
-            if time.monotonic_ns() > until_ns:
-                raise TimeoutError("not every session became ready")
-            self._loop.turn(until_ns)
-
-    def _on_send(self, order):
-        self._start_ns, self._count = order["start_ns"], order["count"] * len(self._callers)
-
-    def _due_ns(self):
-        return self._start_ns + self._sent * speech.FRAME_MS * 1_000_000 // len(self._callers)
+        self._hang_up()
 
     def _next_ns(self):
-        if self._sent < self._count:
-            return self._due_ns()
-        return self._wanted and min(self._wanted["until_ns"], time.monotonic_ns() + wire.GLANCE_NS)
+        moments = [self._due_ns()] if self._sent < self._count else []
+        if self._wanted:
+            moments.append(min(self._wanted["until_ns"], time.monotonic_ns() + GLANCE_NS))
+        if self._wave:
+            moments.append(self._wave.next_ns())
+        return min(moments, default=None)
+
+    # Calling.
+
+    def _on_connect(self, order):
+        self._wave = Wave(order, self._dial)
+
+    def _dial(self, number):
+        return self._protocol(self._loop, number, self._shape, self._address)
+
+    def _dial_what_is_due(self):
+        if self._wave and self._wave.go_on():
+            wave, self._wave = self._wave, None
+            self._callers.extend(caller for caller in wave.callers if caller.is_open)
+            say({"calls": [caller.times() for caller in wave.callers]})
+
+    def _on_gag(self, _order):
+        for caller in self._callers:
+            caller.stop_reading()
+        say({"gagged": len(self._callers)})
+
+    def _on_look(self, _order):
+        say({"open": sum(caller.is_open for caller in self._callers)})
+
+    def _on_hang_up(self, _order):
+        say({"hung_up": self._hang_up()})
+
+    def _hang_up(self):
+        callers, self._callers = self._callers, []
+        for caller in callers:
+            caller.hang_up()
+        return len(callers)
+
+    # Talking.
+
+    def _on_send(self, order):
+        gc.collect()
+        self._start_ns, self._sent, self._count = order["start_ns"], 0, order["count"] * len(self._callers)
+        self._lateness = []
+        for caller in self._callers:
+            caller.begin_lap()
+
+    def _due_ns(self):
+        return self._start_ns + self._sent * self._shape.frame_ms * 1_000_000 // len(self._callers)
 
     def _send_what_is_due(self):
         while self._sent < self._count:
@@ -121,21 +152,22 @@ class Load:
     def _report_when_complete(self):
         if not self._wanted or self._sent < self._count:
             return
-        is_complete = all(caller.ear.heard_bytes >= self._wanted["bytes"] for caller in self._callers)
+        is_complete = all(caller.ear.lap_bytes >= self._wanted["bytes"] for caller in self._callers)
         if is_complete or time.monotonic_ns() >= self._wanted["until_ns"]:
             self._wanted = None
-            wire.say({"lateness": self._lateness, "sessions": [_report(caller) for caller in self._callers]})
+            say({"lateness": self._lateness, "sessions": [caller.report() for caller in self._callers]})
 
 
-def _report(caller):
-    return {
-        "is_open": caller.wire.is_open,
-        "sent_ns": caller.sent_ns.tolist(),
-        "heard_bytes": caller.ear.heard_bytes,
-        "damaged": caller.ear.damaged,
-        "latencies": caller.ear.latencies,
-    }
+def main():
+    """`python -m tests.bench.load OPTIONS`: a JSON object of `protocol`, `url`, `shape` and `headers`."""
+    options = orjson.loads(sys.argv[1])
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.disable()  # its pauses would be taken for the router's; each lap begins with a collection
+    load = Load(options["protocol"], options["url"], Shape(**options["shape"]), options["headers"])
+    say({"ready": True})
+    load.run()
 
 
 if __name__ == "__main__":
-    Load(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])).run()
+    main()

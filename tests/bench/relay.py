@@ -1,7 +1,7 @@
 """The yardstick: a bare relay on `websockets` and uvloop, which forwards every message both ways and reads none.
 
-`python relay.py UPSTREAM_URL PORT`. Written as the library's documentation suggests; compression is off on both legs,
-as in the router.
+`python -m tests.bench.relay UPSTREAM_URL PORT`. Written as the library's documentation suggests; compression is off
+on both legs, as in the router.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
-"""What resampling costs: `python tests/bench/resampling.py` prints one row per pair of rates."""
+"""What resampling costs: `python -m tests.bench.resampling` prints one row per pair of rates."""
 
-import sys
 import time
 import tracemalloc
-from pathlib import Path
+
+from router.audio.formats import INPUT_RATES, UPSTREAM_RATE, silence
+from router.audio.resample import Resampler
 
 FRAME_MS = 20
 REPEATS = 100
@@ -12,9 +13,6 @@ ROUNDS = 60
 
 def main():
     """Print the table."""
-    sys.path.insert(0, str(Path(__file__).parent.parent.parent))
-    from router.audio.formats import INPUT_RATES, UPSTREAM_RATE  # noqa: PLC0415 - the path is set above
-
     print("| from Hz | to Hz | µs per 20 ms frame | held back ms | bytes per session |\n|---|---|---|---|---|")
     for rate in INPUT_RATES:
         print(row(rate, UPSTREAM_RATE))
@@ -22,9 +20,6 @@ def main():
 
 def row(rate_in, rate_out):
     """One conversion."""
-    from router.audio.formats import silence  # noqa: PLC0415
-    from router.audio.resample import Resampler  # noqa: PLC0415
-
     frame = silence(FRAME_MS, rate_in)
     resampler = Resampler(rate_in, rate_out)
     microseconds = min(measured_us(resampler, frame) for _ in range(ROUNDS))

@@ -1,50 +1,84 @@
-"""What the stub says and the load generator recognises: audio whose first bytes tell when and to whom it was sent."""
+"""What the stub says and the callers recognise: audio whose first bytes tell when and to whom it was sent."""
 
 import base64
 import binascii
+import dataclasses
+import functools
 import random
 import struct
 import time
+from array import array
 
-MICROPHONE_RATE = 16_000
-FRAME_MS = 20
-_chance = random.Random(20)  # noqa: S311 - noise, the same in every process
-FRAME = struct.pack("<320h", *(round(_chance.gauss(0, 3000)) for _ in range(320)))
-"""A microphone frame: 20 ms at 16 kHz, of the loudness of speech (3000 is 21 dB below full scale)."""
+UPSTREAM_RATE = 24_000
+BYTES_PER_MS = UPSTREAM_RATE * 2 // 1000
+"""Of agent audio, and of the microphone as the stub hears it: 16 bits at 24 kHz."""
 
-DELTA_MS = 100
-DELTA_BYTES = 4800
-"""A piece of agent audio: 100 ms at 24 kHz."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """In what pieces both sides speak."""
+
+    frame_ms: int = 20
+    """A microphone frame."""
+    delta_ms: int = 100
+    """A piece of agent audio."""
+    rate: int = 16_000
+    """The microphone's, in Hz."""
+
+    @functools.cached_property
+    def frame(self):
+        """A microphone frame of the loudness of speech (3000 is 21 dB below full scale); the same every time."""
+        chance = random.Random(20)  # noqa: S311
+        count = self.rate * self.frame_ms // 1000
+        return struct.pack(f"<{count}h", *(round(chance.gauss(0, 3000)) for _ in range(count)))
+
+    @functools.cached_property
+    def delta_bytes(self):
+        """The length of a piece of agent audio."""
+        return BYTES_PER_MS * self.delta_ms
+
+    @functools.cached_property
+    def noise(self):
+        """What follows the stamp in a piece of agent audio; the same every time."""
+        return random.Random(100).randbytes(self.delta_bytes - STAMP.size)  # noqa: S311
+
+    @functools.cached_property
+    def noise_base64(self):
+        """The same, as it stands in an event."""
+        return base64.b64encode(self.noise)
+
 
 STAMP = struct.Struct("<8sIIq")
 """Magic, session, number, monotonic time (ns): 24 bytes, which are 32 characters of base64 and none left over."""
 MAGIC = b"\x00\x01bench\x02"
-NOISE = random.Random(100).randbytes(DELTA_BYTES - STAMP.size)  # noqa: S311
-NOISE_BASE64 = base64.b64encode(NOISE)
 STAMP_BASE64_BYTES = 32
 DELTA_TYPE = b'{"type":"response.output_audio.delta"'
 DELTA_FIELD = b'"delta":"'
 
 
 class Voice:
-    """The events of one long spoken response."""
+    """The events of one session's spoken responses."""
 
-    def __init__(self, session):
+    def __init__(self, session, shape):
         self._session = session
+        self._shape = shape
         self._number = 0
-        names = {"response_id": f"resp_{session:021d}", "item_id": f"item_{session:021d}"}
+        self._responses = 0
+
+    def opening(self):
+        """A response begins: what comes before its first audio."""
+        self._responses += 1
+        tail = f"{self._session:010d}_{self._responses:010d}"
+        names = {"response_id": f"resp_{tail}", "item_id": f"item_{tail}"}
         self._part = names | {"output_index": 0, "content_index": 0}
         self._output = {"response_id": names["response_id"], "output_index": 0}
         self._item = {"id": names["item_id"], "type": "message", "role": "assistant"}
         self._response = {"object": "realtime.response", "id": names["response_id"], "status_details": None}
         self._delta_head = (
-            f'{{"type":"response.output_audio.delta","event_id":"event_{session:08d}%013d",'
+            f'{{"type":"response.output_audio.delta","event_id":"event_{self._session:08d}%013d",'
             f'"response_id":"{names["response_id"]}","item_id":"{names["item_id"]}",'
             f'"output_index":0,"content_index":0,"delta":"'
         ).encode()
-
-    def opening(self):
-        """What comes before the first audio."""
         item = self._item | {"status": "in_progress", "content": []}
         return [
             {"type": "response.created", "response": self._response | {"status": "in_progress", "output": []}},
@@ -68,32 +102,46 @@ class Voice:
         ]
 
     def delta(self):
-        """The next 100 ms, stamped now; the event as it goes over the wire."""
+        """The next piece of audio, stamped now; the event as it goes over the wire."""
         stamp = STAMP.pack(MAGIC, self._session, self._number, time.monotonic_ns())
         self._number += 1
-        return b"".join(
-            (self._delta_head % self._number, binascii.b2a_base64(stamp, newline=False), NOISE_BASE64, b'"}'),
-        )
+        stamp_base64 = binascii.b2a_base64(stamp, newline=False)
+        return b"".join((self._delta_head % self._number, stamp_base64, self._shape.noise_base64, b'"}'))
 
 
 class Ear:
-    """What one client heard of its voice."""
+    """What one caller heard of its voice."""
 
-    def __init__(self, session):
+    def __init__(self, session, shape):
         self.heard_bytes = 0
         self.damaged = 0
-        self.latencies = []
-        """Per delta: when it was sent (monotonic ns), and how long it took (ns)."""
         self._session = session
+        self._delta_bytes = shape.delta_bytes
+        self._noise, self._noise_base64 = shape.noise, shape.noise_base64
+        self._pieces = 0
         self._rest = b""
+        self.begin_lap()
+
+    def begin_lap(self):
+        """Forget times, and nothing else."""
+        self.sent_ns = array("q")
+        """Per piece: when it was sent (monotonic)."""
+        self.took_ns = array("q")
+        """Per piece: how long it took."""
+
+    @property
+    def lap_bytes(self):
+        """Agent audio that was heard since the lap began."""
+        return len(self.took_ns) * self._delta_bytes
 
     def hear_pcm(self, pcm):
-        """Audio as the router delivers it, in whatever pieces."""
+        """Audio as a router delivers it, in whatever pieces."""
         now_ns = time.monotonic_ns()
         pcm = self._rest + pcm if self._rest else pcm
-        whole = len(pcm) - len(pcm) % DELTA_BYTES
-        for at in range(0, whole, DELTA_BYTES):
-            self._note(pcm[at : at + STAMP.size], pcm[at + STAMP.size : at + DELTA_BYTES] == NOISE, now_ns)
+        whole = len(pcm) - len(pcm) % self._delta_bytes
+        for at in range(0, whole, self._delta_bytes):
+            is_intact = pcm[at + STAMP.size : at + self._delta_bytes] == self._noise
+            self._note(pcm[at : at + STAMP.size], is_intact, now_ns)
         self._rest = pcm[whole:]
 
     def hear_event(self, event):
@@ -102,13 +150,15 @@ class Ear:
         if event.startswith(DELTA_TYPE):
             at = event.index(DELTA_FIELD) + len(DELTA_FIELD)
             noise_at = at + STAMP_BASE64_BYTES
-            is_intact = event[noise_at : noise_at + len(NOISE_BASE64)] == NOISE_BASE64
+            is_intact = event[noise_at : noise_at + len(self._noise_base64)] == self._noise_base64
             self._note(binascii.a2b_base64(event[at:noise_at]), is_intact, now_ns)
 
     def _note(self, stamp, is_intact, now_ns):
         magic, session, number, sent_ns = STAMP.unpack(stamp)
-        expected = (MAGIC, self._session, len(self.latencies))
+        expected = (MAGIC, self._session, self._pieces)
         if not is_intact or (magic, session, number) != expected:
             self.damaged += 1
-        self.heard_bytes += DELTA_BYTES
-        self.latencies.append((sent_ns, now_ns - sent_ns))
+        self._pieces += 1
+        self.heard_bytes += self._delta_bytes
+        self.sent_ns.append(sent_ns)
+        self.took_ns.append(now_ns - sent_ns)

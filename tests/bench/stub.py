@@ -1,18 +1,28 @@
 """An upstream that speaks just enough OpenAI Realtime to be called and to talk: a process of its own.
 
 It accepts sessions, counts the microphone audio of each (base64 in an append, or plain binary from the bare relay)
-with its time of arrival, and on command speaks 100 ms of audio every 100 ms to every session, evenly staggered.
+with its time of arrival, and on command speaks to every session, evenly staggered, or floods one.
 """
 
+import gc
 import re
+import resource
 import socket
+import sys
 import time
 from array import array
 
 import orjson
-import speech
-import wire
 
+from tests.bench import wire
+from tests.bench.orders import Orders, say
+from tests.bench.speech import Shape, Voice
+
+BACKLOG = 2048
+FLOOD_PIECES = 16
+"""How many pieces of a flood are written at once."""
+GLANCE_NS = 10_000_000
+"""How often the end of a lap looks whether everything has come."""
 DEFAULT_SESSION = {
     "type": "realtime",
     "object": "realtime.session",
@@ -33,33 +43,63 @@ DEFAULT_SESSION = {
 class Session:
     """One caller, known by the number in its instructions (`bench 17`)."""
 
-    def __init__(self, connection, sessions):
+    def __init__(self, connection, stub):
         self.heard_bytes = 0
+        self.spoken = 0
+        """Pieces, over all laps."""
+        self.number = None
+        self.voice = None
+        self.wire = connection
+        self._stub = stub
+        self._flood = 0
+        self.begin_lap()
+        connection.on_open = self._on_open
+        connection.on_message = self._on_message
+        connection.on_closed = lambda: stub.forget(self)
+        connection.on_drained = self._go_on_flooding
+
+    def begin_lap(self):
+        """Forget times, and nothing else."""
+        self.said = 0
+        """Pieces, in this lap."""
+        self._bytes_before = self.heard_bytes
         self.arrivals = array("q")
         """Alternately: all microphone bytes so far, and when the last of them came (monotonic ns)."""
-        self.others = {}
-        """How many events of each other type came."""
-        self.spoken = 0
-        self.voice = None
-        self._wire = connection
-        self._sessions = sessions
-        self._number = None
-        connection.on_message = self._on_message
-        connection.on_closed = self._on_closed
-        connection.send_json({"type": "session.created", "event_id": "event_0", "session": DEFAULT_SESSION})
+
+    @property
+    def lap_bytes(self):
+        """Microphone audio that came since the lap began."""
+        return self.heard_bytes - self._bytes_before
 
     def speak(self, count):
         """Say the next of `count` pieces of audio."""
-        if self.spoken == 0:
+        if self.said == 0:
             self._send_all(self.voice.opening())
-        self._wire.send(wire.TEXT, self.voice.delta())
+        self.wire.send(wire.TEXT, self.voice.delta())
+        self.said += 1
         self.spoken += 1
-        if self.spoken == count:
+        if self.said == count:
             self._send_all(self.voice.closing())
+
+    def flood(self, count):
+        """Say `count` pieces as fast as they are taken."""
+        self._send_all(self.voice.opening())
+        self._flood = count
+        self._go_on_flooding()
+
+    def _go_on_flooding(self):
+        while self._flood and self.wire.is_open and not self.wire.is_blocked:
+            count = min(FLOOD_PIECES, self._flood)
+            self.wire.write(b"".join(self.wire.frame(wire.TEXT, self.voice.delta()) for _ in range(count)))
+            self._flood -= count
+            self.spoken += count
 
     def _send_all(self, events):
         for number, event in enumerate(events):
-            self._wire.send_json({"event_id": f"event_{self._number}_{self.spoken}_{number}"} | event)
+            self.wire.send_json({"event_id": f"event_{self.number}_{self.spoken}_{number}"} | event)
+
+    def _on_open(self):
+        self.wire.send_json({"type": "session.created", "event_id": "event_0", "session": DEFAULT_SESSION})
 
     def _on_message(self, opcode, payload):
         now_ns = time.monotonic_ns()
@@ -70,87 +110,108 @@ class Session:
         if event["type"] == "input_audio_buffer.append":
             audio = event["audio"]
             self._heard(len(audio) // 4 * 3 - audio[-2:].count("="), now_ns)
-        else:
-            self._on_other(event)
+        elif event["type"] == "session.update":
+            self._on_update(event["session"])
+        elif event["type"] == "conversation.item.create":
+            for kind in ("added", "done"):
+                self.wire.send_json({"type": f"conversation.item.{kind}", "item": event["item"]})
 
     def _heard(self, size, now_ns):
         self.heard_bytes += size
         self.arrivals.append(self.heard_bytes)
         self.arrivals.append(now_ns)
 
-    def _on_other(self, event):
-        self.others[event["type"]] = self.others.get(event["type"], 0) + 1
-        if event["type"] == "session.update":
-            self._on_update(event["session"])
-        elif event["type"] == "conversation.item.create":
-            for kind in ("added", "done"):
-                self._wire.send_json({"type": f"conversation.item.{kind}", "item": event["item"]})
-
     def _on_update(self, session):
         found = re.search(r"bench (\d+)", session.get("instructions", ""))
-        if found:
-            self._number = int(found[1])
-            self.voice = speech.Voice(self._number)
-            self._sessions[self._number] = self
-        session = DEFAULT_SESSION | session
-        self._wire.send_json({"type": "session.updated", "event_id": "event_1", "session": session})
-
-    def _on_closed(self):
-        if self._sessions.get(self._number) is self:
-            del self._sessions[self._number]
+        if found and self.number is None:
+            self.number = int(found[1])
+            self.voice = Voice(self.number, self._stub.shape)
+            self._stub.introduce(self)
+        updated = {"type": "session.updated", "event_id": "event_1", "session": DEFAULT_SESSION | session}
+        self._stub.updated_ns[self.number] = time.monotonic_ns()
+        self.wire.send_json(updated)
 
 
 class Stub:
     """All sessions, and what the benchmark asks for."""
 
-    def __init__(self):
-        self.sessions = {}
-        self.lateness = []
+    def __init__(self, shape, port):
+        self.shape = shape
+        self.updated_ns = {}
+        """When each session was last told `session.updated` (monotonic)."""
+        self._sessions = {}
+        self._wires = set()
+        self._lateness = []
         self._loop = wire.Loop()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
         self._loop.watch(self._listener.fileno(), self._on_caller)
-        handlers = {"speak": self._on_speak, "report": self._on_report}
-        self._commands = wire.Commands(self._loop, handlers)
+        orders = {"speak": self._on_speak, "report": self._on_report, "flood": self._on_flood, "times": self._on_times}
+        self._orders = Orders(self._loop, orders)
         self._count = 0
-        self._order = []
+        self._speakers = []
+        self._flooded = None
         self._spoken = 0
         self._start_ns = 0
         self._wanted = None
 
     def run(self):
         """Serve until whoever started us is gone."""
-        wire.say({"port": self._listener.getsockname()[1]})
-        while not self._commands.is_over:
+        say({"port": self._listener.getsockname()[1]})
+        while not self._orders.is_over:
             self._loop.turn(self._next_ns())
             self._speak_what_is_due()
             self._report_when_complete()
 
+    def introduce(self, session):
+        """Know a session by its number."""
+        self._sessions[session.number] = session
+
+    def forget(self, session):
+        """It has hung up."""
+        self._wires.discard(session.wire)
+        if self._sessions.get(session.number) is session:
+            del self._sessions[session.number]
+
     def _on_caller(self, _mask):
         connection, _ = self._listener.accept()
-        Session(wire.accept(self._loop, connection), self.sessions)
+        self._wires.add(Session(wire.accept(self._loop, connection), self).wire)
 
     def _on_speak(self, order):
+        gc.collect()
         self._start_ns, self._count, self._spoken = order["start_ns"], order["count"], 0
-        self._order = [self.sessions[number] for number in sorted(self.sessions)]
+        self._lateness = []
+        wanted = range(order["first"], order["first"] + order["sessions"])
+        self._speakers = [session for number, session in sorted(self._sessions.items()) if number in wanted]
+        for session in self._speakers:
+            session.begin_lap()
+
+    def _on_flood(self, order):
+        self._flooded = self._sessions[order["session"]]
+        self._flooded.flood(order["count"])
+        say({"flooding": order["session"]})
+
+    def _on_times(self, _order):
+        found = {"updated_ns": self.updated_ns, "sessions": len(self._sessions), "connections": len(self._wires)}
+        say(found | {"flooded": self._flooded.spoken if self._flooded else 0})
 
     def _due_ns(self):
-        return self._start_ns + self._spoken * speech.DELTA_MS * 1_000_000 // len(self._order)
+        return self._start_ns + self._spoken * self.shape.delta_ms * 1_000_000 // len(self._speakers)
 
     def _next_ns(self):
         if self._is_speaking():
             return self._due_ns()
-        return self._wanted and min(self._wanted["until_ns"], time.monotonic_ns() + wire.GLANCE_NS)
+        return self._wanted and min(self._wanted["until_ns"], time.monotonic_ns() + GLANCE_NS)
 
     def _is_speaking(self):
-        return self._spoken < self._count * len(self._order)
+        return self._spoken < self._count * len(self._speakers)
 
     def _speak_what_is_due(self):
         while self._is_speaking():
             late_ns = time.monotonic_ns() - self._due_ns()
             if late_ns < 0:
                 return
-            self.lateness.append(late_ns)
-            self._order[self._spoken % len(self._order)].speak(self._count)
+            self._lateness.append(late_ns)
+            self._speakers[self._spoken % len(self._speakers)].speak(self._count)
             self._spoken += 1
 
     def _on_report(self, wanted):
@@ -159,20 +220,30 @@ class Stub:
     def _report_when_complete(self):
         if not self._wanted:
             return
-        is_complete = all(session.heard_bytes >= self._wanted["bytes"] for session in self._order)
+        is_complete = all(session.lap_bytes >= self._wanted["bytes"] for session in self._speakers)
         if is_complete or time.monotonic_ns() >= self._wanted["until_ns"]:
             self._wanted = None
-            wire.say({"lateness": self.lateness, "sessions": [_report(session) for session in self._order]})
+            sessions = [_report(session, self.shape) for session in self._speakers]
+            say({"lateness": self._lateness, "sessions": sessions})
 
 
-def _report(session):
+def _report(session, shape):
     return {
-        "spoken_bytes": session.spoken * speech.DELTA_BYTES,
+        "number": session.number,
+        "spoken_bytes": session.spoken * shape.delta_bytes,
         "heard_bytes": session.heard_bytes,
         "arrivals": session.arrivals.tolist(),
-        "others": session.others,
     }
 
 
+def main():
+    """`python -m tests.bench.stub OPTIONS`: a JSON object of `shape` and `port` (0: a free one)."""
+    options = orjson.loads(sys.argv[1])
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.disable()  # its pauses would be taken for the router's; each lap begins with a collection
+    Stub(Shape(**options["shape"]), options["port"]).run()
+
+
 if __name__ == "__main__":
-    Stub().run()
+    main()

@@ -7,18 +7,52 @@ from pathlib import Path
 import orjson
 import pytest
 
-BENCH = Path(__file__).parent
+from tests.bench import soak
+from tests.bench.speech import Shape
+from tests.bench.stage import DIRECT, RELAY, ROUTER, Stage, router
+from tests.bench.talking import row, talk
+
+ROOT = Path(__file__).parents[2]
+SHAPE = Shape()
 
 
-@pytest.mark.parametrize("system", ["direct", "relay", "router"])
-def test_two_sessions_are_carried_without_loss(tmp_path, system):
-    report = tmp_path / "figures.json"
-    command = [sys.executable, BENCH, "--only", system, "--sessions", "2", "--duration", "0.5", "--json", report]
+@pytest.mark.parametrize("system", [DIRECT, RELAY, ROUTER, router("--workers", "2")])
+def test_two_sessions_are_carried_without_loss(system):
+    with Stage(system, SHAPE) as stage:
+        found = row(stage, talk(stage, stage.callers(2), 2, 0.5), 2)
 
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.lost == []
+    assert found.messages == pytest.approx(60, abs=4), "2 sessions, 50 frames and 10 deltas a second, half a second"
 
-    assert finished.returncode == 0, finished.stderr
-    (row,) = orjson.loads(report.read_bytes())["rows"]
-    assert row["lost"] == []
-    assert row["messages"] == pytest.approx(60, abs=4), "2 sessions, 50 frames and 10 deltas a second, half a second"
-    assert f"| 2 | {system} |" in finished.stdout
+
+def test_another_router_is_measured_where_it_runs(tmp_path):
+    with Stage(RELAY, SHAPE) as stage:
+        command = [sys.executable, "-m", "tests.bench", "--compare", stage.url, "--protocol", "openai"]
+        flags = ["--stub-port", "0", "--sessions", "1", "--duration", "0.2", "--out", tmp_path, "--pid"]
+        # Its upstream is the stub of this test: no session of it comes to the benchmark's own, and that is told.
+        finished = subprocess.run(
+            [*command, *flags, str(stage.root_pid)], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+        )
+
+    assert finished.returncode == 1
+    assert "it is not there at both ends" in finished.stderr
+    assert "| 1 | other | void" in finished.stdout
+    assert [it["system"] for it in orjson.loads((tmp_path / "figures.json").read_bytes())["talking"]] == [
+        "direct",
+        "relay",
+        "other",
+    ]
+    assert (tmp_path / "figures.svg").read_text().startswith("<svg")
+
+
+def test_a_soak_tells_of_every_lap(monkeypatch):
+    monkeypatch.setattr(soak, "LAP_S", 0.5)
+    monkeypatch.setattr(soak, "LEAST_LAPS", 2)
+    monkeypatch.setattr(soak, "COMERS_PER_LAP", 3)
+    lines = []
+
+    laps = soak.measure(SHAPE, 0, lines.append)
+
+    assert [lap.lost for lap in laps] == [[], []]
+    assert [lap.calls for lap in laps] == [3, 6]
+    assert len(lines) == 3

@@ -1,13 +1,10 @@
 """The least WebSocket a load generator and a stub need: far cheaper than what they measure.
 
-One thread, one epoll, blocking handshakes, no fragments, no extensions. Good for peers on the same machine that we
-started ourselves, and for nothing else.
+One thread, one epoll, no fragments, no extensions. Good for peers on the same machine that we started ourselves,
+and for nothing else.
 """
 
-import base64
-import hashlib
 import itertools
-import os
 import select
 import socket
 import time
@@ -15,13 +12,11 @@ import time
 import orjson
 from websockets.frames import apply_mask
 
+from tests.bench.handshake import Answering, Asking, Refused
+
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
-HANDSHAKE_TIMEOUT_S = 15.0
-GLANCE_NS = 10_000_000
-"""How often the end of a run looks whether everything has come."""
 RECEIVE_BYTES = 256 * 1024
-ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 class Loop:
@@ -31,9 +26,9 @@ class Loop:
         self._epoll = select.epoll()
         self._callbacks = {}
 
-    def watch(self, fd, callback, *, writable=False):
-        """Call `callback(mask)` when `fd` is readable (or writable, where asked for)."""
-        events = select.EPOLLIN | (select.EPOLLOUT if writable else 0)
+    def watch(self, fd, callback, *, reading=True, writing=False):
+        """Call `callback(mask)` when `fd` is ready; its end is always told."""
+        events = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0)
         if fd in self._callbacks:
             self._epoll.modify(fd, events)
         else:
@@ -57,40 +52,64 @@ class Loop:
 
 
 class Wire:
-    """An open WebSocket: `on_message(opcode, payload)` is told every text and binary message."""
+    """A WebSocket, from its handshake on: `on_message(opcode, payload)` is told every text and binary message."""
 
-    def __init__(self, loop, connection, *, mask=None, rest=b""):
+    def __init__(self, loop, connection, handshake, *, mask=None):
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.is_open = True
+        self.failure = None
+        """What the peer answered in place of a handshake."""
+        self.on_open = lambda: None
         self.on_message = lambda _opcode, _payload: None
         self.on_closed = lambda: None
+        self.on_drained = lambda: None
+        """Everything that was sent is out."""
         self._loop = loop
         self._connection = connection
+        self._handshake = handshake
         self._mask = mask
-        self._rest = rest
+        self._is_reading = True
+        self._rest = b""
         self._unsent = b""
-        loop.watch(connection.fileno(), self._on_ready)
+        self._watch()
+        if handshake.opening:
+            self.write(handshake.opening)
+
+    @property
+    def is_blocked(self):
+        """Whether something waits for the peer to read."""
+        return bool(self._unsent)
 
     def send(self, opcode, payload):
         """Send one message at once, or as soon as the peer reads."""
-        data = self._frame(opcode, payload)
-        if self._unsent:
-            self._unsent += data
-            return
-        self._write(data)
+        self.write(self.frame(opcode, payload))
 
     def send_json(self, event):
         """Send one JSON text."""
         self.send(TEXT, orjson.dumps(event))
 
+    def stop_reading(self):
+        """Leave everything that comes from now on to the kernel's buffers."""
+        self._is_reading = False
+        self._watch()
+
     def close(self):
         """Say goodbye and hang up."""
         if self.is_open:
             self.send(CLOSE, (1000).to_bytes(2, "big"))
-            self._end()
+            self.end()
 
-    def _frame(self, opcode, payload):
+    def end(self):
+        """Hang up."""
+        if self.is_open:
+            self.is_open = False
+            self._loop.forget(self._connection.fileno())
+            self._connection.close()
+            self.on_closed()
+
+    def frame(self, opcode, payload):
+        """One message as bytes; the mask of a connection never changes, so these can be kept."""
         size = len(payload)
         if size < 126:
             head = bytes((0x80 | opcode, size))
@@ -102,26 +121,43 @@ class Wire:
             return head + payload
         return bytes((head[0], head[1] | 0x80)) + head[2:] + self._mask + apply_mask(payload, self._mask)
 
-    def _write(self, data):
+    def write(self, data):
+        """Send frames as they are."""
+        if self._unsent:
+            self._unsent += data
+            return
+        self._transmit(data)
+        if self._unsent:
+            self._watch()
+
+    def _transmit(self, data):
         try:
             sent = self._connection.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._end()
+            self.end()
             return
         self._unsent = data[sent:]
-        if self._unsent:
-            self._loop.watch(self._connection.fileno(), self._on_ready, writable=True)
+
+    def _watch(self):
+        if self.is_open:
+            fd = self._connection.fileno()
+            self._loop.watch(fd, self._on_ready, reading=self._is_reading, writing=bool(self._unsent))
 
     def _on_ready(self, mask):
         if mask & select.EPOLLOUT and self._unsent:
             unsent, self._unsent = self._unsent, b""
-            self._write(unsent)
-            if self.is_open and not self._unsent:
-                self._loop.watch(self._connection.fileno(), self._on_ready)
-        if self.is_open and mask & ~select.EPOLLOUT:
+            self._transmit(unsent)
+            if not self._unsent and self.is_open:
+                self._watch()
+                self.on_drained()
+        if not self.is_open:
+            return
+        if self._is_reading and mask & ~select.EPOLLOUT:
             self._read()
+        elif mask & (select.EPOLLERR | select.EPOLLHUP):
+            self.end()
 
     def _read(self):
         try:
@@ -131,9 +167,26 @@ class Wire:
         except OSError:
             data = b""
         if not data:
-            self._end()
+            self.end()
+        elif self._handshake is not None:
+            self._shake_hands(data)
+        else:
+            self._parse(self._rest + data if self._rest else data)
+
+    def _shake_hands(self, data):
+        try:
+            done = self._handshake.feed(data)
+        except Refused as refused:
+            self.failure = str(refused)
+            self.end()
             return
-        self._parse(self._rest + data if self._rest else data)
+        if done:
+            self._handshake = None
+            answer, rest = done
+            if answer:
+                self.write(answer)
+            self.on_open()
+            self._parse(rest)
 
     def _parse(self, data):
         at, size = 0, len(data)
@@ -163,75 +216,19 @@ class Wire:
         elif opcode != 0x80 | PONG:
             raise ValueError(f"a frame this benchmark does not speak: {opcode:#x}")
 
-    def _end(self):
-        if self.is_open:
-            self.is_open = False
-            self._loop.forget(self._connection.fileno())
-            self._connection.close()
-            self.on_closed()
-
-
-class Commands:
-    """JSON lines from the process that started us: one `{name: argument}` each; its end is ours."""
-
-    def __init__(self, loop, handlers):
-        self.is_over = False
-        self._handlers = handlers
-        self._rest = b""
-        loop.watch(0, self._on_ready)
-
-    def _on_ready(self, _mask):
-        data = os.read(0, RECEIVE_BYTES)
-        self.is_over = not data
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            for name, argument in orjson.loads(line).items():
-                self._handlers[name](argument)
-
-
-def say(answer):
-    """Tell the process that started us."""
-    print(orjson.dumps(answer).decode(), flush=True)
-
 
 _masks = itertools.count(0x5DEECE66)
 
 
-def connect(loop, host, port, path):
-    """Client side: an open Wire."""
-    connection = socket.create_connection((host, port), timeout=HANDSHAKE_TIMEOUT_S)
-    key = base64.b64encode(os.urandom(16)).decode()
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    connection.sendall(request.encode())
-    head, rest = _head(connection)
-    if b" 101 " not in head.split(b"\r\n")[0]:
-        raise ConnectionError(f"no WebSocket at {host}:{port}{path}: {head[:200]!r}")
-    return Wire(loop, connection, mask=next(_masks).to_bytes(4, "big"), rest=rest)
+def connect(loop, host, port, path, headers=()):
+    """Client side. Does not wait: `on_open` is told."""
+    connection = socket.socket()
+    connection.setblocking(False)
+    connection.connect_ex((host, port))
+    mask = next(_masks).to_bytes(4, "big")
+    return Wire(loop, connection, Asking(host, port, path, headers), mask=mask)
 
 
 def accept(loop, connection):
-    """Server side: an open Wire. Waits for the request, which our peers send at once."""
-    connection.settimeout(HANDSHAKE_TIMEOUT_S)
-    head, rest = _head(connection)
-    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-    key = next(value for name, value in headers.items() if name.lower() == b"sec-websocket-key")
-    token = base64.b64encode(hashlib.sha1(key.strip() + ACCEPT_GUID).digest())  # noqa: S324 - RFC 6455 says so
-    connection.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + token + b"\r\n\r\n"
-    )
-    return Wire(loop, connection, rest=rest)
-
-
-def _head(connection):
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        if not more:
-            raise ConnectionError("closed during the handshake")
-        data += more
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
+    """Server side. Does not wait: `on_open` is told."""
+    return Wire(loop, connection, Answering())

@@ -1,0 +1,74 @@
+"""Callers who come while others talk: how soon they are served, one by one and in a storm."""
+
+from tests.bench import figures, talking
+from tests.bench.stage import DIRECT, ROUTER, Stage, begin_calls
+
+TALKING = 100
+FIRST = 10_000
+PROBES = 300
+PROBES_OVER_S = 6.0
+STORM = 500
+STORM_OVER_S = 2.0
+SERVED_S = 10.0
+"""The lap goes on for so long: everybody should be served by then."""
+
+
+def probes(shape):
+    """Calls now and then, beside 100 that talk. Times from outside: with all that the kernel and gunicorn do."""
+    found = {"talking": TALKING, "calls": PROBES}
+    for system in (DIRECT, ROUTER):
+        with Stage(system, shape) as stage:
+            calls, lap = _calls_meanwhile(stage, PROBES, PROBES_OVER_S, PROBES_OVER_S + 1, hang_up=True)
+            stage.stub.tell(times={})
+            updated_ns = stage.stub.hear(talking.ANSWER_S)["updated_ns"]
+            served = [it for it in calls if not it["failure"]]
+            found[system.name] = {
+                "lost": talking.row(stage, lap, TALKING).lost + _failures(calls),
+                "welcome": _quantiles(it["welcomed_ns"] - it["dialled_ns"] for it in served),
+                "applied": _quantiles(it["applied_ns"] - updated_ns[str(it["number"])] for it in served),
+            }
+    return found
+
+
+def storm(shape):
+    """Five hundred clients within two seconds, beside 100 that talk."""
+    with Stage(ROUTER, shape) as stage:
+        calls, lap = _calls_meanwhile(stage, STORM, STORM_OVER_S, SERVED_S, hang_up=False)
+        row = talking.row(stage, lap, TALKING)
+        served = [it for it in calls if not it["failure"]]
+        begun_ns = min(it["dialled_ns"] for it in calls)
+        served_ns = max((it["applied_ns"] for it in served), default=begun_ns)
+        callers, upstream = lap.heard["sessions"], lap.said["sessions"]
+        window = range(begun_ns, served_ns)
+        microphone = figures.microphone_latencies(callers, upstream, window, stage.microphone)
+        return {
+            "clients": STORM,
+            "over_s": STORM_OVER_S,
+            "served": len(served),
+            "all_served_s": (served_ns - begun_ns) / 1e9,
+            "welcome": _quantiles(it["welcomed_ns"] - it["dialled_ns"] for it in served),
+            "talking": TALKING,
+            "p99_ms": figures.percentile(figures.agent_latencies(callers, window) + microphone, 0.99),
+            "lost": row.lost + _failures(calls),
+        }
+
+
+def _calls_meanwhile(stage, count, over_s, duration_s, *, hang_up):
+    """Who calls while 100 talk; the calls, and the lap of those who talk."""
+    talkers, comers = stage.callers(TALKING), stage.load()
+    waits = []
+
+    def begin():
+        waits.append(begin_calls(comers, count, first=FIRST, over_s=over_s, hang_up=hang_up))
+
+    lap = talking.talk(stage, talkers, TALKING, duration_s, meanwhile=begin)
+    return waits[0](), lap
+
+
+def _failures(calls):
+    return [f"caller {it['number']}: {it['failure']}" for it in calls if it["failure"]]
+
+
+def _quantiles(times_ns):
+    milliseconds = [time_ns / 1e6 for time_ns in times_ns]
+    return {"p50_ms": figures.percentile(milliseconds, 0.5), "p99_ms": figures.percentile(milliseconds, 0.99)}

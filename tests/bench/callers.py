@@ -1,0 +1,169 @@
+"""Callers, one class per protocol that they speak; driven by `load`."""
+
+import time
+from array import array
+
+import orjson
+import pybase64
+
+from tests.bench import wire
+from tests.bench.speech import UPSTREAM_RATE, Ear
+
+SESSION = {"type": "realtime"}
+LINEAR16 = {"encoding": "linear16"}
+
+
+class Caller:
+    """One client, whose life is noted in monotonic ns: `dialled_ns`, `opened_ns`, `welcomed_ns`, `applied_ns`."""
+
+    WELCOME = ""
+    APPLIED = ""
+    REFUSALS = ()
+
+    def __init__(self, loop, number, shape, address):
+        self.number = number
+        self.ear = Ear(number, shape)
+        self.frames_before = 0
+        """Frames that were sent in earlier laps."""
+        self.sent_ns = array("q")
+        self.opened_ns = self.welcomed_ns = self.applied_ns = None
+        self.failure = None
+        self._shape = shape
+        self.dialled_ns = time.monotonic_ns()
+        self._wire = wire.connect(loop, *address)
+        self._wire.on_open = self._on_open
+        self._wire.on_message = self._on_message
+        self._frame = self._wire.frame(*self.microphone(shape))
+
+    @property
+    def is_open(self):
+        """Whether nobody has hung up."""
+        return self._wire.is_open
+
+    @property
+    def is_settled(self):
+        """Whether it is clear if this call comes about."""
+        return self.applied_ns is not None or not self._wire.is_open or self.failure is not None
+
+    def begin_lap(self):
+        """Forget times, and nothing else."""
+        self.frames_before += len(self.sent_ns)
+        self.sent_ns = array("q")
+        self.ear.begin_lap()
+
+    def send_frame(self):
+        """Speak for one frame."""
+        self.sent_ns.append(time.monotonic_ns())
+        self._wire.write(self._frame)
+
+    def stop_reading(self):
+        """Be there, and read nothing any more."""
+        self._wire.stop_reading()
+
+    def hang_up(self):
+        """End the call."""
+        self._wire.close()
+
+    def times(self):
+        """How the call came about."""
+        return {
+            "number": self.number,
+            "dialled_ns": self.dialled_ns,
+            "opened_ns": self.opened_ns,
+            "welcomed_ns": self.welcomed_ns,
+            "applied_ns": self.applied_ns,
+            "failure": None if self.applied_ns is not None else self.failure or self._wire.failure or "no answer",
+        }
+
+    def report(self):
+        """What was said and heard since the lap began, and the totals."""
+        return {
+            "number": self.number,
+            "is_open": self._wire.is_open,
+            "frames_before": self.frames_before,
+            "sent_ns": self.sent_ns.tolist(),
+            "heard_bytes": self.ear.heard_bytes,
+            "damaged": self.ear.damaged,
+            "agent_sent_ns": self.ear.sent_ns.tolist(),
+            "agent_took_ns": self.ear.took_ns.tolist(),
+        }
+
+    def _on_open(self):
+        self.opened_ns = time.monotonic_ns()
+        self._wire.send_json(self.introduction())
+
+    def _on_answer(self, payload):
+        now_ns = time.monotonic_ns()
+        message = orjson.loads(payload)
+        if message["type"] == self.WELCOME:
+            self.welcomed_ns = now_ns
+        elif message["type"] == self.APPLIED:
+            self.applied_ns = now_ns
+        elif message["type"] in self.REFUSALS:
+            self.failure = payload.decode()
+
+
+def pcm(shape):
+    """A microphone frame as it is."""
+    return wire.BINARY, shape.frame
+
+
+def append(shape):
+    """A microphone frame in an event."""
+    audio = pybase64.b64encode(shape.frame).decode()
+    return wire.TEXT, orjson.dumps({"type": "input_audio_buffer.append", "audio": audio})
+
+
+class Deepgram(Caller):
+    """Speaks Deepgram's Voice Agent protocol."""
+
+    WELCOME = "Welcome"
+    APPLIED = "SettingsApplied"
+    REFUSALS = ("Error", "Warning")
+
+    microphone = staticmethod(pcm)
+
+    def introduction(self):
+        """Settings."""
+        audio = {
+            "input": LINEAR16 | {"sample_rate": self._shape.rate},
+            "output": LINEAR16 | {"sample_rate": UPSTREAM_RATE},
+        }
+        provider = {"type": "open_ai", "model": "gpt-realtime-2.1"}
+        agent = {"think": {"provider": provider, "prompt": f"bench {self.number}"}}
+        return {"type": "Settings", "audio": audio, "agent": agent}
+
+    def _on_message(self, opcode, payload):
+        if opcode == wire.BINARY:
+            self.ear.hear_pcm(payload)
+        elif self.applied_ns is None:
+            self._on_answer(payload)
+
+
+class OpenAI(Caller):
+    """Speaks the OpenAI Realtime API, as it is."""
+
+    WELCOME = "session.created"
+    APPLIED = "session.updated"
+    REFUSALS = ("error",)
+
+    microphone = staticmethod(append)
+
+    def introduction(self):
+        """A single session.update."""
+        return {"type": "session.update", "session": SESSION | {"instructions": f"bench {self.number}"}}
+
+    def _on_message(self, _opcode, payload):
+        if self.applied_ns is not None:
+            self.ear.hear_event(payload)
+        else:
+            self._on_answer(payload)
+
+
+class Bare(OpenAI):
+    """The same, but with a microphone of plain binary frames: the easiest job for a relay."""
+
+    microphone = staticmethod(pcm)
+
+
+PROTOCOLS = {"deepgram": Deepgram, "openai": OpenAI, "bare": Bare}

@@ -1,0 +1,97 @@
+"""For a long time: some talk on and on, others come and go. Whatever grows is a fault.
+
+At the end of each lap those who came are gone, and memory, threads and descriptors are read.
+"""
+
+import dataclasses
+import time
+
+from tests.bench import figures, footprint, talking
+from tests.bench.stage import ROUTER, Stage, begin_calls
+
+RESIDENTS = 20
+LAP_S = 10.0
+COMERS_PER_LAP = 50
+FIRST = 1000
+LEAST_LAPS = 6
+MB = 1_000_000
+
+HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   calls so far"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lap:
+    """How things stood at the end of a lap."""
+
+    minute: float
+    memory_mb: float
+    """The anonymous part of the PSS of the tree: libraries are shared with who knows whom."""
+    threads: int
+    descriptors: int
+    p99_ms: float
+    """Of both directions together."""
+    calls: int
+    """That came and went, since the beginning."""
+    lost: list[str]
+
+    def __str__(self):
+        cells = f"{self.minute:6.1f}{self.memory_mb:12.1f}{self.threads:10d}{self.descriptors:14d}"
+        return f"{cells}{self.p99_ms:9.1f}{self.calls:15d}"
+
+
+GROWTH = (
+    # what, in words, how much more than in the second third of the laps is no growth: a share of it and so much
+    ("memory_mb", "memory in MB", 0.02, 1.0),
+    ("threads", "threads", 0, 0),
+    ("descriptors", "descriptors", 0, 0),
+    ("p99_ms", "p99 in ms", 1.0, 20.0),
+)
+
+
+def measure(shape, minutes, tell):
+    """All laps; `tell` is given a line after each."""
+    laps = []
+    tell(HEADINGS)
+    with Stage(ROUTER, shape) as stage:
+        residents, comers = stage.callers(RESIDENTS), stage.load()
+        started_s = time.monotonic()
+        while time.monotonic() - started_s < minutes * 60 or len(laps) < LEAST_LAPS:
+            laps.append(_lap(stage, residents, comers, calls_before=len(laps) * COMERS_PER_LAP, started_s=started_s))
+            tell(str(laps[-1]))
+    return laps
+
+
+def _lap(stage, residents, comers, *, calls_before, started_s):
+    waits = []
+
+    def begin():
+        wait = begin_calls(comers, COMERS_PER_LAP, first=FIRST + calls_before, over_s=LAP_S * 0.8, hang_up=True)
+        waits.append(wait)
+
+    lap = talking.talk(stage, residents, RESIDENTS, LAP_S, meanwhile=begin)
+    calls = waits[0]()
+    stage.await_rest(RESIDENTS)
+    row, pids = talking.row(stage, lap, RESIDENTS), stage.pids
+    return Lap(
+        minute=(time.monotonic() - started_s) / 60,
+        memory_mb=footprint.own_bytes(pids) / MB,
+        threads=footprint.threads(pids),
+        descriptors=sum(footprint.descriptors(pids)),
+        p99_ms=max(row.agent_p99_ms, row.microphone_p99_ms),
+        calls=calls_before + COMERS_PER_LAP,
+        lost=row.lost + [f"caller {it['number']}: {it['failure']}" for it in calls if it["failure"]],
+    )
+
+
+def complaints(laps):
+    """What was lost, and what grew: the last third of the laps beside the second; the first is for warming up."""
+    found = [f"minute {lap.minute:.1f}: {sentence}" for lap in laps for sentence in lap.lost]
+    third = len(laps) // 3
+    for name, words, share, more in GROWTH:
+        was, now = (
+            figures.percentile([getattr(lap, name) for lap in some], 0.5)
+            for some in (laps[third : 2 * third], laps[-third:])
+        )
+        if now > was * (1 + share) + more:
+            found.append(f"{words} grew from {was:.1f} to {now:.1f}")
+    return found

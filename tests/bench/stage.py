@@ -1,0 +1,171 @@
+"""What is set up for a measurement: the stub, a system in front of it, and callers; each a process of its own."""
+
+import contextlib
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import orjson
+
+from router.audio.resample import Resampler
+from tests.bench import figures, footprint
+from tests.bench.children import Child, free_port
+from tests.bench.speech import BYTES_PER_MS, UPSTREAM_RATE, Shape
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 30.0
+CONNECT_S = 30.0
+"""For a crowd of callers to be served."""
+CALLS_PER_S = 200
+"""How fast a crowd comes that is not meant to be a storm."""
+REST_GLANCE_S = 0.02
+FIRST_CALLER = 1_000_000
+"""A number that no other caller has."""
+
+
+class CallError(RuntimeError):
+    """Callers were not served."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class System:
+    """Something to be measured: what callers speak to it, and how it is started."""
+
+    name: str
+    protocol: str
+    flags: tuple[str, ...] = ()
+    """Of `run.py`, beside the upstream and the port."""
+    url: str = ""
+    """Where it runs already, if it does."""
+    pid: int | None = None
+    """Of its process tree, where it runs already and is to be looked at."""
+    stub_port: int = 0
+    """Where it expects its upstream, if it runs already."""
+    headers: tuple[str, ...] = ()
+    """Lines that its callers add to their handshakes."""
+    hold_back_ms: float = 0.0
+    """What its resampler may keep."""
+
+
+DIRECT = System(name="direct", protocol="bare")
+"""Nothing between callers and stub: what the benchmark itself costs."""
+RELAY = System(name="relay", protocol="bare")
+ROUTER = System(name="router", protocol="deepgram")
+
+
+def router(*flags):
+    """The router, started with more flags."""
+    return dataclasses.replace(ROUTER, flags=flags)
+
+
+class Stage:
+    """A system, its upstream, and as many processes of callers as are asked for; all end with the `with` block."""
+
+    def __init__(self, system, shape=None):
+        self.system = system
+        self.shape = shape or Shape()
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with self._stack:
+            options = {"shape": dataclasses.asdict(self.shape), "port": self.system.stub_port}
+            self.stub = self._helper("stub", options)
+            self.stub_port = self.stub.hear(START_S)["port"]
+            self.root_pid = self.system.pid
+            self.url = self.system.url or self._start()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    @property
+    def pids(self):
+        """The system's processes, as they are now; none where there is nothing to look at."""
+        return footprint.tree(self.root_pid) if self.root_pid else []
+
+    def load(self):
+        """Another process of callers, who wait to be told."""
+        load = self._helper("load", self._load_options())
+        load.hear(START_S)
+        return load
+
+    def callers(self, count):
+        """A process of so many callers, numbered from 0, whose calls have all come about."""
+        load = self.load()
+        call(load, count)
+        return load
+
+    def had_a_caller(self):
+        """What is loaded with the first call is no session's cost: have it loaded, and be at rest again."""
+        load = self.load()
+        call(load, 1, first=FIRST_CALLER)
+        load.tell(hang_up={})
+        load.hear(START_S)
+        self.await_rest()
+
+    def await_rest(self, sessions=0):
+        """Until the upstream has no more than so many sessions."""
+        until_s = time.monotonic() + START_S
+        while time.monotonic() < until_s:
+            self.stub.tell(times={})
+            if self.stub.hear(START_S)["connections"] <= sessions:
+                return
+            time.sleep(REST_GLANCE_S)
+        raise TimeoutError("sessions are left")
+
+    @property
+    def microphone(self):
+        """How microphone audio looks at the stub: as it is, or resampled to 24 kHz."""
+        shape, system = self.shape, self.system
+        if system.protocol == "bare":
+            return figures.Wire(frame_bytes=len(shape.frame), held_back_bytes=0)
+        hold_back_ms = system.hold_back_ms
+        if system.name == ROUTER.name:
+            hold_back_ms = Resampler(shape.rate, UPSTREAM_RATE).hold_back_ms
+        frame_bytes = shape.frame_ms * BYTES_PER_MS if system.protocol == "deepgram" else len(shape.frame)
+        return figures.Wire(frame_bytes=frame_bytes, held_back_bytes=int(hold_back_ms * BYTES_PER_MS))
+
+    def _start(self):
+        """Start what callers dial; its URL."""
+        if self.system == DIRECT:
+            return f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
+        port = free_port()
+        upstream = f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
+        command = ["-m", "tests.bench.relay", upstream, port]
+        if self.system.name == ROUTER.name:
+            command = [ROOT / "run.py", "--upstream", upstream, "--port", port, "--log-level", "warning"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
+        child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment)
+        process = self._stack.enter_context(child)
+        process.wait_for_port(port)
+        self.root_pid = process.pid
+        return f"ws://127.0.0.1:{port}/openai"
+
+    def _helper(self, module, options):
+        command = ["-m", f"tests.bench.{module}", orjson.dumps(options).decode()]
+        return self._stack.enter_context(Child(command, cwd=ROOT))
+
+    def _load_options(self):
+        return {
+            "protocol": self.system.protocol,
+            "url": self.url,
+            "shape": dataclasses.asdict(self.shape),
+            "headers": self.system.headers,
+        }
+
+
+def call(load, count, *, first=0):
+    """Have so many callers call; raises CallError where one is not served."""
+    calls = begin_calls(load, count, first=first, over_s=count / CALLS_PER_S)()
+    failures = [it["failure"] for it in calls if it["failure"]]
+    if failures:
+        raise CallError(f"{len(failures)} of {count} callers were not served; the first: {failures[0]}")
+    return calls
+
+
+def begin_calls(load, count, *, first, over_s, hang_up=False):
+    """Have so many callers call; what is returned waits for them, and returns how each call came about."""
+    load.tell(connect={"count": count, "first": first, "over_s": over_s, "timeout_s": CONNECT_S, "hang_up": hang_up})
+    return lambda: load.hear(over_s + CONNECT_S + START_S)["calls"]

@@ -1,0 +1,108 @@
+"""The bounds, and what is written of them."""
+
+import copy
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.bench import chart, report, targets
+
+P99S = {"agent_p50_ms": 0.2, "agent_p99_ms": 1.0, "microphone_p50_ms": 0.2, "microphone_p99_ms": 1.0}
+ROW = P99S | {"messages": 1, "memory_kb_per_session": 40.0, "late_p99_ms": 0.1, "other_cores": 0.0, "lost": []}
+
+
+def a_row(system, sessions, cpu=None, **changes):
+    return ROW | {"system": system, "sessions": sessions, "cpu_us_per_message": cpu} | changes
+
+
+def results(**changes):
+    talk = [a_row("direct", 100), a_row("relay", 100, 40.0), a_row("router", 100, 30.0)]
+    talk += [a_row("relay", 200, 40.0), a_row("router", 200, 60.0)]
+    found = {
+        "machine": {"cores": 2, "cpu": "a <CPU>", "python": "CPython 3", "kernel": "Linux", "date": "2026-01-01"},
+        "talking": talk,
+        "flat": [a_row("router", 10, 60.0), a_row("router", 300, 30.0)],
+        "idle": {
+            "tree": {"processes": 3, "pss_mb": 50.0, "alone_mb": 60.0},
+            "sessions": [{"sessions": 10, "kb_per_more_session": 40.0}, {"sessions": 100, "kb_per_more_session": 50.0}],
+        },
+        "capacity": {
+            "workers": 2,
+            "highest": 450,
+            "attempts": [{"sessions": 450, "holds": True, "why": "", "row": P99S, "spread": [225, 225]}],
+        },
+        "unread": {
+            "more_mb": 3.0,
+            "ended_s": 0.5,
+            "limit_s": 12.0,
+            "taken_mb": 9.0,
+            "p99_before_ms": 1.0,
+            "p99_during_ms": 5.0,
+            "lost": [],
+        },
+        "arrivals": {
+            "direct": {"welcome": {"p50_ms": 0.5}, "applied": {"p50_ms": 0.1}},
+            "router": {
+                "lost": [],
+                "welcome": {"p50_ms": 1.5, "p99_ms": 2.4},
+                "applied": {"p50_ms": 0.3, "p99_ms": 2.2},
+            },
+        },
+        "storm": {"clients": 500, "served": 499, "all_served_s": 2.0, "p99_ms": 40.0, "lost": []},
+    }
+    return copy.deepcopy(found | changes)
+
+
+def test_what_must_hold_and_does_not_is_told_with_both_figures():
+    assert list(targets.complaints(results())) == [
+        "CPU per message, 200 sessions: 60 µs, 1.50 × the relay's 40; it must be ≤ 1.2 × the relay",
+        "one more idle session, from 10 to 1,000: 40 kB at 10, 50 kB at 100; it must be flat within 20 %",
+        "never reads 144 MB: p99 of 20 others: 5.0 ms; before 1.0; it must be unchanged (+ 3 ms)",
+        "`session.updated` to `SettingsApplied`, p99: 2.1 ms; p50 0.2; it must be ≤ 2 ms",
+        "500 clients within 2 s: 499 of 500 served, the last after 2.0 s; it must be all served",
+    ]
+
+
+def test_a_figure_of_a_run_that_lost_something_is_void():
+    lossy = results(talking=[a_row("relay", 100, 40.0), a_row("router", 100, 30.0, lost=["gone"])])
+
+    assert targets.cpu(100)(lossy) is None
+    assert "CPU per message, 100 sessions: void" in targets.complaints(lossy)
+    assert "| 100 | router | void: 1 losses |" in report.rows(lossy["talking"])
+
+
+def test_what_was_not_measured_is_not_judged():
+    only = {name: it for name, it in results().items() if name in ("machine", "storm")}
+
+    assert [target.measured for target, _ in targets.verdicts(only)] == ["storm", "storm"]
+
+
+@pytest.mark.parametrize(
+    ("costs", "growth"), [([40, 40, 40], 1.0), ([60, 40, 30], 0.75), ([40, 30, 36], 1.2), ([30, 45], 1.5)]
+)
+def test_growth_is_told_against_the_cheapest_smaller_load(costs, growth):
+    assert targets.growth(costs) == pytest.approx(growth)
+
+
+def test_documents_are_filled_between_their_marks():
+    begin, end = (mark.format(name="capacity") for mark in report.MARKS)
+    document = f"# Before\n{begin}\nold\n{end}\nafter\n"
+
+    filled = report.fill(document, results())
+
+    assert "old" not in filled
+    assert "| 450 | 1.00 | 1.00 | 225 + 225 | carried |" in filled
+    assert filled.startswith("# Before\n")
+    assert filled.endswith("\nafter\n")
+    assert report.fill(filled, results()) == filled
+
+
+@pytest.mark.parametrize("missing", [(), ("capacity",), ("capacity", "idle")])
+def test_the_chart_is_well_formed_whatever_was_measured(missing):
+    found = results()
+    for name in missing:
+        del found[name]
+
+    svg = ET.fromstring(chart.draw(found))  # noqa: S314 - we drew it
+
+    assert "2 cores of a <CPU>" in " ".join(svg.itertext())
