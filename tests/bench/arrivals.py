@@ -55,6 +55,7 @@ def storm(shape):
 
 def _calls_meanwhile(stage, count, over_s, duration_s, *, hang_up):
     """Who calls while 100 talk; the calls, and the lap of those who talk."""
+    stage.had_a_caller()
     talkers, comers = stage.callers(TALKING), stage.load()
     waits = []
 

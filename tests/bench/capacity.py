@@ -6,6 +6,8 @@ from tests.bench import footprint, talking
 from tests.bench.stage import CallError, Stage, call, router
 
 WORKERS = 2
+FIRST_CALLERS = 10
+"""So many that each worker has had one."""
 P99_MS = 50.0
 START = 400
 STEP = 100
@@ -40,6 +42,7 @@ def search(holds, start=START, step=STEP, fine=FINE, most=MOST):
 def attempt(shape, sessions, duration_s):
     """So many sessions: their row, how they are spread over the workers, and whether that holds."""
     with Stage(router("--workers", str(WORKERS)), shape) as stage:
+        stage.had_a_caller(FIRST_CALLERS)
         load = stage.load()
         before = footprint.descriptors(stage.pids)
         try:

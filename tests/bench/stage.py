@@ -97,10 +97,10 @@ class Stage:
         call(load, count)
         return load
 
-    def had_a_caller(self):
+    def had_a_caller(self, count=1):
         """What is loaded with the first call is no session's cost: have it loaded, and be at rest again."""
         load = self.load()
-        call(load, 1, first=FIRST_CALLER)
+        call(load, count, first=FIRST_CALLER)
         load.tell(hang_up={})
         load.hear(START_S)
         self.await_rest()

@@ -20,6 +20,7 @@ MB = 1_000_000
 def measure(shape, duration_s):
     """Twenty others talk, first undisturbed, then beside it."""
     with Stage(ROUTER, shape) as stage:
+        stage.had_a_caller()
         others = stage.callers(OTHERS)
         victim = stage.load()
         call(victim, 1, first=NUMBER)
