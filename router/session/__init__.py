@@ -4,7 +4,11 @@
 `session`      the machine: decodes an input, looks it up, settles what follows
 `opening`      the handlers from the first frame to SettingsApplied
 `turns`        the handlers of what the user writes and says
+`interim`      the handlers of what the user is saying, while it is put into words
 `speaking`     the handlers of what the agent says
+`spoken`       the handlers of what it says word for word: a `statement`
+`injections`   the handlers of what a client puts into the agent's mouth
+`updates`      the handlers of what changes a running session
 `responses`    the handlers of a response, from its request to its end
 `functions`    the handlers of function calls
 `as_is`        the handlers of OpenAI client events that a client sends itself

@@ -27,6 +27,7 @@ REASON: Final = "SERVER_GOING_AWAY"
 
 QUESTIONS: Final = (
     deepgram.InjectUserMessage,
+    deepgram.InjectAgentMessage,
     deepgram.FunctionCallResponse,
     inputs.EchoedUserMessage,
     inputs.ItemCreateAsIs,
@@ -85,6 +86,6 @@ def end_drained(session: Session) -> None:
 def out_of_time(session: Session, _fired: Any) -> None:
     """End, although something is cut off: the client is told that it is."""
     if session.state.turn.response is not ResponseState.NONE:
-        session.to_upstream(openai.ResponseCancel())
+        session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
     session.end(errors.Farewell(error, DRAIN_CODE, REASON))

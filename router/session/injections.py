@@ -72,15 +72,8 @@ def _inject(session: Session, content: str, behavior: str) -> None:
 
 def floor(session: Session) -> Floor:
     """Whose turn it is. The agent's lasts until the caller can have heard it."""
-    state, turn = session.state, session.state.turn
+    state = session.state
     if state.is_speaking:
         return Floor.USER
-    is_agents = (
-        turn.is_open
-        or turn.is_heard
-        or turn.wants
-        or turn.response is not ResponseState.NONE
-        or state.line.items.awaits_acknowledgement
-        or state.playback.is_audible(session.now_s)
-    )
+    is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(session.now_s)
     return Floor.AGENT if is_agents else Floor.NOBODY
