@@ -37,6 +37,9 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
+    """The client's answer to a function call."""
+    tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0
+    """A function that the router runs: its endpoint's whole answer, or its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
     """How long the agent's text waits for the transcript of what the user said before."""
     replug_s: Annotated[float, seconds(0.05, 300)] = 10.0
@@ -80,6 +83,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message that a peer may send."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
     """Upstreams that are dialled at the same time, in one process."""
+    tool_output_bytes: Annotated[int, whole(1, 16 * 1024 * 1024)] = 128 * 1024
+    """What a function that the router runs may answer with."""
     work_threads: Annotated[int, whole(1, 256)] = 16
     """Functions and hooks that run at the same time, in one process."""
     work_waiting: Annotated[int, whole(0, 100_000)] = 256
@@ -119,6 +124,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     dispatchers: int = 1
     log_level: str = "info"
     log_format: str = "text"
+    tool_hosts: tuple[str, ...] = ()
+    """Origins of functions' endpoints that may be called; see `router.origins`."""
+    tool_networks: tuple[str, ...] = ()
+    """Addresses that are not public, and may be called all the same."""
     ca_file: str | None = None
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()

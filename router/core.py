@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 import uuid
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import pykka
 
@@ -26,16 +27,21 @@ from router.deepgram import messages as deepgram
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
+from router.tools.addresses import Addresses
+from router.tools.endpoints import Endpoints
+from router.tools.performer import Performer
+from router.tools.toolbox import Toolbox
 from router.translation.errors import is_fatal_reason
 from router.translation.voices import Voices
 from router.values import model_of, url_with_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from actors.actor import Ref
     from router.config import RouterConfig
     from router.simulator import Simulator
+    from router.tools.toolbox import Handler
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +78,8 @@ class Router:
         self._connector = Connector(config.limits.dial_threads)
         self._workers = Pool("worker", config.limits.work_threads, most_waiting=config.limits.work_waiting)
         self._watchdog: Watchdog | None = None
+        self._toolbox = Toolbox(most_bytes=config.limits.tool_output_bytes)
+        self._performer = Performer(self._toolbox, _endpoints(config))
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._is_draining = False
@@ -109,6 +117,29 @@ class Router:
             self._drain(supervisor, drain_s)
         with self._stopping:
             self._stop()
+
+    # What an embedding application brings.
+
+    @overload
+    def tool(self, name: str, schema: Mapping[str, Any], handler: Handler, /) -> Handler: ...
+
+    @overload
+    def tool(self, schema: Mapping[str, Any], /) -> Callable[[Handler], Handler]: ...
+
+    def tool(self, *given: Any) -> Any:
+        """Offer a function to the model of every session that starts from now on, and answer its calls.
+
+        As `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The schema is
+        OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema of the
+        parameters alone will do. The handler is called as `handler(arguments, call)`, a dict and a `ToolCall`, on a
+        thread of the workers; it answers with text, or with anything that can be written as JSON.
+
+        Raises:
+            ValueError: the schema or the name is no good, or the name is taken.
+        """
+        if len(given) == 1:
+            return partial(self._toolbox.add, None, given[0])
+        return self._toolbox.add(*given)
 
     # What a web server asks for.
 
@@ -228,6 +259,7 @@ class Router:
             upstreams=len(self._upstreams),
             restarts=self.config.restarts,
             is_fatal=is_fatal_reason,
+            perform=self._performer,
         )
 
     def _options(self, turn_detection: str | None) -> SessionOptions:
@@ -252,6 +284,8 @@ class Router:
             audio_ahead_s=config.limits.audio_ahead_s,
             held_audio_bytes=config.limits.held_audio_bytes,
             unread_audio_bytes=config.limits.unread_audio_bytes,
+            tools=self._toolbox.functions(),
+            tool_hosts=config.tool_hosts,
             redact=self._redact,
         )
 
@@ -270,6 +304,15 @@ class Router:
         for secret in self.config.secrets:
             text = text.replace(secret, "[redacted]")
         return text
+
+
+def _endpoints(config: RouterConfig) -> Endpoints:
+    return Endpoints(
+        Addresses(config.tool_networks),
+        timeout_s=config.deadlines.tool_call_s,
+        most_bytes=config.limits.tool_output_bytes,
+        ca_file=config.ca_file,
+    )
 
 
 def _connection_limits(config: RouterConfig) -> ConnectionLimits:

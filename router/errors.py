@@ -3,7 +3,10 @@
 ```
 RouterError
 ├── ConfigError      a setting that stops the start
-└── StartError       something else that stops the start
+├── StartError       something else that stops the start
+└── ToolError        a function that the router runs brought no output
+    ├── EndpointError    its endpoint may not be called, or did not answer as it should
+    └── HandlerError     its handler failed, or answered with what is no JSON
 ```
 """
 
@@ -32,3 +35,15 @@ class ConfigError(RouterError):
 
 class StartError(RouterError):
     """The router cannot start, for a reason outside the configuration: a port in use."""
+
+
+class ToolError(RouterError):
+    """A function brought no output. `str` says why, as the model and the client may read it: it holds no credential."""
+
+
+class EndpointError(ToolError):
+    """An endpoint may not be called, or did not answer as it should."""
+
+
+class HandlerError(ToolError):
+    """A handler of the embedding application's failed, or answered with what cannot be sent."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
+from router.origins import networks, origins
 from router.said import Kind  # noqa: TC001 - msgspec resolves the annotation
 from router.values import file_path, host, one_of, pairs, route, seconds, secret, text, texts, upstream, whole
 
@@ -162,9 +163,23 @@ SETTINGS: Final = (
         env=("ROUTER_LOG_FORMAT",),
     ),
     Setting(
+        name="tool_hosts",
+        kind=origins,
+        help="origins of functions' endpoints that may be called, such as api.example",
+        env=("ROUTER_TOOL_HOSTS",),
+        default_text="none",
+    ),
+    Setting(
+        name="tool_networks",
+        kind=networks,
+        help="addresses that are not public and may be called all the same, such as 10.0.0.0/8",
+        env=("ROUTER_TOOL_NETWORKS",),
+        default_text="none",
+    ),
+    Setting(
         name="ca_file",
         kind=file_path,
-        help="certificates to trust for a wss:// upstream, as PEM",
+        help="certificates to trust for a wss:// upstream and an https:// endpoint, as PEM",
         env=("ROUTER_CA_FILE",),
         default_text="the system's",
     ),

@@ -296,8 +296,8 @@ def assistant(content: str) -> dict[str, Any]:
     return {"type": "ConversationText", "role": "assistant", "content": content}
 
 
-def request(call_id: str, name: str, arguments: str) -> dict[str, Any]:
-    call = {"id": call_id, "name": name, "arguments": arguments, "client_side": True}
+def request(call_id: str, name: str, arguments: str, *, client_side: bool = True) -> dict[str, Any]:
+    call = {"id": call_id, "name": name, "arguments": arguments, "client_side": client_side}
     return {"type": "FunctionCallRequest", "functions": [call]}
 
 

@@ -16,11 +16,15 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Endpoint(Block, frozen=True):
-    """An `endpoint`: a service of the client's own choice."""
+    """An `endpoint`: a service of the client's own choice. Its `repr` shows no header's value and no query."""
 
     url: str
     method: str | None = None
     headers: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        url = self.url.partition("?")[0].rpartition("@")[2]
+        return f"Endpoint(url={url!r}, method={self.method!r}, headers={sorted(self.headers or {})!r})"
 
 
 # Think.
@@ -32,7 +36,7 @@ class Function(Block, frozen=True):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    endpoint: dict[str, Any] | None = None
+    endpoint: Endpoint | None = None
     defer_until_eot: bool | None = None
     initial_agent_filler: bool | None = None
     agent_filler_max_count: int | None = None

@@ -270,6 +270,27 @@ class FunctionCallRequest(ServerMessage, frozen=True, tag=True):
     functions: list[RequestedFunction]
 
 
+class FunctionCallEcho(ServerMessage, frozen=True, tag="FunctionCallResponse"):
+    """What a function answered that the server ran."""
+
+    id: str
+    name: str
+    content: str
+
+
+class CancelledFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a FunctionCallCancelled."""
+
+    id: str
+    name: str
+
+
+class FunctionCallCancelled(ServerMessage, frozen=True, tag=True):
+    """Stop these: the user has interrupted, and what they answer is not waited for any more."""
+
+    functions: list[CancelledFunction]
+
+
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
     """One reading of what was heard."""
 

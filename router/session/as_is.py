@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.state import Want
 
@@ -19,20 +20,37 @@ def forward_event(session: Session, event: inputs.EventAsIs) -> None:
 
 def forward_item(session: Session, event: inputs.ItemCreateAsIs) -> None:
     """Forward an item; the client knows what it says, and answers its calls so."""
-    item = event.item
+    item, call_id = event.item, str(event.item.get("call_id"))
+    if not _may_answer(session, item, call_id):
+        return
     given_id = item.get("id")
     item_id = given_id if isinstance(given_id, str) else session.state.new_id()
     session.state.line.items.created(item_id, str(item.get("type")), item.get("role"), None)
     session.state.ledger.add(item)
-    if session.state.calls.outstanding.pop(str(item.get("call_id")), None) is not None:
+    if session.state.calls.outstanding.pop(call_id, None) is not None:
         _answered_as_is(session)
     session.forward(event.text)
 
 
+def _may_answer(session: Session, item: dict[str, Any], call_id: str) -> bool:
+    """Whether a call is the client's to answer, where the item is an answer. One to a cancelled call is late."""
+    calls = session.state.calls
+    call = calls.outstanding.get(call_id)
+    if item.get("type") != "function_call_output":
+        return True
+    if call is not None and not call.client_side:
+        description = f"conversation.item.create: the function call {call_id} is answered by the server"
+        session.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
+        return False
+    return not calls.is_late(call_id, None)
+
+
 def _answered_as_is(session: Session) -> None:
-    if not session.state.calls.outstanding:
-        session.state.turn.is_answered_as_is = True
+    calls = session.state.calls
+    if not calls.of_client():
         session.stop_waiting(Wait.TOOL_ANSWER)
+    if not calls.outstanding:
+        session.state.turn.is_answered_as_is = True
 
 
 def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:

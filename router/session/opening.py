@@ -13,7 +13,7 @@ from router.audio.formats import UPSTREAM_RATE
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import inputs
+from router.session import inputs, tools
 from router.session.deadlines import Wait
 from router.session.state import Want
 from router.session.statement import statement_of
@@ -70,11 +70,12 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
         return STAY
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     session.stop_waiting(Wait.SETTINGS)
-    state, agent = session.state, settings.chosen(message.agent, session.options.is_available)
+    state, chosen = session.state, settings.chosen(message.agent, session.options.is_available)
+    agent = tools.admit(session, chosen)
     state.settings, state.agent = message, agent
     state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
     state.microphone = _microphone(session, message.audio.input.sample_rate or UPSTREAM_RATE)
-    _warn_of_endpoints(session, agent)
+    tools.warn(session, chosen)
     dial(session, _choose_model(session, message.agent, agent))
     return None
 
@@ -83,7 +84,7 @@ def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> N
     """Take a client's own session.update for its Settings."""
     session.stop_waiting(Wait.SETTINGS)
     state = session.state
-    state.settings = message
+    state.settings = message = tools.with_ours(session, message)
     state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))
     state.turn_detection = "the client's"
     state.microphone = _microphone(session, UPSTREAM_RATE)
@@ -111,13 +112,6 @@ def _choose_model(session: Session, given: blocks.Agent, chosen: blocks.Agent) -
 def warn_of_model(session: Session, description: str) -> None:
     """Tell the client that another model thinks than it asked for."""
     session.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
-
-
-def _warn_of_endpoints(session: Session, agent: blocks.Agent) -> None:
-    named = [function.name for function in settings.first_think(agent).functions or [] if function.endpoint]
-    if named:
-        description = f"functions with an `endpoint` are not called here, and left out: {', '.join(named)}"
-        session.to_client(deepgram.Warning(description=description, code="FUNCTION_ENDPOINT_NOT_SUPPORTED"))
 
 
 def settings_again(session: Session, _message: deepgram.Settings) -> None:
@@ -175,6 +169,7 @@ def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[
         voices=session.options.voices,
         transcription_model=transcription_model(session, line),
         model=session.state.route,
+        ours=session.options.tools,
     )
 
 

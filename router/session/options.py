@@ -12,6 +12,7 @@ from router.translation.voices import Voices
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.deepgram import blocks
     from router.translation.listening import TurnDetection
 
 
@@ -54,6 +55,10 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How much of it may wait for that."""
     unread_audio_bytes: int = 1024 * 1024
     """How much may before the client is seen to read."""
+    tools: tuple[blocks.Function, ...] = ()
+    """Functions that the router answers itself."""
+    tool_hosts: tuple[str, ...] = ()
+    """Origins whose endpoints may be called."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""
 

@@ -72,6 +72,7 @@ class Session:
             "lifecycle": state.lifecycle.value,
             "response": state.turn.response.value,
             "outstanding_calls": list(state.calls.outstanding),
+            "late_answers": state.calls.late,
             "passed_over": state.passed_over,
             "early_dropped_bytes": state.early.dropped_bytes,
             "muted_bytes": state.muted_bytes + state.playback.dropped_bytes,
@@ -169,10 +170,15 @@ class Session:
 
     def to_history(self, *said: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
         """Send messages to a client that wants them for a later session's context."""
+        if self.tells_history:
+            self.to_client(*said)
+
+    @property
+    def tells_history(self) -> bool:
+        """Whether the client wants it."""
         given = self.state.settings
         flag = given.flags.history if isinstance(given, deepgram.Settings) else None
-        if self.profile.history if flag is None else flag:
-            self.to_client(*said)
+        return self.profile.history if flag is None else flag
 
     def to_component(self, *said: deepgram.ServerMessage) -> None:
         """Send messages that only the React component knows."""

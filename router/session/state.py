@@ -169,7 +169,11 @@ class Calls:
 
     def __init__(self) -> None:
         self.outstanding: dict[str, deepgram.RequestedFunction] = {}
-        """By call id, in the order of the requests: what the client has not answered."""
+        """By call id, in the order of the requests: what is not answered."""
+        self.late = 0
+        """Answers to calls that were cancelled."""
+        self._cancelled: dict[str, str] = {}
+        """The names of those that the client was running, by id, until it answers all the same."""
         self._requested: set[str] = set()
         self._names: dict[str, str] = {}
 
@@ -191,10 +195,28 @@ class Calls:
         return True
 
     def find(self, call_id: str | None, name: str | None) -> str | None:
-        """The outstanding call that an answer is for: by id, or where it has none by name, the oldest first."""
+        """The client's call that an answer is for: by id, or where it has none by name, the oldest first."""
+        theirs = self.of_client()
         if call_id is not None:
-            return call_id if call_id in self.outstanding else None
-        return next((key for key, call in self.outstanding.items() if call.name == name), None)
+            return next((call.id for call in theirs if call.id == call_id), None)
+        return next((call.id for call in theirs if call.name == name), None)
+
+    def of_client(self) -> list[deepgram.RequestedFunction]:
+        """The outstanding calls that the client is to answer."""
+        return [call for call in self.outstanding.values() if call.client_side]
+
+    def cancel(self, call: deepgram.RequestedFunction) -> None:
+        """Expect no answer to a call, and one that comes all the same to be late."""
+        if call.client_side:
+            self._cancelled[call.id] = call.name
+
+    def is_late(self, call_id: str | None, name: str | None) -> bool:
+        """Whether an answer is one to a call that was cancelled; once for each."""
+        if call_id is None:
+            call_id = next((key for key, value in self._cancelled.items() if value == name), None)
+        is_late = call_id is not None and self._cancelled.pop(call_id, None) is not None
+        self.late += is_late
+        return is_late
 
 
 class Want(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import barge_in, interim, telling, updates
+from router.session import barge_in, functions, interim, telling, updates
 from router.session.deadlines import FILL_AFTER_S, Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
@@ -157,6 +157,7 @@ def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarte
         state.microphone.is_speech = True
     if state.turn_detection in DETECTED:
         barge_in.interrupt(session)
+        functions.cancel_calls(session)
         state.talk.is_on = True
         state.talk.filled_s = 0.0
         state.talk.microphone_s = max(state.talk.microphone_s, session.now_s)

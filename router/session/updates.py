@@ -16,7 +16,7 @@ import orjson
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import inputs, opening, restarts, rollover
+from router.session import inputs, opening, restarts, rollover, tools
 from router.session.deadlines import Wait, length_s
 from router.session.state import Lifecycle, SpareState
 from router.translation import errors, faults, listening, settings
@@ -52,7 +52,11 @@ def _with_prompt(_session: Session, agent: blocks.Agent, message: deepgram.Updat
 
 def _with_think(session: Session, agent: blocks.Agent, message: deepgram.UpdateThink) -> blocks.Agent:
     after = msgspec.structs.replace(agent, think=message.think)
-    return settings.chosen(after, lambda model: model == session.state.route)
+    return tools.admit(session, _chosen(session, after))
+
+
+def _chosen(session: Session, agent: blocks.Agent) -> blocks.Agent:
+    return settings.chosen(agent, lambda model: model == session.state.route)
 
 
 def _with_speak(_session: Session, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
@@ -69,8 +73,8 @@ def _prompt_changes(_session: Session, _line: Line, after: blocks.Agent) -> dict
 
 
 def _think_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[str, Any]:
-    before, model = session.state.agent, session.state.route
-    thinking = (settings.thinking_of(settings.first_think(agent), model) for agent in (before, after))
+    before, model, ours = session.state.agent, session.state.route, session.options.tools
+    thinking = (settings.thinking_of(settings.first_think(agent), model, ours) for agent in (before, after))
     return settings.replaced(*thinking)
 
 
@@ -121,6 +125,7 @@ def update(session: Session, message: Message) -> None:
         return
     if isinstance(message, deepgram.UpdateThink):
         _warn_of_model(session, message)
+        tools.warn(session, _chosen(session, msgspec.structs.replace(session.state.agent, think=message.think)))
     session.state.updates.append(Update(message, session.state.new_id()))
 
 
@@ -132,6 +137,7 @@ def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
 
 def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
     """Take a client's own session.update. It gets an `event_id` where it has none, so that its error is known."""
+    event = tools.with_ours(session, event)
     fields = orjson.loads(event.text)
     event_id = fields.get("event_id")
     if not isinstance(event_id, str):

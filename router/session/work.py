@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
+from router.deepgram.blocks import Endpoint  # noqa: TC001 - msgspec resolves the annotation
+
 
 class WorkKind(enum.Enum):
     """What is done. The value is the first word of the key."""
@@ -21,3 +25,21 @@ def parted(key: str) -> tuple[WorkKind, str]:
     """The kind and the name of a key."""
     kind, _, name = key.partition(":")
     return WorkKind(kind), name
+
+
+class CallTool(msgspec.Struct, frozen=True):
+    """Run a function of the embedding application's. Its result is the output, as text."""
+
+    session_id: str
+    call_id: str
+    name: str
+    arguments: str
+    """As the model wrote them."""
+
+
+class CallEndpoint(msgspec.Struct, frozen=True):
+    """Ask a function's endpoint. Its result is the output, as text."""
+
+    endpoint: Endpoint
+    arguments: str
+    """As the model wrote them."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+from router.origins import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,7 +110,7 @@ def of_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
 
 def of_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
     """The same of one think block, or several."""
-    found = (_fault(block, _THINK, at) or _filler(block, at) for block, at in _each(think, path))
+    found = (_fault(block, _THINK, at) or _function_fault(block, at) for block, at in _each(think, path))
     return next((fault for fault in found if fault is not None), None)
 
 
@@ -137,9 +140,38 @@ def _fault(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | None:
     return None
 
 
-def _filler(think: blocks.Think, path: str) -> str | None:
+def _function_fault(think: blocks.Think, path: str) -> str | None:
     for at, function in enumerate(think.functions or []):
-        for field in _FILLERS:
-            if getattr(function, field):
-                return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which is not offered here"
+        field = next((field for field in _FILLERS if getattr(function, field)), None)
+        if field is not None:
+            return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which is not offered here"
+        fault = _endpoint_fault(function.endpoint, f"{path}.functions[{at}].endpoint")
+        if fault is not None:
+            return fault
     return None
+
+
+def _endpoint_fault(endpoint: blocks.Endpoint | None, path: str) -> str | None:
+    """Nothing of a URL or a header's value is repeated: it may be a credential."""
+    if endpoint is None:
+        return None
+    try:
+        origin_of(endpoint.url)
+    except ValueError as error:
+        return f"`{path}.url` must be {error}"
+    if (endpoint.method or "POST").upper() not in METHODS:
+        return f"`{path}.method` must be one of {', '.join(METHODS)}"
+    for name, value in (endpoint.headers or {}).items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _HEADERS_OF_OURS:
+            return f"`{path}.headers` must be HTTP headers, but for {', '.join(sorted(_HEADERS_OF_OURS))}"
+        if not _HEADER_VALUE.fullmatch(value):
+            return f"`{path}.headers.{name}` must be printable ASCII text"
+    return None
+
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
+_HEADERS_OF_OURS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade", "te"})
+"""They belong to the request itself."""

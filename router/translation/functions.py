@@ -11,9 +11,9 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
 
-def call_of(call_id: str, name: str, arguments: str) -> deepgram.RequestedFunction:
-    """A call as the client is asked to run it."""
-    return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=True)
+def call_of(call_id: str, name: str, arguments: str, *, client_side: bool) -> deepgram.RequestedFunction:
+    """A call as the client is told of it, or asked to run it."""
+    return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=client_side)
 
 
 def history_of(call: deepgram.RequestedFunction, response: str) -> deepgram.HistoryCalls:
@@ -40,14 +40,14 @@ def output_of(response: deepgram.FunctionCallResponse) -> str:
     return "null"
 
 
-def timed_out_output(name: str, timeout_s: float) -> str:
-    """What the model is told when nobody answered a call."""
-    return _as_text({"error": f"{name} timed out after {timeout_s:g} s"})
+def failed_output(name: str, problem: str) -> str:
+    """What the model is told when a call brought no answer."""
+    return _as_text({"error": f"{name} {problem}"})
 
 
-def failed_output(name: str) -> str:
-    """What the model is told when a function failed on our side."""
-    return _as_text({"error": f"{name} failed"})
+def cancelled_output(name: str) -> str:
+    """What the model is told when the user interrupted a call."""
+    return _as_text({"error": f"{name} was cancelled: the user interrupted before it answered"})
 
 
 def _as_text(value: Any) -> str:

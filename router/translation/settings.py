@@ -11,11 +11,11 @@ from router.audio.formats import INPUT_RATES, UPSTREAM_RATE
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.translation import faults, listening, text
+from router.translation import faults, listening, text, tools
 from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from router.translation.listening import TurnDetection
     from router.translation.voices import Voices
@@ -94,8 +94,12 @@ def session_of(
     voices: Voices,
     transcription_model: str,
     model: str,
+    ours: Sequence[blocks.Function] = (),
 ) -> dict[str, Any]:
-    """The `session` of the one `session.update` that these Settings become. They must be faultless."""
+    """The `session` of the one `session.update` that these Settings become. They must be faultless.
+
+    `ours` are the server's own functions.
+    """
     assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     agent = settings.agent
     return {
@@ -108,16 +112,16 @@ def session_of(
             },
             "output": {"format": _PCM, **speech_of(agent, voices)},
         },
-        **thinking_of(first_think(agent), model),
+        **thinking_of(first_think(agent), model, ours),
     }
 
 
-def thinking_of(think: blocks.Think, model: str) -> dict[str, Any]:
+def thinking_of(think: blocks.Think, model: str, ours: Sequence[blocks.Function] = ()) -> dict[str, Any]:
     """What a think block says of the `session`."""
     fields = {
         "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
         "instructions": think.prompt,
-        "tools": [_tool(function) for function in think.functions or [] if function.endpoint is None],
+        "tools": [tools.tool(function) for function in (*ours, *(think.functions or ()))],
         "tool_choice": think.toolChoice,
         "max_output_tokens": think.maxOutputTokens,
         "prompt": think.managedPrompt,
@@ -165,14 +169,6 @@ def speech_of(agent: blocks.Agent, voices: Voices) -> dict[str, Any]:
         "speed": asked.get("speed") or first_speak(agent).provider.speed,
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _tool(function: blocks.Function) -> dict[str, Any]:
-    tool: dict[str, Any] = {"type": "function", "name": function.name}
-    if function.description is not None:
-        tool["description"] = function.description
-    tool["parameters"] = function.parameters or {"type": "object", "properties": {}}
-    return tool
 
 
 def context_items(agent: blocks.Agent, new_id: text.NewId) -> list[openai.NewItem]:

@@ -32,6 +32,8 @@ EXAMPLES = {
     "dispatchers": ("2", 2),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
+    "tool_hosts": ("api.example,http://b.example", ("https://api.example", "http://b.example")),
+    "tool_networks": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1/128")),
     "ca_file": ("ca.pem", "ca.pem"),
 }
 

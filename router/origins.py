@@ -1,0 +1,125 @@
+"""Which endpoints of functions may be called: origins as a person lists them, and the rule that a URL is held to.
+
+Pure. Where a name's addresses lie is another question: `router.tools.addresses`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import reprlib
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+_PORTS: Final = {"https": 443, "http": 80}
+_LABELS: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A scheme, a host in small letters, and a port."""
+
+    scheme: str
+    host: str
+    """A name, an address without brackets, or `*.` and the end of names."""
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+
+    def covers(self, other: Origin) -> bool:
+        """Whether `other` is this one, or where this one has a `*`, one of those."""
+        if (self.scheme, self.port) != (other.scheme, other.port):
+            return False
+        return other.host == self.host or (self.host.startswith("*.") and other.host.endswith(self.host[1:]))
+
+
+def origin_of(url: str) -> Origin:
+    """Return the origin of an endpoint's URL.
+
+    Raises:
+        ValueError: it cannot be called; with the rest of a sentence, which repeats nothing of the URL.
+    """
+    if _UNPRINTABLE.search(url):
+        raise ValueError("a URL without spaces, line breaks and characters outside ASCII")
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        raise ValueError("a URL whose host and port can be read") from None
+    if parts.scheme not in _PORTS or not host:
+        raise ValueError("an https:// or http:// URL")
+    if "@" in parts.netloc:
+        raise ValueError("a URL without credentials: they belong into `headers`")
+    if not _is_host(host):
+        raise ValueError("a URL whose host is a name or an address")
+    return Origin(parts.scheme, host, port or _PORTS[parts.scheme])
+
+
+def _is_host(host: str) -> bool:
+    return _LABELS.fullmatch(host) is not None or is_address(host)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a URL's origin is one of those listed, as `origins` has them."""
+    try:
+        origin = origin_of(url)
+    except ValueError:
+        return False
+    if "*" in origin.host:
+        return False
+    return any(origin_of(listed).covers(origin) for listed in allowed)
+
+
+# What a person writes, as the kinds in `router.values` have it.
+
+
+def origins(written: Any) -> tuple[str, ...]:
+    """Take several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; https where none is said."""
+    return tuple(dict.fromkeys(_origin(part) for part in _parts(written, "origins")))
+
+
+def _origin(written: Any) -> str:
+    if not isinstance(written, str):
+        raise ValueError(f"must be a list of origins, not {reprlib.repr(written)}")  # noqa: TRY004 - as in values
+    said = written.strip().lower()
+    url = said if "://" in said else f"https://{said}"
+    try:
+        origin, parts = origin_of(url), urlsplit(url)
+        is_more = parts.path not in ("", "/") or parts.query or parts.fragment
+    except ValueError:
+        is_more = True
+    if is_more:
+        raise ValueError(f"must be origins such as api.example or http://10.0.0.5:8080, not {reprlib.repr(written)}")
+    return str(origin)
+
+
+def networks(written: Any) -> tuple[str, ...]:
+    """Take several networks: `10.0.0.0/8`, `127.0.0.1`, `fd00::/8`."""
+    return tuple(dict.fromkeys(_network(part) for part in _parts(written, "networks")))
+
+
+def _network(written: Any) -> str:
+    try:
+        return str(ipaddress.ip_network(written.strip()))
+    except (ValueError, AttributeError):
+        raise ValueError(f"must be networks such as 10.0.0.0/8, not {reprlib.repr(written)}") from None
+
+
+def _parts(written: Any, what: str) -> list[Any]:
+    parts = [part for part in written.split(",") if part.strip()] if isinstance(written, str) else written
+    if not isinstance(parts, list):
+        raise ValueError(f"must be a list of {what}, not {reprlib.repr(written)}")  # noqa: TRY004 - as in values
+    return parts

@@ -1,0 +1,190 @@
+"""HTTP endpoints of functions: one request for each call, within a time and a size, to an address that was checked.
+
+A connection serves one request. No redirect is followed, no proxy asked, no answer unpacked; certificates are
+verified against the name in the URL. What goes wrong is told without repeating a header or a URL's query.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from router.errors import EndpointError
+from router.origins import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.origins import Origin
+    from router.session.work import CallEndpoint
+    from router.tools.addresses import Addresses
+
+IN_QUERY: Final = frozenset({"GET", "DELETE"})
+"""Methods whose requests have no body: the arguments go into the query."""
+
+SAFE_TO_REPEAT: Final = frozenset({"GET", "PUT", "DELETE"})
+
+_FAILURES: Final = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
+
+
+class _NoAnswerError(EndpointError):
+    """The request may have been sent, and no answer began."""
+
+
+class Endpoints:
+    """Calls endpoints. May be used by several threads."""
+
+    def __init__(self, addresses: Addresses, *, timeout_s: float, most_bytes: int, ca_file: str | None = None) -> None:
+        self._addresses = addresses
+        self._timeout_s = timeout_s
+        self._most_bytes = most_bytes
+        self._ca_file = ca_file
+
+    def call(self, work: CallEndpoint) -> str:
+        """Return what the endpoint answers with. Blocks, for `timeout_s` and however long DNS takes.
+
+        Raises:
+            EndpointError: there is no such answer; it says why.
+        """
+        deadline_s = time.monotonic() + self._timeout_s
+        try:
+            return self._call(work, deadline_s)
+        except _FAILURES:
+            error = EndpointError("its answer broke off")
+        except EndpointError as its_own:
+            error = its_own
+        raise EndpointError("it did not answer in time") if time.monotonic() >= deadline_s else error
+
+    def _call(self, work: CallEndpoint, deadline_s: float) -> str:
+        origin, request = origin_of(work.endpoint.url), _request(work)
+        addresses = self._addresses.of(origin.host, origin.port)
+        try:
+            return self._try(origin, addresses, request, deadline_s)
+        except _NoAnswerError:
+            if request["method"] not in SAFE_TO_REPEAT:
+                raise
+        return self._try(origin, addresses, request, deadline_s)
+
+    def _try(self, origin: Origin, addresses: list[str], request: dict[str, Any], deadline_s: float) -> str:
+        connection = self._connect(origin, addresses, deadline_s)
+        with contextlib.closing(connection), _cut_off(connection.sock, deadline_s):
+            try:
+                connection.request(**request, preload_content=False, decode_content=False)
+                response = connection.getresponse()
+            except _FAILURES:
+                raise _NoAnswerError("it closed the connection without an answer") from None
+            return self._read(response, deadline_s)
+
+    def _connect(self, origin: Origin, addresses: list[str], deadline_s: float) -> HTTPConnection:
+        for address in addresses:
+            connection = self._connection(origin, address, max(0.001, deadline_s - time.monotonic()))
+            try:
+                connection.connect()
+            except ssl.SSLCertVerificationError:
+                connection.close()
+                raise EndpointError("its certificate is not to be trusted") from None
+            except _FAILURES:
+                connection.close()
+            else:
+                return connection
+        raise EndpointError("it cannot be reached")
+
+    def _connection(self, origin: Origin, address: str, timeout_s: float) -> HTTPConnection:
+        if origin.scheme == "http":
+            return HTTPConnection(address, origin.port, timeout=timeout_s)
+        return HTTPSConnection(
+            address, origin.port, timeout=timeout_s, ssl_context=self._tls, server_hostname=origin.host
+        )
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self._ca_file is not None:
+            context.load_verify_locations(self._ca_file)
+        return context
+
+    def _read(self, response: Any, deadline_s: float) -> str:
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
+            also = ", and redirects are not followed" if response.status in (301, 302, 303, 307, 308) else ""
+            raise EndpointError(f"it answered with HTTP {response.status}{also}")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise EndpointError("its answer is packed, although nobody asked for that")
+        body = b""
+        while len(body) <= self._most_bytes and (piece := response.read(self._most_bytes + 1 - len(body))):
+            body += piece  # up to the empty piece, at which an answer that broke off is known
+        if len(body) > self._most_bytes:
+            raise EndpointError(f"its answer is longer than {self._most_bytes} bytes")
+        if time.monotonic() >= deadline_s:  # it was cut off, which may look like its end
+            raise TimeoutError
+        return body.decode(errors="replace") or "null"
+
+
+@contextlib.contextmanager
+def _cut_off(sock: socket.socket, deadline_s: float) -> Iterator[None]:
+    # A socket's own time-out begins anew with every byte that a peer lets drip.
+    timer = threading.Timer(max(0.0, deadline_s - time.monotonic()), _shut_down, (sock,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+# The request.
+
+
+def _request(work: CallEndpoint) -> dict[str, Any]:
+    endpoint, parts = work.endpoint, urlsplit(work.endpoint.url)
+    arguments = _arguments(work.arguments)
+    method = (endpoint.method or "POST").upper()
+    query, body = parts.query, None
+    if method in IN_QUERY:
+        query = "&".join(part for part in (query, urlencode(_in_query(arguments))) if part)
+    else:
+        body = orjson.dumps(arguments)
+    target = (parts.path or "/") + (f"?{query}" if query else "")
+    return {"method": method, "url": target, "body": body, "headers": _headers(work, parts.netloc, body)}
+
+
+def _arguments(written: str) -> dict[str, Any]:
+    try:
+        arguments = orjson.loads(written or "{}")
+    except orjson.JSONDecodeError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise EndpointError("its arguments are not a JSON object")
+    return arguments
+
+
+def _in_query(arguments: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in arguments.items()
+        if value is not None
+    }
+
+
+def _headers(work: CallEndpoint, host: str, body: bytes | None) -> dict[str, str]:
+    given = work.endpoint.headers or {}
+    names = {name.lower() for name in given}
+    ours = {"Accept": "application/json, */*", "User-Agent": "switchboard"}
+    if body is not None:
+        ours["Content-Type"] = "application/json"
+    return {"Host": host, **{name: value for name, value in ours.items() if name.lower() not in names}, **given}

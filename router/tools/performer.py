@@ -1,0 +1,33 @@
+"""Does the work that a session asks for, on the thread that it is called on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router.session.work import CallEndpoint, CallTool
+from router.tools.toolbox import ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.tools.endpoints import Endpoints
+    from router.tools.toolbox import Toolbox
+
+
+class Performer:
+    """`SessionSpec.perform`: looks up by its class what is to be done with a piece of work."""
+
+    def __init__(self, toolbox: Toolbox, endpoints: Endpoints) -> None:
+        self._toolbox = toolbox
+        self._perform: dict[type, Callable[[Any], Any]] = {
+            CallTool: self._call_tool,
+            CallEndpoint: endpoints.call,
+        }
+
+    def __call__(self, work: Any) -> Any:
+        """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
+        return self._perform[type(work)](work)
+
+    def _call_tool(self, work: CallTool) -> str:
+        call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name)
+        return self._toolbox.call(call, work.arguments)

@@ -1,0 +1,124 @@
+"""The functions that an embedding application brings: registered once, offered to every session from then on."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from router.deepgram import blocks
+from router.errors import HandlerError
+
+logger = logging.getLogger(__name__)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Which call a handler answers."""
+
+    session_id: str
+    call_id: str
+    name: str
+
+
+Handler = Callable[[dict[str, Any], ToolCall], Any]
+"""Answers a call, from its arguments: with text, or with anything that `orjson` can write.
+
+Called on a thread of the workers, several at a time; may block, but not for longer than `deadlines.tool_call_s`: then
+the model is told that it timed out, and what it returns is dropped. What it raises is logged, and the model is told
+that it failed, not why.
+"""
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function and who answers it."""
+
+    function: blocks.Function
+    handler: Handler
+
+
+class Toolbox:
+    """The functions that are registered, by name. May be used by several threads."""
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._tools: dict[str, Tool] = {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str | None, schema: Mapping[str, Any], handler: Handler) -> Handler:
+        """Register a function, and return its handler.
+
+        Args:
+            name: or None, where the schema has it.
+            schema: as OpenAI and Deepgram write one, `{name, description, parameters}`; or the JSON Schema of the
+                parameters alone, `{"type": "object", …}`.
+            handler: see `Handler`.
+
+        Raises:
+            ValueError: the schema is none, the name is no good or taken, or the handler is a coroutine.
+        """
+        tool = Tool(_function(name, schema), handler)
+        if not callable(handler) or inspect.iscoroutinefunction(handler):
+            raise ValueError(f"the handler of {tool.function.name} must be a function that can be called on a thread")
+        with self._lock:
+            if tool.function.name in self._tools:
+                raise ValueError(f"there is a function {tool.function.name} already")
+            self._tools[tool.function.name] = tool
+        return handler
+
+    def functions(self) -> tuple[blocks.Function, ...]:
+        """What a session offers to the model, in the order of registration."""
+        with self._lock:
+            return tuple(tool.function for tool in self._tools.values())
+
+    def call(self, call: ToolCall, arguments: str) -> str:
+        """Have a handler answer a call.
+
+        Raises:
+            HandlerError: it failed.
+        """
+        try:
+            given = orjson.loads(arguments or "{}")
+        except orjson.JSONDecodeError:
+            given = None
+        if not isinstance(given, dict):
+            raise HandlerError("its arguments are not a JSON object")
+        try:
+            answer = self._tools[call.name].handler(given, call)
+        except Exception:
+            logger.exception("session %s: the handler of %s failed", call.session_id, call.name)
+            raise HandlerError("its handler failed") from None
+        return self._written(answer)
+
+    def _written(self, answer: Any) -> str:
+        try:
+            written = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
+        except TypeError:
+            raise HandlerError("its handler answered with what is no JSON") from None
+        if len(written.encode(errors="replace")) > self._most_bytes:
+            raise HandlerError(f"its answer is longer than {self._most_bytes} bytes")
+        return written
+
+
+def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
+    if not isinstance(schema, Mapping):
+        raise ValueError("a schema must be a mapping")  # noqa: TRY004 - whatever is wrong with it, one kind of error
+    is_of_parameters = schema.get("type") == "object"
+    fields = {"parameters": schema} if is_of_parameters else schema
+    named: Any = name if name is not None else fields.get("name")
+    if not isinstance(named, str) or not _NAME.fullmatch(named):
+        raise ValueError("a function's name must be 1 to 64 letters, digits, _ or -")
+    try:
+        return msgspec.convert(
+            {"name": named, "description": fields.get("description"), "parameters": fields.get("parameters")},
+            blocks.Function,
+        )
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the schema of {named} is none: {error}") from None
