@@ -16,6 +16,8 @@ from router.values import (
     SHORTEST_SECRET,
     Secret,
     is_azure,
+    is_on,
+    is_openai,
     one_of,
     query_secrets,
     secret,
@@ -47,11 +49,16 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """Its own name for the model, an Azure deployment's for example; wins over what a session asks for."""
     transcription_model: str | None = None
     """The same for the model that transcribes; else the configuration's."""
+    g711: bool | None = None
+    """Whether it hears and speaks mu-law and A-law. Never None once made: OpenAI, Azure and the simulator do."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:
             header = "api-key" if is_azure(self.url) else "authorization"
             msgspec.structs.force_setattr(self, "api_key_header", header)
+        if self.g711 is None:
+            is_known = self.url in ("openai", "simulator") or is_azure(self.url) or is_openai(self.url)
+            msgspec.structs.force_setattr(self, "g711", is_known)
 
     def dial_url(self, model: str) -> str:
         """Return what is dialled; a model in the URL wins over the upstream's own, and that over `model`.
@@ -149,5 +156,6 @@ KINDS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "headers": headers,
     "model": text,
     "transcription_model": text,
+    "g711": is_on,
 }
 """What a table `[[upstreams]]` of the file may hold."""

@@ -206,6 +206,11 @@ def is_azure(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
 
 
+def is_openai(url: str) -> bool:
+    """Return whether the URL's host is OpenAI's own."""
+    return (urlsplit(url).hostname or "").endswith(".openai.com")
+
+
 def _scheme_said(url: str) -> str:
     scheme, colon, _ = url.partition("://")
     if colon:

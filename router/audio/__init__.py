@@ -1,6 +1,9 @@
-"""Audio formats and resampling: pure arithmetic, which knows no wire.
+"""Audio formats and conversion: pure arithmetic, which knows no wire.
 
-`formats`    sizes and silence of linear16
-`resample`   a stream of linear16 from one sample rate to another
-`polyphase`  the filter that does it: designed once per pair of rates (the only module that loads numpy)
+`formats`       encodings and rates; sizes, durations and silence
+`convert`       a stream from one format to another
+`g711`          mu-law and A-law, as tables
+`samples`       encodings, many samples at once          (loads numpy, as the next two do)
+`polyphase`     sample rates: a filter, designed once per pair
+`interpolated`  the same between rates that have no small ratio
 """

@@ -1,24 +1,73 @@
-"""linear16: signed 16-bit little-endian PCM, one channel. Sizes and silence; must not know a wire."""
+"""Raw audio, one channel: how a sample is written, and how many there are in a second. Must not know a wire."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-SAMPLE_BYTES: Final = 2
-"""One linear16 sample."""
+import msgspec
 
-UPSTREAM_RATE: Final = 24_000
-"""The only rate of the Realtime API's `audio/pcm`."""
+Encoding = Literal["linear16", "linear32", "mulaw", "alaw"]
+"""linear16 is signed, linear32 is float from -1 to 1, both little-endian; the others are those of G.711."""
 
-INPUT_RATES: Final = (8_000, 16_000, 24_000, 44_100, 48_000)
-"""What a client's `audio.input.sample_rate` may be."""
+SAMPLE_BYTES: Final[dict[Encoding, int]] = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
+
+MOST_SAMPLE_BYTES: Final = 4
+"""Every sample's size divides this."""
+
+_SILENCE: Final[dict[Encoding, bytes]] = {"linear16": b"\0", "linear32": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}
 
 RATES: Final = range(8_000, 48_001)
-"""What can be resampled at all (an odd pair among them cannot: its filter would have thousands of phases)."""
+"""Samples per second, between any two of which audio can be converted."""
+
+
+class Format(msgspec.Struct, frozen=True):
+    """A way to write audio."""
+
+    encoding: Encoding
+    rate: int
+
+    @property
+    def sample_bytes(self) -> int:
+        """Size of one sample."""
+        return SAMPLE_BYTES[self.encoding]
+
+    @property
+    def bytes_per_s(self) -> int:
+        """Size of a second."""
+        return self.rate * self.sample_bytes
+
+    def size_bytes(self, duration_ms: float) -> int:
+        """Size of `duration_ms`, rounded up to a whole sample."""
+        return self.sample_bytes * -int(-duration_ms * self.rate // 1000)
+
+    def duration_ms(self, size_bytes: int) -> float:
+        """Length of `size_bytes`."""
+        return size_bytes * 1000 / self.bytes_per_s
+
+    def silence(self, duration_ms: float) -> bytes:
+        """Silence of at least `duration_ms`."""
+        return _SILENCE[self.encoding] * self.size_bytes(duration_ms)
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """Audio in one piece."""
+
+    data: bytes
+    format: Format
+
+    @property
+    def duration_ms(self) -> float:
+        """Its length."""
+        return self.format.duration_ms(len(self.data))
+
+
+LINEAR16_24K: Final = Format("linear16", 24_000)
+MULAW_8K: Final = Format("mulaw", 8_000)
+ALAW_8K: Final = Format("alaw", 8_000)
 
 
 class UnsupportedRates(ValueError):  # noqa: N818 - a fact about two rates, not about this program
-    """No filter of reasonable size leads from `rate_in` to `rate_out` (Hz)."""
+    """Nobody converts from `rate_in` to `rate_out` (Hz): one of them is none of `RATES`."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         super().__init__(rate_in, rate_out)
@@ -27,18 +76,3 @@ class UnsupportedRates(ValueError):  # noqa: N818 - a fact about two rates, not 
 
     def __str__(self) -> str:
         return f"cannot resample from {self.rate_in} Hz to {self.rate_out} Hz"
-
-
-def linear16_bytes(duration_ms: float, sample_rate: int) -> int:
-    """Size of `duration_ms` of audio, rounded up to a whole sample."""
-    return SAMPLE_BYTES * -int(-duration_ms * sample_rate // 1000)
-
-
-def duration_ms(size_bytes: int, sample_rate: int) -> float:
-    """Length of `size_bytes` of audio."""
-    return size_bytes * 1000 / (SAMPLE_BYTES * sample_rate)
-
-
-def silence(duration_ms: float, sample_rate: int) -> bytes:
-    """Silence of at least `duration_ms`."""
-    return bytes(linear16_bytes(duration_ms, sample_rate))

@@ -4,6 +4,8 @@ Between two rates in the ratio L/M (lowest terms), every M samples in make L sam
 product of a window of samples and one of L sets of coefficients. A block of M samples (or of several M, for
 the sake of the arithmetic) is therefore one row of input times one matrix, and a frame is a few rows.
 
+A pair without a small common ratio would need thousands of sets. `interpolated` converts such a pair.
+
 Loads numpy, so it is imported only where a session resamples.
 """
 
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from router.audio.formats import RATES, SAMPLE_BYTES, UnsupportedRates
+from router.audio.formats import RATES, UnsupportedRates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,13 +38,31 @@ exact in float64: whatever order of summing the linear algebra picks, the same s
 BLOCK_SAMPLES: Final = 32
 """About how many input samples a row moves on: fewer copy more windows, more multiply more zeros."""
 
-MAX_COEFFICIENTS: Final = 1 << 18
-"""Bound of one matrix (2 MB): an odd pair of rates has thousands of phases."""
+MAX_COEFFICIENTS: Final = 1 << 16
+"""Bound of one matrix (512 kB): 11025 Hz, the oddest of the common rates, needs nearly as many."""
 
+SAMPLE_BYTES: Final = 2
 LINEAR16: Final = np.dtype("<i2")
 LOWEST: Final = np.array(-32768.0)
 HIGHEST: Final = np.array(32767.0)
 LEVEL: Final = np.dtype(np.float64)
+
+
+def taps_of(rate_in: int, rate_out: int) -> int:
+    """Input samples that one output sample is made of, in even number."""
+    return 2 * math.ceil(TAPS / 2 * max(1.0, rate_in / rate_out))
+
+
+def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_out: int) -> NDArray[np.float64]:
+    """A row for each output that lies such a `fraction` of a sample behind the middle of its `taps`."""
+    reach = taps // 2
+    distance = np.arange(1 - reach, reach + 1) - fractions[:, np.newaxis]
+    beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's own formula
+    shape = np.i0(beta * np.sqrt(np.maximum(0.0, 1 - (distance / reach) ** 2)))
+    rows = np.sinc(CUT_OFF * min(1.0, rate_out / rate_in) * distance) * shape
+    rows /= rows.sum(axis=1, keepdims=True)  # every phase passes a constant unchanged
+    scale = 1 << COEFFICIENT_BITS
+    return np.asarray(np.rint(rows * scale) / scale)
 
 
 class Polyphase:
@@ -57,13 +77,10 @@ class Polyphase:
         """Input samples that a row moves on."""
         self.block_out: Final = blocks * rate_out // common
         """Output samples that a row makes."""
-        self.taps: Final = 2 * math.ceil(TAPS / 2 * max(1.0, rate_in / rate_out))
-        """Input samples that one output sample is made of, in even number."""
+        self.taps: Final = taps_of(rate_in, rate_out)
         self.window: Final = (self.block_out - 1) * self.block_in // self.block_out + self.taps
         """Input samples that a row reads."""
-        if self.window * self.block_out > MAX_COEFFICIENTS:
-            raise UnsupportedRates(rate_in, rate_out)
-        self.coefficients: Final = self._matrix(CUT_OFF * min(1.0, rate_out / rate_in))
+        self.coefficients: Final = self._matrix(rate_in, rate_out)
         """The matrix, `window` by `block_out`."""
         self.padding: Final = bytes(SAMPLE_BYTES * (self.window + self.block_in))
         """What the last row may read beyond the samples known; none of it reaches an output that is used."""
@@ -71,11 +88,11 @@ class Polyphase:
         """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
         self.row_strides: Final = (self.block_in * LEVEL.itemsize, LEVEL.itemsize)
 
-    def _matrix(self, cut_off: float) -> NDArray[np.float64]:
+    def _matrix(self, rate_in: int, rate_out: int) -> NDArray[np.float64]:
+        first, phase = np.divmod(np.arange(self.block_out) * self.block_in, self.block_out)
+        rows = coefficients(phase / self.block_out, self.taps, rate_in, rate_out)
         matrix = np.zeros((self.window, self.block_out))
-        for output in range(self.block_out):
-            first, phase = divmod(output * self.block_in, self.block_out)
-            matrix[first : first + self.taps, output] = self._phase(phase / self.block_out, cut_off)
+        matrix[first[:, np.newaxis] + np.arange(self.taps), np.arange(self.block_out)[:, np.newaxis]] = rows
         return matrix
 
     def _quiet_bytes(self) -> bytes:
@@ -83,23 +100,21 @@ class Polyphase:
         limit = int(HIGHEST / largest_gain) >> 8
         return bytes(high for high in range(256) if (high if high < 128 else 255 - high) < limit)  # noqa: PLR2004
 
-    def _phase(self, fraction: float, cut_off: float) -> NDArray[np.float64]:
-        """Coefficients of an output that lies `fraction` of a sample behind the middle of its taps."""
-        reach = self.taps // 2
-        distance = np.arange(1 - reach, reach + 1) - fraction
-        beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's own formula
-        shape = np.i0(beta * np.sqrt(np.maximum(0.0, 1 - (distance / reach) ** 2)))
-        coefficients = np.sinc(cut_off * distance) * shape
-        coefficients /= coefficients.sum()  # every phase passes a constant unchanged
-        scale = 1 << COEFFICIENT_BITS
-        return np.asarray(np.rint(coefficients * scale) / scale)
+
+def is_small(rate_in: int, rate_out: int) -> bool:
+    """Whether the matrix between two rates is; raises UnsupportedRates.
+
+    Told from its size: a row reads about as many samples as it moves on, and the taps.
+    """
+    if rate_in not in RATES or rate_out not in RATES:
+        raise UnsupportedRates(rate_in, rate_out)
+    common = math.gcd(rate_in, rate_out)
+    return (rate_in // common + taps_of(rate_in, rate_out)) * (rate_out // common) <= MAX_COEFFICIENTS
 
 
 @lru_cache(maxsize=32)
 def polyphase(rate_in: int, rate_out: int) -> Polyphase:
-    """Filter from `rate_in` to `rate_out` (Hz), designed at first use. Raises UnsupportedRates."""
-    if rate_in not in RATES or rate_out not in RATES:
-        raise UnsupportedRates(rate_in, rate_out)
+    """Filter from `rate_in` to `rate_out` (Hz), designed at first use. It `is_small`."""
     return Polyphase(rate_in, rate_out)
 
 

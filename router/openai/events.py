@@ -30,6 +30,7 @@ class SessionInfo(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
     expires_at: float | None = None
+    audio: Any = None
 
 
 class ContentPart(msgspec.Struct, frozen=True):
@@ -317,7 +318,7 @@ class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class InputAudio(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
-    """What a user said and nobody has transcribed: linear16 at 24 kHz, base64 on the wire."""
+    """What a user said and nobody has transcribed, in the session's input format; base64 on the wire."""
 
     audio: bytes
 

@@ -58,6 +58,7 @@ def mute(session: Session) -> None:
     turn = session.state.turn
     turn.muted.append(turn.response_id)
     turn.is_unwanted = False
+    session.state.speaker.drop()
     session.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
 
 
@@ -70,7 +71,7 @@ def _take_back(session: Session, item: Unheard) -> None:
     if item_id is not None and spoken.is_statement(session, item_id):
         spoken.take_back(session, item_id, words, is_whole=is_whole)
         return
-    if item_id is not None and played.is_upstream:
+    if item_id is not None:
         _truncate(session, item_id, heard_s)
         session.state.line.items.tell_no_more(item_id)
     if is_whole:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.audio.convert import converted
+from router.audio.formats import LINEAR16_24K, Format, Recording
 from router.openai import events as openai
 from router.translation import text
 
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHARACTERS_PER_TOKEN: Final = 4
-AUDIO_BYTES_PER_TOKEN: Final = 4800
-"""100 ms of the user's speech (reference, 6)."""
+AUDIO_MS_PER_TOKEN: Final = 100
+"""Of the user's speech (reference, 6)."""
+
+SILENCE: Final = Recording(b"", LINEAR16_24K)
 
 
 class Entry:
@@ -32,19 +36,23 @@ class Entry:
         """Of the item upstream, where the upstream made it."""
         self.item: openai.NewItem | dict[str, Any] | None = None
         """None while it is speech without a transcript."""
-        self.audio = b""
+        self.audio = SILENCE
         """What was said, until its transcript comes."""
         self.call_id: str | None = None
 
     @property
     def size_bytes(self) -> int:
         """What it takes, about."""
-        return len(self.audio) + (len(msgspec.json.encode(self.item)) if self.item is not None else 0)
+        return len(self.audio.data) + self._text_bytes
 
     @property
     def tokens(self) -> int:
         """What it costs the model, about."""
-        return len(self.audio) // AUDIO_BYTES_PER_TOKEN + (self.size_bytes - len(self.audio)) // CHARACTERS_PER_TOKEN
+        return int(self.audio.duration_ms // AUDIO_MS_PER_TOKEN) + self._text_bytes // CHARACTERS_PER_TOKEN
+
+    @property
+    def _text_bytes(self) -> int:
+        return len(msgspec.json.encode(self.item)) if self.item is not None else 0
 
 
 class Ledger:
@@ -94,7 +102,7 @@ class Ledger:
         item = openai.FunctionCallItem(id=self._new_id(), call_id=call_id, name=name, arguments=arguments)
         self._fill(entry, item)
 
-    def heard(self, item_id: str, audio: bytes) -> None:
+    def heard(self, item_id: str, audio: Recording) -> None:
         """The user's speech became an item. Its transcript may come much later; its place is here."""
         entry = self._append(item_id)
         entry.audio = audio
@@ -109,7 +117,7 @@ class Ledger:
         known = (it for it in reversed(self._entries) if it.item is None and it.item_id in (item_id, ""))
         entry = next(known, None) or self._append(item_id or "")
         self._weigh(entry, -1)
-        entry.audio = b""
+        entry.audio = SILENCE
         if content:
             self._fill(entry, text.message_item(self._new_id(), "user", content))
         else:
@@ -117,11 +125,13 @@ class Ledger:
 
     # What another upstream is to be told.
 
-    def since(self, sequence: int = 0) -> Iterator[openai.NewItem | dict[str, Any]]:
-        """The items behind `sequence`, in order."""
+    def since(
+        self, sequence: int = 0, audio_format: Format = LINEAR16_24K
+    ) -> Iterator[openai.NewItem | dict[str, Any]]:
+        """The items behind `sequence`, in order; what was said and not transcribed in that format."""
         for entry in self._entries:
             if entry.sequence > sequence:
-                item = entry.item or self._spoken(entry)
+                item = entry.item or self._spoken(entry, audio_format)
                 if item is not None:
                     yield item
 
@@ -133,10 +143,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _spoken(self, entry: Entry) -> openai.NewItem | None:
-        if not entry.audio:
+    def _spoken(self, entry: Entry, audio_format: Format) -> openai.NewItem | None:
+        if not entry.audio.data:
             return None
-        return openai.MessageItem(id=self._new_id(), role="user", content=[openai.InputAudio(audio=entry.audio)])
+        audio = converted(entry.audio, audio_format)
+        return openai.MessageItem(id=self._new_id(), role="user", content=[openai.InputAudio(audio=audio)])
 
     def _is_orphan(self, item: openai.NewItem | dict[str, Any]) -> bool:
         # An output whose call has been dropped: an upstream would refuse it.

@@ -9,34 +9,34 @@ import msgspec
 import orjson
 
 from actors.restart import Loss, LossKind
-from router.audio.formats import UPSTREAM_RATE
+from router.audio.formats import MOST_SAMPLE_BYTES, RATES
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import inputs, tools
+from router.session import agreement, inputs, tools
+from router.session.agreement import SETTINGS_EVENT_ID
 from router.session.deadlines import Wait
 from router.session.state import Want
 from router.session.statement import statement_of
 from router.session.stay import STAY
 from router.translation import errors, listening, settings, speech, text
-from router.translation.audio import Microphone
+from router.translation.audio import Microphone, Speaker
+from router.translation.formats import input_format, output_format
 
 if TYPE_CHECKING:
     from actors import messages
+    from router.audio.formats import Format
     from router.session.session import Session
     from router.session.state import Line
     from router.session.stay import Stay
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
-SETTINGS_EVENT_ID: Final = "sb_settings"
-"""The `event_id` of our session.update: an error that brings it back refuses the Settings."""
-
 DETECTED: Final = ("server_vad", "semantic_vad")
 """Turn detection by the upstream, as we configured it."""
 
-_FASTEST_BYTES_PER_S: Final = 48000 * 2
-"""Of microphone audio, while its rate is unknown."""
+_FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
+"""Of microphone audio, while its format is unknown."""
 
 
 def welcome(session: Session, _opened: messages.ClientOpened) -> None:
@@ -74,7 +74,8 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
     agent = tools.admit(session, chosen)
     state.settings, state.agent = message, agent
     state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
-    state.microphone = _microphone(session, message.audio.input.sample_rate or UPSTREAM_RATE)
+    state.microphone = _microphone(session, input_format(message.audio))
+    state.speaker = Speaker(output_format(message.audio))
     tools.warn(session, chosen)
     dial(session, _choose_model(session, message.agent, agent))
     return None
@@ -87,13 +88,16 @@ def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> N
     state.settings = message = tools.with_ours(session, message)
     state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))
     state.turn_detection = "the client's"
-    state.microphone = _microphone(session, UPSTREAM_RATE)
+    own = agreement.formats_as_is(message)
+    state.microphone, state.speaker = _microphone(session, own.input), Speaker(own.output)
+    state.microphone.use(own.input)
+    state.speaker.use(own.output)
     dial(session, session.options.fixed_model or session.options.model)
 
 
-def _microphone(session: Session, sample_rate: int) -> Microphone:
+def _microphone(session: Session, source: Format) -> Microphone:
     options = session.options
-    microphone = Microphone(sample_rate, preroll_s=options.preroll_s, most_s=options.uncommitted_audio_s)
+    microphone = Microphone(source, preroll_s=options.preroll_s, most_s=options.uncommitted_audio_s)
     # Without a detector of the upstream's, all that was said since the last commit is the turn.
     microphone.is_speech = session.state.turn_detection not in DETECTED
     return microphone
@@ -152,6 +156,7 @@ def send_configuration(session: Session, line: Line) -> None:
     """Configure a line as the first one was, and as the client has changed it since."""
     state = session.state
     line.updates = 1
+    line.formats = agreement.wanted(session, line)
     if isinstance(state.settings, inputs.SessionUpdateAsIs):
         session.forward(state.settings.text, line=line)
     elif state.settings is not None:
@@ -166,6 +171,7 @@ def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[
     return settings.session_of(
         given,
         turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
+        formats=line.formats,
         voices=session.options.voices,
         transcription_model=transcription_model(session, line),
         model=session.state.route,
@@ -180,9 +186,12 @@ def transcription_model(session: Session, line: Line) -> str:
     return (theirs[0] if theirs else None) or options.transcription_model
 
 
-def is_configured(line: Line) -> bool:
+def is_configured(session: Session, line: Line, event: openai.SessionUpdated) -> bool:
     """Take a session.updated; whether it was the last."""
     line.updates -= 1
+    agreement.hear(line, event)
+    if line.updates <= 0 and not agreement.is_reached(session, line):
+        agreement.ask_for_linear16(session, line)
     return line.updates <= 0
 
 
@@ -261,6 +270,9 @@ def judge_error(session: Session, event: openai.Error) -> Stay | None:
     session.state.last_error = event.error
     if is_refused_by(session, event.error):
         return STAY
+    if agreement.is_refused(session, session.state.line, event.error):
+        send_configuration(session, session.state.line)
+        return STAY
     as_is = isinstance(session.state.settings, inputs.SessionUpdateAsIs)
     if event.error.event_id == SETTINGS_EVENT_ID or as_is:
         error = errors.client_error(event.error, session.options.redact)
@@ -294,9 +306,8 @@ def keep_audio(session: Session, piece: inputs.Microphone) -> None:
 
 
 def _most_early_bytes(session: Session) -> int:
-    given = session.state.settings
-    rate = given.audio.input.sample_rate if isinstance(given, deepgram.Settings) else None
-    bytes_per_s = 2 * rate if rate else _FASTEST_BYTES_PER_S
+    microphone = session.state.microphone
+    bytes_per_s = microphone.source.bytes_per_s if microphone is not None else _FASTEST_BYTES_PER_S
     return int(session.options.early_audio_s * bytes_per_s)
 
 

@@ -59,6 +59,8 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Functions that the router answers itself."""
     tool_hosts: tuple[str, ...] = ()
     """Origins whose endpoints may be called."""
+    g711: tuple[bool, ...] = ()
+    """By position of the upstream, whether it is known to hear and to speak G.711."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""
 

@@ -12,7 +12,7 @@ from router.session.barge_in import CUT_EVENT_ID, interrupt, mute
 from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
 from router.session.restarts import response_failed
-from router.session.speaking import end_turn
+from router.session.speaking import end_turn, play_rest
 from router.session.state import Answer, ResponseState, Want
 from router.session.stay import STAY
 from router.translation import errors
@@ -148,6 +148,7 @@ def end_of_response(session: Session) -> None:
     """Close the books on a response."""
     turn = session.state.turn
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    play_rest(session)
     spoken.conclude(session)
     turn.response_id = turn.event_id = turn.want_now = None
     turn.has_started_speaking = turn.is_unwanted = False

@@ -15,10 +15,10 @@ import msgspec
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import opening, spoken, telling
+from router.session import agreement, opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
-from router.session.speaking import end_turn, tell_heard
+from router.session.speaking import end_turn, play_rest, tell_heard
 from router.session.state import Answer, Line, ResponseState, SpareState, Want
 from router.session.stay import STAY
 from router.translation import errors, speech
@@ -123,6 +123,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     """
     state, turn = session.state, session.state.turn
     active, pending = _active(session), _pending(session)
+    play_rest(session)
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
@@ -208,7 +209,7 @@ def take_up(session: Session, since: int = 0) -> None:
     """Give a configured upstream the ledger, the microphone's uncommitted audio, and the open question."""
     state = session.state
     want, state.resume, state.lost = state.resume, None, None
-    state.playback.upstream_is_gone()
+    agreement.adopt(session)
     tell_acks(session)
     tell_ledger(session, state.line, since, want)
     append_again(session)
@@ -235,7 +236,7 @@ def append_again(session: Session) -> None:
 
 def tell_ledger(session: Session, line: Line, since: int, want: Want | None = None) -> None:
     """Create the ledger's items; the last of them brings the response that is wanted, when it is acknowledged."""
-    items = list(session.state.ledger.since(since))
+    items = list(session.state.ledger.since(since, line.formats.input))
     last = items[-1] if items else None
     waits = want if _is_message(last) else None
     for item in items:

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
-from router.session import opening, restarts
+from router.session import agreement, opening, restarts
 from router.session.deadlines import Wait
 from router.session.state import Lifecycle, SpareState
 
@@ -48,10 +48,10 @@ def configure_spare(session: Session, event: openai.SessionCreated) -> None:
         opening.send_configuration(session, spare)
 
 
-def seed_spare(session: Session, _event: openai.SessionUpdated) -> Any:
+def seed_spare(session: Session, event: openai.SessionUpdated) -> Any:
     """Tell it the ledger, as far as it goes; what is said until it is plugged in follows then."""
     state = session.state
-    if state.spare is None or not opening.is_configured(state.spare):
+    if state.spare is None or not opening.is_configured(session, state.spare, event):
         return SpareState.CONFIGURING
     session.stop_waiting(Wait.SPARE)
     state.spare_sequence = state.ledger.sequence
@@ -71,6 +71,15 @@ def spare_lost(session: Session, _input: Any) -> None:
     session.log(logging.WARNING, "the next upstream cannot be got ready: it is tried again")
     _warn_of_the_end(session)
     session.wait_for(Wait.ROLLOVER, session.options.deadlines.rollover_gap_s)
+
+
+def judge_spare_error(session: Session, event: openai.Error) -> Any:
+    """It may only refuse a format; it is of no use for any other error."""
+    spare = session.state.spare
+    if spare is not None and agreement.is_refused(session, spare, event.error):
+        opening.send_configuration(session, spare)
+        return SpareState.CONFIGURING
+    return spare_lost(session, event)
 
 
 def _warn_of_the_end(session: Session) -> None:
@@ -97,7 +106,7 @@ def plug_in(session: Session) -> None:
     state.spare_state = SpareState.NONE
     state.rollovers += 1
     session.close_upstream(old.generation)
-    state.playback.upstream_is_gone()
+    agreement.adopt(session)
     restarts.tell_ledger(session, state.line, state.spare_sequence)
     restarts.append_again(session)
     restarts.tell_acks(session)

@@ -129,9 +129,21 @@ def _play(session: Session, event: openai.ResponseOutputAudioDelta, pcm: bytes) 
         _tell_sentences(session, answer, is_final=True)  # its text is told ahead of its audio
     if state.timeline.mark("audio_s", session.now_s) and _is_announced(session):
         telling.say(session, state.timeline.started_speaking())
-    piece = Piece(answer.item_id, pcm, state.speaker.duration_s(pcm))
+    _send(session, pcm)
+
+
+def _send(session: Session, pcm: bytes) -> None:
+    answer, speaker = session.state.turn.answer, session.state.speaker
+    piece = Piece(answer.item_id, pcm, speaker.duration_s(pcm))
     answer.played_s += piece.duration_s
     telling.play(session, piece)
+
+
+def play_rest(session: Session) -> None:
+    """Play what the conversion has held back of a response, which has ended."""
+    rest = session.state.speaker.finish()
+    if rest:
+        _send(session, rest)
 
 
 def _is_sentence(session: Session, answer: Answer) -> bool:

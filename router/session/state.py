@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.audio.formats import MOST_SAMPLE_BYTES
 from router.deepgram import blocks
 from router.session import inputs
 from router.session.interim import Interim
@@ -17,6 +18,7 @@ from router.session.playback import MOST_PLAYED, Playback
 from router.session.telling import Transcripts
 from router.session.timeline import Timeline
 from router.translation.audio import Speaker
+from router.translation.formats import Formats
 
 if TYPE_CHECKING:
     from actors import messages
@@ -144,6 +146,9 @@ class Line:
         self.opened_at = 0.0
         """Unix seconds."""
         self.expires_at: float | None = None
+        self.formats = Formats()
+        """What it hears and speaks in: as it was asked for, and then as it says."""
+        self.has_said_formats = False
         self.is_greeted = False
         """session.created is in."""
         self.updates = 0
@@ -351,7 +356,7 @@ class Early:
         return True
 
     def keep_audio(self, data: bytes, most_bytes: int) -> int:
-        """Keep a piece of audio, dropping the oldest beyond the bound; the bytes dropped, an even number."""
+        """Keep a piece of audio, dropping the oldest beyond the bound; the bytes dropped, in whole samples."""
         last = self.inputs[-1] if self.inputs else None
         if isinstance(last, inputs.Microphone) and len(last.data) + len(data) <= _JOINED_BYTES:
             self.inputs[-1] = inputs.Microphone(last.data + data)
@@ -359,7 +364,7 @@ class Early:
             self.inputs.append(inputs.Microphone(data))
         self._audio_bytes += len(data)
         excess = self._audio_bytes - most_bytes
-        dropped = self._drop_oldest(excess + excess % 2) if excess > 0 else 0
+        dropped = self._drop_oldest(excess - excess % MOST_SAMPLE_BYTES) if excess > 0 else 0
         self.dropped_bytes += dropped
         return dropped
 
@@ -406,6 +411,8 @@ class State:
         self.calls = Calls()
         self.turn = Turn()
         self.early = Early(most_messages=options.early_messages)
+        self.linear16_only: set[int] = set()
+        """Upstreams, by position, that have shown that they know no G.711."""
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim = Interim()

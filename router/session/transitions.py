@@ -67,9 +67,9 @@ def fire(session: Any, fired: messages.TimerFired) -> None:
     DEADLINES[Wait(fired.name)](session, fired)
 
 
-def take_up(session: Any, _event: openai.SessionUpdated) -> Any:
+def take_up(session: Any, event: openai.SessionUpdated) -> Any:
     """The upstream is configured: it takes the conversation up, from the beginning or from where it was lost."""
-    if not opening.is_configured(session.state.line):
+    if not opening.is_configured(session, session.state.line, event):
         return STAY
     session.stop_waiting(Wait.SESSION_UPDATED, Wait.REPLUG)
     session.state.last_error = None
@@ -286,7 +286,7 @@ SPARE: Final[dict[SpareState, dict[type, tuple[Handler, SpareState]]]] = {
     SpareState.CONFIGURING: {
         messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
         openai.SessionUpdated: (rollover.seed_spare, SpareState.SEEDED),
-        openai.Error: (rollover.spare_lost, SpareState.NONE),
+        openai.Error: (rollover.judge_spare_error, SpareState.NONE),
         openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
     },
     SpareState.SEEDED: {

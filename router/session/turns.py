@@ -142,7 +142,7 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
         session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
     if isinstance(state.settings, deepgram.Settings):
         state.transcripts.committed(event.item_id)
-    if audio:
+    if audio.data:
         state.ledger.heard(event.item_id or "", audio)
 
 

@@ -16,7 +16,7 @@ import orjson
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import inputs, opening, restarts, rollover, tools
+from router.session import agreement, inputs, opening, restarts, rollover, tools
 from router.session.deadlines import Wait, length_s
 from router.session.state import Lifecycle, SpareState
 from router.translation import errors, faults, listening, settings
@@ -176,8 +176,10 @@ def _changes(session: Session, message: Message, line: Line) -> dict[str, Any]:
 # Its end.
 
 
-def updated(session: Session, _event: openai.SessionUpdated) -> None:
+def updated(session: Session, event: openai.SessionUpdated) -> None:
     """The update that is on its way is applied. The client of a `session.update` hears SettingsApplied, as at first."""
+    agreement.hear(session.state.line, event)
+    agreement.adopt(session)
     taken = _take(session)
     if taken is None:
         return

@@ -4,6 +4,7 @@
 `text`       items and transcripts to ConversationText, and back
 `functions`  function calls and their answers
 `voices`     a speak block to one of the upstream's voices
+`formats`    audio formats of either side
 `audio`      microphone frames to appends, deltas to audio frames
 `errors`     what goes wrong upstream, in words for the client
 """

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from router.audio.formats import INPUT_RATES, UPSTREAM_RATE
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.translation import faults, listening, text, tools
+from router.translation.formats import format_fault, on_wire
 from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from router.translation.formats import Formats
     from router.translation.listening import TurnDetection
     from router.translation.voices import Voices
-
-_PCM: Final = {"type": "audio/pcm", "rate": UPSTREAM_RATE}
 
 
 class InvalidSettings(msgspec.Struct, frozen=True):
@@ -48,27 +47,12 @@ def find_fault(settings: deepgram.Settings) -> InvalidSettings | None:
     """What keeps us from obeying these Settings, or None."""
     if isinstance(settings.agent, str):
         return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
-    return _find_audio_fault(settings.audio) or invalid(faults.of_agent(settings.agent))
+    return invalid(format_fault(settings.audio) or faults.of_agent(settings.agent))
 
 
 def invalid(fault: str | None) -> InvalidSettings | None:
     """A fault of a field, as the client is told of it."""
     return InvalidSettings("INVALID_SETTINGS", fault) if fault is not None else None
-
-
-def _find_audio_fault(audio: deepgram.Audio) -> InvalidSettings | None:
-    checks = (
-        ("audio.input.encoding", audio.input.encoding, ("linear16",)),
-        ("audio.input.sample_rate", audio.input.sample_rate or UPSTREAM_RATE, INPUT_RATES),
-        ("audio.output.encoding", audio.output.encoding, ("linear16",)),
-        ("audio.output.sample_rate", audio.output.sample_rate or UPSTREAM_RATE, (UPSTREAM_RATE,)),
-        ("audio.output.container", audio.output.container or "none", ("none", "wav")),
-    )
-    for field, value, allowed in checks:
-        if value not in allowed:
-            choices = ", ".join(map(str, allowed))
-            return InvalidSettings("INVALID_SETTINGS", f"`{field}` is {value}: it may be {choices}")
-    return None
 
 
 def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agent:
@@ -91,6 +75,7 @@ def session_of(
     settings: deepgram.Settings,
     *,
     turn_detection: TurnDetection,
+    formats: Formats,
     voices: Voices,
     transcription_model: str,
     model: str,
@@ -106,11 +91,11 @@ def session_of(
         "type": "realtime",
         "audio": {
             "input": {
-                "format": _PCM,
+                "format": on_wire(formats.input),
                 "transcription": listening.transcription(agent, transcription_model),
                 "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
             },
-            "output": {"format": _PCM, **speech_of(agent, voices)},
+            "output": {"format": on_wire(formats.output), **speech_of(agent, voices)},
         },
         **thinking_of(first_think(agent), model, ours),
     }

@@ -3,8 +3,8 @@
 import time
 import tracemalloc
 
-from router.audio.formats import INPUT_RATES, UPSTREAM_RATE, silence
-from router.audio.resample import Resampler
+from router.audio.convert import Converter
+from router.audio.formats import LINEAR16_24K, MULAW_8K, Format
 
 FRAME_MS = 20
 REPEATS = 100
@@ -13,25 +13,30 @@ ROUNDS = 60
 
 def main():
     """Print the table."""
-    print("| from Hz | to Hz | µs per 20 ms frame | held back ms | bytes per session |\n|---|---|---|---|---|")
-    for rate in INPUT_RATES:
-        print(row(rate, UPSTREAM_RATE))
+    sources = [Format("linear16", rate) for rate in (8_000, 11_025, 12_345, 16_000, 24_000, 44_100, 48_000)]
+    targets = [Format("linear16", rate) for rate in (8_000, 16_000, 44_100, 48_000)]
+    print("| from | to | µs per 20 ms frame | held back ms | bytes per session |\n|---|---|---|---|---|")
+    for source in (*sources, Format("linear32", 48_000), MULAW_8K):
+        print(row(source, LINEAR16_24K))
+    for target in (*targets, MULAW_8K):
+        print(row(LINEAR16_24K, target))
 
 
-def row(rate_in, rate_out):
+def row(source, target):
     """One conversion."""
-    frame = silence(FRAME_MS, rate_in)
-    resampler = Resampler(rate_in, rate_out)
-    microseconds = min(measured_us(resampler, frame) for _ in range(ROUNDS))
-    size = session_bytes(lambda: Resampler(rate_in, rate_out), frame)
-    return f"| {rate_in} | {rate_out} | {microseconds:.1f} | {resampler.hold_back_ms:.2f} | {size:.0f} |"
+    frame = source.silence(FRAME_MS)
+    converter = Converter(source, target)
+    microseconds = min(measured_us(converter, frame) for _ in range(ROUNDS))
+    size = session_bytes(lambda: Converter(source, target), frame)
+    names = " | ".join(f"{it.encoding} {it.rate / 1000:g} kHz" for it in (source, target))
+    return f"| {names} | {microseconds:.1f} | {converter.hold_back_ms:.2f} | {size:.0f} |"
 
 
-def measured_us(resampler, frame):
+def measured_us(converter, frame):
     """The mean of many frames; the least of several such means is the one that nothing disturbed."""
     started_ns = time.perf_counter_ns()
     for _ in range(REPEATS):
-        resampler.push(frame)
+        converter.push(frame)
     return (time.perf_counter_ns() - started_ns) / 1000 / REPEATS
 
 
@@ -39,9 +44,9 @@ def session_bytes(make, frame, count=100):
     """What one more session keeps."""
     tracemalloc.start()
     try:
-        resamplers = [make() for _ in range(count)]
-        for resampler in resamplers:
-            resampler.push(frame)
+        converters = [make() for _ in range(count)]
+        for converter in converters:
+            converter.push(frame)
         return tracemalloc.get_traced_memory()[0] / count
     finally:
         tracemalloc.stop()

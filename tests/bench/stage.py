@@ -8,10 +8,11 @@ from pathlib import Path
 
 import orjson
 
-from router.audio.resample import Resampler
+from router.audio.convert import Converter
+from router.audio.formats import LINEAR16_24K, Format
 from tests.bench import figures, footprint
 from tests.bench.children import Child, free_port
-from tests.bench.speech import BYTES_PER_MS, UPSTREAM_RATE, Shape
+from tests.bench.speech import BYTES_PER_MS, Shape
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
@@ -123,7 +124,7 @@ class Stage:
             return figures.Wire(frame_bytes=len(shape.frame), held_back_bytes=0)
         hold_back_ms = system.hold_back_ms
         if system.name == ROUTER.name:
-            hold_back_ms = Resampler(shape.rate, UPSTREAM_RATE).hold_back_ms
+            hold_back_ms = Converter(Format("linear16", shape.rate), LINEAR16_24K).hold_back_ms
         frame_bytes = shape.frame_ms * BYTES_PER_MS if system.protocol == "deepgram" else len(shape.frame)
         return figures.Wire(frame_bytes=frame_bytes, held_back_bytes=int(hold_back_ms * BYTES_PER_MS))
 

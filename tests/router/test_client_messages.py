@@ -7,13 +7,13 @@ import pytest
 from websockets.sync.client import connect
 
 from playbook import settings
-from router.audio.formats import UPSTREAM_RATE
+from router.audio.formats import LINEAR16_24K
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from serving import apply_settings, receive_until, receive_until_audio, say, serving
 
 GREETING = "Good morning, this is the garden centre. How can I help you?"
 MS_PER_CHARACTER = 5
-HUM = array("h", (int(9000 * math.sin(at / 20)) for at in range(UPSTREAM_RATE))).tobytes()
+HUM = array("h", (int(9000 * math.sin(at / 20)) for at in range(LINEAR16_24K.rate))).tobytes()
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def kinds(frames):
 
 
 def audio_s(frames):
-    return sum(len(frame) for frame in frames if isinstance(frame, bytes)) / 2 / UPSTREAM_RATE
+    return sum(len(frame) for frame in frames if isinstance(frame, bytes)) / 2 / LINEAR16_24K.rate
 
 
 def spoken_s(text):

@@ -2,6 +2,7 @@
 
 import itertools
 
+from router.audio.formats import LINEAR16_24K, MULAW_8K, Recording
 from router.openai import events as openai
 from router.session.ledger import Ledger
 from router.translation.text import message_item
@@ -10,6 +11,10 @@ from router.translation.text import message_item
 def ledger(tokens=1_000_000, size=1_000_000_000):
     ids = itertools.count(1)
     return Ledger(new_id=lambda: f"id_{next(ids)}", most_tokens=tokens, most_bytes=size)
+
+
+def linear16(data):
+    return Recording(data, LINEAR16_24K)
 
 
 def told(book, since=0):
@@ -60,7 +65,7 @@ def test_what_was_told_already_is_left_out():
 
 def test_a_transcript_takes_the_place_of_its_speech():
     book = ledger()
-    book.heard("u", b"\1\0" * 100)
+    book.heard("u", linear16(b"\1\0" * 100))
     book.assistant_said("i", "Yes.")
     assert told(book) == [("user", b"\1\0" * 100), ("assistant", "Yes.")]
     book.transcribed("u", "Hm?")
@@ -69,7 +74,7 @@ def test_a_transcript_takes_the_place_of_its_speech():
 
 def test_a_transcript_finds_speech_whose_item_was_not_named():
     book = ledger()
-    book.heard("", b"\1\0")
+    book.heard("", linear16(b"\1\0"))
     book.transcribed("u", "Hm?")
     assert told(book) == [("user", "Hm?")]
 
@@ -83,7 +88,7 @@ def test_a_transcript_without_speech_is_the_newest_thing_said():
 
 def test_a_noise_is_forgotten():
     book = ledger()
-    book.heard("u", b"\1\0" * 100)
+    book.heard("u", linear16(b"\1\0" * 100))
     book.transcribed("u", "")
     assert told(book) == []
     assert (book._tokens, book._bytes) == (0, 0)
@@ -120,6 +125,25 @@ def test_an_output_whose_call_is_gone_is_not_kept():
 def test_speech_is_bounded_by_its_bytes():
     book = ledger(size=10_000)
     for n in range(5):
-        book.heard(str(n), bytes(4000))
+        book.heard(str(n), linear16(bytes(4000)))
     assert len(book) == 2
     assert book.dropped == 3
+
+
+def test_speech_costs_by_its_length_and_not_by_its_bytes():
+    """A second is ten tokens, in whatever format."""
+    tokens = []
+    for audio_format in (LINEAR16_24K, MULAW_8K):
+        book = ledger()
+        book.heard("u", Recording(audio_format.silence(1000), audio_format))
+        tokens.append(book._tokens)
+    assert tokens == [10, 10]
+
+
+def test_speech_is_told_in_the_format_that_the_next_upstream_hears():
+    book = ledger()
+    book.heard("u", Recording(MULAW_8K.silence(100), MULAW_8K))
+
+    for audio_format in (LINEAR16_24K, MULAW_8K):
+        (item,) = book.since(0, audio_format)
+        assert item.content[0].audio == audio_format.silence(100)

@@ -257,25 +257,6 @@ def test_early_messages_are_bounded_and_each_one_too_many_is_answered():
 # Settings that cannot be obeyed.
 
 
-@pytest.mark.parametrize(
-    ("audio", "field"),
-    [
-        ({"input": {"encoding": "opus", "sample_rate": 48000}}, "audio.input.encoding"),
-        ({"input": {"encoding": "linear16", "sample_rate": 11025}}, "audio.input.sample_rate"),
-        ({"output": {"encoding": "mp3"}}, "audio.output.encoding"),
-        ({"output": {"encoding": "linear16", "sample_rate": 16000}}, "audio.output.sample_rate"),
-        ({"output": {"encoding": "linear16", "container": "ogg"}}, "audio.output.container"),
-    ],
-)
-def test_settings_that_cannot_be_obeyed_are_answered_by_field_and_may_be_given_again(audio, field):
-    book = Playbook("converse").opened().client({**SETTINGS, "audio": audio})
-    (answer,) = book.frames_to_client
-    assert (answer["type"], answer["code"]) == ("Error", "INVALID_SETTINGS")
-    assert field in answer["description"]
-    book.forget().client(SETTINGS).expect()
-    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}])
-
-
 def test_the_id_of_a_stored_agent_is_not_supported():
     book = Playbook("converse").opened().client({**SETTINGS, "agent": "some-uuid"})
     assert book.frames_to_client[0]["code"] == "AGENT_ID_NOT_SUPPORTED"

@@ -1,0 +1,137 @@
+"""Streaming audio from one format to another; loads numpy only where there is something to calculate."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from router.audio import g711
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.audio.formats import Encoding, Format, Recording
+    from router.audio.interpolated import InterpolatedStream
+    from router.audio.polyphase import Stream
+
+    Step = Callable[[bytes], bytes]
+
+PIECE_SAMPLES: Final = 4096
+"""What is converted at once, so that a push of any length works in little memory."""
+
+
+class Converter:
+    """Converts one stream, pushed in pieces of any length; how it is cut makes no difference to the output.
+
+    Every piece that comes out is of whole samples. Not thread-safe. Raises UnsupportedRates (a ValueError) for a rate
+    that is none of `formats.RATES`.
+    """
+
+    __slots__ = ("_decode", "_encode", "_part", "_stream", "source", "target")
+
+    def __init__(self, source: Format, target: Format) -> None:
+        self.source: Final = source
+        self.target: Final = target
+        self._part = b""
+        """Of a sample that is cut in two."""
+        is_recoded = source.encoding != target.encoding
+        self._stream = None if source.rate == target.rate else _stream(source.rate, target.rate)
+        self._decode = _decoder(source.encoding) if is_recoded or self._stream else None
+        self._encode = _encoder(target.encoding) if is_recoded or self._stream else None
+
+    @property
+    def hold_back_ms(self) -> float:
+        """How much of what was pushed is still to come out, at most."""
+        return 0.0 if self._stream is None else 1000 * self._stream.margin / self.source.rate
+
+    def push(self, data: bytes) -> bytes:
+        """Feed bytes; the converted audio they complete. A part of a sample waits for the rest of it."""
+        samples = self._whole_samples(data)
+        piece_bytes = PIECE_SAMPLES * self.source.sample_bytes
+        if len(samples) <= piece_bytes:
+            return self._convert(samples)
+        starts = range(0, len(samples), piece_bytes)
+        return b"".join(self._convert(samples[start : start + piece_bytes]) for start in starts)
+
+    def flush(self) -> bytes:
+        """What is held back, as if silence followed; the next push begins a new stream.
+
+        A part of a sample stays: the bytes go on, only the turn has ended.
+        """
+        if self._stream is None:
+            return b""
+        rest = self._stream.convert(bytes(2 * self._stream.margin))
+        self._stream.restart()
+        return self._encode(rest) if self._encode is not None else rest
+
+    def successor(self, target: Format) -> Converter:
+        """A converter of the same bytes to another format; what this one holds back is flushed before."""
+        other = Converter(self.source, target)
+        other._part = self._part
+        return other
+
+    def restart(self) -> None:
+        """Forget what is held back, and begin a new stream."""
+        self._part = b""
+        if self._stream is not None:
+            self._stream.restart()
+
+    def _convert(self, samples: bytes) -> bytes:
+        if not samples:
+            return b""
+        if self._decode is not None:
+            samples = self._decode(samples)
+        if self._stream is not None:
+            samples = self._stream.convert(samples)
+        return self._encode(samples) if self._encode is not None else samples
+
+    def _whole_samples(self, data: bytes) -> bytes:
+        if self._part:
+            data = self._part + data
+        excess = len(data) % self.source.sample_bytes
+        if not excess:
+            self._part = b""
+            return data
+        self._part = data[-excess:]
+        return data[:-excess]
+
+
+def converted(recording: Recording, target: Format) -> bytes:
+    """A whole recording in another format."""
+    converter = Converter(recording.format, target)
+    return converter.push(recording.data) + converter.flush()
+
+
+# numpy is 20 MB that most steps of a session that needs none of it do without: it is imported where it is used.
+
+
+def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
+    from router.audio.polyphase import Stream, is_small  # noqa: PLC0415
+
+    if is_small(rate_in, rate_out):
+        return Stream(rate_in, rate_out)
+    from router.audio.interpolated import InterpolatedStream  # noqa: PLC0415
+
+    return InterpolatedStream(rate_in, rate_out)
+
+
+def _decoder(encoding: Encoding) -> Step | None:
+    """What makes linear16 of samples; None where they are."""
+    if encoding == "linear16":
+        return None
+    if encoding != "linear32":
+        return partial(g711.decoded, encoding)
+    from router.audio.samples import linear32_decoded  # noqa: PLC0415
+
+    return linear32_decoded
+
+
+def _encoder(encoding: Encoding) -> Step | None:
+    """What makes samples of linear16; None where that is asked for."""
+    if encoding == "linear16":
+        return None
+    if encoding == "linear32":
+        raise ValueError("linear32 is never sent")
+    from router.audio.samples import g711_encoded  # noqa: PLC0415
+
+    return partial(g711_encoded, encoding)

@@ -1,0 +1,121 @@
+"""Audio formats, in the words of both sides: `audio` of Settings, and of the upstream's session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, RATES, Format
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from router.audio.formats import Encoding
+    from router.deepgram import messages as deepgram
+
+# The client's.
+
+_INPUT: Final[dict[str, tuple[Encoding, int]]] = {
+    "linear16": ("linear16", 24_000),
+    "linear32": ("linear32", 24_000),
+    "mulaw": ("mulaw", 8_000),
+    "alaw": ("alaw", 8_000),
+}
+"""What a client may send, with the rate where it names none. What is compressed is not decoded here."""
+
+_OUTPUT: Final[dict[str, tuple[Encoding, int]]] = {name: _INPUT[name] for name in ("linear16", "mulaw", "alaw")}
+
+_OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
+    "linear16": (8_000, 16_000, 24_000, 32_000, 44_100, 48_000),
+    "mulaw": (8_000, 16_000),
+    "alaw": (8_000, 16_000),
+}
+
+_CONTAINERS: Final = ("none", "wav")
+"""Frames are raw in either: the clients that ask for wav write its header themselves (reference, 5)."""
+
+
+def input_format(audio: deepgram.Audio) -> Format:
+    """What the client sends. The Settings are faultless."""
+    return _format(audio.input, _INPUT)
+
+
+def output_format(audio: deepgram.Audio) -> Format:
+    """What the client wants to be sent."""
+    return _format(audio.output, _OUTPUT)
+
+
+def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
+    encoding, usual_rate = table[given.encoding]
+    return Format(encoding, usual_rate if given.sample_rate is None else given.sample_rate)
+
+
+def format_fault(audio: deepgram.Audio) -> str | None:
+    """A sentence on the first field that cannot be obeyed, or None."""
+    heard, spoken = audio.input, audio.output
+    any_rate = f"from {RATES[0]} to {RATES[-1]}"
+    rates = _OUTPUT_RATES.get(spoken.encoding, ())
+    checks: tuple[tuple[str, Any, Container[Any], str], ...] = (
+        ("input.encoding", heard.encoding, _INPUT, _listed(_INPUT)),
+        ("input.sample_rate", heard.sample_rate, RATES, any_rate),
+        ("input.container", heard.container, _CONTAINERS, _listed(_CONTAINERS)),
+        ("output.encoding", spoken.encoding, _OUTPUT, _listed(_OUTPUT)),
+        ("output.sample_rate", spoken.sample_rate, rates, f"{_listed(rates)} with {spoken.encoding}"),
+        ("output.container", spoken.container, _CONTAINERS, _listed(_CONTAINERS)),
+    )
+    for field, value, good, text in checks:
+        if value is not None and value not in good:
+            return f"`audio.{field}` is {value}: it may be {text}"
+    return None
+
+
+def _listed(choices: Any) -> str:
+    *others, last = map(str, choices) if choices else [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+# The upstream's.
+
+
+class Formats(NamedTuple):
+    """What an upstream hears, and what it speaks in."""
+
+    input: Format = LINEAR16_24K
+    output: Format = LINEAR16_24K
+
+
+_WIRE: Final[dict[Format, dict[str, Any]]] = {
+    LINEAR16_24K: {"type": "audio/pcm", "rate": LINEAR16_24K.rate},
+    MULAW_8K: {"type": "audio/pcmu"},
+    ALAW_8K: {"type": "audio/pcma"},
+}
+"""What the Realtime API knows (reference, 2.2)."""
+
+
+def on_wire(audio_format: Format) -> dict[str, Any]:
+    """The `format` of a session that is asked for it."""
+    return _WIRE[audio_format]
+
+
+_G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
+
+
+def natively(heard: Format, spoken: Format) -> Formats:
+    """The formats of an upstream that knows G.711: the client's own, in either direction by itself, where they fit."""
+    return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
+
+
+def reported(audio: Any) -> tuple[Format | None, Format | None]:
+    """What an upstream says of its formats in `session.audio`: input and output, None where it says nothing clear."""
+    audio = audio if isinstance(audio, dict) else {}
+    return _reported(audio.get("input")), _reported(audio.get("output"))
+
+
+def _reported(direction: Any) -> Format | None:
+    given = direction.get("format") if isinstance(direction, dict) else None
+    if not isinstance(given, dict):
+        return None
+    kind = given.get("type")
+    if kind == "audio/pcm":
+        rate = given.get("rate") or LINEAR16_24K.rate
+        return Format("linear16", rate) if rate in RATES else None
+    return _G711.get(kind) if isinstance(kind, str) else None

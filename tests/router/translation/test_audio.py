@@ -1,0 +1,181 @@
+"""The microphone and the speaker, between the formats of a client and of its upstreams."""
+
+import base64
+import itertools
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.audio.convert import converted
+from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
+from router.translation.audio import APPEND_BYTES, Microphone, Speaker
+from tones import cut, levels_of, linear16, noise_db, tone
+
+LINEAR16_16K = Format("linear16", 16_000)
+CLIENT = [LINEAR16_16K, Format("linear32", 48_000), MULAW_8K, ALAW_8K, Format("alaw", 16_000)]
+UPSTREAM = [LINEAR16_24K, MULAW_8K, ALAW_8K]
+
+
+def microphone(source=LINEAR16_16K, target=LINEAR16_24K, preroll_s=0.5, most_s=60.0):
+    made = Microphone(source, preroll_s=preroll_s, most_s=most_s)
+    made.use(target)
+    return made
+
+
+def audio_of(frames):
+    return b"".join(base64.b64decode(orjson.loads(frame)["audio"]) for frame in frames)
+
+
+def base64_of(data):
+    return base64.b64encode(data).decode()
+
+
+# The microphone.
+
+
+@pytest.mark.parametrize("source", CLIENT)
+@pytest.mark.parametrize("target", UPSTREAM)
+def test_what_a_client_sends_reaches_the_upstream_in_its_format(source, target):
+    data = converted(Recording(linear16(tone(440, 24_000, 0.5)), LINEAR16_24K), Format("linear16", source.rate))
+    if source.encoding == "linear32":
+        data = (levels_of(data) / 32768).astype("<f4").tobytes()
+    elif source.encoding != "linear16":
+        data = converted(Recording(data, Format("linear16", source.rate)), source)
+    mic = microphone(source, target)
+    mic.is_speech = True
+
+    audio = audio_of([*itertools.chain.from_iterable(map(mic.append, cut(data, seed=2))), *mic.finish()])
+    heard = levels_of(converted(Recording(audio, target), Format("linear16", target.rate)))
+    assert noise_db(tone(440, target.rate, 0.5), heard, target.rate) > 30
+    assert mic.committed() == Recording(audio, target)
+
+
+@pytest.mark.parametrize("target", UPSTREAM)
+def test_a_turn_ended_by_hand_is_filled_up_to_100_ms_with_silence(target):
+    mic = microphone(target=target)
+
+    mic.append(bytes(640))  # 20 ms
+    frames = mic.finish()
+    audio = mic.committed()
+    assert audio.duration_ms == 100
+    assert audio.data.endswith(target.silence(80))
+    assert audio_of(frames).endswith(target.silence(80))
+
+
+@pytest.mark.parametrize("target", UPSTREAM)
+def test_silence_is_silence_in_the_upstream_s_format(target):
+    assert audio_of(microphone(target=target).silence(300)) == target.silence(300)
+
+
+@pytest.mark.parametrize("target", UPSTREAM)
+def test_what_is_kept_is_bounded_by_its_length(target):
+    mic = microphone(MULAW_8K, target, preroll_s=0.5, most_s=2.0)
+    for _ in range(200):
+        mic.append(MULAW_8K.silence(20))
+    assert mic.forgotten_bytes == 0, "nobody spoke"
+    assert 480 <= Recording(audio_of(mic.again()), target).duration_ms <= 500
+
+    mic.is_speech = True
+    for _ in range(200):
+        mic.append(MULAW_8K.silence(20))
+    assert 1980 <= mic.committed().duration_ms <= 2000
+    assert mic.forgotten_bytes > 0
+
+
+def test_no_append_is_longer_than_a_frame_may_be():
+    mic = microphone(LINEAR16_24K)
+
+    frames = mic.append(bytes(APPEND_BYTES + 2))
+    assert [len(orjson.loads(frame)["audio"]) for frame in frames] == [APPEND_BYTES // 3 * 4, 4]
+
+
+def test_the_next_upstream_may_hear_another_format():
+    """Nothing is lost on the way: not what was kept, not what was held back, not half a sample."""
+    data = linear16(tone(440, 16_000, 0.6))
+    mic = microphone(target=MULAW_8K)
+    mic.is_speech = True
+    mic.append(data[:9601])
+
+    mic.use(LINEAR16_24K)
+    kept = mic.again()
+    mic.append(data[9601:])
+    mic.finish()
+    heard = levels_of(mic.committed().data)
+    assert Recording(audio_of(kept), LINEAR16_24K).duration_ms == 300
+    assert len(heard) == pytest.approx(0.6 * 24_000, abs=3)
+    first, second = slice(240, 6960), slice(7440, 14160)
+    expected = tone(440, 24_000, 0.6)
+    assert np.abs(heard[first] - expected[first]).max() < 700, "mu-law's own noise"
+    assert np.abs(heard[second] - expected[second]).max() < 300, "up to a sample in time, and no more"
+
+
+def test_an_upstream_like_the_one_before_changes_nothing():
+    mic = microphone()
+    mic.append(bytes(641))
+    mic.use(LINEAR16_24K)
+
+    assert len(audio_of(mic.again() + mic.append(bytes(639)) + mic.finish())) >= 1920
+
+
+def test_only_what_was_appended_is_uncommitted():
+    mic = microphone(target=ALAW_8K)
+    assert not mic.has_uncommitted
+
+    mic.append(bytes(640))
+    mic.use(LINEAR16_24K)
+    assert mic.has_uncommitted
+    mic.committed()
+    assert not mic.has_uncommitted
+
+
+# The speaker.
+
+
+@given(
+    cuts=st.lists(st.integers(0, 4000), max_size=8),
+    source=st.sampled_from(UPSTREAM),
+    target=st.sampled_from([LINEAR16_24K, Format("linear16", 44_100), Format("linear16", 8_000), MULAW_8K, ALAW_8K]),
+)
+@settings(deadline=None, max_examples=60)
+def test_where_a_delta_ends_is_not_heard(cuts, source, target):
+    data = converted(Recording(linear16(tone(500, 24_000, 0.1)), LINEAR16_24K), source)
+    speaker = Speaker(target)
+    speaker.use(source)
+    ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
+
+    pieces = [speaker.play(base64_of(data[a:b]), "r1") for a, b in itertools.pairwise(ends)]
+    pieces.append(speaker.finish())
+    assert b"".join(pieces) == converted(Recording(data, source), target)
+    assert all(len(piece) % target.sample_bytes == 0 for piece in pieces)
+    assert sum(map(speaker.duration_s, pieces)) == pytest.approx(0.1, abs=0.001)
+
+
+def test_a_new_response_begins_without_the_rest_of_another():
+    speaker = Speaker(Format("linear16", 16_000))
+    speaker.play(base64_of(linear16(tone(440, 24_000, 0.1)) + b"\x55"), "r1")
+
+    assert set(speaker.play(base64_of(bytes(4800)), "r2") + speaker.finish()) == {0}
+
+
+def test_what_is_dropped_is_not_played_at_the_end():
+    speaker = Speaker(MULAW_8K)
+    speaker.play(base64_of(linear16(tone(440, 24_000, 0.1))), "r1")
+
+    speaker.drop()
+    assert speaker.finish() == b""
+
+
+def test_the_rest_comes_once():
+    speaker = Speaker(Format("linear16", 48_000))
+    played = speaker.play(base64_of(bytes(480)), "r1")
+
+    assert len(played + speaker.finish()) == 960
+    assert speaker.finish() == b""
+
+
+def test_what_is_not_base64_is_an_error():
+    with pytest.raises(ValueError, match=r"(?i)base64|character|padding"):
+        Speaker().play("%%%", "r1")

@@ -1,0 +1,119 @@
+"""Audio formats in the words of both sides."""
+
+import pytest
+
+from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format
+from router.deepgram.messages import Audio, AudioFormat
+from router.translation.formats import Formats, format_fault, input_format, natively, on_wire, output_format, reported
+
+
+def heard(encoding="linear16", sample_rate=None, **fields):
+    return Audio(input=AudioFormat(encoding=encoding, sample_rate=sample_rate, **fields))
+
+
+def spoken(encoding="linear16", sample_rate=None, **fields):
+    return Audio(output=AudioFormat(encoding=encoding, sample_rate=sample_rate, **fields))
+
+
+GOOD_INPUT = [
+    *((encoding, rate) for encoding in ("linear16", "linear32", "mulaw", "alaw") for rate in (8_000, 12_345, 48_000)),
+    ("linear16", None),
+    ("mulaw", None),
+]
+
+GOOD_OUTPUT = [
+    *(("linear16", rate) for rate in (8_000, 16_000, 24_000, 32_000, 44_100, 48_000, None)),
+    *((encoding, rate) for encoding in ("mulaw", "alaw") for rate in (8_000, 16_000, None)),
+]
+
+
+@pytest.mark.parametrize(("encoding", "rate"), GOOD_INPUT)
+def test_what_is_not_compressed_is_heard_at_any_rate(encoding, rate):
+    audio = heard(encoding, rate)
+
+    assert format_fault(audio) is None
+    assert input_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
+
+
+@pytest.mark.parametrize(("encoding", "rate"), GOOD_OUTPUT)
+@pytest.mark.parametrize("container", [None, "none", "wav"])
+def test_deepgram_s_own_output_formats_are_spoken(encoding, rate, container):
+    audio = spoken(encoding, rate, container=container, bitrate=128_000)
+
+    assert format_fault(audio) is None
+    assert output_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
+
+
+@pytest.mark.parametrize(
+    ("audio", "fault"),
+    [
+        *(
+            (heard(name, 16_000), f"`audio.input.encoding` is {name}: it may be linear16, linear32, mulaw or alaw")
+            for name in ("flac", "amr-nb", "amr-wb", "opus", "ogg-opus", "speex", "g729", "Linear16", "")
+        ),
+        *(
+            (heard("linear16", rate), f"`audio.input.sample_rate` is {rate}: it may be from 8000 to 48000")
+            for rate in (0, -1, 7_999, 48_001, 96_000)
+        ),
+        (heard(container="ogg"), "`audio.input.container` is ogg: it may be none or wav"),
+        *(
+            (spoken(name), f"`audio.output.encoding` is {name}: it may be linear16, mulaw or alaw")
+            for name in ("mp3", "opus", "flac", "aac", "linear32")
+        ),
+        (
+            spoken("linear16", 22_050),
+            "`audio.output.sample_rate` is 22050: it may be 8000, 16000, 24000, 32000, 44100 or 48000 with linear16",
+        ),
+        (spoken("mulaw", 24_000), "`audio.output.sample_rate` is 24000: it may be 8000 or 16000 with mulaw"),
+        (spoken("alaw", 0), "`audio.output.sample_rate` is 0: it may be 8000 or 16000 with alaw"),
+        (spoken(container="ogg"), "`audio.output.container` is ogg: it may be none or wav"),
+    ],
+)
+def test_what_cannot_be_obeyed_is_named_by_its_field(audio, fault):
+    assert format_fault(audio) == fault
+
+
+@pytest.mark.parametrize(
+    ("own", "upstream"),
+    [
+        (MULAW_8K, MULAW_8K),
+        (ALAW_8K, ALAW_8K),
+        (LINEAR16_24K, LINEAR16_24K),
+        (Format("mulaw", 16_000), LINEAR16_24K),
+        (Format("linear16", 8_000), LINEAR16_24K),
+        (Format("linear32", 24_000), LINEAR16_24K),
+    ],
+)
+def test_only_what_the_upstream_has_is_native_and_each_direction_by_itself(own, upstream):
+    assert natively(own, LINEAR16_24K) == Formats(upstream, LINEAR16_24K)
+    assert natively(MULAW_8K, own) == Formats(MULAW_8K, upstream)
+
+
+@pytest.mark.parametrize("audio_format", [LINEAR16_24K, MULAW_8K, ALAW_8K])
+def test_what_is_asked_for_is_recognised_in_the_answer(audio_format):
+    session = {"input": {"format": on_wire(audio_format)}, "output": {"format": on_wire(audio_format), "voice": "ash"}}
+
+    assert reported(session) == (audio_format, audio_format)
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        None,
+        "pcm16",
+        [],
+        {},
+        {"input": None, "output": {}},
+        {"input": {"format": "pcm16"}, "output": {"format": {"type": "audio/opus"}}},
+        {"input": {"format": {"type": "audio/pcm", "rate": 96_000}}, "output": {"format": {"type": {}}}},
+        {"input": {"format": {"type": "audio/pcm", "rate": "24000"}}, "output": {"format": {"type": None}}},
+    ],
+)
+def test_an_answer_that_is_not_clear_says_nothing(audio):
+    assert reported(audio) == (None, None)
+
+
+def test_an_upstream_may_have_a_rate_of_its_own():
+    session = {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}, "output": {"format": {"type": "audio/pcm"}}}
+
+    assert reported(session) == (Format("linear16", 16_000), LINEAR16_24K)

@@ -1,0 +1,50 @@
+"""Sines, and how much of one is left after a conversion."""
+
+import math
+import random
+
+import numpy as np
+
+FULL_SCALE = 32768.0
+
+
+def tone(frequency, rate, seconds=1.0, amplitude=20_000.0):
+    """A sine, as exact levels at `rate`."""
+    return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def linear16(levels):
+    return np.rint(levels).astype("<i2").tobytes()
+
+
+def linear32(levels):
+    return (np.asarray(levels) / FULL_SCALE).astype("<f4").tobytes()
+
+
+def levels_of(pcm):
+    return np.frombuffer(pcm, "<i2").astype(float)
+
+
+def cut(data, seed, longest=1500):
+    """The same bytes in pieces of random length, odd ones and empty ones among them."""
+    chance = random.Random(seed)  # noqa: S311 - the same cuts at every run
+    at = 0
+    while at < len(data):
+        length = chance.randrange(longest)
+        yield data[at : at + length]
+        at += length
+
+
+def decibels(signal, noise):
+    return 10 * math.log10(np.mean(np.square(signal)) / max(np.mean(np.square(noise)), 1e-12))
+
+
+def inner(levels, rate, margin_s=0.01):
+    """Without the fade at both ends, where the stream begins and ends in silence."""
+    margin = round(margin_s * rate)
+    return levels[margin:-margin]
+
+
+def noise_db(expected, actual, rate):
+    """How far a tone stands above what is not it."""
+    return decibels(inner(expected, rate), inner(actual - expected, rate))
