@@ -7,6 +7,7 @@ fails where it differs. `close` fails where something came out that nobody expec
 from typing import Any
 
 import orjson
+import pybase64
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
@@ -230,9 +231,30 @@ def text_done(text: str, item_id: str = "item_1") -> dict[str, Any]:
     return {"type": "response.output_text.done", "response_id": "resp_1", "item_id": item_id, "text": text}
 
 
+def delta(data: bytes, response_id: str = "resp_1", **more: Any) -> dict[str, Any]:
+    encoded = pybase64.b64encode(data).decode()
+    return {
+        "type": "response.output_audio.delta",
+        "event_id": "e",
+        "response_id": response_id,
+        **more,
+        "delta": encoded,
+    }
+
+
+def transcript_delta(text: str, item_id: str = "item_1", response_id: str = "resp_1") -> dict[str, Any]:
+    kind = "response.output_audio_transcript.delta"
+    return {"type": kind, "response_id": response_id, "item_id": item_id, "delta": text}
+
+
 def transcript_done(transcript: str, item_id: str = "item_1") -> dict[str, Any]:
     kind = "response.output_audio_transcript.done"
     return {"type": kind, "response_id": "resp_1", "item_id": item_id, "transcript": transcript}
+
+
+def transcribed(said: str = "Hello.", item_id: str = "u") -> dict[str, Any]:
+    kind = "conversation.item.input_audio_transcription.completed"
+    return {"type": kind, "item_id": item_id, "content_index": 0, "transcript": said}
 
 
 def item_added(item_id: str, role: str = "user", **item: Any) -> dict[str, Any]:

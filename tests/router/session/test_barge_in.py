@@ -10,11 +10,13 @@ from playbook import (
     STARTED,
     Playbook,
     assistant,
+    delta,
     error,
     item_added,
     response_created,
     response_done,
     settings,
+    transcript_delta,
     transcript_done,
     user,
 )
@@ -27,16 +29,6 @@ COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
 CANCEL = {"type": "response.cancel", "response_id": "resp_1"}
 CANCELLED = response_done(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
-
-
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "delta": encoded}
-
-
-def transcript_delta(text, item_id="item_1", response_id="resp_1"):
-    kind = "response.output_audio_transcript.delta"
-    return {"type": kind, "response_id": response_id, "item_id": item_id, "delta": text}
 
 
 def output_item(item_id="item_1", response_id="resp_1"):

@@ -21,6 +21,7 @@ from playbook import (
     response_done,
     settings,
     text_done,
+    transcribed,
     user,
 )
 from router.session.deadlines import Wait
@@ -43,11 +44,6 @@ AUDIO = {
     "item_id": "item_1",
     "delta": base64.b64encode(SECOND).decode(),
 }
-
-
-def transcribed(transcript):
-    kind = "conversation.item.input_audio_transcription.completed"
-    return {"type": kind, "item_id": "u", "transcript": transcript}
 
 
 def drain(book, deadline_s=DRAIN_S):

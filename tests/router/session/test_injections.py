@@ -1,6 +1,5 @@
 """InjectAgentMessage: who may speak when."""
 
-import pybase64
 import pytest
 
 from playbook import (
@@ -12,6 +11,7 @@ from playbook import (
     asks_for,
     assistant,
     call_done,
+    delta,
     item_added,
     response_created,
     response_done,
@@ -28,11 +28,6 @@ SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
 SECOND = bytes(48000)
 
 REFUSED = {"type": "InjectionRefused", "message": ANY}
-
-
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "response_id": response_id, "item_id": "theirs", "delta": encoded}
 
 
 def inject(book, text="One moment.", field="message", **more):

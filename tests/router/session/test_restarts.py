@@ -16,12 +16,14 @@ from playbook import (
     Playbook,
     assistant,
     call_done,
+    delta,
     error,
     item_added,
     response_created,
     response_done,
     settings,
     text_done,
+    transcript_delta,
     transcript_done,
     user,
 )
@@ -58,15 +60,6 @@ def restart(book, *to_client):
     book.forget().upstream({"type": "session.updated", "session": {}})
     assert book.frames_to_client == list(to_client)
     return book
-
-
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "delta": encoded}
-
-
-def transcript_delta(text):
-    return {"type": "response.output_audio_transcript.delta", "response_id": "resp_1", "item_id": "i", "delta": text}
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])

@@ -1,7 +1,6 @@
 """What the agent says word for word: a greeting, or what the client puts into its mouth."""
 
 import orjson
-import pybase64
 import pytest
 
 from actors import messages
@@ -16,6 +15,7 @@ from playbook import (
     Playbook,
     asks_for,
     assistant,
+    delta,
     error,
     item_added,
     response_created,
@@ -44,11 +44,6 @@ def greeted(profile="converse", **options):
     """A session whose greeting is asked for."""
     book = Playbook(profile, **options).opened().client(settings(greeting=HELLO))
     return book.upstream(CREATED).forget().upstream(UPDATED)
-
-
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "response_id": response_id, "item_id": "theirs", "delta": encoded}
 
 
 def theirs(kind="response.output_item.added"):

@@ -1,6 +1,5 @@
 """The agent's words and audio on their way to the client: in order, in sentences, and not too far ahead."""
 
-import pybase64
 import pytest
 
 from actors import messages
@@ -13,11 +12,14 @@ from playbook import (
     Playbook,
     assistant,
     call_done,
+    delta,
     item_added,
     request,
     response_created,
     response_done,
     text_done,
+    transcribed,
+    transcript_delta,
     transcript_done,
     user,
 )
@@ -27,23 +29,8 @@ SECOND = bytes(48_000)
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
 
 
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "delta": encoded}
-
-
-def transcript_delta(text):
-    kind = "response.output_audio_transcript.delta"
-    return {"type": kind, "response_id": "resp_1", "item_id": "item_1", "delta": text}
-
-
 def text_delta(text):
     return {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": text}
-
-
-def transcribed(said="Hello.", item_id="u"):
-    kind = "conversation.item.input_audio_transcription.completed"
-    return {"type": kind, "item_id": item_id, "content_index": 0, "transcript": said}
 
 
 def answering(profile="converse", given=SETTINGS, **options):

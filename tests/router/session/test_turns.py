@@ -11,6 +11,7 @@ from playbook import (
     STARTED,
     Playbook,
     assistant,
+    delta,
     error,
     item_added,
     response_created,
@@ -37,11 +38,6 @@ def answering(profile="openai", **options):
     book = Playbook(profile, **options).ready()
     book.upstream(item_added(inject(book)), response_created())
     return book.forget()
-
-
-def delta(pcm, response_id="resp_1"):
-    encoded = pybase64.b64encode(pcm).decode()
-    return {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "delta": encoded}
 
 
 # Asking.
