@@ -17,8 +17,8 @@ from router.session import inputs
 from router.translation.formats import Formats, input_format, natively, on_wire, output_format, reported
 
 if TYPE_CHECKING:
+    from router.session.line import Line
     from router.session.session import Session
-    from router.session.state import Line
 
 LINEAR16: Final = Formats()
 

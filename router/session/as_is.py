@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.state import Want
+from router.session.turn import Want
 
 if TYPE_CHECKING:
     from router.session import inputs

@@ -13,7 +13,7 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import spoken, telling
 from router.session.speaking import tell_heard
-from router.session.state import ResponseState
+from router.session.turn import ResponseState
 from router.translation import speech
 
 if TYPE_CHECKING:

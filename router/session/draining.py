@@ -13,7 +13,8 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, ResponseState
+from router.session.state import Lifecycle
+from router.session.turn import ResponseState
 from router.translation import errors
 
 if TYPE_CHECKING:

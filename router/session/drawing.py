@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.session import transitions
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, ResponseState
+from router.session.state import Lifecycle
+from router.session.turn import ResponseState
 
 if TYPE_CHECKING:
     import enum

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors.restart import Loss, LossKind
 from router.openai import events as openai
-from router.session.state import ResponseState
+from router.session.turn import ResponseState
 from router.translation import errors
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from router.session import telling, tools
 from router.session.deadlines import Wait, length_s
 from router.session.opening import create_item, keep_message
 from router.session.speaking import end_turn
-from router.session.state import Answer, Lifecycle, ResponseState, Want
+from router.session.state import Lifecycle
+from router.session.turn import Answer, ResponseState, Want
 from router.session.work import WorkKind
 from router.translation import functions
 

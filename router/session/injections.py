@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from router.deepgram import messages as deepgram
 from router.session import barge_in
 from router.session.opening import UNPARSABLE
-from router.session.state import ResponseState, Want
 from router.session.statement import statement_of
+from router.session.turn import ResponseState, Want
 
 if TYPE_CHECKING:
     from router.session.session import Session

@@ -16,9 +16,9 @@ from router.openai import events as openai
 from router.session import agreement, inputs, tools
 from router.session.agreement import SETTINGS_EVENT_ID
 from router.session.deadlines import Wait
-from router.session.state import Want
 from router.session.statement import statement_of
 from router.session.stay import STAY
+from router.session.turn import Want
 from router.translation import errors, listening, settings, speech, text
 from router.translation.audio import Microphone, Speaker
 from router.translation.formats import input_format, output_format
@@ -26,8 +26,8 @@ from router.translation.formats import input_format, output_format
 if TYPE_CHECKING:
     from actors import messages
     from router.audio.formats import Format
+    from router.session.line import Line
     from router.session.session import Session
-    from router.session.state import Line
     from router.session.stay import Stay
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"

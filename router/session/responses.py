@@ -13,8 +13,8 @@ from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
 from router.session.restarts import response_failed
 from router.session.speaking import end_turn, play_rest
-from router.session.state import Answer, ResponseState, Want
 from router.session.stay import STAY
+from router.session.turn import Answer, ResponseState, Want
 from router.translation import errors
 
 if TYPE_CHECKING:

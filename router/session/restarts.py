@@ -18,9 +18,10 @@ from router.openai import events as openai
 from router.session import agreement, opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
+from router.session.line import Line, SpareState
 from router.session.speaking import end_turn, play_rest, tell_heard
-from router.session.state import Answer, Line, ResponseState, SpareState, Want
 from router.session.stay import STAY
+from router.session.turn import Answer, ResponseState, Want
 from router.translation import errors, speech
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from router.deepgram import messages as deepgram
 from router.session import agreement, opening, restarts
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, SpareState
+from router.session.line import SpareState
+from router.session.state import Lifecycle
 
 if TYPE_CHECKING:
     from actors import messages

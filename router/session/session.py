@@ -16,7 +16,9 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s, rollover_in_s
-from router.session.state import Lifecycle, ResponseState, SpareState, State
+from router.session.line import SpareState
+from router.session.state import Lifecycle, State
+from router.session.turn import ResponseState
 from router.session.work import WorkKind, work_key
 from router.translation import text
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.restart import Loss
+    from router.session.line import Line
     from router.session.options import SessionOptions
     from router.session.profile import Profile
-    from router.session.state import Line
     from router.translation.errors import Farewell
 
 _MOST_UNKNOWN: Final = 100

@@ -10,13 +10,13 @@ from router.openai import events as openai
 from router.session import telling
 from router.session.deadlines import Wait
 from router.session.playback import Piece
-from router.session.state import ResponseState
 from router.session.timeline import Timeline
+from router.session.turn import ResponseState
 from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.session import Session
-    from router.session.state import Answer
+    from router.session.turn import Answer
 
 # Its words.
 

@@ -20,8 +20,8 @@ from router.translation import settings, speech, text
 
 if TYPE_CHECKING:
     from router.session.session import Session
-    from router.session.state import Answer, Want
     from router.session.statement import Statement
+    from router.session.turn import Answer, Want
 
 MARK: Final = {"switchboard": "statement"}
 """The metadata of such a response: its response.created brings it back."""

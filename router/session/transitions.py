@@ -39,8 +39,10 @@ from router.session import (
     updates,
 )
 from router.session.deadlines import Wait
-from router.session.state import Lifecycle, ResponseState, SpareState
+from router.session.line import SpareState
+from router.session.state import Lifecycle
 from router.session.stay import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
+from router.session.turn import ResponseState
 from router.session.work import WorkKind, parted
 
 Handler = Callable[[Any, Any], Any]

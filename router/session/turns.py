@@ -11,7 +11,7 @@ from router.session import barge_in, functions, interim, telling, updates
 from router.session.deadlines import FILL_AFTER_S, Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
-from router.session.state import ResponseState, Want
+from router.session.turn import ResponseState, Want
 from router.translation import errors, text
 
 if TYPE_CHECKING:

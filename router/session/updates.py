@@ -18,14 +18,15 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import agreement, inputs, opening, restarts, rollover, tools
 from router.session.deadlines import Wait, length_s
-from router.session.state import Lifecycle, SpareState
+from router.session.line import SpareState
+from router.session.state import Lifecycle
 from router.translation import errors, faults, listening, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.session.line import Line
     from router.session.session import Session
-    from router.session.state import Line
 
     Message = deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
 

@@ -16,8 +16,10 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
 from router.session.drawing import draw
+from router.session.line import SpareState
 from router.session.options import SessionOptions
-from router.session.state import Lifecycle, ResponseState, SpareState
+from router.session.state import Lifecycle
+from router.session.turn import ResponseState
 from router.session.work import WorkKind, work_key
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)

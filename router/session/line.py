@@ -1,0 +1,125 @@
+"""An upstream of the session: what it was sent and has not acknowledged, and what it has said of itself."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from router.translation.formats import Formats
+
+if TYPE_CHECKING:
+    from router.openai import events as openai
+    from router.session.turn import Want
+
+
+class Items:
+    """The items that we created upstream: which of them are unacknowledged, and whose text has been told."""
+
+    def __init__(self) -> None:
+        self._unacknowledged: dict[str, _Created] = {}
+        self._ours: set[str] = set()
+        self._told: set[str] = set()
+
+    def created(self, item_id: str, kind: str, role: str | None, want: Want | None) -> None:
+        """Remember an item that is on its way upstream, and the response that is wanted once it is there."""
+        self._ours.add(item_id)
+        self._unacknowledged[item_id] = _Created(kind, role, want)
+
+    def acknowledge(self, item: openai.Item) -> Want | None:
+        """Take the news that `item` is in the conversation; the response that it wants.
+
+        An upstream that gives it another id still counts, where type and role fit the oldest unacknowledged one.
+        """
+        item_id = item.id or ""
+        if item_id in self._ours and item_id not in self._unacknowledged:
+            return None
+        key = item_id if item_id in self._unacknowledged else self._oldest_like(item)
+        if key is None:
+            return None
+        self._ours.add(item_id)
+        return self._unacknowledged.pop(key).want
+
+    def _oldest_like(self, item: openai.Item) -> str | None:
+        if any(part.type == "input_audio" for part in item.content or []):
+            return None  # spoken: the upstream made it from its own buffer
+        if item.role == "assistant" and item.status == "in_progress":
+            return None  # generated: the upstream is about to say it
+        like = (item.type or "message", item.role)
+        return next((key for key, created in self._unacknowledged.items() if created.like == like), None)
+
+    def refused(self, item_id: str) -> None:
+        """Forget an item that the upstream did not take."""
+        self._unacknowledged.pop(item_id, None)
+
+    def give_up_waiting(self) -> list[Want]:
+        """Stop waiting for acknowledgements; the responses that are wanted."""
+        wants = [created.want for created in self._unacknowledged.values() if created.want is not None]
+        for created in self._unacknowledged.values():
+            created.want = None
+        return wants
+
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether an item that wants a response is unacknowledged."""
+        return any(created.want is not None for created in self._unacknowledged.values())
+
+    def is_ours(self, item_id: str | None) -> bool:
+        """Whether we created it: its text is no news to the client."""
+        return item_id in self._ours
+
+    def tell_once(self, item_id: str | None) -> bool:
+        """Whether this item's text is still to be told; from now on it is not."""
+        if item_id is None:
+            return True
+        if item_id in self._told or item_id in self._ours:
+            return False
+        self._told.add(item_id)
+        return True
+
+    def tell_no_more(self, item_id: str) -> None:
+        """Nothing more of this item is to be told: it was cut off."""
+        self._told.add(item_id)
+
+
+class _Created:
+    __slots__ = ("like", "want")
+
+    def __init__(self, kind: str, role: str | None, want: Want | None) -> None:
+        self.like = (kind, role)
+        self.want = want
+
+
+class Line:
+    """One upstream of the session, by its generation."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.items = Items()
+        self.is_updating = False
+        """The first of the updates that are wanted is on its way."""
+        self.position = 0
+        """In the configured list."""
+        self.opened_at = 0.0
+        """Unix seconds."""
+        self.expires_at: float | None = None
+        self.formats = Formats()
+        """What it hears and speaks in: as it was asked for, and then as it says."""
+        self.has_said_formats = False
+        self.is_greeted = False
+        """session.created is in."""
+        self.updates = 0
+        """session.updates that are not acknowledged."""
+        self.is_overdue = False
+        """Its time to be followed by the next came before it was in use."""
+        self.is_warned = False
+        """The client knows that it ends soon."""
+
+
+class SpareState(enum.Enum):
+    """How far the upstream is that will follow the one in use."""
+
+    NONE = "none"
+    CONNECTING = "connecting"
+    CONFIGURING = "configuring"
+    SEEDED = "seeded"
+    """Configured, and told the ledger: it can be plugged in between turns."""

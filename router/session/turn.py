@@ -1,0 +1,123 @@
+"""The agent's turn: what is wanted, what is being answered, and how far that has got."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from router.session.statement import Statement
+
+MOST_MUTED: Final = 8
+
+
+class ResponseState(enum.Enum):
+    """Whether the upstream is answering."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    """response.create is out, response.created is not in."""
+    ACTIVE = "active"
+
+
+class Want(msgspec.Struct, frozen=True):
+    """A response that is to be asked for as soon as none is active."""
+
+    follows_up: bool = False
+    """It goes on with the turn that there is."""
+    text: str | None = None
+    """The client's own event, where it brought one."""
+    statement: Statement | None = None
+    """What it is to say word for word, and nothing else."""
+    goes_on_after: str | None = None
+    """The words after which an answer was cut off; it is asked to go on from there."""
+    told_ahead: int = 0
+    """Characters beyond those words that the client has been told already."""
+    then: Want | None = None
+    """What is wanted after it."""
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it answers whatever is in the conversation by then."""
+        return self.text is None and self.statement is None
+
+
+class Answer:
+    """What of the active response has reached the client: of its newest item."""
+
+    __slots__ = ("is_commentary", "is_spoken", "item_id", "played_s", "told", "told_ahead", "told_to", "transcript")
+
+    def __init__(self) -> None:
+        self.item_id: str | None = None
+        self.transcript = ""
+        """Of the item so far; it runs ahead of the audio."""
+        self.told_to = 0
+        """So much of the transcript was told, sentence by sentence."""
+        self.told_ahead = 0
+        """So many characters at its beginning repeat what was told of the answer that it goes on with."""
+        self.played_s = 0.0
+        """Audio that was made for it: it is sent, or waits to be."""
+        self.told = ""
+        """Its text, once that has been told: the answer is complete then, but for what follows it."""
+        self.is_spoken = False
+        """Its text is the transcript of audio."""
+        self.is_commentary = False
+        """It only says what will be done next."""
+
+
+class Turn:
+    """The agent's turn, as the client sees it: it ends with AgentAudioDone, exactly once."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.response = ResponseState.NONE
+        self.response_id: str | None = None
+        self.event_id: str | None = None
+        """Of the response.create that is out; the error that it causes brings it back."""
+        self.has_started_speaking = False
+        self.wants: deque[Want] = deque()
+        self.want_now: Want | None = None
+        """What the response that is requested or active was asked for."""
+        self.answer = Answer()
+        self.failures = 0
+        """Of responses in a row, in one upstream."""
+        self.is_heard = False
+        """The user's speech was committed, and no response to it has ended."""
+        self.muted: deque[str | None] = deque(maxlen=MOST_MUTED)
+        """Responses that the user has interrupted, the newest: nothing more of them is played or told."""
+        self.is_unwanted = False
+        """The user interrupted the response that is requested before it began."""
+        self.cancelled: set[str | None] = set()
+        self.is_resumed = False
+        """It goes on after a restart."""
+        self.is_answered_as_is = False
+        """The client answered its calls with its own events, and will ask for the response itself."""
+
+    def want(self, want: Want) -> None:
+        """Ask for a response in time. One of ours is enough, however many inputs it will answer."""
+        if want.is_general and any(other.is_general for other in self.wants):
+            if want.follows_up:
+                self.wants = deque(Want(follows_up=True) if other.is_general else other for other in self.wants)
+        elif want.statement is not None and want.statement.is_urgent:
+            self.wants.appendleft(want)
+        else:
+            self.wants.append(want)
+
+    def is_untold(self, response_id: str | None) -> bool:
+        """Whether the words of this response are not told: the user has interrupted it, or its text is given."""
+        if self.want_now is None or self.want_now.statement is None:
+            return response_id in self.muted
+        return self.response_id is None or response_id in (self.response_id, None) or response_id in self.muted
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether the user has interrupted the response that is active."""
+        return self.response is ResponseState.ACTIVE and self.response_id in self.muted
+
+    @property
+    def will_follow_up(self) -> bool:
+        """Whether the turn goes on after this response."""
+        return self.is_answered_as_is or any(want.follows_up for want in self.wants)
