@@ -231,10 +231,10 @@ def _refuse_type(value: Any, path: str, expected: str) -> None:
 
 
 def _expect_range(value: float, path: str, kind: str, minimum: float | None, maximum: float | None) -> None:
-    for bound, name, is_broken in (
-        (minimum, "below minimum value. Expected a value >=", minimum is not None and value < minimum),
-        (maximum, "above maximum value. Expected a value <=", maximum is not None and value > maximum),
+    for side, name, bound, is_broken in (
+        ("below_min", "below minimum value. Expected a value >=", minimum, minimum is not None and value < minimum),
+        ("above_max", "above maximum value. Expected a value <=", maximum, maximum is not None and value > maximum),
     ):
         if is_broken:
-            code = f"{kind}_{'below_min' if bound is minimum else 'above_max'}_value"
-            raise RequestError(code, f"Invalid '{path}': {kind} {name} {bound}, but got {value} instead.", path)
+            message = f"Invalid '{path}': {kind} {name} {bound}, but got {value} instead."
+            raise RequestError(f"{kind}_{side}_value", message, path)

@@ -35,6 +35,7 @@ class InputAudio:
         self._responses = responses
         self._vad = Vad()
         self._buffer = bytearray()
+        self._format: str = voice.PCM
         self._appended_bytes = 0.0
         self._appended_ms = 0.0
         self._uncommitted_ms = 0.0
@@ -48,7 +49,7 @@ class InputAudio:
     def reconfigure(self) -> None:
         """Go by the session's new settings."""
         audio_input = self._state.session["audio"]["input"]
-        self._format: str = audio_input["format"]["type"]
+        self._set_format(audio_input["format"]["type"])
         self._detection: dict[str, Any] | None = audio_input["turn_detection"]
         self._transcription: dict[str, Any] | None = audio_input["transcription"]
         if self._detection is None:
@@ -58,6 +59,12 @@ class InputAudio:
         else:
             self._vad_settings = vad_settings(self._detection)
             self._uncommitted_ms = 0.0
+
+    def _set_format(self, audio_format: str) -> None:
+        if audio_format != self._format:  # what is in the buffer would be taken for noise
+            self._buffer.clear()
+            self._forget_speech()
+        self._format = audio_format
 
     # What the client asks for.
 

@@ -7,7 +7,9 @@ from array import array
 import pytest
 
 import processes
-from voice_agent import PATHS, hold_text_turn, hold_tool_turn, voice_agent
+from router.audio.convert import converted
+from router.audio.formats import MULAW_8K, Format, Recording
+from voice_agent import PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
 
 RATE = 16000
 FRAME_BYTES = 640  # 20 ms
@@ -43,13 +45,33 @@ def test_a_tool_turn_reaches_the_client_and_its_answer_the_upstream(agent):
     assert "Error" not in agent.received.types
 
 
-def test_speech_is_transcribed_and_answered(agent):
+def speech():
+    """A second of it, and two of silence."""
     loud = [int(9000 * math.sin(2 * math.pi * 200 * at / RATE)) for at in range(RATE)]
-    pcm = array("h", loud).tobytes() + bytes(2 * RATE)
-    for start in range(0, len(pcm), FRAME_BYTES):
-        agent.send_audio(pcm[start : start + FRAME_BYTES])
+    return array("h", loud).tobytes() + bytes(2 * 2 * RATE)
+
+
+def speak(agent, audio, frame_bytes):
+    for start in range(0, len(audio), frame_bytes):
+        agent.send_audio(audio[start : start + frame_bytes])
     turn = agent.wait_for_turn()
     assert turn.types.count("UserStartedSpeaking") == 1
     assert turn.text("user") == "Good morning from the microphone."
     assert turn.text("assistant") == "You said: Good morning from the microphone."
-    assert turn.audio
+    return turn
+
+
+def test_speech_is_transcribed_and_answered(agent):
+    assert speak(agent, speech(), FRAME_BYTES).audio
+
+
+def test_a_telephone_is_understood_although_this_server_takes_g711_for_linear16(router):
+    """It acknowledges mu-law, and goes on writing and reading samples of two bytes: so it is not asked for that."""
+    telephone = {"encoding": "mulaw", "sample_rate": 8000}
+    mulaw = converted(Recording(speech(), Format("linear16", RATE)), MULAW_8K)
+    for path in PATHS:
+        with voice_agent(router.address, path) as agent:
+            agent.start({**SETTINGS, "audio": {"input": telephone, "output": {**telephone, "container": "none"}}})
+            turn = speak(agent, mulaw, 160)
+            assert len(turn.audio) > RATE / 4
+            assert turn.audio.strip(b"\xff"), "not only silence"
