@@ -48,6 +48,10 @@ def _never(_reason: str) -> bool:
     return False
 
 
+def _nobody_asks(_session: messages.SessionInfo) -> None:
+    """Who wants to know of an end says so."""
+
+
 def _no_work(work: Any) -> Any:
     raise NotImplementedError(f"{type(work).__name__}: this session has nobody who does work")
 
@@ -69,6 +73,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How many restarts in a row there may be, without a completed turn between them."""
     is_fatal: Callable[[str], bool] = _never
     """Whether a close reason says that another try is of no use."""
+    on_end: Callable[[messages.SessionInfo], None] = _nobody_asks
+    """Told when nothing of the session is left. Called on the supervisor's thread; must not block."""
     perform: Callable[[Any], Any] = _no_work
     """Does the `work` of `StartWork`. Called on a thread of the workers; may block, and raise anything."""
 
@@ -351,9 +357,12 @@ class Supervisor(Actor):
     def _forget_if_over(self, session: _Session) -> None:
         if session.running:
             return
-        self._sessions.pop(session.spec.session_id, None)
-        logger.info("session %s ended after %.1f s", session.spec.session_id, session.info().age_s)
+        if self._sessions.pop(session.spec.session_id, None) is None:
+            return
+        info = session.info()
+        logger.info("session %s ended after %.1f s", info.session_id, info.age_s)
         self._report_drained()
+        session.spec.on_end(info)
 
     def _drain(self, message: messages.Drain) -> None:
         self._drained = message.drained

@@ -83,6 +83,8 @@ class Router:
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._is_draining = False
+        self._open: set[str] = set()
+        """The ids of the sessions that there are: more is known by the supervisor, who has to be asked."""
         self._drained = threading.Event()
         self._stopping = threading.Lock()
         self._simulator_url = ""
@@ -156,6 +158,7 @@ class Router:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
         connection = accept(environ, limits=self._limits)
+        self._open.add(session_id)
         try:
             supervisor.tell(messages.StartSession(self._spec(session_id, profile, turn_detection), connection))
         except pykka.ActorDeadError:  # closed this very moment
@@ -183,6 +186,11 @@ class Router:
         if latest and not any(outcome.is_ok for outcome in latest):
             return False, "no upstream can be dialled"
         return True, "ready"
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions there are. Does not block."""
+        return len(self._open)
 
     def sessions(self, timeout_s: float = 1.0) -> list[messages.SessionInfo]:
         """The live sessions. Blocks: not on a dispatcher's thread."""
@@ -247,6 +255,7 @@ class Router:
             dial_target=self._dial_target,
             dialler=dial,
             crash_frame=CRASH_FRAME,
+            on_end=lambda ended: self._open.discard(ended.session_id),
             upstreams=len(self._upstreams),
             restarts=self.config.restarts,
             is_fatal=is_fatal_reason,

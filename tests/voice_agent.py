@@ -77,18 +77,18 @@ class VoiceAgent:
     """The client's end of one connection; not for use by two threads."""
 
     def __init__(self, connection: ClientConnection, path: str) -> None:
-        self._connection = connection
+        self.connection = connection
         self._profile = "openai" if path == OPENAI else "converse"
         self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
         self.received = Received()
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send one message."""
-        self._connection.send(json.dumps({"type": kind, **fields}))
+        self.connection.send(json.dumps({"type": kind, **fields}))
 
     def send_audio(self, pcm: bytes) -> None:
         """Send one frame of microphone audio."""
-        self._connection.send(pcm)
+        self.connection.send(pcm)
 
     def wait_for(self, kind: str, *, timeout_s: float = TIMEOUT_S) -> Received:
         """Return everything up to and including the next message of this type."""
@@ -108,7 +108,7 @@ class VoiceAgent:
         with suppress(ConnectionClosed):
             while True:
                 self.received.frames.append(self._receive("close frame", TIMEOUT_S))
-        return self._connection.close_code
+        return self.connection.close_code
 
     def wait_for_turn(self) -> Received:
         """Return everything up to the end of the agent's turn."""
@@ -116,12 +116,12 @@ class VoiceAgent:
 
     def start(self, settings: dict[str, Any] = SETTINGS) -> Received:
         """Send Settings, and wait until they apply."""
-        self._connection.send(json.dumps(settings))
+        self.connection.send(json.dumps(settings))
         return self.wait_for("SettingsApplied")
 
     def _receive(self, kind: str, timeout_s: float) -> dict[str, Any] | bytes:
         try:
-            frame = self._connection.recv(timeout_s)
+            frame = self.connection.recv(timeout_s)
         except TimeoutError:
             raise AssertionError(f"no {kind} within {timeout_s} s after {self.received.types}") from None
         if isinstance(frame, bytes):

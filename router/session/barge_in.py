@@ -71,7 +71,7 @@ def _take_back(session: Session, item: Unheard) -> None:
     if item_id is not None and spoken.is_statement(session, item_id):
         spoken.take_back(session, item_id, words, is_whole=is_whole)
         return
-    if item_id is not None:
+    if item_id is not None and played.is_upstream:
         _truncate(session, item_id, heard_s)
         session.state.line.items.tell_no_more(item_id)
     if is_whole:

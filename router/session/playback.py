@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 class Played:
     """An item's audio: how much the upstream made of it, and how much of that was sent to the client."""
 
-    __slots__ = ("item_id", "received_s", "sent_s", "text")
+    __slots__ = ("is_upstream", "item_id", "received_s", "sent_s", "text")
 
     def __init__(self, item_id: str | None) -> None:
         self.item_id = item_id
@@ -39,6 +39,8 @@ class Played:
         self.sent_s = 0.0
         self.text: str | None = None
         """What it says, once all of that is known."""
+        self.is_upstream = True
+        """The upstream in use made it, and knows it by this id."""
 
 
 class Unheard(NamedTuple):
@@ -137,6 +139,11 @@ class Playback:
     def tell(self, item_id: str | None, text: str) -> None:
         """Remember what an item says."""
         self._item(item_id).text = text
+
+    def upstream_is_gone(self) -> None:
+        """Another upstream is in use, which knows what was said before by other ids, and as text."""
+        for played in self._items:
+            played.is_upstream = False
 
     def stop(self, now_s: float) -> list[ServerMessage]:
         """The client plays no more: nothing of what was sent will be heard. The messages that waited."""

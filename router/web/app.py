@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -22,6 +23,7 @@ from router.settings import TURN_DETECTIONS
 
 if TYPE_CHECKING:
     from router.config import RouterConfig
+    from router.web.board import Board
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +70,12 @@ class Response(msgspec.Struct, frozen=True):
 Route = Callable[[Environ], Response]
 
 
-def make_app(router: Router) -> WSGIApp:
-    """Make the WSGI app that serves `router`."""
+def make_app(router: Router, board: Board | None = None) -> WSGIApp:
+    """Make the WSGI app that serves `router`. With a board it speaks for all workers where it is asked how it is."""
     routes: dict[str, Route] = {
         "/": functools.partial(_welcome, router),
-        HEALTH_PATH: functools.partial(_health, router),
-        READY_PATH: functools.partial(_readiness, router),
+        HEALTH_PATH: functools.partial(_health, router, board),
+        READY_PATH: functools.partial(_readiness, router, board),
         router.config.path: functools.partial(_web_socket, router, "openai"),
         CONVERSE_PATH: functools.partial(_web_socket, router, "converse"),
     }
@@ -137,16 +139,31 @@ def _turn_detection(asked: str | None) -> str | None:
     return asked
 
 
-def _health(router: Router, _environ: Environ) -> Response:
-    if router.is_alive:
+def _health(router: Router, board: Board | None, _environ: Environ) -> Response:
+    ailments = board.ailments(time.monotonic()) if board is not None else []
+    if not router.is_alive:
+        ailments = ["not alive", *ailments]
+    if not ailments:
         return Response(HTTPStatus.OK, "ok\n")
-    return Response(HTTPStatus.SERVICE_UNAVAILABLE, "not alive\n")
+    return Response(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(ailments) + "\n")
 
 
-def _readiness(router: Router, _environ: Environ) -> Response:
+def _readiness(router: Router, board: Board | None, _environ: Environ) -> Response:
     is_ready, reason = router.readiness()
+    if not is_ready and board is not None and board.is_any_ready(time.monotonic()):
+        is_ready, reason = True, "ready"
+    told: dict[str, Any] = {"ready": is_ready, "reason": reason, **(_of_all(board) if board is not None else {})}
     status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return Response(status, orjson.dumps({"ready": is_ready, "reason": reason}).decode() + "\n", JSON)
+    return Response(status, orjson.dumps(told).decode() + "\n", JSON)
+
+
+def _of_all(board: Board) -> dict[str, Any]:
+    rows = board.rows()
+    told = [
+        {"pid": row.pid, "stage": row.stage.name.lower(), "ready": row.is_ready, "sessions": row.sessions}
+        for row in rows
+    ]
+    return {"sessions": sum(row.sessions for row in rows), "workers": told}
 
 
 def _welcome(router: Router, environ: Environ) -> Response:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import mmap
 import os
 import queue
 import resource
@@ -25,6 +24,7 @@ from gunicorn.arbiter import Arbiter
 
 from router.errors import RouterError, StartError
 from router.web import app, banner
+from router.web.board import Board
 from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
@@ -44,12 +44,19 @@ ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 LOOK_S: Final = 0.25
 
+PLACES_EACH: Final = 8
+"""On the board, for each worker that serves: its predecessors may drain, one behind the other."""
+
 OPEN_FILES: Final = 65536
 """A session holds two sockets, and the usual soft limit of 1024 files would end at 500 sessions."""
 
 
 class Router(app.Router, Protocol):
     """What the server needs of a router."""
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions it carries."""
 
     def start(self) -> object:
         """Start its threads. Raises `RouterError` where it cannot."""
@@ -110,7 +117,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
         gunicorn's own takes no second SIGTERM, and tells a worker once, who may not listen yet.
         """
-        self.app.is_ending = True
+        self.app.board.is_ending = True
         gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
         self.LISTENERS = []
         deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
@@ -157,7 +164,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._make_router = make_router
         self._listener = listener
         self._port = listener.getsockname()[1]
-        self._shared = mmap.mmap(-1, 1)
+        self.board = Board(config.workers * PLACES_EACH)
         self.router: Router | None = None
         super().__init__()
 
@@ -182,6 +189,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "logger_class": GunicornLogger,
             "loglevel": self._config.log_level,
             "when_ready": self._say_ready,
+            "pre_fork": self._give_place,
+            "child_exit": self._free_place,
             "on_exit": ignore_signals,
             "control_socket_disable": True,  # it would write into the home directory
             "proc_name": "switchboard",
@@ -198,7 +207,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         # What is here now stays: a full collection over it would stop every call of this worker for 12 ms.
         gc.collect()
         gc.freeze()
-        return app.make_app(self.router)
+        return app.make_app(self.router, self.board)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -213,24 +222,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """What a turn that is under way may take."""
         return self._config.drain_s
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether all workers end: nobody takes the place of one that drains. The same in every process."""
-        return bool(self._shared[0])
-
-    @is_ending.setter
-    def is_ending(self, is_ending: bool) -> None:
-        self._shared[0] = is_ending
-
-    @property
-    def is_well(self) -> bool:
-        """Whether this worker can carry calls."""
-        return self.router is None or self.router.is_alive
-
     def close_router(self, drain_s: float) -> None:
         """End this worker's sessions."""
         if self.router is not None:
             self.router.close(drain_s)
+
+    def _give_place(self, _arbiter: Arbiter, worker: Worker) -> None:
+        worker.place = self.board.take_place(time.monotonic())
+
+    def _free_place(self, _arbiter: Arbiter, worker: Worker) -> None:
+        if worker.place is not None:
+            was_told_to = worker.is_retired or self.board.is_ending
+            self.board.leave_place(worker.place, worker.pid, time.monotonic(), was_told_to=was_told_to)
 
     def _say_ready(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":

@@ -22,6 +22,8 @@ import pykka.debug
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
+from router.web.board import Row, Stage
+
 logger = logging.getLogger(__name__)
 
 # The process is gone within `drain_s` and 5 s of SIGTERM, whatever the other deadlines say: sessions are drained, then
@@ -41,6 +43,12 @@ CONNECTIONS: Final = 4096
 
 ACCEPT_PAUSE_S: Final = 0.5
 
+LEAVE_S: Final = 0.005
+"""For another worker to take a connection that is left to it. All of them are woken by each."""
+
+MORE_THAN_OTHERS: Final = 1
+"""So much more may a worker have to do than the one with the least."""
+
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
@@ -58,11 +66,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """
 
     alive: bool
+    pid: int
+    nr_conns: int
+    place: int | None = None
+    """On the board."""
     is_retired = False
     """The arbiter's note: it was told to end."""
     _drains: list[threading.Thread]
     _drain_until_s = math.inf
     _is_replaced = False
+    _has_left_one = False
     _pause_until_s = 0.0
 
     def run(self) -> None:
@@ -88,14 +101,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def notify(self) -> None:
-        """Tell the arbiter that we live. gunicorn's loop does so every second."""
+        """Tell the arbiter that we live, and the others how we are. gunicorn's loop does so every second."""
         super().notify()
-        if not self.app.is_well and not self._drains:
+        self._tell_others()
+        if not self.app.router.is_alive and not self._drains:
             logger.critical("this worker is not well any more and leaves: the arbiter starts another")
             self._begin_drain(self.app.drain_s)
         if time.monotonic() > self._drain_until_s:
             self.cfg.set("graceful_timeout", 0)
             self.alive = False
+
+    def _tell_others(self) -> None:
+        if self.place is None:
+            return
+        router = self.app.router
+        stage = Stage.DRAINING if self._drains else Stage.SERVING if router.is_alive else Stage.ILL
+        is_ready, _ = router.readiness()
+        row = Row(
+            pid=self.pid,
+            stage=stage,
+            is_ready=is_ready,
+            sessions=router.session_count,
+            load=self._load(),
+            seen_s=time.monotonic(),
+        )
+        self.app.board.write(self.place, row)
+
+    def _load(self) -> int:
+        """Sessions, and connections that may become one; those that are only kept for another request do not count."""
+        return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait as gunicorn does, but no longer than until something is due here."""
@@ -113,12 +147,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Take what gunicorn's own constructor sets."""
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection; gunicorn would end, and every session with it, where files have run out."""
+        """Accept a connection, unless another worker has less to do: it is left to that one for a moment, and once.
+
+        Where files have run out gunicorn would end, and every session with it.
+        """
+        if not self._has_left_one and self._is_another_less_loaded():
+            self._has_left_one = True
+            self._pause_until_s = time.monotonic() + LEAVE_S
+            return
+        self._has_left_one = False
         try:
             super().accept(listener)
+            self._tell_others()
         except OSError as error:
             logger.error("cannot accept a connection: %s", error)  # noqa: TRY400 - a full house is no bug
             self._pause_until_s = time.monotonic() + ACCEPT_PAUSE_S
+
+    def _is_another_less_loaded(self) -> bool:
+        least = self.app.board.least_load(time.monotonic())
+        return least is not None and self._load() > least + MORE_THAN_OTHERS
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection a thread once it says something; a browser's spare one would hold it for seconds."""
@@ -150,12 +197,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if until_s > self._drain_until_s - CLOSE_S / 2:
             return  # the arbiter says it again and again
         self._drain_until_s = until_s
-        self._is_replaced = not self.app.is_ending
+        self._is_replaced = not self.app.board.is_ending
         self.max_keepalived = 0
         self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
         thread = threading.Thread(target=self._drain, args=(drain_s,), name="drain", daemon=True)
         self._drains.append(thread)
         thread.start()
+        self._tell_others()
 
     def _drain(self, drain_s: float) -> None:
         self.app.close_router(drain_s)

@@ -7,10 +7,12 @@ import re
 import signal
 import socket
 import sys
+import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -26,6 +28,7 @@ NOWHERE = "ws://127.0.0.1:9/v1/realtime"
 TIMEOUT_S = 10.0
 PATHS = ("/openai", "/v1/agent/converse")
 SERVICE_RESTART = 1012
+ABNORMAL = 1006
 DELTA_BYTES = 4800
 """100 ms of the agent's audio."""
 
@@ -254,6 +257,56 @@ def test_a_client_that_ignores_the_close_frame_does_not_hold_up_the_end():
             )
             assert silent.recv(4096).startswith(b"HTTP/1.1 101 ")
             assert process.child.stop() == 0
+
+
+# Several workers.
+
+
+def workers_of(process, is_right):
+    """Wait until what /readyz tells of the workers is right; they write it every second."""
+    pause = threading.Event()
+    for _ in range(100):
+        told = json.loads(get(process.address, "/readyz")[1])
+        if is_right(told):
+            return told["workers"]
+        pause.wait(0.1)
+    raise AssertionError(told)
+
+
+def worker_of(process, connection):
+    """The process that holds the other end of a client's connection."""
+    port = connection.local_address[1]
+    children = psutil.Process(process.child.pid).children()
+    (pid,) = (it.pid for it in children if any(end.raddr and end.raddr.port == port for end in it.net_connections()))
+    return pid
+
+
+def test_sessions_spread_evenly_over_the_workers_and_are_added_up():
+    with router("--upstream", NOWHERE, "--workers", "3") as process, ExitStack() as stack:
+        workers_of(process, lambda told: [it["stage"] for it in told["workers"]] == ["serving"] * 3)
+        for n in range(30):
+            stack.enter_context(welcomed(process.address, PATHS[n % 2]))
+        workers = workers_of(process, lambda told: told["sessions"] == 30)
+        assert all(8 <= worker["sessions"] <= 12 for worker in workers)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_others_calls_are_not_touched():
+    with simulated(SimulatorConfig(pace=0), "--workers", "2") as (process, _), ExitStack() as stack:
+        workers_of(process, lambda told: [it["stage"] for it in told["workers"]] == ["serving"] * 2)
+        agents = [stack.enter_context(voice_agent(process.address, "/openai")) for _ in range(4)]
+        for agent in agents:
+            agent.start()
+        victim = worker_of(process, agents[0].connection)
+        others = [agent for agent in agents if worker_of(process, agent.connection) != victim]
+        os.kill(victim, signal.SIGKILL)
+        for agent in others:
+            hold_text_turn(agent, "are you still there")
+        assert len(others) in (1, 2, 3)
+        assert agents[0].wait_for_close() == ABNORMAL
+        workers = workers_of(process, lambda told: [it["stage"] for it in told["workers"]] == ["serving"] * 2)
+        assert victim not in [worker["pid"] for worker in workers]
+        assert get(process.address, "/healthz") == (200, "ok\n")
+        process.child.wait_for("SIGKILL")
 
 
 def test_it_leaves_nothing_in_the_home_directory(tmp_path):

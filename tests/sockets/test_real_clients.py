@@ -25,6 +25,8 @@ from sdk_client import TIMEOUT_S, SdkClient
 
 RATE = 16000
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
+GREETING = "Hello, how can I help?"
+NOTICE = "This call is recorded."
 WEATHER = "Sunny in Paris, 21 degrees"
 TIME = "It is five to eleven"
 LONG = "Remember every word of this. " + "It was a long way to the station, and it rained. " * 8
@@ -171,9 +173,11 @@ def read_linear16(path):
 
 
 def test_its_settings_are_applied_before_the_greeting(client):
-    begun = start(client, greeting="Hello, how can I help?")
+    begun = start(client, greeting=GREETING)
     assert [kind for kind in begun.types if kind != "Warning"] == ["Welcome", "SettingsApplied"]
-    assert client.wait_for("ConversationText").text("assistant") == "Hello, how can I help?"
+    greeting = client.wait_for("AgentAudioDone")
+    assert greeting.text("assistant") == GREETING
+    assert greeting.audio
 
 
 def test_it_shows_its_key_in_its_own_way(connect):
@@ -240,6 +244,17 @@ def test_another_prompt_is_obeyed_from_the_next_turn_on(client):
     assert hold_turn(client, "Who are you?").text("assistant") == "We are pirates."
 
 
+def test_words_are_put_into_the_agent_s_mouth(client):
+    start(client)
+    client.send("InjectAgentMessage", message=NOTICE)
+    said = client.wait_for("AgentAudioDone")
+    assert said.text("assistant") == NOTICE
+    assert said.audio
+    assert not client.received.of("InjectionRefused")
+    heard = re.search(r'I said: "(.*)"', hold_turn(client, "What did you say?").text("assistant"))
+    assert NOTICE.startswith(heard[1])  # this question has interrupted it: it remembers what was heard
+
+
 def test_speech_interrupts_the_agent_and_is_answered_itself(client, speech):
     """What came in between is all of the old answer, and nothing of it comes after the user has started to speak."""
     start(client)
@@ -265,7 +280,8 @@ def test_a_keep_alive_is_never_answered(client):
 
 
 def test_all_of_it_happens_in_one_call(client, speech):
-    start(client, greeting="Hello, how can I help?")
+    start(client, greeting=GREETING)
+    client.wait_for("AgentAudioDone")
     hold_turn(client, "My name is Ada.")
     client.send("InjectUserMessage", content="What is the weather and the time in Paris?")
     client.wait_until("two calls", lambda: len(called(client)) == 2)
@@ -274,6 +290,8 @@ def test_all_of_it_happens_in_one_call(client, speech):
     client.wait_for("AgentAudioDone")
     client.send("UpdatePrompt", prompt="Be brief.")
     client.wait_for("PromptUpdated")
+    client.send("InjectAgentMessage", message=NOTICE, behavior="interrupt")
+    client.wait_for("AgentAudioDone")
     client.speak(speech)
     client.wait_for("AgentAudioDone")
     if isinstance(client, deepgram_javascript.JavaScriptClient):

@@ -230,3 +230,10 @@ def test_a_detector_that_hears_no_end_in_silence_is_not_fed_for_ever():
         book.after(1).fire(Wait.MICROPHONE)
     assert appended_ms(book) == 30_000
     assert Wait.COMMIT.value in book.timers
+
+
+def test_another_upstream_is_not_told_to_truncate_what_it_never_made():
+    book = spoken().upstream_closes(decision=Decision.RESTART).forget()
+    book.restarted(upstream=[{"type": "conversation.item.create", "item": {"role": "assistant"}}])
+    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING)
+    assert told(book) == ["One two three"]

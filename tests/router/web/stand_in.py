@@ -51,6 +51,10 @@ class StandIn:
             self._sockets.append(sock)
         self.is_alive = "turns_ill" not in FAULTS
 
+    @property
+    def session_count(self):
+        return len(self._sockets)
+
     def readiness(self):
         return (False, "draining") if self._is_draining else (True, "ready")
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from actors.connections.client import HandshakeRefused
 from router.config import RouterConfig
 from router.web.app import make_app
+from router.web.board import Board, Row, Stage
 
 
 class StandIn:
@@ -30,12 +32,12 @@ class StandIn:
         return self._readiness
 
 
-def call(router, path, *, method="GET", query="", **more):
+def call(router, path, *, method="GET", query="", board=None, **more):
     """Call the app; give back status, headers and body."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, **more}
     setup_testing_defaults(environ)
     answered = []
-    body = b"".join(make_app(router)(environ, lambda status, headers: answered.append((status, dict(headers)))))
+    body = b"".join(make_app(router, board)(environ, lambda status, headers: answered.append((status, dict(headers)))))
     ((status, headers),) = answered
     assert method == "HEAD" or headers["Content-Length"] == str(len(body))
     return int(status.partition(" ")[0]), headers, body.decode()
@@ -158,3 +160,39 @@ def test_other_methods_are_not_allowed(path, method):
 def test_head_is_get_without_a_body():
     status, headers, body = call(StandIn(), "/healthz", method="HEAD")
     assert (status, headers["Content-Length"], body) == (200, "3", "")
+
+
+# Several workers.
+
+
+@pytest.fixture
+def board():
+    board = Board(4)
+    now_s = time.monotonic()
+    for row in (
+        Row(pid=1, stage=Stage.SERVING, is_ready=True, sessions=3, seen_s=now_s),
+        Row(pid=2, stage=Stage.DRAINING, sessions=2, seen_s=now_s),
+    ):
+        board.write(board.take_place(now_s), row)
+    return board
+
+
+def test_readiness_tells_of_all_workers_and_one_that_is_ready_is_enough(board):
+    status, _, body = call(StandIn(readiness=(False, "draining")), "/readyz", board=board)
+    assert status == 200
+    assert json.loads(body) == {
+        "ready": True,
+        "reason": "ready",
+        "sessions": 5,
+        "workers": [
+            {"pid": 1, "stage": "serving", "ready": True, "sessions": 3},
+            {"pid": 2, "stage": "draining", "ready": False, "sessions": 2},
+        ],
+    }
+
+
+def test_health_is_that_of_all_workers(board):
+    assert call(StandIn(), "/healthz", board=board)[::2] == (200, "ok\n")
+    board.leave_place(0, 1, time.monotonic(), was_told_to=False)
+    assert call(StandIn(), "/healthz", board=board)[::2] == (503, "worker 1 is dead\n")
+    assert call(StandIn(is_alive=False), "/healthz", board=board)[::2] == (503, "not alive\nworker 1 is dead\n")
