@@ -44,6 +44,11 @@ class Converter:
         """How much of what was pushed is still to come out, at most."""
         return 0.0 if self._stream is None else 1000 * self._stream.margin / self.source.rate
 
+    @property
+    def part(self) -> bytes:
+        """What came of a sample whose rest is still to come."""
+        return self._part
+
     def push(self, data: bytes) -> bytes:
         """Feed bytes; the converted audio they complete. A part of a sample waits for the rest of it."""
         samples = self._whole_samples(data)
