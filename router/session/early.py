@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final
 
 from router.audio.formats import MOST_SAMPLE_BYTES
 from router.session import inputs
+from router.session.queues import Queue
 
 _JOINED_BYTES: Final = 8192
 """Small pieces of early audio are joined up to this, so that their number is bounded as their bytes are."""
@@ -16,7 +16,7 @@ class Early:
     """What came before the session was ready, in order."""
 
     def __init__(self, *, most_messages: int) -> None:
-        self.inputs: deque[Any] = deque()
+        self.inputs: Queue[Any] = Queue()
         self.dropped_bytes = 0
         self._most_messages = most_messages
         self._messages = 0
@@ -58,6 +58,6 @@ class Early:
 
     def take(self) -> list[Any]:
         """Take out everything that was kept."""
-        kept, self.inputs = list(self.inputs), deque()
+        kept, self.inputs = list(self.inputs), Queue()
         self._messages = self._audio_bytes = 0
         return kept

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from router.session.queues import Queue
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Interim:
 
     def __init__(self) -> None:
         self._words: dict[str | None, str] = {}
-        self._complete: deque[str | None] = deque(maxlen=MOST_ITEMS)
+        self._complete: Queue[str | None] = Queue(most=MOST_ITEMS)
 
     def heard(self, item_id: str | None, words: str) -> bool:
         """Remember the words so far; False where they are no news, or the item is complete."""

@@ -8,8 +8,9 @@ bounded in memory: by little until the client is seen to read, for one that does
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from router.session.queues import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,8 @@ class Playback:
         self._unread_bytes = unread_bytes
         self._ends_s = 0.0
         """When the caller will have heard what was sent."""
-        self._items: deque[Played] = deque(maxlen=MOST_PLAYED)
-        self._waiting: deque[Piece | ServerMessage] = deque()
+        self._items: Queue[Played] = Queue(most=MOST_PLAYED)
+        self._waiting: Queue[Piece | ServerMessage] = Queue()
         self._waiting_bytes = 0
         self.is_trusted = False
         """The client was seen to read since something began to wait."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import messages as deepgram
@@ -11,6 +10,7 @@ from router.session import spoken
 from router.session.barge_in import CUT_EVENT_ID, interrupt, mute
 from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
+from router.session.queues import Queue
 from router.session.restarts import response_failed
 from router.session.speaking import end_turn, play_rest
 from router.session.stay import STAY
@@ -77,7 +77,7 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> None:
     if statement is not None:
         spoken.expect(session, statement)
     elif turn.is_heard:  # it answers whatever was asked meanwhile, too
-        turn.wants = deque(want for want in turn.wants if not want.is_general)
+        turn.wants = Queue(want for want in turn.wants if not want.is_general)
     turn.is_resumed = turn.is_heard = False
     if turn.is_unwanted:
         mute(session)

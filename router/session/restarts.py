@@ -7,7 +7,6 @@ assistant's words, and the next upstream is asked to go on from there.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,6 +18,7 @@ from router.session import agreement, opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
 from router.session.line import Line, SpareState
+from router.session.queues import Queue
 from router.session.speaking import end_turn, play_rest, tell_heard
 from router.session.stay import STAY
 from router.session.turn import Answer, ResponseState, Want
@@ -128,7 +128,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
-    turn.wants = deque(want for want in turn.wants if want.statement is not None)
+    turn.wants = Queue(want for want in turn.wants if want.statement is not None)
     turn.failures = 0
     turn.is_heard = False
     if active is not None and active.statement is not None and not is_unwanted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from router.deepgram import blocks
@@ -14,6 +13,7 @@ from router.session.interim import Interim
 from router.session.ledger import Ledger
 from router.session.line import Line, SpareState
 from router.session.playback import MOST_PLAYED, Playback
+from router.session.queues import Queue
 from router.session.telling import Transcripts
 from router.session.timeline import Timeline
 from router.session.turn import ResponseState, Turn
@@ -86,13 +86,13 @@ class State:
         self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes, options.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.timeline = Timeline()
-        self.statements: deque[str] = deque(maxlen=MOST_PLAYED)
+        self.statements: Queue[str] = Queue(most=MOST_PLAYED)
         """Items of ours that were said word for word, the newest."""
         self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
         """What the session was configured with first."""
         self.agent = blocks.Agent()
         """What the agent is by now: as Settings have it, and the updates that the upstream has taken."""
-        self.updates: deque[Any] = deque()
+        self.updates: Queue[Any] = Queue()
         """Changes that are wanted; the first is on its way where the line says so."""
         self.acks: list[deepgram.ServerMessage] = []
         """What the client is told when the next upstream is in use."""

@@ -8,11 +8,11 @@ the end of the turn, goes behind it.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
+from router.session.queues import Queue
 
 if TYPE_CHECKING:
     from router.session.playback import Piece
@@ -29,9 +29,9 @@ class Transcripts:
 
     def __init__(self) -> None:
         self._awaited: set[str] = set()
-        self._early: deque[str] = deque(maxlen=MOST_EARLY)
+        self._early: Queue[str] = Queue(most=MOST_EARLY)
         """Items whose transcript came before they were committed."""
-        self.held: deque[Held] = deque()
+        self.held: Queue[Held] = Queue()
 
     @property
     def are_awaited(self) -> bool:
@@ -63,7 +63,7 @@ class Transcripts:
     def forget(self, item_ids: set[str | None]) -> None:
         """Hold no words of these items: they were cut off."""
         kept = [it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, WORDS)]
-        self.held = deque(kept)
+        self.held = Queue(kept)
 
 
 class Held(NamedTuple):

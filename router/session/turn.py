@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from router.session.queues import Queue
 
 if TYPE_CHECKING:
     from router.session.statement import Statement
@@ -78,7 +79,7 @@ class Turn:
         self.event_id: str | None = None
         """Of the response.create that is out; the error that it causes brings it back."""
         self.has_started_speaking = False
-        self.wants: deque[Want] = deque()
+        self.wants: Queue[Want] = Queue()
         self.want_now: Want | None = None
         """What the response that is requested or active was asked for."""
         self.answer = Answer()
@@ -86,7 +87,7 @@ class Turn:
         """Of responses in a row, in one upstream."""
         self.is_heard = False
         """The user's speech was committed, and no response to it has ended."""
-        self.muted: deque[str | None] = deque(maxlen=MOST_MUTED)
+        self.muted: Queue[str | None] = Queue(most=MOST_MUTED)
         """Responses that the user has interrupted, the newest: nothing more of them is played or told."""
         self.is_unwanted = False
         """The user interrupted the response that is requested before it began."""
@@ -100,7 +101,7 @@ class Turn:
         """Ask for a response in time. One of ours is enough, however many inputs it will answer."""
         if want.is_general and any(other.is_general for other in self.wants):
             if want.follows_up:
-                self.wants = deque(Want(follows_up=True) if other.is_general else other for other in self.wants)
+                self.wants = Queue(Want(follows_up=True) if other.is_general else other for other in self.wants)
         elif want.statement is not None and want.statement.is_urgent:
             self.wants.appendleft(want)
         else:

@@ -29,9 +29,9 @@ class Microphone:
 
     __slots__ = (
         "_converter",
+        "_keeps_source",
         "_kept",
         "_kept_in",
-        "_keeps_source",
         "_most_bytes",
         "_most_s",
         "_preroll_bytes",

@@ -1,0 +1,24 @@
+"""Short queues."""
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.session.queues import Queue
+
+
+@given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
+def test_it_does_what_a_deque_does(steps, most):
+    ours, theirs = Queue(most=most), deque(maxlen=most)
+    for number, step in enumerate(steps):
+        arguments = [number] if step == "append" else []
+        if step != "popleft" or theirs:
+            assert getattr(ours, step)(*arguments) == getattr(theirs, step)(*arguments)
+        assert list(ours) == list(theirs)
+
+
+def test_what_is_urgent_goes_in_front():
+    queue = Queue([2])
+    queue.appendleft(1)
+    assert queue == [1, 2]
