@@ -35,7 +35,7 @@ COEFFICIENT_BITS: Final = 24
 """Coefficients are multiples of 2**-24. So every product with a 16-bit sample, and every sum of such, is
 exact in float64: whatever order of summing the linear algebra picks, the same samples come out."""
 
-BLOCK_SAMPLES: Final = 32
+BLOCK_SAMPLES: Final = 16
 """About how many input samples a row moves on: fewer copy more windows, more multiply more zeros."""
 
 MAX_COEFFICIENTS: Final = 1 << 16
@@ -86,7 +86,7 @@ class Polyphase:
         """What the last row may read beyond the samples known; none of it reaches an output that is used."""
         self.quiet: Final = self._quiet_bytes()
         """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
-        self.row_strides: Final = (self.block_in * LEVEL.itemsize, LEVEL.itemsize)
+        self.row_strides: Final = (self.block_in * LINEAR16.itemsize, LINEAR16.itemsize)
 
     def _matrix(self, rate_in: int, rate_out: int) -> NDArray[np.float64]:
         first, phase = np.divmod(np.arange(self.block_out) * self.block_in, self.block_out)
@@ -146,10 +146,10 @@ class Stream:
         line = b"".join((self._tail, pcm))
         outputs = max(0, -(-(len(line) // SAMPLE_BYTES - design.taps + 1) * block_out // block_in))
         rows = -(-outputs // block_out)
-        samples = np.frombuffer(line + design.padding, LINEAR16).astype(LEVEL)
         # The windows of the rows overlap: a view says so without copying one.
-        windows: NDArray[np.float64] = np.ndarray((rows, design.window), LEVEL, samples, 0, design.row_strides)
-        levels = windows.dot(design.coefficients)
+        samples = line + design.padding
+        windows: NDArray[np.int16] = np.ndarray((rows, design.window), LINEAR16, samples, 0, design.row_strides)
+        levels: NDArray[np.float64] = windows.dot(design.coefficients)
         if line[1::SAMPLE_BYTES].translate(None, design.quiet):  # a loud sample: most frames have none
             levels.clip(LOWEST, HIGHEST, levels)
         np.rint(levels, levels)
