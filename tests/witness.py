@@ -228,6 +228,8 @@ class UpstreamSide:
                 self._audio_bytes += len(event["delta"]) * 3 // 4
                 if state.turn.response is not ResponseState.ACTIVE:
                     self._taken_back.clear()  # whose it is, nobody knows
+            if event["type"] == "response.output_item.added" and event["item"]["id"] in self._taken_back:
+                self._taken_back.remove(event["item"]["id"])  # a name that is given twice
 
     def _begin(self, generation: int) -> None:
         self._generation = generation

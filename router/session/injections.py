@@ -65,7 +65,8 @@ def _inject(session: Session, content: str, behavior: str) -> None:
     is_urgent = verdict is Verdict.SAID_INSTEAD
     if is_urgent and whose is Floor.AGENT:
         barge_in.silence(session)
-        session.state.turn.is_unwanted = session.state.turn.response is ResponseState.REQUESTED
+        turn = session.state.turn
+        turn.is_unwanted = turn.is_heard or turn.response is ResponseState.REQUESTED
     statement = statement_of(session.state.new_id(), content, is_urgent=is_urgent)
     session.state.turn.want(Want(statement=statement))
 

@@ -29,7 +29,7 @@ def create_response(session: Session, want: Want) -> Stay | None:
     """Ask for a response."""
     turn = session.state.turn
     turn.is_open = True
-    turn.is_answered_as_is = False
+    turn.is_answered_as_is = turn.is_unwanted = False
     if want.statement is not None and not spoken.has_voice(session):
         spoken.say_in_writing(session, want.statement)
         return STAY

@@ -318,10 +318,10 @@ def is_response_due(session: Any) -> bool:
     state, turn = session.state, session.state.turn
     if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
-    is_users_turn = turn.is_heard or (state.is_speaking and state.turn_detection in opening.DETECTED)
     statement = turn.wants[0].statement
     is_urgent = statement is not None and statement.is_urgent
-    return (is_urgent or not is_users_turn) and not state.updates
+    is_talking = state.is_speaking and state.turn_detection in opening.DETECTED
+    return not turn.is_heard and (is_urgent or not is_talking) and not state.updates
 
 
 def create_response(session: Any) -> None:

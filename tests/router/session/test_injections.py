@@ -128,6 +128,28 @@ def test_a_message_may_interrupt_the_user_and_is_soon_interrupted():
     assert book.events_to_upstream[0] == {"type": "response.cancel", "response_id": "resp_1", "event_id": ANY}
 
 
+def test_an_answer_that_is_about_to_come_is_cancelled_when_it_begins():
+    """The upstream begins it itself."""
+    book = user_speaks().upstream({"type": "input_audio_buffer.committed", "item_id": "u"}).forget()
+    inject(book, behavior="interrupt").expect()
+    book.upstream(response_created("answer")).expect(upstream=[{"type": "response.cancel", "response_id": "answer"}])
+    completed = "conversation.item.input_audio_transcription.completed"
+    book.upstream({"type": completed, "item_id": "u", "transcript": "Hm?"}).expect(user("Hm?"))
+    book.upstream(response_done("answer", status="cancelled"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_an_answer_that_never_comes_is_not_waited_for():
+    """What was taken for speech was a noise."""
+    book = user_speaks().upstream({"type": "input_audio_buffer.committed", "item_id": "u"}).forget()
+    inject(book, behavior="interrupt").expect()
+    completed = "conversation.item.input_audio_transcription.completed"
+    book.upstream({"type": completed, "item_id": "u", "transcript": " "})
+    book.expect(assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), delta(b"\1\1"), response_done())
+    book.expect(b"\1\1", AUDIO_DONE, upstream=[said("One moment.")])
+
+
 def test_while_a_function_runs_a_message_may_be_queued():
     book = agent_answers().upstream(call_done(), response_done("answer")).forget()
     inject(book).expect(REFUSED)

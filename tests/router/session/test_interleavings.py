@@ -15,6 +15,7 @@ from playbook import (
     item_added,
     response_created,
     response_done,
+    statement_created,
     text_done,
     transcript_done,
 )
@@ -53,8 +54,11 @@ UPSTREAM = [
     item_added("theirs", content=[{"type": "input_text", "text": "hello"}]),
     response_created("resp_1"),
     response_created("resp_2"),
+    statement_created("resp_3"),
     response_done("resp_1"),
     response_done("resp_2", status="cancelled"),
+    response_done("resp_3"),
+    response_done("resp_3", status="failed"),
     response_done("resp_1", status="failed"),
     response_done("resp_2", status="incomplete", status_details={"reason": "max_output_tokens"}),
     {"type": "response.output_item.added", "response_id": "resp_1", "item": {"id": "item_1", "type": "message"}},
@@ -79,6 +83,7 @@ UPSTREAM = [
     call_done("call_2", "other"),
     error("conversation_already_has_active_response"),
     error("something_else"),
+    error("invalid_value", param="session.instructions"),
     {"type": "from.the.future"},
 ]
 ENGINE = [
