@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, NoReturn, ParamSpec, TypeVar
@@ -329,3 +330,17 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
             error = pykka.ActorDeadError(f"{ref} stopped before handling the message")
             envelope.reply_to.set_exception((pykka.ActorDeadError, error, None))
     return left_over
+
+
+def _forget_the_parents() -> None:
+    """In the child of a fork: take the parent's actors out of pykka's registry, as nothing runs them here.
+
+    The registry's lock is replaced, as a thread of the parent may have held it.
+    """
+    pykka.ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001 - pykka knows of no fork
+    for ref in pykka.ActorRegistry.get_all():
+        if isinstance(ref, Ref):
+            pykka.ActorRegistry.unregister(ref)
+
+
+os.register_at_fork(after_in_child=_forget_the_parents)

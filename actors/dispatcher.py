@@ -13,6 +13,7 @@ import os
 import select
 import threading
 import time
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -143,6 +144,7 @@ class Dispatcher:
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.watch(self._wake_fd, READABLE, self._drain_wakeups)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        _dispatchers.add(self)
 
     # A life: start, stop.
 
@@ -158,6 +160,19 @@ class Dispatcher:
             self._wake()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """In the child of a fork, where it has no thread: let go of the copies of what the parent's watches.
+
+        Otherwise a connection that the parent closes would stay open. Nothing is unregistered, as the epoll is the
+        parent's, too; and the objects that hold those copies hold a dead file from now on.
+        """
+        self._has_ended = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in self._watchers:
+            os.dup2(nothing, descriptor, inheritable=False)
+        os.close(nothing)
+        self._close()
 
     @property
     def is_alive(self) -> bool:
@@ -256,9 +271,7 @@ class Dispatcher:
             logger.critical("%s died", self.name, exc_info=error)
         finally:
             _current.dispatcher = None
-            self._sleeping = False  # nobody shall write to a descriptor that may be another's soon
-            self._poller.close()
-            os.close(self._wake_fd)
+            self._close()
             self._has_ended = True  # what is called before this is run here, what is called after it by its caller
             self._run_calls()
 
@@ -364,8 +377,17 @@ class Dispatcher:
     def _wake(self) -> None:
         try:
             os.eventfd_write(self._wake_fd, 1)
-        except OSError:  # closed: the thread has ended
+        except (OSError, ValueError):  # closed: the thread has ended
             logger.debug("%s has ended", self.name)
+
+    def _close(self) -> None:
+        self._sleeping = False
+        self._watchers.clear()
+        self._poller.close()
+        # Forgotten first: a late `_wake` must not write into what has this number next.
+        wake_fd, self._wake_fd = self._wake_fd, -1
+        if wake_fd >= 0:
+            os.close(wake_fd)
 
     def _drain_wakeups(self, _mask: int) -> None:
         os.eventfd_read(self._wake_fd)
@@ -374,3 +396,15 @@ class Dispatcher:
 def on_dispatcher_thread() -> bool:
     """Whether the calling thread is a dispatcher's, on which nothing may wait."""
     return getattr(_current, "dispatcher", None) is not None
+
+
+_dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    _current.dispatcher = None  # a callback may have forked
+    for dispatcher in list(_dispatchers):
+        dispatcher.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

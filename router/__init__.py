@@ -1,8 +1,16 @@
 """The product: it knows what messages mean, and how people reach us.
 
-`core`         the Router: one per process; starts sessions
+    from router import Router
+
+    router = Router(openai_api_key=...)
+
+`core`         the Router: starts sessions
 `config`       one frozen configuration
-`web`          the WSGI app and the server that `run.py` drives
+`specs`        what a session is made of
+`given`        the configuration as a program gives it
+`flask`        `mount`, for Flask
+`django`       `view`, for Django
+`web`          the WSGI app, the upgrade of a request, and the server that `run.py` drives
 `simulator`    an OpenAI Realtime server that runs on this machine
 `session`      one conversation as a state machine: pure
 `translation`  what each side's words mean in the other's: pure
@@ -10,4 +18,46 @@
 `openai`       the upstream's words: pure
 `audio`        formats and resampling: pure
 `errors`       what can go wrong before there is a session
+
+What is public is in `__all__`, and in `flask` and `django`; everything else may change between versions.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from router.config import Deadlines, Limits, RouterConfig, Secret, Upstream
+    from router.core import Profile, Router
+    from router.errors import ConfigError, RouterError, StartError
+    from router.web.answer import Answer
+
+__all__ = [
+    "Answer",
+    "ConfigError",
+    "Deadlines",
+    "Limits",
+    "Profile",
+    "Router",
+    "RouterConfig",
+    "RouterError",
+    "Secret",
+    "StartError",
+    "Upstream",
+]
+
+_HOMES = {
+    "router.config": ("Deadlines", "Limits", "RouterConfig", "Secret", "Upstream"),
+    "router.core": ("Profile", "Router"),
+    "router.errors": ("ConfigError", "RouterError", "StartError"),
+    "router.web.answer": ("Answer",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is public when it is asked for: a room inside, imported alone, brings no other with it."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -91,6 +91,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Those that may wait for a thread; beyond it they fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
     """HTTP requests and WebSocket handshakes that are served at the same time, in one process."""
+    parked_threads: Annotated[int, whole(0, 1024)] = 4
+    """Embedded, under a server with TLS of its own: its threads that sessions may hold, one each."""
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,53 +1,49 @@
-"""The Router: one per process. It owns the dispatchers, the supervisor and the connector, and starts sessions."""
+"""The Router: it owns the dispatchers, the supervisor and the connector, and starts sessions."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import logging
+import os
 import threading
 import time
 import uuid
-from functools import partial
+import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, overload
 
 import pykka
 
 from actors import messages
-from actors.connections.base import ConnectionLimits
-from actors.connections.client import HandshakeRefused, accept
-from actors.connections.upstream import DialTarget, dial
+from actors.connections.client import accept
+from actors.connections.handover import HandshakeRefused
 from actors.connector import Connector
 from actors.dispatcher import Dispatcher
 from actors.pool import Pool
-from actors.supervisor import SessionSpec, Supervisor, as_ref
+from actors.supervisor import Supervisor, as_ref
 from actors.watchdog import Watchdog
-from router.deepgram import codec as deepgram_codec
-from router.deepgram import messages as deepgram
-from router.session.options import SessionOptions
+from router import given
+from router.errors import StartError
 from router.session.profile import PROFILES
-from router.session.session import Session
-from router.tools.addresses import Addresses
-from router.tools.endpoints import Endpoints
+from router.specs import Specs, endpoints_of
 from router.tools.performer import Performer
 from router.tools.toolbox import Toolbox
-from router.translation.errors import is_fatal_reason
-from router.translation.voices import Voices
-from router.values import model_of, url_with_model
+from router.web import upgrade
+from router.web.app import make_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from actors.actor import Ref
+    from actors.connections.client import ClientConnection
     from router.config import RouterConfig
     from router.simulator import Simulator
     from router.tools.toolbox import Handler
+    from router.web.answer import Answer, Environ, StartResponse, WSGIApp
 
 logger = logging.getLogger(__name__)
-
-CRASH_FRAME: Final = deepgram_codec.encode(
-    deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
-)
 
 LATE_S: Final = 0.5
 """What the last close handshakes may be late when a router closes."""
@@ -64,39 +60,63 @@ JUDGED_WITHIN_S: Final = 60.0
 """Not ready when the latest dials, so many or fewer, all failed within this time. Then some pass again, and tell."""
 
 
+Profile = Literal["openai", "converse"]
+"""What the clients of a route expect: `openai` is for the React component, `converse` for Deepgram's SDKs."""
+
+
 class Router:
     """Carries sessions between clients and an upstream.
 
-    Nothing runs before `start`, so that a process may fork after it was made. All methods may be called from any
-    thread.
+    Nothing runs before the first use, or `start`, so that a process may fork after it was made. A child that is forked
+    later begins anew: it has no sessions, and threads of its own once it needs them. Several may live in one process.
+    All methods may be called from any thread but a dispatcher's.
+
+    Args:
+        config: all of it, or
+        settings: its fields, which are checked as the command's are. None counts as not given. Nothing is read from
+            the environment. With neither a key nor an upstream the embedded simulator answers.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value no good.
     """
 
-    def __init__(self, config: RouterConfig) -> None:
-        self.config = config
+    def __init__(self, config: RouterConfig | None = None, **settings: Unpack[given.Given]) -> None:
+        self.config = given.checked_config(config, settings)
+        self._toolbox = Toolbox(most_bytes=self.config.limits.tool_output_bytes)
+        self._specs = Specs(self.config, self._toolbox)
+        self._is_draining = False
+        self._reset()
+        _routers.add(self)
+
+    def _reset(self) -> None:
+        """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
         self._lock = threading.Lock()
+        self._parking = upgrade.Parking(self.config.limits.parked_threads)
         self._dispatchers: list[Dispatcher] = []
-        self._connector = Connector(config.limits.dial_threads)
-        self._workers = Pool("worker", config.limits.work_threads, most_waiting=config.limits.work_waiting)
+        self._connector = Connector(self.config.limits.dial_threads)
+        self._workers = Pool("worker", self.config.limits.work_threads, most_waiting=self.config.limits.work_waiting)
         self._watchdog: Watchdog | None = None
-        self._toolbox = Toolbox(most_bytes=config.limits.tool_output_bytes)
-        self._performer = Performer(self._toolbox, _endpoints(config))
+        self._performer = Performer(self._toolbox, endpoints_of(self.config))
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
-        self._is_draining = False
         self._open: set[str] = set()
         """The ids of the sessions that there are: more is known by the supervisor, who has to be asked."""
         self._drained = threading.Event()
         self._stopping = threading.Lock()
-        self._simulator_url = ""
-        self._upstreams = config.all_upstreams()
-        self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
-        self._limits = _connection_limits(config)
 
     # A life: start, close.
 
     def start(self) -> Router:
-        """Start the dispatchers, the supervisor and, where it is the upstream, the embedded simulator. Once."""
+        """Start the dispatchers, the supervisor and, where it is the upstream, the embedded simulator. Once.
+
+        Need not be called: the first request does, and pays for it with some milliseconds.
+
+        Raises:
+            StartError: it was closed.
+        """
         with self._lock:
+            if self._is_draining:
+                raise StartError("the router was closed")
             if self._supervisor is None:
                 self._start_simulator()
                 self._start_dispatchers()
@@ -126,7 +146,7 @@ class Router:
     @overload
     def tool(self, schema: Mapping[str, Any], /) -> Callable[[Handler], Handler]: ...
 
-    def tool(self, *given: Any) -> Any:
+    def tool(self, *what: Any) -> Any:
         """Offer a function to the model of every session that starts from now on, and answer its calls.
 
         As `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The schema is
@@ -137,32 +157,51 @@ class Router:
         Raises:
             ValueError: the schema or the name is no good, or the name is taken.
         """
-        if len(given) == 1:
-            return partial(self._toolbox.add, None, given[0])
-        return self._toolbox.add(*given)
+        if len(what) == 1:
+            return functools.partial(self._toolbox.add, None, what[0])
+        return self._toolbox.add(*what)
 
-    # What a web server asks for.
+    # For a WSGI application.
 
-    def accept(self, environ: Mapping[str, Any], profile: str, *, turn_detection: str | None = None) -> str:
+    def handle(self, environ: Environ, *, profile: Profile = "openai") -> Answer:
+        """Upgrade a request to a session, and return what the WSGI application is to answer.
+
+        The answer is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
+        that cannot be upgraded is answered in plain HTTP; nothing is raised for it. Returns at once where the socket
+        can be taken out of the server's hands; where its own TLS forbids that, when the session is over (see
+        docs/embedding.md).
+
+        Raises:
+            ValueError: there is no such profile.
+        """
+        return upgrade.upgrade(self, checked_profile(profile), environ)
+
+    @functools.cached_property
+    def wsgi_app(self) -> WSGIApp:
+        """The whole application, to be mounted: both WebSocket routes, health, readiness. Starts at its first request.
+
+        The paths are `/openai` (the setting `path`), `/v1/agent/converse`, `/healthz` and `/readyz`.
+        """
+        app = make_app(self)
+
+        def wsgi_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            self._start_lazily()
+            return app(environ, start_response)
+
+        return wsgi_app
+
+    def accept(self, environ: Environ, profile: str, *, turn_detection: str | None = None) -> str:
         """Upgrade a WSGI request to a session of its own; returns the session's id.
 
-        The socket is ours from here on, and the server must forget it. Does not block.
+        The socket is ours from here on, and the server must forget it: what it still writes goes nowhere. Does not
+        block, but where the socket is only lent: then until the session is over.
 
         Raises:
             HandshakeRefused: the request is no good, or we take no more sessions; the socket was left alone.
         """
-        supervisor = self._supervisor
-        if supervisor is None or self._is_draining:
-            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
-        if not self.is_alive:
-            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
-        session_id = str(uuid.uuid4())
-        connection = accept(environ, limits=self._limits)
-        self._open.add(session_id)
-        try:
-            supervisor.tell(messages.StartSession(self._spec(session_id, profile, turn_detection), connection))
-        except pykka.ActorDeadError:  # closed this very moment
-            connection.abort()
+        with self._parking.place(environ):
+            session_id, connection = self._begin(environ, profile, turn_detection)
+            connection.wait_until_given_back()
         return session_id
 
     @property
@@ -201,13 +240,39 @@ class Router:
 
     # Steps.
 
+    def _start_lazily(self) -> None:
+        if self._supervisor is None and not self._is_draining:
+            self.start()
+            if self._simulator is not None:
+                logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
+
+    def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
+        self._start_lazily()
+        supervisor = self._supervisor
+        if supervisor is None or self._is_draining:
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
+        if not self.is_alive:
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
+        session_id = str(uuid.uuid4())
+        spec = self._specs.of(session_id, profile, turn_detection, perform=self._performer, on_end=self._ended)
+        connection = accept(environ, limits=self._specs.limits)
+        self._open.add(session_id)
+        try:
+            supervisor.tell(messages.StartSession(spec, connection))
+        except pykka.ActorDeadError:  # closed this very moment
+            connection.abort()
+        return session_id, connection
+
+    def _ended(self, ended: messages.SessionInfo) -> None:
+        self._open.discard(ended.session_id)
+
     def _start_simulator(self) -> None:
         if self.config.upstream != "simulator":
             return
         from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
 
         self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
-        self._simulator_url = self._simulator.url
+        self._specs.simulator_url = self._simulator.url
 
     def _start_dispatchers(self) -> None:
         self._dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self.config.dispatchers)]
@@ -247,81 +312,29 @@ class Router:
         if self._simulator is not None:
             self._simulator.close()
 
-    def _spec(self, session_id: str, profile: str, turn_detection: str | None) -> SessionSpec:
-        options = self._options(turn_detection)
-        return SessionSpec(
-            session_id=session_id,
-            machine=Session(session_id, PROFILES[profile], options),
-            dial_target=self._dial_target,
-            dialler=dial,
-            crash_frame=CRASH_FRAME,
-            on_end=lambda ended: self._open.discard(ended.session_id),
-            upstreams=len(self._upstreams),
-            restarts=self.config.restarts,
-            is_fatal=is_fatal_reason,
-            perform=self._performer,
-        )
 
-    def _options(self, turn_detection: str | None) -> SessionOptions:
-        config = self.config
-        return SessionOptions(
-            model=config.model,
-            models=config.models,
-            fixed_model=self._fixed_model,
-            turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
-            voices=Voices(default=config.voice, table=config.voices),
-            transcription_model=config.transcription_model,
-            transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
-            g711=tuple(bool(upstream.g711) for upstream in self._upstreams),
-            deadlines=config.deadlines,
-            early_audio_s=config.limits.early_audio_s,
-            early_messages=config.limits.early_messages,
-            greeting=config.greeting,  # type: ignore[arg-type] # checked
-            interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
-            ledger_tokens=config.limits.ledger_tokens,
-            ledger_bytes=config.limits.ledger_bytes,
-            preroll_s=config.limits.preroll_s,
-            uncommitted_audio_s=config.limits.uncommitted_audio_s,
-            audio_ahead_s=config.limits.audio_ahead_s,
-            held_audio_bytes=config.limits.held_audio_bytes,
-            unread_audio_bytes=config.limits.unread_audio_bytes,
-            tools=self._toolbox.functions(),
-            tool_hosts=config.tool_hosts,
-            redact=self._redact,
-        )
-
-    def _dial_target(self, model: str, position: int) -> DialTarget:
-        upstream = self._upstreams[position]
-        url = url_with_model(self._simulator_url, model) if self._simulator else upstream.dial_url(model)
-        return DialTarget(
-            url=url,
-            headers=upstream.dial_headers(),
-            timeout_s=self.config.deadlines.dial_s,
-            ca_file=self.config.ca_file,
-            limits=self._limits,
-        )
-
-    def _redact(self, text: str) -> str:
-        for secret in self.config.secrets:
-            text = text.replace(secret, "[redacted]")
-        return text
+def checked_profile(profile: str) -> Profile:
+    """Return a profile; raises `ValueError` where there is none of that name."""
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {profile!r}")
+    return profile  # type: ignore[return-value] # the table has those of the type
 
 
-def _endpoints(config: RouterConfig) -> Endpoints:
-    return Endpoints(
-        Addresses(config.tool_networks),
-        timeout_s=config.deadlines.tool_call_s,
-        most_bytes=config.limits.tool_output_bytes,
-        ca_file=config.ca_file,
-    )
+# Forks, and the end of the process.
+
+_routers: weakref.WeakSet[Router] = weakref.WeakSet()
 
 
-def _connection_limits(config: RouterConfig) -> ConnectionLimits:
-    return ConnectionLimits(
-        write_buffer_bytes=config.limits.write_buffer_bytes,
-        max_message_bytes=config.limits.max_message_bytes,
-        ping_interval_s=config.deadlines.ping_interval_s,
-        ping_timeout_s=config.deadlines.ping_timeout_s,
-        write_stall_s=config.deadlines.write_stall_s,
-        close_timeout_s=config.deadlines.close_s,
-    )
+def _begin_anew() -> None:
+    for router in list(_routers):
+        router._reset()  # noqa: SLF001 - one module
+
+
+def _close_all() -> None:
+    """Tell the clients, whose sessions would be cut otherwise."""
+    for router in list(_routers):
+        router.close()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+atexit.register(_close_all)

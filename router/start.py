@@ -62,8 +62,8 @@ def read_start(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadF
             **_from_flags(flags),
         }
     )
-    config = RouterConfig(**_fields(said))
-    _check_key(config, said)
+    config = RouterConfig(**fields(said))
+    check_key(config, said)
     _check_ca_file(said, read_file)
     named = upstream_list.variables_named(said)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
@@ -119,7 +119,7 @@ def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, Sa
     written = _parse_toml(_read(path, read_file, "--config"), path)
     said = upstream_list.read(written.pop(upstream_list.FIELD, []), path, variables)
     for table in TABLES:
-        said.update(_from_table(table, written.pop(table, {}), path))
+        said.update(from_table(table, written.pop(table, {}), path))
     kinds = {row.name: row.kind for row in SETTINGS}
     for key, value in written.items():
         refuse_unknown(key, [*kinds, *TABLES, upstream_list.FIELD], path, "setting")
@@ -128,7 +128,8 @@ def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, Sa
     return said
 
 
-def _from_table(table: str, written: Any, path: str) -> dict[str, Said]:
+def from_table(table: str, written: Any, path: str) -> dict[str, Said]:
+    """Return what is said of a table: each key, and the table with all of them; raises `ConfigError`."""
     if not isinstance(written, dict):
         raise ConfigError(source=path, name=table, problem=f"must be a table: [{table}]")
     hints = get_type_hints(TABLES[table], include_extras=True)
@@ -143,15 +144,19 @@ def _from_table(table: str, written: Any, path: str) -> dict[str, Said]:
 # What goes together.
 
 
-def _fields(said: Mapping[str, Said]) -> dict[str, Any]:
+def fields(said: Mapping[str, Said]) -> dict[str, Any]:
+    """Return the fields of a `RouterConfig`: what was said, and the upstream where it was not."""
     default = {"upstream": "openai" if "openai_api_key" in said else "simulator"}
     return {**default, **{name: it.value for name, it in said.items() if "." not in name}}
 
 
-def _check_key(config: RouterConfig, said: Mapping[str, Said]) -> None:
+def check_key(
+    config: RouterConfig, said: Mapping[str, Said], remedy: str = "set OPENAI_API_KEY in the environment or in .env"
+) -> None:
+    """Raise `ConfigError`, with the remedy, where OpenAI was said to be the upstream and there is no key."""
     if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
         where = said["upstream"]
-        problem = "is openai, which needs a key: set OPENAI_API_KEY in the environment or in .env"
+        problem = f"is openai, which needs a key: {remedy}"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import trustme
 
-from actors.connections.client import HandshakeRefused
+from actors.connections.handover import HandshakeRefused
 from oracle import assert_client_event
 from router.config import Deadlines, RouterConfig, Upstream
 from router.core import Router

@@ -74,9 +74,13 @@ class Child:
             raise ChildError(f"no line matched {pattern!r}", self.output)
         return match
 
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(signum)
+
     def stop(self, signum: int = signal.SIGTERM, *, timeout_s: float = STOP_S) -> int:
         """Ask it to end, and return its exit status; raises ChildError if it is not gone in time."""
-        self._process.send_signal(signum)
+        self.send_signal(signum)
         return self.wait(timeout_s=timeout_s)
 
     def wait(self, *, timeout_s: float = STOP_S) -> int:

@@ -6,6 +6,7 @@
 `writing`   what every connection does with it: flush, overflow, stall, the end
 `protocol`  RFC 6455 on a dispatcher, over any stream of bytes
 `stream`    the same over a non-blocking socket, plain or TLS: what both legs share
+`handover`  a request's socket, out of a WSGI server's hands
 `client`    the leg to the client: accepted from a WSGI environ with simple-websocket
 `upstream`  the leg to the upstream: dialled with websocket-client
 `cookies`   websocket-client without cookies, for our dials

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
-import os
 import socket
-import ssl
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import simple_websocket
 from wsproto.utilities import RemoteProtocolError
 
+from actors.connections import handover
 from actors.connections.base import ConnectionLimits
+from actors.connections.handover import HandshakeRefused
 from actors.connections.stream import StreamConnection
 
 if TYPE_CHECKING:
@@ -32,9 +34,6 @@ HANDSHAKE_TIMEOUT_S: Final = 5.0
 
 _KEY_BYTES: Final = 16
 
-_SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket")
-"""Where threaded WSGI servers put the request's socket."""
-
 _HANDSHAKE_KEYS: Final = (
     "HTTP_UPGRADE",
     "HTTP_CONNECTION",
@@ -45,29 +44,35 @@ _HANDSHAKE_KEYS: Final = (
 """What the handshake is about. Not HTTP_SEC_WEBSOCKET_EXTENSIONS: permessage-deflate is always declined."""
 
 
-class HandshakeRefused(Exception):  # noqa: N818 - named for what happened
-    """The request is no WebSocket handshake that can be accepted; not a byte was written to its socket.
-
-    `status` and `headers` are what to answer in plain HTTP.
-    """
-
-    def __init__(self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(status, description)
-        self.status = status
-        self.description = description
-        self.headers = headers
-
-    def __str__(self) -> str:
-        return f"{self.status}: {self.description}"
-
-
 class ClientConnection(StreamConnection):
     """The connection to a client. Made by `accept`."""
 
-    def __init__(self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits) -> None:
+    def __init__(
+        self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits, is_lent: bool = False
+    ) -> None:
         super().__init__(sock, is_server=True, limits=limits)
         self.subprotocol = subprotocol
         """The subprotocol that was selected of those offered, if any."""
+        self._given_back = threading.Event() if is_lent else None
+
+    def wait_until_given_back(self) -> None:
+        """Wait until the server may have its socket back; not at all where it was taken over. From any thread."""
+        if self._given_back is not None:
+            self._given_back.wait()
+
+    def _hang_up(self) -> None:
+        super()._hang_up()
+        if self._given_back is not None:
+            self._given_back.set()
+
+    def _release(self) -> None:
+        if self._given_back is None:
+            super()._release()
+            return
+        self._watch_for(0)
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # what the server still answers goes nowhere, as after a hand-over
+        self._given_back.set()
 
 
 def accept(
@@ -79,57 +84,26 @@ def accept(
     """Accept the WebSocket that a WSGI request asks for. On the WSGI server's thread; it does not wait for the peer.
 
     Of the subprotocols offered the first in the client's order that is in `subprotocols` is selected, or none.
-    From here on the socket is ours and the server's is a dead one: under gunicorn the application then raises
-    StopIteration, which is gunicorn's sign that nothing is left to be written (any other server: it returns an
-    empty body). If the client is gone already, that is told after `open`, as any end is.
+    From here on the socket is ours, and whatever the server still answers goes nowhere: the application returns any
+    response. Where the socket is only lent (`handover.is_lent`) it does so after `wait_until_given_back`. If the
+    client is gone already, that is told after `open`, as any end is.
 
     Raises:
         HandshakeRefused: before anything was written: answer in plain HTTP.
     """
     _check(environ)
-    served = _served_socket(environ)
+    served = handover.served_socket(environ)
     handshake = _shake_hands(environ, subprotocols)
-    sock = _take(served)
+    is_lent = handover.is_lent(served)
+    sock = served if is_lent else handover.take(served)
     try:
         sock.settimeout(HANDSHAKE_TIMEOUT_S)
         sock.sendall(handshake.response)
     except OSError as error:
         logger.debug("handshake not answered: %s", error)
-    return ClientConnection(sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits())
-
-
-def take_over(environ: Mapping[str, Any]) -> socket.socket:
-    """Take the request's socket out of the WSGI server's hands; the duplicate that is ours.
-
-    A throw-away socket, whose other end is closed, is put in place of the server's descriptor: what the server
-    still does there (answer, shut down, close) harms nobody. What the server has read already is lost; what is
-    still in the kernel is ours.
-
-    Raises:
-        HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).
-    """
-    return _take(_served_socket(environ))
-
-
-def _served_socket(environ: Mapping[str, Any]) -> socket.socket:
-    for key in _SOCKETS:
-        served = environ.get(key)
-        if isinstance(served, ssl.SSLSocket):
-            raise HandshakeRefused(501, "TLS in the WSGI server itself: terminate it in front of the server")
-        if isinstance(served, socket.socket):
-            return served
-    raise HandshakeRefused(501, "the WSGI server gives no access to the request's socket")
-
-
-def _take(served: socket.socket) -> socket.socket:
-    try:
-        stand_in, other_end = socket.socketpair()
-        with stand_in, other_end:
-            ours = served.dup()
-            os.dup2(stand_in.fileno(), served.fileno(), inheritable=False)
-    except OSError as error:  # no descriptor left
-        raise HandshakeRefused(503, f"the request's socket cannot be taken over: {error.strerror}") from None
-    return ours
+    return ClientConnection(
+        sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent
+    )
 
 
 # The handshake.

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 import pykka
 
 from actors.connections.base import ConnectionLimits
-from actors.connections.client import HandshakeRefused, accept, take_over
+from actors.connections.client import accept
+from actors.connections.handover import HandshakeRefused, take_over
 from actors.dispatcher import READABLE, Dispatcher
 from router.simulator.actor import ShutDown, SimulatedSession
 from router.simulator.admission import SUBPROTOCOL, refusal_of

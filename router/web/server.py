@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.config import RouterConfig
+    from router.web.answer import WSGIApp
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "switchboard",
         }
 
-    def load(self) -> app.WSGIApp:
+    def load(self) -> WSGIApp:
         """Make this worker's router and the app in front of it."""
         try:
             self.router = self._make_router(self._config)

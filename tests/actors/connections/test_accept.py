@@ -1,15 +1,14 @@
 """`accept` behind a real WSGI server, with `websockets` as the client; and the hand-over by itself."""
 
-import contextlib
 import socket
-import ssl
 from concurrent.futures import Future
 
 import pytest
 from websockets.sync.client import connect
 
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.client import HandshakeRefused, accept, take_over
+from actors.connections.client import accept
+from actors.connections.handover import HandshakeRefused
 
 GOOD = {
     "REQUEST_METHOD": "GET",
@@ -144,36 +143,10 @@ def test_an_old_version_is_told_the_right_one(pair):
     assert refusal.value.headers == (("Sec-WebSocket-Version", "13"),)
 
 
-def test_tls_of_the_server_itself_is_refused(pair, tls):
-    ours, theirs = pair
-    wrapped = tls[1].wrap_socket(ours, do_handshake_on_connect=False, server_hostname="localhost")
-    assert isinstance(wrapped, ssl.SSLSocket)
-    with contextlib.closing(wrapped), pytest.raises(HandshakeRefused) as refusal:
-        take_over({"gunicorn.socket": wrapped})
-    assert refusal.value.status == 501
-    theirs.close()
-
-
 def test_a_server_that_gives_no_socket_is_refused():
     with pytest.raises(HandshakeRefused) as refusal:
         accept(GOOD)
     assert refusal.value.status == 501
-
-
-@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
-def test_after_the_hand_over_the_server_can_do_no_harm(pair, key):
-    servers, client = pair
-    client.sendall(b"in the kernel")
-    with take_over({key: servers}) as ours:
-        with pytest.raises(BrokenPipeError):
-            servers.sendall(b"HTTP/1.1 500 Oops")
-        assert servers.recv(10) == b""
-        with contextlib.suppress(OSError):
-            servers.shutdown(socket.SHUT_RDWR)
-        servers.close()
-        assert ours.recv(100) == b"in the kernel"
-        ours.sendall(b"ours alone")
-        assert client.recv(100) == b"ours alone"
 
 
 def test_bytes_behind_the_handshake_that_are_still_in_the_kernel_are_read(pair, dispatcher, recorder):

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-from actors.connections.client import HandshakeRefused, take_over
+from actors.connections.handover import HandshakeRefused, take_over
 from router import logs
 from router.config import Limits, RouterConfig
 from router.errors import RouterError, StartError

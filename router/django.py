@@ -1,0 +1,39 @@
+"""Django: `path("voice", view(router))` in `urlpatterns` and the project takes calls there.
+
+The view hands the request's socket over, and returns a throw-away response: Django and the server must be given
+one, and what they write goes nowhere.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse
+
+from actors.connections.handover import USE_GTHREAD
+from router.core import Profile, Router, checked_profile
+from router.web.answer import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+UNDER_ASGI = Answer(HTTPStatus.NOT_IMPLEMENTED, f"no WebSocket can be served by a view under ASGI: {USE_GTHREAD}\n")
+
+
+def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpRequest], HttpResponse]:
+    """Make a view that serves WebSockets. It may be decorated (`login_required`): a refusal is a plain response.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    checked_profile(profile)
+
+    def voice(request: HttpRequest) -> HttpResponse:
+        environ = getattr(request, "environ", None)
+        answer = UNDER_ASGI if environ is None else router.handle(environ, profile=profile)
+        return HttpResponse(answer.body, status=answer.status.value, headers=dict(answer.all_headers))
+
+    return voice

@@ -1,0 +1,57 @@
+"""A process that forks while its router carries a call; the child takes one of its own. See test_embedded.py."""
+
+import os
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pykka
+from websockets.sync.client import connect
+
+from hosts import started
+from router import Router
+from voice_agent import hold_text_turn
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_args):
+        """Be quiet."""
+
+
+def serve(router):
+    server = make_server("127.0.0.1", 0, router.wsgi_app, handler_class=Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"ws://127.0.0.1:{server.server_port}/openai"
+
+
+def be_the_child(router):
+    assert threading.enumerate() == [threading.main_thread()]
+    assert pykka.ActorRegistry.get_all() == []
+    assert router.readiness() == (False, "not running")
+    assert router.sessions() == []
+    with connect(serve(router)) as connection:
+        hold_text_turn(started(connection), "I am the child")
+        assert len(router.sessions()) == 1
+    router.close()
+
+
+def main():
+    router = Router()
+    with connect(serve(router)) as connection:
+        agent = started(connection)
+        hold_text_turn(agent, "before the fork")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                be_the_child(router)
+                print("the child is done", flush=True)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        hold_text_turn(agent, "after the fork")
+        assert len(router.sessions()) == 1
+    router.close()
+    print("the parent is done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

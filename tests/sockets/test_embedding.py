@@ -1,0 +1,211 @@
+"""The examples of docs/embedding.md, and other hosts, as processes: real servers, and a client that talks."""
+
+import re
+import signal
+import socket
+import ssl
+import time
+from contextlib import ExitStack
+
+import pytest
+import trustme
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from hosts import EXAMPLES, GUNICORN, SERVERS, TIMEOUT_S, converse, host, started
+from voice_agent import CONVERSE, hold_text_turn
+
+FLASK = "flask_app:app"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+TROUBLE = re.compile("Traceback|ERROR|CRITICAL|Exception")
+
+
+def last_word(connection):
+    """Read to the end; give back the code of the close frame."""
+    try:
+        while True:
+            connection.recv(TIMEOUT_S)
+    except ConnectionClosed:
+        return connection.close_code
+
+
+# Whatever runs threads takes calls.
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_application_takes_calls_and_serves_its_own_pages(server):
+    with host(*SERVERS[server]) as served:
+        with served.call() as first, served.call() as second:
+            converse(first)
+            assert served.get("/") == (200, "<p>Call ws://this-host/voice</p>")
+            converse(second)
+        assert served.get("/voice")[0] == 426
+    assert not TROUBLE.search(served.child.output), served.child.output
+
+
+def test_the_whole_router_can_be_mounted_below_a_path():
+    with host(*SERVERS["a plain application under gunicorn"]) as served:
+        assert served.get("/agent/readyz") == (200, '{"ready":true,"reason":"ready"}\n')
+        assert f"ws://{served.address}/agent/openai " in served.get("/agent/")[1]
+        with served.call("/agent/openai") as component:
+            converse(component)
+        with served.call("/agent/v1/agent/converse", profile=CONVERSE) as client:
+            converse(client)
+
+
+@pytest.mark.parametrize("path", ["/voice/", "/voice/x", "/Voice"])
+def test_flask_is_mounted_at_exactly_its_path(path):
+    with host(*SERVERS["flask under werkzeug"]) as served:
+        assert served.get(path, UPGRADE)[0] == 404
+
+
+# Forks.
+
+
+def test_a_router_that_runs_before_the_fork_begins_anew_in_each_worker(tmp_path):
+    (tmp_path / "eager.py").write_text("from flask_app import app, router\nrouter.start()\n")
+    with host(*GUNICORN, "--preload", "--workers", "2", "eager:app", modules=tmp_path) as served, ExitStack() as stack:
+        for agent in [stack.enter_context(served.call()) for _ in range(4)]:
+            converse(agent)
+    assert not TROUBLE.search(served.child.output), served.child.output
+
+
+# gunicorn, with live sessions.
+
+
+def test_sessions_hold_none_of_its_threads_and_none_of_its_connections():
+    with host(*GUNICORN, "--threads", "2", "--worker-connections", "4", FLASK) as served, ExitStack() as stack:
+        agents = [stack.enter_context(served.call()) for _ in range(12)]
+        assert served.get("/")[0] == 200
+        for agent in agents:
+            hold_text_turn(agent, "hello")
+
+
+def test_a_kept_alive_connection_can_be_upgraded():
+    with host(*GUNICORN, FLASK) as served:
+        name, _, port = served.address.partition(":")
+        with socket.create_connection((name, int(port)), timeout=TIMEOUT_S) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            page = b""
+            while not page.endswith(b"</p>"):
+                page += sock.recv(4096)
+            assert b"Connection: keep-alive" in page
+            with connect(f"ws://{served.address}/voice", sock=sock) as connection:
+                converse(started(connection))
+
+
+def test_its_time_outs_are_about_requests_and_not_about_sessions():
+    with host(*GUNICORN, "--timeout", "2", "--keep-alive", "1", FLASK) as served, served.call() as agent:
+        until_s = time.monotonic() + 4.0
+        while time.monotonic() < until_s:
+            hold_text_turn(agent, "tell me more and more and more of it, please, and take your time")
+        assert "WORKER TIMEOUT" not in served.child.output
+
+
+def test_its_access_log_has_one_line_for_a_call_when_it_begins():
+    with host(*GUNICORN, "--access-logfile", "-", FLASK) as served:
+        with served.call() as agent:
+            served.child.wait_for(r'"GET /voice HTTP/1.1" 101 ')
+            hold_text_turn(agent, "hello")
+        assert served.get("/")[0] == 200
+        served.child.wait_for(r'"GET / HTTP/1.1" 200 ')
+        assert served.child.output.count("/voice") == 1
+
+
+def test_a_worker_that_served_its_number_of_requests_says_good_bye_and_the_next_one_takes_over():
+    with host(*GUNICORN, "--max-requests", "2", FLASK) as served:
+        with connect(f"ws://{served.address}/voice") as connection:
+            started(connection)
+            assert served.get("/")[0] == 200
+            assert last_word(connection) == 1012
+        with served.call() as agent:
+            converse(agent)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_that_is_stopped_says_good_bye(stop):
+    with host(*GUNICORN, FLASK) as served, connect(f"ws://{served.address}/voice") as connection:
+        started(connection)
+        served.child.send_signal(stop)
+        assert last_word(connection) == 1012
+
+
+# TLS in the server itself.
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority):
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    # Of 1.3 the server's tickets come while websockets' two threads read and write, and ssl does not bear that.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+@pytest.fixture
+def certificate(authority, tmp_path):
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    return str(tmp_path / "server.pem")
+
+
+def test_with_tls_in_the_server_itself_a_session_parks_a_thread_and_some_are_left(certificate, trusting, tmp_path):
+    (tmp_path / "few.py").write_text(
+        "from router import Router\nrouter = Router(limits={'parked_threads': 2})\napplication = router.wsgi_app\n"
+    )
+    tls = ("--certfile", certificate, "--keyfile", certificate)
+    with host(*GUNICORN, "--threads", "3", *tls, "few:application", modules=tmp_path) as served:
+        url = f"wss://{served.address}/openai"
+        with served.call("/openai", ssl=trusting) as first:
+            with served.call("/openai", ssl=trusting) as second:
+                with pytest.raises(InvalidStatus) as refused, connect(url, ssl=trusting):
+                    pass
+                assert refused.value.response.status_code == 503
+                assert b"all 2 threads" in refused.value.response.body
+                converse(first)
+                converse(second)
+            with served.call("/openai", ssl=trusting) as third:
+                converse(third)
+    assert not TROUBLE.search(served.child.output), served.child.output
+
+
+# Who cannot upgrade says so.
+
+
+def test_waitress_is_told_what_to_use():
+    with host("-m", "waitress", "--listen", "127.0.0.1:0", "wsgi_app:application") as served:
+        status, said = served.get("/voice", UPGRADE)
+        assert (status, "gunicorn --threads 8" in said) == (501, True)
+
+
+ASGI = {
+    "a2wsgi": "import a2wsgi, wsgi_app\napp = a2wsgi.WSGIMiddleware(wsgi_app.application)\n",
+    "django": "import django_app, django.core.asgi\napp = django.core.asgi.get_asgi_application()\n",
+}
+
+
+@pytest.mark.parametrize("bridge", ASGI)
+def test_an_asgi_server_is_told_what_to_use(bridge, tmp_path):
+    (tmp_path / "bridged.py").write_text(ASGI[bridge])
+    uvicorn = ("-m", "uvicorn", "--port", "0", "--ws", "none", "--lifespan", "off")
+    with host(*uvicorn, "bridged:app", modules=tmp_path) as served:
+        status, said = served.get("/voice", UPGRADE)
+        assert (status, "gunicorn --threads 8" in said) == (501, True)
+
+
+# The documentation.
+
+
+def test_each_example_is_run_here():
+    run = " ".join(part for argv in SERVERS.values() for part in argv)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(re.findall(r"\w+_app", run))
