@@ -4,8 +4,8 @@ The server is Hugging Face's own (its protocol code, queues and response rules);
 have done is played here by two threads per session slot. It runs in an environment of its own, never in
 ours, and knows nothing of the router. Its address is the first line that it prints; SIGTERM ends it.
 
-The script: a text turn is answered with the user's words; a question about the weather, when the session
-has tools, calls the first of them and then reads out its result; loud audio is a speech turn.
+The script: what it is told to say exactly is said; a text turn is answered with the user's words; a question about the
+weather, when the session has tools, calls the first of them and then reads out its result; loud audio is a speech turn.
 """
 
 import json
@@ -114,14 +114,16 @@ class Pipeline:
     def _respond(self, request: Any) -> None:
         ids = {"response_key": request.response_key, "cancel_generation": self.unit.cancel_scope.generation}
         chat, session = request.runtime_config.chat, request.runtime_config.session
-        call = wanted_call(chat.buffer[-1], session.tools or [], f"call_{request.response_key[:12]}")
+        given = given_text(request.response)
+        last = None if given else chat.buffer[-1]
+        call = given is None and wanted_call(last, session.tools or [], f"call_{request.response_key[:12]}")
         put = self.unit.output_queue.put
         if call:
             # The output of a call is refused unless its call stands in the history, where a model puts it.
             chat.add_item(RealtimeConversationItemFunctionCall(**call))
             put(AssistantOutputEvent(parts=[AssistantToolCallPart(tool=call)], **ids))
         else:
-            text = answer_to(chat.buffer[-1])
+            text = given or answer_to(last)
             chat.add_item(make_assistant_message(text))
             put(AssistantOutputEvent(parts=[AssistantTextPart(text=text)], **ids))
             if response_wants_audio(request.response):
@@ -160,6 +162,12 @@ class Ears:
 
     def _turn_ids(self) -> dict[str, Any]:
         return {"turn_id": f"turn_{self.turn}", "turn_revision": 0}
+
+
+def given_text(response: Any) -> str | None:
+    """Return what the response's own instructions say to say exactly."""
+    instructions = getattr(response, "instructions", None) or ""
+    return instructions[instructions.index('"') + 1 : -1] if "Say exactly" in instructions else None
 
 
 def wanted_call(item: Any, tools: list[Any], call_id: str) -> dict[str, Any] | None:

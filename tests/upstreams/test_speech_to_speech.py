@@ -9,9 +9,11 @@ import pytest
 import processes
 from router.audio.convert import converted
 from router.audio.formats import MULAW_8K, Format, Recording
-from voice_agent import PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
+from voice_agent import CONVERSE, PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
 
 RATE = 16000
+OUTPUT_RATE = 24000
+GREETING = "Good morning, how can I help?"
 FRAME_BYTES = 640  # 20 ms
 
 
@@ -43,6 +45,24 @@ def test_a_tool_turn_reaches_the_client_and_its_answer_the_upstream(agent):
     assert json.loads(call["arguments"]) == {"city": "Paris"}
     assert after.text("assistant").endswith("The tool says: sunny, 21 degrees")
     assert "Error" not in agent.received.types
+
+
+def test_a_text_is_said_although_this_server_knows_nothing_outside_the_conversation(router):
+    with voice_agent(router.address, CONVERSE) as agent:
+        agent.start({**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": GREETING}})
+        turn = agent.wait_for_turn()
+        assert turn.text("assistant") == GREETING
+        assert len(turn.audio) == 2 * len(GREETING.split()) * OUTPUT_RATE // 10
+        agent.send("InjectAgentMessage", message="One moment.", behavior="queue")
+        assert agent.wait_for_turn().text("assistant") == "One moment."
+        assert hold_text_turn(agent, "Thank you.").text("assistant") == "You said: Thank you."
+        assert "Error" not in agent.received.types
+
+
+def test_a_prompt_is_added_in_a_running_session(agent):
+    agent.send("UpdatePrompt", prompt="Speak French.")
+    agent.wait_for("PromptUpdated")
+    assert hold_text_turn(agent, "Good day.").text("assistant") == "You said: Good day."
 
 
 def speech():
