@@ -90,8 +90,6 @@ def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> N
     state.turn_detection = "the client's"
     own = agreement.formats_as_is(message)
     state.microphone, state.speaker = _microphone(session, own.input), Speaker(own.output)
-    state.microphone.use(own.input)
-    state.speaker.use(own.output)
     dial(session, session.options.fixed_model or session.options.model)
 
 

@@ -25,6 +25,8 @@ class Microphone:
     What is kept is bounded: while nobody speaks by `preroll_s` (the upstream's detector looks back no further), while
     somebody does by `most_s`. It is kept as the client sent it or as the upstream takes it, whichever is smaller: it is
     wanted only where an upstream is lost, and the pre-roll is a third of what a session weighs.
+
+    Nothing is converted until `use` says to what.
     """
 
     __slots__ = (
@@ -43,7 +45,7 @@ class Microphone:
     )
 
     def __init__(self, source: Format, *, preroll_s: float, most_s: float) -> None:
-        self._converter = Converter(source, LINEAR16_24K)
+        self._converter = Converter(source, source)
         self._preroll_s = preroll_s
         self._most_s = most_s
         self._kept = bytearray()
@@ -108,7 +110,9 @@ class Microphone:
 
     def silence(self, duration_ms: float) -> list[bytes]:
         """The appends for a microphone that says nothing: the upstream's detector hears no time pass without."""
-        self._keep(self._kept_in.silence(duration_ms))
+        whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
+        self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)  # before a part of a sample
+        self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
 
     def again(self) -> list[bytes]:
@@ -151,10 +155,13 @@ class Microphone:
 
 
 class Speaker:
-    """The agent's audio on its way to the client: whole samples only, and without a seam where a delta ends."""
+    """The agent's audio on its way to the client: whole samples only, and without a seam where a delta ends.
+
+    Nothing is converted until `use` says from what.
+    """
 
     def __init__(self, target: Format = LINEAR16_24K) -> None:
-        self._converter = Converter(LINEAR16_24K, target)
+        self._converter = Converter(target, target)
         self._response_id: str | None = None
 
     def use(self, source: Format) -> None:

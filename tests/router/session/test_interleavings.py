@@ -28,6 +28,9 @@ from witness import TRANSCRIPTION, Witness
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
 
+PCM = {"format": {"type": "audio/pcm", "rate": 24000}}
+PCMU = {"format": {"type": "audio/pcmu"}}
+
 CLIENT = [
     SETTINGS,
     {"type": "InjectUserMessage", "content": "hello"},
@@ -51,6 +54,7 @@ CLIENT = [
 UPSTREAM = [
     {"type": "session.created", "session": {}},
     {"type": "session.updated", "session": {}},
+    {"type": "session.updated", "session": {"audio": {"input": PCMU, "output": PCM}}},
     item_added("theirs", content=[{"type": "input_text", "text": "hello"}]),
     response_created("resp_1"),
     response_created("resp_2"),
@@ -83,6 +87,7 @@ UPSTREAM = [
     call_done("call_2", "other"),
     error("conversation_already_has_active_response"),
     error("something_else"),
+    error("invalid_value", event_id="sb_settings"),
     error("invalid_value", param="session.instructions"),
     {"type": "from.the.future"},
 ]
@@ -144,6 +149,16 @@ BEGINNINGS = [
     *of_upstream(*UPSTREAM[:2]),
 ]
 
+TELEPHONE = {
+    **SETTINGS,
+    "audio": {
+        "input": {"encoding": "mulaw", "sample_rate": 8000},
+        "output": {"encoding": "linear16", "sample_rate": 8000},
+    },
+}
+"""Audio that is converted in one direction, and in the other passes as it is, where the upstream takes it so."""
+
+TELEPHONE_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [TELEPHONE]), *BEGINNINGS[2:]]
 GREETED = {**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": "Welcome."}}
 GREETED_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [GREETED]), *BEGINNINGS[2:]]
 
@@ -152,7 +167,7 @@ class Driver:
     """Feeds a session whatever comes, and judges it by the witness's rules and by what its own events say."""
 
     def __init__(self, profile):
-        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions())
+        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(g711=(True,)))
         self.witness = Witness(self.session)
         self.timers = set()
         self.acknowledged = set()
@@ -220,7 +235,7 @@ class Driver:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    strategies.sampled_from([BEGINNINGS, GREETED_BEGINNINGS, BEGINNINGS[:1]]),
+    strategies.sampled_from([BEGINNINGS, GREETED_BEGINNINGS, TELEPHONE_BEGINNINGS, BEGINNINGS[:1]]),
     MIDDLES,
     strategies.sampled_from(["openai", "converse"]),
     strategies.sampled_from(ENGINE),

@@ -2,6 +2,8 @@
 
 import base64
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import orjson
@@ -22,6 +24,12 @@ UPSTREAM = [LINEAR16_24K, MULAW_8K, ALAW_8K]
 def microphone(source=LINEAR16_16K, target=LINEAR16_24K, preroll_s=0.5, most_s=60.0):
     made = Microphone(source, preroll_s=preroll_s, most_s=most_s)
     made.use(target)
+    return made
+
+
+def speaker_of(target=LINEAR16_24K, source=LINEAR16_24K):
+    made = Speaker(target)
+    made.use(source)
     return made
 
 
@@ -163,8 +171,7 @@ def test_only_what_was_appended_is_uncommitted():
 @settings(deadline=None, max_examples=60)
 def test_where_a_delta_ends_is_not_heard(cuts, source, target):
     data = converted(Recording(linear16(tone(500, 24_000, 0.1)), LINEAR16_24K), source)
-    speaker = Speaker(target)
-    speaker.use(source)
+    speaker = speaker_of(target, source)
     ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
 
     pieces = [speaker.play(base64_of(data[a:b]), "r1") for a, b in itertools.pairwise(ends)]
@@ -175,14 +182,14 @@ def test_where_a_delta_ends_is_not_heard(cuts, source, target):
 
 
 def test_a_new_response_begins_without_the_rest_of_another():
-    speaker = Speaker(Format("linear16", 16_000))
+    speaker = speaker_of(Format("linear16", 16_000))
     speaker.play(base64_of(linear16(tone(440, 24_000, 0.1)) + b"\x55"), "r1")
 
     assert set(speaker.play(base64_of(bytes(4800)), "r2") + speaker.finish()) == {0}
 
 
 def test_what_is_dropped_is_not_played_at_the_end():
-    speaker = Speaker(MULAW_8K)
+    speaker = speaker_of(MULAW_8K)
     speaker.play(base64_of(linear16(tone(440, 24_000, 0.1))), "r1")
 
     speaker.drop()
@@ -190,7 +197,7 @@ def test_what_is_dropped_is_not_played_at_the_end():
 
 
 def test_the_rest_comes_once():
-    speaker = Speaker(Format("linear16", 48_000))
+    speaker = speaker_of(Format("linear16", 48_000))
     played = speaker.play(base64_of(bytes(480)), "r1")
 
     assert len(played + speaker.finish()) == 960
@@ -199,4 +206,21 @@ def test_the_rest_comes_once():
 
 def test_what_is_not_base64_is_an_error():
     with pytest.raises(ValueError, match=r"(?i)base64|character|padding"):
-        Speaker().play("%%%", "r1")
+        speaker_of().play("%%%", "r1")
+
+
+def test_a_telephone_that_the_upstream_understands_loads_no_numpy():
+    program = """
+import sys
+from router.audio.formats import MULAW_8K
+from router.session.session import Session
+from router.translation.audio import Microphone, Speaker
+microphone, speaker = Microphone(MULAW_8K, preroll_s=1.0, most_s=1.0), Speaker(MULAW_8K)
+microphone.use(MULAW_8K)
+speaker.use(MULAW_8K)
+assert microphone.append(b"abc") and microphone.finish() and microphone.again()
+assert speaker.play("YWJj", "r1") == b"abc"
+assert speaker.finish() == b""
+assert "numpy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
