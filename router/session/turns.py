@@ -13,6 +13,7 @@ from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
 from router.session.turn import ResponseState, Want
 from router.translation import errors, text
+from router.translation.audio import LONGEST_FRAME_S
 
 if TYPE_CHECKING:
     from router.session import inputs
@@ -76,10 +77,18 @@ def append_audio(session: Session, piece: inputs.Microphone) -> None:
     """Pass the microphone on."""
     state = session.state
     state.talk.microphone_s = session.now_s
-    if state.microphone is not None:
+    if state.microphone is not None and state.microphone.is_too_long(piece.data):
+        _refuse_audio(session, len(piece.data))
+    elif state.microphone is not None:
         session.forward(*state.microphone.append(piece.data))
     if state.turn_detection == "manual":
         session.wait(Wait.MANUAL_COMMIT)
+
+
+def _refuse_audio(session: Session, size_bytes: int) -> None:
+    description = f"a frame of {size_bytes} bytes is dropped: it holds more than {LONGEST_FRAME_S:g} s of audio"
+    session.log(logging.WARNING, description)
+    session.to_client(deepgram.Error(description=description, code="AUDIO_FRAME_TOO_LONG"))
 
 
 def commit(session: Session, _fired: Any) -> None:

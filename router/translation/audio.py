@@ -19,6 +19,10 @@ APPEND_BYTES: Final = 360 * 1024
 """The most audio in one append: base64 makes 480 kB of it, and a frame of ours has 512 kB at most."""
 
 
+LONGEST_FRAME_S: Final = 60.0
+"""What a client may send at once: it is converted in one go, while others wait."""
+
+
 class Microphone:
     """A client's microphone on its way upstream: converted, and kept until it is committed.
 
@@ -88,6 +92,10 @@ class Microphone:
             self._kept[:] = converted(kept, self._kept_in)
             if self._keeps_source:
                 self._kept += self._converter.part
+
+    def is_too_long(self, data: bytes) -> bool:
+        """Whether no microphone sends so much at once."""
+        return len(data) > LONGEST_FRAME_S * self.source.bytes_per_s
 
     def append(self, data: bytes) -> list[bytes]:
         """The `input_audio_buffer.append` frames for the client's `data`; none where it is all held back."""

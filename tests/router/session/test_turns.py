@@ -223,6 +223,17 @@ def test_long_audio_is_split():
     assert max(sizes) * 4 / 3 < 512 * 1024
 
 
+def test_more_audio_at_once_than_a_minute_is_dropped_and_said_so():
+    """Converting it would hold everybody else up for as long."""
+    book = Playbook().ready().client(bytes(61 * 48_000))
+    (answer,) = book.frames_to_client
+    assert answer["code"] == "AUDIO_FRAME_TOO_LONG"
+    assert book.events_to_upstream == []
+    book.forget().client(bytes(59 * 48_000))
+    assert book.frames_to_client == []
+    assert book.events_to_upstream
+
+
 def test_a_spoken_turn_is_told_in_the_component_s_order():
     book = Playbook().ready()
     book.upstream({"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0})

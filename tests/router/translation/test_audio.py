@@ -149,6 +149,17 @@ def test_an_upstream_like_the_one_before_changes_nothing():
     assert len(audio_of(mic.again() + mic.append(bytes(639)) + mic.finish())) >= 1920
 
 
+def test_silence_that_is_put_in_goes_before_half_a_sample():
+    mic = microphone(LINEAR16_16K)
+    mic.append(linear16(np.full(160, 1000.0))[:-1])
+    mic.silence(20)
+    mic.append(linear16(np.full(160, 1000.0))[-1:])
+
+    kept = levels_of(mic.committed().data)
+    assert set(kept) == {0.0, 1000.0}
+    assert (len(kept), kept[-1]) == (160 + 320, 1000.0)
+
+
 def test_only_what_was_appended_is_uncommitted():
     mic = microphone(target=ALAW_8K)
     assert not mic.has_uncommitted
