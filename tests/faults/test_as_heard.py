@@ -13,6 +13,7 @@ from wire_client import WireClient
 BYTES_PER_S = 48_000
 QUESTION = "Please remember: " + "the ships sail over the sea. " * 4
 TIMEOUT_S = 20.0
+LISTEN_S = 0.1
 LATE_MS = 100
 """How much later than the router this process may have begun to count."""
 PIECE_S = 0.25
@@ -62,6 +63,7 @@ def test_the_upstream_is_told_what_a_caller_who_interrupts_has_heard(profile):
         client.wait_until(lambda frame: isinstance(frame, bytes), "audio", TIMEOUT_S)
         started_s = time.monotonic()
         client.wait_for("AgentAudioDone", timeout_s=TIMEOUT_S)
+        client.hear(LISTEN_S)
         for chunk in SPEECH:
             client.send_audio(chunk)
         client.wait_for("UserStartedSpeaking", timeout_s=TIMEOUT_S)

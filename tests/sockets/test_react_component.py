@@ -69,8 +69,8 @@ class Component(VoiceAgent):
 
     def close(self) -> int | None:
         """Close as its `stop()` does, and return the code of the router's own close frame."""
-        self._connection.close(1000, "Closed by client")
-        received = self._connection.protocol.close_rcvd
+        self.connection.close(1000, "Closed by client")
+        received = self.connection.protocol.close_rcvd
         return received and received.code
 
 
