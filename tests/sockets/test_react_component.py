@@ -136,6 +136,24 @@ def test_the_greeting_is_shown_after_the_settings(component):
     assert greeting["content"] == "Hi! What can I do for you?"
 
 
+def test_the_agent_says_what_the_component_puts_into_its_mouth(component):
+    """It names the text `content`."""
+    component.start_late()
+    component.wait_for("SettingsApplied")
+    component.send("InjectAgentMessage", content="One moment, please.")
+    words = shape(turn := component.wait_for_turn())
+    assert words == ["AgentStartedSpeaking", "ConversationText assistant", "audio", "AgentAudioDone", "AgentDone"]
+    assert turn.text("assistant") == "One moment, please."
+
+
+def test_the_component_s_prompt_is_updated(component):
+    component.start_late()
+    component.send("UpdatePrompt", prompt='Say exactly: "Aye."')
+    component.wait_for("PromptUpdated")
+    component.send("InjectUserMessage", content="Are you there?")
+    assert component.wait_for_turn().text("assistant") == "Aye."
+
+
 def test_a_function_call_is_requested_then_shown_and_its_empty_answer_goes_on(component):
     """Its handler returned undefined, so `content` is missing."""
     component.start_late()
