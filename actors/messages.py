@@ -227,6 +227,12 @@ class CancelWork(Message, frozen=True):
     key: str
 
 
+class Report(Message, frozen=True):
+    """Tell an embedding application, if there is one that wants to know (`SessionSpec.tell`)."""
+
+    news: Any
+
+
 class EndSession(Message, frozen=True):
     """Close the client with this code and reason, behind what was sent to it, and the upstream with 1000."""
 
@@ -255,6 +261,7 @@ Command = (
     | CancelTimer
     | StartWork
     | CancelWork
+    | Report
     | EndSession
     | Log
 )
@@ -358,6 +365,13 @@ class TurnCompleted(Message, frozen=True):
     session_id: str
 
 
+class Reported(Message, frozen=True):
+    """A session has news for the embedding application."""
+
+    session_id: str
+    news: Any
+
+
 class ClientEnded(Message, frozen=True):
     """A session's client is gone."""
 
@@ -412,6 +426,24 @@ class SessionInfo(Message, frozen=True):
     generation: int
     restarts: int
     age_s: float
+
+
+class SessionStarted(Message, frozen=True):
+    """News for the embedding application: a session began."""
+
+    session_id: str
+
+
+class SessionEnded(Message, frozen=True):
+    """News for the embedding application: nothing is left of a session. The last that is told of it."""
+
+    session_id: str
+    duration_s: float
+    code: int
+    """The close code, ours or the client's; 1006 where there was none."""
+    reason: str
+    restarts: int
+    """How many upstreams were replaced."""
 
 
 class Describe(Message, frozen=True):

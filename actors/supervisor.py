@@ -26,6 +26,7 @@ import msgspec
 from actors import messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
+from actors.reports import Reports
 from actors.translator import Machine, TranslatorActor
 from actors.upstream import UpstreamActor
 
@@ -42,13 +43,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CRASHED: Final = (1011, "internal error")
+NEVER_CLOSED: Final = (1006, "")
 
 
 def _never(_reason: str) -> bool:
     return False
 
 
-def _nobody_asks(_session: messages.SessionInfo) -> None:
+def _nobody_asks() -> None:
     """Who wants to know of an end says so."""
 
 
@@ -73,8 +75,12 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How many restarts in a row there may be, without a completed turn between them."""
     is_fatal: Callable[[str], bool] = _never
     """Whether a close reason says that another try is of no use."""
-    on_end: Callable[[messages.SessionInfo], None] = _nobody_asks
-    """Told when nothing of the session is left. Called on the supervisor's thread; must not block."""
+    on_end: Callable[[], None] = _nobody_asks
+    """Called when nothing of the session is left, on the supervisor's thread; must not block."""
+    tell: Callable[[Any], None] | None = None
+    """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
+    one at a time. Called on a thread of the workers; may block, and raise anything."""
+    tell_timeout_s: float = 5.0
     perform: Callable[[Any], Any] = _no_work
     """Does the `work` of `StartWork`. Called on a thread of the workers; may block, and raise anything."""
 
@@ -96,6 +102,8 @@ class _Session:
         self.generation = 0
         """The newest."""
         self.history = restart.History()
+        self.ending: tuple[int, str] | None = None
+        """Close code and reason, whoever said them first."""
         self.started_s = time.monotonic()
         self.client: Ref | None = None
         self.translator: Ref | None = None
@@ -131,6 +139,7 @@ class Supervisor(Actor):
         self._dispatchers = dispatchers
         self._connector = connector
         self._workers = workers
+        self._reports = Reports(self, workers, self._report_drained)
         self._sessions: dict[str, _Session] = {}
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
@@ -140,6 +149,7 @@ class Supervisor(Actor):
             messages.UpstreamUnwanted: self._upstream_unwanted,
             messages.UpstreamEnded: self._upstream_ended,
             messages.TurnCompleted: self._turn_completed,
+            messages.Reported: self._reported,
             messages.ClientEnded: self._client_ended,
             messages.SessionEnding: self._session_ending,
             messages.ActorFailed: self._actor_failed,
@@ -174,6 +184,7 @@ class Supervisor(Actor):
         session = _Session(spec, self._least_loaded())
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
+        self._tell(session, messages.SessionStarted(spec.session_id))
         self._start_translator(session)
         self._start_client(session, message.connection)
         if self._drained is not None:  # it was accepted as the drain began: it is told like the others
@@ -290,12 +301,23 @@ class Supervisor(Actor):
         if session is not None:
             session.history.turn_completed()
 
+    def _reported(self, message: messages.Reported) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is not None:
+            self._tell(session, message.news)
+
+    def _tell(self, session: _Session, news: Any) -> None:
+        if session.spec.tell is not None:
+            self._reports.add(session.spec.session_id, session.spec.tell, news, session.spec.tell_timeout_s)
+
     def _client_ended(self, message: messages.ClientEnded) -> None:
         session = self._sessions.get(message.session_id)
         if session is None:
             return
         logger.info("session %s: client %s (%d)", message.session_id, message.closed.ending.value, message.closed.code)
         session.told.add((ClientActor.role, 0))
+        if session.state is SessionState.LIVE:
+            session.ending = (message.closed.code, message.closed.reason)
         # The translator has its say first: what it tells the upstream now is sent before the close.
         session.tell(session.translator, messages.ClientClosed(message.closed))
 
@@ -348,6 +370,7 @@ class Supervisor(Actor):
         if session.state is SessionState.ENDING:
             return
         session.state = SessionState.ENDING
+        session.ending = session.ending or (code, reason)
         session.tell(session.client, messages.CloseConnection(code, reason, patience_s))
         for upstream in session.upstreams.values():
             session.tell(upstream, messages.CloseConnection(1000, ""))
@@ -361,8 +384,10 @@ class Supervisor(Actor):
             return
         info = session.info()
         logger.info("session %s ended after %.1f s", info.session_id, info.age_s)
+        ended = messages.SessionEnded(info.session_id, info.age_s, *(session.ending or NEVER_CLOSED), info.restarts)
+        self._tell(session, ended)
         self._report_drained()
-        session.spec.on_end(info)
+        session.spec.on_end()
 
     def _drain(self, message: messages.Drain) -> None:
         self._drained = message.drained
@@ -376,7 +401,7 @@ class Supervisor(Actor):
         session.tell(session.translator, messages.DrainBegan(left_s))
 
     def _report_drained(self) -> None:
-        if self._drained is not None and not self._sessions:
+        if self._drained is not None and not self._sessions and self._reports.is_idle:
             self._drained.set()
 
     # Questions.

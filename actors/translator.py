@@ -178,6 +178,9 @@ class TranslatorActor(Actor):
             timer.discard()
         self._timers.clear()
 
+    def _report(self, command: messages.Report) -> None:
+        self._supervisor.tell(messages.Reported(self._session_id, command.news))
+
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()
         self._supervisor.tell(
@@ -199,6 +202,7 @@ class TranslatorActor(Actor):
         messages.CancelTimer: _cancel_timer,
         messages.StartWork: _start_work,
         messages.CancelWork: _cancel_work,
+        messages.Report: _report,
         messages.EndSession: _end_session,
         messages.Log: _log,
     }

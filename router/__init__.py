@@ -5,6 +5,7 @@
     router = Router(openai_api_key=...)
 
 `core`         the Router: starts sessions
+`hooks`        what an embedding application may have called
 `config`       one frozen configuration
 `specs`        what a session is made of
 `given`        the configuration as a program gives it
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from router.config import Deadlines, Limits, RouterConfig, Secret, Upstream
     from router.core import Profile, Router
     from router.errors import ConfigError, RouterError, StartError
+    from router.hooks import Principal, Request, SessionContext, SessionEnd
+    from router.session.reports import Turn, Usage
     from router.web.answer import Answer
 
 __all__ = [
@@ -38,19 +41,27 @@ __all__ = [
     "ConfigError",
     "Deadlines",
     "Limits",
+    "Principal",
     "Profile",
+    "Request",
     "Router",
     "RouterConfig",
     "RouterError",
     "Secret",
+    "SessionContext",
+    "SessionEnd",
     "StartError",
+    "Turn",
     "Upstream",
+    "Usage",
 ]
 
 _HOMES = {
     "router.config": ("Deadlines", "Limits", "RouterConfig", "Secret", "Upstream"),
     "router.core": ("Profile", "Router"),
     "router.errors": ("ConfigError", "RouterError", "StartError"),
+    "router.hooks": ("Principal", "Request", "SessionContext", "SessionEnd"),
+    "router.session.reports": ("Turn", "Usage"),
     "router.web.answer": ("Answer",),
 }
 

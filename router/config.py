@@ -36,6 +36,8 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """Without any event inside a response."""
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
+    hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
+    """A hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
     """The client's answer to a function call."""
     tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0

@@ -24,7 +24,7 @@ from actors.dispatcher import Dispatcher
 from actors.pool import Pool
 from actors.supervisor import Supervisor, as_ref
 from actors.watchdog import Watchdog
-from router import given
+from router import given, hooks
 from router.errors import StartError
 from router.session.profile import PROFILES
 from router.specs import Specs, endpoints_of
@@ -75,15 +75,35 @@ class Router:
         config: all of it, or
         settings: its fields, which are checked as the command's are. None counts as not given. Nothing is read from
             the environment. With neither a key nor an upstream the embedded simulator answers.
+        authenticate and the others: hooks, called on threads of the workers; see `router.hooks` and docs/embedding.md.
 
     Raises:
         ConfigError: a setting is unknown, or its value no good.
     """
 
-    def __init__(self, config: RouterConfig | None = None, **settings: Unpack[given.Given]) -> None:
+    def __init__(
+        self,
+        config: RouterConfig | None = None,
+        *,
+        authenticate: hooks.Authenticate | None = None,
+        configure: hooks.Configure | None = None,
+        on_session_start: hooks.OnSessionStart | None = None,
+        on_session_end: hooks.OnSessionEnd | None = None,
+        on_turn: hooks.OnTurn | None = None,
+        on_usage: hooks.OnUsage | None = None,
+        **settings: Unpack[given.Given],
+    ) -> None:
         self.config = given.checked_config(config, settings)
+        self._hooks = hooks.Hooks(
+            authenticate=authenticate,
+            configure=configure,
+            on_session_start=on_session_start,
+            on_session_end=on_session_end,
+            on_turn=on_turn,
+            on_usage=on_usage,
+        )
         self._toolbox = Toolbox(most_bytes=self.config.limits.tool_output_bytes)
-        self._specs = Specs(self.config, self._toolbox)
+        self._specs = Specs(self.config, self._toolbox, self._hooks)
         self._is_draining = False
         self._reset()
         _routers.add(self)
@@ -194,7 +214,7 @@ class Router:
         """Upgrade a WSGI request to a session of its own; returns the session's id.
 
         The socket is ours from here on, and the server must forget it: what it still writes goes nowhere. Does not
-        block, but where the socket is only lent: then until the session is over.
+        block but for `authenticate`; and where the socket is only lent, until the session is over.
 
         Raises:
             HandshakeRefused: the request is no good, or we take no more sessions; the socket was left alone.
@@ -254,7 +274,11 @@ class Router:
         if not self.is_alive:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
-        spec = self._specs.of(session_id, profile, turn_detection, perform=self._performer, on_end=self._ended)
+        request = hooks.Request.of(environ, profile)
+        if hooks.is_upgrade(environ):
+            request = self._hooks.admit(session_id, request, self._workers, self.config.deadlines.hook_s)
+        on_end = functools.partial(self._open.discard, session_id)
+        spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         connection = accept(environ, limits=self._specs.limits)
         self._open.add(session_id)
         try:
@@ -262,9 +286,6 @@ class Router:
         except pykka.ActorDeadError:  # closed this very moment
             connection.abort()
         return session_id, connection
-
-    def _ended(self, ended: messages.SessionInfo) -> None:
-        self._open.discard(ended.session_id)
 
     def _start_simulator(self) -> None:
         if self.config.upstream != "simulator":

@@ -9,6 +9,7 @@ from actors.connections.upstream import DialTarget, dial
 from actors.supervisor import SessionSpec
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
+from router.hooks import Hooks, Request, SessionContext
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
@@ -32,8 +33,9 @@ CRASH_FRAME: Final = deepgram_codec.encode(
 class Specs:
     """Makes the spec of each session. From any thread."""
 
-    def __init__(self, config: RouterConfig, toolbox: Toolbox) -> None:
+    def __init__(self, config: RouterConfig, toolbox: Toolbox, hooks: Hooks) -> None:
         self._config = config
+        self._hooks = hooks
         self._toolbox = toolbox
         self._upstreams = config.all_upstreams()
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
@@ -44,24 +46,26 @@ class Specs:
     def of(
         self,
         session_id: str,
-        profile: str,
+        request: Request,
         turn_detection: str | None,
         *,
         perform: Callable[[Any], Any],
-        on_end: Callable[[Any], None],
+        on_end: Callable[[], None],
     ) -> SessionSpec:
         """Return the spec of a session; `turn_detection` is what its URL asks for."""
         return SessionSpec(
             session_id=session_id,
-            machine=Session(session_id, PROFILES[profile], self._options(turn_detection)),
+            machine=Session(session_id, PROFILES[request.profile], self._options(turn_detection)),
             dial_target=self._dial_target,
             dialler=dial,
             crash_frame=CRASH_FRAME,
             on_end=on_end,
+            tell=self._hooks.teller(SessionContext(id=session_id, request=request)),
+            tell_timeout_s=self._config.deadlines.hook_s,
             upstreams=len(self._upstreams),
             restarts=self._config.restarts,
             is_fatal=is_fatal_reason,
-            perform=perform,
+            perform=self._hooks.performer(request, perform),
         )
 
     def _options(self, turn_detection: str | None) -> SessionOptions:
@@ -89,6 +93,8 @@ class Specs:
             unread_audio_bytes=config.limits.unread_audio_bytes,
             tools=self._toolbox.functions(),
             tool_hosts=config.tool_hosts,
+            is_configured_outside=self._hooks.configure is not None,
+            is_reported=self._hooks.wants_news,
             redact=self._redact,
         )
 

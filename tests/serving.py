@@ -15,8 +15,8 @@ WAIT_S = 5.0
 
 
 @contextlib.contextmanager
-def serving(profile="openai", **config):
-    router = Router(RouterConfig(**config)).start()
+def serving(profile="openai", *, hooks=None, **config):
+    router = Router(RouterConfig(**config), **(hooks or {})).start()
     served = Served(router)
     try:
         yield router, served.url(profile)

@@ -70,6 +70,8 @@ class Response(msgspec.Struct, frozen=True):
     status: str | None = None
     status_details: StatusDetails | str | None = None
     metadata: dict[str, Any] | None = None
+    usage: Any = None
+    """An object, where the service tells of costs."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -144,6 +146,7 @@ class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
     transcript: str = ""
     item_id: str | None = None
     status: str | None = None
+    usage: Any = None
 
 
 class InputAudioTranscriptionFailed(ServerEvent, frozen=True):

@@ -13,7 +13,7 @@ from router.audio.formats import MOST_SAMPLE_BYTES, RATES
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, inputs, tools
+from router.session import agreement, inputs, overrides, tools
 from router.session.agreement import SETTINGS_EVENT_ID
 from router.session.deadlines import Wait
 from router.session.statement import statement_of
@@ -68,8 +68,26 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
     if fault is not None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return STAY
-    assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     session.stop_waiting(Wait.SETTINGS)
+    if session.options.is_configured_outside:
+        session.state.settings = message
+        overrides.ask(session, session.client_text)
+    else:
+        _open_with(session, message)
+    return None
+
+
+def configured_by_application(session: Session, _name: str, done: messages.WorkDone) -> None:
+    """Go on with what the embedding application has to say, or with the client's own Settings."""
+    message = overrides.answered(session, done) or session.state.settings
+    if isinstance(message, inputs.SessionUpdateAsIs):
+        _open_with_as_is(session, message)
+    elif message is not None:
+        _open_with(session, message)
+
+
+def _open_with(session: Session, message: deepgram.Settings) -> None:
+    assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
     state, chosen = session.state, settings.chosen(message.agent, session.options.is_available)
     agent = tools.admit(session, chosen)
     state.settings, state.agent = message, agent
@@ -78,12 +96,19 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
     state.speaker = Speaker(output_format(message.audio))
     tools.warn(session, chosen)
     dial(session, _choose_model(session, message.agent, agent))
-    return None
 
 
 def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
     """Take a client's own session.update for its Settings."""
     session.stop_waiting(Wait.SETTINGS)
+    if session.options.is_configured_outside:
+        session.state.settings = message
+        overrides.ask(session, message.text)
+    else:
+        _open_with_as_is(session, message)
+
+
+def _open_with_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
     state = session.state
     state.settings = message = tools.with_ours(session, message)
     state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))

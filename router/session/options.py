@@ -61,6 +61,10 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Origins whose endpoints may be called."""
     g711: tuple[bool, ...] = ()
     """By position of the upstream, whether it is known to hear and to speak G.711."""
+    is_configured_outside: bool = False
+    """The embedding application is asked about each session's Settings."""
+    is_reported: bool = False
+    """It wants to hear of turns and costs."""
     redact: Callable[[str], str] = _as_it_is
     """Takes credentials out of a text that is to leave the house."""
 

@@ -14,7 +14,7 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
 from router.openai import events as openai
-from router.session import inputs, transitions
+from router.session import inputs, reports, transitions
 from router.session.deadlines import Wait, length_s, rollover_in_s
 from router.session.line import SpareState
 from router.session.state import Lifecycle, State
@@ -46,12 +46,17 @@ class Session:
         self._commands: list[messages.Command] = []
         self.now_s = 0.0
         """When the input came, on the dispatcher's clock."""
+        self.client_text = ""
+        """What the client sent last, as it is."""
+        self._turn_log = reports.TurnLog() if options.is_reported else None
 
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input; the commands that follow from it, in order."""
         self.now_s = now_s
         decode = _DECODERS.get(type(message))
         decoded = message if decode is None else decode(self, message)
+        if self._turn_log is not None and type(decoded) in reports.COSTLY:
+            self._report(reports.usage_of(decoded, self.state.route))
         generation = getattr(message, "generation", None)
         if generation is None or generation == self.state.line.generation:
             self.take(decoded)
@@ -143,6 +148,7 @@ class Session:
             self.wait(Wait.SILENCE)
 
     def _decode_client_text(self, message: messages.ClientTextReceived) -> Any:
+        self.client_text = message.text
         decoded = deepgram_codec.decode(message.text)
         if not isinstance(decoded, deepgram_codec.Foreign) or not self._is_forwarded(decoded):
             return decoded
@@ -167,8 +173,14 @@ class Session:
         """Send messages to the client. A ConversationText is followed by its History, where that is wanted."""
         for message in said:
             self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
+            if self._turn_log is not None:
+                self._report(self._turn_log.note(message))
             if type(message) is deepgram.ConversationText:
                 self.to_history(text.history_of(message))
+
+    def _report(self, news: reports.Turn | reports.Usage | None) -> None:
+        if news is not None:
+            self._commands.append(messages.Report(news))
 
     def to_history(self, *said: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
         """Send messages to a client that wants them for a later session's context."""
@@ -255,6 +267,8 @@ class Session:
 
     def end_silently(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
         """End the session of a client that has been told why, or is gone; see `EndSession`."""
+        if self._turn_log is not None:
+            self._report(self._turn_log.take(is_whole=False))
         self._commands.append(messages.EndSession(code, reason, patience_s))
         self.enter(Lifecycle.ENDED)
 

@@ -58,6 +58,8 @@ class Talk:
 class State:
     """Everything that a session remembers."""
 
+    asked_with: str | None = None
+    """The Settings as the client wrote them, while the embedding application is asked what it has to say to them."""
     drain_until_s = math.inf
     """When the session has to have ended, on the dispatcher's clock: the process is going away."""
 

@@ -90,6 +90,7 @@ def work_done(session: Any, done: messages.WorkDone) -> None:
 
 WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
     WorkKind.TOOL: functions.tool_done,
+    WorkKind.CONFIGURE: opening.configured_by_application,
 }
 
 DEADLINES: Final[dict[Wait, Handler]] = {
@@ -304,7 +305,8 @@ RESPONSE_INPUTS: Final = frozenset(kind for table in RESPONSE.values() for kind 
 
 def is_to_be_configured(session: Any) -> bool:
     """There are Settings, and an upstream that is there to take them."""
-    return session.state.lifecycle is Lifecycle.CONNECTING and session.state.line.is_greeted
+    state = session.state
+    return state.lifecycle is Lifecycle.CONNECTING and state.line.is_greeted and state.asked_with is None
 
 
 def configure(session: Any) -> None:

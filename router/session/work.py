@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,8 @@ class WorkKind(enum.Enum):
 
     TOOL = "tool"
     """A function call that the router answers itself; its name is the call's id."""
+    CONFIGURE = "configure"
+    """What the embedding application has to say to a client's Settings. There is one at a time."""
 
 
 def work_key(kind: WorkKind, name: str) -> str:
@@ -35,6 +38,13 @@ class CallTool(msgspec.Struct, frozen=True):
     name: str
     arguments: str
     """As the model wrote them."""
+
+
+class ConfigureSession(msgspec.Struct, frozen=True):
+    """Ask the embedding application what a session shall be configured with. Its result is a dict, or None."""
+
+    settings: dict[str, Any]
+    """The client's message: its Settings, or on `/openai` its session.update."""
 
 
 class CallEndpoint(msgspec.Struct, frozen=True):

@@ -1,0 +1,74 @@
+"""What an embedding application hears of turns and costs."""
+
+from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
+from playbook import (
+    Playbook,
+    call_done,
+    item_added,
+    response_created,
+    response_done,
+    settings,
+    text_done,
+)
+from router.session.reports import Said, Turn, Usage
+
+QUESTION = {"type": "InjectUserMessage", "content": "hello"}
+COST = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_token_details": {"cached_tokens": 5}}
+
+
+def news(book):
+    return [command.news for command in book.commands if isinstance(command, messages.Report)]
+
+
+def asked(**options):
+    book = Playbook(is_reported=True, **options).ready(settings(think={"functions": [{"name": "lookup"}]}))
+    book.client(QUESTION).upstream(item_added(book.events_to_upstream[-1]["item"]["id"]))
+    return book.upstream(response_created())
+
+
+def test_a_turn_is_told_when_it_is_over_as_the_client_was():
+    book = asked().upstream(text_done("Hello."))
+    assert news(book) == []
+    book.upstream(response_done())
+    (turn,) = news(book)
+    assert turn == Turn(said=(Said("user", "hello"), Said("assistant", "Hello.")))
+    assert (turn.text("user"), turn.text("assistant")) == ("hello", "Hello.")
+
+
+def test_functions_are_told_by_name_and_their_text_is_not_what_was_said():
+    book = asked().upstream(call_done(), response_done())
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    book.upstream(response_created("resp_2"), text_done("42.", "item_2"), response_done("resp_2"))
+    (turn,) = news(book)
+    assert turn.functions == ("lookup",)
+    assert turn.text("assistant") == "42."
+
+
+def test_what_was_said_when_the_call_ends_in_mid_turn_is_told_as_a_turn_that_is_not_whole():
+    book = asked().forget().feed(messages.ClientClosed(ConnectionClosed(ending=Ending.RESET, code=1006)))
+    assert news(book) == [Turn(said=(Said("user", "hello"),), is_whole=False)]
+    assert isinstance(book.commands[-1], messages.EndSession)
+
+
+def test_each_response_s_cost_is_told_whatever_became_of_it():
+    book = asked().forget().upstream(response_done(status="cancelled", usage=COST))
+    usage = news(book)[0]
+    assert usage == Usage(kind="response", id="resp_1", model="gpt-realtime-2.1", status="cancelled", details=COST)
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 10, 30)
+
+
+def test_a_transcript_has_a_cost_of_its_own():
+    kind = "conversation.item.input_audio_transcription.completed"
+    event = {"type": kind, "item_id": "u", "transcript": "hello", "usage": {"type": "duration", "seconds": 2}}
+    usage = news(asked().forget().upstream(event))[0]
+    assert (usage.kind, usage.id, usage.details["seconds"], usage.total_tokens) == ("transcription", "u", 2, 0)
+
+
+def test_costs_of_an_odd_shape_are_no_costs():
+    assert [type(it) for it in news(asked().upstream(response_done(usage="many")))] == [Turn]
+
+
+def test_nothing_is_told_where_nobody_listens():
+    book = Playbook().ready().client(QUESTION).upstream(response_created(), response_done(usage=COST))
+    assert news(book) == []

@@ -1,0 +1,212 @@
+"""Hooks of an embedding application: called with real sessions, failing, hanging."""
+
+import queue
+import threading
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from router.config import Deadlines
+from router.hooks import Principal, Request
+from router.simulator import Simulator, SimulatorConfig
+from serving import apply_settings, closing, receive_until, say, serving
+
+WAIT_S = 5.0
+SOON = Deadlines(hook_s=0.2)
+ADA = Principal("ada", {"plan": "gold"})
+
+
+@pytest.fixture
+def simulator():
+    with Simulator(SimulatorConfig(pace=0)) as simulator:
+        yield simulator
+
+
+class Recorder:
+    """Keeps what its hooks are told."""
+
+    def __init__(self):
+        self.told = queue.SimpleQueue()
+
+    def hook(self, name):
+        return lambda *args: self.told.put((name, threading.current_thread().name, *args))
+
+    def next(self):
+        return self.told.get(timeout=WAIT_S)
+
+    def hooks(self, **more):
+        names = ("on_session_start", "on_session_end", "on_turn", "on_usage")
+        return {name: self.hook(name) for name in names} | more
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+def never():
+    """A hook that hangs until its test is over."""
+    over = threading.Event()
+    yield lambda *_args: over.wait(WAIT_S)
+    over.set()
+
+
+def hold_turn(client):
+    say(client, type="InjectUserMessage", content="hello there")
+    return receive_until(client, "AgentAudioDone")
+
+
+# Who may come in.
+
+
+def refusal(url):
+    with pytest.raises(InvalidStatus) as caught:
+        connect(url)
+    return caught.value.response.status_code
+
+
+def test_who_is_known_comes_in_and_every_hook_knows_who_it_is(simulator, recorder):
+    seen = []
+
+    def authenticate(request):
+        seen.append(request.credential)
+        return ADA
+
+    hooks = recorder.hooks(authenticate=authenticate)
+    with serving("converse", hooks=hooks, upstream=simulator.url) as (_, url):
+        with connect(url, additional_headers={"Authorization": "Token secret"}) as client:
+            apply_settings(client)
+        name, thread, session = recorder.next()
+    assert seen == ["secret"]
+    assert (name, session.principal, session.request.profile) == ("on_session_start", ADA, "converse")
+    assert thread.startswith("worker-")
+
+
+def test_who_is_not_known_is_refused_before_the_upgrade(simulator):
+    with serving(hooks={"authenticate": lambda _request: None}, upstream=simulator.url) as (router, url):
+        assert refusal(url) == 401
+        assert router.session_count == 0
+
+
+@pytest.mark.parametrize("answer", [ZeroDivisionError, lambda _request: "ada"])
+def test_where_nobody_can_tell_nobody_comes_in(simulator, caplog, answer):
+    def authenticate(request):
+        if answer is ZeroDivisionError:
+            raise answer
+        return answer(request)
+
+    with serving(hooks={"authenticate": authenticate}, upstream=simulator.url) as (_, url):
+        assert refusal(url) == 500
+    assert "authenticate failed" in caplog.text
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(simulator, never, caplog):
+    with serving(hooks={"authenticate": never}, upstream=simulator.url, deadlines=SOON) as (_, url):
+        assert refusal(url) == 503
+    assert "authenticate timed out after 0.2 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "credential"),
+    [
+        ({"HTTP_AUTHORIZATION": "Token abc"}, "abc"),
+        ({"HTTP_AUTHORIZATION": "bearer abc"}, "abc"),
+        ({"HTTP_AUTHORIZATION": "Basic abc"}, None),
+        ({"HTTP_SEC_WEBSOCKET_PROTOCOL": "token, abc"}, "abc"),
+        ({"HTTP_SEC_WEBSOCKET_PROTOCOL": "bearer,abc"}, "abc"),
+        ({"HTTP_SEC_WEBSOCKET_PROTOCOL": "token"}, None),
+        ({"QUERY_STRING": "token=abc&x=1"}, "abc"),
+        ({}, None),
+    ],
+)
+def test_the_credential_is_found_wherever_clients_put_it(environ, credential):
+    assert Request.of(environ, "openai").credential == credential
+
+
+def test_a_request_tells_what_a_hook_needs_and_its_repr_no_secret():
+    environ = {
+        "SCRIPT_NAME": "/api",
+        "PATH_INFO": "/voice",
+        "QUERY_STRING": "token=secret&lang=en",
+        "REMOTE_ADDR": "10.0.0.1",
+        "HTTP_X_TENANT": "acme",
+    }
+    request = Request.of(environ, "openai")
+    assert (request.path, request.remote_address) == ("/api/voice", "10.0.0.1")
+    assert request.query["lang"] == "en"
+    assert request.headers["x-tenant"] == "acme"
+    assert "secret" not in repr(request)
+
+
+# How a session is configured.
+
+
+def test_a_session_is_configured_as_the_application_wants(simulator):
+    def configure(request, settings):
+        assert settings["type"] == "Settings"
+        return {"agent": {"think": {"prompt": f"You talk to {request.principal.id}."}}}
+
+    hooks = {"authenticate": lambda _request: ADA, "configure": configure}
+    with serving(hooks=hooks, upstream=simulator.url) as (_, url), connect(url) as client:
+        apply_settings(client)
+        (update,) = simulator.connections[-1].of_type("session.update")
+        assert update["session"]["instructions"] == "You talk to ada."
+
+
+def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(simulator, never, caplog):
+    def fail(*_args):
+        raise ZeroDivisionError("a bug of the application's")
+
+    hooks = dict.fromkeys(("configure", "on_turn"), never) | dict.fromkeys(
+        ("on_session_start", "on_usage", "on_session_end"), fail
+    )
+    with (
+        serving("converse", hooks=hooks, upstream=simulator.url, deadlines=SOON) as (router, url),
+        connect(url) as client,
+    ):
+        session_id = apply_settings(client)[0]["request_id"]
+        hold_turn(client)
+        hold_turn(client)
+        assert [info.session_id for info in router.sessions()] == [session_id]
+    lines = [record.getMessage() for record in caplog.records if session_id in record.getMessage()]
+    for said in (
+        "configure timed out",
+        "telling of SessionStarted raised",
+        "telling of Turn timed out",
+        "telling of Usage raised",
+    ):
+        assert any(said in line for line in lines), said
+    assert "a bug of the application's" in caplog.text
+
+
+# What happens in it.
+
+
+def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(simulator, recorder):
+    with serving("converse", hooks=recorder.hooks(), upstream=simulator.url) as (_, url):
+        with connect(url) as client:
+            session_id = apply_settings(client)[0]["request_id"]
+            hold_turn(client)
+        told = [recorder.next() for _ in range(4)]
+    assert [name for name, *_ in told] == ["on_session_start", "on_usage", "on_turn", "on_session_end"]
+    assert {session.id for _, _, session, *_ in told} == {session_id}
+    assert all(thread.startswith("worker-") for _, thread, *_ in told)
+    usage, turn, end = (it[3] for it in told[1:])
+    assert usage.total_tokens > 0
+    assert turn.text("user") == "hello there"
+    assert turn.text("assistant")
+    assert (end.code, end.restarts) == (1000, 0)
+
+
+def test_the_end_of_a_session_is_told_before_a_router_is_closed(simulator, recorder):
+    with serving(hooks=recorder.hooks(), upstream=simulator.url) as (router, url), connect(url) as client:
+        apply_settings(client)
+        closer = threading.Thread(target=router.close)
+        closer.start()
+        assert closing(client) == 1012
+        closer.join()
+    recorder.next()
+    name, _, _, end = recorder.next()
+    assert (name, end.code, end.reason) == ("on_session_end", 1012, "SERVER_GOING_AWAY")
