@@ -65,6 +65,28 @@ def test_the_header_of_the_key_can_be_said_and_others_follow_it():
     assert Upstream(url="ws://h", headers=(("X-A", "b"),)).dial_headers() == (("X-A", "b"),)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_known"),
+    [
+        ("openai", True),
+        ("simulator", True),
+        ("wss://api.openai.com/v1/realtime", True),
+        ("wss://acme.openai.azure.com/openai/v1/realtime", True),
+        ("wss://notopenai.com/v1/realtime", False),
+        ("wss://api.openai.com.example/v1/realtime", False),
+        ("ws://127.0.0.1:8765/v1/realtime", False),
+    ],
+)
+def test_an_upstream_is_known_for_g711_by_its_host_unless_it_is_said(url, is_known):
+    assert Upstream(url=url).g711 is is_known
+    assert Upstream(url=url, g711=not is_known).g711 is not is_known
+
+
+def test_the_list_may_say_who_speaks_g711():
+    config = from_file('[[upstreams]]\nurl = "ws://h/x"\ng711 = true\n[[upstreams]]\nurl = "ws://h/y"\n')
+    assert [upstream.g711 for upstream in config.upstreams] == [True, False]
+
+
 def test_the_model_of_the_url_wins_over_the_upstreams_own_and_that_over_the_one_asked_for():
     assert Upstream(url="ws://h?model=u", model="own").dial_url("asked") == "ws://h?model=u"
     assert Upstream(url="ws://h", model="own").dial_url("asked") == "ws://h?model=own"

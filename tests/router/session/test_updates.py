@@ -25,6 +25,7 @@ RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY
 PROMPT = {"type": "UpdatePrompt", "prompt": "Speak French."}
 THINK = {"type": "UpdateThink", "think": {"provider": {"type": "open_ai"}, "prompt": "Be long."}}
 SPEAK = {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}}
+AURA = {"type": "UpdateSpeak", "speak": {"provider": {"type": "deepgram", "model": "aura-2-zeus-en"}}}
 LISTEN = {"type": "UpdateListen", "listen": {"provider": {"type": "deepgram", "language": "fr"}}}
 UPDATE = {"type": "session.update", "session": {"type": "realtime", "tool_choice": "none"}}
 LOST = Loss(kind=LossKind.CLOSED, code=1006)
@@ -45,6 +46,7 @@ def session_update(**session):
         (PROMPT, {"instructions": "Be brief.\n\nSpeak French."}, "PromptUpdated"),
         (THINK, {"instructions": "Be long.", "tools": []}, "ThinkUpdated"),
         (SPEAK, {"audio": {"output": {"voice": "cedar"}}}, "SpeakUpdated"),
+        (AURA, {"audio": {"output": {"voice": "cedar"}}}, "SpeakUpdated"),
         (LISTEN, {"audio": {"input": {"transcription": {"language": "fr"}}}}, "ListenUpdated"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
