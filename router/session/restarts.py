@@ -212,7 +212,6 @@ def take_up(session: Session, since: int = 0) -> None:
     want, state.resume, state.lost = state.resume, None, None
     state.playback.upstream_is_gone()
     agreement.adopt(session)
-    state.playback.upstream_is_gone()
     tell_acks(session)
     tell_ledger(session, state.line, since, want)
     append_again(session)

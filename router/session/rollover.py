@@ -109,7 +109,6 @@ def plug_in(session: Session) -> None:
     session.close_upstream(old.generation)
     state.playback.upstream_is_gone()
     agreement.adopt(session)
-    state.playback.upstream_is_gone()
     restarts.tell_ledger(session, state.line, state.spare_sequence)
     restarts.append_again(session)
     restarts.tell_acks(session)
