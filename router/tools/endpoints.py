@@ -84,7 +84,8 @@ class Endpoints:
                 response = connection.getresponse()
             except _FAILURES:
                 raise _NoAnswerError("it closed the connection without an answer") from None
-            return self._read(response, deadline_s)
+            with contextlib.closing(response):
+                return self._read(response, deadline_s)
 
     def _connect(self, origin: Origin, addresses: list[str], deadline_s: float) -> HTTPConnection:
         for address in addresses:

@@ -19,6 +19,7 @@ from playbook import (
     text_done,
     transcript_done,
 )
+from router.deepgram import blocks
 from router.session.deadlines import Wait
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
@@ -85,6 +86,7 @@ UPSTREAM = [
     {"type": f"{TRANSCRIPTION}failed", "item_id": "v", "error": {"code": "DeploymentNotFound"}},
     call_done("call_1", "lookup"),
     call_done("call_2", "other"),
+    call_done("call_3", "order"),
     error("conversation_already_has_active_response"),
     error("something_else"),
     error("invalid_value", event_id="sb_settings"),
@@ -128,6 +130,7 @@ SENSE = [
     ),
     of_upstream(transcript_done("Hi.", "item_1"), response_done("resp_1")),
     of_upstream(response_created("resp_2"), call_done("call_1", "lookup"), response_done("resp_2")),
+    [*of_upstream(response_created("resp_2"), call_done("call_3", "order"), response_done("resp_2")), "work"],
     [*as_text(messages.ClientTextReceived, [{"type": "InjectUserMessage", "content": "hello"}]), "acknowledge"],
     ["lose", "come_back"],
 ]
@@ -137,7 +140,7 @@ ANYTHING = strategies.one_of(
     strategies.sampled_from(as_text(messages.ClientTextReceived, CLIENT)),
     strategies.sampled_from(of_upstream(*UPSTREAM)),
     strategies.binary(max_size=64).map(messages.ClientBinaryReceived),
-    strategies.sampled_from(["acknowledge", "play", "lose", "come_back", "wait"]),
+    strategies.sampled_from(["acknowledge", "play", "lose", "come_back", "wait", "work", "fail"]),
     strategies.sampled_from(list(Wait)),
 )
 MIDDLES = strategies.lists(
@@ -167,9 +170,13 @@ class Driver:
     """Feeds a session whatever comes, and judges it by the witness's rules and by what its own events say."""
 
     def __init__(self, profile):
-        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(g711=(True,)))
+        options = SessionOptions(g711=(True,), tools=(blocks.Function(name="order"),))
+        self.session = Session(SESSION_ID, PROFILES[profile], options)
         self.witness = Witness(self.session)
         self.timers = set()
+        self.begun = []
+        """Keys of all the work that was asked for."""
+        self.under_way = []
         self.acknowledged = set()
         self.now_s = 0.0
 
@@ -209,6 +216,15 @@ class Driver:
     def wait(self):
         self.now_s += 3.0
 
+    def work(self):
+        if self.under_way:
+            self._handle(messages.WorkDone(self.under_way.pop(0), "done"))
+
+    def fail(self):
+        if self.under_way:
+            failure = messages.WorkFailure(messages.WorkFailureKind.TIMED_OUT)
+            self._handle(messages.WorkDone(self.under_way.pop(0), failure=failure))
+
     def _upstream(self, event):
         self.feed(messages.UpstreamTextReceived(0, orjson.dumps(event).decode()))
 
@@ -220,6 +236,12 @@ class Driver:
                     self.timers.add(name)
                 case messages.CancelTimer(name):
                     self.timers.discard(name)
+                case messages.StartWork(key):
+                    assert key not in self.begun, "a tool runs twice"
+                    self.begun.append(key)
+                    self.under_way.append(key)
+                case messages.CancelWork(key):
+                    self.under_way.remove(key)
 
     def judge(self):
         told = [
@@ -231,6 +253,11 @@ class Driver:
         assert told.count("Hi.") <= restarts, "an item's text is told twice"
         assert told.count("Ho.") <= restarts
         assert told.count("Welcome.") <= 1, "a greeting's text is told twice"
+        echoed = [it["id"] for it in self.witness.client.messages if it["type"] == "FunctionCallResponse"]
+        assert len(echoed) == len(set(echoed)), "a function's answer is told twice"
+        if self.session.state.lifecycle.name != "ENDED":
+            waited_for = {f"tool:{it.id}" for it in self.session.state.calls.outstanding.values() if not it.client_side}
+            assert waited_for <= set(self.under_way), "a call waits for work that nobody does"
 
 
 @settings(max_examples=300, deadline=None)
