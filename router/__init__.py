@@ -13,6 +13,7 @@
 `django`       `view`, for Django
 `web`          the WSGI app, the upgrade of a request, and the server that `run.py` drives
 `simulator`    an OpenAI Realtime server that runs on this machine
+`tools`        functions that the router runs itself
 `session`      one conversation as a state machine: pure
 `translation`  what each side's words mean in the other's: pure
 `deepgram`     the client's words: pure
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from router.errors import ConfigError, RouterError, StartError
     from router.hooks import Principal, Request, SessionContext, SessionEnd
     from router.session.reports import Turn, Usage
+    from router.tools.toolbox import ToolCall
     from router.web.answer import Answer
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "SessionContext",
     "SessionEnd",
     "StartError",
+    "ToolCall",
     "Turn",
     "Upstream",
     "Usage",
@@ -62,6 +65,7 @@ _HOMES = {
     "router.errors": ("ConfigError", "RouterError", "StartError"),
     "router.hooks": ("Principal", "Request", "SessionContext", "SessionEnd"),
     "router.session.reports": ("Turn", "Usage"),
+    "router.tools.toolbox": ("ToolCall",),
     "router.web.answer": ("Answer",),
 }
 
