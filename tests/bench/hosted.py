@@ -1,0 +1,31 @@
+"""The application that `hosting` measures: Flask with pages of its own, and a router at /openai."""
+
+import os
+import sys
+import threading
+
+from flask import Flask, render_template_string
+
+from router import Router
+from router.flask import mount
+
+TEMPLATE = "<ul>{% for number in numbers %}<li>{{ number }} squared is {{ number * number }}</li>{% endfor %}</ul>"
+
+app = Flask(__name__)
+router = Router(upstream=os.environ["HOSTED_UPSTREAM"])
+mount(app, router, "/openai")
+
+
+@app.get("/")
+def page() -> str:
+    """Cost about a millisecond, as pages do."""
+    return render_template_string(TEMPLATE, numbers=range(100))
+
+
+@app.get("/threads")
+def threads() -> dict[str, int]:
+    """Tell how many of the server's threads do something, beside the one that serves this."""
+    frames = sys._current_frames()
+    pool = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    busy = [thread for thread in pool if frames[thread.ident].f_code.co_name != "_worker"]
+    return {"busy": len(busy) - 1, "sessions": router.session_count}
