@@ -110,9 +110,17 @@ class ListenProvider(Block, frozen=True):
     keyterms: list[str] | None = None
     smart_format: bool | None = None
     language_hints: list[str] | None = None
+    language_hint: str | list[str] | None = None
+    """An older name of `language_hints`."""
     eot_threshold: float | None = None
     eager_eot_threshold: float | None = None
     eot_timeout_ms: int | None = None
+
+    @property
+    def hints(self) -> list[str] | None:
+        """The languages that may be spoken, under either name."""
+        hint = [self.language_hint] if isinstance(self.language_hint, str) else self.language_hint
+        return hint if self.language_hints is None else self.language_hints
 
 
 class Listen(Block, frozen=True):
@@ -132,6 +140,7 @@ class FunctionCallRecord(Block, frozen=True):
     arguments: str = "{}"
     response: str = ""
     client_side: bool = True
+    thought_signature: str | None = None
 
 
 class ContextMessage(Block, frozen=True):

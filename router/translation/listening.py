@@ -73,10 +73,10 @@ def _eagerness(provider: blocks.ListenProvider) -> str:
 def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
     """The `transcription` of these blocks."""
     provider = agent.listen.provider
-    hints = [code for code in map(language_code, provider.language_hints or []) if code]
+    hints = [code for code in map(language_code, provider.hints or []) if code]
     code = language_code(provider.language or agent.language)
     fields: dict[str, Any] = {"model": model}
-    if provider.language_hints is not None and model.startswith(_SEVERAL_LANGUAGES):
+    if provider.hints is not None and model.startswith(_SEVERAL_LANGUAGES):
         fields["languages"] = hints
     elif provider.language is None and len(hints) == 1:
         fields["language"] = hints[0]
@@ -116,6 +116,6 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:
     """`before` after an UpdateListen: what it omits stays, but for `language_hints` (reference, 2)."""
     changes = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
-    if before.language_hints:
-        changes.setdefault("language_hints", [])
+    if before.hints or given.hints is not None:
+        changes |= {"language_hints": given.hints or [], "language_hint": None}
     return msgspec.structs.replace(before, **changes)

@@ -144,6 +144,8 @@ def test_key_terms_reach_the_models_that_take_them(model, taken):
         ({"language": "de-CH"}, "de"),
         ({"language": "multi"}, None),
         ({"language_hints": ["fr"]}, "fr"),
+        ({"language_hint": "fr"}, "fr"),
+        ({"language_hint": ["fr"]}, "fr"),
         ({"language_hints": ["fr", "it"]}, "en"),
         ({}, "en"),
     ],

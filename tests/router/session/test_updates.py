@@ -113,7 +113,7 @@ def test_a_prompt_is_added_to_the_think_block_that_there_is_by_then():
 
 
 def test_of_the_listen_block_only_the_hints_are_cleared_by_being_left_out():
-    given = settings(listen={"provider": {"language_hints": ["de", "fr"], "keyterms": ["Signal"]}})
+    given = settings(listen={"provider": {"language_hint": ["de", "fr"], "keyterms": ["Signal"]}})
     book = Playbook(transcription_model="gpt-transcribe").ready(given)
     book.client({"type": "UpdateListen", "listen": {"provider": {"eot_timeout_ms": 2000}}})
     taken = {"model": "gpt-transcribe", "language": None, "languages": [], "keywords": ["Signal"]}
