@@ -73,7 +73,7 @@ class Load:
         self._callers = []
         self._lateness = []
         self._sent = self._count = 0
-        self._start_ns = 0
+        self._start_ns = self._looked_ns = 0
         self._wanted = None
         self._wave = None
 
@@ -87,7 +87,7 @@ class Load:
         self._hang_up()
 
     def _next_ns(self):
-        moments = [self._due_ns()] if self._sent < self._count else []
+        moments = [max(self._due_ns(), self._looked_ns + wire.TICK_NS)] if self._sent < self._count else []
         if self._wanted:
             moments.append(min(self._wanted["until_ns"], time.monotonic_ns() + GLANCE_NS))
         if self._wave:
@@ -138,8 +138,9 @@ class Load:
         return self._start_ns + self._sent * self._shape.frame_ms * 1_000_000 // len(self._callers)
 
     def _send_what_is_due(self):
+        self._looked_ns = time.monotonic_ns()
         while self._sent < self._count:
-            late_ns = time.monotonic_ns() - self._due_ns()
+            late_ns = self._looked_ns - self._due_ns()
             if late_ns < 0:
                 return
             self._lateness.append(late_ns)

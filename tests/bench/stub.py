@@ -151,7 +151,7 @@ class Stub:
         self._speakers = []
         self._flooded = None
         self._spoken = 0
-        self._start_ns = 0
+        self._start_ns = self._looked_ns = 0
         self._wanted = None
 
     def run(self):
@@ -199,15 +199,16 @@ class Stub:
 
     def _next_ns(self):
         if self._is_speaking():
-            return self._due_ns()
+            return max(self._due_ns(), self._looked_ns + wire.TICK_NS)
         return self._wanted and min(self._wanted["until_ns"], time.monotonic_ns() + GLANCE_NS)
 
     def _is_speaking(self):
         return self._spoken < self._count * len(self._speakers)
 
     def _speak_what_is_due(self):
+        self._looked_ns = time.monotonic_ns()
         while self._is_speaking():
-            late_ns = time.monotonic_ns() - self._due_ns()
+            late_ns = self._looked_ns - self._due_ns()
             if late_ns < 0:
                 return
             self._lateness.append(late_ns)
