@@ -1,7 +1,11 @@
 """Callers who come while others talk: how soon they are served, one by one and in a storm."""
 
+import dataclasses
+import tempfile
+from pathlib import Path
+
 from tests.bench import figures, talking
-from tests.bench.stage import DIRECT, ROUTER, Stage, begin_calls
+from tests.bench.stage import ROUTER, Stage, begin_calls
 
 TALKING = 100
 FIRST = 10_000
@@ -14,20 +18,22 @@ SERVED_S = 10.0
 
 
 def probes(shape):
-    """Calls now and then, beside 100 that talk. Times from outside: with all that the kernel and gunicorn do."""
-    found = {"talking": TALKING, "calls": PROBES}
-    for system in (DIRECT, ROUTER):
-        with Stage(system, shape) as stage:
+    """Calls now and then, beside 100 that talk: how soon each is welcomed, and told that its settings are applied."""
+    with tempfile.NamedTemporaryFile() as file:
+        with Stage(dataclasses.replace(ROUTER, stamps=file.name), shape) as stage:
             calls, lap = _calls_meanwhile(stage, PROBES, PROBES_OVER_S, PROBES_OVER_S + 1, hang_up=True)
-            stage.stub.tell(times={})
-            updated_ns = stage.stub.hear(talking.ANSWER_S)["updated_ns"]
-            served = [it for it in calls if not it["failure"]]
-            found[system.name] = {
-                "lost": talking.row(stage, lap, TALKING).lost + _failures(calls),
-                "welcome": _quantiles(it["welcomed_ns"] - it["dialled_ns"] for it in served),
-                "applied": _quantiles(it["applied_ns"] - updated_ns[str(it["number"])] for it in served),
-            }
-    return found
+            updated_ns = stage.told()["updated_ns"]
+            row = talking.row(stage, lap, TALKING)
+        called_ns = dict(line.split() for line in Path(file.name).read_text().splitlines())
+    served = [it for it in calls if not it["failure"]]
+    return {
+        "talking": TALKING,
+        "calls": PROBES,
+        "lost": row.lost + _failures(calls),
+        "welcome": _quantiles(it["welcomed_ns"] - int(called_ns[str(it["port"])]) for it in served),
+        "welcome_from_connect": _quantiles(it["welcomed_ns"] - it["dialled_ns"] for it in served),
+        "applied": _quantiles(it["applied_ns"] - updated_ns[str(it["number"])] for it in served),
+    }
 
 
 def storm(shape):

@@ -31,6 +31,7 @@ class Caller:
         self._shape = shape
         self.dialled_ns = time.monotonic_ns()
         self._wire = wire.connect(loop, *address)
+        self._port = self._wire.port
         self._wire.on_open = self._on_open
         self._wire.on_message = self._on_message
         self._frame = self._wire.frame(*self.microphone(shape))
@@ -68,6 +69,7 @@ class Caller:
         """How the call came about."""
         return {
             "number": self.number,
+            "port": self._port,
             "dialled_ns": self.dialled_ns,
             "opened_ns": self.opened_ns,
             "welcomed_ns": self.welcomed_ns,

@@ -37,6 +37,8 @@ class System:
     protocol: str
     flags: tuple[str, ...] = ()
     """Of `run.py`, beside the upstream and the port."""
+    stamps: str = ""
+    """A file that is to get the moments at which the WSGI application is called; see `stamped`."""
     url: str = ""
     """Where it runs already, if it does."""
     pid: int | None = None
@@ -106,12 +108,16 @@ class Stage:
         load.hear(START_S)
         self.await_rest()
 
+    def told(self):
+        """What the stub knows of its sessions."""
+        self.stub.tell(times={})
+        return self.stub.hear(START_S)
+
     def await_rest(self, sessions=0):
         """Until the upstream has no more than so many sessions."""
         until_s = time.monotonic() + START_S
         while time.monotonic() < until_s:
-            self.stub.tell(times={})
-            if self.stub.hear(START_S)["connections"] <= sessions:
+            if self.told()["connections"] <= sessions:
                 return
             time.sleep(REST_GLANCE_S)
         raise TimeoutError("sessions are left")
@@ -136,7 +142,8 @@ class Stage:
         upstream = f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
         command = ["-m", "tests.bench.relay", upstream, port]
         if self.system.name == ROUTER.name:
-            command = [ROOT / "run.py", "--upstream", upstream, "--port", port, "--log-level", "warning"]
+            program = ["-m", "tests.bench.stamped", self.system.stamps] if self.system.stamps else [ROOT / "run.py"]
+            command = [*program, "--upstream", upstream, "--port", port, "--log-level", "warning"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
         child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment)
         process = self._stack.enter_context(child)

@@ -41,12 +41,9 @@ def results(**changes):
             "lost": [],
         },
         "arrivals": {
-            "direct": {"welcome": {"p50_ms": 0.5}, "applied": {"p50_ms": 0.1}},
-            "router": {
-                "lost": [],
-                "welcome": {"p50_ms": 1.5, "p99_ms": 2.4},
-                "applied": {"p50_ms": 0.3, "p99_ms": 2.2},
-            },
+            "lost": [],
+            "welcome": {"p50_ms": 0.5, "p99_ms": 1.9},
+            "applied": {"p50_ms": 0.2, "p99_ms": 2.1},
         },
         "storm": {"clients": 500, "served": 499, "all_served_s": 2.0, "p99_ms": 40.0, "lost": []},
     }

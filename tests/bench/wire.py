@@ -84,6 +84,11 @@ class Wire:
             self.write(handshake.opening)
 
     @property
+    def port(self):
+        """Our end's."""
+        return self._connection.getsockname()[1]
+
+    @property
     def is_blocked(self):
         """Whether something waits for the peer to read."""
         return bool(self._unsent)
