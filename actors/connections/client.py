@@ -29,9 +29,6 @@ logger = logging.getLogger(__name__)
 SUBPROTOCOLS: Final = ("token", "bearer")
 """What browsers send before their credential, for want of an Authorization header."""
 
-HANDSHAKE_TIMEOUT_S: Final = 5.0
-"""The longest that the answer to the handshake, some 150 bytes, may take to be written."""
-
 _KEY_BYTES: Final = 16
 
 _HANDSHAKE_KEYS: Final = (
@@ -74,6 +71,16 @@ class ClientConnection(StreamConnection):
             self._sock.shutdown(socket.SHUT_RDWR)  # what the server still answers goes nowhere, as after a hand-over
         self._given_back.set()
 
+    def answer(self, response: bytes) -> None:
+        """Answer the handshake, before anything else is sent. What the socket does not take at once leaves later."""
+        try:
+            taken_bytes = self._transmit(response)
+        except OSError as error:  # told after `open`
+            logger.debug("handshake not answered: %s", error)
+            return
+        if taken_bytes < len(response):
+            self._send([response[taken_bytes:]])
+
 
 def accept(
     environ: Mapping[str, Any],
@@ -96,14 +103,11 @@ def accept(
     handshake = _shake_hands(environ, subprotocols)
     is_lent = handover.is_lent(served)
     sock = served if is_lent else handover.take(served)
-    try:
-        sock.settimeout(HANDSHAKE_TIMEOUT_S)
-        sock.sendall(handshake.response)
-    except OSError as error:
-        logger.debug("handshake not answered: %s", error)
-    return ClientConnection(
+    connection = ClientConnection(
         sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent
     )
+    connection.answer(handshake.response)
+    return connection
 
 
 # The handshake.

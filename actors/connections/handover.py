@@ -7,6 +7,7 @@ only lent, and the server's thread must wait until it is given back. Knows WSGI 
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import socket
@@ -74,14 +75,22 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
 
 def take(served: socket.socket) -> socket.socket:
     """Take over a socket that is not only lent; see `take_over`."""
+    # Few calls of the system: after each of them this thread may have to wait for the interpreter's lock.
     try:
-        stand_in, other_end = socket.socketpair()
-        with stand_in, other_end:
-            ours = served.dup()
-            os.dup2(stand_in.fileno(), served.fileno(), inheritable=False)
+        stand_in = _stand_in()
+        ours = os.dup(served.fileno())
+        os.dup2(stand_in, served.fileno(), inheritable=False)
     except OSError as error:  # no descriptor left
         raise HandshakeRefused(503, f"the request's socket cannot be taken over: {error.strerror}") from None
-    return ours
+    return socket.socket(served.family, served.type, served.proto, fileno=ours)
+
+
+@functools.cache
+def _stand_in() -> int:
+    """The descriptor of a socket whose other end is closed. One serves a whole process: nobody gets anything of it."""
+    stand_in, other_end = socket.socketpair()
+    other_end.close()
+    return stand_in.detach()
 
 
 # Where servers keep it.
