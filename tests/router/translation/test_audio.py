@@ -171,6 +171,42 @@ def test_only_what_was_appended_is_uncommitted():
     assert not mic.has_uncommitted
 
 
+STEPS = st.one_of(
+    st.integers(1, 1500).map(lambda size: ("append", size)),
+    st.integers(1, 50).map(lambda duration_ms: ("silence", duration_ms)),
+    st.sampled_from(UPSTREAM).map(lambda target: ("use", target)),
+    st.sampled_from([("again", None), ("committed", None)]),
+)
+
+
+@given(source=st.sampled_from(CLIENT), steps=st.lists(STEPS, max_size=25), is_speech=st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_what_is_kept_is_what_was_said_since_the_last_commit_whatever_happens(source, steps, is_speech):
+    """To a few samples, which a filter holds back or rounds; of it, the newest as far as the bound goes."""
+    mic = microphone(source, preroll_s=0.05, most_s=10.0)
+    mic.is_speech = is_speech
+    said_ms = slack_ms = 0.0
+    for step, value in steps:
+        slack_ms += 0.3
+        if step == "append":
+            frames = mic.append(bytes(value))
+            said_ms += source.duration_ms(value)
+            assert len(audio_of(frames)) % mic.target.sample_bytes == 0
+        elif step == "silence":
+            mic.silence(value)
+            said_ms += value
+        elif step == "use":
+            mic.use(value)
+        elif step == "again":
+            again_ms = mic.target.duration_ms(len(audio_of(mic.again())))
+            assert again_ms == pytest.approx(min(said_ms, said_ms if is_speech else 50), abs=slack_ms + 3.5)
+        else:
+            kept = mic.committed()
+            assert len(kept.data) % kept.format.sample_bytes == 0
+            assert kept.duration_ms == pytest.approx(min(said_ms, said_ms if is_speech else 50), abs=slack_ms + 3.5)
+            said_ms = slack_ms = 0.0
+
+
 # The speaker.
 
 
