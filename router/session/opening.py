@@ -146,7 +146,7 @@ def settings_again(session: Session, _message: deepgram.Settings) -> None:
     if not session.profile.settings_repeat:
         description = "Settings were given already: they can be given once"
         session.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
-    elif session.state.lifecycle.name == "READY":
+    elif session.state.is_applied:
         session.to_client(deepgram.SettingsApplied())
 
 

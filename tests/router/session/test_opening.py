@@ -296,6 +296,13 @@ def test_a_second_settings_is_applied_again_on_openai_and_refused_on_converse():
     assert book.ending is None
 
 
+def test_a_second_settings_is_applied_again_while_an_upstream_is_replaced_and_not_before_the_first_is():
+    connecting().forget().client(SETTINGS).expect()
+    book = Playbook().ready().upstream_closes(decision=Decision.RESTART).forget()
+    book.client(SETTINGS).expect(APPLIED)
+    book.restarted()
+
+
 @pytest.mark.parametrize("profile", ["openai", "converse"])
 def test_keep_alive_is_neither_answered_nor_forwarded(profile):
     Playbook(profile).ready().client({"type": "KeepAlive"}).expect()
