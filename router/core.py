@@ -115,6 +115,7 @@ class Router:
         self._dispatchers: list[Dispatcher] = []
         self._connector = Connector(self.config.limits.dial_threads)
         self._workers = Pool("worker", self.config.limits.work_threads, most_waiting=self.config.limits.work_waiting)
+        self._doorkeepers = Pool("doorkeeper", self.config.limits.work_threads)  # functions that hang close no door
         self._watchdog: Watchdog | None = None
         self._performer = Performer(self._toolbox, endpoints_of(self.config))
         self._supervisor: Ref | None = None
@@ -276,7 +277,7 @@ class Router:
         session_id = str(uuid.uuid4())
         request = hooks.Request.of(environ, profile)
         if hooks.is_upgrade(environ):
-            request = self._hooks.admit(session_id, request, self._workers, self.config.deadlines.hook_s)
+            request = self._hooks.admit(session_id, request, self._doorkeepers, self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         connection = accept(environ, limits=self._specs.limits)
@@ -327,6 +328,7 @@ class Router:
         self._drained.set()
         self._connector.close()
         self._workers.close()
+        self._doorkeepers.close()
         for dispatcher in self._dispatchers:
             if not dispatcher.stop(STOP_S):
                 logger.error("%s does not end", dispatcher.name)

@@ -140,13 +140,13 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     on_usage: OnUsage | None = None
     """For each response, and each transcript, of which the upstream says what it has cost."""
 
-    def performer(self, request: Request, perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def performer(self, request: Request, perform: Callable[[Any, Principal | None], Any]) -> Callable[[Any], Any]:
         """Make what does the work of one session: `configure`, or what `perform` does."""
 
         def do(work: Any) -> Any:
             if isinstance(work, ConfigureSession) and self.configure is not None:
                 return self.configure(request, work.settings)
-            return perform(work)
+            return perform(work, request.principal)
 
         return do
 

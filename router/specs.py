@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.config import RouterConfig
+    from router.hooks import Principal
     from router.tools.toolbox import Toolbox
 
 CRASH_FRAME: Final = deepgram_codec.encode(
@@ -49,7 +50,7 @@ class Specs:
         request: Request,
         turn_detection: str | None,
         *,
-        perform: Callable[[Any], Any],
+        perform: Callable[[Any, Principal | None], Any],
         on_end: Callable[[], None],
     ) -> SessionSpec:
         """Return the spec of a session; `turn_detection` is what its URL asks for."""

@@ -10,24 +10,25 @@ from router.tools.toolbox import ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.hooks import Principal
     from router.tools.endpoints import Endpoints
     from router.tools.toolbox import Toolbox
 
 
 class Performer:
-    """`SessionSpec.perform`: looks up by its class what is to be done with a piece of work."""
+    """Looks up by its class what is to be done with a piece of work, and for whom."""
 
     def __init__(self, toolbox: Toolbox, endpoints: Endpoints) -> None:
         self._toolbox = toolbox
-        self._perform: dict[type, Callable[[Any], Any]] = {
+        self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
             CallTool: self._call_tool,
-            CallEndpoint: endpoints.call,
+            CallEndpoint: lambda work, _principal: endpoints.call(work),
         }
 
-    def __call__(self, work: Any) -> Any:
+    def __call__(self, work: Any, principal: Principal | None = None) -> Any:
         """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
-        return self._perform[type(work)](work)
+        return self._perform[type(work)](work, principal)
 
-    def _call_tool(self, work: CallTool) -> str:
-        call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name)
+    def _call_tool(self, work: CallTool, principal: Principal | None) -> str:
+        call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name, principal=principal)
         return self._toolbox.call(call, work.arguments)

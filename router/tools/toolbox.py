@@ -7,13 +7,16 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
 from router.deepgram import blocks
 from router.errors import HandlerError
+
+if TYPE_CHECKING:
+    from router.hooks import Principal
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     call_id: str
     name: str
+    principal: Principal | None = None
+    """Who the client is, where the application has an `authenticate` hook."""
 
 
 Handler = Callable[[dict[str, Any], ToolCall], Any]

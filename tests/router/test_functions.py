@@ -10,6 +10,7 @@ from http_endpoint import Endpoint
 from playbook import settings
 from router.config import Deadlines, Limits, RouterConfig
 from router.core import Router
+from router.hooks import Principal
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from serving import apply_settings, receive_until, say, serving
 
@@ -17,6 +18,7 @@ WAIT_S = 5.0
 LOUD = b"\x00\x40\x00\xc0" * 12_000
 """A second of sound, as linear16 at 24 kHz."""
 
+ADA = Principal("ada")
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = {"name": "weather", "description": "Tell the weather.", "parameters": PARAMETERS}
 
@@ -141,6 +143,18 @@ def test_a_python_function_is_offered_to_every_session_and_answers(simulator, pr
     assert all(thread.startswith("worker-") for _, _, thread in calls[:2])
 
 
+def test_a_python_function_knows_who_the_client_is(simulator):
+    callers = []
+    hooks = {"authenticate": lambda _request: ADA}
+    with serving("converse", hooks=hooks, upstream=simulator.url) as (router, url):
+        router.tool("weather", WEATHER, lambda _arguments, call: callers.append(call.principal))
+        with connect(url) as client:
+            apply_settings(client)
+            ask(client)
+            receive_until(client, "AgentAudioDone")
+    assert callers == [ADA]
+
+
 def test_what_a_python_function_raises_ends_no_call_and_is_logged_with_the_session(simulator, caplog):
     def weather(_arguments, _call):
         raise ValueError("no barometer")
@@ -165,9 +179,10 @@ def test_a_schema_that_is_none_is_refused_when_it_is_registered():
 
 
 def test_no_thread_is_started_for_functions_before_one_is_called(simulator):
-    with serving("converse", upstream=simulator.url) as (router, url), connect(url) as client:
+    with serving("converse", upstream=simulator.url) as (router, url):
         router.tool("weather", WEATHER, lambda *_: "sunny")
-        apply_settings(client)
+        with connect(url) as client:
+            apply_settings(client)
         assert not [it for it in threading.enumerate() if it.name.startswith("worker-")]
 
 
@@ -182,7 +197,8 @@ def test_functions_that_hang_hold_up_nobody_s_conversation_and_the_pool_s_end_ne
 
     limits = Limits(work_threads=1, work_waiting=0)
     try:
-        with serving("converse", upstream=simulator.url, limits=limits) as (router, url):
+        hooks = {"authenticate": lambda _request: ADA}
+        with serving("converse", hooks=hooks, upstream=simulator.url, limits=limits) as (router, url):
             router.tool("weather", WEATHER, weather)
             with connect(url) as first, connect(url) as second:
                 apply_settings(first)
@@ -194,6 +210,8 @@ def test_functions_that_hang_hold_up_nobody_s_conversation_and_the_pool_s_end_ne
                 assert "weather failed: too many functions are running" in " ".join(said(frames))
                 ask(second, "hello there")
                 assert "hello there" in " ".join(said(receive_until(second, "AgentAudioDone"))).lower()
+            with connect(url) as late:
+                apply_settings(late)
     finally:
         gate.set()
 
