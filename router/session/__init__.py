@@ -3,6 +3,7 @@
 `transitions`  the tables: what may come in each state, what is done about it, and where that leads
 `session`      the machine: decodes an input, looks it up, settles what follows
 `opening`      the handlers from the first frame to SettingsApplied
+`configuring`  the handlers of an upstream on its way to being ready
 `turns`        the handlers of what the user writes and says
 `interim`      the handlers of what the user is saying, while it is put into words
 `speaking`     the handlers of what the agent says

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import orjson
 
 from actors.restart import Loss, LossKind
@@ -14,7 +13,6 @@ from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import agreement, inputs, overrides, tools
-from router.session.agreement import SETTINGS_EVENT_ID
 from router.session.deadlines import Wait
 from router.session.statement import statement_of
 from router.session.stay import STAY
@@ -150,72 +148,7 @@ def settings_again(session: Session, _message: deepgram.Settings) -> None:
         session.to_client(deepgram.SettingsApplied())
 
 
-# The upstream, on its way to being ready.
-
-
-def await_session_created(session: Session, opened: messages.UpstreamOpened) -> None:
-    """The handshake means nothing yet: a refusal may still come, as an error event (reference, 1.1)."""
-    line = session.state.line
-    line.opened_at, line.position = opened.unix_s, opened.position
-    session.wait(Wait.SESSION_CREATED)
-
-
-def greet(session: Session, event: openai.SessionCreated) -> None:
-    """The upstream is there. It is configured as soon as there are Settings (a joint rule)."""
-    line = session.state.line
-    line.is_greeted = True
-    line.expires_at = event.session.expires_at
-    session.stop_waiting(Wait.SESSION_CREATED)
-    session.wait_for_rollover()
-
-
-def configure(session: Session) -> None:
-    """Send the one session.update."""
-    session.wait(Wait.SESSION_UPDATED)
-    send_configuration(session, session.state.line)
-
-
-def send_configuration(session: Session, line: Line) -> None:
-    """Configure a line as the first one was, and as the client has changed it since."""
-    state = session.state
-    line.updates = 1
-    line.formats = agreement.wanted(session, line)
-    if isinstance(state.settings, inputs.SessionUpdateAsIs):
-        session.forward(state.settings.text, line=line)
-    elif state.settings is not None:
-        update = _session_of(session, msgspec.structs.replace(state.settings, agent=state.agent), line)
-        session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), line)
-    if state.changes:
-        line.updates += 1
-        session.to_upstream(openai.SessionUpdate(session=state.changes), line)
-
-
-def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[str, Any]:
-    return settings.session_of(
-        given,
-        turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
-        formats=line.formats,
-        voices=session.options.voices,
-        transcription_model=transcription_model(session, line),
-        model=session.state.route,
-        ours=session.options.tools,
-    )
-
-
-def transcription_model(session: Session, line: Line) -> str:
-    """The model that transcribes at this upstream."""
-    options = session.options
-    theirs = options.transcription_models[line.position : line.position + 1]
-    return (theirs[0] if theirs else None) or options.transcription_model
-
-
-def is_configured(session: Session, line: Line, event: openai.SessionUpdated) -> bool:
-    """Take a session.updated; whether it was the last."""
-    line.updates -= 1
-    agreement.hear(line, event)
-    if line.updates <= 0 and not agreement.is_reached(session, line):
-        agreement.ask_for_linear16(session, line)
-    return line.updates <= 0
+# The upstream is ready.
 
 
 def begin(session: Session) -> None:
@@ -286,23 +219,6 @@ def is_refused_by(session: Session, error: openai.ErrorDetail) -> bool:
 def is_last_word(error: openai.ErrorDetail) -> bool:
     """Whether an upstream that says this serves us no more."""
     return errors.code_of(error) in errors.FATAL | errors.EXPIRED
-
-
-def judge_error(session: Session, event: openai.Error) -> Stay | None:
-    """Refused Settings end the session, for they would be refused again; any other error is passed on."""
-    session.state.last_error = event.error
-    if is_refused_by(session, event.error):
-        return STAY
-    if agreement.is_refused(session, session.state.line, event.error):
-        send_configuration(session, session.state.line)
-        return STAY
-    as_is = isinstance(session.state.settings, inputs.SessionUpdateAsIs)
-    if event.error.event_id == SETTINGS_EVENT_ID or as_is:
-        error = errors.client_error(event.error, session.options.redact)
-        session.end(errors.Farewell(error, errors.NORMAL, error.code[:100]))
-    else:
-        session.to_client(errors.client_error(event.error, session.options.redact))
-    return STAY
 
 
 # What comes too early.

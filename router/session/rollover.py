@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from router.deepgram import messages as deepgram
-from router.session import agreement, opening, restarts
+from router.session import agreement, configuring, restarts
 from router.session.deadlines import Wait
 from router.session.line import SpareState
 from router.session.state import Lifecycle
@@ -46,13 +46,13 @@ def configure_spare(session: Session, event: openai.SessionCreated) -> None:
     if spare is not None:
         spare.expires_at = event.session.expires_at
         session.wait_for(Wait.SPARE, session.options.deadlines.session_updated_s)
-        opening.send_configuration(session, spare)
+        configuring.send_configuration(session, spare)
 
 
 def seed_spare(session: Session, event: openai.SessionUpdated) -> Any:
     """Tell it the ledger, as far as it goes; what is said until it is plugged in follows then."""
     state = session.state
-    if state.spare is None or not opening.is_configured(session, state.spare, event):
+    if state.spare is None or not configuring.is_configured(session, state.spare, event):
         return SpareState.CONFIGURING
     session.stop_waiting(Wait.SPARE)
     state.spare_sequence = state.ledger.sequence
@@ -78,7 +78,7 @@ def judge_spare_error(session: Session, event: openai.Error) -> Any:
     """It may only refuse a format; it is of no use for any other error."""
     spare = session.state.spare
     if spare is not None and agreement.is_refused(session, spare, event.error):
-        opening.send_configuration(session, spare)
+        configuring.send_configuration(session, spare)
         return SpareState.CONFIGURING
     return spare_lost(session, event)
 

@@ -23,6 +23,7 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import (
     as_is,
+    configuring,
     draining,
     endings,
     functions,
@@ -71,7 +72,7 @@ def fire(session: Any, fired: messages.TimerFired) -> None:
 
 def take_up(session: Any, event: openai.SessionUpdated) -> Any:
     """The upstream is configured: it takes the conversation up, from the beginning or from where it was lost."""
-    if not opening.is_configured(session, session.state.line, event):
+    if not configuring.is_configured(session, session.state.line, event):
         return STAY
     session.stop_waiting(Wait.SESSION_UPDATED, Wait.REPLUG)
     session.state.last_error = None
@@ -182,9 +183,9 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.ResponseCreateAsIs: (opening.before_settings, None),
             inputs.EventAsIs: (opening.before_settings, None),
             # The upstream, which was dialled in advance
-            messages.UpstreamOpened: (opening.await_session_created, None),
+            messages.UpstreamOpened: (configuring.await_session_created, None),
             messages.UpstreamLost: (restarts.forget_upstream, None),
-            openai.SessionCreated: (opening.greet, None),
+            openai.SessionCreated: (configuring.greet, None),
             openai.Error: (opening.keep_error, None),
             openai_codec.Malformed: (restarts.upstream_malformed, None),
             openai_codec.Unknown: (log_unknown, None),
@@ -197,8 +198,8 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _FROM_UPSTREAM,
         _NOT_READY,
         {
-            messages.UpstreamOpened: (opening.await_session_created, None),
-            openai.SessionCreated: (opening.greet, None),
+            messages.UpstreamOpened: (configuring.await_session_created, None),
+            openai.SessionCreated: (configuring.greet, None),
             openai.Error: (opening.keep_error, None),
         },
     ),
@@ -209,7 +210,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _NOT_READY,
         {
             openai.SessionUpdated: (take_up, Lifecycle.READY),
-            openai.Error: (opening.judge_error, None),
+            openai.Error: (configuring.judge_error, None),
         },
     ),
     Lifecycle.READY: _rows(
@@ -311,7 +312,7 @@ def is_to_be_configured(session: Any) -> bool:
 
 def configure(session: Any) -> None:
     """Send the one session.update, and wait for its acknowledgement."""
-    opening.configure(session)
+    configuring.configure(session)
     session.enter(Lifecycle.CONFIGURING)
 
 

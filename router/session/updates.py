@@ -16,7 +16,7 @@ import orjson
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, inputs, opening, restarts, rollover, tools
+from router.session import agreement, configuring, inputs, opening, restarts, rollover, tools
 from router.session.deadlines import Wait, length_s
 from router.session.line import SpareState
 from router.session.state import Lifecycle
@@ -86,7 +86,7 @@ def _speak_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[s
 
 
 def _listen_changes(session: Session, line: Line, after: blocks.Agent) -> dict[str, Any]:
-    model = opening.transcription_model(session, line)
+    model = configuring.transcription_model(session, line)
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
     if isinstance(session.state.settings, deepgram.Settings):
         mode = listening.detection_mode(after, session.options.turn_detection)
