@@ -18,6 +18,7 @@ import websocket
 
 from actors.connections.base import ConnectionLimits
 from actors.connections.cookies import no_cookies
+from actors.connections.hearing import HeardSocket
 from actors.connections.stream import StreamConnection
 
 SWITCHING_PROTOCOLS: Final = 101
@@ -74,8 +75,37 @@ class DialError(Exception):
 class UpstreamConnection(StreamConnection):
     """The connection to an upstream. Made by `dial`."""
 
-    def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None) -> None:
+    __slots__ = ("_early",)
+
+    def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None, early: bytes = b"") -> None:
         super().__init__(sock, is_server=False, limits=limits)
+        self._early = early
+        """What came behind the answer to the handshake, and was received with it."""
+
+    def _receive(self) -> bytes | None:
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        return super()._receive()
+
+    def _read_pending(self) -> None:
+        if self._early and self._dispatcher is not None and not (self._is_ended or self._is_paused):
+            self._dispatcher.call_soon(self._read_more)
+        else:
+            super()._read_pending()
+
+
+class _Client(websocket.WebSocket):
+    """websocket-client's own, whose handshake is heard in one piece."""
+
+    @property  # type: ignore[override] # what the library asks of a socket, this can do
+    def sock(self) -> HeardSocket | None:
+        """The socket, once there is one."""
+        return self._heard
+
+    @sock.setter
+    def sock(self, sock: socket.socket | None) -> None:
+        self._heard = None if sock is None else HeardSocket(sock)
 
 
 def dial(target: DialTarget) -> UpstreamConnection:
@@ -91,7 +121,7 @@ def dial(target: DialTarget) -> UpstreamConnection:
     if attempt.failure is not None:
         raise attempt.failure
     assert attempt.sock is not None  # noqa: S101 - for the type checker
-    return UpstreamConnection(attempt.sock, limits=target.limits)
+    return UpstreamConnection(attempt.sock.sock, limits=target.limits, early=attempt.sock.rest)
 
 
 class _Attempt:
@@ -104,9 +134,9 @@ class _Attempt:
 
     def __init__(self, target: DialTarget) -> None:
         self.target = target
-        self.sock: socket.socket | None = None
+        self.sock: HeardSocket | None = None
         self.failure: DialError | None = None
-        self._client: websocket.WebSocket | None = None
+        self._client: _Client | None = None
         self._lock = threading.Lock()
         self._is_abandoned = False
 
@@ -124,7 +154,7 @@ class _Attempt:
         self.failure = _timed_out(self.target)
         sock = self._client.sock if self._client is not None else None
         if sock is not None:
-            _hang_up(sock)
+            _hang_up(sock.sock)
 
     def _dial(self) -> None:
         sock, failure = None, None
@@ -140,9 +170,9 @@ class _Attempt:
         if sock is not None:
             sock.close()
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> HeardSocket:
         target = self.target
-        self._client = client = websocket.WebSocket(
+        self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
         )
         client.settimeout(target.timeout_s)

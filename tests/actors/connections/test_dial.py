@@ -13,6 +13,7 @@ import websocket
 from websockets.sync.server import serve
 
 from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.hearing import HeardSocket
 from actors.connections.upstream import DialError, DialFailure, DialTarget, dial, shown_url
 
 SECRET = "sk-very-secret"  # noqa: S105 - of nobody
@@ -123,6 +124,37 @@ def test_tls_with_our_own_authority(websockets_server, dispatcher, recorder, tls
     assert recorder.next("text", ignoring="drained") == "x" * 3_000_000
     dispatcher.call_soon(connection.close)
     assert recorder.next("closed").ending is Ending.CLOSED_BY_US
+
+
+def test_what_came_with_the_answer_to_the_handshake_is_read_first(raw_server, dispatcher, recorder, answer_handshake):
+    def behave(sock):
+        answer_handshake(sock, behind=b"\x81\x05first\x81\x06sec")
+        sock.sendall(b"ond\x81\x05third")
+        sock.recv(100)
+
+    connection = dial(target(raw_server(behave)))
+    dispatcher.call_soon(lambda: (connection.open(dispatcher, recorder), connection.pause()))
+    dispatcher.call_soon(connection.resume)
+    assert [recorder.next("text") for _ in range(3)] == ["first", "second", "third"]
+    dispatcher.call_soon(connection.abort)
+    recorder.next("closed")
+
+
+def test_an_answer_is_heard_at_once_by_who_asks_for_a_byte():
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(b"HTTP/1.1 101 Switching\r\n\r\n\x81\x05early")
+        heard = HeardSocket(near)
+        assert b"".join(heard.recv(1) for _ in range(26)) == b"HTTP/1.1 101 Switching\r\n\r\n"
+        near.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            near.recv(1)
+        assert heard.rest == b"\x81\x05early"
+        assert heard.recv(100) == b"\x81\x05early"
+        assert heard.fileno() == near.fileno()
+        far.close()
+        near.setblocking(True)
+        assert heard.recv(1) == b""
 
 
 def test_what_tls_decrypted_with_the_handshake_is_read_though_the_socket_is_silent(  # noqa: PLR0917 - fixtures
