@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import trustme
@@ -84,6 +85,29 @@ def test_sessions_hold_none_of_its_threads_and_none_of_its_connections():
         assert served.get("/")[0] == 200
         for agent in agents:
             hold_text_turn(agent, "hello")
+
+
+def test_calls_that_are_over_leave_no_descriptor_in_the_server():
+    with host(*GUNICORN, FLASK) as served:
+        worker = int(served.child.wait_for(r"Booting worker with pid: (\d+)")[1])
+
+        def call(count):
+            for _ in range(count):
+                with served.call():
+                    pass
+            assert served.get("/")[0] == 200
+
+        call(3)
+        before = open_files(worker)
+        call(20)
+        until_s = time.monotonic() + TIMEOUT_S
+        while open_files(worker) > before and time.monotonic() < until_s:
+            served.get("/")  # the last call ends in its own time
+        assert open_files(worker) <= before
+
+
+def open_files(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def test_a_kept_alive_connection_can_be_upgraded():
