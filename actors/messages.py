@@ -418,6 +418,12 @@ class ListSessions(Message, frozen=True):
     """Answer with the sessions that there are: a list of `SessionInfo`."""
 
 
+class FindActors(Message, frozen=True):
+    """Answer with the actors of a session: a dict, `client`, `translator` and `upstream N` to references."""
+
+    session_id: str
+
+
 class SessionInfo(Message, frozen=True):
     """One live session, as the supervisor knows it."""
 

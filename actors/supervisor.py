@@ -156,6 +156,7 @@ class Supervisor(Actor):
             messages.ActorStopped: self._actor_stopped,
             messages.Drain: self._drain,
             messages.ListSessions: self._list_sessions,
+            messages.FindActors: self._find_actors,
         }
 
     def on_receive(self, message: Any) -> Any:
@@ -412,6 +413,14 @@ class Supervisor(Actor):
 
     def _list_sessions(self, _message: messages.ListSessions) -> list[messages.SessionInfo]:
         return [session.info() for session in self._sessions.values()]
+
+    def _find_actors(self, message: messages.FindActors) -> dict[str, Ref]:
+        session = self._sessions.get(message.session_id)
+        if session is None:
+            return {}
+        upstreams = {f"upstream {generation}": ref for generation, ref in session.upstreams.items()}
+        legs = {"client": session.client, "translator": session.translator}
+        return {role: ref for role, ref in {**legs, **upstreams}.items() if ref is not None}
 
     def _least_loaded(self) -> Dispatcher:
         loads = dict.fromkeys(self._dispatchers, 0)

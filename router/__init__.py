@@ -9,6 +9,7 @@
 `config`       one frozen configuration
 `specs`        what a session is made of
 `given`        the configuration as a program gives it
+`testing`      fixtures and fakes for the tests of an application that embeds us
 `flask`        `mount`, for Flask
 `django`       `view`, for Django
 `web`          the WSGI app, the upgrade of a request, and the server that `run.py` drives

@@ -12,8 +12,9 @@ import time
 import uuid
 import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
 
+import msgspec
 import pykka
 
 from actors import messages
@@ -37,13 +38,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from actors.actor import Ref
+    from actors.connections.base import Connection
     from actors.connections.client import ClientConnection
+    from actors.connections.upstream import DialTarget
     from router.config import RouterConfig
     from router.simulator import Simulator
     from router.tools.toolbox import Handler
     from router.web.answer import Answer, Environ, StartResponse, WSGIApp
 
 logger = logging.getLogger(__name__)
+
+C = TypeVar("C", bound="Connection")
 
 LATE_S: Final = 0.5
 """What the last close handshakes may be late when a router closes."""
@@ -135,13 +140,7 @@ class Router:
         Raises:
             StartError: it was closed.
         """
-        with self._lock:
-            if self._is_draining:
-                raise StartError("the router was closed")
-            if self._supervisor is None:
-                self._start_simulator()
-                self._start_dispatchers()
-                self._start_supervisor()
+        self._start(dials=True)
         return self
 
     def close(self, drain_s: float | None = None) -> None:
@@ -261,14 +260,47 @@ class Router:
 
     # Steps.
 
-    def _start_lazily(self) -> None:
-        if self._supervisor is None and not self._is_draining:
-            self.start()
-            if self._simulator is not None:
-                logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
+    def _start(self, *, dials: bool = True) -> None:
+        with self._lock:
+            if self._is_draining:
+                raise StartError("the router was closed")
+            if dials and self._simulator is None:
+                self._start_simulator()
+            if self._supervisor is None:
+                self._start_dispatchers()
+                self._start_supervisor()
+
+    def _start_lazily(self, *, dials: bool = True) -> None:
+        is_started = self._supervisor is not None and (self._simulator is not None or not self._simulates or not dials)
+        if is_started or self._is_draining:
+            return
+        self._start(dials=dials)
+        if self._simulator is not None:
+            logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
+
+    @property
+    def _simulates(self) -> bool:
+        return self.config.upstream == "simulator"
 
     def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
-        self._start_lazily()
+        open_it = functools.partial(accept, environ, limits=self._specs.limits)
+        return self.begin(environ, profile, open_it, turn_detection=turn_detection)
+
+    def begin(
+        self,
+        environ: Environ,
+        profile: str,
+        open_it: Callable[[], C],
+        *,
+        turn_detection: str | None = None,
+        dialler: Callable[[DialTarget], Connection] | None = None,
+    ) -> tuple[str, C]:
+        """Begin a session over the connection that `open_it` makes, dialling as `dialler` does: for `router.testing`.
+
+        Raises:
+            HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
+        """
+        self._start_lazily(dials=dialler is None)
         supervisor = self._supervisor
         if supervisor is None or self._is_draining:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
@@ -280,7 +312,9 @@ class Router:
             request = self._hooks.admit(session_id, request, self._doorkeepers, self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
-        connection = accept(environ, limits=self._specs.limits)
+        if dialler is not None:
+            spec = msgspec.structs.replace(spec, dialler=dialler)
+        connection = open_it()
         self._open.add(session_id)
         try:
             supervisor.tell(messages.StartSession(spec, connection))
@@ -288,8 +322,15 @@ class Router:
             connection.abort()
         return session_id, connection
 
+    def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
+        """The actors of a session, to be told and asked: for `router.testing`. Blocks: not on a dispatcher's thread."""
+        if self._supervisor is None:
+            return {}
+        found: dict[str, Ref] = self._supervisor.ask(messages.FindActors(session_id), timeout=timeout_s)
+        return found
+
     def _start_simulator(self) -> None:
-        if self.config.upstream != "simulator":
+        if not self._simulates:
             return
         from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
 

@@ -5,6 +5,8 @@ import threading
 import pykka
 import pytest
 
+pytest_plugins = ["router.testing"]
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind():

@@ -1,7 +1,7 @@
 """The shipped fake: a connection whose peer is a test in the same process.
 
-`memory_pair` gives the actor's end and the test's end. The actor's end is the same state machine as the real
-connections, over a byte stream in memory, so what holds for it holds for them.
+`memory_pair` gives the actor's end and the test's end; `memory_link` gives two ends for two actors. An actor's end is
+the same state machine as the real connections, over a byte stream in memory, so what holds for it holds for them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from actors.connections import frames
 from actors.connections.base import ConnectionClosed, ConnectionLimits, Ending
@@ -18,14 +18,25 @@ from actors.connections.protocol import ProtocolConnection
 RECEIVE_TIMEOUT_S: Final = 5.0
 
 
-class MemoryConnection(ProtocolConnection):
-    """The actor's end: the server of the pair. Made by `memory_pair`."""
+class Peer(Protocol):
+    """Who is at the other end. Called from the dispatcher's thread."""
 
-    def __init__(self, limits: ConnectionLimits) -> None:
-        super().__init__(is_server=True, limits=limits, peer="memory")
+    def take(self, data: bytes) -> int:
+        """Take what the connection writes; how many bytes."""
+
+    def lose(self) -> None:
+        """Note that the stream is gone."""
+
+
+class MemoryConnection(ProtocolConnection):
+    """An actor's end. Made by `memory_pair` and `memory_link`."""
+
+    memory_peer: Peer
+
+    def __init__(self, limits: ConnectionLimits, *, is_server: bool = True) -> None:
+        super().__init__(is_server=is_server, limits=limits, peer="memory")
         self._incoming: deque[bytes | OSError] = deque()
         self._is_reading = False
-        self.memory_peer = MemoryPeer(self)
 
     def arrive(self, data: bytes | OSError) -> None:
         """Take what the peer wrote; `b""` is the end of its stream. From any thread."""
@@ -188,4 +199,30 @@ class MemoryPeer:
 def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnection, MemoryPeer]:
     """A connection for an actor, and the peer that a test plays."""
     connection = MemoryConnection(limits or ConnectionLimits())
-    return connection, connection.memory_peer
+    peer = MemoryPeer(connection)
+    connection.memory_peer = peer
+    return connection, peer
+
+
+class _OtherEnd:
+    """A connection as the peer of another."""
+
+    def __init__(self, connection: MemoryConnection) -> None:
+        self._connection = connection
+
+    def take(self, data: bytes) -> int:
+        """Have it arrive there."""
+        self._connection.arrive(data)
+        return len(data)
+
+    def lose(self) -> None:
+        """Have the end of the stream arrive there."""
+        self._connection.arrive(b"")
+
+
+def memory_link(limits: ConnectionLimits | None = None) -> tuple[MemoryConnection, MemoryConnection]:
+    """The client's and the server's end of one connection, each for an actor; on whichever dispatchers."""
+    client = MemoryConnection(limits or ConnectionLimits(), is_server=False)
+    server = MemoryConnection(limits or ConnectionLimits())
+    client.memory_peer, server.memory_peer = _OtherEnd(server), _OtherEnd(client)
+    return client, server

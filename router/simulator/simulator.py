@@ -27,12 +27,14 @@ from router.simulator.session import Session
 from router.simulator.state import Answer, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from pykka import ActorRef
+
+    from actors.connections.base import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -64,22 +66,31 @@ class Simulator:
 
     # A life: start, close.
 
-    def start(self) -> Simulator:
-        """Listen; raises `OSError` where the address cannot be had."""
-        self._server = server = HttpServer((self.config.host, self.config.port), self._serve)
+    def start(self, *, listens: bool = True) -> Simulator:
+        """Listen; raises `OSError` where the address cannot be had. One that does not listen is given connections."""
+        server = HttpServer((self.config.host, self.config.port), self._serve) if listens else None
+        self._server = server
         self._dispatcher = dispatcher = Dispatcher("simulator").start()
-        dispatcher.call_soon(lambda: dispatcher.watch(server.fileno(), READABLE, self._on_connection))
+        if server is not None:
+            dispatcher.call_soon(lambda: dispatcher.watch(server.fileno(), READABLE, self._on_connection))
         return self
+
+    def serve(self, connection: Connection, headers: Mapping[str, str], query: Mapping[str, str]) -> ConnectionRecord:
+        """Serve a connection that is open already, as if it had been asked for so; its record."""
+        record = self._recorder.open(dict(headers), dict(query))
+        self._begin(connection, record)
+        return record
 
     def close(self) -> None:
         """Stop listening, close every connection (1001), and end all threads. Harmless when repeated."""
         self._closing.set()
         server, self._server = self._server, None
         dispatcher, self._dispatcher = self._dispatcher, None
-        if server is None or dispatcher is None:
+        if dispatcher is None:
             return
-        self._stop_listening(server, dispatcher)
-        server.end_requests(_CLOSE_TIMEOUT_S)
+        if server is not None:
+            self._stop_listening(server, dispatcher)
+            server.end_requests(_CLOSE_TIMEOUT_S)
         self._end_sessions()
         dispatcher.stop()
 
@@ -176,7 +187,6 @@ class Simulator:
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
-        dispatcher = self._dispatcher
         served = environ["werkzeug.socket"]
         twin: socket.socket = served.dup()
         try:
@@ -184,9 +194,14 @@ class Simulator:
         except HandshakeRefused:
             twin.close()
             raise
+        self._begin(connection, record, twin)
+
+    def _begin(self, connection: Connection, record: ConnectionRecord, twin: socket.socket | None = None) -> None:
+        dispatcher = self._dispatcher
         if dispatcher is None:  # closed meanwhile
             connection.abort()
-            twin.close()
+            if twin is not None:
+                twin.close()
             return
         self._remember(
             SimulatedSession.start(

@@ -1,0 +1,32 @@
+"""The project's own tests of its calls: in memory, beside Django's test client for its pages."""
+
+from collections.abc import Iterator
+
+import django_app
+import pytest
+from django.test import Client
+
+from router.simulator import Simulator
+from router.testing import Switchboard
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_in_the_end() -> Iterator[None]:
+    """Leave no thread behind."""
+    yield
+    django_app.router.close(drain_s=0)
+
+
+def test_the_page_says_where_to_call() -> None:
+    """The project goes on being one."""
+    assert b"/voice" in Client().get("/").content
+
+
+def test_a_caller_is_answered(simulator: Simulator) -> None:
+    """A whole call, with the simulator for the model."""
+    with Switchboard(django_app.router) as board:
+        call = board.call("openai", simulator=simulator)
+        call.client.start()
+        call.client.say("hello there")
+        call.client.wait_for("AgentAudioDone")
+        assert simulator.connections[0].of_type("conversation.item.create")
