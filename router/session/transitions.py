@@ -98,7 +98,7 @@ DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.SETTINGS: endings.no_settings,
     Wait.SESSION_CREATED: restarts.upstream_silent,
     Wait.SESSION_UPDATED: restarts.upstream_silent,
-    Wait.UPDATE: updates.give_up,
+    Wait.UPDATE: updates.not_acknowledged,
     Wait.ITEM_ACK: turns.ask_anyway,
     Wait.FIRST_EVENT: restarts.upstream_silent,
     Wait.SILENCE: restarts.upstream_silent,

@@ -25,6 +25,7 @@ from router.translation import errors, faults, listening, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors import messages
     from router.session.line import Line
     from router.session.session import Session
 
@@ -40,6 +41,8 @@ class Update(msgspec.Struct, frozen=True):
 
     message: Message | inputs.SessionUpdateAsIs
     event_id: str
+    is_late: bool = False
+    """An upstream did not acknowledge it in time."""
 
 
 # What each update means: the agent that it makes, and what the upstream is told of that.
@@ -248,11 +251,20 @@ def _change_voice(session: Session, message: Message | inputs.SessionUpdateAsIs)
     return True
 
 
-def give_up(session: Session, _fired: Any) -> None:
-    """The upstream did not say in time whether it took the update: go on without."""
+def not_acknowledged(session: Session, fired: messages.TimerFired) -> None:
+    """The upstream did not say in time whether it took the update: another may, or we go on without."""
     taken = _take(session)
     if taken is None:
         return
+    if taken.is_late:
+        _give_up(session, taken)
+        return
+    session.state.updates.appendleft(msgspec.structs.replace(taken, is_late=True))
+    session.state.line.is_updating = True
+    restarts.upstream_silent(session, fired)
+
+
+def _give_up(session: Session, taken: Update) -> None:
     is_as_is = isinstance(taken.message, inputs.SessionUpdateAsIs)
     name = "session.update" if is_as_is else type(taken.message).__name__
     session.log(logging.WARNING, f"{name} is not acknowledged")

@@ -167,9 +167,12 @@ def test_another_error_refuses_no_update():
     book.forget().upstream(UPDATED).expect(ack("PromptUpdated"))
 
 
-def test_an_update_that_is_not_acknowledged_in_time_is_given_up_and_that_is_said():
+def test_an_update_that_two_upstreams_do_not_acknowledge_is_given_up_and_that_is_said():
     book = Playbook().ready().client(PROMPT, LISTEN).forget().fire(Wait.UPDATE)
-    book.expect(
+    loss = Loss(kind=LossKind.SILENT, cause="update")
+    assert book.commands == [messages.AbandonUpstream(1, loss)]
+    book.upstream_is_lost(loss).forget().restarted(upstream=[session_update(instructions=ANY)])
+    book.fire(Wait.UPDATE).expect(
         {"type": "Error", "code": "UPDATE_NOT_APPLIED", "description": ANY},
         upstream=[session_update(audio={"input": {}})],
     )
