@@ -122,7 +122,7 @@ class Router:
         self._workers = Pool("worker", self.config.limits.work_threads, most_waiting=self.config.limits.work_waiting)
         self._doorkeepers = Pool("doorkeeper", self.config.limits.work_threads)  # functions that hang close no door
         self._watchdog: Watchdog | None = None
-        self._performer = Performer(self._toolbox, endpoints_of(self.config))
+        self._performer = Performer(self._toolbox, lambda: endpoints_of(self.config))
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
         self._open: set[str] = set()

@@ -13,8 +13,6 @@ from router.hooks import Hooks, Request, SessionContext
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
-from router.tools.addresses import Addresses
-from router.tools.endpoints import Endpoints
 from router.translation.errors import is_fatal_reason
 from router.translation.voices import Voices
 from router.values import model_of, url_with_model
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from router.config import RouterConfig
     from router.hooks import Principal
+    from router.tools.endpoints import Endpoints
     from router.tools.toolbox import Toolbox
 
 CRASH_FRAME: Final = deepgram_codec.encode(
@@ -118,6 +117,9 @@ class Specs:
 
 def endpoints_of(config: RouterConfig) -> Endpoints:
     """Return who calls functions' endpoints."""
+    from router.tools.addresses import Addresses  # noqa: PLC0415 - with urllib3, only where one is called
+    from router.tools.endpoints import Endpoints  # noqa: PLC0415
+
     return Endpoints(
         Addresses(config.tool_networks),
         timeout_s=config.deadlines.tool_call_s,

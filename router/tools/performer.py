@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from router.session.work import CallEndpoint, CallTool
@@ -18,16 +19,21 @@ if TYPE_CHECKING:
 class Performer:
     """Looks up by its class what is to be done with a piece of work, and for whom."""
 
-    def __init__(self, toolbox: Toolbox, endpoints: Endpoints) -> None:
+    def __init__(self, toolbox: Toolbox, make_endpoints: Callable[[], Endpoints]) -> None:
         self._toolbox = toolbox
+        self._make_endpoints = make_endpoints
         self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
             CallTool: self._call_tool,
-            CallEndpoint: lambda work, _principal: endpoints.call(work),
+            CallEndpoint: lambda work, _principal: self._endpoints.call(work),
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
         """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
         return self._perform[type(work)](work, principal)
+
+    @functools.cached_property
+    def _endpoints(self) -> Endpoints:
+        return self._make_endpoints()
 
     def _call_tool(self, work: CallTool, principal: Principal | None) -> str:
         call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name, principal=principal)

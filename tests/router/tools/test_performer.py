@@ -1,0 +1,44 @@
+"""Who does which work."""
+
+import subprocess
+import sys
+
+import pytest
+
+from router.deepgram.blocks import Endpoint
+from router.session.work import CallEndpoint, CallTool
+from router.tools.performer import Performer
+from router.tools.toolbox import Toolbox
+
+
+class Endpoints:
+    """Stands for endpoints: counts how often it is made."""
+
+    made = 0
+
+    def __init__(self):
+        Endpoints.made += 1
+
+    def call(self, work):
+        return f"{work.endpoint.url} {work.arguments}"
+
+
+def test_work_is_done_by_its_class_and_nothing_is_made_for_endpoints_before_one_is_called():
+    toolbox = Toolbox(most_bytes=100)
+    toolbox.add("f", {}, lambda arguments, call: [arguments, call.session_id, call.call_id, call.name, call.principal])
+    perform = Performer(toolbox, Endpoints)
+    assert perform(CallTool("s", "c", "f", '{"k":1}'), "ada") == '[{"k":1},"s","c","f","ada"]'
+    assert Endpoints.made == 0
+    for _ in range(2):
+        assert perform(CallEndpoint(Endpoint(url="https://api.example"), "{}")) == "https://api.example {}"
+    assert Endpoints.made == 1
+
+
+def test_work_that_nobody_knows_is_a_bug():
+    with pytest.raises(KeyError):
+        Performer(Toolbox(most_bytes=100), Endpoints)("dance")
+
+
+def test_urllib3_is_loaded_only_where_an_endpoint_is_called():
+    code = "import sys, router.core; sys.exit('urllib3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
