@@ -9,6 +9,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import orjson
+
 from tests.bench import arrivals, capacity, chart, figures, idle, report, soak, talking, targets, unread
 from tests.bench.speech import Shape
 from tests.bench.stage import DIRECT, RELAY, ROOT, ROUTER, Stage, System
@@ -23,6 +25,8 @@ def main():
     """Run, print, write, judge."""
     options = parse()
     shape = Shape(frame_ms=options.frame_ms, delta_ms=options.delta_ms, rate=options.rate)
+    if options.rewrite:
+        return rewrite(orjson.loads((OUT / "figures.json").read_bytes()))
     if options.soak is not None:
         return finish(soak.complaints(soak.measure(shape, options.soak, say)))
     wanted = options.only or ([] if options.compare else MEASUREMENTS)
@@ -44,6 +48,7 @@ def parse():
     parser.add_argument("--only", choices=MEASUREMENTS, nargs="+", metavar="NAME", help=", ".join(MEASUREMENTS))
     parser.add_argument("--check", action="store_true", help="fail when a figure is not what it must be")
     parser.add_argument("--soak", type=float, nargs="?", const=30.0, metavar="MINUTES", help="look for growth (30)")
+    parser.add_argument("--rewrite", action="store_true", help="only the documents and the chart, from figures.json")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for the JSON and the chart")
     load = parser.add_argument_group("load")
     load.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="that talk (100 200)")
@@ -127,8 +132,15 @@ def write(results, options, *, is_whole):
     if "talking" in results:
         (out / "figures.svg").write_text(chart.draw(results))
     if is_whole and out == OUT:
-        for document in DOCUMENTS:
-            document.write_text(report.fill(document.read_text(), results))
+        rewrite(results)
+
+
+def rewrite(results):
+    """Write the chart and what is generated in the documents."""
+    (OUT / "figures.svg").write_text(chart.draw(results))
+    for document in DOCUMENTS:
+        document.write_text(report.fill(document.read_text(), results))
+    return 0
 
 
 def finish(complaints):

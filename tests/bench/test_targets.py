@@ -3,9 +3,11 @@
 import copy
 import xml.etree.ElementTree as ET
 
+import orjson
 import pytest
 
 from tests.bench import chart, report, targets
+from tests.bench.__main__ import DOCUMENTS, OUT
 
 P99S = {"agent_p50_ms": 0.2, "agent_p99_ms": 1.0, "microphone_p50_ms": 0.2, "microphone_p99_ms": 1.0}
 ROW = P99S | {"messages": 1, "memory_kb_per_session": 40.0, "late_p99_ms": 0.1, "other_cores": 0.0, "lost": []}
@@ -72,6 +74,20 @@ def test_what_was_not_measured_is_not_judged():
     only = {name: it for name, it in results().items() if name in ("machine", "storm")}
 
     assert [target.measured for target, _ in targets.verdicts(only)] == ["storm", "storm"]
+
+
+def test_a_load_that_was_not_asked_for_is_not_judged():
+    found = {"talking": [a_row("relay", 100, 40.0), a_row("router", 50, 30.0)]}
+
+    assert targets.verdicts(found) == []
+
+
+def test_the_documents_show_what_was_measured():
+    found = orjson.loads((OUT / "figures.json").read_bytes())
+
+    assert (OUT / "figures.svg").read_text() == chart.draw(found)
+    for document in DOCUMENTS:
+        assert document.read_text() == report.fill(document.read_text(), found), "python -m tests.bench --rewrite"
 
 
 @pytest.mark.parametrize(
