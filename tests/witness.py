@@ -84,10 +84,10 @@ class ClientSide:
         """The types of what the client sent."""
         self._last: Any = None
         self._must_follow: dict[str, Any] | None = None
-        self._is_turn_open = False
-        """Something happened since the last AgentAudioDone that one may end."""
-        self._responses: set[str] = set()
-        """That have begun and not ended."""
+        self._unended = 0
+        """Responses, and calls without one, of which no AgentAudioDone has told the end; several may be one turn."""
+        self._unannounced = 0
+        """Responses that were asked for and have not begun; those outside the conversation carry metadata."""
         self._awaited: set[str] = set()
         """Items of the user's speech that are to be put into words before an answer is."""
         self._transcribed: set[str] = set()
@@ -107,7 +107,7 @@ class ClientSide:
             case messages.UpstreamLost():
                 self._awaited.clear()
                 self._cut.clear()
-                self._responses.clear()
+                self._unannounced = 0
             case messages.TimerFired(name):
                 if name == Wait.TRANSCRIPT.value:
                     self._awaited.clear()
@@ -116,11 +116,9 @@ class ClientSide:
         state, kind = self._session.state, event["type"]
         if state.lifecycle is not Lifecycle.READY or not isinstance(state.settings, deepgram.Settings):
             return
-        if kind == "response.created":
-            self._is_turn_open = True
-            self._responses.add(event["response"]["id"])
-        elif kind == "response.done":
-            self._responses.discard(event["response"]["id"])
+        if kind == "response.created" and not event["response"].get("metadata"):
+            self._unended += not self._unannounced
+            self._unannounced = max(0, self._unannounced - 1)
         if kind.startswith(TRANSCRIPTION) and event.get("status") != "in_progress":
             if kind.endswith(("completed", "failed")):
                 self._transcribed.add(event["item_id"])
@@ -130,7 +128,9 @@ class ClientSide:
 
     def asked_upstream(self, event: dict[str, Any]) -> None:
         """Take note of what became of it upstream."""
-        self._is_turn_open |= event["type"] == "response.create"
+        if event["type"] == "response.create":
+            self._unended += 1
+            self._unannounced += not event.get("response", {}).get("metadata")
 
     # What goes.
 
@@ -158,8 +158,8 @@ class ClientSide:
             assert not self._awaited, f"{message} before what the user said: {self._awaited}"
 
     def _judge_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
-        assert self._is_turn_open, "AgentAudioDone, and no turn"
-        self._is_turn_open = bool(self._responses)
+        assert self._unended, "AgentAudioDone, and no turn"
+        self._unended -= 1
         if self._profile == "openai":
             self._must_follow = {"type": "AgentDone"}
 
@@ -170,7 +170,7 @@ class ClientSide:
         ids = [function["id"] for function in message["functions"]]
         assert not set(ids) & set(self.requested), "a tool runs twice"
         self.requested += ids
-        self._is_turn_open = True
+        self._unended += 1
 
     def _judge_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
         assert {function["id"] for function in message["functions"]} <= set(self.requested)

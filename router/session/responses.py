@@ -57,9 +57,12 @@ def _parameters(session: Session, want: Want) -> openai.ResponseParameters | Non
     return openai.ResponseParameters(instructions=continuation(session, want.goes_on_after))
 
 
-def begin_response(session: Session, event: openai.ResponseCreated) -> None:
+def begin_response(session: Session, event: openai.ResponseCreated) -> Stay | None:
     """A response has begun: ours, or one that the upstream began itself."""
     turn = session.state.turn
+    if spoken.is_late(session, event):
+        _drop(session, event)
+        return STAY
     if spoken.is_another(session, event):
         turn.is_unwanted = True
         end_of_response(session)
@@ -84,6 +87,13 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> None:
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
     session.wait(Wait.RESPONSE)
+    return None
+
+
+def _drop(session: Session, event: openai.ResponseCreated) -> None:
+    """Have nothing of a response: the user interrupted it before it began."""
+    session.state.turn.muted.append(event.response.id)
+    session.to_upstream(openai.ResponseCancel(response_id=event.response.id, event_id=CUT_EVENT_ID))
 
 
 def another_begins(session: Session, event: openai.ResponseCreated) -> None:
@@ -91,9 +101,8 @@ def another_begins(session: Session, event: openai.ResponseCreated) -> None:
     turn = session.state.turn
     if event.response.id == turn.response_id:
         return
-    if spoken.is_marked(event):  # the user interrupted it before it began
-        turn.muted.append(event.response.id)
-        session.to_upstream(openai.ResponseCancel(response_id=event.response.id, event_id=CUT_EVENT_ID))
+    if spoken.is_marked(event):
+        _drop(session, event)
     elif spoken.statement_now(session) is not None:  # the user is answered now
         if not turn.is_muted:
             interrupt(session)
@@ -114,8 +123,21 @@ def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None
     _tell_status(session, event.response)
     turn.failures = 0
     session.refill_budget()
+    is_aside = spoken.statement_now(session) is not None
     end_of_response(session)
+    if turn.is_heard:
+        _answer_what_was_heard(session, will_begin=is_aside or _was_cancelled(event.response))
     return None
+
+
+def _answer_what_was_heard(session: Session, *, will_begin: bool) -> None:
+    # Speech was committed while this response was active. Where it was in the way, the upstream has begun none of its
+    # own, and will not (reference, 4: turn_detection).
+    if will_begin:
+        session.wait(Wait.FIRST_EVENT)
+    else:
+        session.state.turn.is_heard = False
+        session.state.turn.want(Want())
 
 
 def _was_cancelled(response: openai.Response) -> bool:

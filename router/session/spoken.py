@@ -88,6 +88,11 @@ def is_another(session: Session, event: openai.ResponseCreated) -> bool:
     return statement_now(session) is not None and not is_marked(event) and session.state.turn.is_heard
 
 
+def is_late(session: Session, event: openai.ResponseCreated) -> bool:
+    """Whether this response says a statement that nobody waits for any more."""
+    return is_marked(event) and statement_now(session) is None
+
+
 # Its end.
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from router.session import inputs
     from router.session.session import Session
 
+MOMENT_S: Final = 0.001
+"""What is due in less is due now: a timer of a rounding error's length would run out again and again."""
+
 MOST_FILLED_S: Final = 30.0
 """The longest silence that is put in: a detector that has heard no end by then will hear none."""
 
@@ -122,7 +125,7 @@ def fill_silence(session: Session, _fired: Any) -> None:
     if not state.talk.is_on or state.microphone is None:
         return
     gap_s = session.now_s - state.talk.microphone_s
-    if gap_s < FILL_AFTER_S:
+    if FILL_AFTER_S - gap_s > MOMENT_S:
         session.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
     elif state.talk.filled_s < MOST_FILLED_S:
         session.forward(*state.microphone.silence(gap_s * 1000))

@@ -200,6 +200,14 @@ def test_an_answer_that_begins_before_a_statement_has_begun_takes_its_place_and_
     book.expect(b"\2\2", AUDIO_DONE)
 
 
+def test_a_statement_that_begins_when_its_place_is_taken_and_left_again_is_cancelled_too():
+    book = greeted().upstream({"type": "input_audio_buffer.committed", "item_id": "u"}).forget()
+    book.upstream(response_created("answer"), response_done("answer", status="cancelled")).forget()
+    book.upstream(statement_created("late")).expect(upstream=[{"type": "response.cancel", "response_id": "late"}])
+    said_late = {**transcript_done("Hello", "late_item"), "response_id": "late"}
+    book.upstream(delta(b"\1\1", "late"), said_late, response_done("late")).expect()
+
+
 # Lost.
 
 

@@ -312,10 +312,30 @@ def test_vad_modes_never_commit():
     assert "manual_commit" not in Playbook().ready().client(bytes(9600)).timers
 
 
+SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
+COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
+
+# Speech that is committed while a response is active, of which an upstream may begin none of its own (reference, 4).
+
+
+def test_speech_that_is_committed_during_an_answer_is_answered_after_it():
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_after_an_answer_that_it_cancelled_an_upstream_answers_speech_itself(begins):
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    book.upstream(response_done(status="cancelled")).expect(AUDIO_DONE, DONE)
+    assert Wait.FIRST_EVENT.value in book.timers
+    if begins:
+        book.upstream(response_created("resp_2"))
+        assert Wait.FIRST_EVENT.value not in book.timers
+
+
 # Turns that the client ends.
 
 FORCE = {"type": "ForceEndTurn"}
-COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
 
 
 def talking():

@@ -1,0 +1,122 @@
+"""Whole conversations with a strict upstream, at any pace and in any order: nothing is lost, and everything ends."""
+
+from hypothesis import given, settings, strategies
+
+from together import Together, texts
+
+HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again"}
+"""Timers that run out in a conversation where nothing is wrong."""
+
+RACES = {
+    "conversation_already_has_active_response",
+    "response_cancel_not_active",
+    "input_audio_buffer_commit_empty",
+}
+"""What a strict upstream may complain of: both sides acted at the same time."""
+
+ACTIONS = {
+    "say": lambda it: it.say("My name is Ada."),
+    "ask": lambda it: it.say("What did you say?"),
+    "ask for two": lambda it: it.say("What are the weather and the time?"),
+    "speak": lambda it: it.speak(0.8, 1.0),
+    "speak and let go": lambda it: it.speak(0.8, 0.0),
+    "cough": lambda it: it.speak(0.1, 0.2),
+    "prompt": lambda it: it.client({"type": "UpdatePrompt", "prompt": "Be brief."}),
+    "inject": lambda it: it.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"}),
+    "interject": lambda it: it.client(
+        {"type": "InjectAgentMessage", "message": "Mind the step.", "behavior": "interrupt"}
+    ),
+    "mention": lambda it: it.client({"type": "InjectAgentMessage", "message": "Mind the door."}),
+    "keep alive": lambda it: it.client({"type": "KeepAlive"}),
+    "end turn": lambda it: it.client({"type": "ForceEndTurn"}),
+}
+GAPS_S = [0.0, 0.01, 0.05, 0.3, 1.0, 5.0]
+STEPS = strategies.lists(
+    strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from(sorted(ACTIONS))), max_size=12
+)
+LOSSES = strategies.lists(
+    strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from([*sorted(ACTIONS), "lose"])), max_size=12
+)
+WAYS = strategies.fixed_dictionaries(
+    {
+        "latency_s": strategies.sampled_from([0.0, 0.02, 0.3]),
+        "transcription_delay_s": strategies.sampled_from([0.0, 0.4, 3.0]),
+        "pace": strategies.sampled_from([1.0, 20.0]),
+        "greeting": strategies.sampled_from([None, "Welcome."]),
+    }
+)
+PROFILES = strategies.sampled_from(["openai", "converse"])
+LONG_S = 180.0
+
+
+def play(profile, steps, way):
+    it = Together(profile, **way)
+    for gap_s, action in steps:
+        it.run(gap_s)
+        it.lose() if action == "lose" else ACTIONS[action](it)
+    it.run(LONG_S)
+    return it
+
+
+def assert_at_rest(it):
+    """Nothing is under way, and nothing waits for anything."""
+    state = it.session.state
+    assert state.lifecycle.name == "READY"
+    assert state.turn.response.name == "NONE"
+    assert not state.turn.wants
+    assert not state.turn.is_open
+    assert not state.calls.outstanding
+    assert not state.transcripts.held
+    assert not state.playback.is_waiting
+    assert not state.line.items.awaits_acknowledgement
+
+
+def assert_nothing_is_lost(it, steps):
+    typed = [text for _, action in steps for text in TYPED.get(action, ())]
+    assert [text for text in texts(it, "user") if not text.startswith("(")] == typed
+    kinds = [message["type"] for message in it.told]
+    if typed:
+        said = max(at for at, message in enumerate(it.told) if message.get("content") in typed)
+        assert "AgentAudioDone" in kinds[said:], "the last question has no end of a turn"
+    assert kinds.count("PromptUpdated") == sum(action == "prompt" for _, action in steps)
+
+
+TYPED = {
+    "say": ["My name is Ada."],
+    "ask": ["What did you say?"],
+    "ask for two": ["What are the weather and the time?"],
+}
+
+
+def assert_clean(it, steps):
+    """As nothing went wrong, nothing but races was complained of, and no deadline ran out."""
+    assert_at_rest(it)
+    assert_nothing_is_lost(it, steps)
+    late = set(it.fired) - HARMLESS
+    assert not late, f"{late} ran out"
+    errors = [message for message in it.told if message["type"] == "Error"]
+    assert not errors, errors
+    refused = [event["error"] for event in it.events if event["type"] == "error"]
+    assert {error["code"] for error in refused} <= RACES, refused
+    transcribed = [event for event in it.events if event["type"].endswith("transcription.completed")]
+    assert len([text for text in texts(it, "user") if text.startswith("(")]) == len(transcribed)
+
+
+def assert_lossless(it, steps):
+    """However often the upstream was lost."""
+    assert_at_rest(it)
+    assert_nothing_is_lost(it, steps)
+    errors = [message for message in it.told if message["type"] == "Error"]
+    assert not errors, errors
+
+
+@settings(max_examples=100, deadline=None)
+@given(PROFILES, STEPS, WAYS)
+def test_a_conversation_comes_to_rest_and_nothing_of_it_is_lost(profile, steps, way):
+    assert_clean(play(profile, steps, way), steps)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PROFILES, LOSSES, WAYS)
+def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(profile, steps, way):
+    assert_lossless(play(profile, steps, way), steps)
