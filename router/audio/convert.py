@@ -101,6 +101,16 @@ class Converter:
         return data[:-excess]
 
 
+def is_to_be_prepared(source: Format, target: Format) -> bool:
+    """Whether the first converter between these takes its time: 0.1 s to load numpy, and to design a filter."""
+    return source.rate != target.rate or (source != target and "linear32" in (source.encoding, target.encoding))
+
+
+def prepare(source: Format, target: Format) -> None:
+    """Take that time, so that no converter between these will. Blocks: not for a dispatcher's thread."""
+    Converter(source, target)
+
+
 def converted(recording: Recording, target: Format) -> bytes:
     """A whole recording in another format."""
     converter = Converter(recording.format, target)

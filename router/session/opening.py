@@ -12,7 +12,7 @@ from router.audio.formats import MOST_SAMPLE_BYTES, RATES
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, inputs, overrides, tools
+from router.session import agreement, conversions, inputs, overrides, tools
 from router.session.deadlines import Wait
 from router.session.statement import statement_of
 from router.session.stay import STAY
@@ -92,6 +92,7 @@ def _open_with(session: Session, message: deepgram.Settings) -> None:
     state.turn_detection = listening.detection_mode(agent, session.options.turn_detection)
     state.microphone = _microphone(session, input_format(message.audio))
     state.speaker = Speaker(output_format(message.audio))
+    conversions.prepare(session, state.microphone.source, output_format(message.audio))
     tools.warn(session, chosen)
     dial(session, _choose_model(session, message.agent, agent))
 

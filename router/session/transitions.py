@@ -24,6 +24,7 @@ from router.openai import events as openai
 from router.session import (
     as_is,
     configuring,
+    conversions,
     draining,
     endings,
     functions,
@@ -92,6 +93,7 @@ def work_done(session: Any, done: messages.WorkDone) -> None:
 WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
     WorkKind.TOOL: functions.tool_done,
     WorkKind.CONFIGURE: opening.configured_by_application,
+    WorkKind.AUDIO: conversions.prepared,
 }
 
 DEADLINES: Final[dict[Wait, Handler]] = {

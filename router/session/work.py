@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from router.audio.formats import Format  # noqa: TC001 - msgspec resolves the annotation
 from router.deepgram.blocks import Endpoint  # noqa: TC001 - msgspec resolves the annotation
 
 
@@ -17,6 +18,8 @@ class WorkKind(enum.Enum):
     """A function call that the router answers itself; its name is the call's id."""
     CONFIGURE = "configure"
     """What the embedding application has to say to a client's Settings. There is one at a time."""
+    AUDIO = "audio"
+    """A conversion that will be wanted; its name is whose."""
 
 
 def work_key(kind: WorkKind, name: str) -> str:
@@ -28,6 +31,13 @@ def parted(key: str) -> tuple[WorkKind, str]:
     """The kind and the name of a key."""
     kind, _, name = key.partition(":")
     return WorkKind(kind), name
+
+
+class PrepareAudio(msgspec.Struct, frozen=True):
+    """Load and design what is needed to convert so. Without it the first audio would do so, and hold up every call."""
+
+    source: Format
+    target: Format
 
 
 class CallTool(msgspec.Struct, frozen=True):

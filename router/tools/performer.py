@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from router.session.work import CallEndpoint, CallTool
+from router.audio.convert import prepare
+from router.session.work import CallEndpoint, CallTool, PrepareAudio
 from router.tools.toolbox import ToolCall
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Performer:
         self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
             CallTool: self._call_tool,
             CallEndpoint: lambda work, _principal: self._endpoints.call(work),
+            PrepareAudio: lambda work, _principal: prepare(work.source, work.target),
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
