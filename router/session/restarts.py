@@ -132,7 +132,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     turn.failures = 0
     turn.is_heard = False
     if active is not None and active.statement is not None and not is_unwanted:
-        _requeue(session, active, answer)
+        _requeue(session, active, answer, is_lost=not has_failed)
         active = None
     elif is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
         active = None  # nothing is left of it but its end
@@ -151,8 +151,8 @@ def _active(session: Session) -> Want | None:
     return turn.want_now or Want()
 
 
-def _requeue(session: Session, active: Want, answer: Answer) -> None:
-    rest = spoken.cut(session, active, answer)
+def _requeue(session: Session, active: Want, answer: Answer, *, is_lost: bool) -> None:
+    rest = spoken.cut(session, active, answer, is_lost=is_lost)
     if rest is not None:
         session.state.turn.wants.appendleft(rest)
 

@@ -113,11 +113,12 @@ def say_in_writing(session: Session, statement: Statement) -> None:
     end_turn(session)
 
 
-def _remember(session: Session, item_id: str, content: str) -> None:
+def _remember(session: Session, item_id: str, content: str, *, is_lost: bool = False) -> None:
     item = text.message_item(item_id, "assistant", content)
     session.state.statements.append(item_id)
     session.state.ledger.add(item)
-    create_item(session, item)
+    if not is_lost:  # else the next upstream will be told the ledger
+        create_item(session, item)
 
 
 def take_back(session: Session, item_id: str, words: str, *, is_whole: bool) -> None:
@@ -143,8 +144,8 @@ def is_statement(session: Session, item_id: str) -> bool:
     return item_id in session.state.statements or (now is not None and now.item_id == item_id)
 
 
-def cut(session: Session, want: Want, answer: Answer) -> Want | None:
-    """The upstream was lost over it: what is still to be said, by another."""
+def cut(session: Session, want: Want, answer: Answer, *, is_lost: bool) -> Want | None:
+    """Its upstream is lost, or failed over it: what is still to be said."""
     statement: Any = want.statement
     heard = speech.heard(statement.rest, answer.played_s) if answer.played_s else ""
     rest = statement.rest[len(heard) :].strip()
@@ -153,6 +154,7 @@ def cut(session: Session, want: Want, answer: Answer) -> Want | None:
         rest_of_it = msgspec.structs.replace(statement, rest=rest, is_told=True)
         return msgspec.structs.replace(want, statement=rest_of_it)
     said = statement.text.removesuffix(rest).strip()
-    session.state.ledger.add(text.message_item(statement.item_id, "assistant", said))
+    _remember(session, statement.item_id, said, is_lost=is_lost)
+    session.state.playback.tell(statement.item_id, said)
     end_turn(session)
     return None

@@ -255,6 +255,21 @@ def test_a_statement_that_fails_is_asked_for_again_and_then_of_another_upstream(
     assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.REFUSED, cause="server_error"))]
 
 
+def test_a_statement_that_fails_at_its_very_end_is_complete():
+    failed = {"type": "failed", "error": {"type": "server_error", "code": None, "message": "oh"}}
+    book = greeted().upstream(statement_created(), delta(SECOND * 4)).forget()
+    book.upstream(response_done(status="failed", status_details=failed)).expect(AUDIO_DONE, upstream=[said(HELLO)])
+
+
+def test_what_was_left_at_that_is_taken_back_as_far_as_it_was_not_heard():
+    """The upstream is lost when all was made, and the user interrupts what is still to be heard."""
+    book = greeted().upstream(statement_created(), delta(SECOND * 4)).forget()
+    book.upstream_is_lost(LOST).forget().restarted(upstream=[said(HELLO)])
+    book.after(1.0).upstream(SPEECH_STARTED)
+    assert book.events_to_upstream[0]["type"] == "conversation.item.delete"
+    book.expect(STARTED_TO_SPEAK, upstream=[{"type": "conversation.item.delete"}, said("Hello")])
+
+
 @pytest.mark.parametrize("wait", [Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE])
 def test_an_upstream_that_falls_silent_over_it_is_given_up(wait):
     book = greeted()
