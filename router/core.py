@@ -31,7 +31,7 @@ from router.session.profile import PROFILES
 from router.specs import Specs, endpoints_of
 from router.tools.performer import Performer
 from router.tools.toolbox import Toolbox
-from router.web import upgrade
+from router.web import host, upgrade
 from router.web.app import make_app
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ class Router:
         self._workers = Pool("worker", self.config.limits.work_threads, most_waiting=self.config.limits.work_waiting)
         self._doorkeepers = Pool("doorkeeper", self.config.limits.work_threads)  # functions that hang close no door
         self._watchdog: Watchdog | None = None
+        self._host: host.Host | None = None
+        """Where a server of somebody else's may end us."""
         self._performer = Performer(self._toolbox, lambda: endpoints_of(self.config))
         self._supervisor: Ref | None = None
         self._simulator: Simulator | None = None
@@ -147,9 +149,11 @@ class Router:
         """End every session with a message and a close frame, and stop. Not from a dispatcher's thread.
 
         A session in which nothing is under way ends at once; what is may go on for `drain_s`, by default the
-        configuration's. Waits for that, and for the clients to go. A second call may shorten the first one's time.
+        configuration's, or what gunicorn leaves us. Waits for that, and for the clients to go. A second call may
+        shorten the first one's time.
         """
-        drain_s = self.config.drain_s if drain_s is None else drain_s
+        if drain_s is None:
+            drain_s = self.config.drain_s if self._host is None else self._host.drain_s(self.config.drain_s)
         with self._lock:
             self._is_draining = True
             supervisor = self._supervisor
@@ -269,6 +273,7 @@ class Router:
             if self._supervisor is None:
                 self._start_dispatchers()
                 self._start_supervisor()
+                self._watch_host()
 
     def _start_lazily(self, *, dials: bool = True) -> None:
         is_started = self._supervisor is not None and (self._simulator is not None or not self._simulates or not dials)
@@ -349,6 +354,17 @@ class Router:
             workers=self._workers,
         )
         self._supervisor = as_ref(ref)
+
+    def _watch_host(self) -> None:
+        self._host = host.find()
+        if self._host is not None:
+            threading.Thread(target=self._leave_with, args=(self._host,), name="host-watch", daemon=True).start()
+
+    def _leave_with(self, its_host: host.Host) -> None:
+        while not self._drained.wait(host.LOOK_S):
+            if its_host.is_leaving:
+                logger.info("gunicorn's worker is leaving: its calls are drained")
+                self.close()
 
     def _drain(self, supervisor: Ref, drain_s: float) -> None:
         with contextlib.suppress(pykka.ActorDeadError):  # another call was faster

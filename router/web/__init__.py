@@ -3,6 +3,7 @@
 - `app`: the WSGI app: the WebSocket routes, health, a word of welcome.
 - `server`: gunicorn, driven in this process.
 - `worker`: gunicorn's worker and logger, as we need them.
+- `host`: somebody else's gunicorn, where a router is embedded.
 - `board`: what its processes know of each other.
 - `banner`: what is said at the start.
 

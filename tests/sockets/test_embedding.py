@@ -23,6 +23,7 @@ UPGRADE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
+SERVICE_RESTART = 1012
 TROUBLE = re.compile("Traceback|ERROR|CRITICAL|Exception")
 
 
@@ -159,6 +160,31 @@ def test_a_worker_that_is_stopped_says_good_bye(stop):
         assert last_word(connection) == 1012
 
 
+def test_on_sighup_an_answer_is_finished_by_the_old_worker_and_new_calls_land_on_the_new():
+    with host(*GUNICORN, FLASK) as served, served.call() as old:
+        old.send("InjectUserMessage", content="Tell me about the sea, and about the land.")
+        old.wait_for_audio()
+        served.child.send_signal(signal.SIGHUP)
+        old.wait_for("Warning")
+        with served.call() as new:
+            hold_text_turn(new, "hello there")
+            assert old.wait_for_turn().types.count("AgentAudioDone") == 1
+            assert old.wait_for_close() == SERVICE_RESTART
+            hold_text_turn(new, "are you still there")
+
+
+def test_a_turn_that_does_not_end_is_cut_off_before_gunicorn_kills_its_worker():
+    with host(*GUNICORN, "--graceful-timeout", "4", FLASK) as served, served.call() as agent:
+        agent.send("InjectUserMessage", content="What is the weather in Paris?")
+        agent.wait_for("FunctionCallRequest")
+        served.child.send_signal(signal.SIGTERM)
+        agent.wait_for("Warning")
+        assert agent.wait_for("Error").messages[-1]["code"] == "SERVER_GOING_AWAY"
+        assert agent.wait_for_close() == SERVICE_RESTART
+        assert served.child.wait() == 0
+    assert "SIGKILL" not in served.child.output
+
+
 # TLS in the server itself.
 
 
@@ -232,4 +258,5 @@ def test_an_asgi_server_is_told_what_to_use(bridge, tmp_path):
 
 def test_each_example_is_run_here():
     run = " ".join(part for argv in SERVERS.values() for part in argv)
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(re.findall(r"\w+_app", run))
+    examples = {path.stem for path in EXAMPLES.glob("*_app.py") if not path.stem.startswith("test_")}
+    assert examples == set(re.findall(r"\w+_app", run))

@@ -1,0 +1,49 @@
+"""Somebody else's gunicorn, in which a router may live: when its worker is told to end, and how long it has then.
+
+gunicorn tells an application neither, and does not wait for sockets that were handed over. What is known of it is read
+from its worker, which stands at the bottom of the main thread's stack. Written against gunicorn 27.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any, Final
+
+LOOK_S: Final = 0.25
+
+SPARE_S: Final = 3.0
+"""What has to be left of the worker's time when the sessions' is up: for close handshakes, and for our looking."""
+
+
+class Host:
+    """The gunicorn worker of this process. From any thread."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it has been told to end, or has served its number of requests."""
+        return not self._worker.alive
+
+    def drain_s(self, wanted_s: float) -> float:
+        """What sessions may take once it is leaving: `wanted_s`, or less, for it is killed after its time-outs.
+
+        `--graceful-timeout` counts from the signal; `--timeout` from the worker's last sign of life, which is later.
+        """
+        cfg = self._worker.cfg
+        limits_s = [float(limit) - SPARE_S for limit in (cfg.timeout, cfg.graceful_timeout) if limit]
+        return max(0.0, min([wanted_s, *limits_s]))
+
+
+def find() -> Host | None:
+    """The gunicorn worker that runs this process, if one does that is not our own: `run.py`'s drains by itself."""
+    base = sys.modules.get("gunicorn.workers.base")
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - the documented way
+    while base is not None and frame is not None:
+        worker = frame.f_locals.get("self") if "gunicorn" in frame.f_code.co_filename else None
+        if isinstance(worker, base.Worker):
+            return None if type(worker).__module__.startswith("router.") else Host(worker)
+        frame = frame.f_back
+    return None

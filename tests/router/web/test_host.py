@@ -1,0 +1,36 @@
+"""What is known of somebody else's gunicorn; with a real one in tests/sockets/test_embedding.py."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from router.web import host
+
+
+def worker(timeout, graceful_timeout, *, alive=True):
+    return SimpleNamespace(alive=alive, cfg=SimpleNamespace(timeout=timeout, graceful_timeout=graceful_timeout))
+
+
+@pytest.mark.parametrize(
+    ("timeout", "graceful_timeout", "wanted_s", "drain_s"),
+    [
+        (30, 30, 30, 27),
+        (30, 10, 30, 7),
+        (10, 30, 30, 7),
+        (0, 120, 60, 60),
+        (0, 0, 60, 60),
+        (2, 30, 30, 0),
+        (30, 30, 5, 5),
+    ],
+)
+def test_calls_have_3_s_less_than_the_smaller_of_its_time_outs(timeout, graceful_timeout, wanted_s, drain_s):
+    assert host.Host(worker(timeout, graceful_timeout)).drain_s(wanted_s) == drain_s
+
+
+def test_a_worker_is_leaving_when_it_is_told_to():
+    assert not host.Host(worker(30, 30)).is_leaving
+    assert host.Host(worker(30, 30, alive=False)).is_leaving
+
+
+def test_where_there_is_no_gunicorn_there_is_no_host():
+    assert host.find() is None
