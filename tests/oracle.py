@@ -125,6 +125,11 @@ def client_event_types() -> set[str]:
     return set(_CLIENT_EVENTS)
 
 
+def server_message_types() -> set[str]:
+    """Every `type` in the deepgram-sdk's union of what a Voice Agent client is sent."""
+    return set(_SERVER_MESSAGES)
+
+
 def _check(wire: dict[str, Any], adapters: dict[str, TypeAdapter[Any]]) -> None:
     kind = wire.get("type")
     if kind not in adapters:

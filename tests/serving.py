@@ -5,11 +5,12 @@ import contextlib
 import orjson
 from websockets.exceptions import ConnectionClosed
 
-from fault_world import Served
+from fault_world import Served, judge
 from oracle import assert_message_of
 from playbook import settings
 from router.config import RouterConfig
 from router.core import Router
+from router.simulator import Simulator, SimulatorConfig
 
 WAIT_S = 5.0
 
@@ -23,6 +24,14 @@ def serving(profile="openai", *, hooks=None, **config):
     finally:
         served.close()
         router.close(drain_s=0)
+
+
+@contextlib.contextmanager
+def simulating(**config):
+    """A simulator; all that it was sent is judged at the end."""
+    with Simulator(SimulatorConfig(**config)) as simulator:
+        yield simulator
+    judge(simulator)
 
 
 def receive_until(client, kind):

@@ -10,9 +10,9 @@ from playbook import SETTINGS
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, Format, Recording
 from router.config import Limits
-from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig, voice
+from router.simulator import Fault, FaultAction, FaultPoint, voice
 from router.upstreams import Upstream
-from serving import apply_settings, receive_until, serving
+from serving import apply_settings, receive_until, serving, simulating
 from tones import linear32, tone
 
 MS_PER_CHARACTER = 20
@@ -36,7 +36,7 @@ PAIRS += [(CLIENT[at % len(CLIENT)], spoken) for at, spoken in enumerate(SPOKEN)
 
 @pytest.fixture
 def simulator():
-    with Simulator(SimulatorConfig(pace=0, ms_per_character=MS_PER_CHARACTER)) as simulator:
+    with simulating(pace=0, ms_per_character=MS_PER_CHARACTER) as simulator:
         yield simulator
 
 

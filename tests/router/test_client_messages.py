@@ -8,8 +8,8 @@ from websockets.sync.client import connect
 
 from playbook import settings
 from router.audio.formats import LINEAR16_24K
-from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from serving import apply_settings, receive_until, receive_until_audio, say, serving
+from router.simulator import Fault, FaultAction, FaultPoint
+from serving import apply_settings, receive_until, receive_until_audio, say, serving, simulating
 
 GREETING = "Good morning, this is the garden centre. How can I help you?"
 MS_PER_CHARACTER = 5
@@ -18,7 +18,7 @@ HUM = array("h", (int(9000 * math.sin(at / 20)) for at in range(LINEAR16_24K.rat
 
 @pytest.fixture
 def simulator():
-    with Simulator(SimulatorConfig(pace=0, ms_per_character=MS_PER_CHARACTER)) as simulator:
+    with simulating(pace=0, ms_per_character=MS_PER_CHARACTER) as simulator:
         yield simulator
 
 

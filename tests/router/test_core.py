@@ -24,7 +24,7 @@ from playbook import settings
 from router.config import Deadlines, Limits, RouterConfig, Secret
 from router.core import Router
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from serving import apply_settings, closing, receive_until, receive_until_audio, say, serving
+from serving import apply_settings, closing, receive_until, receive_until_audio, say, serving, simulating
 
 KEY = "sk-test-0123456789abcdef"
 DELTA_BYTES = 4800
@@ -33,7 +33,7 @@ DELTA_BYTES = 4800
 
 @pytest.fixture
 def simulator():
-    with Simulator(SimulatorConfig(pace=0)) as simulator:
+    with simulating(pace=0) as simulator:
         yield simulator
 
 

@@ -11,8 +11,8 @@ from playbook import settings
 from router.config import Deadlines, Limits, RouterConfig
 from router.core import Router
 from router.hooks import Principal
-from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from serving import apply_settings, receive_until, say, serving
+from router.simulator import Fault, FaultAction, FaultPoint
+from serving import apply_settings, receive_until, say, serving, simulating
 
 WAIT_S = 5.0
 LOUD = b"\x00\x40\x00\xc0" * 12_000
@@ -25,7 +25,7 @@ WEATHER = {"name": "weather", "description": "Tell the weather.", "parameters": 
 
 @pytest.fixture
 def simulator():
-    with Simulator(SimulatorConfig(pace=0)) as simulator:
+    with simulating(pace=0) as simulator:
         yield simulator
 
 

@@ -9,8 +9,7 @@ from websockets.sync.client import connect
 
 from router.config import Deadlines
 from router.hooks import Principal, Request
-from router.simulator import Simulator, SimulatorConfig
-from serving import apply_settings, closing, receive_until, say, serving
+from serving import apply_settings, closing, receive_until, say, serving, simulating
 
 WAIT_S = 5.0
 SOON = Deadlines(hook_s=0.2)
@@ -19,7 +18,7 @@ ADA = Principal("ada", {"plan": "gold"})
 
 @pytest.fixture
 def simulator():
-    with Simulator(SimulatorConfig(pace=0)) as simulator:
+    with simulating(pace=0) as simulator:
         yield simulator
 
 

@@ -17,6 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from fault_world import judge
 from processes import RUN_PY, ChildError, child, router
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from voice_agent import hold_text_turn, voice_agent
@@ -56,6 +57,7 @@ def simulated(config, *flags):
     """A router, and the simulator behind it."""
     with Simulator(config) as simulator, router("--upstream", simulator.url, *flags) as process:
         yield process, simulator
+    judge(simulator)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle import server_event_types
+from oracle import client_event_types, server_event_types, server_message_types
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
@@ -28,7 +28,9 @@ def tags(base):
     return {struct.__struct_config__.tag for struct in base.__subclasses__()}
 
 
-MAPPED = [row for section in list(SECTIONS)[:4] for row in rows(section)]
+FOUR = ("What a client sends", "What a client is sent", "What the upstream sends", "What the upstream is sent")
+MAPPED = [row for section in FOUR for row in rows(section)]
+PASSED_OVER = dict(row for row in rows("What of the upstream's is passed over") if row[0] != "event")
 
 
 def test_every_message_of_either_protocol_has_a_row():
@@ -38,11 +40,25 @@ def test_every_message_of_either_protocol_has_a_row():
     assert names("What the upstream is sent") == tags(openai.ClientEvent) | {"input_audio_buffer.append"}
 
 
+def test_what_is_passed_over_stands_there_with_its_reason():
+    aliases = {name: f"`{read_as}`" for name, read_as in openai.ALIASES.items()}
+    assert {name.strip("`"): why for name, why in PASSED_OVER.items()} == openai.CONSUMED | aliases
+
+
+def test_every_message_of_the_vendors_own_packages_has_a_row():
+    never = names("What is never sent")
+    assert server_message_types() <= names("What a client is sent") | never
+    assert client_event_types() <= names("What the upstream is sent") | never
+    assert server_event_types() <= names("What the upstream sends") | {name.strip("`") for name in PASSED_OVER}
+    # What their client sends is walked through in tests/router/deepgram/test_against_the_sdk.py.
+    assert never <= server_message_types() | client_event_types()
+    assert not never & (names("What a client is sent") | names("What the upstream is sent"))
+
+
 def test_every_event_of_the_upstream_s_own_library_is_known_by_name():
     known = set(openai.SERVER_EVENTS) | set(openai.CONSUMED) | set(openai.ALIASES)
     assert server_event_types() <= known
     assert not set(openai.SERVER_EVENTS) & set(openai.CONSUMED)
-    assert all(openai.CONSUMED.values())
     assert set(openai.ALIASES.values()) <= set(openai.SERVER_EVENTS) | set(openai.CONSUMED)
 
 
