@@ -229,6 +229,19 @@ def test_with_tls_in_the_server_itself_a_session_parks_a_thread_and_some_are_lef
     assert not TROUBLE.search(served.child.output), served.child.output
 
 
+def test_a_parked_thread_does_not_hold_up_the_end_of_its_worker(certificate, trusting):
+    tls = ("--certfile", certificate, "--keyfile", certificate)
+    with (
+        host(*GUNICORN, *tls, FLASK) as served,
+        connect(f"wss://{served.address}/voice", ssl=trusting) as connection,
+    ):
+        started(connection)
+        served.child.send_signal(signal.SIGTERM)
+        assert last_word(connection) == SERVICE_RESTART
+        served.child.wait(timeout_s=TIMEOUT_S)
+    assert not TROUBLE.search(served.child.output), served.child.output
+
+
 # Who cannot upgrade says so.
 
 
