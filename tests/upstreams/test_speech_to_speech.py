@@ -9,7 +9,7 @@ import pytest
 import processes
 from router.audio.convert import converted
 from router.audio.formats import MULAW_8K, Format, Recording
-from voice_agent import CONVERSE, PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
+from voice_agent import CONVERSE, OPENAI, PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
 
 RATE = 16000
 OUTPUT_RATE = 24000
@@ -95,3 +95,29 @@ def test_a_telephone_is_understood_although_this_server_takes_g711_for_linear16(
             turn = speak(agent, mulaw, 160)
             assert len(turn.audio) > RATE / 4
             assert turn.audio.strip(b"\xff"), "not only silence"
+
+
+def test_speech_interrupts_the_agent(agent):
+    """It makes all of an answer at once, acknowledges no truncation, and goes on."""
+    agent.send("InjectUserMessage", content="It was a long way to the station, and it rained. " * 8)
+    agent.wait_for_audio()
+    heard = speech()
+    for start in range(0, len(heard), FRAME_BYTES):
+        agent.send_audio(heard[start : start + FRAME_BYTES])
+    agent.wait_for("UserStartedSpeaking")
+    if "AgentAudioDone" not in agent.received.types:
+        assert not agent.wait_for_turn().audio
+    turn = agent.wait_for_turn()
+    assert turn.text("user") == "Good morning from the microphone."
+    assert turn.text("assistant") == "You said: Good morning from the microphone."
+    assert turn.audio
+    assert "Error" not in agent.received.types
+
+
+def test_an_error_whose_code_stands_in_its_type_keeps_it(router):
+    """It does not know this event, which the React component's profile forwards as it is."""
+    with voice_agent(router.address, OPENAI) as agent:
+        agent.start()
+        agent.send("input_audio_buffer.clear")
+        assert agent.wait_for("Error").messages[-1]["code"] == "unknown_or_invalid_event"
+        assert hold_text_turn(agent, "Never mind.").text("assistant") == "You said: Never mind."

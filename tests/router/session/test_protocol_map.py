@@ -70,6 +70,12 @@ def test_a_row_names_a_function_and_a_test_that_exist(row):
     assert callable(resolve(f"router.{function}"))
 
 
+@pytest.mark.parametrize("row", rows("Quirks of compatible upstreams"), ids=lambda row: row[0])
+def test_a_quirk_is_shown_by_a_test_that_exists(row):
+    file, _, test_name = row[-1].strip("`").partition("::")
+    assert f"def {test_name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
 def resolve(dotted):
     parts = dotted.split(".")
     module = importlib.import_module(".".join(parts[:3]))
