@@ -1,25 +1,18 @@
-"""Hooks of an embedding application: called with real sessions, failing, hanging."""
+"""Hooks of an embedding application: called with real sessions, over memory; failing, hanging."""
 
 import queue
 import threading
 
 import pytest
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
+from actors.connections.handover import HandshakeRefused
 from router.config import Deadlines
 from router.hooks import Principal, Request
-from serving import apply_settings, closing, receive_until, say, serving, simulating
+from router.testing import Switchboard
 
 WAIT_S = 5.0
 SOON = Deadlines(hook_s=0.2)
 ADA = Principal("ada", {"plan": "gold"})
-
-
-@pytest.fixture
-def simulator():
-    with simulating(pace=0) as simulator:
-        yield simulator
 
 
 class Recorder:
@@ -52,18 +45,18 @@ def never():
     over.set()
 
 
-def hold_turn(client):
-    say(client, type="InjectUserMessage", content="hello there")
-    return receive_until(client, "AgentAudioDone")
+def hold_turn(call):
+    call.client.say("hello there")
+    call.client.wait_for("AgentAudioDone")
 
 
 # Who may come in.
 
 
-def refusal(url):
-    with pytest.raises(InvalidStatus) as caught:
-        connect(url)
-    return caught.value.response.status_code
+def refusal(board):
+    with pytest.raises(HandshakeRefused) as caught:
+        board.call()
+    return caught.value.status
 
 
 def test_who_is_known_comes_in_and_every_hook_knows_who_it_is(simulator, recorder):
@@ -73,37 +66,35 @@ def test_who_is_known_comes_in_and_every_hook_knows_who_it_is(simulator, recorde
         seen.append(request.credential)
         return ADA
 
-    hooks = recorder.hooks(authenticate=authenticate)
-    with serving("converse", hooks=hooks, upstream=simulator.url) as (_, url):
-        with connect(url, additional_headers={"Authorization": "Token secret"}) as client:
-            apply_settings(client)
+    with Switchboard(**recorder.hooks(authenticate=authenticate)) as board:
+        board.call(simulator=simulator, headers={"Authorization": "Token secret"}).client.start()
         name, thread, session = recorder.next()
     assert seen == ["secret"]
     assert (name, session.principal, session.request.profile) == ("on_session_start", ADA, "converse")
     assert thread.startswith("worker-")
 
 
-def test_who_is_not_known_is_refused_before_the_upgrade(simulator):
-    with serving(hooks={"authenticate": lambda _request: None}, upstream=simulator.url) as (router, url):
-        assert refusal(url) == 401
-        assert router.session_count == 0
+def test_who_is_not_known_is_refused_before_the_upgrade():
+    with Switchboard(authenticate=lambda _request: None) as board:
+        assert refusal(board) == 401
+        assert board.router.session_count == 0
 
 
 @pytest.mark.parametrize("answer", [ZeroDivisionError, lambda _request: "ada"])
-def test_where_nobody_can_tell_nobody_comes_in(simulator, caplog, answer):
+def test_where_nobody_can_tell_nobody_comes_in(caplog, answer):
     def authenticate(request):
         if answer is ZeroDivisionError:
             raise answer
         return answer(request)
 
-    with serving(hooks={"authenticate": authenticate}, upstream=simulator.url) as (_, url):
-        assert refusal(url) == 500
+    with Switchboard(authenticate=authenticate) as board:
+        assert refusal(board) == 500
     assert "authenticate failed" in caplog.text
 
 
-def test_an_answer_that_does_not_come_is_not_waited_for(simulator, never, caplog):
-    with serving(hooks={"authenticate": never}, upstream=simulator.url, deadlines=SOON) as (_, url):
-        assert refusal(url) == 503
+def test_an_answer_that_does_not_come_is_not_waited_for(never, caplog):
+    with Switchboard(authenticate=never, deadlines=SOON) as board:
+        assert refusal(board) == 503
     assert "authenticate timed out after 0.2 s" in caplog.text
 
 
@@ -147,9 +138,8 @@ def test_a_session_is_configured_as_the_application_wants(simulator):
         assert settings["type"] == "Settings"
         return {"agent": {"think": {"prompt": f"You talk to {request.principal.id}."}}}
 
-    hooks = {"authenticate": lambda _request: ADA, "configure": configure}
-    with serving(hooks=hooks, upstream=simulator.url) as (_, url), connect(url) as client:
-        apply_settings(client)
+    with Switchboard(authenticate=lambda _request: ADA, configure=configure) as board:
+        board.call(simulator=simulator).client.start()
         (update,) = simulator.connections[-1].of_type("session.update")
         assert update["session"]["instructions"] == "You talk to ada."
 
@@ -161,15 +151,13 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
     hooks = dict.fromkeys(("configure", "on_turn"), never) | dict.fromkeys(
         ("on_session_start", "on_usage", "on_session_end"), fail
     )
-    with (
-        serving("converse", hooks=hooks, upstream=simulator.url, deadlines=SOON) as (router, url),
-        connect(url) as client,
-    ):
-        session_id = apply_settings(client)[0]["request_id"]
-        hold_turn(client)
-        hold_turn(client)
-        assert [info.session_id for info in router.sessions()] == [session_id]
-    lines = [record.getMessage() for record in caplog.records if session_id in record.getMessage()]
+    with Switchboard(deadlines=SOON, **hooks) as board:
+        call = board.call(simulator=simulator)
+        call.client.start()
+        hold_turn(call)
+        hold_turn(call)
+        assert [info.session_id for info in board.router.sessions()] == [call.session_id]
+    lines = [record.getMessage() for record in caplog.records if call.session_id in record.getMessage()]
     for said in (
         "configure timed out",
         "telling of SessionStarted raised",
@@ -184,13 +172,14 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
 
 
 def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(simulator, recorder):
-    with serving("converse", hooks=recorder.hooks(), upstream=simulator.url) as (_, url):
-        with connect(url) as client:
-            session_id = apply_settings(client)[0]["request_id"]
-            hold_turn(client)
+    with Switchboard(**recorder.hooks()) as board:
+        call = board.call(simulator=simulator)
+        call.client.start()
+        hold_turn(call)
+        call.hang_up()
         told = [recorder.next() for _ in range(4)]
     assert [name for name, *_ in told] == ["on_session_start", "on_usage", "on_turn", "on_session_end"]
-    assert {session.id for _, _, session, *_ in told} == {session_id}
+    assert {session.id for _, _, session, *_ in told} == {call.session_id}
     assert all(thread.startswith("worker-") for _, thread, *_ in told)
     usage, turn, end = (it[3] for it in told[1:])
     assert usage.total_tokens > 0
@@ -200,12 +189,11 @@ def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(
 
 
 def test_the_end_of_a_session_is_told_before_a_router_is_closed(simulator, recorder):
-    with serving(hooks=recorder.hooks(), upstream=simulator.url) as (router, url), connect(url) as client:
-        apply_settings(client)
-        closer = threading.Thread(target=router.close)
-        closer.start()
-        assert closing(client) == 1012
-        closer.join()
+    with Switchboard(**recorder.hooks()) as board:
+        call = board.call(simulator=simulator)
+        call.client.start()
+        board.router.close()
+        assert call.client.wait_for_close().code == 1012
     recorder.next()
     name, _, _, end = recorder.next()
     assert (name, end.code, end.reason) == ("on_session_end", 1012, "SERVER_GOING_AWAY")
