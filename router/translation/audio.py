@@ -38,6 +38,7 @@ class Microphone:
         "_keeps_source",
         "_kept",
         "_kept_in",
+        "_longest_bytes",
         "_most_bytes",
         "_most_s",
         "_preroll_bytes",
@@ -52,6 +53,7 @@ class Microphone:
         self._converter = Converter(source, source)
         self._preroll_s = preroll_s
         self._most_s = most_s
+        self._longest_bytes = source.size_bytes(LONGEST_FRAME_S * 1000)
         self._kept = bytearray()
         self._uncommitted_bytes = 0
         """Appended since the last commit, in the upstream's format."""
@@ -95,7 +97,7 @@ class Microphone:
 
     def is_too_long(self, data: bytes) -> bool:
         """Whether no microphone sends so much at once."""
-        return len(data) > LONGEST_FRAME_S * self.source.bytes_per_s
+        return len(data) > self._longest_bytes
 
     def append(self, data: bytes) -> list[bytes]:
         """The `input_audio_buffer.append` frames for the client's `data`; none where it is all held back."""
