@@ -72,7 +72,7 @@ def _take_back(session: Session, item: Unheard) -> None:
         spoken.take_back(session, item_id, words, is_whole=is_whole)
         return
     if item_id is not None and played.is_upstream:
-        _truncate(session, item_id, heard_s)
+        truncate(session, item_id, heard_s)
         session.state.line.items.tell_no_more(item_id)
     if is_whole:
         session.state.ledger.cut(item_id, words)
@@ -95,7 +95,8 @@ def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
         state.ledger.assistant_said(answer.item_id, answer.transcript[: answer.told_to].strip())
 
 
-def _truncate(session: Session, item_id: str, heard_s: float) -> None:
+def truncate(session: Session, item_id: str, heard_s: float) -> None:
+    """Have the upstream forget what an item says beyond what was heard of it."""
     heard_ms = int(heard_s * 1000)
     if heard_ms:
         event = openai.ConversationItemTruncate(

@@ -14,7 +14,7 @@ import msgspec
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, opening, spoken, telling
+from router.session import agreement, barge_in, opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
 from router.session.line import Line, SpareState
@@ -138,7 +138,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
     elif active is not None and (answer.played_s or answer.told_to or answer.told):
-        active = _cut_answer(session, answer, active)
+        active = _cut_answer(session, answer, active, has_failed=has_failed)
     state.resume = _one_after_the_other(active, pending)
 
 
@@ -180,19 +180,28 @@ def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:
         end_turn(session)
 
 
-def _cut_answer(session: Session, answer: Answer, active: Want) -> Want | None:
-    """Tell what was heard of an answer, and have the rest said, or leave it at that."""
-    words = answer.told or _delivered(answer)
-    if words and not answer.told:
+def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: bool) -> Want | None:
+    """Tell what was heard of an answer, and have the rest said, or leave it at that.
+
+    The transcript runs ahead of the audio. What was told beyond the sound is said again, and not told again; a
+    response that failed ends with the transcript so far.
+    """
+    is_cut = has_failed and answer.is_spoken and not answer.is_complete
+    if is_cut and answer.item_id is not None:  # it stays in the conversation that goes on
+        barge_in.truncate(session, answer.item_id, answer.played_s)
+    words = answer.told if answer.told and not is_cut else _delivered(answer)
+    if answer.told:
+        session.state.ledger.cut(answer.item_id, words)
+    elif words:
         tell_heard(session, answer.item_id, answer, words)
         session.state.ledger.assistant_said(answer.item_id, words)
     if session.options.interrupted_answer == "stop":
         end_turn(session)
         return None
     session.state.turn.is_resumed = True
+    told_ahead = max(0, max(len(answer.told), answer.told_to) - len(words))
     if not words:  # none of its audio was there yet: it is begun again, but for the text that was told
-        return msgspec.structs.replace(active, told_ahead=answer.told_to)
-    told_ahead = 0 if answer.told else max(0, answer.told_to - len(words))
+        return msgspec.structs.replace(active, told_ahead=told_ahead)
     return Want(follows_up=True, goes_on_after=words, told_ahead=told_ahead)
 
 

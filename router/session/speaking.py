@@ -58,7 +58,7 @@ def tell_assistant_text(session: Session, item_id: str | None, content: str) -> 
     start_speaking(session, None)
     answer = state.turn.answer
     if not session.profile.sentences:
-        _tell(session, item_id, content)
+        _tell_item(session, item_id, content)
     elif answer.item_id in (item_id, None):
         if not content.startswith(answer.transcript[: answer.told_to]):
             content = answer.transcript  # told in part, and another wording cannot be gone on with
@@ -70,6 +70,13 @@ def tell_assistant_text(session: Session, item_id: str | None, content: str) -> 
     state.ledger.assistant_said(item_id, content)
     state.playback.tell(item_id, content)
     answer.told = content
+
+
+def _tell_item(session: Session, item_id: str | None, content: str) -> None:
+    answer = session.state.turn.answer
+    news = content[answer.told_ahead :].strip() if answer.item_id in (item_id, None) else content
+    if news:
+        _tell(session, item_id, news)
 
 
 def _tell_sentences(session: Session, answer: Answer, *, is_final: bool = False) -> None:

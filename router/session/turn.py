@@ -10,6 +10,7 @@ import msgspec
 from router.session.queues import Queue
 
 if TYPE_CHECKING:
+    from router.openai import events as openai
     from router.session.statement import Statement
 
 MOST_MUTED: Final = 8
@@ -49,7 +50,17 @@ class Want(msgspec.Struct, frozen=True):
 class Answer:
     """What of the active response has reached the client: of its newest item."""
 
-    __slots__ = ("is_commentary", "is_spoken", "item_id", "played_s", "told", "told_ahead", "told_to", "transcript")
+    __slots__ = (
+        "is_commentary",
+        "is_complete",
+        "is_spoken",
+        "item_id",
+        "played_s",
+        "told",
+        "told_ahead",
+        "told_to",
+        "transcript",
+    )
 
     def __init__(self) -> None:
         self.item_id: str | None = None
@@ -67,6 +78,13 @@ class Answer:
         """Its text is the transcript of audio."""
         self.is_commentary = False
         """It only says what will be done next."""
+        self.is_complete = False
+        """The upstream has said that it has no more of it."""
+
+    def note_end(self, item: openai.Item) -> None:
+        """Take the news that an item is done: whole, or cut off."""
+        if item.id is not None and item.id == self.item_id:
+            self.is_complete = item.status == "completed"
 
 
 class Turn:

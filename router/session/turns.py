@@ -62,6 +62,7 @@ def item_added(session: Session, event: openai.ConversationItemAdded | openai.Co
 def item_done(session: Session, event: openai.ConversationItemDone) -> None:
     """Take an acknowledgement, or what the assistant said where nothing has told it yet."""
     item_added(session, event)
+    session.state.turn.answer.note_end(event.item)
     if text.is_assistant_message(event.item) and not session.state.line.items.is_ours(event.item.id):
         tell_assistant_text(session, event.item.id, text.item_text(event.item))
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _TOKEN_S: Final = 0.05
 """How long the model takes for a token of text at pace 1."""
-_LEAD_MS: Final = 500
-"""How far transcript deltas run ahead of the audio."""
+_LEAD_MS: Final = 2500
+"""How far transcript deltas run ahead of the audio: in the recordings a second at first, and soon two and a half."""
 
 
 class Wait(msgspec.Struct, frozen=True):

@@ -185,6 +185,19 @@ def test_what_was_told_of_a_response_that_failed_is_its_beginning():
     book.expect(assistant("is 42."), AUDIO_DONE, DONE)
 
 
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_what_was_told_of_a_response_that_failed_ahead_of_its_sound_is_said_and_not_told_again(profile):
+    book = asked(profile=profile).upstream(response_created(), transcript_delta("The answer is 42, I think."))
+    book.upstream(delta(bytes(48_000)), transcript_done("The answer is 42, I think.")).forget()
+    taken_back = {"type": "conversation.item.truncate", "item_id": "item_1", "audio_end_ms": 1000}
+    book.upstream(response_done(status="failed")).expect(upstream=[taken_back]).fire(Wait.ASK_AGAIN)
+    assert 'cut off after these words: "The answer is"' in book.events_to_upstream[0]["response"]["instructions"]
+    rest = transcript_done("42, I think. Good bye.", "i2")
+    book.forget().upstream(response_created("r2"), delta(b"\1\1", "r2"), rest, response_done("r2"))
+    said = [frame["content"] for frame in book.frames_to_client if isinstance(frame, dict) and "content" in frame]
+    assert said == ["Good bye."]
+
+
 def test_a_session_that_expires_at_the_very_question_still_owes_the_answer():
     book = Playbook().ready().client({"type": "InjectUserMessage", "content": "hello"})
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]))
