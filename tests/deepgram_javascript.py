@@ -41,6 +41,8 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
 )
 
+MICROPHONE_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
 
 class JavaScript:
     """A JavaScript runtime with the SDK in it, which holds one connection after another."""
@@ -50,6 +52,7 @@ class JavaScript:
         self._files = {
             "/": HERE / "browser.html",
             "/driver.mjs": HERE / "driver.mjs",
+            "/microphone.mjs": HERE / "microphone.mjs",
             "/deepgram.js": folder / SDK / "dist" / "browser" / "index.global.js",
         }
         self._controls: queue.Queue[ServerConnection] = queue.Queue()
@@ -120,6 +123,10 @@ class JavaScriptClient(SdkClient):
         """Send microphone audio."""
         self.do("media", audio=base64.b64encode(pcm).decode())
 
+    def listen(self) -> None:
+        """Send what the browser's microphone hears from now on."""
+        self.do("listen")
+
     def close(self) -> None:
         """Close the SDK's socket, once."""
         if self.close_code is None:
@@ -175,11 +182,13 @@ def node(folder: Path) -> Iterator[JavaScript]:
 
 
 @contextmanager
-def chromium(folder: Path, program: str) -> Iterator[JavaScript]:
-    """Run Chromium with the SDK's browser build on a local page."""
+def chromium(folder: Path, program: str, microphone: Path | None = None) -> Iterator[JavaScript]:
+    """Run Chromium with the SDK's browser build on a local page; its microphone hears this WAV file, once."""
     runtime = JavaScript(folder)
     with runtime.serving() as address:
-        flags = (*CHROMIUM_FLAGS, "--user-data-dir=profile")  # below the child's own folder
+        flags = [*CHROMIUM_FLAGS, "--user-data-dir=profile"]  # below the child's own folder
+        if microphone is not None:
+            flags += [*MICROPHONE_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
         with processes.child(program, *flags, f"http://{address}/"):
             runtime.wait_until_started()
             yield runtime

@@ -1,8 +1,8 @@
 // Drives @deepgram/sdk, under Node and in a browser alike: a test tells it over a WebSocket what to do, and is told
 // what the SDK delivered. Nothing here knows the protocol; every message goes through the SDK's own methods.
 
-/** Obey `control` (an open WebSocket) with the SDK's DeepgramClient. */
-export function drive(DeepgramClient, control) {
+/** Obey `control` (an open WebSocket) with the SDK's DeepgramClient; `listen` opens a microphone, where there is one. */
+export function drive(DeepgramClient, control, listen) {
   let socket;
   let told = Promise.resolve();
 
@@ -24,6 +24,7 @@ export function drive(DeepgramClient, control) {
     },
     send: ({ message }) => socket[`send${message.type}`](message),
     media: ({ audio }) => socket.sendMedia(Uint8Array.from(atob(audio), (char) => char.charCodeAt(0))),
+    listen: () => listen((frame) => socket.readyState === 1 && socket.sendMedia(frame)),
     close: () => socket.close(),
   };
 

@@ -93,12 +93,16 @@ def node(request):
         yield runtime.connected
 
 
-@contextmanager
-def chromium(request):
+def chromium_program():
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("a browser needs Debian's package chromium")
-    with deepgram_javascript.chromium(request.getfixturevalue("npm"), program) as runtime:
+    return program
+
+
+@contextmanager
+def chromium(request):
+    with deepgram_javascript.chromium(request.getfixturevalue("npm"), chromium_program()) as runtime:
         yield runtime.connected
 
 
@@ -153,13 +157,19 @@ def hold_turn(client: SdkClient, text):
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory) -> bytes:
-    """Somebody saying SPEECH, as linear16 at 16 kHz, and then a second of silence, which ends the turn."""
+def spoken(tmp_path_factory) -> Path:
+    """A WAV file in which somebody says SPEECH."""
     espeak = shutil.which("espeak-ng")
     if espeak is None:
         pytest.skip("real speech needs Debian's package espeak-ng")
-    spoken = tmp_path_factory.mktemp("speech") / "spoken.wav"
-    subprocess.run([espeak, "-w", spoken, SPEECH], check=True)
+    file = tmp_path_factory.mktemp("speech") / "spoken.wav"
+    subprocess.run([espeak, "-w", file, SPEECH], check=True)
+    return file
+
+
+@pytest.fixture(scope="module")
+def speech(spoken) -> bytes:
+    """The same as linear16 at 16 kHz, and then a second of silence, which ends the turn."""
     return read_linear16(spoken) + bytes(2 * RATE)
 
 
@@ -209,6 +219,23 @@ def test_real_speech_is_heard_transcribed_and_answered(client, speech):
     assert heard_s(turn.text("user")) == pytest.approx(len(speech) / 2 / RATE - 1, abs=0.7)
     assert turn.text("assistant")
     assert turn.audio
+
+
+@pytest.fixture(scope="module")
+def listening(npm, spoken):
+    """A browser whose microphone hears somebody saying SPEECH."""
+    with deepgram_javascript.chromium(npm, chromium_program(), microphone=spoken) as runtime:
+        yield runtime
+
+
+def test_a_browser_s_own_microphone_is_heard(listening, router, speech):
+    with listening.connected(router.address) as client:
+        start(client)
+        client.listen()
+        turn = client.wait_for("AgentAudioDone")
+        assert heard_s(turn.text("user")) == pytest.approx(len(speech) / 2 / RATE - 1, abs=0.7)
+        assert turn.audio
+    assert not client.errors
 
 
 def heard_s(transcript):
