@@ -372,7 +372,7 @@ class Router:
         until_s = time.monotonic() + drain_s + self.config.deadlines.close_s + LATE_S
         while self.is_alive and not self._drained.wait(min(LOOK_S, max(0.0, until_s - time.monotonic()))):
             if time.monotonic() >= until_s:
-                logger.warning("some clients did not close in time")
+                logger.warning("some clients did not close in time, or what is told of them did not end")
                 return
 
     def _stop(self) -> None:

@@ -6,6 +6,7 @@ call. Whatever else goes wrong in a hook is logged with the session's id, and th
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import queue
@@ -140,13 +141,21 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     on_usage: OnUsage | None = None
     """For each response, and each transcript, of which the upstream says what it has cost."""
 
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            hook = getattr(self, name)
+            if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+                raise ValueError(f"{name} must be a function that can be called on a thread")
+
     def performer(self, request: Request, perform: Callable[[Any, Principal | None], Any]) -> Callable[[Any], Any]:
         """Make what does the work of one session: `configure`, or what `perform` does."""
+        configure, principal = self.configure, request.principal
+        if configure is None:
+            return lambda work: perform(work, principal)  # and the request is forgotten
 
         def do(work: Any) -> Any:
-            if isinstance(work, ConfigureSession) and self.configure is not None:
-                return self.configure(request, work.settings)
-            return perform(work, request.principal)
+            is_for_us = isinstance(work, ConfigureSession)
+            return configure(request, work.settings) if is_for_us else perform(work, principal)
 
         return do
 

@@ -124,9 +124,9 @@ class Board:
     def _stage(self, place: int) -> Stage:
         return Stage(self._memory[_HEAD_BYTES + place * _ROW.size])
 
-    def least_load(self, now_s: float) -> int | None:
-        """The smallest load of those that serve, and answer; None where nobody does."""
-        return min((row.load for row in self._serving(now_s)), default=None)
+    def least_load(self, now_s: float, but_for: int) -> int | None:
+        """The smallest load of those that serve, and answer, but for one of them; None where nobody else does."""
+        return min((row.load for row in self._serving(now_s) if row.pid != but_for), default=None)
 
     def is_any_ready(self, now_s: float) -> bool:
         """Whether any of them would bring a new session to life, and goes on to."""

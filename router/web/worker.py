@@ -164,7 +164,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._pause_until_s = time.monotonic() + ACCEPT_PAUSE_S
 
     def _is_another_less_loaded(self) -> bool:
-        least = self.app.board.least_load(time.monotonic())
+        least = self.app.board.least_load(time.monotonic(), but_for=self.pid)
         return least is not None and self._load() > least + MORE_THAN_OTHERS
 
     def enqueue_req(self, conn: Any) -> None:

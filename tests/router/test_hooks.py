@@ -130,6 +130,20 @@ def test_a_request_tells_what_a_hook_needs_and_its_repr_no_secret():
     assert "secret" not in repr(request)
 
 
+@pytest.mark.parametrize("hook", ["a name", 5])
+def test_what_cannot_be_called_is_refused_at_once(hook):
+    with pytest.raises(ValueError, match="on_turn must be a function that can be called on a thread"):
+        Switchboard(on_turn=hook)
+
+
+def test_a_coroutine_is_no_hook():
+    async def authenticate(_request):
+        """Nobody would await it."""
+
+    with pytest.raises(ValueError, match="authenticate must be a function"):
+        Switchboard(authenticate=authenticate)
+
+
 # How a session is configured.
 
 

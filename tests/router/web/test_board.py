@@ -21,7 +21,7 @@ def board():
 def test_a_board_is_empty_at_first(board):
     assert board.rows() == []
     assert board.ailments(NOW_S) == []
-    assert board.least_load(NOW_S) is None
+    assert board.least_load(NOW_S, but_for=0) is None
     assert not board.is_ending
 
 
@@ -49,10 +49,11 @@ def test_one_that_has_not_written_for_long_does_not_answer(board):
     assert board.ailments(NOW_S + SILENT_S + 1) == ["worker 7 has not answered for 6 s"]
 
 
-def test_the_least_load_is_that_of_one_who_serves_and_answers(board):
+def test_the_least_load_is_that_of_another_who_serves_and_answers(board):
     for row_ in (row(1, load=5), row(2, Stage.DRAINING, load=0), row(3, load=1, seen_s=NOW_S - 60)):
         board.write(board.take_place(NOW_S), row_)
-    assert board.least_load(NOW_S) == 5
+    assert board.least_load(NOW_S, but_for=3) == 5
+    assert board.least_load(NOW_S, but_for=1) is None
 
 
 def test_the_server_is_ready_if_one_who_serves_is_and_the_end_has_not_begun(board):
