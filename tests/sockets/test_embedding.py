@@ -185,6 +185,35 @@ def test_a_turn_that_does_not_end_is_cut_off_before_gunicorn_kills_its_worker():
     assert "SIGKILL" not in served.child.output
 
 
+HOOKED = """
+from flask import Flask
+from router import Principal, Router
+from router.flask import mount
+
+def authenticate(request):
+    return Principal("ada") if request.credential == "a-secret" else None
+
+def on_turn(session, turn):
+    print(f"{session.principal.id} said {turn.text('user')}", flush=True)
+
+app = Flask(__name__)
+mount(app, Router(authenticate=authenticate, on_turn=on_turn), "/voice", profile="openai")
+"""
+
+
+def test_hooks_refuse_with_an_http_status_and_hear_of_turns(tmp_path):
+    (tmp_path / "hooked_app.py").write_text(HOOKED)
+    with host(*GUNICORN, "hooked_app:app", modules=tmp_path) as served:
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://{served.address}/voice?token=another")
+        response = refused.value.response
+        assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+        with served.call("/voice?token=a-secret") as agent:
+            hold_text_turn(agent, "hello there")
+            served.child.wait_for("ada said hello there")
+    assert "a-secret" not in served.child.output
+
+
 # TLS in the server itself.
 
 
