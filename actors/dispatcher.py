@@ -127,6 +127,7 @@ class Dispatcher:
         self.slices = 0
         self.slow_slices = 0
         self.failures = 0
+        self._caught_up_s = time.monotonic()
         self._wards: set[Ward] = set()
         self._poller = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
@@ -216,6 +217,13 @@ class Dispatcher:
         is_idle = self._sleeping and not self._ready and not self._calls
         return None if is_idle else self.turns
 
+    @property
+    def behind_s(self) -> float:
+        """How long it has had no rest, with always something left to run; 0 while it waits. From any thread."""
+        if self._sleeping and not self._ready:
+            return 0.0
+        return time.monotonic() - self._caught_up_s
+
     def forsake(self) -> None:
         """Have those who were adopted end what the outside holds on to. Once it runs no more, not from its thread."""
         for ward in list(self._wards):
@@ -302,6 +310,8 @@ class Dispatcher:
             timeout_s = None
         events = self._poller.poll(timeout_s)
         self._sleeping = False
+        if timeout_s != 0:
+            self._caught_up_s = time.monotonic()
         return events
 
     # One bad callback must not deafen the sessions of a whole dispatcher: hence the guards below.

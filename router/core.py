@@ -26,6 +26,7 @@ from actors.pool import Pool
 from actors.supervisor import Supervisor, as_ref
 from actors.watchdog import Watchdog
 from router import given, hooks
+from router.door import Door
 from router.errors import StartError
 from router.session.profile import PROFILES
 from router.specs import Specs, endpoints_of
@@ -116,6 +117,7 @@ class Router:
     def _reset(self) -> None:
         """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
         self._lock = threading.Lock()
+        self._door = Door()
         self._parking = upgrade.Parking(self.config.limits.parked_threads)
         self._dispatchers: list[Dispatcher] = []
         self._connector = Connector(self.config.limits.dial_threads)
@@ -319,6 +321,7 @@ class Router:
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
+        self._door.wait(self._dispatchers)
         connection = open_it()
         self._open.add(session_id)
         try:

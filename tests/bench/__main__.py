@@ -38,8 +38,7 @@ def main():
         results[name] = MEASUREMENTS[name](shape, options)
     show(results)
     write(results, options, is_whole=set(wanted) == set(MEASUREMENTS) and not options.compare)
-    lost = [f"{row['system']}, {row['sessions']} sessions: {loss}" for row in all_rows(results) for loss in row["lost"]]
-    return finish(lost + (list(targets.complaints(results)) if options.check else []))
+    return finish(report.losses(all_rows(results)) + (list(targets.complaints(results)) if options.check else []))
 
 
 def parse():

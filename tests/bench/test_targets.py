@@ -76,6 +76,15 @@ def test_what_was_not_measured_is_not_judged():
     assert [target.measured for target, _ in targets.verdicts(only)] == ["storm", "storm"]
 
 
+def test_of_many_losses_the_first_are_told():
+    assert report.losses([a_row("router", 5, lost=["a", "b", "c", "d", "e"]), a_row("relay", 5)]) == [
+        "router, 5 sessions: a",
+        "router, 5 sessions: b",
+        "router, 5 sessions: c",
+        "router, 5 sessions: and 2 more",
+    ]
+
+
 def test_a_load_that_was_not_asked_for_is_not_judged():
     found = {"talking": [a_row("relay", 100, 40.0), a_row("router", 50, 30.0)]}
 
