@@ -5,6 +5,7 @@
     router = Router(openai_api_key=...)
 
 `core`         the Router: starts sessions
+`engine`       its running parts
 `hooks`        what an embedding application may have called
 `config`       one frozen configuration
 `specs`        what a session is made of

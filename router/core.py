@@ -1,4 +1,4 @@
-"""The Router: it owns the dispatchers, the supervisor and the connector, and starts sessions."""
+"""The Router: what an application has of it all. It starts sessions, and knows who asks for them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import contextlib
 import functools
 import logging
 import os
-import threading
-import time
 import uuid
 import weakref
 from http import HTTPStatus
@@ -20,13 +18,9 @@ import pykka
 from actors import messages
 from actors.connections.client import accept
 from actors.connections.handover import HandshakeRefused
-from actors.connector import Connector
-from actors.dispatcher import Dispatcher
-from actors.pool import Pool
-from actors.supervisor import Supervisor, as_ref
-from actors.watchdog import Watchdog
 from router import given, hooks
 from router.door import Door
+from router.engine import Engine
 from router.errors import StartError
 from router.session.profile import PROFILES
 from router.specs import Specs, endpoints_of
@@ -43,7 +37,6 @@ if TYPE_CHECKING:
     from actors.connections.client import ClientConnection
     from actors.connections.upstream import DialTarget
     from router.config import RouterConfig
-    from router.simulator import Simulator
     from router.tools.toolbox import Handler
     from router.web.answer import Answer, Environ, StartResponse, WSGIApp
 
@@ -51,20 +44,7 @@ logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="Connection")
 
-LATE_S: Final = 0.5
-"""What the last close handshakes may be late when a router closes."""
-
-LOOK_S: Final = 1.0
-
 RETRY_AFTER: Final = (("Retry-After", "1"),)
-
-STOP_S: Final = 2.0
-"""For each dispatcher to end, once the sessions have."""
-
-DIALS_JUDGED: Final = 3
-JUDGED_WITHIN_S: Final = 60.0
-"""Not ready when the latest dials, so many or fewer, all failed within this time. Then some pass again, and tell."""
-
 
 Profile = Literal["openai", "converse"]
 """What the clients of a route expect: `openai` is for the React component, `converse` for Deepgram's SDKs."""
@@ -110,29 +90,19 @@ class Router:
         )
         self._toolbox = Toolbox(most_bytes=self.config.limits.tool_output_bytes)
         self._specs = Specs(self.config, self._toolbox, self._hooks)
-        self._is_draining = False
         self._reset()
         _routers.add(self)
 
     def _reset(self) -> None:
         """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
-        self._lock = threading.Lock()
+        self._engine = Engine(self.config)
         self._door = Door()
         self._parking = upgrade.Parking(self.config.limits.parked_threads)
-        self._dispatchers: list[Dispatcher] = []
-        self._connector = Connector(self.config.limits.dial_threads)
-        self._workers = Pool("worker", self.config.limits.work_threads, most_waiting=self.config.limits.work_waiting)
-        self._doorkeepers = Pool("doorkeeper", self.config.limits.work_threads)  # functions that hang close no door
-        self._watchdog: Watchdog | None = None
+        self._performer = Performer(self._toolbox, lambda: endpoints_of(self.config))
         self._host: host.Host | None = None
         """Where a server of somebody else's may end us."""
-        self._performer = Performer(self._toolbox, lambda: endpoints_of(self.config))
-        self._supervisor: Ref | None = None
-        self._simulator: Simulator | None = None
         self._open: set[str] = set()
         """The ids of the sessions that there are: more is known by the supervisor, who has to be asked."""
-        self._drained = threading.Event()
-        self._stopping = threading.Lock()
 
     # A life: start, close.
 
@@ -144,7 +114,7 @@ class Router:
         Raises:
             StartError: it was closed.
         """
-        self._start(dials=True)
+        self._start()
         return self
 
     def close(self, drain_s: float | None = None) -> None:
@@ -156,13 +126,8 @@ class Router:
         """
         if drain_s is None:
             drain_s = self.config.drain_s if self._host is None else self._host.drain_s(self.config.drain_s)
-        with self._lock:
-            self._is_draining = True
-            supervisor = self._supervisor
-        if supervisor is not None:
-            self._drain(supervisor, drain_s)
-        with self._stopping:
-            self._stop()
+        self._engine.drain(drain_s)
+        self._engine.stop()
 
     # What an embedding application brings.
 
@@ -233,24 +198,20 @@ class Router:
     @property
     def is_alive(self) -> bool:
         """Whether every dispatcher runs: none has died, or stalled for 5 s."""
-        return bool(self._dispatchers) and not self.ailments()
+        return self._engine.is_alive
 
     def ailments(self) -> list[str]:
         """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
-        dead = [f"{dispatcher.name} is dead" for dispatcher in self._dispatchers if not dispatcher.is_alive]
-        return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
+        return self._engine.ailments()
 
     def readiness(self) -> tuple[bool, str]:
         """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself."""
-        if self._is_draining:
+        engine = self._engine
+        if engine.is_closing:
             return False, "draining"
-        if not self.is_alive:
+        if not engine.is_alive:
             return False, "not running"
-        since_s = time.monotonic() - JUDGED_WITHIN_S
-        latest = [outcome for outcome in self._connector.outcomes() if outcome.at_s > since_s][-DIALS_JUDGED:]
-        if latest and not any(outcome.is_ok for outcome in latest):
-            return False, "no upstream can be dialled"
-        return True, "ready"
+        return (True, "ready") if engine.can_dial() else (False, "no upstream can be dialled")
 
     @property
     def session_count(self) -> int:
@@ -259,35 +220,26 @@ class Router:
 
     def sessions(self, timeout_s: float = 1.0) -> list[messages.SessionInfo]:
         """The live sessions. Blocks: not on a dispatcher's thread."""
-        if self._supervisor is None:
-            return []
-        sessions: list[messages.SessionInfo] = self._supervisor.ask(messages.ListSessions(), timeout=timeout_s)
+        sessions: list[messages.SessionInfo] = self._engine.ask(
+            messages.ListSessions(), default=[], timeout_s=timeout_s
+        )
         return sessions
 
     # Steps.
 
-    def _start(self, *, dials: bool = True) -> None:
-        with self._lock:
-            if self._is_draining:
-                raise StartError("the router was closed")
-            if dials and self._simulator is None:
-                self._start_simulator()
-            if self._supervisor is None:
-                self._start_dispatchers()
-                self._start_supervisor()
-                self._watch_host()
+    def _start(self, *, dials: bool = True) -> bool:
+        has_begun = self._engine.start(dials=dials)
+        self._specs.simulator_url = self._engine.simulator_url
+        if has_begun:
+            self._host = host.find()
+            if self._host is not None:
+                self._host.watch(self._engine.drained, self.close)
+        return has_begun
 
     def _start_lazily(self, *, dials: bool = True) -> None:
-        is_started = self._supervisor is not None and (self._simulator is not None or not self._simulates or not dials)
-        if is_started or self._is_draining:
-            return
-        self._start(dials=dials)
-        if self._simulator is not None:
-            logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
-
-    @property
-    def _simulates(self) -> bool:
-        return self.config.upstream == "simulator"
+        with contextlib.suppress(StartError):  # whoever comes is told
+            if self._start(dials=dials) and self._specs.simulator_url:
+                logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
 
     def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
         open_it = functools.partial(accept, environ, limits=self._specs.limits)
@@ -308,92 +260,34 @@ class Router:
             HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
         """
         self._start_lazily(dials=dialler is None)
-        supervisor = self._supervisor
-        if supervisor is None or self._is_draining:
+        supervisor = self._engine.supervisor
+        if supervisor is None or self._engine.is_closing:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
         if not self.is_alive:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
         request = hooks.Request.of(environ, profile)
         if hooks.is_upgrade(environ):
-            request = self._hooks.admit(session_id, request, self._doorkeepers, self.config.deadlines.hook_s)
+            request = self._hooks.admit(session_id, request, self._engine.doorkeepers, self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
-        self._door.wait(self._dispatchers)
+        self._door.wait(self._engine.dispatchers)
         connection = open_it()
         self._open.add(session_id)
         try:
             supervisor.tell(messages.StartSession(spec, connection))
         except pykka.ActorDeadError:  # closed this very moment
+            on_end()
             connection.abort()
         return session_id, connection
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
         """The actors of a session, to be told and asked: for `router.testing`. Blocks: not on a dispatcher's thread."""
-        if self._supervisor is None:
-            return {}
-        found: dict[str, Ref] = self._supervisor.ask(messages.FindActors(session_id), timeout=timeout_s)
+        asked = messages.FindActors(session_id)
+        found: dict[str, Ref] = self._engine.ask(asked, default={}, timeout_s=timeout_s)
         return found
-
-    def _start_simulator(self) -> None:
-        if not self._simulates:
-            return
-        from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
-
-        self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
-        self._specs.simulator_url = self._simulator.url
-
-    def _start_dispatchers(self) -> None:
-        self._dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self.config.dispatchers)]
-        self._watchdog = Watchdog(self._dispatchers).start()
-
-    def _start_supervisor(self) -> None:
-        ref = Supervisor.start(
-            self._dispatchers[0],
-            dispatchers=self._dispatchers,
-            connector=self._connector,
-            workers=self._workers,
-        )
-        self._supervisor = as_ref(ref)
-
-    def _watch_host(self) -> None:
-        self._host = host.find()
-        if self._host is not None:
-            threading.Thread(target=self._leave_with, args=(self._host,), name="host-watch", daemon=True).start()
-
-    def _leave_with(self, its_host: host.Host) -> None:
-        while not self._drained.wait(host.LOOK_S):
-            if its_host.is_leaving:
-                logger.info("gunicorn's worker is leaving: its calls are drained")
-                self.close()
-
-    def _drain(self, supervisor: Ref, drain_s: float) -> None:
-        with contextlib.suppress(pykka.ActorDeadError):  # another call was faster
-            supervisor.tell(messages.Drain(self._drained, drain_s))
-        until_s = time.monotonic() + drain_s + self.config.deadlines.close_s + LATE_S
-        while self.is_alive and not self._drained.wait(min(LOOK_S, max(0.0, until_s - time.monotonic()))):
-            if time.monotonic() >= until_s:
-                logger.warning("some clients did not close in time, or what is told of them did not end")
-                return
-
-    def _stop(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        if self._supervisor is not None:
-            with contextlib.suppress(pykka.Timeout):  # its dispatcher does not run
-                self._supervisor.stop(block=True, timeout=STOP_S)
-            self._supervisor = None
-        self._drained.set()
-        self._connector.close()
-        self._workers.close()
-        self._doorkeepers.close()
-        for dispatcher in self._dispatchers:
-            if not dispatcher.stop(STOP_S):
-                logger.error("%s does not end", dispatcher.name)
-        if self._simulator is not None:
-            self._simulator.close()
 
 
 def checked_profile(profile: str) -> Profile:

@@ -2,7 +2,6 @@
 
 - `app`: the WSGI app: the WebSocket routes, health, a word of welcome.
 - `upgrade`: the upgrade of a request to a session; `answer`: what is answered to a request.
-- `host`: the gunicorn worker that an embedded router lives in.
 - `server`: gunicorn, driven in this process.
 - `worker`: gunicorn's worker and logger, as we need them.
 - `host`: somebody else's gunicorn, where a router is embedded.

@@ -6,9 +6,15 @@ from its worker, which stands at the bottom of the main thread's stack. Written 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.25
 
@@ -35,6 +41,17 @@ class Host:
         cfg = self._worker.cfg
         limits_s = [float(limit) - SPARE_S for limit in (cfg.timeout, cfg.graceful_timeout) if limit]
         return max(0.0, min([wanted_s, *limits_s]))
+
+    def watch(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
+        """Call `on_leave` once the worker is leaving, on a thread that ends with `is_over`."""
+        threading.Thread(target=self._look, args=(is_over, on_leave), name="host-watch", daemon=True).start()
+
+    def _look(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
+        while not is_over.wait(LOOK_S):
+            if self.is_leaving:
+                logger.info("gunicorn's worker is leaving: its calls are drained")
+                on_leave()
+                return
 
 
 def find() -> Host | None:

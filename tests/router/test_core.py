@@ -331,7 +331,7 @@ def actors_of_a_dead_dispatcher():
 def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other_begins(simulator, caplog):
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
-        (dispatcher,) = router._dispatchers
+        (dispatcher,) = router._engine.dispatchers
         dispatcher.call_soon(sys.exit)
         assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
         assert closing(client) == 1011
@@ -349,11 +349,11 @@ def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other
 def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others_begin_once_it_runs_again(
     simulator, monkeypatch
 ):
-    monkeypatch.setattr("router.core.Watchdog", functools.partial(Watchdog, look_s=0.02))
+    monkeypatch.setattr("router.engine.Watchdog", functools.partial(Watchdog, look_s=0.02))
     go_on = threading.Event()
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
-        router._dispatchers[0].call_soon(go_on.wait)
+        router._engine.dispatchers[0].call_soon(go_on.wait)
         assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
         assert closing(client) == 1011
         assert router.ailments() == ["dispatcher-0 is stalled"]

@@ -1,5 +1,6 @@
 """What is known of somebody else's gunicorn; with a real one in tests/sockets/test_embedding.py."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -34,3 +35,18 @@ def test_a_worker_is_leaving_when_it_is_told_to():
 
 def test_where_there_is_no_gunicorn_there_is_no_host():
     assert host.find() is None
+
+
+def test_who_watches_is_told_once_it_leaves():
+    leaving, left, is_over = worker(30, 30), threading.Event(), threading.Event()
+    host.Host(leaving).watch(is_over, left.set)
+    assert not left.is_set()
+    leaving.alive = False
+    assert left.wait(5)
+
+
+def test_the_watch_ends_with_what_it_is_for():
+    is_over, told = threading.Event(), []
+    host.Host(worker(30, 30)).watch(is_over, lambda: told.append(1))
+    is_over.set()
+    assert told == []
