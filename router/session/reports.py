@@ -97,8 +97,6 @@ class TurnLog:
             self._said.append(Said(message.role, message.content))
         elif isinstance(message, deepgram.FunctionCallRequest):
             self._functions += (function.name for function in message.functions)
-        elif isinstance(message, deepgram.FunctionCallEcho):
-            self._functions.append(message.name)
         elif isinstance(message, deepgram.AgentAudioDone):
             return self.take()
         return None

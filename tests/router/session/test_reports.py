@@ -11,6 +11,7 @@ from playbook import (
     settings,
     text_done,
 )
+from router.deepgram import blocks
 from router.session.reports import Said, Turn, Usage
 
 QUESTION = {"type": "InjectUserMessage", "content": "hello"}
@@ -43,6 +44,16 @@ def test_functions_are_told_by_name_and_their_text_is_not_what_was_said():
     (turn,) = news(book)
     assert turn.functions == ("lookup",)
     assert turn.text("assistant") == "42."
+
+
+def test_a_function_that_the_router_answers_is_told_once_though_its_answer_is_shown_too():
+    book = asked(tools=(blocks.Function(name="order", description="Order it.", parameters={}),))
+    book.upstream(call_done(name="order"), response_done())
+    book.feed(messages.WorkDone("tool:call_1", '"sent"'))
+    assert book.frames_to_client[-1]["type"] == "FunctionCallResponse"
+    book.upstream(response_created("resp_2"), text_done("Sent.", "item_2"), response_done("resp_2"))
+    (turn,) = news(book)
+    assert turn.functions == ("order",)
 
 
 def test_what_was_said_when_the_call_ends_in_mid_turn_is_told_as_a_turn_that_is_not_whole():
