@@ -177,6 +177,7 @@ def more_objects(before: collections.Counter[str]) -> collections.Counter[str]:
         if not (more := our_objects() - before):
             break
         looked.wait(LOOK_S)
+        gc.collect()  # a request that ended in an exception is a circle
     return more
 
 
