@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from router.tools.endpoints import Endpoints
     from router.tools.toolbox import Toolbox
 
+JOINED_AUDIO_BYTES: Final = 8192
+"""Microphone frames that are read at once are one to the session, up to a second of telephone audio."""
+
 CRASH_FRAME: Final = deepgram_codec.encode(
     deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
 )
@@ -132,6 +135,7 @@ def _connection_limits(config: RouterConfig) -> ConnectionLimits:
     return ConnectionLimits(
         write_buffer_bytes=config.limits.write_buffer_bytes,
         max_message_bytes=config.limits.max_message_bytes,
+        join_binary_bytes=JOINED_AUDIO_BYTES,
         ping_interval_s=config.deadlines.ping_interval_s,
         ping_timeout_s=config.deadlines.ping_timeout_s,
         write_stall_s=config.deadlines.write_stall_s,

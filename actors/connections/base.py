@@ -64,6 +64,11 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     busy_above_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_frame_bytes: int = MAX_FRAME_BYTES
+    join_binary_bytes: int = 0
+    """Binary messages that are read at once are told as one, up to this size; 0: each by itself.
+
+    For a peer that sends a stream: where we are behind, several of its messages cost as much as one.
+    """
     ping_interval_s: float = 20.0
     """A ping is sent after so long without anything received; 0 switches pings off."""
     ping_timeout_s: float = 20.0

@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 import struct
 from collections import deque
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 try:
     from websockets.speedups import apply_mask
@@ -254,6 +257,18 @@ def _parse_close(payload: bytes) -> Close:
 
 
 # What we send.
+
+
+def joined(events: Sequence[Event], most_bytes: int) -> list[Event]:
+    """The same events, but for binary messages in a row, which become one as long as that has at most `most_bytes`."""
+    result: list[Event] = []
+    for event in events:
+        last = result[-1] if result else None
+        if type(event) is bytes and type(last) is bytes and len(last) + len(event) <= most_bytes:
+            result[-1] = last + event
+        else:
+            result.append(event)
+    return result
 
 
 def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:

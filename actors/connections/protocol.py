@@ -165,6 +165,8 @@ class ProtocolConnection(WritingConnection):
     def _deliver(self) -> None:
         """Handle what was read, in order; on a later turn what exceeds the budget."""
         events, self._events = self._events, ()
+        if len(events) > 1 and self._limits.join_binary_bytes:
+            events = frames.joined(events, self._limits.join_binary_bytes)
         for handled, event in enumerate(events):
             if handled == EVENT_BUDGET or self._is_paused or self._is_ended:
                 self._put_off(events[handled:])

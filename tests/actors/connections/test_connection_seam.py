@@ -86,6 +86,20 @@ def test_a_fragmented_text_is_joined_though_cut_inside_a_character_and_interrupt
     assert link.listener.next("text") == "a€b"
 
 
+@pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)
+def test_binary_messages_that_are_read_at_once_are_told_as_one_where_that_is_wanted(make_link, kind):
+    link = make_link(kind, join_binary_bytes=5)
+    masked, bound = peer_masks(kind), 9
+    frames = [
+        binary_frames(data, mask=masked, max_frame_bytes=bound)[0] for data in (b"ab", b"cd", b"ef", b"gh", b"ij")
+    ]
+    frames.insert(3, text_frames("text", mask=masked, max_frame_bytes=bound)[0])
+    link.peer.send_bytes(b"".join(frames))
+    link.open()
+    told = [link.listener.next(name) for name in ("binary", "binary", "text", "binary")]
+    assert told == [b"abcd", b"ef", "text", b"ghij"]
+
+
 def test_a_message_may_arrive_byte_by_byte(link, kind):
     (frame,) = peer_frames(kind, "slowly", max_frame_bytes=100)
     for byte in frame:

@@ -23,6 +23,7 @@ from actors.connections.frames import (
     apply_mask,
     binary_frames,
     close_frame,
+    joined,
     ping_frame,
     pong_frame,
     text_frames,
@@ -319,3 +320,8 @@ def test_wsproto_reads_a_fragmented_16_mib_message_of_ours():
     found = [event for event in oracle.events() if isinstance(event, Message)]
     assert all(isinstance(event, TextMessage) and not isinstance(event, BytesMessage) for event in found)
     assert "".join(event.data for event in found) == text
+
+
+def test_binary_messages_in_a_row_are_joined_up_to_a_size():
+    events = [b"ab", b"cd", b"e", "text", b"f", Ping(b""), b"g", b"h", b"toolong", b"i"]
+    assert joined(events, 4) == [b"abcd", b"e", "text", b"f", Ping(b""), b"gh", b"toolong", b"i"]
