@@ -29,11 +29,14 @@ class Desk:
         self.told = []
 
     def add(self, session_id, news, tell=None, timeout_s=WAIT_S):
-        self.idle.clear()
         tell = tell or (lambda it: self.told.append((session_id, it)))
+        self.dispatcher.call_soon(self.idle.clear)
         self.dispatcher.call_soon(lambda: self.owner.reports.add(session_id, tell, news, timeout_s))
 
     def wait(self):
+        added = threading.Event()
+        self.dispatcher.call_soon(added.set)
+        assert added.wait(WAIT_S)
         assert self.idle.wait(WAIT_S)
 
 
