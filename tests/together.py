@@ -16,6 +16,7 @@ import orjson
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from playbook import SESSION_ID, SETTINGS
+from router.deepgram.blocks import Function
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
@@ -41,12 +42,15 @@ FUNCTIONS = [
     for name in ("get_weather", "get_time")
 ]
 
+ORDER = Function(name="get_parcel", description="Tell where the parcel is", parameters={"type": "object"})
+"""A function of the router's own."""
+
 
 class Together:
     """One session, its client and its upstreams."""
 
     def __init__(self, profile: str, *, latency_s: float = 0.02, greeting: str | None = None, **simulator: Any) -> None:
-        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions())
+        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(tools=(ORDER,)))
         self.witness = Witness(self.session)
         self.now_s = 1000.0
         self.fired: list[str] = []
@@ -137,6 +141,10 @@ class Together:
                 self._in(delay_s, lambda: self._fire(name), key=name)
             case messages.CancelTimer(name):
                 self._running.pop(name, None)
+            case messages.StartWork(key):
+                self._in(TOOL_S, lambda: self._handle(messages.WorkDone(key, "sent")), key=("work", key))
+            case messages.CancelWork(key):
+                self._running.pop(("work", key), None)
             case messages.OpenUpstream(generation, _route, delay_s):
                 self._in(delay_s + DIAL_S, lambda: self._open(generation))
             case messages.CloseUpstream(generation):
@@ -152,7 +160,7 @@ class Together:
 
     def _answer(self, message: dict[str, Any]) -> None:
         if message["type"] == "FunctionCallRequest":
-            for call in message["functions"]:
+            for call in (call for call in message["functions"] if call["client_side"]):
                 answer = {"type": "FunctionCallResponse", "id": call["id"], "name": call["name"], "content": "fine"}
                 self._in(TOOL_S, lambda answer=answer: self.client(answer), key=("call", call["id"]))
         elif message["type"] == "FunctionCallCancelled":

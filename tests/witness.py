@@ -79,7 +79,9 @@ class ClientSide:
         self._profile = session.profile.name
         self.has_ended = False
         self.messages: list[dict[str, Any]] = []
-        self.requested: list[str] = []
+        self.requested: dict[str, bool] = {}
+        """Function calls, and whether the client runs them."""
+        self._answered_here: set[str] = set()
         self._asked: list[str] = []
         """The types of what the client sent."""
         self._last: Any = None
@@ -167,13 +169,19 @@ class ClientSide:
         assert self.messages[-2]["type"] == "AgentAudioDone"
 
     def _judge_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
-        ids = [function["id"] for function in message["functions"]]
-        assert not set(ids) & set(self.requested), "a tool runs twice"
-        self.requested += ids
+        for function in message["functions"]:
+            assert function["id"] not in self.requested, "a tool runs twice"
+            self.requested[function["id"]] = function["client_side"]
         self._unended += 1
 
     def _judge_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
-        assert {function["id"] for function in message["functions"]} <= set(self.requested)
+        for function in message["functions"]:
+            assert self.requested[function["id"]], "only what the client runs is taken back from it"
+
+    def _judge_FunctionCallResponse(self, message: dict[str, Any]) -> None:  # noqa: N802
+        assert not self.requested[message["id"]], "the client's own answer comes back"
+        assert message["id"] not in self._answered_here, "a function has answered twice"
+        self._answered_here.add(message["id"])
 
     def _judge_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
         turn = self._session.state.turn

@@ -126,7 +126,7 @@ def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None
     is_aside = spoken.statement_now(session) is not None
     end_of_response(session)
     if turn.is_heard:
-        _answer_what_was_heard(session, will_begin=is_aside or _was_cancelled(event.response))
+        _answer_what_was_heard(session, will_begin=is_aside or _reason_of(event.response) == "turn_detected")
     return None
 
 

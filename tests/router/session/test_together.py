@@ -18,6 +18,7 @@ ACTIONS = {
     "say": lambda it: it.say("My name is Ada."),
     "ask": lambda it: it.say("What did you say?"),
     "ask for two": lambda it: it.say("What are the weather and the time?"),
+    "ask the router": lambda it: it.say("Where is the parcel?"),
     "speak": lambda it: it.speak(0.8, 1.0),
     "speak and let go": lambda it: it.speak(0.8, 0.0),
     "cough": lambda it: it.speak(0.1, 0.2),
@@ -85,6 +86,7 @@ TYPED = {
     "say": ["My name is Ada."],
     "ask": ["What did you say?"],
     "ask for two": ["What are the weather and the time?"],
+    "ask the router": ["Where is the parcel?"],
 }
 
 

@@ -323,10 +323,18 @@ def test_speech_that_is_committed_during_an_answer_is_answered_after_it():
     book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=CREATE)
 
 
+def test_speech_that_is_committed_during_an_answer_that_the_client_cancelled_is_answered_after_it():
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    details = {"type": "cancelled", "reason": "client_cancelled"}
+    book.upstream(response_done(status="cancelled", status_details=details))
+    book.expect(AUDIO_DONE, DONE, upstream=CREATE)
+
+
 @pytest.mark.parametrize("begins", [True, False])
 def test_after_an_answer_that_it_cancelled_an_upstream_answers_speech_itself(begins):
     book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
-    book.upstream(response_done(status="cancelled")).expect(AUDIO_DONE, DONE)
+    details = {"type": "cancelled", "reason": "turn_detected"}
+    book.upstream(response_done(status="cancelled", status_details=details)).expect(AUDIO_DONE, DONE)
     assert Wait.FIRST_EVENT.value in book.timers
     if begins:
         book.upstream(response_created("resp_2"))
