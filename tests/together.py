@@ -49,7 +49,9 @@ ORDER = Function(name="get_parcel", description="Tell where the parcel is", para
 class Together:
     """One session, its client and its upstreams."""
 
-    def __init__(self, profile: str, *, latency_s: float = 0.02, greeting: str | None = None, **simulator: Any) -> None:
+    def __init__(
+        self, profile: str, *, latency_s: float = 0.02, agent: dict[str, Any] | None = None, **simulator: Any
+    ) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(tools=(ORDER,)))
         self.witness = Witness(self.session)
         self.now_s = 1000.0
@@ -69,8 +71,8 @@ class Together:
         self._microphone_s = 0.0
         self._happened = 0
         self._handle(messages.ClientOpened())
-        agent = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], "functions": FUNCTIONS}}
-        self.client({**SETTINGS, "agent": agent if greeting is None else {**agent, "greeting": greeting}})
+        think = {**SETTINGS["agent"]["think"], "functions": FUNCTIONS}
+        self.client({**SETTINGS, "agent": {**SETTINGS["agent"], "think": think, **(agent or {})}})
 
     @property
     def told(self) -> list[dict[str, Any]]:

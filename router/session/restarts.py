@@ -41,6 +41,7 @@ UPSTREAM_WAITS: Final = (
     Wait.ASK_AGAIN,
     Wait.ROLLOVER,
     Wait.MICROPHONE,
+    Wait.MANUAL_COMMIT,
     Wait.COMMIT,
 )
 """Those that belong to the upstream that is lost; a function's answer is still waited for."""
@@ -243,6 +244,8 @@ def append_again(session: Session) -> None:
         session.wait(Wait.COMMIT)
     if state.is_committing:
         session.to_upstream(openai.InputAudioBufferCommit())
+    elif state.turn_detection == "manual" and state.microphone.has_uncommitted:
+        session.wait(Wait.MANUAL_COMMIT)
 
 
 def tell_ledger(session: Session, line: Line, since: int, want: Want | None = None) -> None:

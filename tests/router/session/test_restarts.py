@@ -310,6 +310,14 @@ def test_a_commit_by_hand_that_was_not_acknowledged_is_made_again():
     assert kinds == ["input_audio_buffer.append", "input_audio_buffer.commit", "response.create"]
 
 
+def test_a_turn_that_the_pause_would_have_ended_during_a_restart_is_ended_after_it():
+    book = Playbook().ready(settings(turn_detection="manual")).client(bytes(9600)).forget()
+    book.upstream_closes(decision=RESTART).expect(RESTARTED)
+    assert Wait.MANUAL_COMMIT.value not in book.timers
+    restart(book).forget().fire(Wait.MANUAL_COMMIT)
+    assert [event["type"] for event in book.events_to_upstream] == ["input_audio_buffer.commit", "response.create"]
+
+
 # The restart itself.
 
 
