@@ -191,6 +191,8 @@ class Together:
                     self._in(delay_s, fire, key=(generation, name))
                 case commands.CancelTimer(name):
                     self._running.pop((generation, name), None)
+                case commands.Close(code, reason):
+                    self._lose(generation, Loss(kind=LossKind.CLOSED, code=code, reason=reason))
                 case _:
                     raise AssertionError(f"the simulator wants {command}")
 

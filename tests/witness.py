@@ -64,8 +64,8 @@ class Witness:
                 self.client.told(orjson.loads(frame))
             case messages.SendToClient(bytes() as frame):
                 self.client.played(frame, message)
-            case messages.SendToUpstream(frame):
-                self.upstream.sent(orjson.loads(frame))
+            case messages.SendToUpstream(frame, generation):
+                self.upstream.sent(orjson.loads(frame), generation)
                 self.client.asked_upstream(orjson.loads(frame))
             case messages.EndSession():
                 self.client.has_ended = True
@@ -247,12 +247,14 @@ class UpstreamSide:
         self._taken_back.clear()
         self._audio_bytes = 0
 
-    def sent(self, event: dict[str, Any]) -> None:
-        """Judge an event."""
+    def sent(self, event: dict[str, Any], generation: int) -> None:
+        """Judge an event; of what a spare is sent only that it is one."""
         if self._session.state.line.generation != self._generation:
             self._begin(self._session.state.line.generation)
         kind = event["type"]
         assert_client_event(event)
+        if generation != self._generation:
+            return
         assert self._is_updated or kind in ("session.update", "response.cancel"), f"{kind} before session.updated"
         self.events.append(event)
         judge = getattr(self, f"_judge_{kind.replace('.', '_')}", None)

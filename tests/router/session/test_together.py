@@ -4,7 +4,7 @@ from hypothesis import given, settings, strategies
 
 from together import Together, texts
 
-HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again", "manual_commit"}
+HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again", "manual_commit", "rollover"}
 """Timers that run out in a conversation where nothing is wrong."""
 
 RACES = {
@@ -39,12 +39,14 @@ LOSSES = strategies.lists(
     strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from([*sorted(ACTIONS), "lose"])), max_size=12
 )
 AGENTS = [{}, {"greeting": "Welcome."}, {"turn_detection": "semantic_vad"}, {"turn_detection": "manual"}]
+LIVES_S = [3600.0, 40.0]
 WAYS = strategies.fixed_dictionaries(
     {
         "latency_s": strategies.sampled_from([0.0, 0.02, 0.3]),
         "transcription_delay_s": strategies.sampled_from([0.0, 0.4, 3.0]),
         "pace": strategies.sampled_from([1.0, 20.0]),
         "agent": strategies.sampled_from(AGENTS),
+        "session_seconds": strategies.sampled_from(LIVES_S),
     }
 )
 PROFILES = strategies.sampled_from(["openai", "converse"])
