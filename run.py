@@ -34,7 +34,7 @@ def main() -> int:
         print(describe(start))
         return 0
     try:
-        serve(config, Router)
+        serve(config, Router.alone)
     except StartError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1

@@ -90,8 +90,20 @@ class Router:
         )
         self._toolbox = Toolbox(most_bytes=self.config.limits.tool_output_bytes)
         self._specs = Specs(self.config, self._toolbox, self._hooks)
+        self._is_alone = False
         self._reset()
         _routers.add(self)
+
+    @classmethod
+    def alone(cls, config: RouterConfig) -> Router:
+        """Make a router that has its web server for itself.
+
+        In a storm of calls that server's threads wait, so that those who talk do not hear it (`router.door`). Those
+        of a host have other work, and never do.
+        """
+        router = cls(config)
+        router._is_alone = True
+        return router
 
     def _reset(self) -> None:
         """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
@@ -273,7 +285,8 @@ class Router:
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
-        self._door.wait(self._engine.dispatchers)
+        if self._is_alone:
+            self._door.wait(self._engine.dispatchers)
         connection = open_it()
         self._open.add(session_id)
         try:

@@ -3,9 +3,11 @@
 import threading
 
 import pytest
+from websockets.sync.client import connect
 
 from actors.dispatcher import Dispatcher
-from router import door
+from fault_world import Served
+from router import Router, RouterConfig, door
 
 WAIT_S = 5.0
 
@@ -59,3 +61,16 @@ def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behin
     assert not any(thread.is_alive() for thread in threads)
     assert not behind.is_set()
     assert dispatcher.behind_s > door.BEHIND_S
+
+
+@pytest.mark.parametrize(("make", "waits"), [(Router, 0), (Router.alone, 1)], ids=["a host's", "its own"])
+def test_the_threads_of_a_host_never_wait_at_the_door(monkeypatch, make, waits):
+    waited = []
+    monkeypatch.setattr(door.Door, "wait", lambda *_: waited.append(1))
+    router = make(RouterConfig())
+    served = Served(router)
+    with connect(served.url("openai")) as client:
+        assert "Welcome" in client.recv(WAIT_S)
+    router.close(drain_s=0)
+    served.close()
+    assert len(waited) == waits
