@@ -60,6 +60,7 @@ class Together:
         self.events: list[dict[str, Any]] = []
         """All that upstreams said and the session heard."""
         self.audio_bytes = 0
+        self.voices = itertools.cycle(["cedar", "marin", "alloy"])
         self.closed: list[int] = []
         """Close codes of the session's end."""
         self._latency_s = latency_s

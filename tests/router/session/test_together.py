@@ -11,8 +11,9 @@ RACES = {
     "conversation_already_has_active_response",
     "response_cancel_not_active",
     "input_audio_buffer_commit_empty",
+    "cannot_update_voice",
 }
-"""What a strict upstream may complain of: both sides acted at the same time."""
+"""What a strict upstream may complain of: both sides acted at the same time, or it has spoken already."""
 
 ACTIONS = {
     "say": lambda it: it.say("My name is Ada."),
@@ -23,6 +24,11 @@ ACTIONS = {
     "speak and let go": lambda it: it.speak(0.8, 0.0),
     "cough": lambda it: it.speak(0.1, 0.2),
     "prompt": lambda it: it.client({"type": "UpdatePrompt", "prompt": "Be brief."}),
+    "change the voice": lambda it: it.client(
+        {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": next(it.voices)}}}
+    ),
+    "listen": lambda it: it.client({"type": "UpdateListen", "listen": {"provider": {"language_hints": ["fr"]}}}),
+    "think": lambda it: it.client({"type": "UpdateThink", "think": {"prompt": "Be kind."}}),
     "inject": lambda it: it.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"}),
     "interject": lambda it: it.client(
         {"type": "InjectAgentMessage", "message": "Mind the step.", "behavior": "interrupt"}
@@ -82,9 +88,16 @@ def assert_nothing_is_lost(it, steps):
     if typed:
         said = max(at for at, message in enumerate(it.told) if message.get("content") in typed)
         assert "AgentAudioDone" in kinds[said:], "the last question has no end of a turn"
-    assert kinds.count("PromptUpdated") == sum(action == "prompt" for _, action in steps)
+    for action, ack in ACKS.items():
+        assert kinds.count(ack) == sum(other == action for _, other in steps), f"{ack} is not what was asked for"
 
 
+ACKS = {
+    "prompt": "PromptUpdated",
+    "change the voice": "SpeakUpdated",
+    "listen": "ListenUpdated",
+    "think": "ThinkUpdated",
+}
 TYPED = {
     "say": ["My name is Ada."],
     "ask": ["What did you say?"],
