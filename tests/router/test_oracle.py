@@ -8,6 +8,7 @@ import pytest
 from oracle import (
     OracleError,
     assert_client_event,
+    assert_message_of,
     assert_server_message,
     client_event_types,
     server_event_types,
@@ -194,3 +195,33 @@ def test_what_deepgram_sends_is_accepted(message):
 def test_what_deepgram_never_sends_is_refused(message, fault):
     with pytest.raises(OracleError, match=fault):
         assert_server_message(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "AgentStartedSpeaking"},
+        {"type": "AgentDone"},
+        {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 1.5},
+        {
+            "type": "Transcript",
+            "transcript": "Hi",
+            "channel": {"alternatives": [{"transcript": "Hi", "confidence": 1.0}]},
+            "is_final": True,
+            "speech_final": True,
+        },
+    ],
+)
+def test_what_the_react_component_is_sent_beyond_that_is_for_it_alone(message):
+    assert_message_of("openai", message)
+    with pytest.raises(OracleError):
+        assert_message_of("converse", message)
+    with pytest.raises(OracleError, match="more: unknown key"):
+        assert_message_of("openai", {**message, "more": 1})
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_what_is_deepgram_s_own_is_judged_alike_for_both(profile):
+    assert_message_of(profile, {"type": "Welcome", "request_id": "r"})
+    with pytest.raises(OracleError):
+        assert_message_of(profile, {"type": "Welcome"})
