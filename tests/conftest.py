@@ -23,5 +23,6 @@ def nothing_is_left_behind():
 def _still_running(threads):
     """Give threads that are ending the time to do so."""
     for thread in threads:
+        thread._started.wait(2.0)  # enumerate() lists those, too, that another thread is starting right now
         thread.join(2.0)
     return [thread for thread in threads if thread.is_alive()]
