@@ -27,11 +27,12 @@ class Converter:
     that is none of `formats.RATES`.
     """
 
-    __slots__ = ("_decode", "_encode", "_part", "_stream", "source", "target")
+    __slots__ = ("_decode", "_encode", "_part", "_sample_bytes", "_stream", "source", "target")
 
     def __init__(self, source: Format, target: Format) -> None:
         self.source: Final = source
         self.target: Final = target
+        self._sample_bytes: Final = source.sample_bytes
         self._part = b""
         """Of a sample that is cut in two."""
         is_recoded = source.encoding != target.encoding
@@ -52,7 +53,7 @@ class Converter:
     def push(self, data: bytes) -> bytes:
         """Feed bytes; the converted audio they complete. A part of a sample waits for the rest of it."""
         samples = self._whole_samples(data)
-        piece_bytes = PIECE_SAMPLES * self.source.sample_bytes
+        piece_bytes = PIECE_SAMPLES * self._sample_bytes
         if len(samples) <= piece_bytes:
             return self._convert(samples)
         starts = range(0, len(samples), piece_bytes)
@@ -93,7 +94,7 @@ class Converter:
     def _whole_samples(self, data: bytes) -> bytes:
         if self._part:
             data = self._part + data
-        excess = len(data) % self.source.sample_bytes
+        excess = len(data) % self._sample_bytes
         if not excess:
             self._part = b""
             return data

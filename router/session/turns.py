@@ -79,12 +79,13 @@ def ask_anyway(session: Session, _fired: Any) -> None:
 
 def append_audio(session: Session, piece: inputs.Microphone) -> None:
     """Pass the microphone on."""
-    state = session.state
+    state, data = session.state, piece.data
+    microphone = state.microphone
     state.talk.microphone_s = session.now_s
-    if state.microphone is not None and state.microphone.is_too_long(piece.data):
-        _refuse_audio(session, len(piece.data))
-    elif state.microphone is not None:
-        session.forward(*state.microphone.append(piece.data))
+    if microphone is not None and microphone.is_too_long(data):
+        _refuse_audio(session, len(data))
+    elif microphone is not None:
+        session.forward(*microphone.append(data))
     if state.turn_detection == "manual":
         session.wait(Wait.MANUAL_COMMIT)
 
