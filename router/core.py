@@ -22,6 +22,7 @@ from router import given, hooks
 from router.door import Door
 from router.engine import Engine
 from router.errors import StartError
+from router.session.opening import welcome
 from router.session.profile import PROFILES
 from router.specs import Specs, endpoints_of
 from router.tools.performer import Performer
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 C = TypeVar("C", bound="Connection")
 
 RETRY_AFTER: Final = (("Retry-After", "1"),)
+
+GOING_AWAY: Final = 1001
 
 Profile = Literal["openai", "converse"]
 """What the clients of a route expect: `openai` is for the React component, `converse` for Deepgram's SDKs."""
@@ -254,19 +257,23 @@ class Router:
                 logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
 
     def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
-        open_it = functools.partial(accept, environ, limits=self._specs.limits)
+        def open_it(first_text: str) -> ClientConnection:
+            return accept(environ, first_text=first_text, limits=self._specs.limits)
+
         return self.begin(environ, profile, open_it, turn_detection=turn_detection)
 
     def begin(
         self,
         environ: Environ,
         profile: str,
-        open_it: Callable[[], C],
+        open_it: Callable[[str], C],
         *,
         turn_detection: str | None = None,
         dialler: Callable[[DialTarget], Connection] | None = None,
     ) -> tuple[str, C]:
         """Begin a session over the connection that `open_it` makes, dialling as `dialler` does: for `router.testing`.
+
+        `open_it` is given the first text that the client is to be told.
 
         Raises:
             HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
@@ -287,13 +294,13 @@ class Router:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         if self._is_alone:
             self._door.wait(self._engine.dispatchers)
-        connection = open_it()
+        connection = open_it(welcome(session_id))
         self._open.add(session_id)
         try:
             supervisor.tell(messages.StartSession(spec, connection))
         except pykka.ActorDeadError:  # closed this very moment
             on_end()
-            connection.abort()
+            connection.close(GOING_AWAY, "the server is going away")
         return session_id, connection
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import simple_websocket
 from wsproto.utilities import RemoteProtocolError
 
-from actors.connections import handover
+from actors.connections import frames, handover
 from actors.connections.base import ConnectionLimits
 from actors.connections.handover import HandshakeRefused
 from actors.connections.stream import StreamConnection
@@ -71,8 +71,14 @@ class ClientConnection(StreamConnection):
             self._sock.shutdown(socket.SHUT_RDWR)  # what the server still answers goes nowhere, as after a hand-over
         self._given_back.set()
 
-    def answer(self, response: bytes) -> None:
-        """Answer the handshake, before anything else is sent. What the socket does not take at once leaves later."""
+    def answer(self, response: bytes, first_text: str | None = None) -> None:
+        """Answer the handshake, before anything else is sent, and say a first message with it, in one write.
+
+        What the socket does not take at once leaves later.
+        """
+        if first_text is not None:
+            said = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
+            response = b"".join([response, *said])
         try:
             taken_bytes = self._transmit(response)
         except OSError as error:  # told after `open`
@@ -85,12 +91,14 @@ class ClientConnection(StreamConnection):
 def accept(
     environ: Mapping[str, Any],
     *,
+    first_text: str | None = None,
     subprotocols: Sequence[str] = SUBPROTOCOLS,
     limits: ConnectionLimits | None = None,
 ) -> ClientConnection:
     """Accept the WebSocket that a WSGI request asks for. On the WSGI server's thread; it does not wait for the peer.
 
-    Of the subprotocols offered the first in the client's order that is in `subprotocols` is selected, or none.
+    The client is told `first_text` with the answer, without a dispatcher's turn in between. Of the subprotocols offered
+    the first in the client's order that is in `subprotocols` is selected, or none.
     From here on the socket is ours, and whatever the server still answers goes nowhere: the application returns any
     response. Where the socket is only lent (`handover.is_lent`) it does so after `wait_until_given_back`. If the
     client is gone already, that is told after `open`, as any end is.
@@ -106,7 +114,7 @@ def accept(
     connection = ClientConnection(
         sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent
     )
-    connection.answer(handshake.response)
+    connection.answer(handshake.response, first_text)
     return connection
 
 

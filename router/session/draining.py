@@ -47,8 +47,6 @@ def begin_drain(session: Session, began: messages.DrainBegan) -> None:
 
 
 def _tell(session: Session) -> None:
-    if not session.state.generation:  # accepted as the drain began: ClientOpened is on its way, but Welcome comes first
-        session.to_client(deepgram.Welcome(request_id=session.state.session_id))
     description = "the server is going away: what is under way is finished, then connect again"
     session.to_client(deepgram.Warning(description=description, code="SERVER_GOING_AWAY"))
 

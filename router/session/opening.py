@@ -10,6 +10,7 @@ import orjson
 from actors.restart import Loss, LossKind
 from router.audio.formats import MOST_SAMPLE_BYTES, RATES
 from router.deepgram import blocks
+from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import agreement, conversions, inputs, overrides, tools
@@ -37,9 +38,13 @@ _FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
 """Of microphone audio, while its format is unknown."""
 
 
-def welcome(session: Session, _opened: messages.ClientOpened) -> None:
-    """Greet: Welcome is the first frame to every client, at once. The upstream is dialled in advance."""
-    session.to_client(deepgram.Welcome(request_id=session.state.session_id))
+def welcome(session_id: str) -> str:
+    """Return the first frame to every client: it leaves with the answer to the handshake, before `ClientOpened`."""
+    return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
+
+
+def opened(session: Session, _opened: messages.ClientOpened) -> None:
+    """Wait for the Settings of a client that has its Welcome. The upstream is dialled in advance."""
     session.wait(Wait.SETTINGS)
     dial(session, session.options.fixed_model or session.options.model)
 

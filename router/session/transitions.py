@@ -172,7 +172,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         Lifecycle.AWAITING_SETTINGS,
         _ANY_TIME,
         {
-            messages.ClientOpened: (opening.welcome, None),
+            messages.ClientOpened: (opening.opened, None),
             deepgram.Settings: (opening.open_session, Lifecycle.CONNECTING),
             inputs.SessionUpdateAsIs: (opening.open_session_as_is, Lifecycle.CONNECTING),
             deepgram.InjectUserMessage: (opening.before_settings, None),

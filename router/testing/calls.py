@@ -97,7 +97,12 @@ class Call:
         self.targets: list[DialTarget] = []
         """What was dialled: URL and headers."""
         connection, peer = memory_pair()
-        self.session_id, _ = router.begin(environ, profile, lambda: connection, dialler=self._dial)
+
+        def open_it(first_text: str) -> Connection:
+            connection.send_text(first_text)
+            return connection
+
+        self.session_id, _ = router.begin(environ, profile, open_it, dialler=self._dial)
         self.client = ScriptedClient(peer)
 
     @property

@@ -8,6 +8,7 @@ from websockets.sync.client import connect
 
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.client import accept
+from actors.connections.frames import text_frames
 from actors.connections.handover import HandshakeRefused
 
 GOOD = {
@@ -42,6 +43,15 @@ def served(wsgi_server, stack):
 
     host, port = stack.enter_context(wsgi_server(application))
     return f"ws://{host}:{port}/", accepted
+
+
+def test_a_first_message_leaves_in_one_write_with_the_answer(pair):
+    ours, theirs = pair
+    connection = accept(GOOD | {"werkzeug.socket": ours}, first_text="grüß")
+    head, _, frame = theirs.recv(65536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert frame == b"".join(text_frames("grüß", mask=False, max_frame_bytes=1024))
+    connection.abort()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From the first frame to SettingsApplied."""
 
+import orjson
 import pybase64
 import pytest
 
@@ -22,6 +23,7 @@ from playbook import (
     user,
 )
 from router.session.deadlines import Wait
+from router.session.opening import welcome
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
@@ -31,9 +33,13 @@ def connecting(profile="openai", given=None, **options):
     return Playbook(profile, **options).opened().client(given or SETTINGS)
 
 
+def test_welcome_says_the_session_s_id():
+    assert orjson.loads(welcome("a session's id")) == {"type": "Welcome", "request_id": "a session's id"}
+
+
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_welcome_is_the_first_frame(profile):
-    Playbook(profile).opened()
+def test_a_client_that_was_welcomed_as_it_was_accepted_is_told_nothing_more_before_settings(profile):
+    Playbook(profile).feed(messages.ClientOpened()).expect()
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
