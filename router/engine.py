@@ -136,7 +136,9 @@ class Engine:
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
         """Ask the supervisor; `default` is the answer where it does not run. Blocks: not on a dispatcher's thread."""
         supervisor = self.supervisor
-        return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)
+        with contextlib.suppress(pykka.ActorDeadError):  # stopped this very moment
+            return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)
+        return default
 
     # Steps.
 

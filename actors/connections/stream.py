@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from actors.connections.base import ConnectionListener
     from actors.dispatcher import Dispatcher
 
+UNOPENED: Final = "of a peer that is not heard yet"
+
 RECEIVE_BYTES: Final = 64 * 1024
 
 TLS_WRITE_BYTES: Final = 64 * 1024
@@ -37,7 +39,7 @@ class StreamConnection(ProtocolConnection):
         is_server: bool,
         limits: ConnectionLimits | None = None,
     ) -> None:
-        super().__init__(is_server=is_server, limits=limits or ConnectionLimits(), peer=_address(sock))
+        super().__init__(is_server=is_server, limits=limits or ConnectionLimits(), peer=UNOPENED)
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # a socket of another family
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -50,6 +52,7 @@ class StreamConnection(ProtocolConnection):
 
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
         """Begin to read; see `Connection.open`."""
+        self._peer = _address(self._sock)  # not sooner: whoever made it may be in a hurry to answer a handshake
         super().open(dispatcher, listener)
         self._read_pending()
 

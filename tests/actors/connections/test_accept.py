@@ -96,12 +96,14 @@ def test_a_conversation_with_websockets(served, dispatcher, recorder):
     assert recorder.next("closed") == ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1001, reason="bye")
 
 
-def test_the_peer_is_named_by_its_address(served):
+def test_the_peer_is_named_by_its_address_once_it_is_heard(served, dispatcher, recorder):
     url, accepted = served
     with connect(url) as client:
         connection = accepted.result(5)
+        dispatcher.call_soon(lambda: connection.open(dispatcher, recorder))
+        client.send("hello")
+        assert recorder.next("text") == "hello"
         assert connection.peer == "{}:{}".format(*client.local_address)
-        connection.abort()
 
 
 @pytest.mark.parametrize(

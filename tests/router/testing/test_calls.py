@@ -105,3 +105,12 @@ def test_a_switchboard_leaves_nothing_behind(simulator):
         actors = [ref for call in calls for ref in call.actors.values()]
         assert len(actors) == 15
     assert not any(ref.is_alive() for ref in actors)
+
+
+def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
+    switchboard.router.start()
+    switchboard.router._engine.supervisor.stop()
+    client = switchboard.call().client
+    client.wait_for("Welcome")
+    assert client.wait_for_close().code == 1001
+    assert switchboard.router.session_count == 0
