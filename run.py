@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
+
+# Until there is something to be drained, Ctrl-C ends this at once. Python's own way is an exception at any place, which
+# is lost where the interpreter calls back in the middle of an import. One that is ignored (`nohup`) stays so.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -14,6 +20,7 @@ from router import logs
 from router.core import Router
 from router.errors import ConfigError, StartError
 from router.start import describe, read_start
+from router.terminal import provide_streams, say
 from router.web.server import serve
 
 USAGE_ERROR = 2
@@ -21,6 +28,7 @@ USAGE_ERROR = 2
 
 def main() -> int:
     """Parse, then check or serve; return the exit code."""
+    provide_streams()
     try:
         start = read_start(sys.argv[1:], os.environ, _read_text)
     except ConfigError as error:
@@ -31,7 +39,7 @@ def main() -> int:
     for warning in start.warnings:
         logging.getLogger("router").warning("%s", warning)
     if start.check:
-        print(describe(start))
+        say(describe(start))
         return 0
     try:
         serve(config, Router.alone)

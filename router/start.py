@@ -22,6 +22,7 @@ from router.config import RouterConfig
 from router.errors import ConfigError
 from router.said import DOTENV, ENVIRONMENT, FLAGS, Said, checked, line, refuse_unknown
 from router.settings import SETTINGS, TABLES, Setting
+from router.terminal import say
 from router.values import is_on
 
 ReadFile = Callable[[str], str]
@@ -175,6 +176,9 @@ class _Parser(argparse.ArgumentParser):
         found = re.match(r"argument ([^:]+): (.+)", message)
         name, problem = found.groups() if found else ("arguments", message)
         raise ConfigError(source=FLAGS, name=name, problem=f"cannot be read: {problem}")
+
+    def print_help(self, _file: Any = None) -> None:
+        say(self.format_help().rstrip())
 
 
 def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:

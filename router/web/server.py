@@ -23,6 +23,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from router.errors import RouterError, StartError
+from router.terminal import say
 from router.web import app, banner
 from router.web.board import Board
 from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
@@ -85,10 +86,15 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        # An address that cannot be resolved has a number of another kind, and a text of its own.
-        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise StartError(f"cannot listen on {host}, port {port}: {why}") from error
+    except (OSError, UnicodeError) as error:
+        raise StartError(f"cannot listen on {host}, port {port}: {_reason(error)}") from error
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "that is no name of a host"
+    # An address that cannot be resolved has a number of another kind, and a text of its own.
+    return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
 
 
 def _raise_open_files_limit() -> None:
@@ -241,6 +247,6 @@ class _Server(BaseApplication):  # type: ignore[misc]
             urls = banner.addresses(self._config, self._port)
             logger.info("listening", extra={**urls, "upstream": banner.upstream_said(self._config)})
         else:
-            print(banner.banner(self._config, self._port, colors=sys.stdout.isatty()), flush=True)  # noqa: T201
+            say(banner.banner(self._config, self._port, colors=sys.stdout.isatty()))
         if self._config.upstream == "simulator":
             logger.warning("%s", banner.SIMULATOR[0])

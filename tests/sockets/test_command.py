@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -249,6 +250,33 @@ def test_ctrl_c_twice_in_a_terminal_ends_as_cleanly():
         assert "Traceback" not in process.output
 
 
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Swallows:
+    def find_spec(self, name, path=None, target=None):
+        if name == "structlog":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(100):
+                    pass
+            except KeyboardInterrupt:
+                pass
+
+sys.meta_path.insert(0, Swallows())
+sys.argv = ["run.py", "--port", "0"]
+runpy.run_path(sys.argv.pop(), run_name="__main__")
+"""
+"""Ctrl-C while something is imported: in a callback of the interpreter's own, Python prints it and goes on."""
+
+
+def test_ctrl_c_before_it_listens_ends_it_at_once_and_without_a_traceback():
+    program = INTERRUPTED.replace("sys.argv.pop()", repr(str(RUN_PY)))
+    with child(sys.executable, "-c", program, env={"PYTHONPATH": str(RUN_PY.parent)}) as process:
+        assert process.wait(timeout_s=TIMEOUT_S) == -signal.SIGINT
+        assert process.output == ""
+
+
 def test_a_client_that_ignores_the_close_frame_does_not_hold_up_the_end():
     with router("--upstream", NOWHERE) as process:
         silent = socket.create_connection(process.address.split(":"), timeout=TIMEOUT_S)
@@ -348,6 +376,12 @@ def test_a_port_in_use_ends_with_one_sentence():
     assert output == f"run.py: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 
+def test_a_host_that_is_no_name_ends_with_one_sentence():
+    status, output = run("--host", "a" * 64, "--port", "0", "--upstream", NOWHERE)
+    assert status == 1
+    assert output == f"run.py: cannot listen on {'a' * 64}, port 0: that is no name of a host\n"
+
+
 def test_an_unknown_variable_of_ours_only_warns():
     with router("--upstream", NOWHERE, env={"ROUTER_PROT": "1"}) as process:
         process.child.wait_for(r"warning.*ROUTER_PROT.*did you mean ROUTER_PORT\?")
@@ -363,6 +397,38 @@ def test_check_prints_what_is_in_force_and_ends_with_0():
     assert 'voice = "cedar"  # ROUTER_VOICE, the environment\n' in output
     assert 'upstream = "openai"  # default\n' in output
     assert KEY not in output
+
+
+def shell(line, *flags):
+    """A command line of bash, in which $RUN is the command with these flags."""
+    return "bash", "-c", line.replace("$RUN", shlex.join([sys.executable, str(RUN_PY), *flags]))
+
+
+@pytest.mark.parametrize("flag", ["--check", "--help"])
+def test_a_reader_that_has_seen_enough_is_no_failure(flag):
+    with child(*shell("$RUN | true; exit ${PIPESTATUS[0]}", flag)) as process:
+        assert process.wait(timeout_s=TIMEOUT_S) == 0
+        assert process.output == ""
+
+
+@pytest.mark.parametrize("streams", ["> >(true)", ">&-", ">&- 2>&- <&-"])
+def test_it_serves_where_nobody_reads_what_it_prints(streams):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = ("--port", address.partition(":")[2], "--upstream", NOWHERE)
+    with child(*shell(f"exec $RUN {streams}", *flags)) as process:
+        assert soon(lambda: get(address, "/healthz")) == (200, "ok\n")
+        assert process.stop() == 0
+
+
+def soon(ask):
+    """Ask until there is somebody who answers."""
+    pause = threading.Event()
+    for _ in range(100):
+        with suppress(OSError):
+            return ask()
+        pause.wait(0.1)
+    return ask()
 
 
 def test_dotenv_is_read_from_the_working_directory_and_loses_to_the_environment(tmp_path):
