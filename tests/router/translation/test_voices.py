@@ -1,5 +1,7 @@
 """Which of the upstream's voices a client gets for the one that it asks for."""
 
+import re
+
 import pytest
 
 from router.deepgram.blocks import Speak, SpeakProvider
@@ -74,6 +76,27 @@ def test_the_configuration_s_table_wins_over_the_one_built_in(key, block):
     assert voice_of(block, Voices(table={key: "Ara"})) == "Ara"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("*", True),
+        ("aura-2-thalia-*", True),
+        ("*-en", True),
+        ("aura-*-en", True),
+        ("a*2*th*en", True),
+        ("*thalia*", True),
+        ("aura-2-thalia-en*", True),
+        ("aura-*-de", False),
+        ("*aura", False),
+        ("aura-2-thalia*thalia-en", False),
+        ("aura-?-thalia-*", False),
+        ("aura-[2]-thalia-*", False),
+    ],
+)
+def test_a_star_stands_for_anything_and_no_other_character_does(pattern, fits):
+    assert voice_of(deepgram("aura-2-thalia-en"), Voices(table={pattern: "Ara"})) == ("Ara" if fits else "marin")
+
+
 def test_an_exact_key_wins_over_a_pattern_and_a_longer_pattern_over_a_shorter_one():
     voices = Voices(table={"*": "a", "aura-*": "b", "aura-2-*": "c", "aura-2-thalia-en": "d"})
 
@@ -98,3 +121,10 @@ def test_of_several_blocks_the_first_that_a_table_names_counts():
 def test_the_table_that_is_built_in_names_nothing_but_the_upstream_s_voices():
     assert set(BUILT_IN.values()) == set(VOICES)
     assert all(key == key.lower() for key in BUILT_IN)
+
+
+def test_looking_one_up_compiles_nothing():
+    # 230 regular expressions were 8 ms of the first call's, on the thread of every call.
+    compiled = set(re._cache)
+    assert voice_of(deepgram("aura-2-thalia-en"), Voices(table={"never-looked-up-before-*": "Ara"})) == "marin"
+    assert set(re._cache) == compiled
