@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import threading
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from actors.dispatcher import Dispatcher
 
@@ -91,5 +93,24 @@ class _Watched:
 
 
 def _stack_of(thread_id: int | None) -> str:
-    frame = sys._current_frames().get(thread_id or 0)  # noqa: SLF001 - the documented way
+    frame = _frames().get(thread_id or 0)
     return "" if frame is None else "; it is here:\n" + "".join(traceback.format_stack(frame)).rstrip()
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _frames() -> dict[int, FrameType]:
+    """Return the frame of each thread.
+
+    Python 3.11 makes that list under a lock that every start of a thread takes, too, while it has the interpreter's: if
+    a collection of garbage begins in the middle, and Python code runs in it, both wait for each other for good.
+    """
+    with _one_at_a_time:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()  # noqa: SLF001 - the documented way
+        finally:
+            if collects:
+                gc.enable()

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 RUN_PY = Path(__file__).resolve().parents[1] / "run.py"
+COLLECTING_PY = Path(__file__).with_name("collecting.py")
 START_S = 30.0
 STOP_S = 5.0
 OURS = ("OPENAI_", "ROUTER_")
@@ -145,3 +146,10 @@ def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router
 def clean_environment() -> dict[str, str]:
     """Return our environment without what would configure a router."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def assert_comes_back(module: str, function: str, *numbers: int) -> None:
+    """Call a function where threads start and Python code runs in every collection of garbage; see `collecting`."""
+    with child(sys.executable, COLLECTING_PY, module, function, *map(str, numbers)) as process:
+        process.wait_for("came back")
+        assert process.wait() == 0, process.output

@@ -1,12 +1,13 @@
 """Somebody else's gunicorn, in which a router may live: when its worker is told to end, and how long it has then.
 
 gunicorn tells an application neither, and does not wait for sockets that were handed over. What is known of it is read
-from its worker, which stands at the bottom of the main thread's stack. Written against gunicorn 27.
+from its worker, whose methods handle the process's signals. Written against gunicorn 27.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.25
+
+ITS_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
+"""What a worker handles; an application may have taken some for itself."""
 
 SPARE_S: Final = 3.0
 """What has to be left of the worker's time when the sessions' is up: for close handshakes, and for our looking."""
@@ -57,10 +61,8 @@ class Host:
 def find() -> Host | None:
     """The gunicorn worker that runs this process, if one does that is not our own: `run.py`'s drains by itself."""
     base = sys.modules.get("gunicorn.workers.base")
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - the documented way
-    while base is not None and frame is not None:
-        worker = frame.f_locals.get("self") if "gunicorn" in frame.f_code.co_filename else None
-        if isinstance(worker, base.Worker):
+    handlers = (signal.getsignal(number) for number in ITS_SIGNALS)
+    for worker in (getattr(handler, "__self__", None) for handler in handlers):
+        if base is not None and isinstance(worker, base.Worker):
             return None if type(worker).__module__.startswith("router.") else Host(worker)
-        frame = frame.f_back
     return None

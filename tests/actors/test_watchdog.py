@@ -8,6 +8,7 @@ from actors.connections.base import ConnectionClosed
 from actors.connections.memory import memory_pair
 from actors.dispatcher import Dispatcher
 from actors.watchdog import STALLED_LOOKS, Watchdog
+from processes import assert_comes_back
 
 WAIT_S = 5.0
 
@@ -163,3 +164,7 @@ def test_nothing_is_said_to_a_peer_in_the_middle_of_a_message(watched):
     assert isinstance(peer.receive(), ConnectionClosed)
     go_on.set()
     caught_up(dispatcher)
+
+
+def test_to_see_where_a_thread_is_stops_no_other_for_good():
+    assert_comes_back("actors.watchdog", "_stack_of", 0)

@@ -1,15 +1,25 @@
 """What is known of somebody else's gunicorn; with a real one in tests/sockets/test_embedding.py."""
 
+import signal
 import threading
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.workers import base
 
+from processes import assert_comes_back
 from router.web import host
 
 
 def worker(timeout, graceful_timeout, *, alive=True):
     return SimpleNamespace(alive=alive, cfg=SimpleNamespace(timeout=timeout, graceful_timeout=graceful_timeout))
+
+
+class Worker(base.Worker):
+    """gunicorn's, of which nothing but this is begun."""
+
+    def __init__(self):
+        self.alive = True
 
 
 @pytest.mark.parametrize(
@@ -35,6 +45,20 @@ def test_a_worker_is_leaving_when_it_is_told_to():
 
 def test_where_there_is_no_gunicorn_there_is_no_host():
     assert host.find() is None
+
+
+def test_to_look_for_it_stops_no_thread_for_good():
+    assert_comes_back("router.web.host", "find")
+
+
+@pytest.mark.parametrize("taken", [(), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT)])
+def test_it_is_known_by_the_signals_that_it_handles_though_the_application_took_some(monkeypatch, taken):
+    gunicorns = Worker()
+    handlers = dict.fromkeys(host.ITS_SIGNALS, gunicorns.handle_exit) | dict.fromkeys(taken, print)
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    assert not host.find().is_leaving
+    gunicorns.handle_exit(signal.SIGTERM, None)
+    assert host.find().is_leaving
 
 
 def test_who_watches_is_told_once_it_leaves():
