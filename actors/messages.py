@@ -275,6 +275,11 @@ class StartSession(Message, frozen=True):
     spec: SessionSpec
     connection: Connection
 
+    @property
+    def session_id(self) -> str:
+        """The session's."""
+        return self.spec.session_id
+
 
 class PlugInClient(Message, frozen=True):
     """From now on this is the session's client."""

@@ -24,7 +24,7 @@ class PoolClosed(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class PoolFull(RuntimeError):  # noqa: N818 - named for what it says
-    """Every thread of the pool works, and as much as may wait waits."""
+    """Every thread of the pool works, and as much as may wait waits; or no thread can be started."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the {name} has too much to do")
@@ -76,7 +76,6 @@ class Pool:
             if refusal is None:
                 self._unfinished += 1
                 self._waiting.append(job)
-                self._provide_thread()
                 self._changed.notify()
         if refusal is not None:
             _tell(job, refusal)
@@ -99,14 +98,20 @@ class Pool:
             return PoolClosed(self.name)
         if self._most_unfinished is not None and self._unfinished >= self._most_unfinished:
             return PoolFull(self.name)
-        return None
+        return None if self._has_thread_for_one_more() else PoolFull(self.name)
 
-    def _provide_thread(self) -> None:
-        if len(self._threads) >= min(self._unfinished, self._max_threads):
-            return
+    def _has_thread_for_one_more(self) -> bool:
+        """Start one where that is needed; whether there is any."""
+        if len(self._threads) >= min(self._unfinished + 1, self._max_threads):
+            return True
         thread = threading.Thread(target=self._run, name=f"{self.name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the process, or the machine, has as many as it may have
+            logger.error("%s: no thread can be started: %s", self.name, error)  # noqa: TRY400 - no bug
+            return bool(self._threads)
         self._threads.append(thread)
-        thread.start()
+        return True
 
     def _withdraw(self, job: Job) -> bool:
         with self._changed:

@@ -171,6 +171,7 @@ class Supervisor(Actor):
             session = self._sessions.get(getattr(message, "session_id", ""))
             if session is not None:
                 self._crash(session)
+                self._forget_if_over(session)
             return None
 
     def on_left_over(self, message: Any) -> None:
@@ -186,14 +187,17 @@ class Supervisor(Actor):
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
         self._tell(session, messages.SessionStarted(spec.session_id))
-        self._start_translator(session)
-        self._start_client(session, message.connection)
+        try:
+            self._start_translator(session)
+            self._start_client(session, message.connection)
+        except Exception:
+            message.connection.abort()  # nobody else has it, or it is closed again
+            raise
         if self._drained is not None:  # it was accepted as the drain began: it is told like the others
             self._tell_drain(session)
 
     def _start_translator(self, session: _Session) -> None:
         spec = session.spec
-        session.running.add((TranslatorActor.role, 0))
         ref = TranslatorActor.start(
             session.dispatcher,
             session_id=spec.session_id,
@@ -202,11 +206,11 @@ class Supervisor(Actor):
             workers=self._workers,
             perform=spec.perform,
         )
+        session.running.add((TranslatorActor.role, 0))
         session.translator = as_ref(ref)
 
     def _start_client(self, session: _Session, connection: Connection) -> None:
         spec = session.spec
-        session.running.add((ClientActor.role, 0))
         ref = ClientActor.start(
             session.dispatcher,
             session_id=spec.session_id,
@@ -214,6 +218,7 @@ class Supervisor(Actor):
             supervisor=self.ref,
             crash_frame=spec.crash_frame,
         )
+        session.running.add((ClientActor.role, 0))
         session.client = as_ref(ref)
         session.tell(session.translator, messages.PlugInClient(session.client))
         if session.translator is not None:
@@ -243,7 +248,6 @@ class Supervisor(Actor):
 
     def _start_upstream(self, session: _Session, generation: int) -> Ref:
         assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
-        session.running.add((UpstreamActor.role, generation))
         ref = UpstreamActor.start(
             session.dispatcher,
             session_id=session.spec.session_id,
@@ -254,6 +258,7 @@ class Supervisor(Actor):
             connector=self._connector,
             dialler=session.spec.dialler,
         )
+        session.running.add((UpstreamActor.role, generation))
         session.upstreams[generation] = as_ref(ref)
         return session.upstreams[generation]
 

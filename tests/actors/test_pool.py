@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import weakref
+from contextlib import contextmanager
 
 import pytest
 
@@ -159,3 +160,34 @@ def test_an_idle_thread_holds_on_to_nothing(connector):
     del work
     assert done.wait(5)
     assert gone() is None
+
+
+# No thread can be started: the process, or the machine, has as many as it may have.
+
+
+@contextmanager
+def no_more_threads():
+    """A stack that fits into no machine's memory, which is what the system then says of threads, too."""
+    threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(0)
+
+
+def test_where_no_thread_can_be_started_work_is_refused_and_later_work_is_done(connector, results, caplog):
+    with no_more_threads():
+        connector.submit(lambda: 1, results.put)
+        assert isinstance(results.get(timeout=5), PoolFull)
+    assert "no thread can be started" in caplog.text
+    connector.submit(lambda: 2, results.put)
+    assert results.get(timeout=5) == 2
+
+
+def test_where_no_other_thread_can_be_started_work_waits_for_those_that_there_are(connector, results):
+    gate = threading.Event()
+    connector.submit(lambda: gate.wait(5), results.put)
+    with no_more_threads():
+        connector.submit(lambda: 2, results.put)
+    gate.set()
+    assert [results.get(timeout=5) for _ in range(2)] == [True, 2]

@@ -367,6 +367,20 @@ def test_a_failure_of_the_supervisor_s_own_is_logged_and_ends_that_session_only(
     assert other.receive() == "not"
 
 
+@pytest.mark.parametrize("actor_class", [TranslatorActor, ClientActor])
+def test_a_session_that_cannot_be_started_is_let_go_and_leaves_nothing(house, actor_class, monkeypatch, caplog):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("no")
+
+    ended = threading.Event()
+    monkeypatch.setattr(actor_class, "start", fail)
+    client, _ = house.start(expect=None, on_end=ended.set)
+    assert closing(client)[0] == 1006
+    assert ended.wait(WAIT_S)
+    assert house.sessions() == []
+    assert "the supervisor failed at StartSession" in caplog.text
+
+
 # A peer that does not read.
 
 
