@@ -84,9 +84,12 @@ class Inbox:
         """Add an envelope, or a message alone, to the end. From any thread."""
         self.waiting.append(envelope)
         # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
-        if not self.is_scheduled and self._dispatcher is not None and self._actor is not None:
+        if self.is_scheduled:
+            return
+        actor = self._actor  # which may be unbound meanwhile
+        if self._dispatcher is not None and actor is not None:
             self.is_scheduled = True
-            self._dispatcher.schedule(self._actor)
+            self._dispatcher.schedule(actor)
 
     def get(self) -> Envelope[Any]:
         """Take from the front."""
@@ -335,8 +338,10 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
 def _forget_the_parents() -> None:
     """In the child of a fork: take the parent's actors out of pykka's registry, as nothing runs them here.
 
-    The registry's lock is replaced, as a thread of the parent may have held it.
+    The locks are replaced, as a thread of the parent may have held them.
     """
+    global _first_waiter  # noqa: PLW0603
+    _first_waiter = threading.Lock()
     pykka.ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001 - pykka knows of no fork
     for ref in pykka.ActorRegistry.get_all():
         if isinstance(ref, Ref):

@@ -1,14 +1,19 @@
 """pykka's semantics, on a dispatcher."""
 
+import itertools
 import logging
+import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 
 import pykka
 import pytest
 
-from actors.actor import Actor, WouldDeadlock, guarded
+from actors.actor import Actor, Inbox, WouldDeadlock, guarded
 from actors.messages import Message
+from processes import child
 
 WAIT_S = 5.0
 
@@ -291,3 +296,51 @@ def test_what_is_told_to_an_actor_that_stops_is_given_back_to_it(dispatcher, eve
     dispatcher.call_soon(flushed.set)
     assert flushed.wait(WAIT_S)
     assert log == ["started", "stopped", ("left over", "late")]
+
+
+@pytest.mark.parametrize("line", range(1, 5))
+def test_who_puts_something_into_the_inbox_of_an_actor_that_stops_this_very_moment_schedules_nothing_odd(line):
+    scheduled = []
+    inbox, actor, lines = Inbox(), object(), itertools.count(1)
+    inbox.bind(SimpleNamespace(schedule=scheduled.append), actor)
+    inbox.is_scheduled = False
+
+    def trace(frame, event, _argument):
+        if frame.f_code is Inbox.put.__code__ and event == "line" and next(lines) == line:
+            inbox.unbind()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        inbox.put("late")
+    finally:
+        sys.settrace(before)
+    assert set(scheduled) == {actor}
+
+
+FORK = """
+import os, threading
+from actors import actor
+
+holding, go_on = threading.Event(), threading.Event()
+
+def hold():
+    with actor._first_waiter:
+        holding.set()
+        go_on.wait()
+
+threading.Thread(target=hold).start()
+holding.wait()
+pid = os.fork()
+if pid == 0:
+    os._exit(actor.Stopped().wait(0))
+go_on.set()
+print("the child ended with", os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+def test_the_child_of_a_fork_does_not_wait_for_a_lock_of_the_parent_s():
+    root = str(Path(__file__).resolve().parents[2])
+    with child(sys.executable, "-c", FORK, env={"PYTHONPATH": root}) as process:
+        process.wait_for("the child ended with 0", timeout_s=WAIT_S)
