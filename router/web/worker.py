@@ -188,8 +188,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.method_queue.defer(self._begin_drain, 0.0)
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
-        """SIGUSR1: log what every thread is doing."""
-        pykka.debug.log_thread_tracebacks()
+        """SIGUSR1: log what every thread is doing. Not from here: what was interrupted may hold the log's lock."""
+        self.method_queue.defer(pykka.debug.log_thread_tracebacks)
 
     def _begin_drain(self, drain_s: float) -> None:
         # In a thread, as HTTP is served meanwhile: /readyz says that we drain.

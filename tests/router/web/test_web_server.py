@@ -8,10 +8,13 @@ import socket
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.workers.gthread import PollableMethodQueue
 
 from processes import child
+from router.web.worker import Worker
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
@@ -253,6 +256,17 @@ def test_sigusr1_logs_what_every_thread_does(lasting_server):
     os.kill(lasting_server.process.pid, signal.SIGUSR1)
     lasting_server.process.wait_for("Current state of MainThread")
     assert lasting_server.get("/healthz")[0] == 200
+
+
+def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_one_that_holds_the_lock(caplog):
+    waiting = PollableMethodQueue()
+    waiting.init()
+    worker = SimpleNamespace(method_queue=waiting)
+    Worker.handle_usr1(worker, signal.SIGUSR1, None)
+    assert not caplog.records
+    waiting.run_callbacks(None)
+    assert "Current state of MainThread" in caplog.text
+    waiting.close()
 
 
 def test_sigusr2_starts_no_second_router(server):
