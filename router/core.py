@@ -234,7 +234,11 @@ class Router:
         return len(self._open)
 
     def sessions(self, timeout_s: float = 1.0) -> list[messages.SessionInfo]:
-        """The live sessions. Blocks: not on a dispatcher's thread."""
+        """The live sessions. Blocks: not on a dispatcher's thread.
+
+        Raises:
+            pykka.Timeout: there is no answer in time; `is_alive` says whether there can be.
+        """
         sessions: list[messages.SessionInfo] = self._engine.ask(
             messages.ListSessions(), default=[], timeout_s=timeout_s
         )

@@ -209,9 +209,14 @@ def _judged(session_id: str, answer: Principal | BaseException | None) -> Princi
     if isinstance(answer, PoolFull | PoolClosed):
         logger.error("session %s: authenticate was not called: %s", session_id, answer)
         raise _cannot_tell()
-    error = answer if isinstance(answer, BaseException) else TypeError(f"it returned no Principal but {answer!r}")
+    error = answer if isinstance(answer, BaseException) else _odd(answer)
     logger.error("session %s: authenticate failed", session_id, exc_info=error)
     raise HandshakeRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; it has been logged")
+
+
+def _odd(answer: object) -> TypeError:
+    # Not what it is: whoever returns something else may return what was decoded of a credential.
+    return TypeError(f"it returned no Principal but a {type(answer).__name__}")
 
 
 def _cannot_tell() -> HandshakeRefused:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +54,7 @@ class Toolbox:
     def __init__(self, *, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._tools: dict[str, Tool] = {}
-        self._lock = threading.Lock()
+        """Without a lock, which the child of a fork would find held: each step below is one of the interpreter's."""
 
     def add(self, name: str | None, schema: Mapping[str, Any], handler: Handler) -> Handler:
         """Register a function, and return its handler.
@@ -72,16 +71,13 @@ class Toolbox:
         tool = Tool(_function(name, schema), handler)
         if not callable(handler) or inspect.iscoroutinefunction(handler):
             raise ValueError(f"the handler of {tool.function.name} must be a function that can be called on a thread")
-        with self._lock:
-            if tool.function.name in self._tools:
-                raise ValueError(f"there is a function {tool.function.name} already")
-            self._tools[tool.function.name] = tool
+        if self._tools.setdefault(tool.function.name, tool) is not tool:
+            raise ValueError(f"there is a function {tool.function.name} already")
         return handler
 
     def functions(self) -> tuple[blocks.Function, ...]:
         """What a session offers to the model, in the order of registration."""
-        with self._lock:
-            return tuple(tool.function for tool in self._tools.values())
+        return tuple(tool.function for tool in list(self._tools.values()))
 
     def call(self, call: ToolCall, arguments: str) -> str:
         """Have a handler answer a call.

@@ -53,9 +53,9 @@ def hold_turn(call):
 # Who may come in.
 
 
-def refusal(board):
+def refusal(board, **how):
     with pytest.raises(HandshakeRefused) as caught:
-        board.call()
+        board.call(**how)
     return caught.value.status
 
 
@@ -90,6 +90,13 @@ def test_where_nobody_can_tell_nobody_comes_in(caplog, answer):
     with Switchboard(authenticate=authenticate) as board:
         assert refusal(board) == 500
     assert "authenticate failed" in caplog.text
+
+
+def test_what_authenticate_returned_by_mistake_is_in_no_log_line(caplog):
+    with Switchboard(authenticate=lambda request: {"token": request.credential}) as board:
+        assert refusal(board, headers={"Authorization": "Token s3cret"}) == 500
+    assert "it returned no Principal but a dict" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(never, caplog):
