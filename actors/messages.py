@@ -210,7 +210,7 @@ class CancelTimer(Message, frozen=True):
 
 
 class StartWork(Message, frozen=True):
-    """Have `SessionSpec.perform` take `work` on a thread of the pool, and tell `WorkDone(key, ...)`.
+    """Have `SessionSpec.perform` take `work` on a thread of a pool, and tell `WorkDone(key, ...)`.
 
     In time: after `timeout_s`, waiting for a thread included, it has failed. The key is free again then. Work that
     is under way when its session ends is dropped: not begun, or its result not told.
@@ -219,6 +219,8 @@ class StartWork(Message, frozen=True):
     key: str
     work: Any
     timeout_s: float
+    is_preparation: bool = False
+    """The session needs it before it can begin: no work of another kind that hangs is in its way."""
 
 
 class CancelWork(Message, frozen=True):

@@ -38,7 +38,8 @@ class Reports:
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:
-        self._work = Work(actor, pool, lambda tell: tell(), self._done)
+        self._work = Work(actor, lambda tell: tell(), self._done)
+        self._pool = pool
         self._on_idle = on_idle
         self._waiting: dict[str, deque[_News]] = {}
         """By session, the news that is being told first."""
@@ -60,7 +61,8 @@ class Reports:
 
     def _start(self, session_id: str) -> None:
         first = self._waiting[session_id][0]
-        self._work.start(messages.StartWork(session_id, partial(first.tell, first.news), first.timeout_s))
+        command = messages.StartWork(session_id, partial(first.tell, first.news), first.timeout_s)
+        self._work.start(command, self._pool)
 
     def _done(self, done: messages.WorkDone) -> None:
         waiting = self._waiting[done.key]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialTarget
     from actors.connector import Connector
     from actors.dispatcher import Dispatcher
-    from actors.pool import Pool
+    from actors.work import Pools
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +79,10 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Called when nothing of the session is left, on the supervisor's thread; must not block."""
     tell: Callable[[Any], None] | None = None
     """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
-    one at a time. Called on a thread of the workers; may block, and raise anything."""
+    one at a time. Called on a thread of `Pools.news`; may block, and raise anything."""
     tell_timeout_s: float = 5.0
     perform: Callable[[Any], Any] = _no_work
-    """Does the `work` of `StartWork`. Called on a thread of the workers; may block, and raise anything."""
+    """Does the `work` of `StartWork`. Called on a thread of the pool for it; may block, and raise anything."""
 
 
 class SessionState(enum.Enum):
@@ -133,13 +133,13 @@ class Supervisor(Actor):
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, *, dispatchers: Sequence[Dispatcher], connector: Connector, workers: Pool
+        self, dispatcher: Dispatcher, *, dispatchers: Sequence[Dispatcher], connector: Connector, pools: Pools
     ) -> None:
         super().__init__(dispatcher)
         self._dispatchers = dispatchers
         self._connector = connector
-        self._workers = workers
-        self._reports = Reports(self, workers, self._report_drained)
+        self._pools = pools
+        self._reports = Reports(self, pools.news, self._report_drained)
         self._sessions: dict[str, _Session] = {}
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
@@ -203,7 +203,7 @@ class Supervisor(Actor):
             session_id=spec.session_id,
             machine=spec.machine,
             supervisor=self.ref,
-            workers=self._workers,
+            pools=self._pools,
             perform=spec.perform,
         )
         session.running.add((TranslatorActor.role, 0))

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, get_args
 
 from actors import messages
 from actors.actor import Actor, Ref, guarded
-from actors.work import Work
+from actors.work import Pools, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from actors.dispatcher import Dispatcher, Timer
-    from actors.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class TranslatorActor(Actor):
         session_id: str,
         machine: Machine,
         supervisor: Ref,
-        workers: Pool,
+        pools: Pools,
         perform: Callable[[Any], Any],
     ) -> None:
         super().__init__(dispatcher)
@@ -67,7 +66,8 @@ class TranslatorActor(Actor):
         self._stale = 0
         self._unsent = 0
         self._timers: dict[str, Timer] = {}
-        self._work = Work(self, workers, perform, self._handle)
+        self._pools = pools
+        self._work = Work(self, perform, self._handle)
 
     def on_stop(self) -> None:
         """Tell the supervisor."""
@@ -167,7 +167,7 @@ class TranslatorActor(Actor):
             timer.cancel()
 
     def _start_work(self, command: messages.StartWork) -> None:
-        self._work.start(command)
+        self._work.start(command, self._pools.preparation if command.is_preparation else self._pools.work)
 
     def _cancel_work(self, command: messages.CancelWork) -> None:
         self._work.cancel(command.key)

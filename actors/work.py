@@ -21,23 +21,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class Pools(msgspec.Struct, frozen=True):
+    """Threads for whatever of a session may block, a pool for each use: what hangs in one holds up none of another."""
+
+    work: Pool
+    """For what it has done while it goes on."""
+    preparation: Pool
+    """For what it needs before it can begin."""
+    news: Pool
+    """For telling an embedding application of it."""
+
+
 class _UnderWay(msgspec.Struct, eq=False):
     timer: Timer
     job: Job | None = None
 
 
 class Work:
-    """Hands work to the pool, and tells its end exactly once, in time. On the dispatcher's thread.
+    """Hands work to a pool, and tells its end exactly once, in time. On the dispatcher's thread.
 
     Work that hangs answers as timed out; what comes of it later is dropped and counted, as is what comes of work
     that was cancelled. After `discard` nothing is told any more.
     """
 
-    def __init__(
-        self, actor: Actor, pool: Pool, perform: Callable[[Any], Any], tell: Callable[[messages.WorkDone], None]
-    ) -> None:
+    def __init__(self, actor: Actor, perform: Callable[[Any], Any], tell: Callable[[messages.WorkDone], None]) -> None:
         self._actor = actor
-        self._pool = pool
         self._perform = perform
         self._tell = tell
         self._under_way: dict[str, _UnderWay] = {}
@@ -49,14 +57,14 @@ class Work:
         """What is under way."""
         return list(self._under_way)
 
-    def start(self, command: messages.StartWork) -> None:
-        """Have it done. A key names one piece of work at a time."""
+    def start(self, command: messages.StartWork, pool: Pool) -> None:
+        """Have it done there. A key names one piece of work at a time."""
         key, work, perform = command.key, command.work, self._perform
         assert key not in self._under_way, key  # noqa: S101 - a bug of the machine's: no work is done twice
         time_out = partial(self._actor.run_guarded, partial(self._timed_out, key))
         entry = _UnderWay(self._actor.dispatcher.call_later(command.timeout_s, time_out))
         self._under_way[key] = entry
-        entry.job = self._pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
+        entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
     def cancel(self, key: str) -> None:
         """Have it not begun, or its result dropped. Harmless when it is done."""

@@ -88,7 +88,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tool_output_bytes: Annotated[int, whole(1, 16 * 1024 * 1024)] = 128 * 1024
     """What a function that the router runs may answer with."""
     work_threads: Annotated[int, whole(1, 256)] = 16
-    """Functions and hooks that run at the same time, in one process."""
+    """Threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
     work_waiting: Annotated[int, whole(0, 100_000)] = 256
     """Those that may wait for a thread; beyond it they fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8

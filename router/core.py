@@ -64,7 +64,7 @@ class Router:
         config: all of it, or
         settings: its fields, which are checked as the command's are. None counts as not given. Nothing is read from
             the environment. With neither a key nor an upstream the embedded simulator answers.
-        authenticate and the others: hooks, called on threads of the workers; see `router.hooks` and docs/embedding.md.
+        authenticate and the others: hooks, called on threads of their own; see `router.hooks` and docs/embedding.md.
 
     Raises:
         ConfigError: a setting is unknown, or its value no good.
@@ -158,7 +158,7 @@ class Router:
         As `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The schema is
         OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema of the
         parameters alone will do. The handler is called as `handler(arguments, call)`, a dict and a `ToolCall`, on a
-        thread of the workers; it answers with text, or with anything that can be written as JSON.
+        thread that only functions have; it answers with text, or with anything that can be written as JSON.
 
         Raises:
             ValueError: the schema or the name is no good, or the name is taken.

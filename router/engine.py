@@ -16,6 +16,7 @@ from actors.dispatcher import Dispatcher
 from actors.pool import Pool
 from actors.supervisor import Supervisor, as_ref
 from actors.watchdog import Watchdog
+from actors.work import Pools
 from router.errors import StartError
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ class Engine:
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
-        self._workers = Pool("worker", config.limits.work_threads, most_waiting=config.limits.work_waiting)
+        self._pools = Pools(
+            work=_pool("worker", config), preparation=_pool("preparer", config), news=_pool("teller", config)
+        )
         self.doorkeepers = Pool("doorkeeper", config.limits.work_threads)
-        """Runs `authenticate`, apart from the workers: functions that hang close no door."""
+        """Runs `authenticate`, on threads of its own like each other use: what hangs there closes no door."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
         self._simulator: Simulator | None = None
@@ -161,15 +164,19 @@ class Engine:
 
     def _start_supervisor(self) -> Ref:
         first = self.dispatchers[0]
-        pools = {"connector": self._connector, "workers": self._workers}
-        return as_ref(Supervisor.start(first, dispatchers=self.dispatchers, **pools))
+        return as_ref(
+            Supervisor.start(first, dispatchers=self.dispatchers, connector=self._connector, pools=self._pools)
+        )
 
     def _stop_threads(self) -> None:
-        self._connector.close()
-        self._workers.close()
-        self.doorkeepers.close()
+        for pool in (self._connector, self._pools.work, self._pools.preparation, self._pools.news, self.doorkeepers):
+            pool.close()
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
                 logger.error("%s does not end", dispatcher.name)
         if self._simulator is not None:
             self._simulator.close()
+
+
+def _pool(name: str, config: RouterConfig) -> Pool:
+    return Pool(name, config.limits.work_threads, most_waiting=config.limits.work_waiting)

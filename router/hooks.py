@@ -1,6 +1,6 @@
 """What an embedding application may have called: who may come in, how a session is configured, what happened in it.
 
-Hooks run on the threads of the workers, each for `deadlines.hook_s` at the most. Only `authenticate` decides about a
+Hooks run on threads of their own, each for `deadlines.hook_s` at the most. Only `authenticate` decides about a
 call. Whatever else goes wrong in a hook is logged with the session's id, and the call goes on.
 """
 

@@ -19,7 +19,7 @@ from router.session.deadlines import Wait, length_s, rollover_in_s
 from router.session.line import SpareState
 from router.session.state import Lifecycle, State
 from router.session.turn import ResponseState
-from router.session.work import WorkKind, work_key
+from router.session.work import PREPARATIONS, WorkKind, work_key
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -249,7 +249,8 @@ class Session:
 
     def start_work(self, kind: WorkKind, name: str, work: Any, timeout_s: float) -> None:
         """Have work done off the dispatcher; `transitions.WORK` says who takes what comes of it."""
-        self._commands.append(messages.StartWork(work_key(kind, name), work, timeout_s))
+        key, is_preparation = work_key(kind, name), kind in PREPARATIONS
+        self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
 
     def cancel_work(self, kind: WorkKind, name: str) -> None:
         """Hear nothing more of work, which may be done already."""

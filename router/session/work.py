@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,10 @@ class WorkKind(enum.Enum):
     """What the embedding application has to say to a client's Settings. There is one at a time."""
     AUDIO = "audio"
     """A conversion that will be wanted; its name is whose."""
+
+
+PREPARATIONS: Final = frozenset({WorkKind.CONFIGURE, WorkKind.AUDIO})
+"""What a session needs before it can begin."""
 
 
 def work_key(kind: WorkKind, name: str) -> str:

@@ -16,6 +16,7 @@ from actors.restart import Decision, Loss, LossKind
 from actors.supervisor import SessionSpec, Supervisor, as_ref
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
+from actors.work import Pools
 
 WAIT_S = 5.0
 CRASH_FRAME = '{"type":"Error","code":"INTERNAL_SERVER_ERROR"}'
@@ -88,8 +89,9 @@ class House:
         self.dispatcher = dispatcher
         self.connector = Connector(2)
         self.workers = Pool("worker", 1, most_waiting=1)
+        pools = Pools(work=self.workers, preparation=self.workers, news=self.workers)
         self.supervisor = as_ref(
-            Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, workers=self.workers)
+            Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, pools=pools)
         )
         self.upstreams = []
         self.dialled = threading.Semaphore(0)
@@ -435,7 +437,8 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(hou
 
 
 def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatcher):
-    pools = {"connector": Connector(), "workers": Pool("worker")}
+    pool = Pool("worker")
+    pools = {"connector": Connector(), "pools": Pools(work=pool, preparation=pool, news=pool)}
     supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], **pools))
     connection, client = memory_pair()
     spec = SessionSpec(session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame="")

@@ -9,6 +9,7 @@ from actors.messages import WorkDone, WorkFailureKind
 from actors.pool import Pool
 from actors.supervisor import as_ref
 from actors.translator import TranslatorActor
+from actors.work import Pools
 
 WAIT_S = 5.0
 LONG_S = 60.0
@@ -67,6 +68,7 @@ COMMANDS = {
     "start": [messages.StartWork("a", "work a", LONG_S)],
     "start b": [messages.StartWork("b", "work b", LONG_S)],
     "start c": [messages.StartWork("c", "work c", LONG_S)],
+    "prepare": [messages.StartWork("p", "preparation", LONG_S, is_preparation=True)],
     "start in no time": [messages.StartWork("a", "work a", 0.0)],
     "cancel": [messages.CancelWork("a")],
     "cancel b": [messages.CancelWork("b")],
@@ -79,6 +81,7 @@ class Session:
 
     def __init__(self, dispatcher):
         self.pool = Pool("worker", 1, most_waiting=1)
+        self.preparers = Pool("preparer", 1)
         self.machine = Machine()
         self.gate = threading.Event()
         self.done = []
@@ -89,12 +92,14 @@ class Session:
                 session_id="s",
                 machine=self.machine,
                 supervisor=self.supervisor,
-                workers=self.pool,
+                pools=Pools(work=self.pool, preparation=self.preparers, news=self.pool),
                 perform=self.perform,
             )
         )
 
     def perform(self, work):
+        if work == "preparation":
+            return "ready"
         self.machine.begun.release()
         assert self.gate.wait(WAIT_S)
         self.done.append(work)
@@ -118,6 +123,7 @@ class Session:
         """Let the work go on, and wait until the pool has nothing left to do."""
         self.gate.set()
         self.pool.close(WAIT_S)
+        self.preparers.close(WAIT_S)
 
     def close(self):
         self.let_go()
@@ -201,6 +207,12 @@ def test_work_that_finds_the_pool_full_is_refused_at_once(session):
     (refused,) = session.machine.told.wait_for(1)
     assert (refused.key, refused.failure.kind) == ("c", WorkFailureKind.REFUSED)
     assert session.facts() == (["a", "b"], 0)
+
+
+def test_work_that_hangs_keeps_nothing_from_being_prepared(session):
+    assert session.tell("start", "start b").is_begun()
+    session.tell("prepare")
+    assert session.machine.told.wait_for(1) == [WorkDone("p", "ready")]
 
 
 def test_a_closed_pool_refuses_too(session):

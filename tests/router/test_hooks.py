@@ -71,7 +71,7 @@ def test_who_is_known_comes_in_and_every_hook_knows_who_it_is(simulator, recorde
         name, thread, session = recorder.next()
     assert seen == ["secret"]
     assert (name, session.principal, session.request.profile) == ("on_session_start", ADA, "converse")
-    assert thread.startswith("worker-")
+    assert thread.startswith("teller-")
 
 
 def test_who_is_not_known_is_refused_before_the_upgrade():
@@ -189,6 +189,28 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
     assert "a bug of the application's" in caplog.text
 
 
+def test_functions_and_news_that_hang_keep_no_new_call_from_being_configured(simulator, never):
+    hung = threading.Event()
+
+    def hang(*_args):
+        hung.set()
+        return never()
+
+    def configure(_request, _settings):
+        return {"agent": {"think": {"prompt": "You are Ada."}}}
+
+    limits = {"work_threads": 1, "work_waiting": 1}
+    with Switchboard(configure=configure, on_session_start=never, limits=limits) as board:
+        board.router.tool("weather", {"type": "object", "properties": {}}, hang)
+        first = board.call(simulator=simulator)
+        first.client.start()
+        first.client.say("what is the weather")
+        assert hung.wait(WAIT_S)
+        board.call(simulator=simulator).client.start()
+        (update,) = simulator.connections[-1].of_type("session.update")
+        assert update["session"]["instructions"] == "You are Ada."
+
+
 # What happens in it.
 
 
@@ -201,7 +223,7 @@ def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(
         told = [recorder.next() for _ in range(4)]
     assert [name for name, *_ in told] == ["on_session_start", "on_usage", "on_turn", "on_session_end"]
     assert {session.id for _, _, session, *_ in told} == {call.session_id}
-    assert all(thread.startswith("worker-") for _, thread, *_ in told)
+    assert all(thread.startswith("teller-") for _, thread, *_ in told)
     usage, turn, end = (it[3] for it in told[1:])
     assert usage.total_tokens > 0
     assert turn.text("user") == "hello there"

@@ -16,7 +16,7 @@ KEY = "configure:"
 def asked(given=SETTINGS):
     """A session whose application is being asked."""
     book = Playbook(is_configured_outside=True).opened().client(given)
-    assert book.work[KEY] == messages.StartWork(KEY, ConfigureSession(given), 5.0)
+    assert book.work[KEY] == messages.StartWork(KEY, ConfigureSession(given), 5.0, is_preparation=True)
     return book.forget()
 
 
