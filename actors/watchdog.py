@@ -93,15 +93,15 @@ class _Watched:
 
 
 def _stack_of(thread_id: int | None) -> str:
-    frame = _frames().get(thread_id or 0)
+    frame = frames().get(thread_id or 0)
     return "" if frame is None else "; it is here:\n" + "".join(traceback.format_stack(frame)).rstrip()
 
 
 _one_at_a_time = threading.Lock()
 
 
-def _frames() -> dict[int, FrameType]:
-    """Return the frame of each thread.
+def frames() -> dict[int, FrameType]:
+    """Return the frame of each thread, by its id. From any thread.
 
     Python 3.11 makes that list under a lock that every start of a thread takes, too, while it has the interpreter's: if
     a collection of garbage begins in the middle, and Python code runs in it, both wait for each other for good.

@@ -1,11 +1,11 @@
 """The application that `hosting` measures: Flask with pages of its own, and a router at /openai."""
 
 import os
-import sys
 import threading
 
 from flask import Flask, render_template_string
 
+from actors.watchdog import frames
 from router import Router
 from router.flask import mount
 
@@ -25,7 +25,7 @@ def page() -> str:
 @app.get("/threads")
 def threads() -> dict[str, int]:
     """Tell how many of the server's threads do something, beside the one that serves this."""
-    frames = sys._current_frames()
+    running = frames()
     pool = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
-    busy = [thread for thread in pool if frames[thread.ident].f_code.co_name != "_worker"]
+    busy = [thread for thread in pool if running[thread.ident].f_code.co_name != "_worker"]
     return {"busy": len(busy) - 1, "sessions": router.session_count}
