@@ -85,7 +85,7 @@ class ClientConnection(StreamConnection):
             logger.debug("handshake not answered: %s", error)
             return
         if taken_bytes < len(response):
-            self._send([response[taken_bytes:]])
+            self._keep_rest(response, taken_bytes)
 
 
 def accept(

@@ -130,10 +130,14 @@ class WritingConnection(Connection):
             self._fail_to_write(error)
             return
         if taken_bytes < len(frame):
-            self._outbox.append(frame)
-            self._outbox.head()
-            self._outbox.advance(taken_bytes)
+            self._keep_rest(frame, taken_bytes)
             self._bound()
+
+    def _keep_rest(self, unit: bytes, taken_bytes: int) -> None:
+        """Have the rest of what was written in part leave first, whatever comes."""
+        self._outbox.append(unit)
+        self._outbox.head()
+        self._outbox.advance(taken_bytes)
 
     def _bound(self) -> None:
         """See to it that what waits leaves soon, and stays within its bounds."""

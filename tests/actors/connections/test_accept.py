@@ -1,5 +1,6 @@
 """`accept` behind a real WSGI server, with `websockets` as the client; and the hand-over by itself."""
 
+import contextlib
 import socket
 from concurrent.futures import Future
 
@@ -8,7 +9,7 @@ from websockets.sync.client import connect
 
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.client import accept
-from actors.connections.frames import text_frames
+from actors.connections.frames import Close, FrameParser, text_frames
 from actors.connections.handover import HandshakeRefused
 
 GOOD = {
@@ -52,6 +53,36 @@ def test_a_first_message_leaves_in_one_write_with_the_answer(pair):
     assert head.startswith(b"HTTP/1.1 101 ")
     assert frame == b"".join(text_frames("grüß", mask=False, max_frame_bytes=1024))
     connection.abort()
+
+
+LONG = "x" * 2**22
+"""No socket takes it at once."""
+
+
+def test_a_last_word_does_not_cut_a_first_message_that_the_socket_did_not_take_whole(pair):
+    ours, theirs = pair
+    connection = accept(GOOD | {"werkzeug.socket": ours}, first_text=LONG)
+    begun = theirs.recv(65536)
+    theirs.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            begun += theirs.recv(65536)
+    connection.forsake("a last word")
+    connection.abort()
+    assert theirs.recv(65536) == b""
+
+
+def test_what_the_socket_did_not_take_of_a_first_message_leaves_once_the_connection_is_open(pair, dispatcher, recorder):
+    ours, theirs = pair
+    connection = accept(GOOD | {"werkzeug.socket": ours}, first_text=LONG)
+    dispatcher.call_soon(lambda: (connection.open(dispatcher, recorder), connection.close(1000)))
+    parser = FrameParser(is_server=False, max_message_bytes=2**30)
+    said = parser.feed(theirs.recv(65536).partition(b"\r\n\r\n")[2])
+    while len(said) < len(wanted := [LONG, Close(1000, "")]):
+        said += parser.feed(theirs.recv(65536))
+    assert said == wanted
+    theirs.close()
+    recorder.next("closed")
 
 
 @pytest.mark.parametrize(
