@@ -194,7 +194,7 @@ def stop_talking(session: Session) -> None:
 
 def never_committed(session: Session, _fired: Any) -> None:
     """What was taken for speech did not become a turn: what waited for it may go on."""
-    session.state.is_speaking = False
+    session.state.is_speaking = session.state.is_retelling = False
 
 
 def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:

@@ -31,6 +31,7 @@ from router.session.deadlines import Wait
 
 RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY}
 CREATE = {"type": "response.create"}
+SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
 RESTART = Decision.RESTART
 
 
@@ -300,6 +301,13 @@ def test_speech_that_was_transcribed_is_replayed_as_text_in_its_place():
     book = spoken().upstream(response_created(), text_done("Yes."), completed, response_done()).forget()
     book.upstream_closes(decision=RESTART).expect(RESTARTED)
     restart(book).expect(upstream=[said("user", "Hm?"), said("assistant", "Yes.")])
+
+
+def test_a_client_is_told_to_stop_playing_where_another_upstream_took_what_the_first_heard_for_no_speech():
+    book = Playbook().ready().client(bytes(9600)).upstream(SPEECH_STARTED).forget()
+    book.upstream_closes(decision=RESTART).forget()
+    restart(book).forget().fire(Wait.COMMIT)
+    book.upstream(SPEECH_STARTED).expect({"type": "UserStartedSpeaking"})
 
 
 def test_a_commit_by_hand_that_was_not_acknowledged_is_made_again():
