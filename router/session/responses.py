@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
@@ -20,6 +20,8 @@ from router.translation import errors
 if TYPE_CHECKING:
     from router.session.session import Session
     from router.session.stay import Stay
+
+TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
 
 KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "failed", None})
 """None: some compatible servers leave it out."""
@@ -69,7 +71,7 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> Stay | No
         turn.response = ResponseState.NONE
     turn.is_open = True
     session.state.timeline.mark("asked_s", session.now_s)
-    turn.response_id = event.response.id
+    turn.begin(event.response.id)
     turn.answer = Answer()
     if turn.response is ResponseState.NONE:  # the upstream began it itself
         turn.want_now = None
@@ -114,12 +116,12 @@ def another_begins(session: Session, event: openai.ResponseCreated) -> None:
 def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None:
     """A response has ended, whatever its status; so has the agent's turn, unless a function call is to be answered."""
     turn = session.state.turn
-    if turn.response_id is not None and event.response.id not in (turn.response_id, None):
-        return STAY  # one outside the conversation, which ran beside ours
+    if turn.is_of_another(event.response.id):
+        return STAY
     if event.response.status == "failed" and not turn.is_muted and _has_remedy(session, event.response):
         return STAY
     if _was_cancelled(event.response):
-        turn.cancelled.add(event.response.id)
+        turn.cancelled.append(event.response.id)
     _tell_status(session, event.response)
     turn.failures = 0
     session.refill_budget()
@@ -161,9 +163,12 @@ def _tell_status(session: Session, response: openai.Response) -> None:
         session.log_unknown(f"response.done of status {status}", "taken for completed")
 
 
-def finish_unannounced(session: Session, _event: Any) -> None:
+def finish_unannounced(session: Session, event: TextDone) -> Stay | None:
     """The text of a response that the upstream never announced counts as its end."""
+    if session.state.turn.is_of_another(event.response_id):
+        return STAY
     end_of_response(session)
+    return None
 
 
 def end_of_response(session: Session) -> None:
@@ -187,10 +192,10 @@ def _has_remedy(session: Session, response: openai.Response) -> bool:
 
 def response_refused(session: Session, event: openai.Error) -> Stay | None:
     """Our response.create caused this error: nothing else will come of it."""
-    turn = session.state.turn
-    if errors.code_of(event.error) == errors.ALREADY_ACTIVE:
+    turn, error = session.state.turn, event.error
+    if errors.code_of(error) == errors.ALREADY_ACTIVE and error.event_id in (turn.event_id, None):
         return _another_is_active(session)
-    if turn.event_id is None or event.error.event_id != turn.event_id or is_last_word(event.error):
+    if turn.event_id is None or error.event_id != turn.event_id or is_last_word(error):
         return STAY
     end_of_response(session)
     return None

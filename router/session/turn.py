@@ -109,7 +109,8 @@ class Turn:
         """Responses that the user has interrupted, the newest: nothing more of them is played or told."""
         self.is_unwanted = False
         """The user interrupted the response that is requested before it began."""
-        self.cancelled: set[str | None] = set()
+        self.cancelled: Queue[str | None] = Queue(most=MOST_MUTED)
+        """Responses that ended as such, the newest: a call of theirs may still be on its way."""
         self.is_resumed = False
         """It goes on after a restart."""
         self.is_answered_as_is = False
@@ -130,6 +131,18 @@ class Turn:
         if self.want_now is None or self.want_now.statement is None:
             return response_id in self.muted
         return self.response_id is None or response_id in (self.response_id, None) or response_id in self.muted
+
+    def begin(self, response_id: str | None) -> None:
+        """A response begins. Its id says nothing of an earlier one of that id: some servers number theirs."""
+        self.response_id = response_id
+        self.muted = Queue((it for it in self.muted if it != response_id), most=MOST_MUTED)
+        self.cancelled = Queue((it for it in self.cancelled if it != response_id), most=MOST_MUTED)
+
+    def is_of_another(self, response_id: str | None) -> bool:
+        """Whether this response is not the one that is requested or active: it ran beside it, or was cut off before."""
+        if self.response_id is None:
+            return response_id in self.muted
+        return response_id not in (self.response_id, None)
 
     @property
     def is_muted(self) -> bool:

@@ -200,6 +200,16 @@ def test_an_answer_that_begins_before_a_statement_has_begun_takes_its_place_and_
     book.expect(b"\2\2", AUDIO_DONE)
 
 
+@pytest.mark.parametrize("late", [response_done("resp_2", status="cancelled"), transcript_done("Hello")])
+def test_what_is_still_to_come_of_one_that_was_cancelled_ends_no_later_response(late):
+    book = greeted().upstream(SPEECH_STARTED, {"type": "input_audio_buffer.committed", "item_id": "u"})
+    book.upstream(response_created("resp_1"), statement_created("resp_2"))
+    book.client({"type": "InjectUserMessage", "content": "And?"})
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_done("resp_1")).forget()
+    book.upstream({"response_id": "resp_2", **late} if "response" in late else {**late, "response_id": "resp_2"})
+    book.expect().upstream(response_created("resp_3"), delta(b"\1\1", "resp_3")).expect(b"\1\1")
+
+
 def test_a_statement_that_begins_when_its_place_is_taken_and_left_again_is_cancelled_too():
     book = greeted().upstream({"type": "input_audio_buffer.committed", "item_id": "u"}).forget()
     book.upstream(response_created("answer"), response_done("answer", status="cancelled")).forget()

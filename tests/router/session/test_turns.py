@@ -108,6 +108,16 @@ def test_an_active_response_that_we_did_not_know_of_is_absorbed_and_waited_for()
     book.upstream(response_done("theirs")).expect(AUDIO_DONE, DONE, upstream=CREATE)
 
 
+def test_an_active_response_that_was_in_the_way_of_an_earlier_question_is_in_the_way_of_no_later_one():
+    book = Playbook().ready()
+    book.upstream(
+        item_added(inject(book)), error("conversation_already_has_active_response", event_id="earlier")
+    ).forget()
+    book.upstream(response_created(), text_done("Hi."), response_done()).expect(
+        STARTED, assistant("Hi."), AUDIO_DONE, DONE
+    )
+
+
 def test_a_response_that_is_refused_ends_the_turn():
     book = Playbook().ready()
     book.upstream(item_added(inject(book)))
@@ -190,6 +200,11 @@ def test_status_details_may_be_a_string():
 def test_an_upstream_that_falls_silent_in_an_answer_is_given_up(wait):
     book = answering().fire(wait)
     assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause=wait.value))]
+
+
+def test_the_answer_of_an_upstream_that_numbers_its_responses_is_played_although_one_of_that_number_was_interrupted():
+    book = answering().upstream(delta(b"\1\1"), SPEECH_STARTED, COMMITTED, response_done()).forget()
+    book.upstream(response_created(), delta(b"\2\2")).expect(STARTED, b"\2\2")
 
 
 def test_an_upstream_that_never_answers_is_given_up():
