@@ -26,6 +26,9 @@ ACKS = {
 }
 """What is sent at most once for each of these."""
 
+ENDS = ("response.done", "response.output_text.done", "response.output_audio_transcript.done")
+"""What ends a response that was never announced."""
+
 SHOWN = (messages.SendToClient, messages.SendToUpstream, messages.EndSession, messages.Log)
 
 BYTES_PER_S = 48_000
@@ -121,6 +124,10 @@ class ClientSide:
         if kind == "response.created" and not event["response"].get("metadata"):
             self._unended += not self._unannounced
             self._unannounced = max(0, self._unannounced - 1)
+        if kind in ENDS and state.turn.response is ResponseState.REQUESTED:
+            response_id = event["response"]["id"] if "response" in event else event.get("response_id")
+            if not state.turn.is_of_another(response_id):
+                self._unannounced = max(0, self._unannounced - 1)
         if kind.startswith(TRANSCRIPTION) and event.get("status") != "in_progress":
             if kind.endswith(("completed", "failed")):
                 self._transcribed.add(event["item_id"])
