@@ -127,19 +127,17 @@ def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None
     session.refill_budget()
     is_aside = spoken.statement_now(session) is not None
     end_of_response(session)
-    if turn.is_heard:
-        _answer_what_was_heard(session, will_begin=is_aside or _reason_of(event.response) == "turn_detected")
+    if turn.is_heard and not is_aside and _reason_of(event.response) != "turn_detected":
+        _answer_what_was_heard(session)
     return None
 
 
-def _answer_what_was_heard(session: Session, *, will_begin: bool) -> None:
-    # Speech was committed while this response was active. Where it was in the way, the upstream has begun none of its
-    # own, and will not (reference, 4: turn_detection).
-    if will_begin:
-        session.wait(Wait.FIRST_EVENT)
-    else:
-        session.state.turn.is_heard = False
-        session.state.turn.want(Want())
+def _answer_what_was_heard(session: Session) -> None:
+    # Speech was committed while this response was active. It was in the way: the upstream has begun none of its own,
+    # and will not (reference, 4: turn_detection).
+    session.stop_waiting(Wait.FIRST_EVENT)
+    session.state.turn.is_heard = False
+    session.state.turn.want(Want())
 
 
 def _was_cancelled(response: openai.Response) -> bool:
@@ -181,6 +179,8 @@ def end_of_response(session: Session) -> None:
     turn.has_started_speaking = turn.is_unwanted = False
     turn.answer = Answer()
     end_turn(session)
+    if turn.is_heard:
+        session.wait(Wait.FIRST_EVENT)  # what the user said meanwhile is answered by the upstream itself
 
 
 def _has_remedy(session: Session, response: openai.Response) -> bool:

@@ -356,6 +356,14 @@ def test_after_an_answer_that_it_cancelled_an_upstream_answers_speech_itself(beg
         assert Wait.FIRST_EVENT.value not in book.timers
 
 
+def test_an_answer_to_speech_is_waited_for_with_a_deadline_although_what_was_asked_before_is_refused():
+    book = Playbook().ready()
+    book.upstream(item_added(inject(book)))
+    refused = error("server_error", event_id=book.events_to_upstream[-1]["event_id"])
+    book.upstream(SPEECH_STARTED, COMMITTED, refused)
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
 # Turns that the client ends.
 
 FORCE = {"type": "ForceEndTurn"}
