@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.turn import Want
@@ -56,4 +58,15 @@ def _answered_as_is(session: Session) -> None:
 def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:
     """Forward a response.create once no response is active."""
     turn = session.state.turn
-    turn.want(Want(follows_up=turn.is_answered_as_is, text=event.text))
+    text, event_id = with_event_id(session, event.text)
+    turn.want(Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id))
+
+
+def with_event_id(session: Session, text: str) -> tuple[str, str]:
+    """A client's own event, and its `event_id`: it gets one where it has none, so that the error it causes is known."""
+    fields = orjson.loads(text)
+    event_id = fields.get("event_id")
+    if isinstance(event_id, str):
+        return text, event_id
+    event_id = session.state.new_id()
+    return orjson.dumps({**fields, "event_id": event_id}).decode(), event_id

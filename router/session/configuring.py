@@ -12,7 +12,7 @@ from router.session.agreement import SETTINGS_EVENT_ID
 from router.session.deadlines import Wait
 from router.session.opening import is_refused_by
 from router.session.stay import STAY
-from router.translation import errors, settings
+from router.translation import errors, listening, settings
 
 if TYPE_CHECKING:
     from actors import messages
@@ -62,7 +62,7 @@ def send_configuration(session: Session, line: Line) -> None:
 def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[str, Any]:
     return settings.session_of(
         given,
-        turn_detection=session.state.turn_detection,  # type: ignore[arg-type] # never "the client's" here
+        turn_detection=listening.detection_mode(session.state.agent, session.options.turn_detection),
         formats=line.formats,
         voices=session.options.voices,
         transcription_model=transcription_model(session, line),

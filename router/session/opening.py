@@ -116,7 +116,7 @@ def _open_with_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> Non
     state = session.state
     state.settings = message = tools.with_ours(session, message)
     state.agent = settings.agent_as_is(orjson.loads(message.text).get("session"))
-    state.turn_detection = "the client's"
+    state.turn_detection = listening.THE_CLIENT_S
     own = agreement.formats_as_is(message)
     state.microphone, state.speaker = _microphone(session, own.input), Speaker(own.output)
     dial(session, session.options.fixed_model or session.options.model)

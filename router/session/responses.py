@@ -40,7 +40,7 @@ def create_response(session: Session, want: Want) -> Stay | None:
         turn.wants.appendleft(want.then)
     turn.answer = Answer()
     session.state.timeline.mark("asked_s", session.now_s)
-    turn.event_id = None if want.text is not None else session.state.new_id()
+    turn.event_id = want.event_id or session.state.new_id()
     session.wait(Wait.FIRST_EVENT)
     if want.statement is not None:
         spoken.begin(session, want)

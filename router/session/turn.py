@@ -32,6 +32,8 @@ class Want(msgspec.Struct, frozen=True):
     """It goes on with the turn that there is."""
     text: str | None = None
     """The client's own event, where it brought one."""
+    event_id: str | None = None
+    """Of that event."""
     statement: Statement | None = None
     """What it is to say word for word, and nothing else."""
     goes_on_after: str | None = None

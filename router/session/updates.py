@@ -16,7 +16,7 @@ import orjson
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, configuring, inputs, opening, restarts, rollover, tools
+from router.session import agreement, as_is, configuring, inputs, opening, restarts, rollover, tools
 from router.session.deadlines import Wait, length_s
 from router.session.line import SpareState
 from router.session.state import Lifecycle
@@ -140,14 +140,9 @@ def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
 
 
 def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
-    """Take a client's own session.update. It gets an `event_id` where it has none, so that its error is known."""
-    event = tools.with_ours(session, event)
-    fields = orjson.loads(event.text)
-    event_id = fields.get("event_id")
-    if not isinstance(event_id, str):
-        event_id = session.state.new_id()
-        event = inputs.SessionUpdateAsIs(orjson.dumps({**fields, "event_id": event_id}).decode())
-    session.state.updates.append(Update(event, event_id))
+    """Take a client's own session.update."""
+    text, event_id = as_is.with_event_id(session, tools.with_ours(session, event).text)
+    session.state.updates.append(Update(inputs.SessionUpdateAsIs(text), event_id))
 
 
 def is_due(session: Session) -> bool:
@@ -189,7 +184,7 @@ def updated(session: Session, event: openai.SessionUpdated) -> None:
         return
     _tell_spare(session, taken)
     if isinstance(taken.message, inputs.SessionUpdateAsIs):
-        _remember(session, orjson.loads(taken.message.text).get("session"))
+        _apply_as_is(session, orjson.loads(taken.message.text).get("session"))
         session.to_client(deepgram.SettingsApplied())
         return
     _apply(session, taken.message)
@@ -204,6 +199,14 @@ def _apply(session: Session, message: Message) -> None:
         state.turn_detection = listening.detection_mode(state.agent, session.options.turn_detection)
     if state.changes or not isinstance(state.settings, deepgram.Settings):
         _remember(session, {"type": "realtime", **changes})
+
+
+def _apply_as_is(session: Session, changes: Any) -> None:
+    state = session.state
+    _remember(session, changes)
+    if isinstance(state.settings, deepgram.Settings) and state.microphone is not None:
+        state.turn_detection = listening.detection_as_is(changes, state.turn_detection)
+        state.microphone.is_speech |= state.turn_detection not in opening.DETECTED
 
 
 def _remember(session: Session, changes: Any) -> None:

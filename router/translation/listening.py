@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 TurnDetection = Literal["server_vad", "semantic_vad", "manual"]
 
+THE_CLIENT_S: Final = "the client's"
+"""The mode of a session whose client ends turns, or asks for answers, itself."""
+
 _TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
     # Every field is explicit: the defaults differ between models (reference, 4).
     "server_vad": {
@@ -47,6 +50,19 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
     provider = agent.listen.provider
     is_judged = provider.eot_threshold is not None or provider.eot_timeout_ms is not None
     return "semantic_vad" if is_judged and default == "server_vad" else default
+
+
+def detection_as_is(session: Any, before: str) -> str:
+    """How a turn ends after a client's own `session.update`: it is the client's, where the upstream does not do all."""
+    heard = session.get("audio") if isinstance(session, dict) else None
+    heard = heard.get("input") if isinstance(heard, dict) else None
+    if not isinstance(heard, dict) or "turn_detection" not in heard:
+        return before
+    given = heard["turn_detection"]
+    if not isinstance(given, dict) or False in (given.get("create_response"), given.get("interrupt_response")):
+        return THE_CLIENT_S
+    kind = given.get("type", before)
+    return kind if isinstance(kind, str) and kind in _TURN_DETECTION else before
 
 
 def turn_detection(provider: blocks.ListenProvider, mode: TurnDetection) -> dict[str, Any] | None:

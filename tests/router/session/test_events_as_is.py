@@ -2,7 +2,9 @@
 
 import pytest
 
+from actors.restart import Decision
 from playbook import (
+    ANY,
     APPLIED,
     AUDIO_DONE,
     DONE,
@@ -10,11 +12,13 @@ from playbook import (
     Playbook,
     assistant,
     call_done,
+    error,
     item_added,
     response_created,
     response_done,
     text_done,
 )
+from router.session.deadlines import Wait
 
 UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
 ITEM = {
@@ -43,6 +47,14 @@ def test_a_response_create_waits_until_none_is_active():
     book = Playbook().ready(UPDATE).upstream(response_created())
     book.client({**CREATE, "response": {"instructions": "x"}}).expect()
     book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[{"response": {"instructions": "x"}}])
+
+
+def test_a_response_create_that_the_upstream_refuses_is_told_and_costs_nothing_else():
+    book = Playbook().ready().client({**CREATE, "response": {"max_output_tokens": 1}})
+    event_id = book.events_to_upstream[-1]["event_id"]
+    book.forget().upstream(error("integer_above_max_value", event_id=event_id))
+    assert book.frames_to_client[0]["code"] == "integer_above_max_value"
+    book.forget().client(CREATE).expect(upstream=[CREATE])
 
 
 def test_an_append_waits_for_session_updated():
@@ -87,3 +99,25 @@ def test_other_events_are_not_forwarded(kind):
 def test_a_second_session_update_is_acknowledged_like_the_first():
     book = Playbook().ready().client(UPDATE).expect(upstream=[UPDATE])
     book.upstream({"type": "session.updated"}).expect(APPLIED)
+
+
+@pytest.mark.parametrize("given", [None, {"type": "server_vad", "create_response": False}])
+def test_a_client_that_takes_the_end_of_turns_into_its_own_hands_is_not_answered_unasked(given):
+    update = {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": given}}}}
+    book = Playbook().ready().client(update).upstream({"type": "session.updated"}).forget()
+    commit, committed = ({"type": f"input_audio_buffer.{kind}"} for kind in ("commit", "committed"))
+    book.client(bytes(9600), commit).upstream({**committed, "item_id": "u"}).forget()
+    assert Wait.FIRST_EVENT.value not in book.timers
+    book.client(CREATE).expect(upstream=[CREATE]).upstream(response_created(), response_done()).forget()
+    book.upstream_closes(decision=Decision.RESTART).upstream_opens().forget().upstream({"type": "session.created"})
+    assert [event["session"]["audio"]["input"]["turn_detection"] for event in book.events_to_upstream] == [ANY, given]
+
+
+def test_a_client_may_give_the_end_of_turns_back():
+    book = Playbook().ready()
+    for given in ({"type": "server_vad", "threshold": 0.7}, None, {"type": "semantic_vad"}):
+        audio = {"input": {"turn_detection": given}}
+        book.client({"type": "session.update", "session": {"type": "realtime", "audio": audio}})
+        book.upstream({"type": "session.updated"})
+    book.upstream({"type": "input_audio_buffer.committed", "item_id": "u"})
+    assert Wait.FIRST_EVENT.value in book.timers
