@@ -29,7 +29,6 @@ REASON: Final = "SERVER_GOING_AWAY"
 QUESTIONS: Final = (
     deepgram.InjectUserMessage,
     deepgram.InjectAgentMessage,
-    deepgram.FunctionCallResponse,
     inputs.EchoedUserMessage,
     inputs.ItemCreateAsIs,
     inputs.ResponseCreateAsIs,

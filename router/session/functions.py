@@ -10,7 +10,7 @@ from router.deepgram import messages as deepgram
 from router.errors import ToolError
 from router.session import telling, tools
 from router.session.deadlines import Wait, length_s
-from router.session.opening import create_item, keep_message
+from router.session.opening import create_item
 from router.session.speaking import end_turn
 from router.session.state import Lifecycle
 from router.session.turn import Answer, ResponseState, Want
@@ -20,14 +20,6 @@ from router.translation import functions
 if TYPE_CHECKING:
     from router.openai import events as openai
     from router.session.session import Session
-
-
-def keep_answer(session: Session, message: deepgram.FunctionCallResponse) -> None:
-    """Keep the answer to a call that an upstream made before it was lost; there is none to any other."""
-    if session.state.calls.find(message.id, message.name) is not None:
-        keep_message(session, message)
-    else:
-        answer_unknown_call(session, message)
 
 
 def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -> None:
@@ -72,7 +64,10 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
 
 
 def answer_function_call(session: Session, message: deepgram.FunctionCallResponse) -> None:
-    """Pass a client's answer on. The component waits for any sign of life now: AgentThinking goes out at once."""
+    """Pass a client's answer on, or have the next upstream told it, where that is on its way.
+
+    The component waits for any sign of life now: AgentThinking goes out at once.
+    """
     call_id = session.state.calls.find(message.id, message.name)
     if call_id is None:
         answer_unknown_call(session, message)

@@ -147,7 +147,7 @@ UPDATES: Final = (deepgram.UpdatePrompt, deepgram.UpdateThink, deepgram.UpdateSp
 _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.Settings: (opening.settings_again, None),
     deepgram.InjectUserMessage: (opening.keep_user_message, None),
-    deepgram.FunctionCallResponse: (functions.keep_answer, None),
+    deepgram.FunctionCallResponse: (functions.answer_function_call, None),
     deepgram.InjectAgentMessage: (opening.keep_message, None),
     deepgram.ForceEndTurn: (opening.keep_message, None),
     **dict.fromkeys(UPDATES, (opening.keep_message, None)),
