@@ -60,6 +60,21 @@ def seed_spare(session: Session, event: openai.SessionUpdated) -> Any:
     return SpareState.SEEDED
 
 
+def spare_updated(session: Session, event: openai.SessionUpdated) -> None:
+    """It has taken a change that was made since it was configured."""
+    spare = session.state.spare
+    if spare is not None and configuring.is_configured(session, spare, event):
+        session.stop_waiting(Wait.SPARE)
+
+
+def judge_seeded_error(session: Session, event: openai.Error) -> None:
+    """It is of no use where it refuses a change; an item that it refuses is only missing."""
+    if session.state.spare is not None and session.state.spare.updates > 0:
+        spare_lost(session, event)
+    else:
+        session.state.passed_over += 1
+
+
 def spare_acknowledged(session: Session, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
     """It has an item."""
     if session.state.spare is not None:
@@ -94,8 +109,8 @@ def _warn_of_the_end(session: Session) -> None:
 def can_plug_in(session: Session) -> bool:
     """Whether the spare is ready, and nothing is under way that the change would cut."""
     state = session.state
-    is_ready = state.spare_state is SpareState.SEEDED and state.lifecycle is Lifecycle.READY
-    return is_ready and not state.updates and not state.is_under_way
+    is_seeded = state.spare is not None and state.spare_state is SpareState.SEEDED and state.spare.updates <= 0
+    return is_seeded and state.lifecycle is Lifecycle.READY and not state.updates and not state.is_under_way
 
 
 def plug_in(session: Session) -> None:

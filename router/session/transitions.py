@@ -297,6 +297,8 @@ SPARE: Final[dict[SpareState, dict[type, tuple[Handler, SpareState]]]] = {
     },
     SpareState.SEEDED: {
         messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
+        openai.SessionUpdated: (rollover.spare_updated, SpareState.SEEDED),
+        openai.Error: (rollover.judge_seeded_error, SpareState.SEEDED),
         openai.ConversationItemAdded: (rollover.spare_acknowledged, SpareState.SEEDED),
         openai.ConversationItemDone: (rollover.spare_acknowledged, SpareState.SEEDED),
         openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),

@@ -179,6 +179,9 @@ def updated(session: Session, event: openai.SessionUpdated) -> None:
     """The update that is on its way is applied. The client of a `session.update` hears SettingsApplied, as at first."""
     agreement.hear(session.state.line, event)
     agreement.adopt(session)
+    if session.state.line.updates > 0:  # one that it was told of before it was in use
+        session.state.line.updates -= 1
+        return
     taken = _take(session)
     if taken is None:
         return
@@ -217,11 +220,11 @@ def _remember(session: Session, changes: Any) -> None:
 
 def _tell_spare(session: Session, update: Update) -> None:
     """The upstream that was configured in advance hears of it, too; one that was not will hear it in full."""
-    spare, spare_state = session.state.spare, session.state.spare_state
-    if spare is None or spare_state is SpareState.CONNECTING:
+    spare = session.state.spare
+    if spare is None or session.state.spare_state is SpareState.CONNECTING:
         return
-    if spare_state is SpareState.CONFIGURING:
-        spare.updates += 1
+    spare.updates += 1
+    session.wait_for(Wait.SPARE, session.options.deadlines.session_updated_s)
     _send(session, update, spare)
 
 

@@ -305,7 +305,39 @@ def test_an_upstream_is_not_changed_while_an_update_is_on_its_way():
     book.client(PROMPT).upstream(response_done())
     assert book.generation != generation
     book.upstream(UPDATED)
+    assert book.generation != generation, "it has not taken the update itself"
+    feed(book, generation, UPDATED)
     assert book.generation == generation
+
+
+def told_of_an_update():
+    """The next upstream stands ready, and was told of an update that it has not taken."""
+    book = Playbook().ready().upstream(response_created()).forget().fire(Wait.ROLLOVER)
+    generation = next_one(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed(book, generation, CREATED, UPDATED)
+    book.client(PROMPT).upstream(UPDATED).forget()
+    return book, generation
+
+
+def test_what_an_upstream_says_of_a_change_from_before_it_was_in_use_is_no_word_on_a_later_one():
+    book, generation = told_of_an_update()
+    book.upstream_is_lost(LOST).client(SPEAK).forget()
+    assert book.generation == generation
+    book.upstream(UPDATED).expect().upstream(UPDATED).expect(ack("SpeakUpdated"))
+
+
+def test_an_upstream_that_refuses_a_change_before_it_is_in_use_is_not_put_in_use():
+    book, generation = told_of_an_update()
+    feed(book, generation, error("invalid_value"))
+    assert messages.CloseUpstream(generation) in book.commands
+    assert Wait.ROLLOVER.value in book.timers
+
+
+def test_an_upstream_that_does_not_take_a_change_in_time_is_not_put_in_use():
+    book, generation = told_of_an_update()
+    book.fire(Wait.SPARE)
+    assert messages.CloseUpstream(generation) in book.commands
 
 
 def test_updates_are_forgotten_with_their_session():
