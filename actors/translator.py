@@ -72,11 +72,13 @@ class TranslatorActor(Actor):
     def on_stop(self) -> None:
         """Tell the supervisor."""
         self._let_go()
+        self._work.close()
         self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the supervisor, which ends the session."""
         self._let_go()
+        self._work.close()
         self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
 
     # Inputs.

@@ -41,11 +41,12 @@ class Work:
     """Hands work to a pool, and tells its end exactly once, in time. On the dispatcher's thread.
 
     Work that hangs answers as timed out; what comes of it later is dropped and counted, as is what comes of work
-    that was cancelled. After `discard` nothing is told any more.
+    that was cancelled. After `discard` nothing is told of what was begun, after `close` nothing at all.
     """
 
     def __init__(self, actor: Actor, perform: Callable[[Any], Any], tell: Callable[[messages.WorkDone], None]) -> None:
-        self._actor = actor
+        self._dispatcher = actor.dispatcher
+        self._guarded: Callable[[Any], None] = actor.run_guarded
         self._perform = perform
         self._tell = tell
         self._under_way: dict[str, _UnderWay] = {}
@@ -61,8 +62,8 @@ class Work:
         """Have it done there. A key names one piece of work at a time."""
         key, work, perform = command.key, command.work, self._perform
         assert key not in self._under_way, key  # noqa: S101 - a bug of the machine's: no work is done twice
-        time_out = partial(self._actor.run_guarded, partial(self._timed_out, key))
-        entry = _UnderWay(self._actor.dispatcher.call_later(command.timeout_s, time_out))
+        time_out = partial(self._guarded, partial(self._timed_out, key))
+        entry = _UnderWay(self._dispatcher.call_later(command.timeout_s, time_out))
         self._under_way[key] = entry
         entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
@@ -77,9 +78,14 @@ class Work:
         for key in self.keys:
             self.cancel(key)
 
+    def close(self) -> None:
+        """Cancel everything, and let go of the actor, which has stopped."""
+        self.discard()
+        self._guarded = self._tell = _nobody
+
     def _hand_in(self, key: str, entry: _UnderWay, result: Any) -> None:
         # On a thread of the pool, or where it refuses, on ours: there, too, the machine hears of it afterwards.
-        self._actor.dispatcher.call_soon(partial(self._actor.run_guarded, partial(self._done, key, entry, result)))
+        self._dispatcher.call_soon(partial(self._guarded, partial(self._done, key, entry, result)))
 
     def _done(self, key: str, entry: _UnderWay, result: Any) -> None:
         if self._under_way.get(key) is not entry:
@@ -94,10 +100,15 @@ class Work:
         self._tell(messages.WorkDone(key, failure=messages.WorkFailure(messages.WorkFailureKind.TIMED_OUT)))
 
 
+def _nobody(_: Any) -> None:
+    """Who is told once nobody is there."""
+
+
 def _let_go(entry: _UnderWay) -> None:
     entry.timer.discard()
     if entry.job is not None:
         entry.job.withdraw()
+        entry.job = None  # it holds this entry, and a circle waits for the collector
 
 
 def _outcome(key: str, result: Any) -> messages.WorkDone:

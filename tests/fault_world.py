@@ -168,6 +168,7 @@ def world(
     authority: "Authority | None" = None,
     rewrite: Callable[[bytes], bytes] | None = None,
     accounts: Sequence[dict[str, Any]] = (),
+    hooks: dict[str, Any] | None = None,
     **config: Any,
 ) -> Iterator[World]:
     """Start a world with one upstream for each configuration.
@@ -190,7 +191,9 @@ def world(
         urls = [f"{scheme}://{name}/v1/realtime" for name, _ in named]
         given = accounts or [{}] * len(urls)
         upstreams = tuple(Upstream(**{"url": url, **account}) for url, account in zip(urls, given, strict=True))
-        router = Router(RouterConfig(**{"deadlines": DEADLINES, "upstreams": upstreams, **config})).start()
+        router = Router(
+            RouterConfig(**{"deadlines": DEADLINES, "upstreams": upstreams, **config}), **(hooks or {})
+        ).start()
         stack.callback(router.close, drain_s=0)
         served = Served(router)
         stack.callback(served.close)

@@ -172,6 +172,7 @@ class _Handshake(simple_websocket.Server):  # type: ignore[misc]
     def __init__(self, environ: dict[str, Any], subprotocols: Sequence[str]) -> None:
         self.response = b""
         super().__init__(environ | {"werkzeug.socket": self}, subprotocols=list(subprotocols), thread_class=_NoThread)
+        self.sock = self.environ = None  # both hold this object, and a circle waits for the collector
 
     def send(self, data: bytes) -> int:
         """Stand in for the socket."""

@@ -175,6 +175,7 @@ class _Attempt:
         self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
         )
+        client.frame_buffer = None  # type: ignore[assignment] # unused, and it holds the client: a circle
         client.settimeout(target.timeout_s)
         client.connect(  # type: ignore[no-untyped-call]
             target.url,

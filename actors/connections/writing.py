@@ -257,10 +257,11 @@ class WritingConnection(Connection):
             logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes)
         self._release()
         self._notify("on_closed", closed)
+        self._listener = None  # it holds this connection, and a circle waits for the collector
 
     def _notify(self, callback: str, *args: Any) -> None:
         """Tell the listener soon, in the order of these calls."""
-        if self._dispatcher is not None:
+        if self._dispatcher is not None and self._listener is not None:
             self._dispatcher.call_soon(partial(self._tell, getattr(self._listener, callback), *args))
 
     def _tell(self, callback: Callable[..., None], *args: Any) -> None:

@@ -55,6 +55,21 @@ class Talk:
         """Silence that was put in its place since the user began to talk."""
 
 
+class Ids:
+    """Ids of ours, at most 32 characters long (reference, 6)."""
+
+    __slots__ = ("_count", "_prefix")
+
+    def __init__(self, session_id: str) -> None:
+        self._prefix = f"sb_{session_id.replace('-', '')[:12]}"
+        self._count = 0
+
+    def __call__(self) -> str:
+        """The next one."""
+        self._count += 1
+        return f"{self._prefix}_{self._count}"
+
+
 class State:
     """Everything that a session remembers."""
 
@@ -66,8 +81,7 @@ class State:
     def __init__(self, session_id: str, options: SessionOptions) -> None:  # noqa: PLR0915 - a list, no program
         self.session_id = session_id
         self.lifecycle = Lifecycle.AWAITING_SETTINGS
-        self._prefix = f"sb_{session_id.replace('-', '')[:12]}"
-        self._ids = 0
+        self.new_id = Ids(session_id)
         self.generation = 0
         """The newest: of the line, or of the spare."""
         self.line = Line(0)
@@ -122,11 +136,6 @@ class State:
         self.passed_over = 0
         self.muted_bytes = 0
         self.rollovers = 0
-
-    def new_id(self) -> str:
-        """An id of ours, at most 32 characters long (reference, 6)."""
-        self._ids += 1
-        return f"{self._prefix}_{self._ids}"
 
     @property
     def is_under_way(self) -> bool:

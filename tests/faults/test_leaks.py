@@ -34,6 +34,13 @@ FIRST = 200
 LEAKED_BYTES = 24
 """For each session, and less than the smallest object: what the memory may differ by."""
 ROUTERS = (ClientActor, TranslatorActor, UpstreamActor, Supervisor)
+OURS = ("actors.", "router.", "socket.", "ssl.")
+OF_A_SESSION = (
+    *("actors.client.", "actors.translator.", "actors.upstream.", "actors.work.", "actors.connections."),
+    *("router.session.", "router.translation.", "router.audio.", "router.deepgram.", "router.openai."),
+    *("websocket.", "simple_websocket."),
+)
+"""Modules whose objects a session of the router holds. One of the simulator's is a circle, and is no part of a call."""
 SETTLE_S = 10.0
 LOOK_S = 0.02
 
@@ -163,11 +170,16 @@ def _descriptors():
 
 def our_objects() -> collections.Counter[str]:
     """How many objects of our classes there are, and of those that hold the system's things."""
-    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
-    ours = collections.Counter(name for name in names if name.startswith(("actors.", "router.", "socket.", "ssl.")))
+    ours = objects_of(OURS)
     if ours["actors.dispatcher.Timer"] <= 2 * MOST_DISCARDED:  # they wait in the heap, and hold on to nothing
         del ours["actors.dispatcher.Timer"]
     return ours
+
+
+def objects_of(modules: tuple[str, ...]) -> collections.Counter[str]:
+    """How many objects of their classes there are."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
+    return collections.Counter(name for name in names if name.startswith(modules))
 
 
 def more_objects(before: collections.Counter[str]) -> collections.Counter[str]:
@@ -179,6 +191,31 @@ def more_objects(before: collections.Counter[str]) -> collections.Counter[str]:
         looked.wait(LOOK_S)
         gc.collect()  # a request that ended in an exception is a circle
     return more
+
+
+@pytest.fixture
+def uncollected():
+    """No collector: what goes, goes with the last who knew it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_session_that_has_ended_is_gone_without_the_collector():
+    # It would look at hundreds of them at once, and every call of the process would wait for that.
+    simulator = SimulatorConfig(pace=0, record_connections=0, record_events=0, ping_interval_s=0)
+    with world(simulator, hooks={"configure": lambda *_: None, "on_turn": lambda *_: None}) as here:
+        cycle(here, 0, 2 * len(ENDS))
+        settle(here)
+        before = objects_of(OF_A_SESSION)
+        cycle(here, 0, 2 * len(ENDS))
+        looked = threading.Event()
+        for _ in range(int(SETTLE_S / LOOK_S)):
+            if not (more := objects_of(OF_A_SESSION) - before):
+                break
+            looked.wait(LOOK_S)
+    assert not more
 
 
 @pytest.fixture
