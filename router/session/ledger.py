@@ -1,7 +1,8 @@
 """The ledger: what a conversation has said, kept so that another upstream can be told.
 
 Its entries are in the order of the conversation. It is bounded, by tokens estimated and by bytes: the oldest entries
-go first, never one half of a call and its output; what went is counted.
+go first, never one half of a call and its output; what went is counted. Where it is too many bytes, speech that nobody
+has transcribed goes before what was said in words.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Ledger:
         self._bytes = 0
         self.dropped = 0
         """Entries that are gone."""
+        self.forgotten_bytes = 0
+        """Of speech that was too long to be kept whole."""
 
     # What happens in the conversation.
 
@@ -105,7 +108,7 @@ class Ledger:
     def heard(self, item_id: str, audio: Recording) -> None:
         """The user's speech became an item. Its transcript may come much later; its place is here."""
         entry = self._append(item_id)
-        entry.audio = audio
+        entry.audio = self._end_of(audio)
         self._weigh(entry, 1)
         self._trim()
 
@@ -174,9 +177,21 @@ class Ledger:
         self._tokens += sign * entry.tokens
         self._bytes += sign * entry.size_bytes
 
+    def _end_of(self, audio: Recording) -> Recording:
+        """So much of long speech as leaves room for the rest of the conversation."""
+        most_bytes = self._most_bytes // 2
+        excess = len(audio.data) - most_bytes + most_bytes % audio.format.sample_bytes
+        if excess <= 0:
+            return audio
+        self.forgotten_bytes += excess
+        return Recording(audio.data[excess:], audio.format)
+
     def _trim(self) -> None:
-        while len(self._entries) > 1 and (self._tokens > self._most_tokens or self._bytes > self._most_bytes):
+        while len(self._entries) > 1 and self._tokens > self._most_tokens:
             self._drop(self._entries[0])
+        while len(self._entries) > 1 and self._bytes > self._most_bytes:
+            speech = (entry for entry in self._entries[:-1] if entry.audio.data)  # a minute of it outweighs a long call
+            self._drop(next(speech, self._entries[0]))
 
     def _drop(self, oldest: Entry) -> None:
         # A call without its output, or an output without its call, would be refused: both halves go.

@@ -87,7 +87,8 @@ class Session:
             "rollovers": state.rollovers,
             "ledger_entries": len(state.ledger),
             "ledger_dropped": state.ledger.dropped,
-            "speech_forgotten_bytes": state.microphone.forgotten_bytes if state.microphone is not None else 0,
+            "speech_forgotten_bytes": state.ledger.forgotten_bytes
+            + (state.microphone.forgotten_bytes if state.microphone is not None else 0),
         }
 
     def take(self, decoded: Any) -> None:

@@ -130,6 +130,17 @@ def test_speech_is_bounded_by_its_bytes():
     assert book.dropped == 3
 
 
+def test_long_speech_costs_no_word_of_what_was_said_before():
+    book = ledger(size=10_000)
+    book.add(message_item("m", "user", "first"))
+    book.heard("u", linear16(bytes(90_000) + b"\1\1"))
+    book.heard("v", linear16(bytes(6000)))
+    assert told(book)[0] == ("user", "first")
+    assert len(book) == 2
+    assert book.forgotten_bytes == 85_002 + 1000
+    assert book._bytes <= 10_000
+
+
 def test_speech_costs_by_its_length_and_not_by_its_bytes():
     """A second is ten tokens, in whatever format."""
     tokens = []
