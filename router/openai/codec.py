@@ -6,6 +6,7 @@ parser, and an append is joined from bytes.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
@@ -58,13 +59,24 @@ def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
         if delta is not None:
             return delta
     try:
-        fields = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        fields = _loads(text)
+    except (ValueError, RecursionError) as error:
         return Malformed(f"not JSON: {error}")
     name = fields.get("type") if isinstance(fields, dict) else None
     if not isinstance(name, str):
         return Malformed("not an object with a type")
     return _convert(name, fields)
+
+
+def _loads(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in str(error):
+            raise
+    # Half a character, of a server that cuts its deltas between UTF-16 units: the other half is in the next.
+    whole = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace")
+    return orjson.loads(whole)
 
 
 def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unknown:

@@ -151,6 +151,13 @@ def test_a_field_that_cannot_be_read_does_not_cost_its_event(event):
     assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
 
 
+def test_half_a_character_in_a_delta_does_not_cost_its_upstream():
+    """A relay in JavaScript cuts between UTF-16 units."""
+    kind = '{"type":"response.output_text.delta","response_id":"resp_1","item_id":"item_1","delta":"%s"}'
+    book = Playbook().ready().upstream(response_created(), kind % "Hi \\ud83d", kind % "\\ude00", text_done("Hi 😀"))
+    book.expect(STARTED, assistant("Hi 😀"))
+
+
 def test_the_rest_of_an_event_counts_where_a_field_of_it_cannot_be_read():
     book = Playbook("openai").ready().upstream(response_created()).forget()
     item = {"id": "i", "role": "assistant", "content": [{"text": "Hi."}, {"text": 5, "transcript": " Ho."}]}
