@@ -116,6 +116,8 @@ def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
         session.stop_waiting(Wait.MANUAL_COMMIT)
         stop_talking(session)
         commit(session, None)
+        if state.is_speaking:
+            session.wait(Wait.COMMIT)
 
 
 def fill_silence(session: Session, _fired: Any) -> None:
@@ -194,7 +196,8 @@ def stop_talking(session: Session) -> None:
 
 def never_committed(session: Session, _fired: Any) -> None:
     """What was taken for speech did not become a turn: what waited for it may go on."""
-    session.state.is_speaking = session.state.is_retelling = False
+    state = session.state
+    state.is_speaking = state.is_retelling = state.is_committing = False
 
 
 def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
@@ -243,6 +246,8 @@ def upstream_error(session: Session, event: openai.Error) -> None:
         return
     if updates.is_refused(session, event.error):
         return
+    if code == errors.NOTHING_TO_COMMIT:
+        session.state.is_committing = False
     if event.error.event_id is not None:
         session.state.line.items.refused(event.error.event_id)
     if code not in errors.BENIGN and event.error.event_id != barge_in.CUT_EVENT_ID:

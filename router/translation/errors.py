@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 ALREADY_ACTIVE: Final = "conversation_already_has_active_response"
 
+NOTHING_TO_COMMIT: Final = "input_audio_buffer_commit_empty"
+
 BENIGN: Final = frozenset(
     {
         ALREADY_ACTIVE,
         "response_cancel_not_active",
-        "input_audio_buffer_commit_empty",
+        NOTHING_TO_COMMIT,
         "item_truncate_invalid_item_id",
         "item_already_truncated",
         "item_delete_invalid_item_id",
@@ -102,7 +104,8 @@ def http_farewell(status: int) -> Farewell:
 def refused_farewell(error: openai.ErrorDetail, redact: Callable[[str], str]) -> Farewell:
     """The end that the upstream's own error explains; it comes just before its close (reference, 8)."""
     close_code = NORMAL if code_of(error) in FATAL else TRY_AGAIN
-    return Farewell(client_error(error, redact), close_code, code_of(error)[:100])
+    told = client_error(error, redact)
+    return Farewell(told, close_code, told.code[:100])
 
 
 def is_fatal_reason(reason: str) -> bool:

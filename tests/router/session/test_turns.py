@@ -399,6 +399,16 @@ def test_a_turn_that_the_detector_has_ended_is_not_ended_again():
     book.client(FORCE).expect()
 
 
+def test_a_turn_can_be_ended_by_hand_again_where_there_was_nothing_to_commit():
+    book = manual().client(bytes(9600), FORCE).forget().upstream(error("input_audio_buffer_commit_empty")).expect()
+    book.client(bytes(9600)).forget().client(FORCE).expect(upstream=[{"type": "input_audio_buffer.commit"}])
+
+
+def test_an_end_of_a_turn_that_the_upstream_does_not_acknowledge_is_not_waited_for_for_ever():
+    book = talking().client(FORCE).forget().fire(Wait.COMMIT).expect(upstream=CREATE)
+    assert not book.session.state.is_committing
+
+
 def test_a_turn_is_ended_in_its_place_among_what_comes_early():
     book = Playbook().opened().client(settings(turn_detection="manual"), bytes(9600), FORCE).forget()
     book.upstream({"type": "session.created"}).forget().upstream({"type": "session.updated"})
