@@ -28,6 +28,9 @@ ROLLOVER_LEAD_S: Final = 60.0
 
 ROLLOVER_LEAD: Final = 0.1
 
+LONGEST_LIFE_S: Final = 24 * 3600.0
+"""No upstream's session lives longer: one that says so counts in milliseconds."""
+
 
 class Wait(enum.Enum):
     """What a session waits for. The value is the name of its timer, and of its length in `Deadlines`."""
@@ -96,8 +99,8 @@ _FIXED_S: Final = {
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
     """How long after `opened_at` (both in Unix seconds) to get the next upstream ready.
 
-    An `expires_at` that is absent, past or implausibly near is not trusted: clocks differ.
+    An `expires_at` that is absent, past, or implausibly near or far is not trusted: clocks differ, and units do.
     """
     life_s = expires_at - opened_at if expires_at is not None else 0.0
     in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)
-    return in_s if in_s >= deadlines.rollover_gap_s else deadlines.rollover_after_s
+    return in_s if deadlines.rollover_gap_s <= in_s <= LONGEST_LIFE_S else deadlines.rollover_after_s

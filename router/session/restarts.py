@@ -275,7 +275,7 @@ def response_failed(session: Session, error: openai.ErrorDetail) -> bool:
         return True
     turn.failures += 1
     if turn.failures > 1:
-        code = errors.code_of(error)
+        code = session.options.redact(errors.code_of(error))
         session.abandon(Loss(kind=LossKind.REFUSED, cause=code))
         return True
     session.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT_TOKENS: Final = 4096
 
+MOST_CONTEXT: Final = 1_000_000_000
+"""Characters: more than any model takes, and a number that every JSON has."""
+
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
@@ -51,8 +54,8 @@ _THINK: Final[tuple[Rule, ...]] = (
     (
         "context_length",
         lambda think: think.context_length,
-        lambda value: value == "max" or value >= 1,
-        "`max` or a number of characters",
+        lambda value: value == "max" or 1 <= value <= MOST_CONTEXT,
+        f"`max` or between 1 and {MOST_CONTEXT} characters",
     ),
     (
         "maxOutputTokens",

@@ -66,4 +66,5 @@ def with_ours(text: str, ours: Sequence[blocks.Function], *, is_first: bool) -> 
 
 
 def _is_named(tool: Any, names: Collection[str]) -> bool:
-    return isinstance(tool, dict) and tool.get("name") in names
+    name = tool.get("name") if isinstance(tool, dict) else None
+    return isinstance(name, str) and name in names

@@ -454,8 +454,8 @@ def test_a_next_upstream_that_fails_is_tried_again_and_the_client_is_warned_once
 
 @pytest.mark.parametrize(
     ("life_s", "expected"),
-    [(3600, 3540), (100, 90), (None, 3300), (-5, 3300), (8, 3300)],
-    ids=["an hour", "a short life", "absent", "past", "implausibly near"],
+    [(3600, 3540), (100, 90), (None, 3300), (-5, 3300), (8, 3300), (1.7e12, 3300)],
+    ids=["an hour", "a short life", "absent", "past", "implausibly near", "milliseconds"],
 )
 def test_the_next_upstream_is_got_ready_in_time_and_clocks_are_not_trusted_blindly(life_s, expected):
     book = Playbook().opened().upstream_opens()

@@ -230,6 +230,7 @@ def test_a_conversation_in_its_older_place_is_taken_up_too():
         ({"think": {"provider": {"temperature": 3}}}, "agent.think.provider.temperature"),
         ({"think": [{}, {"provider": {"reasoning_mode": "much"}}]}, "agent.think[1].provider.reasoning_mode"),
         ({"think": {"context_length": 0}}, "agent.think.context_length"),
+        ({"think": {"context_length": 1e30}}, "agent.think.context_length"),
         ({"think": {"maxOutputTokens": 5000}}, "agent.think.maxOutputTokens"),
         ({"think": {"managedPrompt": {}}}, "agent.think.managedPrompt"),
         ({"think": {"functions": [{"name": "f", "agent_filler_max_count": 1}]}}, "functions[0].agent_filler_max_count"),
