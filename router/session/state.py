@@ -45,10 +45,12 @@ class Lifecycle(enum.Enum):
 class Talk:
     """The user's speech between its detected start and its detected end."""
 
-    __slots__ = ("filled_s", "is_on", "microphone_s")
+    __slots__ = ("filled_s", "is_ended_by_hand", "is_on", "microphone_s")
 
     def __init__(self) -> None:
         self.is_on = False
+        self.is_ended_by_hand = False
+        """The client ended it, and has not been heard to speak since."""
         self.microphone_s = 0.0
         """When the microphone was heard last, or silence was put in its place."""
         self.filled_s = 0.0

@@ -115,6 +115,7 @@ def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
     if is_open and not state.is_committing:
         session.stop_waiting(Wait.MANUAL_COMMIT)
         stop_talking(session)
+        state.talk.is_ended_by_hand = True
         commit(session, None)
         if state.is_speaking:
             session.wait(Wait.COMMIT)
@@ -145,7 +146,8 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
     """The upstream has made an item of the user's speech. Its audio is kept until its transcript comes."""
     state = session.state
     is_detected = state.turn_detection in DETECTED
-    is_by_hand = state.is_committing
+    # Where the detector's own commit crosses ours, ours makes an item of what is left. It has been asked for an answer.
+    is_by_hand = state.is_committing or state.talk.is_ended_by_hand
     stop_talking(session)
     session.stop_waiting(Wait.COMMIT)
     state.is_speaking = state.is_committing = state.is_retelling = False
@@ -175,6 +177,7 @@ def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarte
         barge_in.interrupt(session)
         functions.cancel_calls(session)
         state.talk.is_on = True
+        state.talk.is_ended_by_hand = False
         state.talk.filled_s = 0.0
         state.talk.microphone_s = max(state.talk.microphone_s, session.now_s)
         session.wait(Wait.MICROPHONE)

@@ -399,6 +399,13 @@ def test_a_turn_that_the_detector_has_ended_is_not_ended_again():
     book.client(FORCE).expect()
 
 
+def test_a_turn_that_the_client_and_the_detector_end_at_the_same_time_is_answered_once():
+    stopped = {"type": "input_audio_buffer.speech_stopped", "item_id": "u"}
+    book = talking().client(FORCE).upstream(stopped, COMMITTED, response_created()).forget()
+    book.upstream({"type": "input_audio_buffer.committed", "item_id": "the rest"})
+    book.upstream(error("conversation_already_has_active_response"), response_done()).expect(AUDIO_DONE, DONE)
+
+
 def test_a_turn_can_be_ended_by_hand_again_where_there_was_nothing_to_commit():
     book = manual().client(bytes(9600), FORCE).forget().upstream(error("input_audio_buffer_commit_empty")).expect()
     book.client(bytes(9600)).forget().client(FORCE).expect(upstream=[{"type": "input_audio_buffer.commit"}])
