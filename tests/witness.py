@@ -84,6 +84,9 @@ class ClientSide:
         self.messages: list[dict[str, Any]] = []
         self.requested: dict[str, bool] = {}
         """Function calls, and whether the client runs them."""
+        self._running: set[str] = set()
+        """Those that the upstream in use has requested, or that are not answered."""
+        self._generation = 0
         self._answered_here: set[str] = set()
         self._asked: list[str] = []
         """The types of what the client sent."""
@@ -103,6 +106,10 @@ class ClientSide:
 
     def came(self, message: messages.Input) -> None:
         """Take note of an input."""
+        state = self._session.state
+        if state.line.generation != self._generation:
+            self._generation = state.line.generation
+            self._running = set(state.calls.outstanding)
         match message:
             case messages.ClientTextReceived(text):
                 self._asked.append(_type_of(text))
@@ -177,8 +184,10 @@ class ClientSide:
 
     def _judge_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
         for function in message["functions"]:
-            assert function["id"] not in self.requested, "a tool runs twice"
+            assert function["id"] not in self._running, "a tool runs twice"
             self.requested[function["id"]] = function["client_side"]
+            self._running.add(function["id"])
+            self._answered_here.discard(function["id"])
         self._unended += 1
 
     def _judge_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
+
+
+MOST_CANCELLED: Final = 64
 
 
 class Calls:
@@ -18,9 +21,15 @@ class Calls:
         self.late = 0
         """Answers to calls that were cancelled."""
         self._cancelled: dict[str, str] = {}
-        """The names of those that the client was running, by id, until it answers all the same."""
-        self._requested: set[str] = set()
+        """The names of those that the client was running, by id, until it answers all the same: the newest."""
+        self._requested: set[tuple[str | None, str]] = set()
+        """Of the upstream in use, by response: some servers number their calls, and begin anew with each."""
         self._names: dict[str, str] = {}
+
+    def upstream_is_gone(self) -> None:
+        """Another upstream is in use: what the one before called its items and calls means nothing to it."""
+        self._requested.clear()
+        self._names.clear()
 
     def learn_name(self, item: openai.Item) -> None:
         """Remember the name of a call's item: older servers leave it out of the event that carries the arguments."""
@@ -31,11 +40,12 @@ class Calls:
         """The name of the function that is called."""
         return event.name or self._names.get(event.item_id or "", "")
 
-    def request(self, call: deepgram.RequestedFunction) -> bool:
-        """Remember a call; False where it was requested before: no tool runs twice."""
-        if call.id in self._requested:
+    def request(self, call: deepgram.RequestedFunction, response_id: str | None) -> bool:
+        """Remember a call; False where it was requested before, or is being run: no tool runs twice."""
+        key = (response_id, call.id)
+        if key in self._requested or call.id in self.outstanding:
             return False
-        self._requested.add(call.id)
+        self._requested.add(key)
         self.outstanding[call.id] = call
         return True
 
@@ -54,6 +64,8 @@ class Calls:
         """Expect no answer to a call, and one that comes all the same to be late."""
         if call.client_side:
             self._cancelled[call.id] = call.name
+            if len(self._cancelled) > MOST_CANCELLED:
+                del self._cancelled[next(iter(self._cancelled))]
 
     def is_late(self, call_id: str | None, name: str | None) -> bool:
         """Whether an answer is one to a call that was cancelled; once for each."""

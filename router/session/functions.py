@@ -46,7 +46,7 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
         return
     work = tools.work_of(session, event.call_id, name, event.arguments)
     call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
-    if not calls.request(call):
+    if not calls.request(call, event.response_id):
         return
     if work is None:
         session.wait(Wait.TOOL_ANSWER)

@@ -220,7 +220,7 @@ def take_up(session: Session, since: int = 0) -> None:
     """Give a configured upstream the ledger, the microphone's uncommitted audio, and the open question."""
     state = session.state
     want, state.resume, state.lost = state.resume, None, None
-    state.playback.upstream_is_gone()
+    state.upstream_is_gone()
     agreement.adopt(session)
     tell_acks(session)
     tell_ledger(session, state.line, since, want)

@@ -122,7 +122,7 @@ def plug_in(session: Session) -> None:
     state.spare_state = SpareState.NONE
     state.rollovers += 1
     session.close_upstream(old.generation)
-    state.playback.upstream_is_gone()
+    state.upstream_is_gone()
     agreement.adopt(session)
     restarts.tell_ledger(session, state.line, state.spare_sequence)
     restarts.append_again(session)

@@ -154,6 +154,13 @@ class State:
             or self.resume is not None
         )
 
+    def upstream_is_gone(self) -> None:
+        """Another upstream is in use: the ids of the one before mean nothing to it, and may be given again."""
+        self.playback.upstream_is_gone()
+        self.calls.upstream_is_gone()
+        self.interim = Interim()
+        self.transcripts.upstream_is_gone()
+
     def next_line(self) -> Line:
         """A line of the next generation."""
         self.generation += 1

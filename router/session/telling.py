@@ -49,6 +49,10 @@ class Transcripts:
             self._early.append(item_id)
         self._awaited -= {item_id, ""}
 
+    def upstream_is_gone(self) -> None:
+        """Another upstream is in use, whose items are others."""
+        self._early.clear()
+
     def give_up(self) -> list[deepgram.ServerMessage]:
         """Wait for none any more; what was held."""
         self._awaited.clear()

@@ -5,6 +5,7 @@ xAI's are shown by its recording, where there is one; what it does with speech i
 
 import pytest
 
+from actors.restart import Loss, LossKind
 from playbook import (
     ANY,
     AUDIO_DONE,
@@ -12,7 +13,9 @@ from playbook import (
     STARTED,
     Playbook,
     assistant,
+    call_done,
     error,
+    request,
     response_created,
     response_done,
     text_done,
@@ -22,6 +25,7 @@ from recordings import recording
 from replay import spoken, told, told_frames
 from router.openai.events import CONSUMED
 
+LOST = Loss(kind=LossKind.CLOSED, code=1006)
 XAI = "xai-text-in-audio-out"
 
 
@@ -149,6 +153,27 @@ def test_a_field_that_cannot_be_read_does_not_cost_its_event(event):
     book = Playbook("converse").opened().client({"type": "Settings", "audio": {}, "agent": {}})
     book.upstream_opens().forget().upstream(event)
     assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
+
+
+@pytest.mark.parametrize("loss", [None, LOST], ids=["in one upstream", "in the next"])
+def test_an_upstream_may_give_the_id_of_an_earlier_call_again(loss):
+    answer = {"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}
+    book = Playbook().ready().upstream(response_created(), call_done(), response_done()).client(answer)
+    book.upstream(response_created("resp_2"), response_done("resp_2"))
+    if loss is not None:
+        book.upstream_is_lost(loss).upstream_opens()
+        book.upstream({"type": "session.created"}, {"type": "session.updated"})
+    response_id = "resp_3" if loss is None else "resp_1"
+    book.forget().upstream(response_created(response_id), call_done(response_id=response_id))
+    assert book.frames_to_client[0] == request("call_1", "lookup", "{}")
+    book.forget().upstream(call_done(response_id=response_id)).expect()
+
+
+def test_what_the_user_says_is_told_by_an_upstream_that_numbers_its_items_like_the_one_before():
+    book = Playbook().ready().upstream(transcribed("Hello.")).forget()
+    book.upstream_is_lost(LOST).upstream_opens().upstream({"type": "session.created"}, {"type": "session.updated"})
+    book.forget().upstream(transcribed("Are you there?"))
+    assert book.frames_to_client[0] == user("Are you there?")
 
 
 def test_half_a_character_in_a_delta_does_not_cost_its_upstream():
