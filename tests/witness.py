@@ -65,6 +65,7 @@ class Witness:
         match command:
             case messages.SendToClient(str() as frame):
                 self.client.told(orjson.loads(frame))
+                self.upstream.client_was_told(orjson.loads(frame))
             case messages.SendToClient(bytes() as frame):
                 self.client.played(frame, message)
             case messages.SendToUpstream(frame, generation):
@@ -85,7 +86,8 @@ class ClientSide:
         self.requested: dict[str, bool] = {}
         """Function calls, and whether the client runs them."""
         self._running: set[str] = set()
-        """Those that the upstream in use has requested, or that are not answered."""
+        """Those that the upstream in use has requested, or that another did and are not answered."""
+        self._carried_over: set[str] = set()
         self._generation = 0
         self._answered_here: set[str] = set()
         self._asked: list[str] = []
@@ -109,7 +111,8 @@ class ClientSide:
         state = self._session.state
         if state.line.generation != self._generation:
             self._generation = state.line.generation
-            self._running = set(state.calls.outstanding)
+            self._carried_over = set(state.calls.outstanding)
+            self._running = set(self._carried_over)
         match message:
             case messages.ClientTextReceived(text):
                 self._asked.append(_type_of(text))
@@ -147,6 +150,8 @@ class ClientSide:
         if event["type"] == "response.create":
             self._unended += 1
             self._unannounced += not event.get("response", {}).get("metadata")
+        elif event["type"] == "conversation.item.create":
+            self._running -= self._carried_over & {event["item"].get("call_id")}
 
     # What goes.
 
@@ -262,6 +267,11 @@ class UpstreamSide:
         self._answered.clear()
         self._taken_back.clear()
         self._audio_bytes = 0
+
+    def client_was_told(self, message: dict[str, Any]) -> None:
+        """Take note of a call that is requested: its id may be one that was answered before."""
+        for function in message["functions"] if message["type"] == "FunctionCallRequest" else ():
+            self._answered = [call_id for call_id in self._answered if call_id != function["id"]]
 
     def sent(self, event: dict[str, Any], generation: int) -> None:
         """Judge an event; of what a spare is sent only that it is one."""

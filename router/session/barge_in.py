@@ -7,11 +7,12 @@ what was heard, for the next upstream.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import spoken, telling
+from router.session.corrections import CUT_EVENT_ID, correct
 from router.session.speaking import tell_heard
 from router.session.turn import ResponseState
 from router.translation import speech
@@ -19,9 +20,6 @@ from router.translation import speech
 if TYPE_CHECKING:
     from router.session.playback import Unheard
     from router.session.session import Session
-
-CUT_EVENT_ID: Final = "sb_cut"
-"""The `event_id` of what takes back: an error that brings it back is a race that we lost, and nobody's business."""
 
 
 def silence(session: Session) -> None:
@@ -72,10 +70,11 @@ def _take_back(session: Session, item: Unheard) -> None:
         spoken.take_back(session, item_id, words, is_whole=is_whole)
         return
     if item_id is not None and played.is_upstream:
-        truncate(session, item_id, heard_s)
+        if not played.is_truncated:
+            truncate(session, item_id, heard_s)
         session.state.line.items.tell_no_more(item_id)
     if is_whole:
-        session.state.ledger.cut(item_id, words)
+        correct(session, item_id, words, played)
     elif words:
         tell_heard(session, item_id, answer, words)
         session.state.ledger.assistant_said(item_id, words)

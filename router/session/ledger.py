@@ -7,7 +7,7 @@ has transcribed goes before what was said in words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -56,6 +56,14 @@ class Entry:
         return len(msgspec.json.encode(self.item)) if self.item is not None else 0
 
 
+class Cut(NamedTuple):
+    """An item that was cut short: the id by which upstreams were told it, and what is left of it."""
+
+    told_as: str
+    sequence: int
+    item: openai.NewItem | dict[str, Any] | None
+
+
 class Ledger:
     """What was said, in order."""
 
@@ -88,16 +96,22 @@ class Ledger:
         entry = self._append(item_id or "")
         self._fill(entry, text.message_item(self._new_id(), "assistant", content))
 
-    def cut(self, item_id: str | None, content: str) -> None:
-        """The assistant was interrupted: of this item only so much was heard, or nothing."""
+    def cut(self, item_id: str | None, content: str) -> Cut | None:
+        """The assistant was interrupted: of this item only so much was heard, or nothing.
+
+        Returns what has changed; None where nothing has, or the item is gone already.
+        """
         entry = next((it for it in reversed(self._entries) if it.item_id == item_id and it.item is not None), None)
-        if entry is None:
-            return  # an older one, which is gone already
+        if entry is None or _says(entry.item, content):
+            return None
+        told_as = str(_field(entry.item, "id"))
         self._weigh(entry, -1)
+        entry.item = None
         if content:
             self._fill(entry, text.message_item(self._new_id(), "assistant", content))
         else:
             self._entries.remove(entry)
+        return Cut(told_as, entry.sequence, entry.item)
 
     def called(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
         """The assistant called a function."""
@@ -202,5 +216,9 @@ class Ledger:
         self.dropped += len(gone)
 
 
-def _field(item: openai.NewItem | dict[str, Any], name: str) -> Any:
+def _field(item: openai.NewItem | dict[str, Any] | None, name: str) -> Any:
     return item.get(name) if isinstance(item, dict) else getattr(item, name, None)
+
+
+def _says(item: openai.NewItem | dict[str, Any] | None, content: str) -> bool:
+    return isinstance(item, openai.MessageItem) and item.content == [openai.OutputText(text=content)]

@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 class Played:
     """An item's audio: how much the upstream made of it, and how much of that was sent to the client."""
 
-    __slots__ = ("is_upstream", "item_id", "received_s", "sent_s", "text")
+    __slots__ = ("is_truncated", "is_upstream", "item_id", "received_s", "sent_s", "text")
 
     def __init__(self, item_id: str | None) -> None:
         self.item_id = item_id
@@ -42,6 +42,8 @@ class Played:
         """What it says, once all of that is known."""
         self.is_upstream = True
         """The upstream in use made it, and knows it by this id."""
+        self.is_truncated = False
+        """There, which is possible once."""
 
 
 class Unheard(NamedTuple):
@@ -140,6 +142,10 @@ class Playback:
     def tell(self, item_id: str | None, text: str) -> None:
         """Remember what an item says."""
         self._item(item_id).text = text
+
+    def truncated(self, item_id: str | None) -> None:
+        """Remember that an item was truncated upstream."""
+        self._item(item_id).is_truncated = True
 
     def upstream_is_gone(self) -> None:
         """Another upstream is in use, which knows what was said before by other ids, and as text."""

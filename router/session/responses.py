@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import spoken
-from router.session.barge_in import CUT_EVENT_ID, interrupt, mute
+from router.session.barge_in import interrupt, mute
+from router.session.corrections import CUT_EVENT_ID
 from router.session.deadlines import Wait
 from router.session.opening import continuation, is_last_word
 from router.session.queues import Queue

@@ -14,7 +14,7 @@ import msgspec
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import agreement, barge_in, opening, spoken, telling
+from router.session import agreement, barge_in, corrections, opening, spoken, telling
 from router.session.deadlines import Wait, length_s
 from router.session.endings import give_up
 from router.session.line import Line, SpareState
@@ -190,9 +190,12 @@ def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: b
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
     if is_cut and answer.item_id is not None:  # it stays in the conversation that goes on
         barge_in.truncate(session, answer.item_id, answer.played_s)
+        session.state.playback.truncated(answer.item_id)
     words = answer.told if answer.told and not is_cut else _delivered(answer)
+    if answer.played_s:
+        session.state.playback.tell(answer.item_id, words)
     if answer.told:
-        session.state.ledger.cut(answer.item_id, words)
+        corrections.correct(session, answer.item_id, words)
     elif words:
         tell_heard(session, answer.item_id, answer, words)
         session.state.ledger.assistant_said(answer.item_id, words)

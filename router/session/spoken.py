@@ -14,6 +14,7 @@ import msgspec
 
 from router.openai import events as openai
 from router.session import telling
+from router.session.corrections import correct
 from router.session.opening import create_item
 from router.session.speaking import end_turn, start_speaking
 from router.translation import settings, speech, text
@@ -125,7 +126,7 @@ def take_back(session: Session, item_id: str, words: str, *, is_whole: bool) -> 
     """The user has interrupted it: so much was heard. A text cannot be truncated: it is replaced (reference, 2.4)."""
     if is_whole:
         session.to_upstream(openai.ConversationItemDelete(item_id=item_id))
-        session.state.ledger.cut(item_id, "")
+        correct(session, item_id, "")
     if words:
         _remember(session, session.state.new_id(), words)
 

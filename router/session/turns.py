@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import barge_in, functions, interim, telling, updates
+from router.session.corrections import CUT_EVENT_ID
 from router.session.deadlines import FILL_AFTER_S, Wait
 from router.session.opening import DETECTED, create_item, is_refused_by
 from router.session.speaking import tell_assistant_text
@@ -253,5 +254,5 @@ def upstream_error(session: Session, event: openai.Error) -> None:
         session.state.is_committing = False
     if event.error.event_id is not None:
         session.state.line.items.refused(event.error.event_id)
-    if code not in errors.BENIGN and event.error.event_id != barge_in.CUT_EVENT_ID:
+    if code not in errors.BENIGN and event.error.event_id != CUT_EVENT_ID:
         session.to_client(errors.client_error(event.error, session.options.redact))

@@ -1,9 +1,12 @@
 """The user interrupts the agent: by voice, or in writing."""
 
+import orjson
 import pybase64
 
+from actors import messages
 from actors.restart import Decision
 from playbook import (
+    ANY,
     AUDIO_DONE,
     DONE,
     SETTINGS,
@@ -15,6 +18,7 @@ from playbook import (
     item_added,
     response_created,
     response_done,
+    said,
     settings,
     transcript_delta,
     transcript_done,
@@ -232,8 +236,42 @@ def test_a_detector_that_hears_no_end_in_silence_is_not_fed_for_ever():
     assert Wait.COMMIT.value in book.timers
 
 
-def test_another_upstream_is_not_told_to_truncate_what_it_never_made():
-    book = spoken().upstream_closes(decision=Decision.RESTART).forget()
-    book.restarted(upstream=[{"type": "conversation.item.create", "item": {"role": "assistant"}}])
-    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING)
+def given_again(item_id, text):
+    """An upstream that knows a text is told how much of it was heard."""
+    return [{"type": "conversation.item.delete", "item_id": item_id}, said(text)]
+
+
+def test_another_upstream_is_told_how_much_was_heard_of_what_it_knows_as_a_text():
+    book = spoken().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
+    (item,) = book.session.state.ledger.since()
+    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=given_again(item.id, "One two three"))
     assert told(book) == ["One two three"]
+
+
+def test_another_upstream_is_told_how_much_was_heard_of_the_beginning_that_it_went_on_from():
+    book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
+    (item,) = book.session.state.ledger.since()
+    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=given_again(item.id, ANY))
+    assert told(book) == ["One two three"]
+
+
+def test_the_next_upstream_that_stands_ready_is_told_how_much_was_heard_too():
+    book = spoken().upstream(response_created("resp_2")).fire(Wait.ROLLOVER)
+    generation = book.session.state.spare.generation
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    for kind in ("session.created", "session.updated"):
+        book.feed(messages.UpstreamTextReceived(generation, orjson.dumps({"type": kind}).decode()))
+    (item,) = book.session.state.ledger.since()
+    book.forget().after(1.0).upstream(SPEECH_STARTED)
+    to_next = [it.frame for it in book.commands if getattr(it, "generation", None) == generation]
+    book.forget()
+    assert [orjson.loads(frame)["type"] for frame in to_next] == [
+        "conversation.item.delete",
+        "conversation.item.create",
+    ]
+    assert orjson.loads(to_next[0])["item_id"] == item.id
+
+
+def test_what_was_truncated_where_a_response_failed_is_given_again_as_far_as_it_was_heard():
+    book = speaking().upstream(response_done(status="failed")).forget().after(1.0).upstream(SPEECH_STARTED)
+    book.expect(STOP_PLAYING, upstream=given_again("item_1", "One two three"))
