@@ -332,9 +332,14 @@ def _begin_anew() -> None:
 
 
 def _close_all() -> None:
-    """Tell the clients, whose sessions would be cut otherwise."""
+    """Tell the clients, whose sessions would be cut otherwise. An interrupt (Ctrl-C again) cuts short what is left."""
+    drain_s = None
     for router in list(_routers):
-        router.close()
+        try:
+            router.close(drain_s)
+        except KeyboardInterrupt:
+            drain_s = 0.0
+            router.close(drain_s)
 
 
 os.register_at_fork(after_in_child=_begin_anew)

@@ -185,6 +185,19 @@ def test_a_turn_that_does_not_end_is_cut_off_before_gunicorn_kills_its_worker():
     assert "SIGKILL" not in served.child.output
 
 
+def test_ctrl_c_again_cuts_the_drain_of_any_other_process_short():
+    with host(*SERVERS["flask under werkzeug"]) as served, served.call() as agent:
+        agent.send("InjectUserMessage", content="What is the weather in Paris?")
+        agent.wait_for("FunctionCallRequest")
+        served.child.send_signal(signal.SIGINT)
+        agent.wait_for("Warning")
+        served.child.send_signal(signal.SIGINT)
+        assert agent.wait_for("Error").messages[-1]["code"] == "SERVER_GOING_AWAY"
+        assert agent.wait_for_close() == SERVICE_RESTART
+        assert served.child.wait() == 0
+    assert not TROUBLE.search(served.child.output), served.child.output
+
+
 HOOKED = """
 from flask import Flask
 from router import Principal, Router
