@@ -29,8 +29,13 @@ WRITABLE: Final = select.EPOLLOUT
 SLICE_BUDGET: Final = 64
 """Messages that one actor may handle before the others get their turn."""
 
-TURN_BUDGET_S: Final = 0.005
-"""How long slices may run before sockets and timers are looked at again."""
+ROUNDS: Final = 8
+"""How often what is ready runs before sockets and timers are looked at again.
+
+More often than a message is passed on by actors on its way through: what a turn has heard is done with before more is
+heard. So whoever is behind finds more at each look, and all that came for one connection at once (`joined` audio costs
+less); where looks come first, all is heard at once, and waits in inboxes instead.
+"""
 
 SLOW_SLICE_S: Final = 0.05
 """A slice longer than this is logged with its actor and message: something on it blocked."""
@@ -347,19 +352,21 @@ class Dispatcher:
                 self._failed(call, error)
 
     def _run_slices(self) -> None:
-        ready = self._ready
-        started_s = now_s = time.monotonic()
-        while ready and now_s - started_s < TURN_BUDGET_S:
-            runnable = ready.popleft()
-            try:
-                runnable.run_slice(SLICE_BUDGET)
-            except Exception as error:  # noqa: BLE001 - logged
-                self._failed(runnable, error)
-            self.slices += 1
-            began_s, now_s = now_s, time.monotonic()
-            if now_s - began_s > SLOW_SLICE_S:
-                self.slow_slices += 1
-                logger.warning("slow slice: %.0f ms in %s", (now_s - began_s) * 1000, runnable)
+        ready, now_s = self._ready, time.monotonic()
+        for _ in range(ROUNDS):
+            for _ in range(len(ready)):
+                runnable = ready.popleft()
+                try:
+                    runnable.run_slice(SLICE_BUDGET)
+                except Exception as error:  # noqa: BLE001 - logged
+                    self._failed(runnable, error)
+                self.slices += 1
+                began_s, now_s = now_s, time.monotonic()
+                if now_s - began_s > SLOW_SLICE_S:
+                    self.slow_slices += 1
+                    logger.warning("slow slice: %.0f ms in %s", (now_s - began_s) * 1000, runnable)
+            if not ready:
+                return
 
     def _run_flushes(self) -> None:
         flushes, self._flushes = self._flushes, []

@@ -82,6 +82,42 @@ def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
     assert log
 
 
+class Passing:
+    """A runnable that has others run after it, and takes longer than there should be between two looks."""
+
+    def __init__(self, dispatcher, log, name, then=None):
+        self.dispatcher, self.log, self.name, self.then = dispatcher, log, name, then
+
+    def run_slice(self, _budget):
+        self.log.append(self.name)
+        until_s = time.monotonic() + 0.01
+        while time.monotonic() < until_s:
+            pass
+        if self.then is not None:
+            self.dispatcher.schedule(self.then)
+
+
+def test_what_was_heard_is_passed_on_to_the_end_before_more_is_heard(dispatcher):
+    log, done, (ours, theirs) = [], threading.Event(), socket.socketpair()
+    last = Passing(dispatcher, log, "upstream")
+    first = Passing(dispatcher, log, "client", Passing(dispatcher, log, "translator", last))
+
+    def hear(_mask):
+        log.append("heard")
+        ours.recv(1)
+        dispatcher.schedule(first)
+        if log.count("heard") == 3:
+            dispatcher.unwatch(ours.fileno())
+            dispatcher.call_soon(lambda: dispatcher.call_soon(done.set))
+
+    with ours, theirs:
+        theirs.sendall(b"123")
+        dispatcher.call_soon(lambda: dispatcher.watch(ours.fileno(), READABLE, hear))
+        assert done.wait(WAIT_S)
+    on(dispatcher, lambda: None)
+    assert log == ["heard", "client", "translator", "upstream"] * 3
+
+
 def test_timers_fire_in_the_order_of_their_due_times(dispatcher):
     order, done = [], threading.Event()
 
