@@ -129,6 +129,8 @@ class ClientSide:
 
     def _upstream_said(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
+        if kind == "response.created" and state.turn.response is not ResponseState.ACTIVE:
+            self._cut.discard(event["response"]["id"])  # an id that is given again is another response's
         if state.lifecycle is not Lifecycle.READY or not isinstance(state.settings, deepgram.Settings):
             return
         if kind == "response.created" and not event["response"].get("metadata"):

@@ -63,6 +63,11 @@ class Items:
         """Whether an item that wants a response is unacknowledged."""
         return any(created.want is not None for created in self._unacknowledged.values())
 
+    @property
+    def awaits_what_was_cut_off(self) -> bool:
+        """Whether one of them is asked for again, which comes before whatever was wanted later."""
+        return any(created.want is not None and created.want.is_resumed for created in self._unacknowledged.values())
+
     def is_ours(self, item_id: str | None) -> bool:
         """Whether we created it: its text is no news to the client."""
         return item_id in self._ours

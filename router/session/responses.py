@@ -83,7 +83,7 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> Stay | No
     if statement is not None:
         spoken.expect(session, statement)
     elif turn.is_heard:  # it answers whatever was asked meanwhile, too
-        turn.wants = Queue(want for want in turn.wants if not want.is_general)
+        turn.wants = Queue(want for want in turn.wants if not want.is_answer)
     turn.is_resumed = turn.is_heard = False
     if turn.is_unwanted:
         mute(session)

@@ -125,6 +125,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     """
     state, turn = session.state, session.state.turn
     active, pending = _active(session), _pending(session)
+    is_first = active is not None or not turn.wants or turn.wants[0].statement is None
     play_rest(session)
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
@@ -134,13 +135,13 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     turn.is_heard = False
     if active is not None and active.statement is not None and not is_unwanted:
         _requeue(session, active, answer, is_lost=not has_failed)
-        active = None
+        active, is_first = None, False
     elif is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
     elif active is not None and (answer.played_s or answer.told_to or answer.told):
         active = _cut_answer(session, answer, active, has_failed=has_failed)
-    state.resume = _one_after_the_other(active, pending)
+    state.resume = _one_after_the_other(active, pending, is_first=is_first)
 
 
 def _active(session: Session) -> Want | None:
@@ -169,11 +170,12 @@ def _pending(session: Session) -> Want | None:
     return Want() if turn.is_heard else session.state.resume
 
 
-def _one_after_the_other(active: Want | None, pending: Want | None) -> Want | None:
+def _one_after_the_other(active: Want | None, pending: Want | None, *, is_first: bool) -> Want | None:
     # An answer that is begun again answers what was asked meanwhile, too; one that is gone on with does not.
-    if active is None or active.goes_on_after is None:
-        return active or pending
-    return msgspec.structs.replace(active, then=pending)
+    if active is not None and active.goes_on_after is not None:
+        active = msgspec.structs.replace(active, then=pending)
+    want = active or pending
+    return msgspec.structs.replace(want, is_resumed=is_first) if want is not None else None
 
 
 def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:

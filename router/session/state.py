@@ -154,6 +154,11 @@ class State:
             or self.resume is not None
         )
 
+    @property
+    def awaits_what_was_cut_off(self) -> bool:
+        """Whether a response is about to be asked for again, which comes before whatever was wanted later."""
+        return self.line.items.awaits_what_was_cut_off or (self.resume is not None and self.resume.is_resumed)
+
     def upstream_is_gone(self) -> None:
         """Another upstream is in use: the ids of the one before mean nothing to it, and may be given again."""
         self.playback.upstream_is_gone()

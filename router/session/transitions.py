@@ -321,14 +321,18 @@ def configure(session: Any) -> None:
 
 
 def is_response_due(session: Any) -> bool:
-    """A response is wanted, and none is active; nor is the user talking, about to be answered, or an update due."""
+    """A response is wanted, and none is active; nor is the user talking, about to be answered, or an update due.
+
+    What was cut off comes first, as soon as it may be asked for again.
+    """
     state, turn = session.state, session.state.turn
     if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
     statement = turn.wants[0].statement
     is_urgent = statement is not None and statement.is_urgent
     is_talking = state.is_speaking and state.turn_detection in opening.DETECTED
-    return not turn.is_heard and (is_urgent or not is_talking) and not state.updates
+    has_to_wait = is_talking or state.awaits_what_was_cut_off
+    return not turn.is_heard and (is_urgent or not has_to_wait) and not state.updates
 
 
 def create_response(session: Any) -> None:

@@ -42,11 +42,18 @@ class Want(msgspec.Struct, frozen=True):
     """Characters beyond those words that the client has been told already."""
     then: Want | None = None
     """What is wanted after it."""
+    is_resumed: bool = False
+    """Its upstream was lost over it, or failed: it comes before whatever was wanted later."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it answers the user, as the conversation has it."""
+        return self.text is None and self.statement is None
 
     @property
     def is_general(self) -> bool:
-        """Whether it answers whatever is in the conversation by then."""
-        return self.text is None and self.statement is None
+        """Whether it answers whatever is in the conversation by then; the rest of an answer does not."""
+        return self.is_answer and self.goes_on_after is None
 
 
 class Answer:
@@ -123,7 +130,7 @@ class Turn:
         if want.is_general and any(other.is_general for other in self.wants):
             if want.follows_up:
                 self.wants = Queue(Want(follows_up=True) if other.is_general else other for other in self.wants)
-        elif want.statement is not None and want.statement.is_urgent:
+        elif want.is_resumed or (want.statement is not None and want.statement.is_urgent):
             self.wants.appendleft(want)
         else:
             self.wants.append(want)

@@ -14,6 +14,7 @@ from playbook import (
     STARTED,
     THINKING,
     Playbook,
+    asks_for,
     assistant,
     call_done,
     delta,
@@ -154,6 +155,37 @@ def test_what_was_asked_during_an_answer_that_was_cut_off_is_answered_after_its_
     assert "instructions" in book.events_to_upstream[0]["response"]
     book.forget().upstream(response_created("r2"), transcript_done("forty two.", "i2"), response_done("r2"))
     book.expect(assistant("forty two."), AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_a_message_that_was_queued_behind_an_answer_comes_behind_its_rest():
+    book = asked().upstream(response_created(), transcript_delta("The answer is forty two."), delta(bytes(48000)))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
+    book.upstream_closes(decision=RESTART).forget()
+    restart(book)
+    assert "response.create" not in [event["type"] for event in book.events_to_upstream]
+    book = acknowledge_last(book)
+    (create,) = book.events_to_upstream
+    assert "cut off" in create["response"]["instructions"]
+    book.forget().upstream(response_created("r2"), transcript_delta(" 42"), response_done("r2"))
+    assert book.events_to_upstream[-1] == asks_for("Mind the gap.") | {"event_id": ANY, "response": ANY}
+
+
+def test_a_message_that_was_queued_behind_an_answer_that_failed_comes_behind_it():
+    book = asked().upstream(response_created())
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
+    book.upstream(response_done(status="failed")).forget()
+    book.fire(Wait.ASK_AGAIN).expect(upstream=[CREATE])
+
+
+def test_what_is_asked_while_the_rest_of_an_answer_is_still_wanted_is_answered_too():
+    book = asked().upstream(response_created(), transcript_delta("The answer is forty two."), delta(bytes(48000)))
+    book.upstream_closes(decision=RESTART).client({"type": "UpdatePrompt", "prompt": "Hurry."}).forget()
+    book = acknowledge_last(restart(book)).forget()
+    book.client({"type": "InjectUserMessage", "content": "And now?"})
+    book = acknowledge_last(book).forget().upstream({"type": "session.updated"})
+    assert "cut off" in book.events_to_upstream[-1]["response"]["instructions"]
+    book.upstream(response_created("r2")).forget().upstream(response_done("r2"))
+    assert book.events_to_upstream == [{**CREATE, "event_id": ANY}]
 
 
 def test_what_was_asked_after_all_was_told_is_answered():
