@@ -40,7 +40,7 @@ def interrupt(session: Session) -> None:
     for item in unheard:
         _take_back(session, item)
     _leave_unsaid(session, {it.played.item_id for it in unheard})
-    telling.say(session, *behind)
+    session.to_client(*behind)
 
 
 def _stop_response(session: Session, *, is_audible: bool) -> None:

@@ -328,11 +328,9 @@ def is_response_due(session: Any) -> bool:
     state, turn = session.state, session.state.turn
     if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
-    statement = turn.wants[0].statement
-    is_urgent = statement is not None and statement.is_urgent
     is_talking = state.is_speaking and state.turn_detection in opening.DETECTED
     has_to_wait = is_talking or state.awaits_what_was_cut_off
-    return not turn.is_heard and (is_urgent or not has_to_wait) and not state.updates
+    return not turn.is_heard and (turn.wants[0].is_urgent or not has_to_wait) and not state.updates
 
 
 def create_response(session: Any) -> None:

@@ -46,6 +46,11 @@ class Want(msgspec.Struct, frozen=True):
     """Its upstream was lost over it, or failed: it comes before whatever was wanted later."""
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it comes before all that is not."""
+        return self.statement is not None and self.statement.is_urgent
+
+    @property
     def is_answer(self) -> bool:
         """Whether it answers the user, as the conversation has it."""
         return self.text is None and self.statement is None
@@ -130,8 +135,8 @@ class Turn:
         if want.is_general and any(other.is_general for other in self.wants):
             if want.follows_up:
                 self.wants = Queue(Want(follows_up=True) if other.is_general else other for other in self.wants)
-        elif want.is_resumed or (want.statement is not None and want.statement.is_urgent):
-            self.wants.appendleft(want)
+        elif want.is_urgent or want.is_resumed:
+            self.wants.insert(sum(other.is_urgent for other in self.wants), want)
         else:
             self.wants.append(want)
 

@@ -45,8 +45,9 @@ def add_user_message(session: Session, message: deepgram.InjectUserMessage | inp
     item = text.message_item(session.state.new_id(), "user", message.content)
     session.state.ledger.add(item)
     session.state.timeline.mark("asked_s", session.now_s)
+    if not session.state.line.items.awaits_acknowledgement:
+        session.wait(Wait.ITEM_ACK)
     create_item(session, item, want=Want())
-    session.wait(Wait.ITEM_ACK)
 
 
 def item_added(session: Session, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
@@ -56,8 +57,9 @@ def item_added(session: Session, event: openai.ConversationItemAdded | openai.Co
     want = items.acknowledge(event.item)
     if want is not None:
         session.state.turn.want(want)
-        if not items.awaits_acknowledgement:
-            session.stop_waiting(Wait.ITEM_ACK)
+        session.stop_waiting(Wait.ITEM_ACK)
+        if items.awaits_acknowledgement:
+            session.wait(Wait.ITEM_ACK)
 
 
 def item_done(session: Session, event: openai.ConversationItemDone) -> None:

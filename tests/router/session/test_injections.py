@@ -104,6 +104,14 @@ def test_a_message_may_interrupt_the_agent():
     book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
 
 
+def test_messages_that_interrupt_are_said_in_their_order():
+    book = Playbook().ready().upstream(response_created(), delta(bytes(48000)))
+    for text in ("One.", "Two."):
+        book.client({"type": "InjectAgentMessage", "message": text, "behavior": "interrupt"})
+    book.forget().upstream(response_done(status="cancelled"))
+    assert book.events_to_upstream[0]["response"]["instructions"].endswith('"One."')
+
+
 def test_a_client_that_plays_what_is_interrupted_is_told_to_stop():
     book = inject(agent_is_heard(), behavior="interrupt")
     assert book.frames_to_client == [STARTED_TO_SPEAK, assistant("One moment.")]

@@ -94,6 +94,18 @@ def test_an_item_that_is_never_acknowledged_is_answered_all_the_same():
     book.fire(Wait.ITEM_ACK).expect(upstream=CREATE)
 
 
+def test_who_goes_on_writing_puts_no_deadline_off():
+    book = Playbook().ready()
+    first = inject(book)
+    del book.timers[Wait.ITEM_ACK.value]
+    second = inject(book)
+    assert Wait.ITEM_ACK.value not in book.timers
+    book.upstream(item_added(first))
+    assert Wait.ITEM_ACK.value in book.timers
+    book.upstream(item_added(second))
+    assert Wait.ITEM_ACK.value not in book.timers
+
+
 def test_an_item_that_the_upstream_refuses_is_not_answered():
     book = Playbook().ready()
     item_id = inject(book)
