@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from router.deepgram import messages as deepgram
+from router.session import opening
 from router.session.deadlines import Wait
 from router.session.turn import Want
 
@@ -58,6 +59,8 @@ def _answered_as_is(session: Session) -> None:
 def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:
     """Forward a response.create once no response is active."""
     turn = session.state.turn
+    if opening.is_one_too_many(session, turn.wants):
+        return
     text, event_id = with_event_id(session, event.text)
     turn.want(Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id))
 

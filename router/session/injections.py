@@ -62,6 +62,9 @@ def _inject(session: Session, content: str, behavior: str) -> None:
     if verdict is Verdict.REFUSED:
         session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
         return
+    if len(session.state.turn.wants) >= session.options.early_messages:
+        session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
+        return
     is_urgent = verdict is Verdict.SAID_INSTEAD
     if is_urgent and whose is Floor.AGENT:
         barge_in.silence(session)

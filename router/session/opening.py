@@ -23,6 +23,8 @@ from router.translation.audio import Microphone, Speaker
 from router.translation.formats import input_format, output_format
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from actors import messages
     from router.audio.formats import Format
     from router.session.line import Line
@@ -235,6 +237,15 @@ def keep_message(session: Session, message: Any) -> None:
     if not session.state.early.keep_message(message):
         description = f"more than {session.options.early_messages} messages before SettingsApplied: one is dropped"
         session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+
+
+def is_one_too_many(session: Session, waiting: Sized) -> bool:
+    """Answer a message that would wait behind too many others; whether it would."""
+    if len(waiting) < session.options.early_messages:
+        return False
+    description = f"{len(waiting)} such messages wait for the upstream: one more is dropped"
+    session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+    return True
 
 
 def keep_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:

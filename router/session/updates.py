@@ -127,6 +127,8 @@ def update(session: Session, message: Message) -> None:
     if fault is not None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return
+    if opening.is_one_too_many(session, session.state.updates):
+        return
     if isinstance(message, deepgram.UpdateThink):
         _warn_of_model(session, message)
         tools.warn(session, _chosen(session, msgspec.structs.replace(session.state.agent, think=message.think)))
@@ -141,6 +143,8 @@ def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
 
 def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
     """Take a client's own session.update."""
+    if opening.is_one_too_many(session, session.state.updates):
+        return
     text, event_id = as_is.with_event_id(session, tools.with_ours(session, event).text)
     session.state.updates.append(Update(inputs.SessionUpdateAsIs(text), event_id))
 

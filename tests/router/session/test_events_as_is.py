@@ -57,6 +57,11 @@ def test_a_response_create_that_the_upstream_refuses_is_told_and_costs_nothing_e
     book.forget().client(CREATE).expect(upstream=[CREATE])
 
 
+def test_only_so_many_response_creates_wait():
+    book = Playbook(early_messages=1).ready().upstream(response_created()).client(CREATE).forget().client(CREATE)
+    assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
+
+
 def test_an_append_waits_for_session_updated():
     book = Playbook().opened().client(APPEND).expect()
     book.client(UPDATE, APPEND).forget().upstream({"type": "session.created"}).forget()

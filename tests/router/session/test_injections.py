@@ -112,6 +112,14 @@ def test_messages_that_interrupt_are_said_in_their_order():
     assert book.events_to_upstream[0]["response"]["instructions"].endswith('"One."')
 
 
+def test_only_so_many_wait_to_be_said():
+    book = Playbook(early_messages=2).ready().upstream(response_created())
+    for _ in range(3):
+        book.forget().client({"type": "InjectAgentMessage", "message": "One.", "behavior": "queue"})
+    assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
+    assert len(book.session.state.turn.wants) == 2
+
+
 def test_a_client_that_plays_what_is_interrupted_is_told_to_stop():
     book = inject(agent_is_heard(), behavior="interrupt")
     assert book.frames_to_client == [STARTED_TO_SPEAK, assistant("One moment.")]

@@ -340,6 +340,13 @@ def test_an_upstream_that_does_not_take_a_change_in_time_is_not_put_in_use():
     assert messages.CloseUpstream(generation) in book.commands
 
 
+@pytest.mark.parametrize("message", [PROMPT, {"type": "session.update", "session": {"type": "realtime"}}])
+def test_only_so_many_updates_wait(message):
+    book = Playbook(early_messages=2).ready().client(message, message).forget().client(message)
+    assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
+    assert len(book.session.state.updates) == 2
+
+
 def test_updates_are_forgotten_with_their_session():
     book = Playbook().ready().client(PROMPT).forget()
     book.upstream_is_lost(LOST, Decision.TEAR_DOWN)
