@@ -52,7 +52,7 @@ class Wait(enum.Enum):
     RESPONSE = "response"
     """From response.created to response.done."""
     TRANSCRIPT = "transcript"
-    """From the agent's text to the transcript of what the user said before it."""
+    """From the agent's text, or the end of its turn, to the transcript of what the user said before it."""
     COMMIT = "commit"
     """From the end of the user's speech to its commit, by which it becomes a turn."""
     TOOL_ANSWER = "tool_answer"

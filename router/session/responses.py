@@ -180,6 +180,8 @@ def end_of_response(session: Session) -> None:
     turn.has_started_speaking = turn.is_unwanted = False
     turn.answer = Answer()
     end_turn(session)
+    if not turn.is_open and session.state.transcripts.are_awaited and not session.state.transcripts.held:
+        session.wait(Wait.TRANSCRIPT)
     if turn.is_heard:
         session.wait(Wait.FIRST_EVENT)  # what the user said meanwhile is answered by the upstream itself
 

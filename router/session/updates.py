@@ -256,7 +256,8 @@ def _change_voice(session: Session, message: Message | inputs.SessionUpdateAsIs)
     state = session.state
     state.agent = _with_speak(session, state.agent, message)
     state.acks.append(deepgram.SpeakUpdated())
-    restarts.drop_spare(session)
+    if state.spare_state is not SpareState.CONNECTING:  # else it is told when it is configured
+        restarts.drop_spare(session)
     rollover.open_spare(session, None)
     return True
 

@@ -121,6 +121,13 @@ def test_a_transcript_that_does_not_come_is_not_waited_for_for_ever():
     book.upstream(transcribed()).expect(user("Hello."))
 
 
+def test_a_transcript_that_does_not_come_to_a_turn_without_text_keeps_no_other_upstream_waiting():
+    book = heard("converse").upstream(response_done()).expect(AUDIO_DONE)
+    assert book.session.state.is_under_way
+    book.fire(Wait.TRANSCRIPT).expect()
+    assert not book.session.state.is_under_way
+
+
 def test_a_transcript_that_fails_is_not_waited_for():
     book = heard("converse").upstream(transcript_done("Hi.")).expect()
     kind = "conversation.item.input_audio_transcription.failed"

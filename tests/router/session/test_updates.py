@@ -275,6 +275,16 @@ def test_a_session_that_has_spoken_gets_its_new_voice_from_another_upstream_betw
     assert book.generation == generation
 
 
+def test_who_changes_his_mind_about_a_voice_gets_one_upstream_for_both():
+    book = Playbook().ready().upstream(response_created()).client(SPEAK)
+    book.upstream(voice_is_fixed(book))
+    generation = next_one(book)
+    book.client(SPEAK)
+    book.upstream(voice_is_fixed(book))
+    assert book.session.state.spare.generation == generation
+    assert len(book.session.state.acks) == 2
+
+
 def test_a_new_voice_may_come_with_a_restart():
     book = Playbook().ready().client(SPEAK)
     book.upstream(voice_is_fixed(book)).forget().upstream_is_lost(LOST).expect(RESTARTED)
