@@ -19,6 +19,8 @@ OUT = ROOT / "docs" / "performance"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 FLAT = (10, 30, 100, 300)
 SESSIONS = (100, 200)
+TOO_MANY = (600, 1000)
+"""For one process."""
 
 
 def main():
@@ -38,7 +40,8 @@ def main():
         results[name] = MEASUREMENTS[name](shape, options)
     show(results)
     write(results, options, is_whole=set(wanted) == set(MEASUREMENTS) and not options.compare)
-    return finish(report.losses(all_rows(results)) + (list(targets.complaints(results)) if options.check else []))
+    due = all_rows(results) + ours(results.get("overload", []))
+    return finish(report.losses(due) + (list(targets.complaints(results)) if options.check else []))
 
 
 def parse():
@@ -98,6 +101,7 @@ def talk(shape, options, systems=(DIRECT, RELAY, ROUTER), sessions=None):
 MEASUREMENTS = {
     "talking": talk,
     "flat": lambda shape, options: talk(shape, options, (ROUTER,), FLAT),
+    "overload": lambda shape, options: talk(shape, options, (RELAY, ROUTER), TOO_MANY),
     "idle": lambda shape, options: {"tree": idle.tree(shape), "sessions": idle.sessions(shape, options.duration / 2)},
     "capacity": lambda shape, options: capacity.measure(shape, options.duration / 2),
     "unread": lambda shape, options: unread.measure(shape, options.duration / 2),
@@ -107,14 +111,21 @@ MEASUREMENTS = {
 
 
 def all_rows(results):
-    """Every row of the run, but for those of the search, which finds where it fails."""
+    """Every row of the run, but for those of the search, which finds where it fails, and of what is too much."""
     return [row for name in ("talking", "flat") for row in results.get(name, [])]
+
+
+def ours(rows):
+    """Those of the router: a relay that was asked too much may lose what it likes."""
+    return [row for row in rows if row["system"] == ROUTER.name]
 
 
 def show(results):
     """Print what was measured."""
     if all_rows(results):
         say(report.rows(all_rows(results)) + "\n")
+    if "overload" in results:
+        say(report.rows(results["overload"]) + "\n")
     if "capacity" in results:
         say(report.capacity(results) + "\n")
     if targets.verdicts(results):

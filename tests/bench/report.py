@@ -130,6 +130,7 @@ def sections(results):
         "machine": said,
         "targets": verdicts(results),
         "rows": rows(results["talking"]),
+        "overload": rows(results.get("overload", [])),
         "capacity": capacity(results),
     }
 
