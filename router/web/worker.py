@@ -86,7 +86,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             super().run()
         finally:
-            if not self._drains:  # the arbiter is gone
+            if not self._drains:
+                logger.warning("the parent process is gone: this worker drains its calls and ends")
                 self._begin_drain(self.app.drain_s)
             for thread in self._drains:
                 thread.join(max(0.0, self._drain_until_s - time.monotonic()))

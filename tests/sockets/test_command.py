@@ -339,6 +339,17 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_calls_are_not_touche
         process.child.wait_for("SIGKILL")
 
 
+def test_where_the_parent_is_killed_calls_are_drained_and_the_workers_go():
+    with child(sys.executable, RUN_PY, "--port", "0", "--upstream", NOWHERE, "--workers", "2") as process:
+        address = process.wait_for(r"ws://(\S+)/openai")[1]
+        with welcomed(address, "/openai") as connection:
+            workers = psutil.Process(process.pid).children()
+            os.kill(process.pid, signal.SIGKILL)
+            assert closed(connection)[1] == SERVICE_RESTART
+        assert psutil.wait_procs(workers, timeout=TIMEOUT_S)[1] == []
+        process.wait_for("the parent process is gone")
+
+
 def test_it_leaves_nothing_in_the_home_directory(tmp_path):
     env = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": ""}
     with router("--upstream", NOWHERE, env=env) as process:
