@@ -16,6 +16,7 @@ from router.session.deadlines import Wait
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
+from router.session.work import WorkKind, parted
 
 ANY = type(
     "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
@@ -39,6 +40,9 @@ def settings(**agent: Any) -> dict[str, Any]:
 
 class Playbook:
     """One session under test."""
+
+    prepares_at_once = True
+    """Whether conversions are ready as soon as they are asked for; else a test `performs` them."""
 
     def __init__(self, profile: str = "openai", **options: Any) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(**options))
@@ -68,7 +72,8 @@ class Playbook:
     def feed(self, message: messages.Input) -> "Playbook":
         for command in self.session.handle(message, self.now_s):
             self._note(command)
-        return self
+        conversions = [key for key in self.work if parted(key)[0] is WorkKind.AUDIO]
+        return self.performs(conversions[0]) if conversions and self.prepares_at_once else self
 
     def after(self, duration_s: float) -> "Playbook":
         """Let time pass. No deadline runs out by itself; see `fire`."""

@@ -1,4 +1,8 @@
-"""What a session's audio will be converted with is got ready off the dispatcher, while its upstream is dialled."""
+"""What a session's audio will be converted with is got ready off the dispatcher, while its upstream is dialled.
+
+Its upstream is configured only then: who converts on the dispatcher meanwhile would wait for what is being loaded,
+and everybody else with it.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ if TYPE_CHECKING:
     from router.audio.formats import Format
     from router.session.session import Session
 
-PREPARE_S: Final = 10.0
-"""The longest that it may take. Nobody waits for it: what is not ready is made by the first audio."""
+PREPARE_S: Final = 2.0
+"""The longest that is waited for it; what is not ready then is made by the first audio."""
 
 
 def prepare(session: Session, microphone: Format, speaker: Format) -> None:
@@ -23,10 +27,12 @@ def prepare(session: Session, microphone: Format, speaker: Format) -> None:
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
         if is_to_be_prepared(source, target):
+            session.state.preparing.add(name)
             session.start_work(WorkKind.AUDIO, name, PrepareAudio(source, target), PREPARE_S)
 
 
 def prepared(session: Session, name: str, done: messages.WorkDone) -> None:
-    """Log where it was not done."""
+    """Go on; log where it was not done."""
+    session.state.preparing.discard(name)
     if done.failure is not None:
         session.log(logging.WARNING, f"the conversion of the {name} is not prepared: {done.failure.kind.value}")

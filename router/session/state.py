@@ -119,6 +119,8 @@ class State:
         self.route = ""
         """The model that was asked for."""
         self.turn_detection = "server_vad"
+        self.preparing: set[str] = set()
+        """Conversions that are being got ready: the upstream is configured when they are, as its audio may follow."""
         self.is_applied = False
         """The client has been told SettingsApplied."""
         self.is_speaking = False

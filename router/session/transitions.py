@@ -309,9 +309,10 @@ RESPONSE_INPUTS: Final = frozenset(kind for table in RESPONSE.values() for kind 
 
 
 def is_to_be_configured(session: Any) -> bool:
-    """There are Settings, and an upstream that is there to take them."""
+    """There are Settings, and an upstream that is there to take them; nothing is waited for that belongs to them."""
     state = session.state
-    return state.lifecycle is Lifecycle.CONNECTING and state.line.is_greeted and state.asked_with is None
+    is_waiting = state.asked_with is not None or bool(state.preparing)
+    return state.lifecycle is Lifecycle.CONNECTING and state.line.is_greeted and not is_waiting
 
 
 def configure(session: Any) -> None:
