@@ -283,9 +283,8 @@ class Router:
             HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
         """
         self._start_lazily(dials=dialler is None)
-        supervisor = self._engine.supervisor
-        if supervisor is None or self._engine.is_closing:
-            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
+        if self._engine.is_closing:
+            raise _going_away()
         if not self.is_alive:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
@@ -298,13 +297,16 @@ class Router:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         if self._is_alone:
             self._door.wait(self._engine.dispatchers)
-        connection = open_it(welcome(session_id))
-        self._open.add(session_id)
-        try:
-            supervisor.tell(messages.StartSession(spec, connection))
-        except pykka.ActorDeadError:  # closed this very moment
-            on_end()
-            connection.close(GOING_AWAY, "the server is going away")
+        with self._engine.entry() as supervisor:
+            if supervisor is None:
+                raise _going_away()
+            connection = open_it(welcome(session_id))
+            self._open.add(session_id)
+            try:
+                supervisor.tell(messages.StartSession(spec, connection))
+            except pykka.ActorDeadError:  # its dispatcher was given up, and we were not waited for
+                on_end()
+                connection.close(GOING_AWAY, "the server is going away")
         return session_id, connection
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
@@ -312,6 +314,10 @@ class Router:
         asked = messages.FindActors(session_id)
         found: dict[str, Ref] = self._engine.ask(asked, default={}, timeout_s=timeout_s)
         return found
+
+
+def _going_away() -> HandshakeRefused:
+    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
 
 
 def checked_profile(profile: str) -> Profile:

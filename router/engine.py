@@ -20,6 +20,8 @@ from actors.work import Pools
 from router.errors import StartError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from actors.actor import Ref
     from router.config import RouterConfig
     from router.simulator import Simulator
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 LATE_S: Final = 0.5
 """What the last close handshakes may be late when a router closes."""
+
+ENTER_S: Final = 1.0
+"""To accept a call takes milliseconds; whoever takes longer is not waited for."""
 
 LOOK_S: Final = 1.0
 
@@ -45,6 +50,9 @@ class Engine:
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
         self._lock = threading.Lock()
+        self._has_entered = threading.Condition(self._lock)
+        self._entering = 0
+        """Calls that are being accepted at this moment."""
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
@@ -86,6 +94,7 @@ class Engine:
         with self._lock:
             self._is_closing = True
             supervisor = self.supervisor
+            self._has_entered.wait_for(lambda: not self._entering, ENTER_S)
         if supervisor is None:
             return
         with contextlib.suppress(pykka.ActorDeadError):  # another call was faster
@@ -95,6 +104,19 @@ class Engine:
             if time.monotonic() >= until_s:
                 logger.warning("some clients did not close in time, or what is told of them did not end")
                 return
+
+    @contextlib.contextmanager
+    def entry(self) -> Iterator[Ref | None]:
+        """The supervisor, for who accepts a call: it drains nobody before the call was told to it. None: too late."""
+        with self._lock:
+            supervisor = None if self._is_closing else self.supervisor
+            self._entering += 1
+        try:
+            yield supervisor
+        finally:
+            with self._lock:
+                self._entering -= 1
+                self._has_entered.notify_all()
 
     def stop(self) -> None:
         """End every thread."""

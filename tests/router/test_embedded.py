@@ -11,13 +11,16 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import setup_testing_defaults
 
+import orjson
 import pytest
 from websockets.sync.client import connect
 
 import router as package
+from actors.connections.handover import HandshakeRefused
+from actors.connections.memory import memory_pair
 from hosts import ROOT, started
 from processes import child
-from router import Answer, Router, RouterConfig, StartError
+from router import Answer, Principal, Router, RouterConfig, StartError
 from serving import closing
 from voice_agent import CONVERSE, OPENAI, hold_text_turn
 
@@ -189,6 +192,57 @@ def test_one_that_was_closed_stays_closed(router):
     assert answered(router.wsgi_app, request("/readyz"))[0] == 503
     with pytest.raises(StartError):
         router.start()
+
+
+def test_a_call_that_is_being_accepted_as_it_closes_is_ended_like_any_other():
+    router = Router(upstream="ws://127.0.0.1:9/v1/realtime").start()
+    connection, peer = memory_pair()
+    accepting, may_accept = threading.Event(), threading.Event()
+
+    def accept(_first_text):
+        accepting.set()
+        assert may_accept.wait(WAIT_S)
+        return connection
+
+    environ = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "websocket"}
+    caller = threading.Thread(target=router.begin, args=(environ, "converse", accept))
+    closer = threading.Thread(target=router.close, args=(0.0,))
+    caller.start()
+    assert accepting.wait(WAIT_S)
+    closer.start()
+    closer.join(0.2)
+    assert router.readiness() == (False, "draining")
+    may_accept.set()
+    caller.join(WAIT_S)
+    closer.join(WAIT_S)
+    told = [peer.receive(WAIT_S) for _ in range(2)]
+    assert orjson.loads(told[0])["code"] == "SERVER_GOING_AWAY"
+    assert told[1].code == 1012
+
+
+def test_who_is_let_in_as_it_closes_hears_that_it_is_going_away():
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def authenticate(_request):
+        asked.set()
+        assert may_answer.wait(WAIT_S)
+        return Principal("ada")
+
+    refused = []
+
+    def call():
+        with pytest.raises(HandshakeRefused) as caught:
+            router.begin({"HTTP_UPGRADE": "websocket"}, "converse", lambda _first_text: pytest.fail("it was accepted"))
+        refused.append(caught.value.status)
+
+    router = Router(upstream="ws://127.0.0.1:9/v1/realtime", authenticate=authenticate).start()
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert asked.wait(WAIT_S)
+    router.close(drain_s=0)
+    may_answer.set()
+    caller.join(WAIT_S)
+    assert refused == [503]
 
 
 def test_a_process_that_ends_says_good_bye(tmp_path):
