@@ -131,7 +131,7 @@ class ClientSide:
         state, kind = self._session.state, event["type"]
         if kind == "response.created" and state.turn.response is not ResponseState.ACTIVE:
             self._cut.discard(event["response"]["id"])  # an id that is given again is another response's
-        if state.lifecycle is not Lifecycle.READY or not isinstance(state.settings, deepgram.Settings):
+        if state.lifecycle is not Lifecycle.READY:
             return
         if kind == "response.created" and not event["response"].get("metadata"):
             self._unended += not self._unannounced
@@ -140,6 +140,8 @@ class ClientSide:
             response_id = event["response"]["id"] if "response" in event else event.get("response_id")
             if not state.turn.is_of_another(response_id):
                 self._unannounced = max(0, self._unannounced - 1)
+        if not isinstance(state.settings, deepgram.Settings):
+            return
         if kind.startswith(TRANSCRIPTION) and event.get("status") != "in_progress":
             if kind.endswith(("completed", "failed")):
                 self._transcribed.add(event["item_id"])

@@ -272,6 +272,7 @@ class Session:
         if self._turn_log is not None:
             self._report(self._turn_log.take(is_whole=False))
         self._commands.append(messages.EndSession(code, reason, patience_s))
+        self.state.spare = None  # it ends with the others, and is configured no more
         self.enter(Lifecycle.ENDED)
 
     def log(self, level: int, text: str) -> None:

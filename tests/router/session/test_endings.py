@@ -1,5 +1,6 @@
 """Every end: a typed message, then a close frame."""
 
+import orjson
 import pytest
 
 from actors import messages
@@ -129,3 +130,11 @@ def test_an_event_of_an_unknown_type_is_passed_over():
     book = Playbook().ready().upstream({"type": "response.dance"}, {"type": "response.dance", "response": 7})
     book.expect()
     assert book.session.describe()["passed_over"] == 2
+
+
+def test_the_upstream_that_was_got_ready_is_told_nothing_more_behind_the_end():
+    book = Playbook().ready().fire(Wait.ROLLOVER)
+    generation = book.session.state.spare.generation
+    book.upstream_closes().forget()
+    created = orjson.dumps({"type": "session.created"}).decode()
+    book.feed(messages.UpstreamTextReceived(generation, created)).expect()

@@ -21,9 +21,11 @@ from playbook import (
 )
 from router.deepgram import blocks
 from router.session.deadlines import Wait
+from router.session.opening import DETECTED
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
+from router.session.state import Lifecycle
 from witness import TRANSCRIPTION, Witness
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
@@ -49,6 +51,8 @@ CLIENT = [
     {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}},
     {"type": "UpdateListen", "listen": {"provider": {"language": "fr"}}},
     {"type": "session.update", "session": {"type": "realtime"}},
+    {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}},
+    {"type": "input_audio_buffer.commit"},
     {"type": "response.create"},
     {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "call_1", "output": "1"}},
 ]
@@ -133,6 +137,7 @@ SENSE = [
     [*of_upstream(response_created("resp_2"), call_done("call_3", "order"), response_done("resp_2")), "work"],
     [*as_text(messages.ClientTextReceived, [{"type": "InjectUserMessage", "content": "hello"}]), "acknowledge"],
     ["lose", "come_back"],
+    ["roll", "roll", "roll", "roll"],
 ]
 """Pieces of what happens in a conversation: without them, little that is random comes to anything."""
 
@@ -140,7 +145,7 @@ ANYTHING = strategies.one_of(
     strategies.sampled_from(as_text(messages.ClientTextReceived, CLIENT)),
     strategies.sampled_from(of_upstream(*UPSTREAM)),
     strategies.binary(max_size=64).map(messages.ClientBinaryReceived),
-    strategies.sampled_from(["acknowledge", "play", "lose", "come_back", "wait", "work", "fail"]),
+    strategies.sampled_from(["acknowledge", "play", "lose", "come_back", "wait", "work", "fail", "roll", "refuse"]),
     strategies.sampled_from(list(Wait)),
 )
 MIDDLES = strategies.lists(
@@ -176,6 +181,8 @@ class Driver:
         self.timers = set()
         self.under_way = []
         self.acknowledged = set()
+        self.is_abandoned = False
+        """The upstream was given up, and its loss is not told yet."""
         self.now_s = 0.0
 
     def feed(self, what):
@@ -211,6 +218,21 @@ class Driver:
         for event in ({"type": "session.created"}, {"type": "session.updated"}, {"type": "session.updated"}):
             self._upstream(event)
 
+    def roll(self):
+        """The next upstream gets on, by one step."""
+        state = self.session.state
+        if state.spare is None:
+            self.feed(Wait.ROLLOVER)
+            return
+        step = {"CONNECTING": "session.created"}.get(state.spare_state.name, "session.updated")
+        self._handle(messages.UpstreamTextReceived(state.spare.generation, orjson.dumps({"type": step}).decode()))
+
+    def refuse(self):
+        """The upstream refuses what it was asked for last."""
+        asked = [event for event in self.witness.upstream.events if event["type"] == "response.create"]
+        if asked:
+            self._upstream(error("invalid_value", event_id=asked[-1].get("event_id")))
+
     def wait(self):
         self.now_s += 3.0
 
@@ -239,6 +261,33 @@ class Driver:
                     self.under_way.append(key)
                 case messages.CancelWork(key):
                     self.under_way.remove(key)
+                case messages.AbandonUpstream():
+                    self.is_abandoned = True
+        if isinstance(message, messages.UpstreamLost):
+            self.is_abandoned = False
+        if not self.is_abandoned:
+            self.judge_waits()
+
+    def judge_waits(self):
+        """Nothing is waited for without a deadline."""
+        state = self.session.state
+        if state.lifecycle is not Lifecycle.READY:
+            return
+        waits = {
+            "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.SILENCE}),
+            "an answer to speech": (state.turn.is_heard, {Wait.FIRST_EVENT, Wait.SILENCE}),
+            "a commit": (state.is_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
+            "an acknowledgement": (state.line.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
+            "an update": (state.line.is_updating, {Wait.UPDATE}),
+            "the client's function": (bool(state.calls.of_client()), {Wait.TOOL_ANSWER}),
+            "a transcript": (bool(state.transcripts.held), {Wait.TRANSCRIPT}),
+            "playback": (state.playback.is_waiting, {Wait.PLAYBACK}),
+            "another try": (state.resume is not None, {Wait.ASK_AGAIN}),
+            "the next upstream": (state.spare is not None and state.spare_state.name != "SEEDED", {Wait.SPARE}),
+            "its update": (state.spare is not None and state.spare.updates > 0, {Wait.SPARE}),
+        }
+        for what, (is_waited_for, deadlines) in waits.items():
+            assert not is_waited_for or {it.value for it in deadlines} & self.timers, f"{what} has no deadline"
 
     def judge(self):
         told = [
