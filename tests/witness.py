@@ -259,7 +259,8 @@ class UpstreamSide:
                 self._is_updated = state.line.updates == 1
             if event["type"] == "response.output_audio.delta":
                 self._audio_bytes += len(event["delta"]) * 3 // 4
-                if state.turn.response is not ResponseState.ACTIVE:
+                is_active = state.turn.response is ResponseState.ACTIVE
+                if not is_active or event.get("response_id") != state.turn.response_id:
                     self._taken_back.clear()  # whose it is, nobody knows
             if event["type"] == "response.output_item.added" and event["item"]["id"] in self._taken_back:
                 self._taken_back.remove(event["item"]["id"])  # a name that is given twice
