@@ -276,7 +276,10 @@ class UpstreamSide:
     def client_was_told(self, message: dict[str, Any]) -> None:
         """Take note of a call that is requested: its id may be one that was answered before."""
         for function in message["functions"] if message["type"] == "FunctionCallRequest" else ():
-            self._answered = [call_id for call_id in self._answered if call_id != function["id"]]
+            self._called(function["id"])
+
+    def _called(self, call_id: str) -> None:
+        self._answered = [it for it in self._answered if it != call_id]
 
     def sent(self, event: dict[str, Any], generation: int) -> None:
         """Judge an event; of what a spare is sent only that it is one."""
@@ -300,6 +303,8 @@ class UpstreamSide:
 
     def _judge_conversation_item_create(self, event: dict[str, Any]) -> None:
         item = event["item"]
+        if item["type"] == "function_call":
+            self._called(item["call_id"])
         if item["type"] == "function_call_output" and "id" in item:
             assert item["call_id"] not in self._answered, "a call is answered twice"
             self._answered.append(item["call_id"])
