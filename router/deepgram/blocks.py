@@ -114,7 +114,7 @@ class ListenProvider(Block, frozen=True):
     """An older name of `language_hints`."""
     eot_threshold: float | None = None
     eager_eot_threshold: float | None = None
-    eot_timeout_ms: int | None = None
+    eot_timeout_ms: float | None = None
 
     @property
     def hints(self) -> list[str] | None:

@@ -19,9 +19,10 @@ class AudioFormat(msgspec.Struct, frozen=True):
     """`audio.input` or `audio.output` of Settings."""
 
     encoding: str = "linear16"
-    sample_rate: int | None = None
+    sample_rate: float | None = None
+    """A whole number, in whatever spelling."""
     container: str | None = None
-    bitrate: int | None = None
+    bitrate: float | None = None
 
 
 class Audio(msgspec.Struct, frozen=True):

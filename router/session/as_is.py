@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from router.deepgram import messages as deepgram
-from router.session import opening
+from router.session import corrections, opening
 from router.session.deadlines import Wait
 from router.session.turn import Want
 
@@ -32,6 +32,12 @@ def forward_item(session: Session, event: inputs.ItemCreateAsIs) -> None:
     session.state.ledger.add(item)
     if session.state.calls.outstanding.pop(call_id, None) is not None:
         _answered_as_is(session)
+    session.forward(event.text)
+
+
+def forward_delete(session: Session, event: inputs.ItemDeleteAsIs) -> None:
+    """Forward the deletion of an item, and forget it: no other upstream is told it again."""
+    corrections.forget(session, orjson.loads(event.text).get("item_id"))
     session.forward(event.text)
 
 

@@ -5,7 +5,7 @@ A text cannot be truncated (reference, 2.4): the item is deleted, and comes agai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from router.openai import events as openai
 from router.session.line import SpareState
@@ -32,6 +32,13 @@ def correct(session: Session, item_id: str | None, words: str, played: Played | 
         session.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), line)
         if cut.item is not None:
             create_item(session, cut.item, line=line)
+
+
+def forget(session: Session, item_id: Any) -> None:
+    """The client has an item deleted."""
+    for cut in session.state.ledger.forget(item_id):
+        for line, known_as in _told(session, cut, None):
+            session.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), line)
 
 
 def _told(session: Session, cut: Cut, played: Played | None) -> Iterator[tuple[Line, str]]:

@@ -48,8 +48,15 @@ class EventAsIs(msgspec.Struct, frozen=True):
     text: str
 
 
-AS_IS: dict[str, type[SessionUpdateAsIs | ResponseCreateAsIs]] = {
+class ItemDeleteAsIs(msgspec.Struct, frozen=True):
+    """A client's own `conversation.item.delete`, to be forwarded."""
+
+    text: str
+
+
+AS_IS: dict[str, type[SessionUpdateAsIs | ItemDeleteAsIs | ResponseCreateAsIs]] = {
     "session.update": SessionUpdateAsIs,
+    "conversation.item.delete": ItemDeleteAsIs,
     "response.create": ResponseCreateAsIs,
 }
 """The forwarded events that the session must know of, but for the item, which it has to look into."""

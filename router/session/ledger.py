@@ -113,6 +113,12 @@ class Ledger:
             self._entries.remove(entry)
         return Cut(told_as, entry.sequence, entry.item)
 
+    def forget(self, item_id: Any) -> list[Cut]:
+        """An item was deleted, and of a call the other half with it: what is gone."""
+        entry = next((it for it in reversed(self._entries) if it.item_id == item_id), None)
+        gone = self._drop(entry) if entry is not None else []
+        return [Cut(str(_field(it.item, "id")), it.sequence, None) for it in gone if it.item is not None]
+
     def called(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
         """The assistant called a function."""
         entry = self._append(item_id or "")
@@ -207,13 +213,14 @@ class Ledger:
             speech = (entry for entry in self._entries[:-1] if entry.audio.data)  # a minute of it outweighs a long call
             self._drop(next(speech, self._entries[0]))
 
-    def _drop(self, oldest: Entry) -> None:
+    def _drop(self, one: Entry) -> list[Entry]:
         # A call without its output, or an output without its call, would be refused: both halves go.
-        gone = [it for it in self._entries if it is oldest or (it.call_id is not None and it.call_id == oldest.call_id)]
+        gone = [it for it in self._entries if it is one or (it.call_id is not None and it.call_id == one.call_id)]
         for entry in gone:
             self._entries.remove(entry)
             self._weigh(entry, -1)
         self.dropped += len(gone)
+        return gone
 
 
 def _field(item: openai.NewItem | dict[str, Any] | None, name: str) -> Any:

@@ -42,7 +42,7 @@ class Items:
     def _oldest_like(self, item: openai.Item) -> str | None:
         if any(part.type == "input_audio" for part in item.content or []):
             return None  # spoken: the upstream made it from its own buffer
-        if item.role == "assistant" and item.status == "in_progress":
+        if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None  # generated: the upstream is about to say it
         like = (item.type or "message", item.role)
         return next((key for key, created in self._unacknowledged.items() if created.like == like), None)

@@ -154,6 +154,7 @@ _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     inputs.Microphone: (opening.keep_audio, None),
     inputs.SessionUpdateAsIs: (opening.keep_message, None),
     inputs.ItemCreateAsIs: (opening.keep_message, None),
+    inputs.ItemDeleteAsIs: (opening.keep_message, None),
     inputs.ResponseCreateAsIs: (opening.keep_message, None),
     inputs.EventAsIs: (opening.keep_message, None),
 }
@@ -182,6 +183,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             **dict.fromkeys(UPDATES, (opening.before_settings, None)),
             inputs.Microphone: (opening.before_settings, None),
             inputs.ItemCreateAsIs: (opening.before_settings, None),
+            inputs.ItemDeleteAsIs: (opening.before_settings, None),
             inputs.ResponseCreateAsIs: (opening.before_settings, None),
             inputs.EventAsIs: (opening.before_settings, None),
             # The upstream, which was dialled in advance
@@ -231,6 +233,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             inputs.Microphone: (turns.append_audio, None),
             inputs.SessionUpdateAsIs: (updates.update_as_is, None),
             inputs.ItemCreateAsIs: (as_is.forward_item, None),
+            inputs.ItemDeleteAsIs: (as_is.forward_delete, None),
             inputs.ResponseCreateAsIs: (as_is.forward_response_create, None),
             inputs.EventAsIs: (as_is.forward_event, None),
             # The upstream: the session and its items

@@ -46,7 +46,7 @@ def output_format(audio: deepgram.Audio) -> Format:
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
     encoding, usual_rate = table[given.encoding]
-    return Format(encoding, usual_rate if given.sample_rate is None else given.sample_rate)
+    return Format(encoding, usual_rate if given.sample_rate is None else int(given.sample_rate))
 
 
 def format_fault(audio: deepgram.Audio) -> str | None:
@@ -64,7 +64,8 @@ def format_fault(audio: deepgram.Audio) -> str | None:
     )
     for field, value, good, text in checks:
         if value is not None and value not in good:
-            return f"`audio.{field}` is {value}: it may be {text}"
+            shown = f"{value:g}" if isinstance(value, float) else value
+            return f"`audio.{field}` is {shown}: it may be {text}"
     return None
 
 

@@ -176,6 +176,14 @@ def test_what_the_user_says_is_told_by_an_upstream_that_numbers_its_items_like_t
     assert book.frames_to_client[0] == user("Are you there?")
 
 
+def test_an_answer_is_no_acknowledgement_of_what_was_said_word_for_word():
+    """Some do not acknowledge an assistant's items, and give those that they make no status."""
+    said = {"type": "InjectAgentMessage", "message": "Mind the gap."}
+    book = Playbook().ready().client(said).upstream(response_created(), response_done(), response_created("resp_2"))
+    book.upstream({"type": "conversation.item.added", "item": {"id": "item_1", "type": "message", "role": "assistant"}})
+    book.forget().upstream({**text_done("Hi."), "response_id": "resp_2"}).expect(STARTED, assistant("Hi."))
+
+
 def test_half_a_character_in_a_delta_does_not_cost_its_upstream():
     """A relay in JavaScript cuts between UTF-16 units."""
     kind = '{"type":"response.output_text.delta","response_id":"resp_1","item_id":"item_1","delta":"%s"}'

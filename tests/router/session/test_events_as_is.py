@@ -74,6 +74,14 @@ def test_an_assistant_s_item_of_the_client_is_not_told_back():
     book.upstream({"type": "conversation.item.done", "item": said}).expect()
 
 
+def test_what_a_client_deletes_no_other_upstream_is_told():
+    item = {**ITEM["item"], "id": "mine"}
+    book = Playbook().ready(UPDATE).client({**ITEM, "item": item}, ITEM).forget()
+    delete = {"type": "conversation.item.delete", "item_id": "mine"}
+    book.client(delete).expect(upstream=[delete])
+    assert list(book.session.state.ledger.since()) == [ITEM["item"]]
+
+
 def test_a_call_may_be_answered_in_openai_events():
     book = Playbook().ready(UPDATE).upstream(response_created(), call_done()).forget()
     output = {

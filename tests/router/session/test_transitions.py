@@ -46,6 +46,7 @@ EXAMPLES = [
     inputs.ItemCreateAsIs('{"type":"conversation.item.create","item":{}}', {}),
     inputs.ResponseCreateAsIs('{"type":"response.create"}'),
     inputs.EventAsIs('{"type":"response.cancel"}'),
+    inputs.ItemDeleteAsIs('{"type":"conversation.item.delete","item_id":"i"}'),
     messages.ClientOpened(),
     messages.ClientOverflowed(1),
     messages.ClientCaughtUp(),

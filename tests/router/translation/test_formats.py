@@ -3,6 +3,7 @@
 import pytest
 
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format
+from router.deepgram.codec import decode
 from router.deepgram.messages import Audio, AudioFormat
 from router.translation.formats import Formats, format_fault, input_format, natively, on_wire, output_format, reported
 
@@ -117,3 +118,11 @@ def test_an_upstream_may_have_a_rate_of_its_own():
     session = {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}, "output": {"format": {"type": "audio/pcm"}}}
 
     assert reported(session) == (Format("linear16", 16_000), LINEAR16_24K)
+
+
+@pytest.mark.parametrize("rate", ["16000", "16000.0", "1.6e4"])
+def test_a_rate_may_be_spelled_in_any_way_that_json_has(rate):
+    text = '{"type":"Settings","agent":{},"audio":{"input":{"encoding":"linear16","sample_rate":RATE}}}'
+    given = decode(text.replace("RATE", rate))
+    assert input_format(given.audio) == Format("linear16", 16_000)
+    assert isinstance(input_format(given.audio).rate, int)
