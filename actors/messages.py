@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.connections.base import Connection, ConnectionClosed
     from actors.connections.upstream import DialError, DialTarget
     from actors.restart import Loss, Verdict
-    from actors.supervisor import SessionSpec
+    from actors.session import SessionSpec
 
 
 class Message(msgspec.Struct, frozen=True):

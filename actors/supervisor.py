@@ -14,7 +14,6 @@ The trio lives and dies together. An ending reaches everybody by the rows of `_r
 
 from __future__ import annotations
 
-import enum
 import logging
 import math
 import random
@@ -27,7 +26,8 @@ from actors import messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
 from actors.reports import Reports
-from actors.translator import Machine, TranslatorActor
+from actors.session import SessionRecord, SessionState
+from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from actors.connections.base import Connection
-    from actors.connections.upstream import DialTarget
     from actors.connector import Connector
     from actors.dispatcher import Dispatcher
     from actors.work import Pools
@@ -44,85 +43,6 @@ logger = logging.getLogger(__name__)
 
 CRASHED: Final = (1011, "internal error")
 NEVER_CLOSED: Final = (1006, "")
-
-
-def _never(_reason: str) -> bool:
-    return False
-
-
-def _nobody_asks() -> None:
-    """Who wants to know of an end says so."""
-
-
-def _no_work(work: Any) -> Any:
-    raise NotImplementedError(f"{type(work).__name__}: this session has nobody who does work")
-
-
-class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine needs to know to run a session."""
-
-    session_id: str
-    machine: Machine
-    dial_target: Callable[[str, int], DialTarget]
-    """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
-    dialler: Callable[[DialTarget], Connection]
-    """Dials it. Called on one of the connector's threads; raises `DialError`."""
-    crash_frame: str
-    """The typed message that the client gets when one of the session's actors has failed."""
-    upstreams: int = 1
-    """How many there are to dial."""
-    restarts: int = 3
-    """How many restarts in a row there may be, without a completed turn between them."""
-    is_fatal: Callable[[str], bool] = _never
-    """Whether a close reason says that another try is of no use."""
-    on_end: Callable[[], None] = _nobody_asks
-    """Called when nothing of the session is left, on the supervisor's thread; must not block."""
-    tell: Callable[[Any], None] | None = None
-    """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
-    one at a time. Called on a thread of `Pools.news`; may block, and raise anything."""
-    tell_timeout_s: float = 5.0
-    perform: Callable[[Any], Any] = _no_work
-    """Does the `work` of `StartWork`. Called on a thread of the pool for it; may block, and raise anything."""
-
-
-class SessionState(enum.Enum):
-    """Where the supervisor sees a session."""
-
-    LIVE = "live"
-    ENDING = "ending"
-
-
-class _Session:
-    """The supervisor's own record of one session."""
-
-    def __init__(self, spec: SessionSpec, dispatcher: Dispatcher) -> None:
-        self.spec = spec
-        self.dispatcher = dispatcher
-        self.state = SessionState.LIVE
-        self.generation = 0
-        """The newest."""
-        self.history = restart.History()
-        self.ending: tuple[int, str] | None = None
-        """Close code and reason, whoever said them first."""
-        self.started_s = time.monotonic()
-        self.client: Ref | None = None
-        self.translator: Ref | None = None
-        self.upstreams: dict[int, Ref] = {}
-        """By generation, those that have not ended."""
-        self.spares: set[int] = set()
-        self.running: set[tuple[str, int]] = set()
-        """Role and generation of each actor that has not stopped."""
-        self.told: set[tuple[str, int]] = set()
-        """Those of them whose connection's end was told: their stop is no surprise."""
-
-    def tell(self, ref: Ref | None, message: messages.Message) -> None:
-        if ref is not None:
-            ref.offer(message)
-
-    def info(self) -> messages.SessionInfo:
-        age_s = time.monotonic() - self.started_s
-        restarts = self.history.restarts
-        return messages.SessionInfo(self.spec.session_id, self.state.value, self.generation, restarts, age_s)
 
 
 class Supervisor(Actor):
@@ -140,7 +60,7 @@ class Supervisor(Actor):
         self._connector = connector
         self._pools = pools
         self._reports = Reports(self, pools.news, self._report_drained)
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, SessionRecord] = {}
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
@@ -183,7 +103,7 @@ class Supervisor(Actor):
 
     def _start_session(self, message: messages.StartSession) -> None:
         spec = message.spec
-        session = _Session(spec, self._least_loaded())
+        session = SessionRecord(spec, self._least_loaded())
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
         self._tell(session, messages.SessionStarted(spec.session_id))
@@ -196,7 +116,7 @@ class Supervisor(Actor):
         if self._drained is not None:  # it was accepted as the drain began: it is told like the others
             self._tell_drain(session)
 
-    def _start_translator(self, session: _Session) -> None:
+    def _start_translator(self, session: SessionRecord) -> None:
         spec = session.spec
         ref = TranslatorActor.start(
             session.dispatcher,
@@ -209,7 +129,7 @@ class Supervisor(Actor):
         session.running.add((TranslatorActor.role, 0))
         session.translator = as_ref(ref)
 
-    def _start_client(self, session: _Session, connection: Connection) -> None:
+    def _start_client(self, session: SessionRecord, connection: Connection) -> None:
         spec = session.spec
         ref = ClientActor.start(
             session.dispatcher,
@@ -237,7 +157,7 @@ class Supervisor(Actor):
         else:
             self._open_upstream(session, message)
 
-    def _open_upstream(self, session: _Session, message: messages.UpstreamWanted) -> None:
+    def _open_upstream(self, session: SessionRecord, message: messages.UpstreamWanted) -> None:
         if session.state is SessionState.ENDING:
             return
         position = session.history.position
@@ -246,7 +166,7 @@ class Supervisor(Actor):
         session.tell(session.translator, messages.PlugInUpstream(upstream, message.generation))
         upstream.tell(messages.Dial(target, position))
 
-    def _start_upstream(self, session: _Session, generation: int) -> Ref:
+    def _start_upstream(self, session: SessionRecord, generation: int) -> Ref:
         assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
         ref = UpstreamActor.start(
             session.dispatcher,
@@ -280,7 +200,7 @@ class Supervisor(Actor):
         )
         session.tell(session.translator, messages.UpstreamLost(message.generation, loss, verdict))
 
-    def _verdict(self, session: _Session, generation: int, loss: restart.Loss) -> restart.Verdict:
+    def _verdict(self, session: SessionRecord, generation: int, loss: restart.Loss) -> restart.Verdict:
         if generation in session.spares:
             return restart.Verdict(decision=restart.Decision.RESTART, position=session.history.position)
         return restart.decide(
@@ -292,7 +212,7 @@ class Supervisor(Actor):
             jitter=random.uniform(-1, 1),  # noqa: S311 - nothing depends on its being hard to guess
         )
 
-    def _retire(self, session: _Session, generation: int) -> None:
+    def _retire(self, session: SessionRecord, generation: int) -> None:
         session.told.add((UpstreamActor.role, generation))
         session.tell(session.upstreams.pop(generation, None), messages.CloseConnection(1000, ""))
 
@@ -312,7 +232,7 @@ class Supervisor(Actor):
         if session is not None:
             self._tell(session, message.news)
 
-    def _tell(self, session: _Session, news: Any) -> None:
+    def _tell(self, session: SessionRecord, news: Any) -> None:
         if session.spec.tell is not None:
             self._reports.add(session.spec.session_id, session.spec.tell, news, session.spec.tell_timeout_s)
 
@@ -344,7 +264,7 @@ class Supervisor(Actor):
             self._crash(session)
         self._forget_if_over(session)
 
-    def _upstream_failed(self, session: _Session, generation: int) -> None:
+    def _upstream_failed(self, session: SessionRecord, generation: int) -> None:
         loss = restart.Loss(kind=restart.LossKind.FAILED, cause="failed on our side")
         self._upstream_ended(messages.UpstreamEnded(session.spec.session_id, generation, loss))
 
@@ -358,7 +278,7 @@ class Supervisor(Actor):
             self._stopped_by_surprise(session, message)
         self._forget_if_over(session)
 
-    def _stopped_by_surprise(self, session: _Session, message: messages.ActorStopped) -> None:
+    def _stopped_by_surprise(self, session: SessionRecord, message: messages.ActorStopped) -> None:
         # Somebody stopped an actor of a living session: the trio dies together, an upstream alone is a lost one.
         if message.role == UpstreamActor.role:
             self._upstream_failed(session, message.generation)
@@ -367,12 +287,12 @@ class Supervisor(Actor):
 
     # A session ends.
 
-    def _crash(self, session: _Session) -> None:
+    def _crash(self, session: SessionRecord) -> None:
         if session.state is SessionState.LIVE:
             session.tell(session.client, messages.SendToClient(session.spec.crash_frame))
         self._end(session, *CRASHED)
 
-    def _end(self, session: _Session, code: int, reason: str, patience_s: float = 0.0) -> None:
+    def _end(self, session: SessionRecord, code: int, reason: str, patience_s: float = 0.0) -> None:
         if session.state is SessionState.ENDING:
             return
         session.state = SessionState.ENDING
@@ -383,7 +303,7 @@ class Supervisor(Actor):
         if session.translator is not None:
             session.translator.stop(block=False)
 
-    def _forget_if_over(self, session: _Session) -> None:
+    def _forget_if_over(self, session: SessionRecord) -> None:
         if session.running:
             return
         if self._sessions.pop(session.spec.session_id, None) is None:
@@ -402,7 +322,7 @@ class Supervisor(Actor):
             self._tell_drain(session)
         self._report_drained()
 
-    def _tell_drain(self, session: _Session) -> None:
+    def _tell_drain(self, session: SessionRecord) -> None:
         left_s = max(0.0, self._drain_until_s - time.monotonic())
         session.tell(session.translator, messages.DrainBegan(left_s))
 
@@ -412,7 +332,7 @@ class Supervisor(Actor):
 
     # Questions.
 
-    def _live(self, session_id: str) -> _Session | None:
+    def _live(self, session_id: str) -> SessionRecord | None:
         session = self._sessions.get(session_id)
         return session if session is not None and session.state is SessionState.LIVE else None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.connections.base import ConnectionLimits
 from actors.connections.upstream import DialTarget, dial
-from actors.supervisor import SessionSpec
+from actors.session import SessionSpec
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.hooks import Hooks, Request, SessionContext

@@ -13,7 +13,8 @@ from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.connector import Connector
 from actors.pool import Pool
 from actors.restart import Decision, Loss, LossKind
-from actors.supervisor import SessionSpec, Supervisor, as_ref
+from actors.session import SessionSpec
+from actors.supervisor import Supervisor, as_ref
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 from actors.work import Pools

@@ -1,0 +1,101 @@
+"""One session as the engine sees it: what is needed to run it, and what the supervisor remembers of it."""
+
+from __future__ import annotations
+
+import enum
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actors import messages, restart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.actor import Ref
+    from actors.connections.base import Connection
+    from actors.connections.upstream import DialTarget
+    from actors.dispatcher import Dispatcher
+    from actors.translator import Machine
+
+
+def _never(_reason: str) -> bool:
+    return False
+
+
+def _nobody_asks() -> None:
+    """Who wants to know of an end says so."""
+
+
+def _no_work(work: Any) -> Any:
+    raise NotImplementedError(f"{type(work).__name__}: this session has nobody who does work")
+
+
+class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine needs to know to run a session."""
+
+    session_id: str
+    machine: Machine
+    dial_target: Callable[[str, int], DialTarget]
+    """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
+    dialler: Callable[[DialTarget], Connection]
+    """Dials it. Called on one of the connector's threads; raises `DialError`."""
+    crash_frame: str
+    """The typed message that the client gets when one of the session's actors has failed."""
+    upstreams: int = 1
+    """How many there are to dial."""
+    restarts: int = 3
+    """How many restarts in a row there may be, without a completed turn between them."""
+    is_fatal: Callable[[str], bool] = _never
+    """Whether a close reason says that another try is of no use."""
+    on_end: Callable[[], None] = _nobody_asks
+    """Called when nothing of the session is left, on the supervisor's thread; must not block."""
+    tell: Callable[[Any], None] | None = None
+    """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
+    one at a time. Called on a thread of `Pools.news`; may block, and raise anything."""
+    tell_timeout_s: float = 5.0
+    perform: Callable[[Any], Any] = _no_work
+    """Does the `work` of `StartWork`. Called on a thread of the pool for it; may block, and raise anything."""
+
+
+class SessionState(enum.Enum):
+    """Where the supervisor sees a session."""
+
+    LIVE = "live"
+    ENDING = "ending"
+
+
+class SessionRecord:
+    """What the supervisor remembers of one session. On its thread only."""
+
+    def __init__(self, spec: SessionSpec, dispatcher: Dispatcher) -> None:
+        self.spec = spec
+        self.dispatcher = dispatcher
+        self.state = SessionState.LIVE
+        self.generation = 0
+        """The newest."""
+        self.history = restart.History()
+        self.ending: tuple[int, str] | None = None
+        """Close code and reason, whoever said them first."""
+        self.started_s = time.monotonic()
+        self.client: Ref | None = None
+        self.translator: Ref | None = None
+        self.upstreams: dict[int, Ref] = {}
+        """By generation, those that have not ended."""
+        self.spares: set[int] = set()
+        self.running: set[tuple[str, int]] = set()
+        """Role and generation of each actor that has not stopped."""
+        self.told: set[tuple[str, int]] = set()
+        """Those of them whose connection's end was told: their stop is no surprise."""
+
+    def tell(self, ref: Ref | None, message: messages.Message) -> None:
+        """Tell one of its actors, if there is one."""
+        if ref is not None:
+            ref.offer(message)
+
+    def info(self) -> messages.SessionInfo:
+        """What is told of it."""
+        age_s = time.monotonic() - self.started_s
+        restarts = self.history.restarts
+        return messages.SessionInfo(self.spec.session_id, self.state.value, self.generation, restarts, age_s)
