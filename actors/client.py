@@ -50,11 +50,11 @@ class ClientActor(Actor):
         """Tell the supervisor; let go of the connection where it was not closed."""
         self.dispatcher.disown(self)
         self._connection.abort()
-        self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Say a last word to the client, and tell the supervisor."""
-        self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
+        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, 0))
         self.dispatcher.disown(self)
         # Whatever state the failure left the connection in, its socket is closed in the end.
         self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
@@ -96,7 +96,7 @@ class ClientActor(Actor):
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
-        self._supervisor.tell(messages.ClientEnded(self._session_id, closed))
+        self._supervisor.offer(messages.ClientEnded(self._session_id, closed))
         self.stop()
 
     # Steps.

@@ -73,13 +73,13 @@ class TranslatorActor(Actor):
         """Tell the supervisor."""
         self._let_go()
         self._work.close()
-        self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the supervisor, which ends the session."""
         self._let_go()
         self._work.close()
-        self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, 0))
+        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, 0))
 
     # Inputs.
 
@@ -139,21 +139,21 @@ class TranslatorActor(Actor):
         wanted = messages.UpstreamWanted(
             self._session_id, command.generation, command.route, command.delay_s, command.is_spare
         )
-        self._supervisor.tell(wanted)
+        self._supervisor.offer(wanted)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         self._upstreams.pop(command.generation, None)
         self._abandoned.discard(command.generation)
-        self._supervisor.tell(messages.UpstreamUnwanted(self._session_id, command.generation))
+        self._supervisor.offer(messages.UpstreamUnwanted(self._session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if self._upstreams.pop(command.generation, None) is None:
             return  # its loss is on its way already
         self._abandoned.add(command.generation)
-        self._supervisor.tell(messages.UpstreamEnded(self._session_id, command.generation, command.loss))
+        self._supervisor.offer(messages.UpstreamEnded(self._session_id, command.generation, command.loss))
 
     def _refill_budget(self, _command: messages.RefillBudget) -> None:
-        self._supervisor.tell(messages.TurnCompleted(self._session_id))
+        self._supervisor.offer(messages.TurnCompleted(self._session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
         timer = self._timers.get(command.name)
@@ -181,11 +181,11 @@ class TranslatorActor(Actor):
         self._timers.clear()
 
     def _report(self, command: messages.Report) -> None:
-        self._supervisor.tell(messages.Reported(self._session_id, command.news))
+        self._supervisor.offer(messages.Reported(self._session_id, command.news))
 
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()
-        self._supervisor.tell(
+        self._supervisor.offer(
             messages.SessionEnding(self._session_id, command.code, command.reason, command.patience_s)
         )
 

@@ -70,12 +70,12 @@ class UpstreamActor(Actor):
     def on_stop(self) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
-        self._supervisor.tell(messages.ActorStopped(self._session_id, self.role, self._generation))
+        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, self._generation))
 
     def on_failure(self, *_failure: Any) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
-        self._supervisor.tell(messages.ActorFailed(self._session_id, self.role, self._generation))
+        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, self._generation))
 
     def on_left_over(self, message: Any) -> None:
         """Let go of a connection that came too late."""
@@ -162,7 +162,7 @@ class UpstreamActor(Actor):
         self._lost(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
 
     def _lost(self, loss: Loss) -> None:
-        self._supervisor.tell(messages.UpstreamEnded(self._session_id, self._generation, loss))
+        self._supervisor.offer(messages.UpstreamEnded(self._session_id, self._generation, loss))
         self.stop()
 
     def _close(self, message: messages.CloseConnection) -> None:

@@ -119,7 +119,7 @@ class Engine:
                 self._has_entered.notify_all()
 
     def stop(self) -> None:
-        """End every thread."""
+        """End every thread, and cut off whoever is left on them."""
         with self._stopping:
             if self._watchdog is not None:
                 self._watchdog.stop()

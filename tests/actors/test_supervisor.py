@@ -450,3 +450,18 @@ def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatc
     held.set()
     stop.get(timeout=WAIT_S)
     assert isinstance(client.receive(), ConnectionClosed)
+
+
+def test_a_session_that_is_left_when_the_supervisor_stops_is_cut_off(dispatcher, caplog):
+    house, ended = House(dispatcher), threading.Event()
+    client, upstream, _ = house.start_with_upstream(on_end=ended.set)
+    actors = [only(actor_class) for actor_class in (ClientActor, TranslatorActor, UpstreamActor)]
+    house.supervisor.stop(timeout=WAIT_S)
+    assert isinstance(client.receive(), ConnectionClosed)
+    assert isinstance(upstream.receive(), ConnectionClosed)
+    assert all(ref.actor_stopped.wait(WAIT_S) for ref in actors)
+    assert ended.is_set()
+    assert "session s0 is cut off" in caplog.text
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    house.connector.close(WAIT_S)
+    house.workers.close(WAIT_S)
