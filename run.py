@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
-from pathlib import Path
 
 # Until there is something to be drained, Ctrl-C ends this at once. Python's own way is an exception at any place, which
 # is lost where the interpreter calls back in the middle of an import. One that is ignored (`nohup`) stays so.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import logging
+from pathlib import Path
 
 # The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -113,7 +113,10 @@ class Call:
     @property
     def translator(self) -> Ref:
         """The actor that holds the session machine: ask it to `Describe`, tell it any input."""
-        return self.actors["translator"]
+        actors = self.actors
+        if "translator" not in actors:
+            raise AssertionError("the session has ended")
+        return actors["translator"]
 
     def upstream(self) -> ScriptedUpstream:
         """The next upstream that the session has dialled; the first, at first. Waits for it."""

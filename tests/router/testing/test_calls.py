@@ -97,6 +97,13 @@ def test_what_does_not_come_fails_a_test_with_what_came_instead(switchboard, pro
         probe.wait_for(messages.Drain, timeout_s=0.01)
 
 
+def test_the_actors_of_a_call_that_is_over_are_gone_and_it_says_so(switchboard):
+    call = switchboard.call()
+    switchboard.router.close(drain_s=0)
+    with pytest.raises(AssertionError, match="the session has ended"):
+        call.translator.tell(messages.Describe())
+
+
 def test_a_switchboard_leaves_nothing_behind(simulator):
     with Switchboard() as board:
         calls = [board.call(simulator=simulator) for _ in range(5)]
