@@ -155,8 +155,13 @@ class Dispatcher:
     # A life: start, stop.
 
     def start(self) -> Dispatcher:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread. Raises `RuntimeError` where none can be started; nothing is left of it then."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._has_ended = True
+            self._close()
+            raise
         return self
 
     def stop(self, timeout_s: float = 5.0) -> bool:

@@ -127,7 +127,7 @@ class Router:
         Need not be called: the first request does, and pays for it with some milliseconds.
 
         Raises:
-            StartError: it was closed.
+            StartError: it was closed, or no thread can be started.
         """
         self._start()
         return self

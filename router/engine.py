@@ -74,7 +74,7 @@ class Engine:
         """Start what does not run yet; whether there was anything. Without `dials` no embedded simulator is needed.
 
         Raises:
-            StartError: it was drained or stopped.
+            StartError: it was drained or stopped, or no thread can be started.
         """
         if self._runs(dials=dials):
             return False
@@ -181,8 +181,18 @@ class Engine:
         self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
 
     def _start_dispatchers(self) -> None:
-        self.dispatchers = [Dispatcher(f"dispatcher-{n}").start() for n in range(self._config.dispatchers)]
-        self._watchdog = Watchdog(self.dispatchers).start()
+        with contextlib.ExitStack() as undo:
+            dispatchers = []
+            try:
+                for n in range(self._config.dispatchers):
+                    dispatchers.append(Dispatcher(f"dispatcher-{n}").start())
+                    undo.callback(dispatchers[-1].stop)
+                self._watchdog = Watchdog(dispatchers).start()
+            except RuntimeError as error:  # the process, or the machine, has as many threads as it may have
+                logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; whoever comes is told 503
+                raise StartError(str(error)) from error
+            undo.pop_all()
+        self.dispatchers = dispatchers
 
     def _start_supervisor(self) -> Ref:
         first = self.dispatchers[0]

@@ -123,6 +123,29 @@ def test_many_first_requests_start_it_once(router):
     assert names.count("dispatcher-0") == 1
 
 
+def test_where_no_thread_can_be_started_nothing_is_left_and_it_starts_later(caplog):
+    router = Router(upstream="ws://127.0.0.1:9/v1/realtime", dispatchers=2)
+    before = descriptors()
+    threading.stack_size(1 << 46)  # which no machine has, as the system then says of threads, too
+    try:
+        for _ in range(3):
+            with pytest.raises(StartError, match="can't start new thread"):
+                router.start()
+        with pytest.raises(HandshakeRefused) as refused:
+            router.begin({}, "converse", lambda _first_text: pytest.fail("it was accepted"))
+    finally:
+        threading.stack_size(0)
+    assert refused.value.status == 503
+    assert "the router cannot start: can't start new thread" in caplog.text
+    assert descriptors() == before
+    assert router.start().is_alive
+    router.close(drain_s=0)
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_without_a_key_the_simulator_is_told_of(router, caplog):
     answered(router.wsgi_app, request("/readyz"))
     assert "simulator" in caplog.text
