@@ -47,8 +47,9 @@ class ClientActor(Actor):
         self._connection.forsake(self._crash_frame)
 
     def on_stop(self) -> None:
-        """Tell the supervisor; let go of the connection where it was not closed."""
+        """Tell the supervisor; let go of the connection, with a last word where it was not closed."""
         self.dispatcher.disown(self)
+        self._connection.forsake(self._crash_frame)
         self._connection.abort()
         self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, 0))
 

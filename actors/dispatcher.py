@@ -234,13 +234,18 @@ class Dispatcher:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
-    def forsake(self) -> None:
-        """Have those who were adopted end what the outside holds on to. Once it runs no more, not from its thread."""
-        for ward in list(self._wards):
+    def forsake(self) -> int:
+        """Have those who were adopted end what the outside holds on to; how many they are.
+
+        Once it runs no more, not from its thread.
+        """
+        wards = list(self._wards)
+        for ward in wards:
             try:
                 ward.forsake()
             except Exception as error:  # noqa: BLE001 - logged
                 self._failed(ward, error)
+        return len(wards)
 
     # On the dispatcher's thread.
 

@@ -96,12 +96,13 @@ class Supervisor(Actor):
 
     def on_stop(self) -> None:
         """Cut off whoever is left: after this nobody would hear of their end, nor keep their time."""
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             logger.warning("session %s is cut off: it did not end in time", session.spec.session_id)
             for ref in (session.client, session.translator, *session.upstreams.values()):
                 if ref is not None:
                     ref.stop(block=False)
-            session.spec.on_end()
+            session.running.clear()
+            self._forget_if_over(session)
 
     def on_left_over(self, message: Any) -> None:
         """Let go of a connection that was accepted as the last thing."""

@@ -206,6 +206,9 @@ class Engine:
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
                 logger.error("%s does not end", dispatcher.name)
+            left = dispatcher.forsake()
+            if left:
+                logger.warning("%s: %d connections had not closed in time, and were cut", dispatcher.name, left)
         if self._simulator is not None:
             self._simulator.close()
 

@@ -108,7 +108,7 @@ class ProtocolConnection(WritingConnection):
     def forsake(self, last_word: str | None = None) -> None:
         """Say a last word and hang up; see `Connection.forsake`."""
         with contextlib.suppress(OSError):
-            if last_word is not None and not self._outbox.is_cut:
+            if last_word is not None and self._verdict is None and not self._outbox.is_cut:
                 self._transmit(self._farewell(last_word))
         self._hang_up()
 

@@ -353,8 +353,7 @@ def test_the_trio_dies_together(house, actor_class):
     client, upstream, _ = house.start_with_upstream()
     only(actor_class).stop(timeout=WAIT_S)
     assert isinstance(upstream.receive(), ConnectionClosed)
-    if actor_class is TranslatorActor:
-        assert client.receive() == CRASH_FRAME
+    assert client.receive() == CRASH_FRAME
     assert isinstance(client.receive(), ConnectionClosed)
 
 
@@ -457,6 +456,7 @@ def test_a_session_that_is_left_when_the_supervisor_stops_is_cut_off(dispatcher,
     client, upstream, _ = house.start_with_upstream(on_end=ended.set)
     actors = [only(actor_class) for actor_class in (ClientActor, TranslatorActor, UpstreamActor)]
     house.supervisor.stop(timeout=WAIT_S)
+    assert client.receive() == CRASH_FRAME
     assert isinstance(client.receive(), ConnectionClosed)
     assert isinstance(upstream.receive(), ConnectionClosed)
     assert all(ref.actor_stopped.wait(WAIT_S) for ref in actors)

@@ -121,3 +121,12 @@ def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
     client.wait_for("Welcome")
     assert client.wait_for_close().code == 1001
     assert switchboard.router.session_count == 0
+
+
+def test_a_call_that_a_stop_finds_still_there_is_hung_up_with_a_last_word(switchboard, caplog):
+    client = switchboard.call().client
+    client.wait_for("Welcome")
+    switchboard.router._engine.stop()
+    assert client.wait_for("Error")["code"] == "INTERNAL_SERVER_ERROR"
+    client.wait_for_close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
