@@ -130,7 +130,7 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
     turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
-    turn.wants = Queue(want for want in turn.wants if want.statement is not None)
+    turn.wants = Queue(want for want in turn.wants if not want.is_answer and want is not pending)
     turn.failures = 0
     turn.is_heard = False
     if active is not None and active.statement is not None and not is_unwanted:
@@ -171,8 +171,9 @@ def _pending(session: Session) -> Want | None:
 
 
 def _one_after_the_other(active: Want | None, pending: Want | None, *, is_first: bool) -> Want | None:
-    # An answer that is begun again answers what was asked meanwhile, too; one that is gone on with does not.
-    if active is not None and active.goes_on_after is not None:
+    # An answer that is begun again answers what was asked meanwhile, too. One that is gone on with does not, and what
+    # the client asks for in its own words is another.
+    if active is not None and pending is not None and not (active.is_general and pending.is_general):
         active = msgspec.structs.replace(active, then=pending)
     want = active or pending
     return msgspec.structs.replace(want, is_resumed=is_first) if want is not None else None

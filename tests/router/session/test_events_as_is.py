@@ -62,6 +62,17 @@ def test_only_so_many_response_creates_wait():
     assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
 
 
+def test_every_response_create_survives_a_restart_in_its_order():
+    asked = [{**CREATE, "response": {"instructions": name}} for name in "abc"]
+    book = Playbook().ready(UPDATE).client(asked[0]).upstream(response_created()).client(*asked[1:]).forget()
+    book.upstream_closes(decision=Decision.RESTART).upstream_opens().upstream({"type": "session.created"}).forget()
+    book.upstream({"type": "session.updated"})
+    for name in "abc":
+        (event,) = [event for event in book.events_to_upstream if event["type"] == "response.create"]
+        assert event["response"]["instructions"] == name
+        book.forget().upstream(response_created(name), response_done(name))
+
+
 def test_an_append_waits_for_session_updated():
     book = Playbook().opened().client(APPEND).expect()
     book.client(UPDATE, APPEND).forget().upstream({"type": "session.created"}).forget()
