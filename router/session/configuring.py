@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from router.session.line import Line
     from router.session.session import Session
     from router.session.stay import Stay
+    from router.translation.listening import TurnDetection
+
+
+CHANGES_EVENT_ID: Final = "sb_changes"
+"""The `event_id` of what the client's own session.updates have changed since."""
 
 
 def await_session_created(session: Session, opened: messages.UpstreamOpened) -> None:
@@ -56,19 +61,23 @@ def send_configuration(session: Session, line: Line) -> None:
         session.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), line)
     if state.changes:
         line.updates += 1
-        session.to_upstream(openai.SessionUpdate(session=state.changes), line)
+        session.to_upstream(openai.SessionUpdate(session=state.changes, event_id=CHANGES_EVENT_ID), line)
 
 
 def _session_of(session: Session, given: deepgram.Settings, line: Line) -> dict[str, Any]:
     return settings.session_of(
         given,
-        turn_detection=listening.detection_mode(session.state.agent, session.options.turn_detection),
+        turn_detection=_detection_of_settings(session),
         formats=line.formats,
         voices=session.options.voices,
         transcription_model=transcription_model(session, line),
         model=session.state.route,
         ours=session.options.tools,
     )
+
+
+def _detection_of_settings(session: Session) -> TurnDetection:
+    return listening.detection_mode(session.state.agent, session.options.turn_detection)
 
 
 def transcription_model(session: Session, line: Line) -> str:
@@ -95,6 +104,9 @@ def judge_error(session: Session, event: openai.Error) -> Stay | None:
     if agreement.is_refused(session, session.state.line, event.error):
         send_configuration(session, session.state.line)
         return STAY
+    if event.error.event_id == CHANGES_EVENT_ID:
+        _go_on_without_changes(session, event)
+        return STAY
     as_is = isinstance(session.state.settings, inputs.SessionUpdateAsIs)
     if event.error.event_id == SETTINGS_EVENT_ID or as_is:
         error = errors.client_error(event.error, session.options.redact)
@@ -102,3 +114,12 @@ def judge_error(session: Session, event: openai.Error) -> Stay | None:
     else:
         session.to_client(errors.client_error(event.error, session.options.redact))
     return STAY
+
+
+def _go_on_without_changes(session: Session, event: openai.Error) -> None:
+    # What the upstream before took. The next would be asked for the same, and so on until none is left.
+    session.state.changes = {}
+    if not isinstance(session.state.settings, inputs.SessionUpdateAsIs):
+        session.state.turn_detection = _detection_of_settings(session)
+    session.to_client(errors.client_error(event.error, session.options.redact))
+    send_configuration(session, session.state.line)

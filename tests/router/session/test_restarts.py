@@ -398,6 +398,18 @@ def test_a_client_s_own_session_updates_are_told_again():
     book.upstream({"type": "session.updated"}).expect(upstream=[CREATE])
 
 
+def test_an_upstream_that_refuses_what_the_one_before_took_is_used_without_it():
+    update = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be kind."}}
+    book = Playbook().ready().client(update).upstream({"type": "session.updated"}).forget()
+    book.upstream_closes(decision=RESTART).upstream_opens().upstream({"type": "session.created"})
+    refused = error("unknown_parameter", event_id=book.events_to_upstream[-1]["event_id"])
+    book.forget().upstream({"type": "session.updated"}, refused)
+    assert [message["code"] for message in book.frames_to_client] == ["unknown_parameter"]
+    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
+    book.forget().upstream({"type": "session.updated"}).client(b"\1\1")
+    assert [event["type"] for event in book.events_to_upstream] == ["input_audio_buffer.append"]
+
+
 def test_an_expired_session_is_given_up_at_once():
     book = Playbook().ready().upstream(error("session_expired"))
     assert [(c.generation, c.loss.cause, c.loss.is_fatal) for c in book.commands] == [(1, "session_expired", False)]
