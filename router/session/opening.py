@@ -198,7 +198,8 @@ def create_item(session: Session, item: Any, *, line: Line | None = None, want: 
 
 def _kind_of(item: Any) -> tuple[str, str | None, str | None]:
     if isinstance(item, dict):
-        return str(item.get("type")), item.get("role"), item.get("id")
+        item_id = item.get("id")
+        return str(item.get("type")), item.get("role"), item_id if isinstance(item_id, str) else None
     kind: Any = type(item).__struct_config__.tag
     return kind, getattr(item, "role", None), item.id
 

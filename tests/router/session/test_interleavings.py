@@ -15,8 +15,6 @@ from playbook import (
     item_added,
     response_created,
     response_done,
-    statement_created,
-    text_done,
     transcript_done,
 )
 from router.deepgram import blocks
@@ -26,77 +24,12 @@ from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.session import Session
 from router.session.state import Lifecycle
-from witness import TRANSCRIPTION, Witness
+from samples import CLIENT, UPSTREAM
+from witness import Witness
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
 
-PCM = {"format": {"type": "audio/pcm", "rate": 24000}}
-PCMU = {"format": {"type": "audio/pcmu"}}
-
-CLIENT = [
-    SETTINGS,
-    {"type": "InjectUserMessage", "content": "hello"},
-    {"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"},
-    {"type": "FunctionCallResponse", "name": "other", "content": "7"},
-    {"type": "InjectAgentMessage", "message": "Mind the gap."},
-    {"type": "InjectAgentMessage", "message": "Mind the step.", "behavior": "interrupt"},
-    {"type": "InjectAgentMessage", "message": "Mind the door.", "behavior": "queue"},
-    {"type": "ForceEndTurn"},
-    {"type": "KeepAlive"},
-    {"type": "ForceEndTurn"},
-    {"type": "Nonsense"},
-    {"type": "UpdatePrompt", "prompt": "Be brief."},
-    {"type": "UpdateThink", "think": {"functions": [{"name": "other"}]}},
-    {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}},
-    {"type": "UpdateListen", "listen": {"provider": {"language": "fr"}}},
-    {"type": "session.update", "session": {"type": "realtime"}},
-    {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}},
-    {"type": "input_audio_buffer.commit"},
-    {"type": "response.create"},
-    {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "call_1", "output": "1"}},
-]
-UPSTREAM = [
-    {"type": "session.created", "session": {}},
-    {"type": "session.updated", "session": {}},
-    {"type": "session.updated", "session": {"audio": {"input": PCMU, "output": PCM}}},
-    item_added("theirs", content=[{"type": "input_text", "text": "hello"}]),
-    response_created("resp_1"),
-    response_created("resp_2"),
-    statement_created("resp_3"),
-    response_done("resp_1"),
-    response_done("resp_2", status="cancelled"),
-    response_done("resp_3"),
-    response_done("resp_3", status="failed"),
-    response_done("resp_1", status="failed"),
-    response_done("resp_2", status="incomplete", status_details={"reason": "max_output_tokens"}),
-    {"type": "response.output_item.added", "response_id": "resp_1", "item": {"id": "item_1", "type": "message"}},
-    {"type": "response.output_item.added", "response_id": "resp_2", "item": {"id": "item_2", "type": "message"}},
-    {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": "Hi."},
-    {"type": "response.output_audio_transcript.delta", "response_id": "resp_2", "item_id": "item_2", "delta": "Ho."},
-    text_done("Hi.", "item_1"),
-    transcript_done("Hi.", "item_1"),
-    transcript_done("Ho.", "item_2"),
-    {"type": "conversation.item.done", "item": {"id": "item_1", "role": "assistant", "content": [{"text": "Hi."}]}},
-    {"type": "response.output_audio.delta", "response_id": "resp_2", "delta": "AAAA" * 3},
-    {"type": "input_audio_buffer.speech_started", "item_id": "u"},
-    {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
-    {"type": "input_audio_buffer.committed", "item_id": "u"},
-    {"type": "input_audio_buffer.committed", "item_id": "v"},
-    {"type": f"{TRANSCRIPTION}delta", "item_id": "u", "delta": "h"},
-    {"type": f"{TRANSCRIPTION}completed", "item_id": "u", "transcript": "hm", "status": "in_progress"},
-    {"type": f"{TRANSCRIPTION}completed", "item_id": "u", "transcript": "hm"},
-    {"type": f"{TRANSCRIPTION}completed", "item_id": "v", "transcript": ""},
-    {"type": f"{TRANSCRIPTION}failed", "item_id": "v", "error": {"code": "DeploymentNotFound"}},
-    call_done("call_1", "lookup"),
-    call_done("call_2", "other"),
-    call_done("call_3", "order"),
-    error("conversation_already_has_active_response"),
-    error("something_else"),
-    error("invalid_value", event_id="sb_settings"),
-    error("invalid_value", param="session.instructions"),
-    {"type": "from.the.future"},
-]
 ENGINE = [
     messages.UpstreamOpened(1, 0, 0.0),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),

@@ -1,0 +1,128 @@
+"""Whatever stands in the fields of a message: the session takes it, or says what is wrong with it."""
+
+import copy
+
+import orjson
+from hypothesis import given, settings, strategies
+
+from actors import messages
+from actors.restart import Decision, Loss, LossKind, Verdict
+from playbook import SESSION_ID, SETTINGS
+from router.deepgram import blocks
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.session.session import Session
+from samples import CLIENT, UPSTREAM
+
+LOSS = Loss(kind=LossKind.CLOSED, code=1006)
+CREATED, UPDATED = '{"type":"session.created"}', '{"type":"session.updated"}'
+
+AGENT = {
+    "language": "en",
+    "greeting": "Hello",
+    "context": {
+        "messages": [
+            {"type": "History", "role": "user", "content": "x"},
+            {"type": "History", "function_calls": [{"id": "c", "name": "n", "arguments": "{}", "response": "r"}]},
+        ]
+    },
+    "turn_detection": "server_vad",
+    "sessionAudioOutput": {"voice": "alloy", "speed": 1.0},
+    "think": {
+        "provider": {"type": "open_ai", "model": "m", "temperature": 1, "reasoning_mode": "low"},
+        "context_length": 4000,
+        "functions": [{"name": "f", "parameters": {}, "endpoint": {"url": "https://x.y/z", "headers": {"a": "b"}}}],
+        "toolChoice": "auto",
+        "outputModalities": ["audio"],
+        "maxOutputTokens": 10,
+        "managedPrompt": {"id": "p"},
+    },
+    "speak": [{"provider": {"type": "deepgram", "model": "aura-2-thalia-en", "speed": 1.0, "voice": {"id": "v"}}}],
+    "listen": {"provider": {"language": "en", "keyterms": ["a"], "language_hints": ["en"], "eot_timeout_ms": 5000}},
+}
+AUDIO = {
+    "input": {"format": {"type": "audio/pcm", "rate": 24000}, "turn_detection": {"type": "server_vad"}},
+    "output": {"voice": "alloy", "format": {"type": "audio/pcmu"}},
+}
+TOOLS = [{"type": "function", "name": "a"}]
+FROM_CLIENT = [
+    {**SETTINGS, "flags": {"history": True}, "tags": ["a"], "agent": AGENT},
+    {"type": "session.update", "session": {"type": "realtime", "instructions": "x", "tools": TOOLS, "audio": AUDIO}},
+    {"type": "conversation.item.create", "item": {"id": "m", "type": "message", "role": "user", "content": []}},
+    {"type": "conversation.item.delete", "item_id": "m"},
+    {"type": "response.create", "event_id": "e", "response": {"instructions": "x"}},
+    *CLIENT,
+]
+ERROR = {"type": "failed", "error": {"code": "x", "message": "m"}}
+FROM_UPSTREAM = [
+    {"type": "session.created", "session": {"id": "s", "expires_at": 1_700_003_600, "audio": AUDIO}},
+    {"type": "response.done", "response": {"id": "resp_1", "status": "failed", "status_details": ERROR, "usage": {}}},
+    {"type": "conversation.item.added", "item": {"id": "i", "role": "assistant", "content": [{"text": "t"}]}},
+    *UPSTREAM,
+]
+VALUES = [None, 0, -1, 0.5, 1e18, 1e30, 2**63, True, "", "x", "inf", [], {}, [None], [{}], ["x"], {"a": 1}]
+
+
+def paths(within, path=()):
+    """Where the fields of a message are, but for its type."""
+    steps = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()
+    for step, value in steps:
+        if (*path, step) != ("type",):
+            yield (*path, step)
+            yield from paths(value, (*path, step))
+
+
+@strategies.composite
+def odd(draw, known):
+    """One of the messages, with another value in some of its fields."""
+    message = copy.deepcopy(draw(strategies.sampled_from(known)))
+    for _ in range(draw(strategies.integers(0, 2))):
+        found = list(paths(message))
+        if found:
+            *parents, last = draw(strategies.sampled_from(found))
+            within = message
+            for step in parents:
+                within = within[step]
+            within[last] = copy.deepcopy(draw(strategies.sampled_from(VALUES)))
+    return orjson.dumps(message).decode()
+
+
+STEPS = strategies.lists(
+    strategies.one_of(
+        odd(FROM_CLIENT).map(lambda text: ("client", text)),
+        odd(FROM_UPSTREAM).map(lambda text: ("upstream", text)),
+        strategies.just(("lose", "")),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
+def test_no_message_costs_a_session_whatever_stands_in_its_fields(first, steps, profile):
+    options = SessionOptions(g711=(True,), tools=(blocks.Function(name="order"),), tool_hosts=("https://x.y",))
+    session = Session(SESSION_ID, PROFILES[profile], options)
+
+    def feed(message):
+        for command in session.handle(message, 0.0):
+            if isinstance(command, messages.StartTimer):
+                assert 0 <= command.delay_s <= 24 * 3600, command
+
+    def from_upstream(*texts):
+        for text in texts:
+            feed(messages.UpstreamTextReceived(session.state.line.generation, text))
+
+    for message in (messages.ClientOpened(), messages.UpstreamOpened(1, 0, 1.7e9)):
+        feed(message)
+    for text in (first, orjson.dumps(SETTINGS).decode()):
+        feed(messages.ClientTextReceived(text))
+    from_upstream(CREATED, UPDATED)
+    for kind, text in [*steps, ("lose", "")]:
+        if kind == "client":
+            feed(messages.ClientTextReceived(text))
+        elif kind == "upstream":
+            from_upstream(text)
+        else:
+            verdict = Verdict(decision=Decision.RESTART)
+            feed(messages.UpstreamLost(session.state.line.generation, LOSS, verdict))
+            from_upstream(CREATED, UPDATED, UPDATED)
