@@ -6,8 +6,6 @@ a session and both its sockets) runs on that thread and needs no lock. Nothing o
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import os
 import select
@@ -16,6 +14,8 @@ import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
+
+from actors.timers import Timer, Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,6 @@ less); where looks come first, all is heard at once, and waits in inboxes instea
 SLOW_SLICE_S: Final = 0.05
 """A slice longer than this is logged with its actor and message: something on it blocked."""
 
-MOST_DISCARDED: Final = 64
-"""Timers that may be discarded before the heap is looked through for them."""
-
 _current = threading.local()
 
 
@@ -58,65 +55,6 @@ class Ward(Protocol):
 
     def forsake(self) -> None:
         """End it, on another thread: the dispatcher does not run. It may come back, and must not be broken by this."""
-
-
-def _nothing() -> None:
-    """What a discarded timer calls."""
-
-
-class Timer:
-    """A callback due at a time on its dispatcher's clock. Used on the dispatcher's thread only."""
-
-    __slots__ = ("_callback", "_dispatcher", "_due_s", "_queued_s")
-
-    def __init__(self, dispatcher: Dispatcher, callback: Callable[[], None]) -> None:
-        self._dispatcher = dispatcher
-        self._callback = callback
-        self._due_s: float | None = None
-        self._queued_s: float | None = None
-
-    def restart(self, delay_s: float) -> None:
-        """Be due `delay_s` from now, whatever was set before.
-
-        Putting off is free: the heap entry stays, and is put back when it comes up early. So a timer may be
-        restarted for every audio frame.
-        """
-        self._due_s = due_s = time.monotonic() + delay_s
-        if self._queued_s is None or due_s < self._queued_s:
-            self._queued_s = due_s
-            self._dispatcher._queue_timer(due_s, self)  # noqa: SLF001 - one module, two classes
-
-    def cancel(self) -> None:
-        """Not be due any more, unless it is restarted. Harmless when it has fired."""
-        self._due_s = None
-
-    def discard(self) -> None:
-        """Never be due again, and hold on to nothing: what it would have called may be gone for good."""
-        self._due_s = None
-        self._callback = _nothing
-        self._dispatcher._timer_discarded()  # noqa: SLF001 - one module, two classes
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it is still to fire."""
-        return self._due_s is not None
-
-    def _is_at(self, queued_s: float) -> bool:
-        """Whether this is the entry by which it will come up."""
-        return self._callback is not _nothing and queued_s == self._queued_s
-
-    def _came_up(self, queued_s: float, now_s: float) -> None:
-        if queued_s == self._queued_s:
-            self._queued_s = None
-        if self._due_s is None:
-            return
-        if self._due_s > now_s:
-            if self._queued_s is None:
-                self._queued_s = self._due_s
-                self._dispatcher._queue_timer(self._due_s, self)  # noqa: SLF001
-            return
-        self._due_s = None
-        self._callback()
 
 
 class Dispatcher:
@@ -140,10 +78,7 @@ class Dispatcher:
         self._ready: deque[Runnable] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._discarded = 0
-        """Timers that were discarded since the heap was last cleared of them."""
-        self._sequence = itertools.count()
+        self._timers = Timers()
         self._sleeping = False
         self._stopping = False
         self._has_ended = False
@@ -259,9 +194,13 @@ class Dispatcher:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay_s`, unless the timer is cancelled."""
-        timer = Timer(self, callback)
+        timer = self.timer(callback)
         timer.restart(delay_s)
         return timer
+
+    def timer(self, callback: Callable[[], None]) -> Timer:
+        """Return a timer that is not due before it is restarted."""
+        return Timer(self._timers, callback)
 
     def flush_later(self, flush: Callable[[], None]) -> None:
         """Call `flush` once, when the slices of this turn have run: writes of one turn leave together."""
@@ -304,8 +243,8 @@ class Dispatcher:
         events = self._wait()
         if events:
             self._hear(events)
-        if self._timers:
-            self._fire_timers()
+        if self._timers.heap:
+            self._timers.fire(self._failed)
         if self._calls:
             self._run_calls()
         if self._ready:
@@ -319,8 +258,8 @@ class Dispatcher:
         self._sleeping = True
         if self._ready or self._calls or self._flushes or self._stopping:
             timeout_s: float | None = 0
-        elif self._timers:
-            timeout_s = max(0.0, self._timers[0][0] - time.monotonic())
+        elif self._timers.heap:
+            timeout_s = max(0.0, self._timers.heap[0][0] - time.monotonic())
         else:
             timeout_s = None
         events = self._poller.poll(timeout_s)
@@ -340,15 +279,6 @@ class Dispatcher:
                 on_ready(mask)
             except Exception as error:  # noqa: BLE001 - logged
                 self._failed(on_ready, error)
-
-    def _fire_timers(self) -> None:
-        now_s = time.monotonic()
-        while self._timers and self._timers[0][0] <= now_s:
-            queued_s, _, timer = heapq.heappop(self._timers)
-            try:
-                timer._came_up(queued_s, now_s)  # noqa: SLF001 - one module, two classes
-            except Exception as error:  # noqa: BLE001 - logged
-                self._failed(timer, error)
 
     def _run_calls(self) -> None:
         for _ in range(len(self._calls)):
@@ -389,17 +319,6 @@ class Dispatcher:
     def _failed(self, culprit: object, error: Exception) -> None:
         self.failures += 1
         logger.error("failure on %s in %r", self.name, culprit, exc_info=error)
-
-    def _timer_discarded(self) -> None:
-        # A session's rollover is due in an hour: entries of sessions that are over must not wait for that.
-        self._discarded += 1
-        if self._discarded > MOST_DISCARDED and self._discarded > len(self._timers) // 2:
-            self._timers = [entry for entry in self._timers if entry[2]._is_at(entry[0])]  # noqa: SLF001
-            heapq.heapify(self._timers)
-            self._discarded = 0
-
-    def _queue_timer(self, due_s: float, timer: Timer) -> None:
-        heapq.heappush(self._timers, (due_s, next(self._sequence), timer))
 
     def _wake(self) -> None:
         try:

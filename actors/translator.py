@@ -14,7 +14,8 @@ from actors.work import Pools, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from actors.dispatcher import Dispatcher, Timer
+    from actors.dispatcher import Dispatcher
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 

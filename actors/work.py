@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.actor import Actor
-    from actors.dispatcher import Timer
     from actors.pool import Job, Pool
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 

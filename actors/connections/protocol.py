@@ -18,7 +18,8 @@ from actors.connections.writing import WritingConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from actors.dispatcher import Dispatcher, Timer
+    from actors.dispatcher import Dispatcher
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
 from actors.connections.frames import ABNORMAL
 from actors.connections.outbox import Outbox
-from actors.dispatcher import Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.dispatcher import Dispatcher
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -273,7 +273,7 @@ class WritingConnection(Connection):
 
     def _new_timer(self, callback: Callable[[], None]) -> Timer:
         assert self._dispatcher is not None  # noqa: S101 - there is time from `open` on
-        timer = Timer(self._dispatcher, callback)
+        timer = self._dispatcher.timer(callback)
         self._timers.append(timer)
         return timer
 

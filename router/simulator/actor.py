@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.connections.base import Connection
-    from actors.dispatcher import Dispatcher, Timer
+    from actors.dispatcher import Dispatcher
+    from actors.timers import Timer
     from router.simulator.errors import Refusal
     from router.simulator.recording import ConnectionRecord, Recorder
     from router.simulator.session import Session

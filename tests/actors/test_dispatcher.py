@@ -1,29 +1,11 @@
 """Threads that run actors."""
 
-import gc
 import socket
 import threading
 import time
-import weakref
 
-import pytest
-
-from actors.dispatcher import MOST_DISCARDED, READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
-
-WAIT_S = 5.0
-
-
-def on(dispatcher, function):
-    """Run a function on the dispatcher's thread, and return what it returns."""
-    done, box = threading.Event(), []
-
-    def call():
-        box.append(function())
-        done.set()
-
-    dispatcher.call_soon(call)
-    assert done.wait(WAIT_S)
-    return box[0]
+from actors.dispatcher import READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
+from dispatching import WAIT_S, on
 
 
 class Counter:
@@ -118,59 +100,6 @@ def test_what_was_heard_is_passed_on_to_the_end_before_more_is_heard(dispatcher)
     assert log == ["heard", "client", "translator", "upstream"] * 3
 
 
-def test_timers_fire_in_the_order_of_their_due_times(dispatcher):
-    order, done = [], threading.Event()
-
-    def begin():
-        dispatcher.call_later(0.03, done.set)
-        dispatcher.call_later(0.02, lambda: order.append("second"))
-        dispatcher.call_later(0.01, lambda: order.append("first"))
-
-    on(dispatcher, begin)
-    assert done.wait(WAIT_S)
-    assert order == ["first", "second"]
-
-
-def test_a_cancelled_timer_does_not_fire(dispatcher):
-    fired, done = [], threading.Event()
-
-    def begin():
-        timer = dispatcher.call_later(0.01, lambda: fired.append(1))
-        dispatcher.call_later(0.03, done.set)
-        timer.cancel()
-        return timer.is_active
-
-    assert on(dispatcher, begin) is False
-    assert done.wait(WAIT_S)
-    assert fired == []
-
-
-def test_a_timer_that_is_put_off_fires_once_at_its_last_due_time(dispatcher):
-    times, done = [], threading.Event()
-
-    def fire():
-        times.append(time.monotonic())
-        done.set()
-
-    def begin():
-        timer = dispatcher.call_later(0.01, fire)
-        for _ in range(1000):
-            timer.restart(0.05)
-        return time.monotonic(), len(dispatcher._timers)
-
-    started, entries = on(dispatcher, begin)
-    assert done.wait(WAIT_S)
-    assert entries == 1
-    assert times[0] - started >= 0.049
-    assert len(times) == 1
-
-
-def test_a_timer_that_is_brought_forward_fires_then(dispatcher):
-    fired = threading.Event()
-    on(dispatcher, lambda: dispatcher.call_later(60, fired.set).restart(0.01))
-    assert fired.wait(WAIT_S)
-
-
 def test_flushes_run_once_behind_the_slices_of_a_turn(dispatcher):
     log, done = [], threading.Event()
     counter = Counter(dispatcher, 3, log, "slice")
@@ -214,23 +143,3 @@ def test_stop_ends_the_thread_and_a_call_after_it_is_run_by_its_caller():
     threads = []
     dispatcher.call_soon(lambda: threads.append(threading.current_thread()))
     assert threads == [threading.current_thread()]
-
-
-def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
-    class Owner:
-        def fire(self):
-            pytest.fail("it was discarded")
-
-    def begin():
-        owners = [Owner() for _ in range(10 * MOST_DISCARDED)]
-        timers = [dispatcher.call_later(3600, owner.fire) for owner in owners]
-        kept = dispatcher.call_later(3600, lambda: None)
-        for timer in timers:
-            timer.discard()
-        return [weakref.ref(owner) for owner in owners], kept
-
-    owners, kept = on(dispatcher, begin)
-    gc.collect()
-    assert [owner for owner in owners if owner() is not None] == []
-    assert len(dispatcher._timers) <= 2 * MOST_DISCARDED
-    assert kept.is_active

@@ -18,8 +18,8 @@ import pytest
 
 from actors.client import ClientActor
 from actors.connections import frames
-from actors.dispatcher import MOST_DISCARDED
 from actors.supervisor import Supervisor
+from actors.timers import MOST_DISCARDED
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 from fault_talk import GET_WEATHER, QUESTION, WEATHER, Conversation
@@ -157,7 +157,7 @@ def standing(here: World) -> dict[str, object]:
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "descriptors": sorted(_descriptors()),
         "actors": len(pykka.ActorRegistry.get_all()),
-        "timers": sum(timer.is_active for it in here.router._engine.dispatchers for _, _, timer in it._timers),
+        "timers": sum(timer.is_active for it in here.router._engine.dispatchers for _, _, timer in it._timers.heap),
         "sessions": len(here.router.sessions()),
     }
 
@@ -171,8 +171,8 @@ def _descriptors():
 def our_objects() -> collections.Counter[str]:
     """How many objects of our classes there are, and of those that hold the system's things."""
     ours = objects_of(OURS)
-    if ours["actors.dispatcher.Timer"] <= 2 * MOST_DISCARDED:  # they wait in the heap, and hold on to nothing
-        del ours["actors.dispatcher.Timer"]
+    if ours["actors.timers.Timer"] <= 2 * MOST_DISCARDED:  # they wait in the heap, and hold on to nothing
+        del ours["actors.timers.Timer"]
     return ours
 
 
