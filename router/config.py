@@ -67,6 +67,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Microphone audio kept until the upstream is ready."""
     early_messages: Annotated[int, whole(1, 100_000)] = 64
     """Messages kept until `Settings`, or until the upstream is ready."""
+    early_bytes: Annotated[int, whole(1024, 1024**3)] = 4 * 1024 * 1024
+    """What those may have together, as the client wrote them."""
     preroll_s: Annotated[float, seconds(0, 60)] = 0.5
     """Microphone audio from before the user was heard to speak, kept for a new upstream."""
     uncommitted_audio_s: Annotated[float, seconds(0, 600)] = 60.0

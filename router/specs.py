@@ -86,6 +86,7 @@ class Specs:
             deadlines=config.deadlines,
             early_audio_s=config.limits.early_audio_s,
             early_messages=config.limits.early_messages,
+            early_bytes=config.limits.early_bytes,
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
             ledger_tokens=config.limits.ledger_tokens,
             ledger_bytes=config.limits.ledger_bytes,

@@ -15,18 +15,22 @@ _JOINED_BYTES: Final = 8192
 class Early:
     """What came before the session was ready, in order."""
 
-    def __init__(self, *, most_messages: int) -> None:
+    def __init__(self, *, most_messages: int, most_bytes: int) -> None:
         self.inputs: Queue[Any] = Queue()
         self.dropped_bytes = 0
         self._most_messages = most_messages
+        self._most_bytes = most_bytes
         self._messages = 0
+        self._bytes = 0
+        """Of messages, as they were sent."""
         self._audio_bytes = 0
 
-    def keep_message(self, message: Any) -> bool:
-        """Keep a message; False where there are too many already."""
-        if self._messages >= self._most_messages:
+    def keep_message(self, message: Any, size_bytes: int) -> bool:
+        """Keep a message; False where that would be too much."""
+        if self._messages >= self._most_messages or self._bytes + size_bytes > self._most_bytes:
             return False
         self._messages += 1
+        self._bytes += size_bytes
         self.inputs.append(message)
         return True
 
@@ -59,5 +63,5 @@ class Early:
     def take(self) -> list[Any]:
         """Take out everything that was kept."""
         kept, self.inputs = list(self.inputs), Queue()
-        self._messages = self._audio_bytes = 0
+        self._messages = self._bytes = self._audio_bytes = 0
         return kept

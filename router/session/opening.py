@@ -235,8 +235,10 @@ def is_last_word(error: openai.ErrorDetail) -> bool:
 
 def keep_message(session: Session, message: Any) -> None:
     """Keep a message until the session is ready."""
-    if not session.state.early.keep_message(message):
-        description = f"more than {session.options.early_messages} messages before SettingsApplied: one is dropped"
+    options = session.options
+    if not session.state.early.keep_message(message, len(session.client_text)):
+        most = f"{options.early_messages} messages, or {options.early_bytes} bytes of them"
+        description = f"more than {most}, before SettingsApplied: one is dropped"
         session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
 
 

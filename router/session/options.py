@@ -38,6 +38,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     early_audio_s: float = 10.0
     """How much microphone audio may wait for `session.updated`; the oldest goes first."""
     early_messages: int = 64
+    early_bytes: int = 4 * 1024 * 1024
     """How many messages may."""
     interrupted_answer: Literal["continue", "stop"] = "continue"
     """What becomes of an answer that an upstream's end cut off."""

@@ -95,7 +95,7 @@ class State:
         self.ledger = Ledger(new_id=self.new_id, most_tokens=options.ledger_tokens, most_bytes=options.ledger_bytes)
         self.calls = Calls()
         self.turn = Turn()
-        self.early = Early(most_messages=options.early_messages)
+        self.early = Early(most_messages=options.early_messages, most_bytes=options.early_bytes)
         self.linear16_only: set[int] = set()
         """Upstreams, by position, that have shown that they know no G.711."""
         self.microphone: Microphone | None = None

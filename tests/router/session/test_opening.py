@@ -254,6 +254,16 @@ def test_early_audio_is_bounded_and_the_oldest_goes_first():
     assert book.session.describe()["early_dropped_bytes"] == 4800
 
 
+def test_early_messages_are_bounded_in_bytes_too():
+    book = connecting(early_bytes=1000)
+    book.client({"type": "InjectUserMessage", "content": "x" * 600})
+    book.client({"type": "InjectUserMessage", "content": "y" * 600})
+    assert book.frames_to_client[-1]["code"] == "TOO_MANY_EARLY_MESSAGES"
+    book.upstream_opens().upstream(CREATED).forget().upstream(UPDATED)
+    items = [event["item"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    assert [item["content"][0]["text"][0] for item in items] == ["x"]
+
+
 def test_early_messages_are_bounded_and_each_one_too_many_is_answered():
     book = connecting(early_messages=2)
     book.client(*[{"type": "InjectUserMessage", "content": str(n)} for n in range(3)])
