@@ -41,6 +41,9 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     is_fatal: bool = False
     """Another try would meet the same answer: credential, quota, configuration."""
 
+    def __str__(self) -> str:
+        return " ".join(str(fact) for fact in (self.cause, self.code, self.reason) if fact)
+
 
 class Decision(enum.Enum):
     """What is done about it."""

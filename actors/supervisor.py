@@ -204,9 +204,8 @@ class Supervisor(Actor):
             loss = msgspec.structs.replace(loss, is_fatal=True)
         verdict = self._verdict(session, message.generation, loss)
         logger.info(
-            "session %s: upstream %d lost: %s %s %s: %s",
-            *(message.session_id, message.generation, loss.cause, loss.code or "", loss.reason),
-            verdict.decision.value,
+            "session %s: upstream %d lost: %s: %s",
+            *(message.session_id, message.generation, loss, verdict.decision.value),
         )
         session.tell(session.translator, messages.UpstreamLost(message.generation, loss, verdict))
 

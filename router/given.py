@@ -13,17 +13,19 @@ import msgspec
 
 from router import start, upstream_list
 from router.config import Deadlines, Limits, RouterConfig, Secret, Upstream
+from router.errors import ConfigError
 from router.said import Said, checked, refuse_unknown
 from router.settings import SETTINGS, TABLES
 
 PLACE: Final = "Router(...)"
 
+OF_THE_COMMAND: Final = frozenset({"host", "port", "workers", "log_level", "log_format"})
+"""What says how the command serves: embedded, somebody else does."""
+
 
 class Given(TypedDict, total=False):
-    """Every field of `RouterConfig`, as it may be given by keyword; docs/configuration.md says what each is."""
+    """The fields of `RouterConfig` that may be given by keyword; docs/configuration.md says what each is."""
 
-    host: str
-    port: int
     path: str
     upstream: str | None
     openai_api_key: str | Secret | None
@@ -38,10 +40,7 @@ class Given(TypedDict, total=False):
     restarts: int
     interrupted_answer: str
     drain_s: float
-    workers: int
     dispatchers: int
-    log_level: str
-    log_format: str
     ca_file: str | None
     tool_hosts: Sequence[str]
     tool_networks: Sequence[str]
@@ -53,6 +52,8 @@ def config_of(given: Mapping[str, Any]) -> RouterConfig:
     """Return the configuration; raises `ConfigError` with the keyword's name."""
     said: dict[str, Said] = {}
     for name, value in given.items():
+        if name in OF_THE_COMMAND:
+            raise ConfigError(source=PLACE, name=name, problem="is the command's alone: your own server has that")
         refuse_unknown(name, get_type_hints(Given), PLACE, "setting")
         if value is not None:
             said.update(_said(name, value))

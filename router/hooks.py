@@ -154,8 +154,13 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
             return lambda work: perform(work, principal)  # and the request is forgotten
 
         def do(work: Any) -> Any:
-            is_for_us = isinstance(work, ConfigureSession)
-            return configure(request, work.settings) if is_for_us else perform(work, principal)
+            if not isinstance(work, ConfigureSession):
+                return perform(work, principal)
+            try:
+                return configure(request, work.settings)
+            except Exception:
+                logger.exception("configure failed")  # here is the traceback; the session says what follows from it
+                raise
 
         return do
 

@@ -53,11 +53,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def line(key: str, value: Any, where: Said | None) -> str:
-    """Return a line of a file that says the same, with where it was said; never a key."""
+    """Return a line of a file that says the same, with where it was said; of a key only, in a comment, that it is."""
     if value is None:
         return f"# {key} is not set"
     origin = f"{where.name}, {where.source}" if where else "default"
-    return f"{key} = {_toml(value)}  # {origin}"
+    is_hidden = any(isinstance(it, Secret) for it in (value.values() if isinstance(value, dict) else (value,)))
+    return f"{'# ' if is_hidden else ''}{key} = {_toml(value)}  # {origin}"
 
 
 def _toml(value: Any) -> str:

@@ -175,7 +175,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         found = re.match(r"argument ([^:]+): (.+)", message)
         name, problem = found.groups() if found else ("arguments", message)
-        raise ConfigError(source=FLAGS, name=name, problem=f"cannot be read: {problem}")
+        said = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
+        raise ConfigError(source=FLAGS, name=name, problem=said)
 
     def print_help(self, _file: Any = None) -> None:
         say(self.format_help().rstrip())
@@ -235,7 +236,7 @@ def _read(path: str, read_file: ReadFile, name: str, source: str | None = None) 
         return read_file(path)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        problem = f"cannot be read: {why} ({path})"
+        problem = f"cannot be read: {why}" + ("" if source is None else f" ({path})")
         raise ConfigError(source=source or path, name=name, problem=problem) from error
 
 

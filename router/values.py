@@ -119,7 +119,14 @@ def pairs(written: Any) -> dict[str, str]:
     table = _pairs_written(written) if isinstance(written, str) else written
     if not isinstance(table, dict):
         raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
-    return {text(name).lower(): text(value) for name, value in table.items()}
+    return {text(name).lower(): _text_for(name, value) for name, value in table.items()}
+
+
+def _text_for(name: str, written: Any) -> str:
+    try:
+        return text(written)
+    except ValueError as error:
+        raise ValueError(f"{error} (for {name})") from None
 
 
 def _pairs_written(written: str) -> dict[str, str]:

@@ -33,7 +33,8 @@ def answered(session: Session, done: messages.WorkDone) -> deepgram.Settings | i
     """What the session is to be configured with, if not with what the client sent."""
     text, session.state.asked_with = session.state.asked_with, None
     if done.failure is not None:
-        session.log(logging.ERROR, f"configure {done.failure.kind.value}: the Settings stay as they are")
+        why = "" if done.failure.error is None else f" {done.failure.error!r}"
+        session.log(logging.ERROR, f"configure {done.failure.kind.value}{why}: the Settings stay as they are")
         return None
     if not done.result or text is None:
         return None

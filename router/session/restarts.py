@@ -105,7 +105,9 @@ def forget_upstream(session: Session, _lost: messages.UpstreamLost) -> None:
 def _warn(session: Session, lost: messages.UpstreamLost) -> None:
     if session.state.is_applied:
         cause = session.options.redact(lost.loss.cause)
-        description = f"the connection to the model was lost ({cause}) and is made again; nothing is to be done"
+        description = (
+            f"the connection to the model was lost ({cause}) and is made again; an Error follows if it cannot be"
+        )
         session.to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
 
 
@@ -226,6 +228,7 @@ def take_up(session: Session, since: int = 0) -> None:
     """Give a configured upstream the ledger, the microphone's uncommitted audio, and the open question."""
     state = session.state
     want, state.resume, state.lost = state.resume, None, None
+    session.log(logging.INFO, f"upstream {state.line.generation} has taken over")
     state.upstream_is_gone()
     agreement.adopt(session)
     tell_acks(session)

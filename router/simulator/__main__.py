@@ -24,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
         simulator = Simulator(_config(options)).start()
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    except OSError as error:
+        print(f"cannot listen on {options.host}, port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
     print(f"simulator of an OpenAI Realtime upstream: {simulator.url}?model=gpt-realtime", flush=True)  # noqa: T201
     try:
         _wait_for_signal()

@@ -214,7 +214,14 @@ def fault_from(fields: dict[str, Any]) -> Fault:
     try:
         return msgspec.convert(fields, Fault, strict=False)
     except msgspec.ValidationError as error:
-        raise ValueError(f"bad fault: {error}") from None
+        raise ValueError(f"bad fault: {error}{_choices(fields)}") from None
+
+
+def _choices(fields: dict[str, Any]) -> str:
+    """Return the end of a sentence: what could stand there instead of a name that is none."""
+    kinds: dict[str, type[enum.StrEnum]] = {"point": FaultPoint, "action": FaultAction}
+    wrong = next((key for key, kind in kinds.items() if key in fields and fields[key] not in set(kind)), None)
+    return "" if wrong is None else f"; {wrong} is one of {', '.join(kinds[wrong])}"
 
 
 def parse_fault(text: str) -> Fault:

@@ -16,12 +16,13 @@ import struct
 import sys
 import threading
 import time
+import traceback
 from typing import Any, Final
 
-import pykka.debug
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
+from actors.watchdog import frames
 from router.web.board import Row, Stage
 
 logger = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
         """SIGUSR1: log what every thread is doing. Not from here: what was interrupted may hold the log's lock."""
-        self.method_queue.defer(pykka.debug.log_thread_tracebacks)
+        self.method_queue.defer(_log_stacks)
 
     def _begin_drain(self, drain_s: float) -> None:
         # In a thread, as HTTP is served meanwhile: /readyz says that we drain.
@@ -250,3 +251,10 @@ class GunicornLogger(Logger):  # type: ignore[misc]
             self.error_log.debug("a client did not finish its request")
         else:
             self.error_log.exception(msg, *args, **kwargs)
+
+
+def _log_stacks() -> None:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in frames().items():
+        stack = "".join(traceback.format_stack(frame)).rstrip()
+        logger.warning("worker %d, thread %s is here:\n%s", os.getpid(), names.get(ident, ident), stack)

@@ -23,6 +23,21 @@ def test_a_close_is_answered_by_a_restart(code):
     assert policy_of(closed(code)) is Decision.RESTART
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (
+            Loss(kind=LossKind.CLOSED, code=1000, reason="bye", cause="closed by the peer"),
+            "closed by the peer 1000 bye",
+        ),
+        (Loss(kind=LossKind.CLOSED, code=1006, cause="reset"), "reset 1006"),
+        (Loss(kind=LossKind.SILENT, cause="silence"), "silence"),
+    ],
+)
+def test_a_loss_is_said_by_the_facts_that_there_are(loss, said):
+    assert str(loss) == said
+
+
 def test_try_again_later_goes_elsewhere():
     assert policy_of(closed(1013)) is Decision.RESTART_ELSEWHERE
 

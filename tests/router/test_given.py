@@ -3,13 +3,19 @@
 import pytest
 
 from router import ConfigError, Deadlines, Limits, Router, RouterConfig, Secret, Upstream
-from router.given import Given, config_of
+from router.given import OF_THE_COMMAND, Given, config_of
 
 KEY = "sk-test-0123456789abcdef"
 
 
 def test_every_field_of_the_configuration_can_be_given_and_nothing_else():
-    assert set(Given.__annotations__) == set(RouterConfig.__struct_fields__)
+    assert set(Given.__annotations__) == set(RouterConfig.__struct_fields__) - OF_THE_COMMAND
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_COMMAND))
+def test_what_says_how_the_command_serves_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"^{name} \(Router\(\.\.\.\)\) is the command's alone"):
+        Router(**{name: 1})
 
 
 def test_with_nothing_given_the_simulator_answers():

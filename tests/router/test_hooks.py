@@ -189,6 +189,17 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
     assert "a bug of the application's" in caplog.text
 
 
+def test_why_configure_failed_is_logged_with_the_session_and_where_it_did_with_a_traceback(simulator, caplog):
+    def configure(_request, _settings):
+        raise LookupError("no such tenant")
+
+    with Switchboard(configure=configure) as board:
+        call = board.call(simulator=simulator)
+        call.client.start()
+    assert f"{call.session_id}: configure raised LookupError('no such tenant'): the Settings stay" in caplog.text
+    assert 'raise LookupError("no such tenant")' in caplog.text
+
+
 def test_functions_and_news_that_hang_keep_no_new_call_from_being_configured(simulator, never):
     hung = threading.Event()
 

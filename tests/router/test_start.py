@@ -264,7 +264,7 @@ def test_a_bad_value_is_named_with_its_key_and_its_file(name, file):
         (["--prot=1"], "--prot (the command line) is not a flag; did you mean --port?"),
         (["--upstr", "openai"], "--upstr (the command line) is not a flag; did you mean --upstream?"),
         (["serve"], "serve (the command line) is not a flag"),
-        (["--port"], "--port (the command line) cannot be read: expected one argument"),
+        (["--port"], "--port (the command line) needs a value"),
         (["--openai-api-key", KEY], "--openai-api-key (the command line) is not a flag"),
         ([f"--openai-api-key={KEY}"], "--openai-api-key (the command line) is not a flag"),
     ],
@@ -290,7 +290,7 @@ def test_an_unknown_key_of_the_file_is_named(file, sentence):
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ({}, "--config (none.toml) cannot be read: No such file or directory (none.toml)"),
+        ({}, "--config (none.toml) cannot be read: No such file or directory"),
         (
             {"none_toml": PermissionError(13, "Permission denied")},
             "--config (none.toml) cannot be read: Permission denied",
@@ -403,6 +403,20 @@ def test_describe_prints_a_file_that_says_the_same_with_the_origin_of_each_line(
         "# ca_file is not set",
     ):
         assert line in printed.splitlines()
+
+
+def test_a_bad_voice_is_named():
+    assert "(for aura-*)" in str(refusal("--config", "a.toml", a_toml='[voices]\n"aura-*" = 5'))
+
+
+def test_what_check_prints_of_a_key_is_no_key():
+    env = {"OPENAI_API_KEY": KEY}
+    printed = describe(read_start([], env, Files()))
+    assert '# openai_api_key = "***"  # OPENAI_API_KEY, the environment' in printed.splitlines()
+    assert str(refusal("--config", "a.toml", a_toml=printed)).startswith(
+        "upstream (a.toml) is openai, which needs a key"
+    )
+    assert read_start(["--config", "a.toml"], env, Files(a_toml=printed)).config.openai_api_key == Secret(KEY)
 
 
 def test_describe_shows_neither_the_key_nor_one_in_the_url():

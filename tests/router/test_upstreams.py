@@ -305,7 +305,7 @@ def test_check_prints_a_list_that_says_the_same_but_for_what_is_hidden():
         'api_key_env = "AZURE_OPENAI_API_KEY"  # upstreams[0].api_key_env, a.toml',
         'api_key_header = "api-key"  # default',
         "# headers is not set",
-        'headers = { "X-Tenant" = "***", "X-Short" = "***" }  # upstreams[1].headers, a.toml',
+        '# headers = { "X-Tenant" = "***", "X-Short" = "***" }  # upstreams[1].headers, a.toml',
         'url = "ws://h/x?token=***"  # upstreams[1].url, a.toml',
     ):
         assert line in lines
@@ -317,7 +317,7 @@ def test_check_prints_a_list_that_says_the_same_but_for_what_is_hidden():
 
 
 def test_check_prints_where_the_key_of_openai_comes_from():
-    assert 'api_key = "***"  # OPENAI_API_KEY, the environment' in describe(started(OPENAI, env=ENV)).splitlines()
+    assert '# api_key = "***"  # OPENAI_API_KEY, the environment' in describe(started(OPENAI, env=ENV)).splitlines()
 
 
 # The documentation.

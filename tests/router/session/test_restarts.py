@@ -369,6 +369,11 @@ def test_before_settings_are_applied_a_restart_is_not_told():
     restart(book, {"type": "SettingsApplied"})
 
 
+def test_that_a_restart_went_well_is_logged():
+    book = restart(asked().upstream_closes(decision=RESTART).forget())
+    assert "upstream 2 has taken over" in book.logged
+
+
 def test_a_restart_of_a_restart_still_has_the_question():
     book = asked().upstream_closes(decision=RESTART).expect(RESTARTED)
     book.upstream_is_lost(Loss(kind=LossKind.NOT_DIALLED, cause="refused"), RESTART, delay_s=0.5)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -28,6 +29,13 @@ def test_it_serves_until_a_signal(number):
         finally:
             process.kill()
         assert process.stderr.read() == ""
+
+
+def test_an_address_that_is_taken_is_said_in_a_sentence(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["--port", port]) == 1
+    assert capsys.readouterr().err == f"cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 
 @pytest.mark.parametrize(

@@ -242,8 +242,8 @@ def test_a_fault_is_read_from_the_command_line():
     [
         ("mid_audio", "expected point:action"),
         ("mid_audio:close,code", "expected point:action"),
-        ("nowhere:close", "'nowhere'"),
-        ("mid_audio:explode", "'explode'"),
+        ("nowhere:close", "'nowhere'.*; point is one of handshake, connect, "),
+        ("mid_audio:explode", "'explode'.*; action is one of close, reset, "),
         ("mid_audio:close,code=x", "code"),
         ("mid_audio:close,colour=red", "colour"),
         ("mid_audio:swallow", "cannot swallow"),

@@ -254,7 +254,7 @@ def test_sighup_replaces_the_workers(server):
 
 def test_sigusr1_logs_what_every_thread_does(lasting_server):
     os.kill(lasting_server.process.pid, signal.SIGUSR1)
-    lasting_server.process.wait_for("Current state of MainThread")
+    lasting_server.process.wait_for(r"worker \d+, thread MainThread is here")
     assert lasting_server.get("/healthz")[0] == 200
 
 
@@ -265,7 +265,7 @@ def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_o
     Worker.handle_usr1(worker, signal.SIGUSR1, None)
     assert not caplog.records
     waiting.run_callbacks(None)
-    assert "Current state of MainThread" in caplog.text
+    assert "thread MainThread is here" in caplog.text
     waiting.close()
 
 
