@@ -1,4 +1,4 @@
-"""The chart of a run, as SVG: four panels, each with the router beside what it is measured against. Pure."""
+"""The chart of a run, as SVG: panels, each with the router beside what it is measured against. Pure."""
 
 import dataclasses
 import itertools
@@ -58,9 +58,9 @@ def draw(results):
     body, top = [], HEAD
     for left, right in itertools.zip_longest(drawn[0::2], drawn[1::2]):
         height = max(_height(panel) for panel in (left, right) if panel)
-        body.append(_panel(left, MARGIN, top, height))
+        body.append(_panel(left, MARGIN, top, height, PANEL_WIDTH if right else WIDTH - 2 * MARGIN))
         if right:
-            body.append(_panel(right, MARGIN + PANEL_WIDTH + GAP, top, height))
+            body.append(_panel(right, MARGIN + PANEL_WIDTH + GAP, top, height, PANEL_WIDTH))
         top += height + GAP
     height = top - GAP + MARGIN
     where = results["machine"]
@@ -82,13 +82,13 @@ def _height(panel):
     return BAR_TOP + len(panel.bars) * BAR_STEP + (LIMIT_HEIGHT if panel.bound else 0)
 
 
-def _panel(panel, left, top, height):
+def _panel(panel, left, top, height, width):
     most = 1.02 * max([panel.bound or 0, *(max(bar.value, bar.tail) for bar in panel.bars)])
-    scale = (PANEL_WIDTH - 36 - LABEL_WIDTH - VALUE_WIDTH) / (most or 1)
+    scale = (width - 36 - LABEL_WIDTH - VALUE_WIDTH) / (most or 1)
     zero = 18 + LABEL_WIDTH
     lines = [
         f'<g transform="translate({left:g} {top:g})">',
-        f'<rect class="panel" width="{PANEL_WIDTH:g}" height="{height:g}" rx="10"/>',
+        f'<rect class="panel" width="{width:g}" height="{height:g}" rx="10"/>',
         _text("name", 18, 28, panel.name),
         _text("said", 18, 46, panel.said),
     ]
@@ -180,4 +180,16 @@ def capacity(results):
     return Panel("Calls on two cores", said, bars, 400, "at least 400")
 
 
-PANELS = (processor, added, memory, capacity)
+def overload(results):
+    """How late the agent's audio is where there are too many calls."""
+    bars = []
+    for row in results.get("overload", []):
+        middle, tail = row["agent_p50_ms"], row["agent_p99_ms"]
+        shown = f"{len(row['lost'])} losses" if row["lost"] else f"{middle:.0f} / {tail:.0f} ms"
+        label = f"{row['system']}, {row['sessions']:,}"
+        bars.append(Bar(label, middle, shown, is_ours=row["system"] == "router", tail=tail))
+    said = "one process, and more calls than a core can carry: agent audio, pale is the p99"
+    return Panel("Latency under too many calls, p50 / p99", said, bars) if bars else None
+
+
+PANELS = (processor, added, memory, capacity, overload)

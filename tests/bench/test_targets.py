@@ -128,3 +128,11 @@ def test_the_chart_is_well_formed_whatever_was_measured(missing):
     svg = ET.fromstring(chart.draw(found))  # noqa: S314 - we drew it
 
     assert "2 cores of a <CPU>" in " ".join(svg.itertext())
+
+
+def test_the_chart_shows_what_was_lost_where_a_latency_would_be_of_the_rest_only():
+    rows = [a_row("relay", 1000, lost=["one", "two"]), a_row("router", 1000)]
+    svg = ET.fromstring(chart.draw(results() | {"overload": rows}))  # noqa: S314 - we drew it
+    shown = [text for text in svg.itertext() if text.strip()]
+    assert shown[shown.index("relay, 1,000") + 1] == "2 losses"
+    assert shown[shown.index("router, 1,000") + 1].endswith(" ms")
