@@ -108,6 +108,8 @@ class ProtocolConnection(WritingConnection):
 
     def forsake(self, last_word: str | None = None) -> None:
         """Say a last word and hang up; see `Connection.forsake`."""
+        if self._is_ended:
+            return
         with contextlib.suppress(OSError):
             if last_word is not None and self._verdict is None and not self._outbox.is_cut:
                 self._transmit(self._farewell(last_word))

@@ -236,7 +236,7 @@ def is_last_word(error: openai.ErrorDetail) -> bool:
 def keep_message(session: Session, message: Any) -> None:
     """Keep a message until the session is ready."""
     options = session.options
-    if not session.state.early.keep_message(message, len(session.client_text)):
+    if not session.state.early.keep_message(message, len(session.client_text.encode())):
         most = f"{options.early_messages} messages, or {options.early_bytes} bytes of them"
         description = f"more than {most}, before SettingsApplied: one is dropped"
         session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))

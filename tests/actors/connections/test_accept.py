@@ -72,6 +72,17 @@ def test_a_last_word_does_not_cut_a_first_message_that_the_socket_did_not_take_w
     assert theirs.recv(65536) == b""
 
 
+def test_who_is_forsaken_after_the_end_hears_nothing_more_as_the_socket_may_be_in_other_hands(pair, monkeypatch):
+    ours, theirs = pair
+    connection = accept(GOOD | {"werkzeug.socket": ours})
+    connection.abort()
+    written = []
+    monkeypatch.setattr(type(connection), "_transmit", lambda _self, data: written.append(data))
+    connection.forsake("a last word")
+    assert written == []
+    theirs.close()
+
+
 def test_what_the_socket_did_not_take_of_a_first_message_leaves_once_the_connection_is_open(pair, dispatcher, recorder):
     ours, theirs = pair
     connection = accept(GOOD | {"werkzeug.socket": ours}, first_text=LONG)
