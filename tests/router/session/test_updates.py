@@ -291,12 +291,18 @@ def test_a_new_voice_may_come_with_a_restart():
     book.restarted(ack("SpeakUpdated"))
 
 
-@pytest.mark.parametrize("is_seeded", [True, False])
-def test_an_upstream_that_was_configured_in_advance_hears_of_the_update_too(is_seeded):
+def next_stands_by(*events):
+    """In the middle of an answer the next upstream has been dialled, and has said so much."""
     book = Playbook().ready().upstream(response_created()).forget().fire(Wait.ROLLOVER)
     generation = next_one(book)
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
-    feed(book, generation, CREATED, *([UPDATED] if is_seeded else []))
+    feed(book, generation, *events)
+    return book, generation
+
+
+@pytest.mark.parametrize("is_seeded", [True, False])
+def test_an_upstream_that_was_configured_in_advance_hears_of_the_update_too(is_seeded):
+    book, generation = next_stands_by(CREATED, *([UPDATED] if is_seeded else []))
     book.forget().client(PROMPT).forget().upstream(UPDATED)
     assert [command.generation for command in book.commands if isinstance(command, messages.SendToUpstream)] == [
         generation
@@ -308,10 +314,7 @@ def test_an_upstream_that_was_configured_in_advance_hears_of_the_update_too(is_s
 
 
 def test_an_upstream_is_not_changed_while_an_update_is_on_its_way():
-    book = Playbook().ready().upstream(response_created()).forget().fire(Wait.ROLLOVER)
-    generation = next_one(book)
-    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
-    feed(book, generation, CREATED, UPDATED)
+    book, generation = next_stands_by(CREATED, UPDATED)
     book.client(PROMPT).upstream(response_done())
     assert book.generation != generation
     book.upstream(UPDATED)
@@ -322,10 +325,7 @@ def test_an_upstream_is_not_changed_while_an_update_is_on_its_way():
 
 def told_of_an_update():
     """The next upstream stands ready, and was told of an update that it has not taken."""
-    book = Playbook().ready().upstream(response_created()).forget().fire(Wait.ROLLOVER)
-    generation = next_one(book)
-    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
-    feed(book, generation, CREATED, UPDATED)
+    book, generation = next_stands_by(CREATED, UPDATED)
     book.client(PROMPT).upstream(UPDATED).forget()
     return book, generation
 
