@@ -130,7 +130,7 @@ class Stopped(threading.Event):
 
     def clear(self) -> NoReturn:
         """Refuse: a stopped actor does not start again."""
-        raise NotImplementedError
+        raise RuntimeError("a stopped actor does not start again")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has, at most `timeout` seconds; whether it has."""

@@ -29,7 +29,7 @@ def _nobody_asks() -> None:
 
 
 def _no_work(work: Any) -> Any:
-    raise NotImplementedError(f"{type(work).__name__}: this session has nobody who does work")
+    raise LookupError(f"{type(work).__name__}: this session has nobody who does work")
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
