@@ -62,16 +62,17 @@ def _inject(session: Session, content: str, behavior: str) -> None:
     if verdict is Verdict.REFUSED:
         session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
         return
-    if len(session.state.turn.wants) >= session.options.early_messages:
+    turn, items = session.state.turn, session.state.line.items
+    if len(turn.wants) + len(items.waiting) >= session.options.early_messages:
         session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
         return
     is_urgent = verdict is Verdict.SAID_INSTEAD
     if is_urgent and whose is Floor.AGENT:
         barge_in.silence(session)
-        turn = session.state.turn
         turn.is_unwanted = turn.is_heard or turn.response is ResponseState.REQUESTED
-    statement = statement_of(session.state.new_id(), content, is_urgent=is_urgent)
-    session.state.turn.want(Want(statement=statement))
+    want = Want(statement=statement_of(session.state.new_id(), content, is_urgent=is_urgent))
+    if is_urgent or not items.want_behind(want):
+        turn.want(want)
 
 
 def floor(session: Session) -> Floor:

@@ -25,19 +25,26 @@ class Items:
         self._ours.add(item_id)
         self._unacknowledged[item_id] = _Created(kind, role, want)
 
-    def acknowledge(self, item: openai.Item) -> Want | None:
-        """Take the news that `item` is in the conversation; the response that it wants.
+    def want_behind(self, want: Want) -> bool:
+        """Have a response wait behind that to the newest unacknowledged item; False where it need not."""
+        waiting = [created for created in self._unacknowledged.values() if created.wants]
+        if waiting:
+            waiting[-1].wants.append(want)
+        return bool(waiting)
+
+    def acknowledge(self, item: openai.Item) -> list[Want]:
+        """Take the news that `item` is in the conversation; the responses that it wants, and that waited behind it.
 
         An upstream that gives it another id still counts, where type and role fit the oldest unacknowledged one.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
-            return None
+            return []
         key = item_id if item_id in self._unacknowledged else self._oldest_like(item)
         if key is None:
-            return None
+            return []
         self._ours.add(item_id)
-        return self._unacknowledged.pop(key).want
+        return self._unacknowledged.pop(key).wants
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         if any(part.type == "input_audio" for part in item.content or []):
@@ -47,26 +54,32 @@ class Items:
         like = (item.type or "message", item.role)
         return next((key for key, created in self._unacknowledged.items() if created.like == like), None)
 
-    def refused(self, item_id: str) -> None:
-        """Forget an item that the upstream did not take."""
-        self._unacknowledged.pop(item_id, None)
+    def refused(self, item_id: str) -> list[Want]:
+        """Forget an item that the upstream did not take; what waited behind the response that it wanted."""
+        created = self._unacknowledged.pop(item_id, None)
+        return created.wants[1:] if created is not None else []
 
     def give_up_waiting(self) -> list[Want]:
         """Stop waiting for acknowledgements; the responses that are wanted."""
-        wants = [created.want for created in self._unacknowledged.values() if created.want is not None]
+        wants = self.waiting
         for created in self._unacknowledged.values():
-            created.want = None
+            created.wants = []
         return wants
+
+    @property
+    def waiting(self) -> list[Want]:
+        """The responses that are wanted once items are acknowledged."""
+        return [want for created in self._unacknowledged.values() for want in created.wants]
 
     @property
     def awaits_acknowledgement(self) -> bool:
         """Whether an item that wants a response is unacknowledged."""
-        return any(created.want is not None for created in self._unacknowledged.values())
+        return bool(self.waiting)
 
     @property
     def awaits_what_was_cut_off(self) -> bool:
         """Whether one of them is asked for again, which comes before whatever was wanted later."""
-        return any(created.want is not None and created.want.is_resumed for created in self._unacknowledged.values())
+        return any(want.is_resumed for want in self.waiting)
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether we created it: its text is no news to the client."""
@@ -87,11 +100,12 @@ class Items:
 
 
 class _Created:
-    __slots__ = ("like", "want")
+    __slots__ = ("like", "wants")
 
     def __init__(self, kind: str, role: str | None, want: Want | None) -> None:
         self.like = (kind, role)
-        self.want = want
+        self.wants = [] if want is None else [want]
+        """The response that it wants, and what waits behind that."""
 
 
 class Line:

@@ -76,6 +76,7 @@ def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Stay | None:
     state.talk.is_on = False
     telling.stop_waiting_for_transcripts(session)  # of what this upstream heard, none will come
     cut(session)
+    _keep_statements(session, state.line.items.give_up_waiting())
     _warn(session, lost)
     state.lost = lost
     if has_spare:
@@ -126,8 +127,9 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     What was told of a response that failed is its beginning; of any other it is all that it says.
     """
     state, turn = session.state, session.state.turn
-    active, pending = _active(session), _pending(session)
+    active = _active(session)
     is_first = active is not None or not turn.wants or turn.wants[0].statement is None
+    pending = _pending(session)
     play_rest(session)
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
@@ -168,8 +170,15 @@ def _pending(session: Session) -> Want | None:
     if general is not None:
         return general
     if items.awaits_acknowledgement:
-        return items.give_up_waiting()[0]
+        first, *others = items.give_up_waiting()
+        _keep_statements(session, others)
+        return first
     return Want() if turn.is_heard else session.state.resume
+
+
+def _keep_statements(session: Session, waiting: list[Want]) -> None:
+    # Of what waits behind questions: those themselves are answered with what is asked for again.
+    session.state.turn.want(*(want for want in waiting if want.statement is not None))
 
 
 def _one_after_the_other(active: Want | None, pending: Want | None, *, is_first: bool) -> Want | None:

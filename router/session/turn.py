@@ -130,8 +130,12 @@ class Turn:
         self.is_answered_as_is = False
         """The client answered its calls with its own events, and will ask for the response itself."""
 
-    def want(self, want: Want) -> None:
-        """Ask for a response in time. One of ours is enough, however many inputs it will answer."""
+    def want(self, *wants: Want) -> None:
+        """Ask for responses in time. One of ours is enough, however many inputs it will answer."""
+        for want in wants:
+            self._want(want)
+
+    def _want(self, want: Want) -> None:
         if want.is_general and any(other.is_general for other in self.wants):
             if want.follows_up:
                 self.wants = Queue(Want(follows_up=True) if other.is_general else other for other in self.wants)

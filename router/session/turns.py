@@ -54,9 +54,9 @@ def item_added(session: Session, event: openai.ConversationItemAdded | openai.Co
     """Take an acknowledgement."""
     session.state.calls.learn_name(event.item)
     items = session.state.line.items
-    want = items.acknowledge(event.item)
-    if want is not None:
-        session.state.turn.want(want)
+    wants = items.acknowledge(event.item)
+    session.state.turn.want(*wants)
+    if wants:
         session.stop_waiting(Wait.ITEM_ACK)
         if items.awaits_acknowledgement:
             session.wait(Wait.ITEM_ACK)
@@ -72,9 +72,8 @@ def item_done(session: Session, event: openai.ConversationItemDone) -> None:
 
 def ask_anyway(session: Session, _fired: Any) -> None:
     """The upstream did not acknowledge an item in time: ask for the response all the same."""
-    for want in session.state.line.items.give_up_waiting():
-        session.log(logging.WARNING, "an item is not acknowledged: a response is asked for anyway")
-        session.state.turn.want(want)
+    session.log(logging.WARNING, "an item is not acknowledged: a response is asked for anyway")
+    session.state.turn.want(*session.state.line.items.give_up_waiting())
 
 
 # The user speaks.
@@ -255,6 +254,6 @@ def upstream_error(session: Session, event: openai.Error) -> None:
     if code == errors.NOTHING_TO_COMMIT:
         session.state.is_committing = False
     if event.error.event_id is not None:
-        session.state.line.items.refused(event.error.event_id)
+        session.state.turn.want(*session.state.line.items.refused(event.error.event_id))
     if code not in errors.BENIGN and event.error.event_id != CUT_EVENT_ID:
         session.to_client(errors.client_error(event.error, session.options.redact))

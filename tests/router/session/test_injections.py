@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.restart import Decision
 from playbook import (
     ANY,
     APPLIED,
@@ -12,6 +13,7 @@ from playbook import (
     assistant,
     call_done,
     delta,
+    error,
     item_added,
     response_created,
     response_done,
@@ -20,7 +22,9 @@ from playbook import (
     text_done,
     user,
 )
+from router.session.deadlines import Wait
 
+CREATE = {"type": "response.create"}
 CREATED = {"type": "session.created", "session": {}}
 UPDATED = {"type": "session.updated", "session": {}}
 STARTED_TO_SPEAK = {"type": "UserStartedSpeaking"}
@@ -42,9 +46,22 @@ def user_speaks():
     return idle().upstream(SPEECH_STARTED).forget()
 
 
+def user_item(text):
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    return {"type": "conversation.item.create", "item": item}
+
+
 def agent_is_asked():
     book = idle().client({"type": "InjectUserMessage", "content": "hello"})
     return book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+
+
+def asked_and_queued(*texts, **options):
+    """A question that the upstream has not acknowledged, and messages behind it."""
+    book = Playbook("converse", **options).ready().client({"type": "InjectUserMessage", "content": "hello"})
+    for text in texts:
+        inject(book, text, behavior="queue")
+    return book
 
 
 def agent_answers():
@@ -90,6 +107,65 @@ def test_a_message_that_is_queued_follows_what_the_agent_says():
     book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
     book.upstream(statement_created(), response_done())
     book.expect(AUDIO_DONE, assistant("And another."), upstream=[said("One moment."), asks_for("And another.")])
+
+
+def test_a_message_that_is_queued_behind_a_question_comes_behind_its_answer():
+    """Also where the upstream has not so much as acknowledged the question."""
+    book = asked_and_queued("One moment.", "And another.").forget()
+    book.upstream(item_added("sb_question")).expect(upstream=[CREATE])
+    book.upstream(response_created("answer"), response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), response_done())
+    book.expect(AUDIO_DONE, assistant("And another."), upstream=[said("One moment."), asks_for("And another.")])
+
+
+def test_questions_and_messages_that_come_at_once_keep_their_order():
+    book = asked_and_queued("One moment.")
+    book.client({"type": "InjectUserMessage", "content": "and?"}).forget()
+    book.upstream(item_added("sb_question")).expect(upstream=[CREATE])
+    book.upstream(item_added("sb_and"), response_created("answer"), response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+    book.upstream(statement_created(), response_done()).expect(AUDIO_DONE, upstream=[said("One moment."), CREATE])
+
+
+def test_a_message_behind_a_question_that_the_upstream_refuses_is_said():
+    book = asked_and_queued("One moment.")
+    refused = error("item_create_invalid_item_id", event_id=book.events_to_upstream[-1]["item"]["id"])
+    book.forget().upstream(refused)
+    book.expect(
+        {"type": "Error", "description": ANY, "code": ANY}, assistant("One moment."), upstream=[asks_for("One moment.")]
+    )
+
+
+def test_a_message_behind_a_question_that_is_never_acknowledged_follows_its_answer():
+    book = asked_and_queued("One moment.").forget().fire(Wait.ITEM_ACK).expect(upstream=[CREATE])
+    book.upstream(response_created("answer"), response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_message_behind_a_question_survives_the_upstream_and_stays_behind_it():
+    book = asked_and_queued("One moment.").upstream_closes(decision=Decision.RESTART).forget()
+    book.restarted(upstream=[user_item("hello")])
+    book.upstream(item_added("sb_question")).expect(upstream=[CREATE])
+    book.upstream(response_created("answer"), response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_a_message_behind_one_of_several_questions_survives_the_upstream():
+    book = agent_answers()
+    for text in ("and?", "and then?"):
+        book.client({"type": "InjectUserMessage", "content": text})
+    book.upstream(item_added("sb_and"))
+    inject(book, behavior="queue").upstream_closes(decision=Decision.RESTART).forget()
+    book.restarted(upstream=[user_item("hello"), user_item("and?"), user_item("and then?")])
+    book.upstream(item_added("sb_a"), item_added("sb_b"), item_added("sb_c")).expect(upstream=[CREATE])
+    book.upstream(response_created("answer"), response_done("answer"))
+    book.expect(AUDIO_DONE, assistant("One moment."), upstream=[asks_for("One moment.")])
+
+
+def test_only_so_many_wait_behind_a_question():
+    book = asked_and_queued("One.", "Two.", early_messages=2).forget()
+    inject(book, "Three.", behavior="queue").expect({"type": "InjectionRefused", "message": ANY})
 
 
 def test_a_message_that_is_queued_behind_audio_is_sent_behind_it():
