@@ -66,7 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     early_audio_s: Annotated[float, seconds(0, 600)] = 10.0
     """Microphone audio kept until the upstream is ready."""
     early_messages: Annotated[int, whole(1, 100_000)] = 64
-    """Messages kept until `Settings`, or until the upstream is ready."""
+    """Messages kept until `Settings`, or until the upstream is ready; and as many that wait while it is busy."""
     early_bytes: Annotated[int, whole(1024, 1024**3)] = 4 * 1024 * 1024
     """What those may have together, as the client wrote them."""
     preroll_s: Annotated[float, seconds(0, 60)] = 0.5

@@ -65,10 +65,10 @@ def _answered_as_is(session: Session) -> None:
 def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:
     """Forward a response.create once no response is active."""
     turn = session.state.turn
-    if opening.is_one_too_many(session, turn.wants):
-        return
     text, event_id = with_event_id(session, event.text)
-    turn.want(Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id))
+    want = Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id)
+    if not opening.is_one_too_many(session, turn.wants, want):
+        turn.want(want)
 
 
 def with_event_id(session: Session, text: str) -> tuple[str, str]:

@@ -6,8 +6,7 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
-from router.session import barge_in
-from router.session.opening import UNPARSABLE
+from router.session import barge_in, opening
 from router.session.statement import statement_of
 from router.session.turn import ResponseState, Want
 
@@ -49,7 +48,7 @@ def inject_agent_message(session: Session, message: deepgram.InjectAgentMessage)
         session.to_client(deepgram.Error(description=description, code="INVALID_SETTINGS"))
     elif content is None:
         description = "InjectAgentMessage: the field `message` is missing"
-        session.to_client(deepgram.Error(description=description, code=UNPARSABLE))
+        session.to_client(deepgram.Error(description=description, code=opening.UNPARSABLE))
     elif not content.strip():
         session.to_client(deepgram.InjectionRefused(message="there is nothing to say"))
     else:
@@ -63,14 +62,14 @@ def _inject(session: Session, content: str, behavior: str) -> None:
         session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
         return
     turn, items = session.state.turn, session.state.line.items
-    if len(turn.wants) + len(items.waiting) >= session.options.early_messages:
+    is_urgent = verdict is Verdict.SAID_INSTEAD
+    want = Want(statement=statement_of(session.state.new_id(), content, is_urgent=is_urgent))
+    if not opening.has_room(session, [*turn.wants, *items.waiting], want):
         session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
         return
-    is_urgent = verdict is Verdict.SAID_INSTEAD
     if is_urgent and whose is Floor.AGENT:
         barge_in.silence(session)
         turn.is_unwanted = turn.is_heard or turn.response is ResponseState.REQUESTED
-    want = Want(statement=statement_of(session.state.new_id(), content, is_urgent=is_urgent))
     if is_urgent or not items.want_behind(want):
         turn.want(want)
 

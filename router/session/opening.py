@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
@@ -23,7 +23,7 @@ from router.translation.audio import Microphone, Speaker
 from router.translation.formats import input_format, output_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Sequence
 
     from actors import messages
     from router.audio.formats import Format
@@ -242,9 +242,23 @@ def keep_message(session: Session, message: Any) -> None:
         session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
 
 
-def is_one_too_many(session: Session, waiting: Sized) -> bool:
+class Waiting(Protocol):
+    """What waits for an upstream that is there, but busy."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes."""
+
+
+def has_room(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
+    """Whether another may wait, too. Where none does, there is room for it, whatever it takes."""
+    options, size_bytes = session.options, sum(it.size_bytes for it in (*waiting, another))
+    return not waiting or (len(waiting) < options.early_messages and size_bytes <= options.early_bytes)
+
+
+def is_one_too_many(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
     """Answer a message that would wait behind too many others; whether it would."""
-    if len(waiting) < session.options.early_messages:
+    if has_room(session, waiting, another):
         return False
     description = f"{len(waiting)} such messages wait for the upstream: one more is dropped"
     session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))

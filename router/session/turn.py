@@ -46,6 +46,11 @@ class Want(msgspec.Struct, frozen=True):
     """Its upstream was lost over it, or failed: it comes before whatever was wanted later."""
 
     @property
+    def size_bytes(self) -> int:
+        """About what it takes."""
+        return len(self.text or "") + (len(self.statement.text) if self.statement is not None else 0)
+
+    @property
     def is_urgent(self) -> bool:
         """Whether it comes before all that is not."""
         return self.statement is not None and self.statement.is_urgent

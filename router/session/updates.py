@@ -41,6 +41,7 @@ class Update(msgspec.Struct, frozen=True):
 
     message: Message | inputs.SessionUpdateAsIs
     event_id: str
+    size_bytes: int
     is_late: bool = False
     """An upstream did not acknowledge it in time."""
 
@@ -127,12 +128,13 @@ def update(session: Session, message: Message) -> None:
     if fault is not None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return
-    if opening.is_one_too_many(session, session.state.updates):
+    wanted = Update(message, session.state.new_id(), size_bytes=len(msgspec.json.encode(message)))
+    if opening.is_one_too_many(session, session.state.updates, wanted):
         return
     if isinstance(message, deepgram.UpdateThink):
         _warn_of_model(session, message)
         tools.warn(session, _chosen(session, msgspec.structs.replace(session.state.agent, think=message.think)))
-    session.state.updates.append(Update(message, session.state.new_id()))
+    session.state.updates.append(wanted)
 
 
 def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
@@ -143,10 +145,10 @@ def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
 
 def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
     """Take a client's own session.update."""
-    if opening.is_one_too_many(session, session.state.updates):
-        return
     text, event_id = as_is.with_event_id(session, tools.with_ours(session, event).text)
-    session.state.updates.append(Update(inputs.SessionUpdateAsIs(text), event_id))
+    wanted = Update(inputs.SessionUpdateAsIs(text), event_id, size_bytes=len(text))
+    if not opening.is_one_too_many(session, session.state.updates, wanted):
+        session.state.updates.append(wanted)
 
 
 def is_due(session: Session) -> bool:

@@ -62,6 +62,12 @@ def test_only_so_many_response_creates_wait():
     assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
 
 
+def test_response_creates_that_wait_have_only_so_many_bytes_together():
+    long = {**CREATE, "response": {"instructions": "x" * 800}}
+    book = Playbook(early_bytes=2000).ready().upstream(response_created()).client(long, long).forget().client(long)
+    assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
+
+
 def test_every_response_create_survives_a_restart_in_its_order():
     asked = [{**CREATE, "response": {"instructions": name}} for name in "abc"]
     book = Playbook().ready(UPDATE).client(asked[0]).upstream(response_created()).client(*asked[1:]).forget()

@@ -168,6 +168,14 @@ def test_only_so_many_wait_behind_a_question():
     inject(book, "Three.", behavior="queue").expect({"type": "InjectionRefused", "message": ANY})
 
 
+def test_messages_that_wait_to_be_said_have_only_so_many_bytes_together():
+    book = Playbook(early_bytes=2000).ready().upstream(response_created())
+    for _ in range(3):
+        inject(book.forget(), "x" * 800, behavior="queue")
+    assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
+    assert len(book.session.state.turn.wants) == 2
+
+
 def test_a_message_that_is_queued_behind_audio_is_sent_behind_it():
     inject(agent_is_heard(), behavior="queue").expect(assistant("One moment."), upstream=[asks_for("One moment.")])
 

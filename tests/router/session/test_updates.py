@@ -357,6 +357,24 @@ def test_only_so_many_updates_wait(message):
     assert len(book.session.state.updates) == 2
 
 
+@pytest.mark.parametrize("kind", ["UpdatePrompt", "session.update"])
+def test_updates_that_wait_have_only_so_many_bytes_together(kind):
+    text = "x" * 800
+    bodies = {
+        "UpdatePrompt": {"prompt": text},
+        "session.update": {"session": {"type": "realtime", "instructions": text}},
+    }
+    message = {"type": kind, **bodies[kind]}
+    book = Playbook(early_bytes=2000).ready().client(message, message).forget().client(message)
+    assert [message["code"] for message in book.frames_to_client] == ["TOO_MANY_EARLY_MESSAGES"]
+    assert len(book.session.state.updates) == 2
+
+
+def test_an_update_is_taken_where_none_waits_however_long_it_is():
+    book = Playbook(early_bytes=2000).ready().client({"type": "UpdatePrompt", "prompt": "x" * 3000})
+    assert book.events_to_upstream[-1]["session"]["instructions"].endswith("x" * 3000)
+
+
 def test_updates_are_forgotten_with_their_session():
     book = Playbook().ready().client(PROMPT).forget()
     book.upstream_is_lost(LOST, Decision.TEAR_DOWN)
