@@ -13,8 +13,9 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import spoken, telling
 from router.session.corrections import CUT_EVENT_ID, correct
-from router.session.speaking import tell_heard
-from router.session.turn import ResponseState
+from router.session.queues import Queue
+from router.session.speaking import end_turn, tell_heard
+from router.session.turn import ResponseState, without_rest
 from router.translation import speech
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def interrupt(session: Session) -> None:
         _take_back(session, item)
     _leave_unsaid(session, {it.played.item_id for it in unheard})
     session.to_client(*behind)
+    _drop_rest(session)
 
 
 def _stop_response(session: Session, *, is_audible: bool) -> None:
@@ -92,6 +94,19 @@ def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
         state.line.items.tell_no_more(answer.item_id)
     if answer.told_to and not answer.told:
         state.ledger.assistant_said(answer.item_id, answer.transcript[: answer.told_to].strip())
+
+
+def _drop_rest(session: Session) -> None:
+    """Have no more of an answer that was cut off by the end of its upstream, and would be gone on with."""
+    state, turn, items = session.state, session.state.turn, session.state.line.items
+    resume = [state.resume] if state.resume is not None else []
+    if not any(want.is_rest for want in (*resume, *items.waiting, *turn.wants)):
+        return
+    state.resume = next(iter(without_rest(resume)), None)
+    items.change_waiting(without_rest)
+    turn.wants = Queue(without_rest(turn.wants))
+    turn.is_resumed = False
+    end_turn(session)
 
 
 def truncate(session: Session, item_id: str, heard_s: float) -> None:

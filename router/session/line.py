@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.openai import events as openai
     from router.session.turn import Want
 
@@ -65,6 +67,11 @@ class Items:
         for created in self._unacknowledged.values():
             created.wants = []
         return wants
+
+    def change_waiting(self, change: Callable[[list[Want]], list[Want]]) -> None:
+        """Want other responses once items are acknowledged."""
+        for created in self._unacknowledged.values():
+            created.wants = change(created.wants)
 
     @property
     def waiting(self) -> list[Want]:

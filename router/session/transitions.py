@@ -225,7 +225,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             # The client
             deepgram.Settings: (opening.settings_again, None),
             deepgram.InjectUserMessage: (turns.inject_user_message, None),
-            inputs.EchoedUserMessage: (turns.add_user_message, None),
+            inputs.EchoedUserMessage: (turns.take_up_user_message, None),
             deepgram.FunctionCallResponse: (functions.answer_function_call, None),
             deepgram.InjectAgentMessage: (injections.inject_agent_message, None),
             deepgram.ForceEndTurn: (turns.force_end_turn, None),

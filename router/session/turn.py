@@ -10,6 +10,8 @@ import msgspec
 from router.session.queues import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.openai import events as openai
     from router.session.statement import Statement
 
@@ -61,9 +63,20 @@ class Want(msgspec.Struct, frozen=True):
         return self.text is None and self.statement is None
 
     @property
+    def is_rest(self) -> bool:
+        """Whether it only goes on with an answer that was cut off."""
+        return self.goes_on_after is not None
+
+    @property
     def is_general(self) -> bool:
-        """Whether it answers whatever is in the conversation by then; the rest of an answer does not."""
-        return self.is_answer and self.goes_on_after is None
+        """Whether it answers whatever is in the conversation by then."""
+        return self.is_answer and not self.is_rest
+
+
+def without_rest(wants: Iterable[Want]) -> list[Want]:
+    """Without the rest of an answer that was cut off; what was wanted after that stays."""
+    others = (want.then if want.is_rest else want for want in wants)
+    return [want for want in others if want is not None]
 
 
 class Answer:

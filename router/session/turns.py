@@ -37,6 +37,13 @@ def inject_user_message(session: Session, message: deepgram.InjectUserMessage) -
     add_user_message(session, message)
 
 
+def take_up_user_message(session: Session, message: inputs.EchoedUserMessage) -> None:
+    """Add a user's message that came while there was no upstream. What is still heard of the agent, it interrupts."""
+    if session.state.playback.is_audible(session.now_s):
+        barge_in.silence(session)
+    add_user_message(session, message)
+
+
 def add_user_message(session: Session, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
     """Add a user's message to the conversation. A response is asked for once the upstream has the item.
 

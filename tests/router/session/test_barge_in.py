@@ -2,6 +2,7 @@
 
 import orjson
 import pybase64
+import pytest
 
 from actors import messages
 from actors.restart import Decision
@@ -251,8 +252,51 @@ def test_another_upstream_is_told_how_much_was_heard_of_what_it_knows_as_a_text(
 def test_another_upstream_is_told_how_much_was_heard_of_the_beginning_that_it_went_on_from():
     book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
     (item,) = book.session.state.ledger.since()
-    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=given_again(item.id, ANY))
+    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, AUDIO_DONE, DONE, upstream=given_again(item.id, ANY))
     assert told(book) == ["One two three"]
+
+
+def types(book):
+    return [event["type"] for event in book.events_to_upstream]
+
+
+def test_the_rest_of_an_answer_is_not_said_to_a_user_who_has_interrupted_its_beginning():
+    book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
+    book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, AUDIO_DONE, DONE, upstream=[ANY, ANY])
+    book.upstream(item_added("given_again", role="assistant"), SPEECH_STOPPED, COMMITTED).expect(ANY)
+    book.upstream(response_created("resp_2"), response_done("resp_2")).expect(AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize("is_acknowledged", [True, False])
+def test_the_rest_of_an_answer_is_not_said_to_a_user_who_writes_something_else(is_acknowledged):
+    book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
+    if is_acknowledged:
+        book.client({"type": "UpdatePrompt", "prompt": "Hurry."}).forget()  # which is waited for
+        book.upstream(item_added("sb_1", role="assistant")).expect()
+    book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."})
+    assert book.frames_to_client == [STOP_PLAYING, AUDIO_DONE, DONE, user("Stop.")]
+    stop = book.events_to_upstream[-1]["item"]
+    book.forget().upstream({"type": "conversation.item.added", "item": stop}, {"type": "session.updated"})
+    assert [event.get("response") for event in book.events_to_upstream if event["type"] == "response.create"] == [None]
+
+
+def test_what_the_user_writes_while_the_next_upstream_is_dialled_interrupts_what_is_still_heard():
+    book = speaking().upstream_closes(decision=Decision.RESTART).forget()
+    book.client({"type": "InjectUserMessage", "content": "Stop."}).expect(user("Stop."))
+    book.after(1.0).upstream_opens().upstream({"type": "session.created", "session": {}}).forget()
+    book.upstream({"type": "session.updated", "session": {}})
+    assert book.frames_to_client == [STOP_PLAYING, AUDIO_DONE, DONE]
+    assert told(book) == ["One two three"]
+    stop = book.events_to_upstream[-1]["item"]
+    assert stop["content"][0]["text"] == "Stop."
+    book.forget().upstream({"type": "conversation.item.added", "item": stop})
+    assert [(event["type"], event.get("response")) for event in book.events_to_upstream] == [("response.create", None)]
+
+
+def test_a_question_that_is_asked_again_after_a_restart_is_answered_although_the_user_writes_more():
+    book = speaking(seconds=0, text="").client({"type": "InjectUserMessage", "content": "What?"}).forget()
+    book.upstream_closes(decision=Decision.RESTART).forget()
+    book.client({"type": "InjectUserMessage", "content": "And why?"}).forget().restarted(upstream=[ANY, ANY])
 
 
 def test_the_next_upstream_that_stands_ready_is_told_how_much_was_heard_too():
@@ -274,4 +318,4 @@ def test_the_next_upstream_that_stands_ready_is_told_how_much_was_heard_too():
 
 def test_what_was_truncated_where_a_response_failed_is_given_again_as_far_as_it_was_heard():
     book = speaking().upstream(response_done(status="failed")).forget().after(1.0).upstream(SPEECH_STARTED)
-    book.expect(STOP_PLAYING, upstream=given_again("item_1", "One two three"))
+    book.expect(STOP_PLAYING, AUDIO_DONE, DONE, upstream=given_again("item_1", "One two three"))
