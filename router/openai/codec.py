@@ -114,10 +114,10 @@ def _drop(fields: dict[str, Any], problem: str) -> None:
 
 def _cut_out_delta(text: str) -> ResponseOutputAudioDelta | None:
     # Base64 holds neither a quote nor a backslash, so the next quote ends it. Whatever looks otherwise goes to
-    # the parser.
+    # the parser: a server may escape the slashes of base64, and others its plus signs.
     delta = _string_field(text, '"delta":"')
     response_id = _string_field(text, '"response_id":"')
-    if delta is None or response_id is None or "\\" in response_id:
+    if delta is None or response_id is None or "\\" in delta or "\\" in response_id:
         return None
     return ResponseOutputAudioDelta(delta, response_id)
 

@@ -118,5 +118,5 @@ def _reported(direction: Any) -> Format | None:
     kind = given.get("type")
     if kind == "audio/pcm":
         rate = given.get("rate") or LINEAR16_24K.rate
-        return Format("linear16", rate) if rate in RATES else None
+        return Format("linear16", int(rate)) if rate in RATES else None
     return _G711.get(kind) if isinstance(kind, str) else None

@@ -3,6 +3,8 @@
 xAI's are shown by its recording, where there is one; what it does with speech is told in events of the same shape.
 """
 
+import base64
+
 import pytest
 
 from actors.restart import Loss, LossKind
@@ -10,6 +12,7 @@ from playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
+    SETTINGS,
     STARTED,
     Playbook,
     assistant,
@@ -136,6 +139,28 @@ def test_an_error_whose_code_stands_in_its_type_is_judged_by_it():
     book.expect()
     book.upstream({"type": "error", "error": {"type": "unknown_or_invalid_event", "code": None, "message": "what?"}})
     book.expect({"type": "Error", "code": "unknown_or_invalid_event", "description": "what?"})
+
+
+# JSON and numbers as their language has them.
+
+
+@pytest.mark.parametrize("escaped", ["/", r"\/", r"\u002f", r"\u002F"])
+def test_audio_is_played_however_its_base64_is_escaped(escaped):
+    """PHP and Swift escape a slash, C# and Java a plus sign or what ends a text of base64."""
+    book = Playbook("converse").ready().upstream(response_created()).forget()
+    delta = base64.b64encode(b"\xff\xff" * 3).decode().replace("/", escaped)
+    book.upstream(f'{{"type":"response.output_audio.delta","response_id":"resp_1","delta":"{delta}"}}')
+    book.expect(b"\xff\xff" * 3)
+
+
+def test_a_rate_may_be_written_with_a_decimal_point():
+    """As Rust and Kotlin write a number that is no integer to them."""
+    book = Playbook("converse").opened().client(SETTINGS).upstream_opens().upstream({"type": "session.created"})
+    own = {"format": {"type": "audio/pcm", "rate": 16000.0}}
+    book.upstream({"type": "session.updated", "session": {"audio": {"input": own, "output": own}}})
+    book.forget().client(bytes(2 * 480))
+    (append,) = book.events_to_upstream
+    assert len(base64.b64decode(append["audio"])) < 2 * 480
 
 
 # What cannot be read.
