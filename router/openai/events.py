@@ -163,9 +163,10 @@ class ResponseCreated(ServerEvent, frozen=True):
 
 
 class ResponseDone(ServerEvent, frozen=True):
-    """response.done."""
+    """response.done. xAI's usage stands here, beside a response whose own is empty."""
 
     response: Response = Response()
+    usage: Any = None
 
 
 class ResponseOutputItemAdded(ServerEvent, frozen=True):

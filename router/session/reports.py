@@ -74,7 +74,7 @@ COSTLY: Final = frozenset({openai.ResponseDone, openai.InputAudioTranscriptionCo
 def usage_of(event: Any, model: str) -> Usage | None:
     """What one of the costly events says of that, if it does."""
     if isinstance(event, openai.ResponseDone):
-        details, status = event.response.usage, event.response.status
+        details, status = event.response.usage or event.usage, event.response.status
         kind: Literal["response", "transcription"] = "response"
         identity = event.response.id
     else:

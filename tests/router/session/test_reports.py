@@ -69,6 +69,12 @@ def test_each_response_s_cost_is_told_whatever_became_of_it():
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 10, 30)
 
 
+def test_a_cost_beside_the_response_is_told_too():
+    """Where xAI has it: it leaves it out of the response (reference, 10.2)."""
+    usage = news(asked().forget().upstream({**response_done(usage={}), "usage": COST}))[0]
+    assert (usage.id, usage.details) == ("resp_1", COST)
+
+
 def test_a_transcript_has_a_cost_of_its_own():
     kind = "conversation.item.input_audio_transcription.completed"
     event = {"type": kind, "item_id": "u", "transcript": "hello", "usage": {"type": "duration", "seconds": 2}}
