@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from router.deepgram.messages import CLIENT_MESSAGES, ClientMessage, ServerMessage
+
+_WRITABLE_LEVELS: Final = 200
+"""At least, by orjson."""
 
 
 class Unparsable(msgspec.Struct, frozen=True):
@@ -32,6 +35,8 @@ def decode(text: str) -> ClientMessage | Foreign | Unparsable:
         return Unparsable(f"the message is not valid JSON: {error}")
     if not isinstance(fields, dict):
         return Unparsable("the message is not a JSON object")
+    if _is_too_deep(fields, text):
+        return Unparsable("the message is nested too deeply")
     name = fields.get("type")
     if not isinstance(name, str):
         return Unparsable("the field `type` is missing" if name is None else "the field `type` is not a string")
@@ -39,6 +44,17 @@ def decode(text: str) -> ClientMessage | Foreign | Unparsable:
     if message_class is None:
         return Foreign(name, fields, text)
     return _convert(name, fields, message_class)
+
+
+def _is_too_deep(fields: dict[str, Any], text: str) -> bool:
+    """Whether it cannot be written again, as what of it goes on has to be: fewer levels can than can be read."""
+    if text.count("{") + text.count("[") <= _WRITABLE_LEVELS:
+        return False
+    try:
+        orjson.dumps(fields)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessage]) -> ClientMessage | Unparsable:

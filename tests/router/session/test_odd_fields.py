@@ -1,13 +1,15 @@
 """Whatever stands in the fields of a message: the session takes it, or says what is wrong with it."""
 
 import copy
+import json
 
 import orjson
+import pytest
 from hypothesis import given, settings, strategies
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
-from playbook import SESSION_ID, SETTINGS
+from playbook import SESSION_ID, SETTINGS, call_done, response_created
 from router.deepgram import blocks
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
@@ -97,16 +99,18 @@ STEPS = strategies.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
-@given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
-def test_no_message_costs_a_session_whatever_stands_in_its_fields(first, steps, profile):
+def hold(first, steps, profile):
+    """Hold a conversation, whatever is said in it; what the client was told."""
     options = SessionOptions(g711=(True,), tools=(blocks.Function(name="order"),), tool_hosts=("https://x.y",))
     session = Session(SESSION_ID, PROFILES[profile], options)
+    told = []
 
     def feed(message):
         for command in session.handle(message, 0.0):
             if isinstance(command, messages.StartTimer):
                 assert 0 <= command.delay_s <= 24 * 3600, command
+            elif isinstance(command, messages.SendToClient):
+                told.append(command.frame)
 
     def from_upstream(*texts):
         for text in texts:
@@ -126,3 +130,41 @@ def test_no_message_costs_a_session_whatever_stands_in_its_fields(first, steps, 
             verdict = Verdict(decision=Decision.RESTART)
             feed(messages.UpstreamLost(session.state.line.generation, LOSS, verdict))
             from_upstream(CREATED, UPDATED, UPDATED)
+    return told
+
+
+@settings(max_examples=200, deadline=None)
+@given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
+def test_no_message_costs_a_session_whatever_stands_in_its_fields(first, steps, profile):
+    hold(first, steps, profile)
+
+
+def nested(levels):
+    return {"a": nested(levels - 1)} if levels else {}
+
+
+def think(parameters):
+    return {"functions": [{"name": "f", "parameters": parameters}]}
+
+
+DEEP = {
+    "Settings": lambda deep: {**SETTINGS, "agent": {"think": think(deep)}},
+    "an update": lambda deep: {"type": "UpdateThink", "think": think(deep)},
+    "an answer": lambda deep: {"type": "FunctionCallResponse", "id": "call_1", "content": deep},
+    "an update of theirs": lambda deep: {"type": "session.update", "session": {"type": "realtime", "tools": [deep]}},
+    "an item": lambda deep: {"type": "conversation.item.create", "item": {"type": "message", "content": deep}},
+    "a response": lambda deep: {"type": "response.create", "response": {"metadata": deep}},
+    "nonsense": lambda deep: {"type": "Nonsense", "fields": deep},
+}
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+@pytest.mark.parametrize("message", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("levels", [200, *range(248, 256), 400])
+def test_no_message_costs_a_session_however_deep_it_is(message, levels, profile):
+    """More levels can be read than written."""
+    text = json.dumps(message(nested(levels)))
+    called = [("upstream", orjson.dumps(event).decode()) for event in (response_created(), call_done())]
+    told = hold(text, [*called, ("client", text)], profile)
+    if levels >= 254:
+        assert sum("UNPARSABLE_CLIENT_MESSAGE" in frame for frame in told) == 2
