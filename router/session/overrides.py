@@ -7,6 +7,7 @@ is kept. It decides nothing about the call: where it fails, or what it says is n
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -36,29 +37,41 @@ def answered(session: Session, done: messages.WorkDone) -> deepgram.Settings | i
         why = "" if done.failure.error is None else f" {done.failure.error!r}"
         session.log(logging.ERROR, f"configure {done.failure.kind.value}{why}: the Settings stay as they are")
         return None
-    if not done.result or text is None:
+    if done.result is None or text is None:
         return None
-    if not isinstance(done.result, dict):
-        session.log(logging.ERROR, "configure did not return a dict: the Settings stay as they are")
+    try:
+        return _read(session, _laid_over(text, done.result))
+    except ValueError as error:
+        session.log(logging.ERROR, f"what configure returned is no good: {error}: the Settings stay as they are")
         return None
-    return _read(session, orjson.dumps(merged(orjson.loads(text), done.result)).decode())
 
 
-def _read(session: Session, text: str) -> deepgram.Settings | inputs.SessionUpdateAsIs | None:
+def _laid_over(text: str, overrides: Any) -> str:
+    if not isinstance(overrides, Mapping):
+        raise ValueError("it is no dict")  # noqa: TRY004 - whatever is wrong with it, one kind of error
+    given = orjson.loads(text)
+    laid = merged(given, overrides)
+    if laid.get("type") != given["type"]:
+        raise ValueError("it changes the type of the message")
+    try:
+        return orjson.dumps(laid).decode()
+    except TypeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
+
+
+def _read(session: Session, text: str) -> deepgram.Settings | inputs.SessionUpdateAsIs:
     if isinstance(session.state.settings, inputs.SessionUpdateAsIs):
         return inputs.SessionUpdateAsIs(text)
     read: Any = deepgram_codec.decode(text)
-    problem = read.problem if isinstance(read, deepgram_codec.Unparsable) else None
-    if problem is None:
-        fault = settings.find_fault(read)
-        problem = fault.description if fault is not None else None
-    if problem is not None:
-        session.log(logging.ERROR, f"what configure returned makes no Settings: {problem}")
-        return None
+    if isinstance(read, deepgram_codec.Unparsable):
+        raise ValueError(read.problem)  # noqa: TRY004 - the same
+    fault = settings.find_fault(read)
+    if fault is not None:
+        raise ValueError(fault.description)
     return read  # type: ignore[no-any-return] # text that was Settings, and still says so
 
 
-def merged(given: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+def merged(given: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`given` with `overrides` laid over it, dict by dict; None takes a field out. Lists are replaced."""
     laid = dict(given)
     for key, value in overrides.items():

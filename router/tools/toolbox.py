@@ -103,9 +103,10 @@ class Toolbox:
             written = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
         except TypeError:
             raise HandlerError("its handler answered with what is no JSON") from None
-        if len(written.encode(errors="replace")) > self._most_bytes:
+        sent = written.encode(errors="replace")  # half a character can be in a text, and cannot be sent
+        if len(sent) > self._most_bytes:
             raise HandlerError(f"its answer is longer than {self._most_bytes} bytes")
-        return written
+        return sent.decode()
 
 
 def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
@@ -113,13 +114,16 @@ def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
         raise ValueError("a schema must be a mapping")  # noqa: TRY004 - whatever is wrong with it, one kind of error
     is_of_parameters = schema.get("type") == "object"
     fields = {"parameters": schema} if is_of_parameters else schema
+    parameters = fields.get("parameters")
     named: Any = name if name is not None else fields.get("name")
     if not isinstance(named, str) or not _NAME.fullmatch(named):
         raise ValueError("a function's name must be 1 to 64 letters, digits, _ or -")
+    given = {
+        "name": named,
+        "description": fields.get("description"),
+        "parameters": dict(parameters) if isinstance(parameters, Mapping) else parameters,
+    }
     try:
-        return msgspec.convert(
-            {"name": named, "description": fields.get("description"), "parameters": fields.get("parameters")},
-            blocks.Function,
-        )
-    except msgspec.ValidationError as error:
+        return msgspec.json.decode(orjson.dumps(given), type=blocks.Function)  # a copy, which can be sent
+    except (TypeError, msgspec.ValidationError) as error:
         raise ValueError(f"the schema of {named} is none: {error}") from None

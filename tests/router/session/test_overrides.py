@@ -1,5 +1,7 @@
 """What the embedding application has to say to a client's Settings."""
 
+from types import MappingProxyType
+
 import orjson
 import pytest
 
@@ -43,10 +45,30 @@ def test_an_answer_that_comes_before_the_upstream_is_waited_with():
     assert configuration(book)["instructions"] == "You are Ada."
 
 
-@pytest.mark.parametrize("result", [None, {}, "no dict", {"agent": {"think": 5}}, {"agent": "an id"}])
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        {},
+        "no dict",
+        {"agent": {"think": 5}},
+        {"agent": "an id"},
+        {"agent": {"think": {"prompt": object()}}},
+        {"agent": {"greeting": "half a character: \ud83d"}},
+        {1: 2},
+        {"type": "KeepAlive"},
+        {"type": "session.update"},
+        {"type": None},
+    ],
+)
 def test_where_it_has_nothing_to_say_or_nothing_of_sense_the_settings_stay(result):
     book = answered(asked().upstream_opens().upstream(CREATED), result)
     assert configuration(book)["instructions"] == "Be brief."
+
+
+def test_its_answer_may_be_any_mapping():
+    book = answered(asked().upstream_opens().upstream(CREATED), MappingProxyType({"agent": {"think": {"prompt": "X"}}}))
+    assert configuration(book)["instructions"] == "X"
 
 
 @pytest.mark.parametrize("kind", messages.WorkFailureKind)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from types import MappingProxyType
 
 import pytest
 
@@ -37,6 +38,13 @@ def test_with_a_name_the_schema_of_the_parameters_alone_will_do(toolbox):
     assert function.parameters == {"type": "object", "properties": {"name": {"type": "string"}}}
 
 
+def test_what_becomes_of_a_schema_after_its_registration_is_nothing_to_us(toolbox):
+    schema = {"type": "object", "properties": {}}
+    toolbox.add("lookup", MappingProxyType(schema), print)
+    schema["properties"]["name"] = object()
+    assert toolbox.functions()[0].parameters == {"type": "object", "properties": {}}
+
+
 async def coroutine(_arguments, _call):
     pass
 
@@ -51,6 +59,7 @@ async def coroutine(_arguments, _call):
         ("f", "schema", print, "must be a mapping"),
         ("f", {"parameters": []}, print, "the schema of f is none"),
         ("f", {"description": 1}, print, "the schema of f is none"),
+        ("f", {"parameters": {"enum": object()}}, print, "the schema of f is none"),
         ("f", {}, None, "called on a thread"),
         ("f", {}, coroutine, "called on a thread"),
     ],
@@ -88,6 +97,10 @@ def test_arguments_that_are_no_object_do_not_reach_the_handler(toolbox, argument
 def test_an_answer_that_cannot_be_sent_is_a_failure(toolbox, answer, problem):
     with pytest.raises(HandlerError, match=problem):
         answering(toolbox, lambda *_: answer)
+
+
+def test_half_a_character_in_an_answer_costs_no_more_than_itself(toolbox):
+    assert answering(toolbox, lambda *_: "a \ud83d b") == "a ? b"
 
 
 def test_times_and_the_like_are_written_as_orjson_has_it(toolbox):
