@@ -106,8 +106,9 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     """0 takes a free port, which is printed at the start."""
     path: str = "/openai"
-    upstream: str = "simulator"
-    """`openai`, `simulator` or a URL, as it was said; where `upstreams` has any, the first one's."""
+    upstream: str = ""
+    """`openai`, `simulator` or a URL, as it was said; where `upstreams` has any, the first one's. Never empty once
+    made: with a key it is `openai`, else the simulator."""
     openai_api_key: Secret | None = None
     upstreams: tuple[Upstream, ...] = ()
     """Several, the first before the second; see `all_upstreams`."""
@@ -141,6 +142,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.upstreams:
             msgspec.structs.force_setattr(self, "upstream", self.upstreams[0].url)
+        elif not self.upstream:
+            msgspec.structs.force_setattr(self, "upstream", "openai" if self.openai_api_key else "simulator")
 
     def all_upstreams(self) -> tuple[Upstream, ...]:
         """Return whom to dial, in the order of preference: never none."""

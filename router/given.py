@@ -68,16 +68,9 @@ def _said(name: str, value: Any) -> dict[str, Said]:
     if name in TABLES:
         return start.from_table(name, _table(value), PLACE)
     if name == upstream_list.FIELD:
-        return _upstreams(value)
+        return upstream_list.read(_plain(value), PLACE, {})
     kind = next(row.kind for row in SETTINGS if row.name == name)
     return {name: checked(kind, _plain(value), name, PLACE)}
-
-
-def _upstreams(value: Any) -> dict[str, Said]:
-    # An `Upstream` is complete; a mapping is one table of the file.
-    if isinstance(value, list | tuple) and all(isinstance(it, Upstream) for it in value):
-        return {upstream_list.FIELD: Said(tuple(value), upstream_list.FIELD, PLACE)} if value else {}
-    return upstream_list.read(_plain(value), PLACE, {})
 
 
 def _table(value: Any) -> Any:
@@ -89,6 +82,9 @@ def _plain(value: Any) -> Any:
     match value:
         case Secret():
             return value.reveal()
+        case Upstream():
+            fields = {**msgspec.structs.asdict(value), "headers": dict(value.headers)}
+            return {name: _plain(item) for name, item in fields.items() if item is not None}
         case Mapping():
             return {name: _plain(item) for name, item in value.items()}
         case list() | tuple():

@@ -146,9 +146,8 @@ def from_table(table: str, written: Any, path: str) -> dict[str, Said]:
 
 
 def fields(said: Mapping[str, Said]) -> dict[str, Any]:
-    """Return the fields of a `RouterConfig`: what was said, and the upstream where it was not."""
-    default = {"upstream": "openai" if "openai_api_key" in said else "simulator"}
-    return {**default, **{name: it.value for name, it in said.items() if "." not in name}}
+    """Return the fields of a `RouterConfig` that were said."""
+    return {name: it.value for name, it in said.items() if "." not in name}
 
 
 def check_key(

@@ -28,6 +28,12 @@ def test_with_a_key_openai_is_the_upstream():
     assert KEY not in repr(config)
 
 
+def test_with_a_key_in_a_whole_configuration_openai_is_the_upstream_too():
+    key = Secret(KEY)
+    assert Router(RouterConfig(openai_api_key=key)).config == Router(openai_api_key=key).config
+    assert RouterConfig(openai_api_key=key, upstream="simulator").upstream == "simulator"
+
+
 def test_none_counts_as_not_given(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     config = Router(openai_api_key=None, upstream=None, ca_file=None).config
@@ -55,7 +61,9 @@ def test_values_may_be_of_our_own_types_or_plain():
             "upstreams": (Upstream(url="openai"), Upstream(url="ws://127.0.0.1:9", headers=(("X-Tenant", "acme"),))),
         }
     )
+    mixed = {"openai_api_key": KEY, "upstreams": [Upstream(url="openai"), {"url": "ws://127.0.0.1:9"}]}
     assert plain == typed
+    assert [it.url for it in config_of(mixed).upstreams] == ["openai", "ws://127.0.0.1:9"]
     assert plain.upstreams[0].api_key == Secret(KEY)
     assert plain.upstreams[1].api_key is None
 
@@ -73,6 +81,9 @@ def test_values_may_be_of_our_own_types_or_plain():
         ({"limits": 5}, "limits (Router(...)) must be a table"),
         ({"upstreams": [{}]}, "upstreams[0].url (Router(...)) is missing"),
         ({"upstreams": "openai"}, "upstreams (Router(...)) must be tables"),
+        ({"upstreams": [Upstream(url="http://x")]}, "upstreams[0].url (Router(...)) must be openai"),
+        ({"upstreams": [Upstream(url="ws://x"), Upstream(url="simulator")]}, "upstreams[1].url (Router(...)) must be"),
+        ({"upstreams": [Upstream(url="ws://x", headers=(("Host", "y"),))]}, "upstreams[0].headers (Router(...)) has"),
         ({"upstreams": [{"url": "openai"}]}, "upstreams[0].api_key (Router(...)) is missing"),
         ({"upstreams": [{"url": "ws://x"}], "upstream": "ws://y"}, "upstream (Router(...)) is said beside"),
     ],
@@ -88,6 +99,12 @@ def test_a_bad_key_is_refused_without_being_shown():
         Router(openai_api_key=f"{KEY} and more")
     assert "openai_api_key" in str(error.value)
     assert KEY not in str(error.value)
+
+
+def test_a_key_of_an_upstream_may_be_plain_text_and_is_shown_no_more():
+    config = Router(upstreams=[Upstream(url="ws://x", api_key=KEY)]).config
+    assert config.upstreams[0].api_key == Secret(KEY)
+    assert KEY not in repr(config)
 
 
 def test_a_configuration_and_keywords_together_are_refused():
