@@ -42,6 +42,8 @@ class Specs:
         self._toolbox = toolbox
         self._upstreams = config.all_upstreams()
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
+        self._secrets = sorted(config.secrets, key=len, reverse=True)
+        """The longest first: one may be the beginning of another."""
         self.limits = _connection_limits(config)
         self.simulator_url = ""
         """Where the embedded simulator listens, once it does."""
@@ -114,7 +116,7 @@ class Specs:
         )
 
     def _redact(self, text: str) -> str:
-        for secret in self._config.secrets:
+        for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
         return text
 
