@@ -19,8 +19,8 @@ class AudioFormat(msgspec.Struct, frozen=True):
     """`audio.input` or `audio.output` of Settings."""
 
     encoding: str = "linear16"
-    sample_rate: float | None = None
-    """A whole number, in whatever spelling."""
+    sample_rate: int | float | None = None
+    """A whole number, in whatever spelling. As an int it is found in a range at once, as a float by a search."""
     container: str | None = None
     bitrate: float | None = None
 

@@ -126,3 +126,9 @@ def test_a_rate_may_be_spelled_in_any_way_that_json_has(rate):
     given = decode(text.replace("RATE", rate))
     assert input_format(given.audio) == Format("linear16", 16_000)
     assert isinstance(input_format(given.audio).rate, int)
+
+
+def test_a_usual_rate_stays_an_integer():
+    """A range is searched for a float: 2 ms, while every call of the dispatcher waits."""
+    given = decode('{"type":"Settings","agent":{},"audio":{"input":{"sample_rate":48000}}}')
+    assert isinstance(given.audio.input.sample_rate, int)
