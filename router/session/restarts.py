@@ -121,12 +121,13 @@ def drop_spare(session: Session) -> None:
         session.close_upstream(spare.generation)
 
 
-def cut(session: Session, *, has_failed: bool = False) -> None:
-    """Put what is under way into words that another upstream can be asked with: `State.resume`.
+def cut(session: Session, *, is_lost: bool = True) -> None:
+    """Put what is under way into words that another upstream, or the same, can be asked with: `State.resume`.
 
     What was told of a response that failed is its beginning; of any other it is all that it says.
     """
     state, turn = session.state, session.state.turn
+    has_failed = not is_lost or turn.failures > 1
     active = _active(session)
     is_first = active is not None or not turn.wants or turn.wants[0].statement is None
     pending = _pending(session)
@@ -138,13 +139,13 @@ def cut(session: Session, *, has_failed: bool = False) -> None:
     turn.failures = 0
     turn.is_heard = False
     if active is not None and active.statement is not None and not is_unwanted:
-        _requeue(session, active, answer, is_lost=not has_failed)
+        _requeue(session, active, answer, is_lost=is_lost)
         active, is_first = None, False
     elif is_unwanted or (active is not None and answer.told and not answer.is_commentary and not has_failed):
         active = None  # nothing is left of it but its end
         _end_turn_unless_it_goes_on(session, pending)
     elif active is not None and (answer.played_s or answer.told_to or answer.told):
-        active = _cut_answer(session, answer, active, has_failed=has_failed)
+        active = _cut_answer(session, answer, active, has_failed=has_failed, is_lost=is_lost)
     state.resume = _one_after_the_other(active, pending, is_first=is_first)
 
 
@@ -195,14 +196,14 @@ def _end_turn_unless_it_goes_on(session: Session, pending: Want | None) -> None:
         end_turn(session)
 
 
-def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: bool) -> Want | None:
+def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: bool, is_lost: bool) -> Want | None:
     """Tell what was heard of an answer, and have the rest said, or leave it at that.
 
     The transcript runs ahead of the audio. What was told beyond the sound is said again, and not told again; a
     response that failed ends with the transcript so far.
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
-    if is_cut and answer.item_id is not None:  # it stays in the conversation that goes on
+    if is_cut and not is_lost and answer.item_id is not None:  # it stays in the conversation that goes on
         barge_in.truncate(session, answer.item_id, answer.played_s)
         session.state.playback.truncated(answer.item_id)
     words = answer.told if answer.told and not is_cut else _delivered(answer)
@@ -299,7 +300,7 @@ def response_failed(session: Session, error: openai.ErrorDetail) -> bool:
     session.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
     failures = turn.failures
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
-    cut(session, has_failed=True)
+    cut(session, is_lost=False)
     turn.failures = failures
     session.wait(Wait.ASK_AGAIN)
     return True
