@@ -218,10 +218,17 @@ def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: b
         end_turn(session)
         return None
     session.state.turn.is_resumed = True
-    told_ahead = max(0, max(len(answer.told), answer.told_to) - len(words))
+    told_ahead = _told_ahead(answer, words)
     if not words:  # none of its audio was there yet: it is begun again, but for the text that was told
         return msgspec.structs.replace(active, told_ahead=told_ahead)
     return Want(follows_up=True, goes_on_after=words, told_ahead=told_ahead)
+
+
+def _told_ahead(answer: Answer, words: str) -> int:
+    """How many characters beyond `words` the client was told, whether they came again or not."""
+    told = answer.told or answer.transcript[: answer.told_until]
+    # White space at their end is no part of what was told, and the next answer may begin with its own, or with none.
+    return len(told[len(words) :].rstrip()) + max(0, answer.told_until - len(told))
 
 
 def _delivered(answer: Answer) -> str:

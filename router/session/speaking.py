@@ -81,8 +81,7 @@ def _tell_item(session: Session, item_id: str | None, content: str) -> None:
 
 def _tell_sentences(session: Session, answer: Answer, *, is_final: bool = False) -> None:
     # What the client was told of the answer that this one goes on with is not told again.
-    start = max(answer.told_to, answer.told_ahead)
-    sentences, answer.told_to = sentences_of(answer.transcript, start, is_final=is_final)
+    sentences, answer.told_to = sentences_of(answer.transcript, answer.told_until, is_final=is_final)
     for sentence in sentences:
         _tell(session, answer.item_id, sentence)
 
@@ -94,7 +93,7 @@ def _tell(session: Session, item_id: str | None, content: str) -> None:
 
 def tell_heard(session: Session, item_id: str | None, answer: Answer, words: str) -> None:
     """Tell what a caller has heard of an answer that was cut off, as far as that is not told yet."""
-    rest = words[answer.told_to :].strip() if session.profile.sentences else words
+    rest = words[answer.told_until :].strip()
     if rest:
         telling.say_words(session, item_id, rest)
 

@@ -113,6 +113,11 @@ class Answer:
         self.is_complete = False
         """The upstream has said that it has no more of it."""
 
+    @property
+    def told_until(self) -> int:
+        """So much of the transcript was told: of this answer, or of the one that it goes on with."""
+        return max(self.told_to, self.told_ahead)
+
     def note_end(self, item: openai.Item) -> None:
         """Take the news that an item is done: whole, or cut off."""
         if item.id is not None and item.id == self.item_id:

@@ -243,6 +243,20 @@ def test_an_answer_that_fails_a_second_time_in_mid_sentence_is_gone_on_with_by_t
     book.upstream(response_done("r3")).expect(b"\1\1", assistant("Bye."), AUDIO_DONE, DONE)
 
 
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_what_was_told_ahead_of_its_sound_is_not_told_again_where_the_rest_is_cut_off_too(profile):
+    book = asked(profile=profile).upstream(response_created(), transcript_delta("The answer is 42, I think."))
+    book.upstream(delta(bytes(48_000)), transcript_done("The answer is 42, I think."), response_done(status="failed"))
+    book.fire(Wait.ASK_AGAIN).forget()
+    book.upstream(response_created("r2"), transcript_delta("42, I think. Good", "i2", "r2"), delta(bytes(18_000), "r2"))
+    book.forget().upstream_closes(decision=RESTART).expect(RESTARTED)
+    book = acknowledge_last(restart(book))
+    assert 'cut off after these words: "42, I"' in book.events_to_upstream[0]["response"]["instructions"]
+    book.forget().upstream(response_created("r3"), delta(b"\1\1", "r3"), transcript_done("think. Good bye.", "i3"))
+    said = [frame["content"] for frame in book.frames_to_client if isinstance(frame, dict) and "content" in frame]
+    assert said == ["Good bye."]
+
+
 def test_a_session_that_expires_at_the_very_question_still_owes_the_answer():
     book = Playbook().ready().client({"type": "InjectUserMessage", "content": "hello"})
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]))
