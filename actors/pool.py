@@ -82,7 +82,10 @@ class Pool:
         return job
 
     def close(self, timeout_s: float = 0.0) -> None:
-        """Begin no more work, and let the threads end; waits at most `timeout_s` for those that still work."""
+        """Begin no more work, and let the threads end; waits at most `timeout_s` for those that still work.
+
+        The work itself may call it: nobody waits for that.
+        """
         with self._changed:
             self._is_closed = True
             not_begun, self._waiting = self._waiting, deque()
@@ -90,7 +93,7 @@ class Pool:
         for job in not_begun:
             _tell(job, PoolClosed(self.name))
         deadline_s = time.monotonic() + timeout_s
-        for thread in self._threads:
+        for thread in {*self._threads} - {threading.current_thread()}:
             thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _refusal(self) -> RuntimeError | None:

@@ -79,6 +79,15 @@ def test_close_does_not_wait_for_work_that_hangs_and_ends_what_was_not_begun(res
     assert not any(thread.is_alive() for thread in connector._threads)
 
 
+def test_a_pool_may_be_closed_by_what_it_does(results):
+    pool = Pool("pool", threads=2)
+    pool.submit(lambda: pool.close(timeout_s=5), results.put)
+    assert results.get(timeout=5) is None
+    for thread in pool._threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
 def test_after_close_work_is_refused(connector, results):
     connector.close()
     connector.submit(lambda: "x", results.put)

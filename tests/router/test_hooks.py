@@ -1,5 +1,6 @@
 """Hooks of an embedding application: called with real sessions, over memory; failing, hanging."""
 
+import contextlib
 import queue
 import threading
 
@@ -240,6 +241,27 @@ def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(
     assert turn.text("user") == "hello there"
     assert turn.text("assistant")
     assert (end.code, end.restarts) == (1000, 0)
+
+
+@pytest.mark.parametrize("name", ["authenticate", "configure", "on_turn", "on_session_end"])
+def test_a_router_may_be_closed_by_a_hook(simulator, name):
+    closed = queue.SimpleQueue()
+
+    def close(*_given):
+        try:
+            closed.put(board.router.close(drain_s=0))
+        except BaseException as error:
+            closed.put(error)
+            raise
+
+    with Switchboard(deadlines={"close_s": 0.05}, **{name: close}) as board:
+        with contextlib.suppress(HandshakeRefused, AssertionError):
+            call = board.call(simulator=simulator)
+            call.client.start()
+            hold_turn(call)
+            call.hang_up()
+        assert closed.get(timeout=WAIT_S) is None
+        assert not board.router.is_alive
 
 
 def test_the_end_of_a_session_is_told_before_a_router_is_closed(simulator, recorder):
