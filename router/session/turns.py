@@ -87,8 +87,10 @@ def ask_anyway(session: Session, _fired: Any) -> None:
 
 
 def append_audio(session: Session, piece: inputs.Microphone) -> None:
-    """Pass the microphone on."""
+    """Pass the microphone on. An empty frame says that it has stopped as much as none does."""
     state, data = session.state, piece.data
+    if not data:
+        return
     microphone = state.microphone
     state.talk.microphone_s = session.now_s
     if microphone is not None and microphone.is_too_long(data):

@@ -224,6 +224,12 @@ def test_a_microphone_that_goes_on_is_left_alone():
     assert round(book.timers[Wait.MICROPHONE.value], 3) == 0.2
 
 
+def test_a_microphone_that_goes_on_with_empty_frames_has_stopped():
+    book = Playbook().ready().client(SECOND).upstream(SPEECH_STARTED).forget()
+    book.after(0.4).client(b"")
+    assert round(appended_ms(book.fire(Wait.MICROPHONE))) == 400
+
+
 def test_nothing_is_filled_outside_of_speech_or_without_a_detector():
     assert Wait.MICROPHONE.value not in Playbook().ready().client(SECOND).timers
     assert Wait.MICROPHONE.value not in Playbook().ready(settings(turn_detection="manual")).client(SECOND).timers

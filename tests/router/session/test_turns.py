@@ -322,6 +322,12 @@ def test_manual_commits_after_a_pause_and_asks_without_waiting():
     book.fire(Wait.MANUAL_COMMIT).expect(upstream=[{"type": "input_audio_buffer.commit"}, *CREATE])
 
 
+def test_empty_frames_are_no_end_of_a_pause():
+    book = manual().client(bytes(9600)).forget()
+    book.timers.clear()
+    assert book.client(b"").timers == {}
+
+
 def test_manual_pads_to_the_minimum_of_100_ms():
     book = manual().client(bytes(960)).forget().fire(Wait.MANUAL_COMMIT)
     append, commit, create = book.events_to_upstream
