@@ -12,12 +12,12 @@ import re
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
 
 import orjson
 import structlog
 
 from router.background import BackgroundHandler
+from router.values import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,17 +75,13 @@ class Masker:
     """Replace credentials in text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {re.escape(spelled) for secret in secrets for spelled in _spellings(secret) if spelled}
+        known = {re.escape(spelled) for secret in secrets for spelled in spellings(secret) if spelled}
         # The longest first: one may be the beginning of another.
         self._pattern = re.compile("|".join([*sorted(known, key=len, reverse=True), *CREDENTIALS]))
 
     def __call__(self, text: str) -> str:
         """Return `text` without them."""
         return self._pattern.sub(MASK, text)
-
-
-def _spellings(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), unquote(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
 
 
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):

@@ -15,7 +15,7 @@ from router.session.profile import PROFILES
 from router.session.session import Session
 from router.translation.errors import is_fatal_reason
 from router.translation.voices import Voices
-from router.values import model_of, url_with_model
+from router.values import model_of, spellings, url_with_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Specs:
         self._toolbox = toolbox
         self._upstreams = config.all_upstreams()
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
-        self._secrets = sorted(config.secrets, key=len, reverse=True)
+        self._secrets = sorted({it for secret in config.secrets for it in spellings(secret)}, key=len, reverse=True)
         """The longest first: one may be the beginning of another."""
         self.limits = _connection_limits(config)
         self.simulator_url = ""

@@ -7,10 +7,11 @@ settings exist.
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,12 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+def spellings(credential: str) -> set[str]:
+    """Return how it may stand in a text: as it is, in a URL, meant by a URL, in JSON, or in a `repr`."""
+    written = (json.dumps(credential)[1:-1], repr(credential)[1:-1])
+    return {credential, quote(credential, safe=""), unquote(credential), *written}
 
 
 def secret(written: Any) -> Secret:

@@ -1,5 +1,7 @@
 """What the engine is told of a session."""
 
+import pytest
+
 from router import Request, RouterConfig, Secret
 from router.hooks import Hooks
 from router.specs import Specs
@@ -12,6 +14,13 @@ def spec_of(config):
     request = Request(path="/openai", profile="openai", query={}, headers={})
     specs = Specs(config, Toolbox(most_bytes=1), Hooks())
     return specs.of("s", request, None, perform=print, on_end=print)
+
+
+@pytest.mark.parametrize("spelled", ["a/b+c=defgh", "a%2Fb%2Bc%3Ddefgh"])
+def test_a_key_is_redacted_however_it_is_spelled(spelled):
+    """A server may repeat what stood in the URL as it was meant, or a proxy what it was given as it was sent."""
+    redact = spec_of(RouterConfig(upstream="ws://h/?key=a%2Fb%2Bc%3Ddefgh")).machine.options.redact
+    assert redact(f"{spelled} is no key") == "[redacted] is no key"
 
 
 def test_a_key_that_begins_like_another_is_redacted_to_its_end():
