@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.connections.handover import HandshakeRefused
 from actors.dispatcher import Dispatcher
 from router.simulator import Simulator, SimulatorConfig
 from router.testing.calls import SETTINGS, Call, ScriptedClient, ScriptedUpstream, Switchboard
@@ -23,7 +24,16 @@ from router.testing.probes import Probe, ProbeRef
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SETTINGS", "Call", "Probe", "ProbeRef", "ScriptedClient", "ScriptedUpstream", "Switchboard"]
+__all__ = [
+    "SETTINGS",
+    "Call",
+    "HandshakeRefused",
+    "Probe",
+    "ProbeRef",
+    "ScriptedClient",
+    "ScriptedUpstream",
+    "Switchboard",
+]
 
 
 @pytest.fixture

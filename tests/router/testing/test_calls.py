@@ -5,9 +5,8 @@ import socket
 import pytest
 
 from actors import messages
-from actors.connections.handover import HandshakeRefused
 from router import Principal, Router
-from router.testing import Switchboard
+from router.testing import HandshakeRefused, Switchboard
 
 
 @pytest.fixture(autouse=True)
