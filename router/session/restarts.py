@@ -134,7 +134,7 @@ def cut(session: Session, *, is_lost: bool = True) -> None:
     play_rest(session)
     answer, turn.answer = turn.answer, Answer()
     is_unwanted, turn.is_unwanted = turn.is_unwanted or turn.is_muted, False
-    turn.response, turn.response_id, turn.event_id = ResponseState.NONE, None, None
+    turn.response, turn.want_now, turn.response_id, turn.event_id = ResponseState.NONE, None, None, None
     turn.wants = Queue(want for want in turn.wants if not want.is_answer and want is not pending)
     turn.failures = 0
     turn.is_heard = False

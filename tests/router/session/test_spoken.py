@@ -265,6 +265,12 @@ def test_a_statement_that_fails_is_asked_for_again_and_then_of_another_upstream(
     assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.REFUSED, cause="server_error"))]
 
 
+def test_a_statement_that_was_interrupted_and_failed_before_it_began_is_cancelled_when_it_begins_all_the_same():
+    book = greeted().forget().upstream(SPEECH_STARTED, response_done(status="failed"))
+    book.expect(STARTED_TO_SPEAK, AUDIO_DONE)
+    book.upstream(statement_created()).expect(upstream=[{"type": "response.cancel", "response_id": "resp_1"}])
+
+
 def test_a_statement_that_fails_at_its_very_end_is_complete():
     failed = {"type": "failed", "error": {"type": "server_error", "code": None, "message": "oh"}}
     book = greeted().upstream(statement_created(), delta(SECOND * 4)).forget()
