@@ -48,7 +48,7 @@ class BackgroundHandler(logging.Handler):
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, args=(self._lines,), name="log-writer", daemon=True)
             self._writer.start()
-        if self._dropped and self._put(f"{self._dropped} log lines were dropped: what takes them is too slow"):
+        if self._dropped and self._put(self.format(_told_of(self._dropped))):
             self._dropped = 0
         if not self._put(line):
             self._dropped += 1
@@ -91,6 +91,11 @@ class BackgroundHandler(logging.Handler):
             self.stream.flush()
         except (OSError, ValueError):  # the reader of a pipe is gone, or the stream is closed
             self._dropped += 1
+
+
+def _told_of(dropped: int) -> logging.LogRecord:
+    told = {"msg": "%d log lines were dropped: what takes them is too slow", "args": (dropped,)}
+    return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", **told})
 
 
 _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()

@@ -1,6 +1,7 @@
 """A log handler that never blocks its caller."""
 
 import io
+import json
 import logging
 import os
 import threading
@@ -67,6 +68,18 @@ def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, strea
     dropped = next(int(line.split()[0]) for line in lines if "were dropped" in line)
     assert len([line for line in lines if line.startswith("line")]) + dropped == 10
     assert lines[-1] == "the last"
+
+
+def test_that_line_is_formatted_like_any_other(little_room, log, stream):  # noqa: ARG001 - before the log
+    log.handlers[0].setFormatter(logging.Formatter('{"level": "%(levelname)s", "event": "%(message)s"}'))
+    for n in range(10):
+        log.info("line %d", n)
+    stream.go_on.set()
+    log.handlers[0].flush()
+    log.info("the last")
+    log.handlers[0].flush()
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [it["level"] for it in told if "were dropped" in it["event"]] == ["WARNING"]
 
 
 def test_a_stream_that_is_gone_costs_the_lines_only(log, stream):
