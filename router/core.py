@@ -220,11 +220,14 @@ class Router:
         return self._engine.ailments()
 
     def readiness(self) -> tuple[bool, str]:
-        """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself."""
+        """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself.
+
+        Before the start they would: the first one starts us.
+        """
         engine = self._engine
         if engine.is_closing:
             return False, "draining"
-        if not engine.is_alive:
+        if engine.dispatchers and not engine.is_alive:
             return False, "not running"
         return (True, "ready") if engine.can_dial() else (False, "no upstream can be dialled")
 

@@ -26,7 +26,8 @@ def serve(router):
 def be_the_child(router):
     assert threading.enumerate() == [threading.main_thread()]
     assert pykka.ActorRegistry.get_all() == []
-    assert router.readiness() == (False, "not running")
+    assert not router.is_alive
+    assert router.readiness() == (True, "ready")
     assert router.sessions() == []
     with connect(serve(router)) as connection:
         hold_text_turn(started(connection), "I am the child")
