@@ -22,6 +22,13 @@ logger = logging.getLogger(__name__)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+_ELSEWHERE: Final = {
+    "properties": "belongs into `parameters`, or beside `type: object`",
+    "function": "is Chat Completions': what stands in it is a schema here",
+}
+"""What would be passed over where it stands, and with it what the function takes."""
+
+
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """Which call a handler answers."""
 
@@ -118,6 +125,9 @@ def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
     named: Any = name if name is not None else fields.get("name")
     if not isinstance(named, str) or not _NAME.fullmatch(named):
         raise ValueError("a function's name must be 1 to 64 letters, digits, _ or -")
+    misplaced = next((field for field in _ELSEWHERE if field in fields), None)
+    if misplaced is not None:
+        raise ValueError(f"the schema of {named} is none: `{misplaced}` {_ELSEWHERE[misplaced]}")
     given = {
         "name": named,
         "description": fields.get("description"),

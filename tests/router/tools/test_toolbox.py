@@ -60,6 +60,8 @@ async def coroutine(_arguments, _call):
         ("f", {"parameters": []}, print, "the schema of f is none"),
         ("f", {"description": 1}, print, "the schema of f is none"),
         ("f", {"parameters": {"enum": object()}}, print, "the schema of f is none"),
+        ("f", {"properties": {"k": {}}}, print, "the schema of f is none: `properties`"),
+        ("f", {"type": "function", "function": SCHEMA}, print, "the schema of f is none: `function`"),
         ("f", {}, None, "called on a thread"),
         ("f", {}, coroutine, "called on a thread"),
     ],
