@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from router.session.queues import Newest
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
@@ -13,19 +14,25 @@ if TYPE_CHECKING:
     from router.openai import events as openai
     from router.session.turn import Want
 
+MOST_ITEMS: Final = 1000
+"""Of one upstream that are known by their ids, the newest: a conversation may go on for days."""
+
 
 class Items:
     """The items that we created upstream: which of them are unacknowledged, and whose text has been told."""
 
     def __init__(self) -> None:
         self._unacknowledged: dict[str, _Created] = {}
-        self._ours: set[str] = set()
-        self._told: set[str] = set()
+        self._ours: Newest[str] = Newest(most=MOST_ITEMS)
+        self._told: Newest[str] = Newest(most=MOST_ITEMS)
 
     def created(self, item_id: str, kind: str, role: str | None, want: Want | None) -> None:
         """Remember an item that is on its way upstream, and the response that is wanted once it is there."""
         self._ours.add(item_id)
         self._unacknowledged[item_id] = _Created(kind, role, want)
+        if len(self._unacknowledged) > MOST_ITEMS:  # of an upstream that acknowledges nothing
+            idle = (key for key, created in self._unacknowledged.items() if not created.wants)
+            self._unacknowledged.pop(next(idle, ""), None)
 
     def want_behind(self, want: Want) -> bool:
         """Have a response wait behind that to the newest unacknowledged item; False where it need not."""

@@ -1,4 +1,4 @@
-"""Short queues, of which a session has a dozen and which are nearly always empty."""
+"""What a session keeps a little of: short queues, which are nearly always empty, and the newest of many ids."""
 
 from __future__ import annotations
 
@@ -32,3 +32,19 @@ class Queue(list[T], Generic[T]):
     def popleft(self) -> T:
         """Take the first."""
         return self.pop(0)
+
+
+class Newest(dict[T, None], Generic[T]):
+    """A set of which the first goes when there are more than `most`. An empty one takes less than a `set`."""
+
+    __slots__ = ("_most",)
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def add(self, item: T) -> None:
+        """Have it be the newest, unless it is there."""
+        self[item] = None
+        if len(self) > self._most:
+            del self[next(iter(self))]

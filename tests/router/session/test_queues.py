@@ -1,11 +1,11 @@
-"""Short queues."""
+"""Short queues, and the newest of many."""
 
 from collections import deque
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.session.queues import Queue
+from router.session.queues import Newest, Queue
 
 
 @given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
@@ -22,3 +22,10 @@ def test_what_is_urgent_goes_in_front():
     queue = Queue([2])
     queue.appendleft(1)
     assert queue == [1, 2]
+
+
+def test_of_many_the_newest_are_kept():
+    newest = Newest(most=2)
+    for number in (1, 2, 2, 3):
+        newest.add(number)
+    assert [number in newest for number in (1, 2, 3)] == [False, True, True]
