@@ -104,12 +104,18 @@ def _convert_the_rest(
 
 
 def _drop(fields: dict[str, Any], problem: str) -> None:
-    """Drop what `problem` is about; msgspec ends it with the path: "Expected ... - at `$.item.content[1].text`"."""
+    """Drop what `problem` is about; msgspec ends it with the path: "Expected ... - at `$.item.content[1].text`".
+
+    An `error` that is a mere text, as at some servers, becomes its own `message`.
+    """
     *parents, last = (int(index) if index else key for key, index in _STEP.findall(problem.rpartition("`$")[2]))
     within: Any = fields
     for step in parents:
         within = within[step]
-    del within[last]
+    if last == "error" and isinstance(within[last], str):
+        within[last] = {"message": within[last]}
+    else:
+        del within[last]
 
 
 def _cut_out_delta(text: str) -> ResponseOutputAudioDelta | None:

@@ -224,6 +224,12 @@ def test_the_rest_of_an_event_counts_where_a_field_of_it_cannot_be_read():
     book.expect(STARTED, assistant("Hi. Ho."), AUDIO_DONE, DONE)
 
 
+def test_an_error_that_is_only_a_text_is_told_with_its_text():
+    book = Playbook("converse").ready().upstream({"type": "error", "error": "out of memory"})
+    (told,) = book.frames_to_client
+    assert "out of memory" in told["description"]
+
+
 def test_what_cannot_be_read_is_logged_once_a_type():
     book = Playbook("converse").ready()
     for _ in range(3):
