@@ -227,8 +227,8 @@ def _cut_answer(session: Session, answer: Answer, active: Want, *, has_failed: b
 def _told_ahead(answer: Answer, words: str) -> int:
     """How many characters beyond `words` the client was told, whether they came again or not."""
     told = answer.told or answer.transcript[: answer.told_until]
-    # White space at their end is no part of what was told, and the next answer may begin with its own, or with none.
-    return len(told[len(words) :].rstrip()) + max(0, answer.told_until - len(told))
+    # White space around it is no part of what was told, and the next answer may begin with its own, or with none.
+    return len(told.strip()[len(words) :]) + max(0, answer.told_until - len(told))
 
 
 def _delivered(answer: Answer) -> str:

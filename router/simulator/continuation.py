@@ -41,8 +41,11 @@ def cut_in(context: Context) -> Cut | None:
     words = unquoted(asked.group("words").strip())
     before = context.instructions[: asked.start()] + context.instructions[asked.end() :]
     entries, parts = _without_end(context)
-    # An answer may have been cut more than once: history has all of it, the instruction may have its end alone.
-    delivered = tuple(text for text in (" ".join(parts), words) if text) or ("",)
+    # An answer may have been cut more than once: history has all of it, the instruction may have its end alone. Of a
+    # part that was truncated history has no words: those of the instruction follow then.
+    known = " ".join(parts)
+    both = f"{known} {words}" if known and words and not known.endswith(words) else ""
+    delivered = tuple(text for text in (both, known, words) if text) or ("",)
     return Cut(msgspec.structs.replace(context, instructions=before, entries=entries), delivered)
 
 

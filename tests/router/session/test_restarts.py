@@ -234,8 +234,8 @@ def test_what_was_told_of_a_response_that_failed_ahead_of_its_sound_is_said_and_
 def test_an_answer_that_fails_a_second_time_in_mid_sentence_is_gone_on_with_by_the_next_upstream():
     book = asked().upstream(response_created(), delta(b"\1\1"), transcript_done("The answer"))
     book.upstream(response_done(status="failed")).fire(Wait.ASK_AGAIN)
-    book.upstream(response_created("r2"), transcript_delta("is 42, I think.", "i2", "r2"), delta(bytes(24_000), "r2"))
-    book.upstream(transcript_done("is 42, I think.", "i2"), response_done("r2", status="failed")).forget()
+    book.upstream(response_created("r2"), transcript_delta(" is 42, I think.", "i2", "r2"), delta(bytes(24_000), "r2"))
+    book.upstream(transcript_done(" is 42, I think.", "i2"), response_done("r2", status="failed")).forget()
     book.upstream_is_lost(Loss(kind=LossKind.REFUSED, cause="server_error"), RESTART).expect(RESTARTED)
     book = acknowledge_last(restart(book))
     assert 'cut off after these words: "is 42,"' in book.events_to_upstream[0]["response"]["instructions"]

@@ -112,6 +112,13 @@ def test_an_answer_that_was_cut_twice_is_gone_on_with_after_the_second_part():
         assert text_of(brain.answer(Context(instructions=go_on(words), entries=entries))) == rest
 
 
+def test_a_second_part_that_was_truncated_has_no_words_in_the_history_and_counts_all_the_same():
+    full = full_answer(*said(QUESTION))
+    first, second, rest = full[:10], full[10:20], full[20:]
+    context = Context(instructions=go_on(second), entries=(*said(QUESTION), Said("assistant", first)))
+    assert text_of(brain.answer(context)) == rest
+
+
 def test_earlier_turns_stay_what_they_were():
     entries = said("My name is Ann.", 'You said: "My name is Ann." I will remember that.', "What is my name?")
     assert text_of(continued("Your name", *entries)) == " is Ann."
