@@ -65,6 +65,7 @@ class Together:
         """Close codes of the session's end."""
         self._latency_s = latency_s
         self._config = SimulatorConfig(**simulator)
+        self._faults = FaultPlan(self._config.faults)
         self._agenda: list[tuple[float, int, Any, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._running: dict[Any, int] = {}
@@ -174,7 +175,7 @@ class Together:
 
     def _open(self, generation: int) -> None:
         self._lines[generation] = SimulatedSession(
-            self._config, FaultPlan(()), Script(), number=generation, model="gpt-realtime", opened_at_s=UNIX_S
+            self._config, self._faults, Script(), number=generation, model="gpt-realtime", opened_at_s=UNIX_S
         )
         self._handle(messages.UpstreamOpened(generation, 0, UNIX_S))
         self._upstream(generation, lambda line: line.open())

@@ -1,7 +1,11 @@
 """Whole conversations with a strict upstream, at any pace and in any order: nothing is lost, and everything ends."""
 
+import itertools
+
+import pytest
 from hypothesis import given, settings, strategies
 
+from router.simulator import Fault, FaultAction, FaultPoint
 from together import Together, texts
 
 HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again", "manual_commit", "rollover"}
@@ -138,3 +142,34 @@ def test_a_conversation_comes_to_rest_and_nothing_of_it_is_lost(profile, steps, 
 @given(PROFILES, LOSSES, WAYS)
 def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(profile, steps, way):
     assert_lossless(play(profile, steps, way), steps)
+
+
+# An answer that is cut off, and its rest as well.
+
+POINTS = (
+    FaultPoint.RESPONSE_CREATED,
+    FaultPoint.MID_TRANSCRIPT,
+    FaultPoint.MID_AUDIO,
+    FaultPoint.AUDIO_DONE,
+    FaultPoint.BEFORE_RESPONSE_DONE,
+)
+CUTS = [
+    {"point": point, "action": action, "skip": skip}
+    for point, action, skip in itertools.product(POINTS, (FaultAction.CLOSE, FaultAction.FAIL), (0, 3))
+    if not skip or point in (FaultPoint.MID_TRANSCRIPT, FaultPoint.MID_AUDIO)
+]
+
+
+def told_of_an_answer(profile, *cuts):
+    it = Together(profile, pace=20.0, faults=tuple(Fault(**cut) for cut in cuts))
+    it.say("My name is Ada.")
+    it.run(LONG_S)
+    assert [message["type"] for message in it.told].count("AgentAudioDone") == 1
+    return "".join("".join(texts(it, "assistant")).split())
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_answer_that_is_cut_off_and_its_rest_as_well_is_told_once_and_whole(profile):
+    whole = told_of_an_answer(profile)
+    for cuts in itertools.product(CUTS, repeat=2):
+        assert told_of_an_answer(profile, *cuts) == whole, cuts
