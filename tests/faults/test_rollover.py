@@ -1,7 +1,6 @@
 """The next upstream takes over before the one in use expires, and nobody notices."""
 
 import asyncio
-import gc
 import itertools
 import json
 import re
@@ -89,16 +88,6 @@ def expected(asked):
     return [f'You said: "{question}" I will remember that.' for question in asked]
 
 
-@pytest.fixture
-def quiet_collector():
-    """Garbage of the whole test run is no part of a gap."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("quiet_collector")
 @pytest.mark.parametrize(
     ("sessions", "rollovers", "deadlines"), [(10, 100, BY_OUR_CLOCK), (3, 9, BY_EXPIRY)], ids=["a hundred", "by expiry"]
 )

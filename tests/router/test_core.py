@@ -251,8 +251,9 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
 
+    # Queues are without bounds, as what is not read any more would keep the end from being read.
     def relay(tls_client):
-        with connect(simulator.url + "?model=gpt-realtime") as plain:
+        with connect(simulator.url + "?model=gpt-realtime", max_queue=None) as plain:
             back = threading.Thread(target=pump, args=(plain, tls_client))
             back.start()
             pump(tls_client, plain)
@@ -269,7 +270,7 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
         thread.start()
         port = server.socket.getsockname()[1]
         config = {"upstream": f"wss://localhost:{port}/v1", "ca_file": str(tmp_path / "ca.pem")}
-        with serving(**config) as (_, url), connect(url) as client:
+        with serving(**config) as (_, url), connect(url, max_queue=None) as client:
             apply_settings(client)
             say(client, type="InjectUserMessage", content="over TLS " + "x" * 2000)
             receive_until_audio(client)
