@@ -185,11 +185,17 @@ def overload(results):
     bars = []
     for row in results.get("overload", []):
         middle, tail = row["agent_p50_ms"], row["agent_p99_ms"]
-        shown = f"{len(row['lost'])} losses" if row["lost"] else f"{middle:.0f} / {tail:.0f} ms"
+        shown = f"{len(row['lost'])} losses" if row["lost"] else _span(middle, tail)
         label = f"{row['system']}, {row['sessions']:,}"
         bars.append(Bar(label, middle, shown, is_ours=row["system"] == "router", tail=tail))
     said = "one process, and more calls than a core can carry: agent audio, pale is the p99"
     return Panel("Latency under too many calls, p50 / p99", said, bars) if bars else None
+
+
+def _span(middle_ms, tail_ms):
+    return (
+        f"{middle_ms:.0f} / {tail_ms:.0f} ms" if tail_ms < 1000 else f"{middle_ms / 1000:.1f} / {tail_ms / 1000:.1f} s"
+    )
 
 
 PANELS = (processor, added, memory, capacity, overload)

@@ -57,13 +57,18 @@ def little_room(monkeypatch):
     monkeypatch.setattr(background, "MOST_LINES", 3)
 
 
-def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, stream):  # noqa: ARG001 - before the log
+def write_too_much(log, stream):
+    """Ten lines while the stream takes none, and one when it does again."""
     for n in range(10):
         log.info("line %d", n)
     stream.go_on.set()
     log.handlers[0].flush()
     log.info("the last")
     log.handlers[0].flush()
+
+
+def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, stream):  # noqa: ARG001 - before the log
+    write_too_much(log, stream)
     lines = stream.getvalue().splitlines()
     dropped = next(int(line.split()[0]) for line in lines if "were dropped" in line)
     assert len([line for line in lines if line.startswith("line")]) + dropped == 10
@@ -72,12 +77,7 @@ def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, strea
 
 def test_that_line_is_formatted_like_any_other(little_room, log, stream):  # noqa: ARG001 - before the log
     log.handlers[0].setFormatter(logging.Formatter('{"level": "%(levelname)s", "event": "%(message)s"}'))
-    for n in range(10):
-        log.info("line %d", n)
-    stream.go_on.set()
-    log.handlers[0].flush()
-    log.info("the last")
-    log.handlers[0].flush()
+    write_too_much(log, stream)
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [it["level"] for it in told if "were dropped" in it["event"]] == ["WARNING"]
 
