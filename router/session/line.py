@@ -64,9 +64,9 @@ class Items:
         return next((key for key, created in self._unacknowledged.items() if created.like == like), None)
 
     def refused(self, item_id: str) -> list[Want]:
-        """Forget an item that the upstream did not take; what waited behind the response that it wanted."""
+        """Forget an item that the upstream did not take; what was to be said behind the response that it wanted."""
         created = self._unacknowledged.pop(item_id, None)
-        return created.wants[1:] if created is not None else []
+        return [want for want in created.wants if want.statement is not None] if created is not None else []
 
     def give_up_waiting(self) -> list[Want]:
         """Stop waiting for acknowledgements; the responses that are wanted."""

@@ -170,10 +170,11 @@ def _pending(session: Session) -> Want | None:
     general = next((want for want in turn.wants if want.statement is None), None)
     if general is not None:
         return general
-    if items.awaits_acknowledgement:
-        first, *others = items.give_up_waiting()
-        _keep_statements(session, others)
-        return first
+    waiting = items.give_up_waiting()
+    _keep_statements(session, waiting)
+    asked = next((want for want in waiting if want.statement is None), None)
+    if asked is not None:
+        return asked
     return Want() if turn.is_heard else session.state.resume
 
 

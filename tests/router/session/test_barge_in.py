@@ -299,6 +299,31 @@ def test_what_the_user_writes_while_the_next_upstream_is_dialled_interrupts_what
     assert [(event["type"], event.get("response")) for event in book.events_to_upstream] == [("response.create", None)]
 
 
+def queued_behind_the_rest():
+    """A message waits behind the rest of an answer, which the user interrupts; also, the item that both wait for."""
+    book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
+    (item,) = book.session.state.ledger.since()
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
+    return book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."}), item.id
+
+
+def test_what_was_to_be_said_behind_the_rest_of_an_answer_is_said_where_its_item_is_refused():
+    book, item_id = queued_behind_the_rest()
+    book.forget().upstream(error("oh", event_id=item_id))
+    (create,) = book.events_to_upstream
+    assert "Mind the gap." in create["response"]["instructions"]
+
+
+def test_what_was_to_be_said_behind_the_rest_of_an_answer_survives_another_loss_and_is_no_answer():
+    book, _ = queued_behind_the_rest()
+    book.upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY, ANY])
+    *_, stop = book.session.state.ledger.since()
+    book.upstream(item_added(stop.id)).expect(upstream=[{"type": "response.create"}])
+    book.upstream(response_created("resp_2")).forget().upstream(response_done("resp_2"))
+    (create,) = book.events_to_upstream
+    assert "Mind the gap." in create["response"]["instructions"]
+
+
 def test_a_question_that_is_asked_again_after_a_restart_is_answered_although_the_user_writes_more():
     book = speaking(seconds=0, text="").client({"type": "InjectUserMessage", "content": "What?"}).forget()
     book.upstream_closes(decision=Decision.RESTART).forget()
