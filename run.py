@@ -17,11 +17,11 @@ from pathlib import Path
 # The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from router import logs
+from router.config.command_line import describe, read_start
+from router.console import provide_streams, say
 from router.core import Router
 from router.errors import ConfigError, StartError
-from router.start import describe, read_start
-from router.terminal import provide_streams, say
+from router.logs import setup
 from router.web.server import serve
 
 USAGE_ERROR = 2
@@ -36,7 +36,7 @@ def main() -> int:
         print(f"run.py: {error}", file=sys.stderr)
         return USAGE_ERROR
     config = start.config
-    logs.configure(config.log_level, config.log_format, config.secrets)
+    setup.configure(config.log_level, config.log_format, config.secrets)
     for warning in start.warnings:
         logging.getLogger("router").warning("%s", warning)
     if start.check:

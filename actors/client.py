@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from actors import messages
+from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class ClientActor(Actor):
         self.dispatcher.disown(self)
         self._connection.forsake(self._crash_frame)
         self._connection.abort()
-        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Say a last word to the client, and tell the supervisor."""
-        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, 0))
         self.dispatcher.disown(self)
         # Whatever state the failure left the connection in, its socket is closed in the end.
         self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
@@ -97,12 +97,12 @@ class ClientActor(Actor):
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Tell the supervisor, and stop."""
-        self._supervisor.offer(messages.ClientEnded(self._session_id, closed))
+        self._supervisor.offer(lifecycle.ClientEnded(self._session_id, closed))
         self.stop()
 
     # Steps.
 
-    def _plug_in(self, message: messages.PlugInTranslator) -> None:
+    def _plug_in(self, message: lifecycle.PlugInTranslator) -> None:
         self._translator = message.translator
         self._tell_translator(messages.ClientOpened())
         self._connection.open(self.dispatcher, self)
@@ -117,16 +117,16 @@ class ClientActor(Actor):
     def _probe(self, _message: messages.ProbeClient) -> None:
         self._connection.probe()
 
-    def _pause(self, _message: messages.PauseReading) -> None:
+    def _pause(self, _message: lifecycle.PauseReading) -> None:
         self._is_paused = True
         self._connection.pause()
 
-    def _resume(self, _message: messages.ResumeReading) -> None:
+    def _resume(self, _message: lifecycle.ResumeReading) -> None:
         self._is_paused = False
         self._connection.resume()
         self._pass_on_pieces()
 
-    def _go_on(self, _message: messages.ContinueReading) -> None:
+    def _go_on(self, _message: lifecycle.ContinueReading) -> None:
         self._pass_on_pieces()
 
     def _pass_on_pieces(self, at_most: int = PIECES_AT_ONCE) -> None:
@@ -135,25 +135,25 @@ class ClientActor(Actor):
         for piece in pieces:
             self._tell_translator(messages.ClientBinaryReceived(piece))
         if self._pieces and not self._is_paused:
-            self.actor_ref.tell(messages.ContinueReading())
+            self.actor_ref.tell(lifecycle.ContinueReading())
 
     def _tell_translator(self, message: messages.Message) -> None:
         if self._translator is not None:
             self._translator.offer(message)
 
-    def _close(self, message: messages.CloseConnection) -> None:
+    def _close(self, message: lifecycle.CloseConnection) -> None:
         self._connection.close(message.code, message.reason, message.patience_s)
 
-    def _describe(self, _message: messages.Describe) -> messages.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
         return {"peer": self._connection.peer, "paused": self._is_paused}
 
     receives: ClassVar = {
         messages.SendToClient: _send,
-        messages.PlugInTranslator: _plug_in,
+        lifecycle.PlugInTranslator: _plug_in,
         messages.ProbeClient: _probe,
-        messages.PauseReading: _pause,
-        messages.ResumeReading: _resume,
-        messages.ContinueReading: _go_on,
-        messages.CloseConnection: _close,
-        messages.Describe: _describe,
+        lifecycle.PauseReading: _pause,
+        lifecycle.ResumeReading: _resume,
+        lifecycle.ContinueReading: _go_on,
+        lifecycle.CloseConnection: _close,
+        lifecycle.Describe: _describe,
     }

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from actors import messages, restart
+from actors import lifecycle, messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
-from actors.reports import Reports
-from actors.session import SessionRecord, SessionState
+from actors.notifications import Reports
+from actors.record import SessionRecord, SessionState
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 
@@ -64,19 +64,19 @@ class Supervisor(Actor):
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
-            messages.StartSession: self._start_session,
-            messages.UpstreamWanted: self._upstream_wanted,
-            messages.UpstreamUnwanted: self._upstream_unwanted,
-            messages.UpstreamEnded: self._upstream_ended,
-            messages.TurnCompleted: self._turn_completed,
-            messages.Reported: self._reported,
-            messages.ClientEnded: self._client_ended,
-            messages.SessionEnding: self._session_ending,
-            messages.ActorFailed: self._actor_failed,
-            messages.ActorStopped: self._actor_stopped,
-            messages.Drain: self._drain,
-            messages.ListSessions: self._list_sessions,
-            messages.FindActors: self._find_actors,
+            lifecycle.StartSession: self._start_session,
+            lifecycle.UpstreamWanted: self._upstream_wanted,
+            lifecycle.UpstreamUnwanted: self._upstream_unwanted,
+            lifecycle.UpstreamEnded: self._upstream_ended,
+            lifecycle.TurnCompleted: self._turn_completed,
+            lifecycle.Reported: self._reported,
+            lifecycle.ClientEnded: self._client_ended,
+            lifecycle.SessionEnding: self._session_ending,
+            lifecycle.ActorFailed: self._actor_failed,
+            lifecycle.ActorStopped: self._actor_stopped,
+            lifecycle.Drain: self._drain,
+            lifecycle.ListSessions: self._list_sessions,
+            lifecycle.FindActors: self._find_actors,
         }
 
     def on_receive(self, message: Any) -> Any:
@@ -106,17 +106,17 @@ class Supervisor(Actor):
 
     def on_left_over(self, message: Any) -> None:
         """Let go of a connection that was accepted as the last thing."""
-        if isinstance(message, messages.StartSession):
+        if isinstance(message, lifecycle.StartSession):
             message.connection.abort()
 
     # A session begins.
 
-    def _start_session(self, message: messages.StartSession) -> None:
+    def _start_session(self, message: lifecycle.StartSession) -> None:
         spec = message.spec
         session = SessionRecord(spec, self._least_loaded())
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
-        self._tell(session, messages.SessionStarted(spec.session_id))
+        self._tell(session, lifecycle.SessionStarted(spec.session_id))
         try:
             self._start_translator(session)
             self._start_client(session, message.connection)
@@ -150,11 +150,11 @@ class Supervisor(Actor):
         )
         session.running.add((ClientActor.role, 0))
         session.client = as_ref(ref)
-        session.tell(session.translator, messages.PlugInClient(session.client))
+        session.tell(session.translator, lifecycle.PlugInClient(session.client))
         if session.translator is not None:
-            session.client.tell(messages.PlugInTranslator(session.translator))
+            session.client.tell(lifecycle.PlugInTranslator(session.translator))
 
-    def _upstream_wanted(self, message: messages.UpstreamWanted) -> None:
+    def _upstream_wanted(self, message: lifecycle.UpstreamWanted) -> None:
         session = self._live(message.session_id)
         if session is None or (UpstreamActor.role, message.generation) in session.told:
             return  # over, or unwanted again before its delay was
@@ -167,14 +167,14 @@ class Supervisor(Actor):
         else:
             self._open_upstream(session, message)
 
-    def _open_upstream(self, session: SessionRecord, message: messages.UpstreamWanted) -> None:
+    def _open_upstream(self, session: SessionRecord, message: lifecycle.UpstreamWanted) -> None:
         if session.state is SessionState.ENDING:
             return
         position = session.history.position
         target = session.spec.dial_target(message.route, position)
         upstream = self._start_upstream(session, message.generation)
-        session.tell(session.translator, messages.PlugInUpstream(upstream, message.generation))
-        upstream.tell(messages.Dial(target, position))
+        session.tell(session.translator, lifecycle.PlugInUpstream(upstream, message.generation))
+        upstream.tell(lifecycle.Dial(target, position))
 
     def _start_upstream(self, session: SessionRecord, generation: int) -> Ref:
         assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
@@ -194,7 +194,7 @@ class Supervisor(Actor):
 
     # Something ended.
 
-    def _upstream_ended(self, message: messages.UpstreamEnded) -> None:
+    def _upstream_ended(self, message: lifecycle.UpstreamEnded) -> None:
         session = self._live(message.session_id)
         if session is None or (UpstreamActor.role, message.generation) in session.told:
             return
@@ -223,20 +223,20 @@ class Supervisor(Actor):
 
     def _retire(self, session: SessionRecord, generation: int) -> None:
         session.told.add((UpstreamActor.role, generation))
-        session.tell(session.upstreams.pop(generation, None), messages.CloseConnection(1000, ""))
+        session.tell(session.upstreams.pop(generation, None), lifecycle.CloseConnection(1000, ""))
 
-    def _upstream_unwanted(self, message: messages.UpstreamUnwanted) -> None:
+    def _upstream_unwanted(self, message: lifecycle.UpstreamUnwanted) -> None:
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
             session.spares.clear()  # with one of two gone, the other is in use
 
-    def _turn_completed(self, message: messages.TurnCompleted) -> None:
+    def _turn_completed(self, message: lifecycle.TurnCompleted) -> None:
         session = self._live(message.session_id)
         if session is not None:
             session.history.turn_completed()
 
-    def _reported(self, message: messages.Reported) -> None:
+    def _reported(self, message: lifecycle.Reported) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
             self._tell(session, message.news)
@@ -245,7 +245,7 @@ class Supervisor(Actor):
         if session.spec.tell is not None:
             self._reports.add(session.spec.session_id, session.spec.tell, news, session.spec.tell_timeout_s)
 
-    def _client_ended(self, message: messages.ClientEnded) -> None:
+    def _client_ended(self, message: lifecycle.ClientEnded) -> None:
         session = self._sessions.get(message.session_id)
         if session is None:
             return
@@ -256,12 +256,12 @@ class Supervisor(Actor):
         # The translator has its say first: what it tells the upstream now is sent before the close.
         session.tell(session.translator, messages.ClientClosed(message.closed))
 
-    def _session_ending(self, message: messages.SessionEnding) -> None:
+    def _session_ending(self, message: lifecycle.SessionEnding) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
             self._end(session, message.code, message.reason, message.patience_s)
 
-    def _actor_failed(self, message: messages.ActorFailed) -> None:
+    def _actor_failed(self, message: lifecycle.ActorFailed) -> None:
         session = self._sessions.get(message.session_id)
         if session is None:
             return
@@ -275,9 +275,9 @@ class Supervisor(Actor):
 
     def _upstream_failed(self, session: SessionRecord, generation: int) -> None:
         loss = restart.Loss(kind=restart.LossKind.FAILED, cause="failed on our side")
-        self._upstream_ended(messages.UpstreamEnded(session.spec.session_id, generation, loss))
+        self._upstream_ended(lifecycle.UpstreamEnded(session.spec.session_id, generation, loss))
 
-    def _actor_stopped(self, message: messages.ActorStopped) -> None:
+    def _actor_stopped(self, message: lifecycle.ActorStopped) -> None:
         session = self._sessions.get(message.session_id)
         if session is None:
             return
@@ -287,7 +287,7 @@ class Supervisor(Actor):
             self._stopped_by_surprise(session, message)
         self._forget_if_over(session)
 
-    def _stopped_by_surprise(self, session: SessionRecord, message: messages.ActorStopped) -> None:
+    def _stopped_by_surprise(self, session: SessionRecord, message: lifecycle.ActorStopped) -> None:
         # Somebody stopped an actor of a living session: the trio dies together, an upstream alone is a lost one.
         if message.role == UpstreamActor.role:
             self._upstream_failed(session, message.generation)
@@ -306,9 +306,9 @@ class Supervisor(Actor):
             return
         session.state = SessionState.ENDING
         session.ending = session.ending or (code, reason)
-        session.tell(session.client, messages.CloseConnection(code, reason, patience_s))
+        session.tell(session.client, lifecycle.CloseConnection(code, reason, patience_s))
         for upstream in session.upstreams.values():
-            session.tell(upstream, messages.CloseConnection(1000, ""))
+            session.tell(upstream, lifecycle.CloseConnection(1000, ""))
         if session.translator is not None:
             session.translator.stop(block=False)
 
@@ -319,12 +319,12 @@ class Supervisor(Actor):
             return
         info = session.info()
         logger.info("session %s ended after %.1f s", info.session_id, info.age_s)
-        ended = messages.SessionEnded(info.session_id, info.age_s, *(session.ending or NEVER_CLOSED), info.restarts)
+        ended = lifecycle.SessionEnded(info.session_id, info.age_s, *(session.ending or NEVER_CLOSED), info.restarts)
         self._tell(session, ended)
         self._report_drained()
         session.spec.on_end()
 
-    def _drain(self, message: messages.Drain) -> None:
+    def _drain(self, message: lifecycle.Drain) -> None:
         self._drained = message.drained
         self._drain_until_s = min(self._drain_until_s, time.monotonic() + message.deadline_s)
         for session in self._sessions.values():
@@ -345,10 +345,10 @@ class Supervisor(Actor):
         session = self._sessions.get(session_id)
         return session if session is not None and session.state is SessionState.LIVE else None
 
-    def _list_sessions(self, _message: messages.ListSessions) -> list[messages.SessionInfo]:
+    def _list_sessions(self, _message: lifecycle.ListSessions) -> list[lifecycle.SessionInfo]:
         return [session.info() for session in self._sessions.values()]
 
-    def _find_actors(self, message: messages.FindActors) -> dict[str, Ref]:
+    def _find_actors(self, message: lifecycle.FindActors) -> dict[str, Ref]:
         session = self._sessions.get(message.session_id)
         if session is None:
             return {}

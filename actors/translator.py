@@ -5,35 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
-from actors import messages
+from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
 from actors.work import Pools, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from actors.dispatcher import Dispatcher
+    from actors.machine import Machine
     from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
 INPUTS: Final = frozenset(get_args(messages.Input))
+
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
-
-
-class Machine(Protocol):
-    """A session as a state machine: pure, with no thread, socket, clock or environment of its own."""
-
-    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Take an input; what is to be done about it, in order. An exception is a bug, and ends the session.
-
-        `now_s` is the time on the dispatcher's clock, which never goes back: the machine has none of its own.
-        """
-
-    def describe(self) -> messages.Facts:
-        """A few facts about it, for people and tests."""
 
 
 class TranslatorActor(Actor):
@@ -74,13 +63,13 @@ class TranslatorActor(Actor):
         """Tell the supervisor."""
         self._let_go()
         self._work.close()
-        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the supervisor, which ends the session."""
         self._let_go()
         self._work.close()
-        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, 0))
 
     # Inputs.
 
@@ -110,13 +99,13 @@ class TranslatorActor(Actor):
 
     # Plugs.
 
-    def _plug_in_client(self, message: messages.PlugInClient) -> None:
+    def _plug_in_client(self, message: lifecycle.PlugInClient) -> None:
         self._client = message.client
 
-    def _plug_in_upstream(self, message: messages.PlugInUpstream) -> None:
+    def _plug_in_upstream(self, message: lifecycle.PlugInUpstream) -> None:
         self._upstreams[message.generation] = message.upstream
 
-    def _describe(self, _message: messages.Describe) -> messages.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
         generations = sorted(self._upstreams)
         work = {"work": self._work.keys, "work_dropped": self._work.dropped}
         return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
@@ -137,7 +126,7 @@ class TranslatorActor(Actor):
             self._unsent += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
-        wanted = messages.UpstreamWanted(
+        wanted = lifecycle.UpstreamWanted(
             self._session_id, command.generation, command.route, command.delay_s, command.is_spare
         )
         self._supervisor.offer(wanted)
@@ -145,16 +134,16 @@ class TranslatorActor(Actor):
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         self._upstreams.pop(command.generation, None)
         self._abandoned.discard(command.generation)
-        self._supervisor.offer(messages.UpstreamUnwanted(self._session_id, command.generation))
+        self._supervisor.offer(lifecycle.UpstreamUnwanted(self._session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if self._upstreams.pop(command.generation, None) is None:
             return  # its loss is on its way already
         self._abandoned.add(command.generation)
-        self._supervisor.offer(messages.UpstreamEnded(self._session_id, command.generation, command.loss))
+        self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, command.generation, command.loss))
 
     def _refill_budget(self, _command: messages.RefillBudget) -> None:
-        self._supervisor.offer(messages.TurnCompleted(self._session_id))
+        self._supervisor.offer(lifecycle.TurnCompleted(self._session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
         timer = self._timers.get(command.name)
@@ -182,12 +171,12 @@ class TranslatorActor(Actor):
         self._timers.clear()
 
     def _report(self, command: messages.Report) -> None:
-        self._supervisor.offer(messages.Reported(self._session_id, command.news))
+        self._supervisor.offer(lifecycle.Reported(self._session_id, command.news))
 
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()
         self._supervisor.offer(
-            messages.SessionEnding(self._session_id, command.code, command.reason, command.patience_s)
+            lifecycle.SessionEnding(self._session_id, command.code, command.reason, command.patience_s)
         )
 
     def _log(self, command: messages.Log) -> None:
@@ -213,7 +202,7 @@ class TranslatorActor(Actor):
         **dict.fromkeys(INPUTS, _handle),
         **dict.fromkeys(UPSTREAM_INPUTS, _handle_of_upstream),
         messages.UpstreamLost: _handle_loss,
-        messages.PlugInClient: _plug_in_client,
-        messages.PlugInUpstream: _plug_in_upstream,
-        messages.Describe: _describe,
+        lifecycle.PlugInClient: _plug_in_client,
+        lifecycle.PlugInUpstream: _plug_in_upstream,
+        lifecycle.Describe: _describe,
     }

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from actors import messages
+from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.upstream import DialError, DialFailure, dial
@@ -70,16 +70,16 @@ class UpstreamActor(Actor):
     def on_stop(self) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
-        self._supervisor.offer(messages.ActorStopped(self._session_id, self.role, self._generation))
+        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, self._generation))
 
     def on_failure(self, *_failure: Any) -> None:
         """Let go of the connection, and tell the supervisor."""
         self._let_go()
-        self._supervisor.offer(messages.ActorFailed(self._session_id, self.role, self._generation))
+        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, self._generation))
 
     def on_left_over(self, message: Any) -> None:
         """Let go of a connection that came too late."""
-        if isinstance(message, messages.DialSucceeded):
+        if isinstance(message, lifecycle.DialSucceeded):
             message.connection.abort()
 
     # From the connector, on one of its threads.
@@ -92,10 +92,10 @@ class UpstreamActor(Actor):
         if not isinstance(outcome, BaseException):
             self._hand_in_connection(outcome)
         else:
-            self.actor_ref.offer(messages.DialFailed(_as_dial_error(outcome)))
+            self.actor_ref.offer(lifecycle.DialFailed(_as_dial_error(outcome)))
 
     def _hand_in_connection(self, connection: Connection) -> None:
-        if not self.actor_ref.offer(messages.DialSucceeded(connection)):
+        if not self.actor_ref.offer(lifecycle.DialSucceeded(connection)):
             connection.abort()
 
     # From the connection.
@@ -119,7 +119,7 @@ class UpstreamActor(Actor):
     def on_drained(self) -> None:
         """Let the client's leg read on."""
         self._is_busy = False
-        self._client.offer(messages.ResumeReading())
+        self._client.offer(lifecycle.ResumeReading())
 
     @guarded
     def on_caught_up(self) -> None:
@@ -139,19 +139,19 @@ class UpstreamActor(Actor):
         connection.send_text(message.frame)
         if connection.is_busy and not self._is_busy:
             self._is_busy = True
-            self._client.offer(messages.PauseReading())
+            self._client.offer(lifecycle.PauseReading())
 
-    def _dial(self, message: messages.Dial) -> None:
+    def _dial(self, message: lifecycle.Dial) -> None:
         self._position = message.position
         self._connector.submit(lambda: self._dialler(message.target), self._dialled)
 
-    def _open(self, message: messages.DialSucceeded) -> None:
+    def _open(self, message: lifecycle.DialSucceeded) -> None:
         self._connection = message.connection
         self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
         self._connection.open(self.dispatcher, self)
         self.dispatcher.adopt(self)
 
-    def _refused(self, message: messages.DialFailed) -> None:
+    def _refused(self, message: lifecycle.DialFailed) -> None:
         error = message.error
         logger.info("session %s: upstream %d: %s", self._session_id, self._generation, error)
         kind = LossKind.NOT_DIALLED if error.status is None else LossKind.HTTP
@@ -162,10 +162,10 @@ class UpstreamActor(Actor):
         self._lost(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
 
     def _lost(self, loss: Loss) -> None:
-        self._supervisor.offer(messages.UpstreamEnded(self._session_id, self._generation, loss))
+        self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, self._generation, loss))
         self.stop()
 
-    def _close(self, message: messages.CloseConnection) -> None:
+    def _close(self, message: lifecycle.CloseConnection) -> None:
         if self._connection is None:
             self.stop()
         else:
@@ -177,18 +177,18 @@ class UpstreamActor(Actor):
             self._connection.abort()
         if self._is_busy:
             self._is_busy = False
-            self._client.offer(messages.ResumeReading())
+            self._client.offer(lifecycle.ResumeReading())
 
-    def _describe(self, _message: messages.Describe) -> messages.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
         return {"generation": self._generation, "connected": self._connection is not None}
 
     receives: ClassVar = {
         messages.SendToUpstream: _send,
-        messages.Dial: _dial,
-        messages.DialSucceeded: _open,
-        messages.DialFailed: _refused,
-        messages.CloseConnection: _close,
-        messages.Describe: _describe,
+        lifecycle.Dial: _dial,
+        lifecycle.DialSucceeded: _open,
+        lifecycle.DialFailed: _refused,
+        lifecycle.CloseConnection: _close,
+        lifecycle.Describe: _describe,
     }
 
 

@@ -32,13 +32,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from router.config import Deadlines, Limits, RouterConfig, Secret, Upstream
+    from router.config.model import Deadlines, Limits, RouterConfig
+    from router.config.upstream import Upstream
     from router.core import Profile, Router
     from router.errors import ConfigError, RouterError, StartError
     from router.hooks import Principal, Request, SessionContext, SessionEnd
+    from router.secrets import Secret
     from router.session.reports import Turn, Usage
-    from router.tools.toolbox import ToolCall
-    from router.web.answer import Answer
+    from router.tools.registry import ToolCall
+    from router.web.response import Answer
 
 __all__ = [
     "Answer",
@@ -62,13 +64,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "router.config": ("Deadlines", "Limits", "RouterConfig", "Secret", "Upstream"),
+    "router.config.model": ("Deadlines", "Limits", "RouterConfig"),
+    "router.config.upstream": ("Upstream",),
     "router.core": ("Profile", "Router"),
     "router.errors": ("ConfigError", "RouterError", "StartError"),
+    "router.secrets": ("Secret",),
     "router.hooks": ("Principal", "Request", "SessionContext", "SessionEnd"),
     "router.session.reports": ("Turn", "Usage"),
-    "router.tools.toolbox": ("ToolCall",),
-    "router.web.answer": ("Answer",),
+    "router.tools.registry": ("ToolCall",),
+    "router.web.response": ("Answer",),
 }
 
 

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
 import msgspec
 import pykka
 
-from actors import messages
+from actors import lifecycle
 from actors.connections.client import accept
 from actors.connections.handover import HandshakeRefused
-from router import given, hooks
-from router.door import Door
-from router.engine import Engine
+from router import hooks
+from router.config import keywords
 from router.errors import StartError
-from router.session.opening import welcome
+from router.pacing import Door
+from router.runtime import Engine
+from router.session.handlers.settings import welcome
 from router.session.profile import PROFILES
-from router.specs import Specs, endpoints_of
-from router.tools.performer import Performer
-from router.tools.toolbox import Toolbox
+from router.session_factory import Specs, endpoints_of
+from router.tools.registry import Toolbox
+from router.tools.runner import Performer
 from router.web import host, upgrade
 from router.web.app import make_app
 
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from actors.connections.base import Connection
     from actors.connections.client import ClientConnection
     from actors.connections.upstream import DialTarget
-    from router.config import RouterConfig
-    from router.tools.toolbox import Handler
-    from router.web.answer import Answer, Environ, StartResponse, WSGIApp
+    from router.config.model import RouterConfig
+    from router.tools.registry import Handler
+    from router.web.response import Answer, Environ, StartResponse, WSGIApp
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +81,9 @@ class Router:
         on_session_end: hooks.OnSessionEnd | None = None,
         on_turn: hooks.OnTurn | None = None,
         on_usage: hooks.OnUsage | None = None,
-        **settings: Unpack[given.Given],
+        **settings: Unpack[keywords.Given],
     ) -> None:
-        self.config = given.checked_config(config, settings)
+        self.config = keywords.checked_config(config, settings)
         self._hooks = hooks.Hooks(
             authenticate=authenticate,
             configure=configure,
@@ -236,14 +237,14 @@ class Router:
         """How many sessions there are. Does not block."""
         return len(self._open)
 
-    def sessions(self, timeout_s: float = 1.0) -> list[messages.SessionInfo]:
+    def sessions(self, timeout_s: float = 1.0) -> list[lifecycle.SessionInfo]:
         """The live sessions. Blocks: not on a dispatcher's thread.
 
         Raises:
             pykka.Timeout: there is no answer in time; `is_alive` says whether there can be.
         """
-        sessions: list[messages.SessionInfo] = self._engine.ask(
-            messages.ListSessions(), default=[], timeout_s=timeout_s
+        sessions: list[lifecycle.SessionInfo] = self._engine.ask(
+            lifecycle.ListSessions(), default=[], timeout_s=timeout_s
         )
         return sessions
 
@@ -306,7 +307,7 @@ class Router:
             connection = open_it(welcome(session_id))
             self._open.add(session_id)
             try:
-                supervisor.tell(messages.StartSession(spec, connection))
+                supervisor.tell(lifecycle.StartSession(spec, connection))
             except pykka.ActorDeadError:  # its dispatcher was given up, and we were not waited for
                 on_end()
                 connection.close(GOING_AWAY, "the server is going away")
@@ -314,7 +315,7 @@ class Router:
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
         """The actors of a session, to be told and asked: for `router.testing`. Blocks: not on a dispatcher's thread."""
-        asked = messages.FindActors(session_id)
+        asked = lifecycle.FindActors(session_id)
         found: dict[str, Ref] = self._engine.ask(asked, default={}, timeout_s=timeout_s)
         return found
 

@@ -13,7 +13,7 @@ from django.http import HttpResponse
 
 from actors.connections.handover import USE_GTHREAD
 from router.core import Profile, Router, checked_profile
-from router.web.answer import Answer
+from router.web.response import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

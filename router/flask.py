@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from router.web.answer import Environ, StartResponse, WSGIApp
+    from router.web.response import Environ, StartResponse, WSGIApp
 
 
 def mount(app: Flask, router: Router, path: str, *, profile: Profile = "openai") -> None:

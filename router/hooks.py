@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from actors import messages
+from actors import lifecycle
 from actors.connections.handover import HandshakeRefused
 from actors.pool import PoolClosed, PoolFull
 from router.session.reports import Turn, Usage
@@ -176,9 +176,9 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     def _tell(self, context: SessionContext, news: Any) -> None:
         match news:
-            case messages.SessionStarted() if self.on_session_start is not None:
+            case lifecycle.SessionStarted() if self.on_session_start is not None:
                 self.on_session_start(context)
-            case messages.SessionEnded(_, duration_s, code, reason, restarts) if self.on_session_end is not None:
+            case lifecycle.SessionEnded(_, duration_s, code, reason, restarts) if self.on_session_end is not None:
                 end = SessionEnd(duration_s=duration_s, code=code, reason=reason, restarts=restarts)
                 self.on_session_end(context, end)
             case Turn() if self.on_turn is not None:

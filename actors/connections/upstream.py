@@ -17,8 +17,8 @@ import msgspec
 import websocket
 
 from actors.connections.base import ConnectionLimits
+from actors.connections.buffered_socket import HeardSocket
 from actors.connections.cookies import no_cookies
-from actors.connections.hearing import HeardSocket
 from actors.connections.stream import StreamConnection
 
 SWITCHING_PROTOCOLS: Final = 101

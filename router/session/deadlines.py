@@ -10,7 +10,7 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from router.config import Deadlines
+    from router.config.model import Deadlines
 
 MANUAL_COMMIT_S: Final = 0.4
 """With turn detection `manual`, so long without audio ends the user's turn."""

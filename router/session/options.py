@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from router.config import Deadlines
+from router.config.model import Deadlines
 from router.translation.voices import Voices
 
 if TYPE_CHECKING:

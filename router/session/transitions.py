@@ -21,30 +21,33 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
 from router.openai import events as openai
-from router.session import (
-    as_is,
-    configuring,
-    conversions,
-    draining,
-    endings,
-    functions,
-    injections,
-    inputs,
-    interim,
-    opening,
-    responses,
-    restarts,
-    rollover,
-    speaking,
-    telling,
-    turns,
-    updates,
-)
+from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.line import SpareState
-from router.session.state import Lifecycle
-from router.session.stay import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
-from router.session.turn import ResponseState
+from router.session.handlers import (
+    agent_output,
+    conversions,
+    delivery,
+    drain,
+    early_input,
+    ending,
+    function_calls,
+    injection,
+    passthrough,
+    refusals,
+    responses,
+    restart,
+    resume,
+    settings,
+    standby,
+    takeover,
+    updates,
+    upstream_events,
+    upstream_setup,
+    user_speech,
+    user_text,
+)
+from router.session.state.states import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
+from router.session.state.states import Lifecycle, ResponseState, SpareState
 from router.session.work import WorkKind, parted
 
 Handler = Callable[[Any, Any], Any]
@@ -73,12 +76,12 @@ def fire(session: Any, fired: messages.TimerFired) -> None:
 
 def take_up(session: Any, event: openai.SessionUpdated) -> Any:
     """The upstream is configured: it takes the conversation up, from the beginning or from where it was lost."""
-    if not configuring.is_configured(session, session.state.line, event):
+    if not upstream_setup.is_configured(session, session.state.line, event):
         return STAY
     session.stop_waiting(Wait.SESSION_UPDATED, Wait.REPLUG)
     session.state.last_error = None
-    opening.begin(session)
-    restarts.take_up(session)
+    settings.begin(session)
+    takeover.take_up(session)
     if session.state.line.is_overdue:
         session.wait_for(Wait.ROLLOVER, 0.0)
     return None
@@ -91,31 +94,31 @@ def work_done(session: Any, done: messages.WorkDone) -> None:
 
 
 WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
-    WorkKind.TOOL: functions.tool_done,
-    WorkKind.CONFIGURE: opening.configured_by_application,
+    WorkKind.TOOL: function_calls.tool_done,
+    WorkKind.CONFIGURE: settings.configured_by_application,
     WorkKind.AUDIO: conversions.prepared,
 }
 
 DEADLINES: Final[dict[Wait, Handler]] = {
-    Wait.SETTINGS: endings.no_settings,
-    Wait.SESSION_CREATED: restarts.upstream_silent,
-    Wait.SESSION_UPDATED: restarts.upstream_silent,
+    Wait.SETTINGS: ending.no_settings,
+    Wait.SESSION_CREATED: restart.upstream_silent,
+    Wait.SESSION_UPDATED: restart.upstream_silent,
     Wait.UPDATE: updates.not_acknowledged,
-    Wait.ITEM_ACK: turns.ask_anyway,
-    Wait.FIRST_EVENT: restarts.upstream_silent,
-    Wait.SILENCE: restarts.upstream_silent,
-    Wait.RESPONSE: restarts.upstream_silent,
-    Wait.TOOL_ANSWER: functions.give_up_on_calls,
-    Wait.REPLUG: restarts.upstream_silent,
-    Wait.ASK_AGAIN: restarts.ask_again,
-    Wait.ROLLOVER: rollover.open_spare,
-    Wait.SPARE: rollover.spare_lost,
-    Wait.TRANSCRIPT: telling.stop_waiting_for_transcripts,
-    Wait.COMMIT: turns.never_committed,
-    Wait.PLAYBACK: telling.release,
-    Wait.MICROPHONE: turns.fill_silence,
-    Wait.MANUAL_COMMIT: turns.commit,
-    Wait.DRAIN: draining.out_of_time,
+    Wait.ITEM_ACK: upstream_events.ask_anyway,
+    Wait.FIRST_EVENT: restart.upstream_silent,
+    Wait.SILENCE: restart.upstream_silent,
+    Wait.RESPONSE: restart.upstream_silent,
+    Wait.TOOL_ANSWER: function_calls.give_up_on_calls,
+    Wait.REPLUG: restart.upstream_silent,
+    Wait.ASK_AGAIN: resume.ask_again,
+    Wait.ROLLOVER: standby.open_spare,
+    Wait.SPARE: standby.spare_lost,
+    Wait.TRANSCRIPT: delivery.stop_waiting_for_transcripts,
+    Wait.COMMIT: user_speech.never_committed,
+    Wait.PLAYBACK: delivery.release,
+    Wait.MICROPHONE: user_speech.fill_silence,
+    Wait.MANUAL_COMMIT: user_speech.commit,
+    Wait.DRAIN: drain.out_of_time,
 }
 
 ENDED: Final = Lifecycle.ENDED
@@ -123,21 +126,21 @@ ENDED: Final = Lifecycle.ENDED
 _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     # None: the state that there is.
     deepgram.KeepAlive: (ignore, None),
-    deepgram_codec.Unparsable: (opening.answer_unparsable, None),
-    deepgram_codec.Foreign: (opening.answer_foreign, None),
+    deepgram_codec.Unparsable: (refusals.answer_unparsable, None),
+    deepgram_codec.Foreign: (refusals.answer_foreign, None),
     deepgram.UpdateThinkLive: (updates.answer_not_offered, None),
     deepgram.CustomToThinkProvider: (updates.answer_not_offered, None),
     messages.TimerFired: (fire, None),
     messages.WorkDone: (work_done, None),
-    messages.ClientCaughtUp: (telling.client_reads, None),
-    messages.ClientOverflowed: (endings.client_overflowed, ENDED),
-    messages.ClientClosed: (endings.client_closed, ENDED),
-    messages.DrainBegan: (draining.begin_drain, None),
+    messages.ClientCaughtUp: (delivery.client_reads, None),
+    messages.ClientOverflowed: (ending.client_overflowed, ENDED),
+    messages.ClientClosed: (ending.client_closed, ENDED),
+    messages.DrainBegan: (drain.begin_drain, None),
 }
 
 _FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
-    messages.UpstreamLost: (restarts.upstream_lost, Lifecycle.CONNECTING),
-    openai_codec.Malformed: (restarts.upstream_malformed, None),
+    messages.UpstreamLost: (restart.upstream_lost, Lifecycle.CONNECTING),
+    openai_codec.Malformed: (restart.upstream_malformed, None),
     openai_codec.Unknown: (log_unknown, None),
     openai.PassedOver: (pass_over, None),
 }
@@ -145,18 +148,18 @@ _FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
 UPDATES: Final = (deepgram.UpdatePrompt, deepgram.UpdateThink, deepgram.UpdateSpeak, deepgram.UpdateListen)
 
 _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
-    deepgram.Settings: (opening.settings_again, None),
-    deepgram.InjectUserMessage: (opening.keep_user_message, None),
-    deepgram.FunctionCallResponse: (functions.answer_function_call, None),
-    deepgram.InjectAgentMessage: (opening.keep_message, None),
-    deepgram.ForceEndTurn: (opening.keep_message, None),
-    **dict.fromkeys(UPDATES, (opening.keep_message, None)),
-    inputs.Microphone: (opening.keep_audio, None),
-    inputs.SessionUpdateAsIs: (opening.keep_message, None),
-    inputs.ItemCreateAsIs: (opening.keep_message, None),
-    inputs.ItemDeleteAsIs: (opening.keep_message, None),
-    inputs.ResponseCreateAsIs: (opening.keep_message, None),
-    inputs.EventAsIs: (opening.keep_message, None),
+    deepgram.Settings: (settings.settings_again, None),
+    deepgram.InjectUserMessage: (early_input.keep_user_message, None),
+    deepgram.FunctionCallResponse: (function_calls.answer_function_call, None),
+    deepgram.InjectAgentMessage: (early_input.keep_message, None),
+    deepgram.ForceEndTurn: (early_input.keep_message, None),
+    **dict.fromkeys(UPDATES, (early_input.keep_message, None)),
+    inputs.Microphone: (early_input.keep_audio, None),
+    inputs.SessionUpdateAsIs: (early_input.keep_message, None),
+    inputs.ItemCreateAsIs: (early_input.keep_message, None),
+    inputs.ItemDeleteAsIs: (early_input.keep_message, None),
+    inputs.ResponseCreateAsIs: (early_input.keep_message, None),
+    inputs.EventAsIs: (early_input.keep_message, None),
 }
 
 
@@ -173,25 +176,25 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         Lifecycle.AWAITING_SETTINGS,
         _ANY_TIME,
         {
-            messages.ClientOpened: (opening.opened, None),
-            deepgram.Settings: (opening.open_session, Lifecycle.CONNECTING),
-            inputs.SessionUpdateAsIs: (opening.open_session_as_is, Lifecycle.CONNECTING),
-            deepgram.InjectUserMessage: (opening.before_settings, None),
-            deepgram.FunctionCallResponse: (opening.before_settings, None),
-            deepgram.InjectAgentMessage: (opening.before_settings, None),
-            deepgram.ForceEndTurn: (opening.before_settings, None),
-            **dict.fromkeys(UPDATES, (opening.before_settings, None)),
-            inputs.Microphone: (opening.before_settings, None),
-            inputs.ItemCreateAsIs: (opening.before_settings, None),
-            inputs.ItemDeleteAsIs: (opening.before_settings, None),
-            inputs.ResponseCreateAsIs: (opening.before_settings, None),
-            inputs.EventAsIs: (opening.before_settings, None),
+            messages.ClientOpened: (settings.opened, None),
+            deepgram.Settings: (settings.open_session, Lifecycle.CONNECTING),
+            inputs.SessionUpdateAsIs: (settings.open_session_as_is, Lifecycle.CONNECTING),
+            deepgram.InjectUserMessage: (early_input.before_settings, None),
+            deepgram.FunctionCallResponse: (early_input.before_settings, None),
+            deepgram.InjectAgentMessage: (early_input.before_settings, None),
+            deepgram.ForceEndTurn: (early_input.before_settings, None),
+            **dict.fromkeys(UPDATES, (early_input.before_settings, None)),
+            inputs.Microphone: (early_input.before_settings, None),
+            inputs.ItemCreateAsIs: (early_input.before_settings, None),
+            inputs.ItemDeleteAsIs: (early_input.before_settings, None),
+            inputs.ResponseCreateAsIs: (early_input.before_settings, None),
+            inputs.EventAsIs: (early_input.before_settings, None),
             # The upstream, which was dialled in advance
-            messages.UpstreamOpened: (configuring.await_session_created, None),
-            messages.UpstreamLost: (restarts.forget_upstream, None),
-            openai.SessionCreated: (configuring.greet, None),
-            openai.Error: (opening.keep_error, None),
-            openai_codec.Malformed: (restarts.upstream_malformed, None),
+            messages.UpstreamOpened: (upstream_setup.await_session_created, None),
+            messages.UpstreamLost: (restart.forget_upstream, None),
+            openai.SessionCreated: (upstream_setup.greet, None),
+            openai.Error: (refusals.keep_error, None),
+            openai_codec.Malformed: (restart.upstream_malformed, None),
             openai_codec.Unknown: (log_unknown, None),
             openai.PassedOver: (pass_over, None),
         },
@@ -202,9 +205,9 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _FROM_UPSTREAM,
         _NOT_READY,
         {
-            messages.UpstreamOpened: (configuring.await_session_created, None),
-            openai.SessionCreated: (configuring.greet, None),
-            openai.Error: (opening.keep_error, None),
+            messages.UpstreamOpened: (upstream_setup.await_session_created, None),
+            openai.SessionCreated: (upstream_setup.greet, None),
+            openai.Error: (refusals.keep_error, None),
         },
     ),
     Lifecycle.CONFIGURING: _rows(
@@ -214,7 +217,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _NOT_READY,
         {
             openai.SessionUpdated: (take_up, Lifecycle.READY),
-            openai.Error: (configuring.judge_error, None),
+            openai.Error: (upstream_setup.judge_error, None),
         },
     ),
     Lifecycle.READY: _rows(
@@ -223,42 +226,42 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _FROM_UPSTREAM,
         {
             # The client
-            deepgram.Settings: (opening.settings_again, None),
-            deepgram.InjectUserMessage: (turns.inject_user_message, None),
-            inputs.EchoedUserMessage: (turns.take_up_user_message, None),
-            deepgram.FunctionCallResponse: (functions.answer_function_call, None),
-            deepgram.InjectAgentMessage: (injections.inject_agent_message, None),
-            deepgram.ForceEndTurn: (turns.force_end_turn, None),
+            deepgram.Settings: (settings.settings_again, None),
+            deepgram.InjectUserMessage: (user_text.inject_user_message, None),
+            inputs.EchoedUserMessage: (user_text.take_up_user_message, None),
+            deepgram.FunctionCallResponse: (function_calls.answer_function_call, None),
+            deepgram.InjectAgentMessage: (injection.inject_agent_message, None),
+            deepgram.ForceEndTurn: (user_speech.force_end_turn, None),
             **dict.fromkeys(UPDATES, (updates.update, None)),
-            inputs.Microphone: (turns.append_audio, None),
+            inputs.Microphone: (user_speech.append_audio, None),
             inputs.SessionUpdateAsIs: (updates.update_as_is, None),
-            inputs.ItemCreateAsIs: (as_is.forward_item, None),
-            inputs.ItemDeleteAsIs: (as_is.forward_delete, None),
-            inputs.ResponseCreateAsIs: (as_is.forward_response_create, None),
-            inputs.EventAsIs: (as_is.forward_event, None),
+            inputs.ItemCreateAsIs: (passthrough.forward_item, None),
+            inputs.ItemDeleteAsIs: (passthrough.forward_delete, None),
+            inputs.ResponseCreateAsIs: (passthrough.forward_response_create, None),
+            inputs.EventAsIs: (passthrough.forward_event, None),
             # The upstream: the session and its items
             openai.SessionUpdated: (updates.updated, None),
-            openai.Error: (turns.upstream_error, None),
-            openai.ConversationItemAdded: (turns.item_added, None),
-            openai.ConversationItemDone: (turns.item_done, None),
+            openai.Error: (upstream_events.upstream_error, None),
+            openai.ConversationItemAdded: (upstream_events.item_added, None),
+            openai.ConversationItemDone: (upstream_events.item_done, None),
             # The upstream: what the user says
-            openai.InputAudioBufferSpeechStarted: (turns.speech_started, None),
-            openai.InputAudioBufferSpeechStopped: (turns.speech_stopped, None),
-            openai.InputAudioBufferCommitted: (turns.committed, None),
-            openai.InputAudioTranscriptionDelta: (interim.heard_more, None),
-            openai.InputAudioTranscriptionUpdated: (interim.heard_so_far, None),
-            openai.InputAudioTranscriptionCompleted: (turns.user_said, None),
-            openai.InputAudioTranscriptionFailed: (turns.transcription_failed, None),
+            openai.InputAudioBufferSpeechStarted: (user_speech.speech_started, None),
+            openai.InputAudioBufferSpeechStopped: (user_speech.speech_stopped, None),
+            openai.InputAudioBufferCommitted: (user_speech.committed, None),
+            openai.InputAudioTranscriptionDelta: (user_speech.heard_more, None),
+            openai.InputAudioTranscriptionUpdated: (user_speech.heard_so_far, None),
+            openai.InputAudioTranscriptionCompleted: (user_speech.user_said, None),
+            openai.InputAudioTranscriptionFailed: (user_speech.transcription_failed, None),
             # The upstream: what the assistant says and does
             openai.ResponseCreated: (ignore, None),
             openai.ResponseDone: (ignore, None),
-            openai.ResponseOutputItemAdded: (functions.output_item_added, None),
-            openai.ResponseOutputTextDelta: (speaking.text_delta, None),
-            openai.ResponseOutputTextDone: (speaking.text_done, None),
-            openai.ResponseOutputAudioTranscriptDelta: (speaking.text_delta, None),
-            openai.ResponseOutputAudioTranscriptDone: (speaking.transcript_done, None),
-            openai.ResponseOutputAudioDelta: (speaking.play, None),
-            openai.ResponseFunctionCallArgumentsDone: (functions.request_function_call, None),
+            openai.ResponseOutputItemAdded: (function_calls.output_item_added, None),
+            openai.ResponseOutputTextDelta: (agent_output.text_delta, None),
+            openai.ResponseOutputTextDone: (agent_output.text_done, None),
+            openai.ResponseOutputAudioTranscriptDelta: (agent_output.text_delta, None),
+            openai.ResponseOutputAudioTranscriptDone: (agent_output.transcript_done, None),
+            openai.ResponseOutputAudioDelta: (agent_output.play, None),
+            openai.ResponseFunctionCallArgumentsDone: (function_calls.request_function_call, None),
         },
     ),
     Lifecycle.ENDED: {},
@@ -286,25 +289,25 @@ SPARE: Final[dict[SpareState, dict[type, tuple[Handler, SpareState]]]] = {
     # The upstream that is got ready while another is in use. What its table does not list says nothing.
     SpareState.NONE: {},
     SpareState.CONNECTING: {
-        messages.UpstreamOpened: (rollover.spare_opened, SpareState.CONNECTING),
-        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
-        openai.SessionCreated: (rollover.configure_spare, SpareState.CONFIGURING),
-        openai.Error: (rollover.spare_lost, SpareState.NONE),
-        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
+        messages.UpstreamOpened: (standby.spare_opened, SpareState.CONNECTING),
+        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
+        openai.SessionCreated: (standby.configure_spare, SpareState.CONFIGURING),
+        openai.Error: (standby.spare_lost, SpareState.NONE),
+        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
     },
     SpareState.CONFIGURING: {
-        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
-        openai.SessionUpdated: (rollover.seed_spare, SpareState.SEEDED),
-        openai.Error: (rollover.judge_spare_error, SpareState.NONE),
-        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
+        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
+        openai.SessionUpdated: (standby.seed_spare, SpareState.SEEDED),
+        openai.Error: (standby.judge_spare_error, SpareState.NONE),
+        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
     },
     SpareState.SEEDED: {
-        messages.UpstreamLost: (rollover.spare_lost, SpareState.NONE),
-        openai.SessionUpdated: (rollover.spare_updated, SpareState.SEEDED),
-        openai.Error: (rollover.judge_seeded_error, SpareState.SEEDED),
-        openai.ConversationItemAdded: (rollover.spare_acknowledged, SpareState.SEEDED),
-        openai.ConversationItemDone: (rollover.spare_acknowledged, SpareState.SEEDED),
-        openai_codec.Malformed: (rollover.spare_lost, SpareState.NONE),
+        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
+        openai.SessionUpdated: (standby.spare_updated, SpareState.SEEDED),
+        openai.Error: (standby.judge_seeded_error, SpareState.SEEDED),
+        openai.ConversationItemAdded: (standby.spare_acknowledged, SpareState.SEEDED),
+        openai.ConversationItemDone: (standby.spare_acknowledged, SpareState.SEEDED),
+        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
     },
 }
 
@@ -320,7 +323,7 @@ def is_to_be_configured(session: Any) -> bool:
 
 def configure(session: Any) -> None:
     """Send the one session.update, and wait for its acknowledgement."""
-    configuring.configure(session)
+    upstream_setup.configure(session)
     session.enter(Lifecycle.CONFIGURING)
 
 
@@ -332,7 +335,7 @@ def is_response_due(session: Any) -> bool:
     state, turn = session.state, session.state.turn
     if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
-    is_talking = state.is_speaking and state.turn_detection in opening.DETECTED
+    is_talking = state.is_speaking and state.detects_turns
     has_to_wait = is_talking or state.awaits_what_was_cut_off
     return not turn.is_heard and (turn.wants[0].is_urgent or not has_to_wait) and not state.updates
 
@@ -346,10 +349,10 @@ def create_response(session: Any) -> None:
 
 
 JOINT: Final = (
-    (draining.is_drained, draining.end_drained),
+    (drain.is_drained, drain.end_drained),
     (is_to_be_configured, configure),
     (updates.is_due, updates.send),
-    (rollover.can_plug_in, rollover.plug_in),
+    (standby.can_plug_in, standby.plug_in),
     (is_response_due, create_response),
 )
 """What follows when several things have come together: looked at after every input, in this order."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from router.simulator import memory
 from router.simulator.continuation import cut_in, rest_of
 from router.simulator.history import Called, Context, Output, Returned, Said, Say
-from router.simulator.tools import fitting_calls, forced_call
+from router.simulator.tool_calls import fitting_calls, forced_call
 from router.simulator.words import unquoted
 
 if TYPE_CHECKING:

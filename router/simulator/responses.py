@@ -14,7 +14,7 @@ from router.simulator.errors import RequestError
 from router.simulator.faults import Fault, FaultAction, FaultPoint
 from router.simulator.history import Called, Context, Entry, Returned, Said
 from router.simulator.response import Event, ResponseRun, ResponseSettings, Step, Wait
-from router.simulator.settings import check_reasoning, check_voice, without_secrets
+from router.simulator.session_config import check_reasoning, check_voice, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -19,7 +19,7 @@ from router.simulator.input_audio import IDLE_TIMER, TRANSCRIPTION_TIMER, InputA
 from router.simulator.responses import TIMER as RESPONSE_TIMER
 from router.simulator.responses import Responses
 from router.simulator.schema import MAX_EVENT_ID, check_event
-from router.simulator.settings import default_session, updated_session
+from router.simulator.session_config import default_session, updated_session
 from router.simulator.state import Ids, Outbox, Script, State
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ import orjson
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from router.config.origins import origin_of
 from router.errors import EndpointError
-from router.origins import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.origins import Origin
+    from router.config.origins import Origin
     from router.session.work import CallEndpoint
     from router.tools.addresses import Addresses
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH
+from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH
 from router.web import upgrade
-from router.web.answer import JSON, Answer, Environ, StartResponse, WSGIApp
+from router.web.response import JSON, Answer, Environ, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
-    from router.web.board import Board
+    from router.web.scoreboard import Board
 
 
 class Router(upgrade.Router, Protocol):

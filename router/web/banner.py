@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.config import CONVERSE_PATH
-from router.values import model_of
+from router.config.model import CONVERSE_PATH
+from router.config.parsers import model_of
 
 if TYPE_CHECKING:
-    from router.config import RouterConfig, Upstream
+    from router.config.model import RouterConfig
+    from router.config.upstream import Upstream
 
 _YELLOW = "\x1b[1;33m{}\x1b[0m"
 

@@ -22,17 +22,17 @@ import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from router.console import say
 from router.errors import RouterError, StartError
-from router.terminal import say
 from router.web import app, banner
-from router.web.board import Board
+from router.web.scoreboard import Board
 from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.config import RouterConfig
-    from router.web.answer import WSGIApp
+    from router.config.model import RouterConfig
+    from router.web.response import WSGIApp
 
 logger = logging.getLogger(__name__)
 

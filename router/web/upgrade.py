@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qsl
 
 from actors.connections.handover import HandshakeRefused, is_lent, served_socket
-from router.settings import TURN_DETECTIONS
-from router.web.answer import Answer, Environ, Headers
+from router.config.schema import TURN_DETECTIONS
+from router.web.response import Answer, Environ, Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from router.config import RouterConfig
+    from router.config.model import RouterConfig
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from actors.watchdog import frames
-from router.web.board import Row, Stage
+from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import pytest
 
 from actors.actor import Actor, Inbox, WouldDeadlock, guarded
 from actors.messages import Message
-from processes import child
+from tests.support.processes.children import child
 
 WAIT_S = 5.0
 

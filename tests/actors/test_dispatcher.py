@@ -5,7 +5,7 @@ import threading
 import time
 
 from actors.dispatcher import READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
-from dispatching import WAIT_S, on
+from tests.support.processes.dispatching import WAIT_S, on
 
 
 class Counter:

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from actors.actor import Actor
+from actors.notifications import MOST_WAITING, Reports
 from actors.pool import Pool
-from actors.reports import MOST_WAITING, Reports
 
 WAIT_S = 5.0
 

@@ -5,7 +5,7 @@ import threading
 import pykka
 import pytest
 
-from actors import messages
+from actors import lifecycle, messages
 from actors.client import ClientActor
 from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
@@ -13,7 +13,7 @@ from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.connector import Connector
 from actors.pool import Pool
 from actors.restart import Decision, Loss, LossKind
-from actors.session import SessionSpec
+from actors.spec import SessionSpec
 from actors.supervisor import Supervisor, as_ref
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
@@ -114,7 +114,7 @@ class House:
             crash_frame=CRASH_FRAME,
             **{"restarts": 0, **spec},
         )
-        self.supervisor.tell(messages.StartSession(spec, connection))
+        self.supervisor.tell(lifecycle.StartSession(spec, connection))
         assert expect is None or client.receive() == expect
         return client, machine
 
@@ -135,11 +135,11 @@ class House:
         return connection
 
     def sessions(self):
-        return self.supervisor.ask(messages.ListSessions(), timeout=WAIT_S)
+        return self.supervisor.ask(lifecycle.ListSessions(), timeout=WAIT_S)
 
     def drain(self, deadline_s=0.0):
         drained = threading.Event()
-        self.supervisor.tell(messages.Drain(drained, deadline_s))
+        self.supervisor.tell(lifecycle.Drain(drained, deadline_s))
         return drained
 
     def close(self):
@@ -185,9 +185,9 @@ def test_actors_can_be_told_and_asked(house):
     assert client.receive() == "hello"
     only(UpstreamActor).tell(messages.SendToUpstream("hello up there", 1))
     assert upstream.receive() == "hello up there"
-    assert only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)["inputs"] == len(machine.inputs)
-    assert only(UpstreamActor).ask(messages.Describe(), timeout=WAIT_S) == {"generation": 1, "connected": True}
-    assert only(ClientActor).ask(messages.Describe(), timeout=WAIT_S)["paused"] is False
+    assert only(TranslatorActor).ask(lifecycle.Describe(), timeout=WAIT_S)["inputs"] == len(machine.inputs)
+    assert only(UpstreamActor).ask(lifecycle.Describe(), timeout=WAIT_S) == {"generation": 1, "connected": True}
+    assert only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["paused"] is False
 
 
 def test_timers_come_back_unless_they_are_cancelled(house):
@@ -259,7 +259,7 @@ def test_what_an_older_generation_says_is_stale(house):
     house.upstreams[1].send_text("from the living")
     assert client.receive() == "from the living"
     assert isinstance(first.receive(), ConnectionClosed)
-    facts = only(TranslatorActor).ask(messages.Describe(), timeout=WAIT_S)
+    facts = only(TranslatorActor).ask(lifecycle.Describe(), timeout=WAIT_S)
     assert facts["generations"] == [2]
     (info,) = house.sessions()
     assert info.generation == 2
@@ -405,7 +405,7 @@ def test_a_client_is_not_read_while_the_upstream_is_behind(house):
     sent = 40
     for n in range(sent):
         client.send_text(str(n) * 20_000)
-    assert any(only(ClientActor).ask(messages.Describe(), timeout=WAIT_S)["paused"] for _ in range(10_000))
+    assert any(only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["paused"] for _ in range(10_000))
     upstream.read_again()
     assert [upstream.receive() for _ in range(sent)] == [str(n) * 20_000 for n in range(sent)]
 
@@ -445,7 +445,7 @@ def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatc
     held = threading.Event()
     dispatcher.call_soon(lambda: held.wait(WAIT_S))
     stop = supervisor.stop(block=False)
-    supervisor.tell(messages.StartSession(spec, connection))
+    supervisor.tell(lifecycle.StartSession(spec, connection))
     held.set()
     stop.get(timeout=WAIT_S)
     assert isinstance(client.receive(), ConnectionClosed)

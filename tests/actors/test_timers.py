@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from actors.timers import MOST_DISCARDED
-from dispatching import WAIT_S, on
+from tests.support.processes.dispatching import WAIT_S, on
 
 
 def test_timers_fire_in_the_order_of_their_due_times(dispatcher):

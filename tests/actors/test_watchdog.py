@@ -8,7 +8,7 @@ from actors.connections.base import ConnectionClosed
 from actors.connections.memory import memory_pair
 from actors.dispatcher import Dispatcher
 from actors.watchdog import STALLED_LOOKS, Watchdog
-from processes import assert_comes_back
+from tests.support.processes.children import assert_comes_back
 
 WAIT_S = 5.0
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from actors import messages
+from actors import lifecycle, messages
 from actors.messages import WorkDone, WorkFailureKind
 from actors.pool import Pool
 from actors.supervisor import as_ref
@@ -116,7 +116,7 @@ class Session:
         return self.machine.begun.acquire(timeout=WAIT_S)
 
     def facts(self):
-        facts = self.translator.ask(messages.Describe(), timeout=WAIT_S)
+        facts = self.translator.ask(lifecycle.Describe(), timeout=WAIT_S)
         return facts["work"], facts["work_dropped"]
 
     def let_go(self):

@@ -2,7 +2,7 @@
 
 import time
 
-from router.config import Deadlines
+from router.config.model import Deadlines
 from tests.bench import figures, footprint, talking
 from tests.bench.stage import ROUTER, Stage, call
 

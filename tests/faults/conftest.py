@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-import fault_world
+from tests.support.faults import world
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -21,4 +21,4 @@ def quiet_collector():
 @pytest.fixture(autouse=True)
 def routes(monkeypatch):
     """Resolve the names of worlds."""
-    monkeypatch.setattr(socket, "getaddrinfo", fault_world.resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", world.resolve)

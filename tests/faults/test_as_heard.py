@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from fault_talk import SPEECH, Conversation
-from fault_world import world
-from router.config import Deadlines, Limits
+from router.config.model import Deadlines, Limits
 from router.simulator import SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import SPEECH, Conversation
+from tests.support.faults.world import world
 
 BYTES_PER_S = 48_000
 QUESTION = "Please remember: " + "the ships sail over the sea. " * 4

@@ -17,10 +17,10 @@ import pytest
 from actors.client import ClientActor
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
-from fault_talk import settings
-from fault_world import world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import ClosedError, WireClient
+from tests.support.clients.wire_client import ClosedError, WireClient
+from tests.support.faults.talk import settings
+from tests.support.faults.world import world
 
 SESSIONS = 300
 CHAOS_S = float(os.environ.get("CHAOS_S", "10"))

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from fault_talk import settings
-from fault_world import DEADLINES, world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import settings
+from tests.support.faults.world import DEADLINES, world
 
 WAIT_S = 5.0
 DIAL_S = 1.0

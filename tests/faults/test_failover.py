@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from fault_talk import MEMORY, QUESTION, Conversation, settings
-from fault_world import World, dead_port, world
-from router.config import Secret
+from router.secrets import Secret
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import MEMORY, QUESTION, Conversation, settings
+from tests.support.faults.world import World, dead_port, world
 
 KEY, AZURE_KEY = "sk-first-0123456789abcdef", "azure-0123456789abcdef"
 PROMPT_S = 1.0

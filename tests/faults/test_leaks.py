@@ -22,11 +22,11 @@ from actors.supervisor import Supervisor
 from actors.timers import MOST_DISCARDED
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
-from fault_talk import GET_WEATHER, QUESTION, WEATHER, Conversation
-from fault_world import World, world
-from router.config import Limits
+from router.config.model import Limits
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import GET_WEATHER, QUESTION, WEATHER, Conversation
+from tests.support.faults.world import World, world
 
 CYCLES = 1000
 FIRST = 200

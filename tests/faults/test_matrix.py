@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fault_cells import reference, run, run_to_the_end
-from fault_matrix import COLUMNS, MODALITIES, ROWS, Talk, cells, hopeless_cells, table
-from fault_talk import QUESTION, Conversation
-from fault_world import DEADLINES, world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.cells import reference, run, run_to_the_end
+from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, Talk, cells, hopeless_cells, table
+from tests.support.faults.talk import QUESTION, Conversation
+from tests.support.faults.world import DEADLINES, world
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "never-stuck.md"
 AT_ONCE = 10

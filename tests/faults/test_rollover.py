@@ -13,10 +13,10 @@ import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from fault_talk import GET_WEATHER, GIVE_UP_S, MEMORY, Conversation, seen, settings
-from fault_world import DEADLINES, PROFILES, World, world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import GET_WEATHER, GIVE_UP_S, MEMORY, Conversation, seen, settings
+from tests.support.faults.world import DEADLINES, PROFILES, World, world
 
 GAP_S = 0.040
 BEAT_S = 0.005

@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
-from fault_talk import BYTES_PER_CHARACTER, TOLERANCE_CHARACTERS, Conversation, settings
-from fault_world import world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import BYTES_PER_CHARACTER, TOLERANCE_CHARACTERS, Conversation, settings
+from tests.support.faults.world import world
 
 TEXT = "Good morning, this is the garden centre by the river. How can I help you today?"
 TIMEOUT_S = 9.0

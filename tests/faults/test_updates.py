@@ -2,10 +2,10 @@
 
 import pytest
 
-from fault_talk import Conversation
-from fault_world import PROFILES, world
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from wire_client import WireClient
+from tests.support.clients.wire_client import WireClient
+from tests.support.faults.talk import Conversation
+from tests.support.faults.world import PROFILES, world
 
 TIMEOUT_S = 9.0
 ANSWER = "Aye, captain."

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-import processes
-from voice_agent import voice_agent
+from tests.support.clients.voice_agent import voice_agent
+from tests.support.processes import children
 
 ANSWER_S = 15.0
 
@@ -21,7 +21,7 @@ def router():
     key = os.environ.get("OPENAI_API_KEY")
     if not key:
         pytest.skip("talks to the real API, which needs OPENAI_API_KEY")
-    with processes.router("--upstream", "openai", env={"OPENAI_API_KEY": key}) as running:
+    with children.router("--upstream", "openai", env={"OPENAI_API_KEY": key}) as running:
         yield running
 
 

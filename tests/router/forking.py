@@ -7,9 +7,9 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pykka
 from websockets.sync.client import connect
 
-from hosts import started
 from router import Router
-from voice_agent import hold_text_turn
+from tests.support.clients.voice_agent import hold_text_turn
+from tests.support.processes.host_apps import started
 
 
 class Quiet(WSGIRequestHandler):

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from router import background
-from router.background import BackgroundHandler
+from router.logs import handler
+from router.logs.handler import BackgroundHandler
 
 WAIT_S = 5.0
 
@@ -38,9 +38,9 @@ def log(stream):
     logger.addHandler(BackgroundHandler(stream))
     yield logger
     stream.go_on.set()
-    for handler in logger.handlers[:]:
-        handler.close()
-        logger.removeHandler(handler)
+    for old in logger.handlers[:]:
+        old.close()
+        logger.removeHandler(old)
 
 
 def test_lines_are_written_in_order_by_another_thread(log, stream):
@@ -54,7 +54,7 @@ def test_lines_are_written_in_order_by_another_thread(log, stream):
 
 @pytest.fixture
 def little_room(monkeypatch):
-    monkeypatch.setattr(background, "MOST_LINES", 3)
+    monkeypatch.setattr(handler, "MOST_LINES", 3)
 
 
 def write_too_much(log, stream):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from playbook import SETTINGS
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, Format, Recording
-from router.config import Limits
+from router.config.model import Limits
+from router.config.upstream import Upstream
 from router.simulator import Fault, FaultAction, FaultPoint, voice
-from router.upstreams import Upstream
-from serving import apply_settings, receive_until, serving, simulating
-from tones import linear32, tone
+from tests.support.data.tones import linear32, tone
+from tests.support.machine.playbook import SETTINGS
+from tests.support.processes.serving import apply_settings, receive_until, serving, simulating
 
 MS_PER_CHARACTER = 20
 SPEECH_S, PAUSE_S = 1.0, 0.8

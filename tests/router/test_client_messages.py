@@ -6,10 +6,10 @@ from array import array
 import pytest
 from websockets.sync.client import connect
 
-from playbook import settings
 from router.audio.formats import LINEAR16_24K
 from router.simulator import Fault, FaultAction, FaultPoint
-from serving import apply_settings, receive_until, receive_until_audio, say, serving, simulating
+from tests.support.machine.playbook import settings
+from tests.support.processes.serving import apply_settings, receive_until, receive_until_audio, say, serving, simulating
 
 GREETING = "Good morning, this is the garden centre. How can I help you?"
 MS_PER_CHARACTER = 5

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuring import KEY, configure, refusal
-from router.config import Deadlines, Limits, RouterConfig, Secret
+from router.config.model import Deadlines, Limits, RouterConfig
+from router.config.parsers import model_of, shown_url, url_with_model
+from router.config.schema import SETTINGS
 from router.errors import ConfigError
-from router.settings import SETTINGS
-from router.values import model_of, shown_url, url_with_model
+from router.secrets import Secret
+from tests.support.data.configuration import KEY, configure, refusal
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 

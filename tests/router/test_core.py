@@ -20,11 +20,20 @@ from websockets.sync.server import serve
 
 from actors.connections.frames import text_frames
 from actors.watchdog import Watchdog
-from playbook import settings
-from router.config import Deadlines, Limits, RouterConfig, Secret
+from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
+from router.secrets import Secret
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from serving import apply_settings, closing, receive_until, receive_until_audio, say, serving, simulating
+from tests.support.machine.playbook import settings
+from tests.support.processes.serving import (
+    apply_settings,
+    closing,
+    receive_until,
+    receive_until_audio,
+    say,
+    serving,
+    simulating,
+)
 
 KEY = "sk-test-0123456789abcdef"
 DELTA_BYTES = 4800
@@ -350,7 +359,7 @@ def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other
 def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others_begin_once_it_runs_again(
     simulator, monkeypatch
 ):
-    monkeypatch.setattr("router.engine.Watchdog", functools.partial(Watchdog, look_s=0.02))
+    monkeypatch.setattr("router.runtime.Watchdog", functools.partial(Watchdog, look_s=0.02))
     go_on = threading.Event()
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)

@@ -18,11 +18,11 @@ from websockets.sync.client import connect
 import router as package
 from actors.connections.handover import HandshakeRefused
 from actors.connections.memory import memory_pair
-from hosts import ROOT, started
-from processes import child
 from router import Answer, Principal, Router, RouterConfig, StartError
-from serving import closing
-from voice_agent import CONVERSE, OPENAI, hold_text_turn
+from tests.support.clients.voice_agent import CONVERSE, OPENAI, hold_text_turn
+from tests.support.processes.children import child
+from tests.support.processes.host_apps import ROOT, started
+from tests.support.processes.serving import closing
 
 WAIT_S = 5.0
 UPGRADE = {

@@ -6,13 +6,13 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
-from http_endpoint import Endpoint
-from playbook import settings
-from router.config import Deadlines, Limits, RouterConfig
+from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
 from router.hooks import Principal
 from router.simulator import Fault, FaultAction, FaultPoint
-from serving import apply_settings, receive_until, say, serving, simulating
+from tests.support.machine.playbook import settings
+from tests.support.processes.http_endpoint import Endpoint
+from tests.support.processes.serving import apply_settings, receive_until, say, serving, simulating
 
 WAIT_S = 5.0
 LOUD = b"\x00\x40\x00\xc0" * 12_000

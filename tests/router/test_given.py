@@ -3,7 +3,7 @@
 import pytest
 
 from router import ConfigError, Deadlines, Limits, Router, RouterConfig, Secret, Upstream
-from router.given import OF_THE_COMMAND, Given, config_of
+from router.config.keywords import OF_THE_COMMAND, Given, config_of
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from actors.connections.handover import HandshakeRefused
-from router.config import Deadlines
+from router.config.model import Deadlines
 from router.hooks import Principal, Request
 from router.testing import Switchboard
 

@@ -11,7 +11,7 @@ import warnings
 import pytest
 import structlog
 
-from router import logs
+from router.logs import setup
 
 KEY = 'sk"proj\\0123456789'
 """With characters that JSON, `repr` and URLs write in another way."""
@@ -25,7 +25,7 @@ def lines():
     stream = io.StringIO()
 
     def configure(level="info", form="text", secrets=(KEY,)):
-        logs.configure(level, form, secrets, stream=stream)
+        setup.configure(level, form, secrets, stream=stream)
         return read
 
     def read():
@@ -35,7 +35,7 @@ def lines():
 
     yield configure
     for handler in root.handlers:
-        if handler.name == logs.HANDLER_NAME:
+        if handler.name == setup.HANDLER_NAME:
             handler.close()
     root.handlers, level, sys.excepthook, threading.excepthook = before
     root.setLevel(level)
@@ -67,7 +67,7 @@ def test_the_key_is_masked_wherever_it_comes_into_a_line(lines, form):
     read = lines(form=form)
     log_everywhere(KEY)
     text = "\n".join(read())
-    assert text.count(logs.MASK) >= 7
+    assert text.count(setup.MASK) >= 7
     for spelled in (KEY, json.dumps(KEY)[1:-1], repr(KEY)[1:-1]):
         assert spelled not in text
 
@@ -84,15 +84,15 @@ def test_the_key_is_masked_wherever_it_comes_into_a_line(lines, form):
     ],
 )
 def test_what_looks_like_a_credential_is_masked_too(said, shown):
-    assert logs.Masker([KEY])(said) == shown
+    assert setup.Masker([KEY])(said) == shown
 
 
 def test_of_two_secrets_where_one_begins_the_other_nothing_is_left():
-    assert logs.Masker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
+    assert setup.Masker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
 
 
 def test_an_empty_secret_masks_nothing():
-    assert logs.Masker([""])("abc") == "abc"
+    assert setup.Masker([""])("abc") == "abc"
 
 
 def test_text_is_for_people(lines):
@@ -165,7 +165,7 @@ def test_warnings_and_what_nobody_caught_in_a_thread_go_the_same_way(lines):
         warnings.warn(f"odd {KEY}", stacklevel=1)
         thread = threading.Thread(target=fail, args=(KEY,), name="worker-3")
         # pytest looks after uncaught exceptions itself: ours is put back for this thread alone.
-        logs.configure("info", "json", [KEY], stream=logging.getLogger().handlers[-1].stream)
+        setup.configure("info", "json", [KEY], stream=logging.getLogger().handlers[-1].stream)
         thread.start()
         thread.join()
     warned, uncaught = map(json.loads, read())
@@ -175,7 +175,7 @@ def test_warnings_and_what_nobody_caught_in_a_thread_go_the_same_way(lines):
 
 
 def test_an_exception_that_ends_the_process_is_masked_too():
-    program = f"from router import logs; logs.configure('info', 'text', [{KEY!r}]); raise SystemError({KEY!r})"
+    program = f"from router.logs import setup; setup.configure('info', 'text', [{KEY!r}]); raise SystemError({KEY!r})"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "SystemError: ***" in ended.stderr

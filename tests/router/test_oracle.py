@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from oracle import (
+from tests.support.data.oracle import (
     OracleError,
     assert_client_event,
     assert_message_of,
@@ -13,7 +13,7 @@ from oracle import (
     client_event_types,
     server_event_types,
 )
-from recordings import NAMES, recording
+from tests.support.data.recordings import NAMES, recording
 
 OPENAI = [name for name in NAMES if name.startswith("openai-")]
 

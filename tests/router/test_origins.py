@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.origins import is_allowed, networks, origin_of, origins
+from router.config.origins import is_allowed, networks, origin_of, origins
 
 
 def test_https_and_its_port_are_meant_where_nothing_else_is_said():

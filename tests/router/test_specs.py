@@ -4,8 +4,8 @@ import pytest
 
 from router import Request, RouterConfig, Secret
 from router.hooks import Hooks
-from router.specs import Specs
-from router.tools.toolbox import Toolbox
+from router.session_factory import Specs
+from router.tools.registry import Toolbox
 
 KEY = "sk-test-0123456789abcdef"
 

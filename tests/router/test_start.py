@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuring import KEY, Files, configure, refusal
-from router import upstream_list
-from router.config import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Secret
+from router.config import upstream_table
+from router.config.command_line import describe, read_start
+from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig
+from router.config.schema import SETTINGS, TABLES
 from router.errors import ConfigError, RouterError
-from router.settings import SETTINGS, TABLES
-from router.start import describe, read_start
+from router.secrets import Secret
+from tests.support.data.configuration import KEY, Files, configure, refusal
 
 EXAMPLES = {
     "host": ("0.0.0.0", "0.0.0.0"),
@@ -130,7 +131,7 @@ def test_without_anything_said_all_defaults_hold():
 def test_the_examples_cover_the_table_and_the_table_covers_the_fields():
     fields = {field.name for field in msgspec.structs.fields(RouterConfig)}
     assert {row.name for row in SETTINGS} == set(EXAMPLES)
-    assert {row.name for row in SETTINGS} | set(TABLES) | {upstream_list.FIELD} == fields
+    assert {row.name for row in SETTINGS} | set(TABLES) | {upstream_table.FIELD} == fields
 
 
 @pytest.mark.parametrize("row", rows(lambda row: row.flag))

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from configuring import KEY, Files, from_file, refusal_of_file
-from router.config import RouterConfig, Secret, Upstream
+from router.config.command_line import describe, read_start
+from router.config.model import RouterConfig
+from router.config.upstream import KINDS, Upstream
 from router.errors import ConfigError
-from router.start import describe, read_start
-from router.upstreams import KINDS
+from router.secrets import Secret
 from router.web.banner import banner
+from tests.support.data.configuration import KEY, Files, from_file, refusal_of_file
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 

@@ -18,10 +18,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from fault_world import judge
-from processes import RUN_PY, ChildError, child, router
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
-from voice_agent import hold_text_turn, voice_agent
+from tests.support.clients.voice_agent import hold_text_turn, voice_agent
+from tests.support.faults.world import judge
+from tests.support.processes.children import RUN_PY, ChildError, child, router
 
 KEY = "sk-proj-0123456789-never-shown"
 NOWHERE = "ws://127.0.0.1:9/v1/realtime"

@@ -13,8 +13,8 @@ import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from hosts import EXAMPLES, GUNICORN, SERVERS, TIMEOUT_S, converse, host, started
-from voice_agent import CONVERSE, hold_text_turn
+from tests.support.clients.voice_agent import CONVERSE, hold_text_turn
+from tests.support.processes.host_apps import EXAMPLES, GUNICORN, SERVERS, TIMEOUT_S, converse, host, started
 
 FLASK = "flask_app:app"
 UPGRADE = {

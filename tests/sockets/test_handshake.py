@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from processes import router
+from tests.support.processes.children import router
 
 TIMEOUT_S = 10.0
 PATHS = ("/openai", "/v1/agent/converse")

@@ -12,8 +12,8 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect
 
-import processes
-from voice_agent import GET_WEATHER, Received, VoiceAgent
+from tests.support.clients.voice_agent import GET_WEATHER, Received, VoiceAgent
+from tests.support.processes import children
 
 RATE = 16000
 MIC_BYTES = 8192  # 4096 samples: what its audio worklet hands over at once
@@ -24,7 +24,7 @@ QUERY = "token=app-token&service=agent"
 
 @pytest.fixture(scope="module")
 def router():
-    with processes.router() as running:
+    with children.router() as running:
         yield running
 
 

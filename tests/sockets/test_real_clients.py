@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 from websockets.sync.server import serve
 
-import deepgram_javascript
-import deepgram_python
-import processes
-from sdk_client import TIMEOUT_S, SdkClient
+from tests.support.clients import deepgram_javascript, deepgram_python
+from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
+from tests.support.processes import children
 
 RATE = 16000
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
@@ -64,7 +63,7 @@ def settings(**agent):
 
 @pytest.fixture(scope="module")
 def router():
-    with processes.router() as running:
+    with children.router() as running:
         yield running
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import processes
+from tests.support.processes import children
 
 HERE = Path(__file__).parent
 
@@ -32,7 +32,7 @@ def speech_to_speech_command(upstreams):
 @pytest.fixture(scope="module")
 def speech_to_speech(speech_to_speech_command):
     """The URL of that server, running."""
-    with processes.child(*speech_to_speech_command) as server:
+    with children.child(*speech_to_speech_command) as server:
         yield server.wait_for(r"^ws://\S+")[0]
         assert server.stop() == 0, server.output
 
@@ -42,7 +42,7 @@ def aimock(upstreams):
     """The URL of CopilotKit's mock, strict: what its fixtures do not expect closes the connection."""
     command = upstreams / "aimock" / "node_modules" / ".bin" / "llmock"
     flags = ("--port", "0", "--strict", "--fixtures", HERE / "aimock_fixtures.json")
-    with processes.child(command, *flags) as server:
+    with children.child(command, *flags) as server:
         address = server.wait_for(r"listening on http://(\S+)")[1]
         yield f"ws://{address}/v1/realtime?model=gpt-realtime"
         assert server.stop() == 0, server.output

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-import processes
-from voice_agent import PATHS, hold_text_turn, hold_tool_turn, voice_agent
+from tests.support.clients.voice_agent import PATHS, hold_text_turn, hold_tool_turn, voice_agent
+from tests.support.processes import children
 
 
 @pytest.fixture(scope="module")
 def router(aimock):
-    with processes.router("--upstream", aimock) as running:
+    with children.router("--upstream", aimock) as running:
         yield running
 
 

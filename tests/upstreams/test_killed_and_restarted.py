@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-import processes
-from voice_agent import PATHS, voice_agent
+from tests.support.clients.voice_agent import PATHS, voice_agent
+from tests.support.processes import children
 
 URL = r"^ws://\S+:(\d+)/\S*"
 RESTARTS = "20"  # the server takes seconds to come back
@@ -17,10 +17,10 @@ def path(request):
 
 
 def test_speech_to_speech_is_killed_and_started_again_and_the_client_gets_its_answer(speech_to_speech_command, path):
-    with processes.child(*speech_to_speech_command) as first:
+    with children.child(*speech_to_speech_command) as first:
         url = first.wait_for(URL)[0]
         with (
-            processes.router("--upstream", url, "--restarts", RESTARTS) as router,
+            children.router("--upstream", url, "--restarts", RESTARTS) as router,
             voice_agent(router.address, path) as agent,
         ):
             agent.start()
@@ -28,7 +28,7 @@ def test_speech_to_speech_is_killed_and_started_again_and_the_client_gets_its_an
             assert agent.wait_for_turn().text("assistant") == "You said: My name is Ada."
             first.kill()
             agent.send("InjectUserMessage", content="I live in Turin.")
-            with processes.child(*speech_to_speech_command, re.match(URL, url)[1]) as second:
+            with children.child(*speech_to_speech_command, re.match(URL, url)[1]) as second:
                 turn = agent.wait_for_turn()
                 assert turn.text("user") == "I live in Turin."
                 assert turn.text("assistant") == "You said: I live in Turin."

@@ -6,10 +6,18 @@ from array import array
 
 import pytest
 
-import processes
 from router.audio.convert import converted
 from router.audio.formats import MULAW_8K, Format, Recording
-from voice_agent import CONVERSE, OPENAI, PATHS, SETTINGS, hold_text_turn, hold_tool_turn, voice_agent
+from tests.support.clients.voice_agent import (
+    CONVERSE,
+    OPENAI,
+    PATHS,
+    SETTINGS,
+    hold_text_turn,
+    hold_tool_turn,
+    voice_agent,
+)
+from tests.support.processes import children
 
 RATE = 16000
 OUTPUT_RATE = 24000
@@ -19,7 +27,7 @@ FRAME_BYTES = 640  # 20 ms
 
 @pytest.fixture(scope="module")
 def router(speech_to_speech):
-    with processes.router("--upstream", speech_to_speech) as running:
+    with children.router("--upstream", speech_to_speech) as running:
         yield running
 
 

@@ -13,7 +13,7 @@ import websocket
 from websockets.sync.server import serve
 
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.hearing import HeardSocket
+from actors.connections.buffered_socket import HeardSocket
 from actors.connections.upstream import DialError, DialFailure, DialTarget, dial, shown_url
 
 SECRET = "sk-very-secret"  # noqa: S105 - of nobody

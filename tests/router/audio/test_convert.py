@@ -15,7 +15,7 @@ from router.audio.convert import PIECE_SAMPLES, Converter
 from router.audio.formats import Format, UnsupportedRates
 from router.audio.interpolated import InterpolatedStream
 from router.audio.polyphase import Stream, is_small
-from tones import cut, decibels, inner, levels_of, linear16, noise_db, tone
+from tests.support.data.tones import cut, decibels, inner, levels_of, linear16, noise_db, tone
 
 UPSTREAM_RATE = 24_000
 

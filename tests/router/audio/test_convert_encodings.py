@@ -11,7 +11,7 @@ from router.audio.convert import Converter, converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
 from router.audio.g711 import decoded
 from router.audio.samples import g711_encoded
-from tones import cut, levels_of, linear16, linear32, noise_db, tone
+from tests.support.data.tones import cut, levels_of, linear16, linear32, noise_db, tone
 
 ENCODINGS = ("linear16", "linear32", "mulaw", "alaw")
 SOURCES = [

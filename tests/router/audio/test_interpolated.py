@@ -5,7 +5,7 @@ import pytest
 
 from router.audio.interpolated import InterpolatedStream, _filter
 from router.audio.polyphase import COEFFICIENT_BITS, Stream
-from tones import decibels, levels_of, linear16, tone
+from tests.support.data.tones import decibels, levels_of, linear16, tone
 
 UPSTREAM_RATE = 24_000
 

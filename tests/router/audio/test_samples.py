@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from router.audio.g711 import code_table, decoded
 from router.audio.samples import g711_encoded, linear32_decoded
-from tones import levels_of
+from tests.support.data.tones import levels_of
 
 
 def floats(*values):

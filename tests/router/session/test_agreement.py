@@ -7,11 +7,20 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
-from playbook import APPLIED, AUDIO_DONE, SETTINGS, Playbook, error, item_added, response_created, response_done
 from router.audio.convert import converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
 from router.session.deadlines import Wait
-from tones import linear16, tone
+from tests.support.data.tones import linear16, tone
+from tests.support.machine.playbook import (
+    APPLIED,
+    AUDIO_DONE,
+    SETTINGS,
+    Playbook,
+    error,
+    item_added,
+    response_created,
+    response_done,
+)
 
 CREATED = {"type": "session.created", "session": {}}
 PCM = {"type": "audio/pcm", "rate": 24000}

@@ -6,7 +6,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
@@ -25,7 +26,6 @@ from playbook import (
     transcript_done,
     user,
 )
-from router.session.deadlines import Wait
 
 SECOND = bytes(48_000)
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}

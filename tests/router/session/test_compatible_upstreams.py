@@ -8,7 +8,9 @@ import base64
 import pytest
 
 from actors.restart import Loss, LossKind
-from playbook import (
+from router.openai.events import CONSUMED
+from tests.support.data.recordings import recording
+from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
@@ -24,9 +26,7 @@ from playbook import (
     text_done,
     user,
 )
-from recordings import recording
-from replay import spoken, told, told_frames
-from router.openai.events import CONSUMED
+from tests.support.machine.replay import spoken, told, told_frames
 
 LOST = Loss(kind=LossKind.CLOSED, code=1006)
 XAI = "xai-text-in-audio-out"

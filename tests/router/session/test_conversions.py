@@ -4,9 +4,9 @@ import pytest
 
 from actors.messages import WorkFailure, WorkFailureKind
 from actors.restart import Decision
-from playbook import SETTINGS, Playbook
 from router.audio.formats import LINEAR16_24K, Format
 from router.session.work import PrepareAudio, WorkKind, work_key
+from tests.support.machine.playbook import SETTINGS, Playbook
 
 
 def opened(input_rate, output_rate):

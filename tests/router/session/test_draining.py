@@ -6,7 +6,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Loss, LossKind
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     APPLIED,
     AUDIO_DONE,
     DONE,
@@ -23,7 +24,6 @@ from playbook import (
     transcribed,
     user,
 )
-from router.session.deadlines import Wait
 
 WARNING = {
     "type": "Warning",

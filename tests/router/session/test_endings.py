@@ -6,8 +6,8 @@ import pytest
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind
-from playbook import SETTINGS, Playbook, error
 from router.session.deadlines import Wait
+from tests.support.machine.playbook import SETTINGS, Playbook, error
 
 KEY = "sk-secret-0123456789"
 

@@ -3,7 +3,8 @@
 import pytest
 
 from actors.restart import Decision
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     APPLIED,
     AUDIO_DONE,
@@ -18,7 +19,6 @@ from playbook import (
     response_done,
     text_done,
 )
-from router.session.deadlines import Wait
 
 UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
 ITEM = {

@@ -2,7 +2,8 @@
 
 import pytest
 
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
@@ -16,7 +17,6 @@ from playbook import (
     text_done,
     transcript_done,
 )
-from router.session.deadlines import Wait
 
 CREATE = {"type": "response.create"}
 

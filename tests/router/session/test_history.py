@@ -2,7 +2,16 @@
 
 import pytest
 
-from playbook import SETTINGS, Playbook, call_done, item_added, response_created, response_done, settings, text_done
+from tests.support.machine.playbook import (
+    SETTINGS,
+    Playbook,
+    call_done,
+    item_added,
+    response_created,
+    response_done,
+    settings,
+    text_done,
+)
 
 FLAGS = [("converse", None, True), ("converse", False, False), ("openai", None, False), ("openai", True, True)]
 

@@ -3,7 +3,8 @@
 import pytest
 
 from actors.restart import Decision
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     APPLIED,
     AUDIO_DONE,
@@ -22,7 +23,6 @@ from playbook import (
     text_done,
     user,
 )
-from router.session.deadlines import Wait
 
 CREATE = {"type": "response.create"}
 CREATED = {"type": "session.created", "session": {}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from playbook import Playbook, user
+from tests.support.machine.playbook import Playbook, user
 
 KIND = "conversation.item.input_audio_transcription"
 

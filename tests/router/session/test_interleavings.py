@@ -7,7 +7,15 @@ from hypothesis import given, settings, strategies
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
-from playbook import (
+from router.deepgram import blocks
+from router.session.deadlines import Wait
+from router.session.machine import Session
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.session.state.session import DETECTED
+from router.session.state.states import Lifecycle
+from tests.support.machine.invariants import Witness
+from tests.support.machine.playbook import (
     SESSION_ID,
     SETTINGS,
     call_done,
@@ -17,15 +25,7 @@ from playbook import (
     response_done,
     transcript_done,
 )
-from router.deepgram import blocks
-from router.session.deadlines import Wait
-from router.session.opening import DETECTED
-from router.session.options import SessionOptions
-from router.session.profile import PROFILES
-from router.session.session import Session
-from router.session.state import Lifecycle
-from samples import CLIENT, UPSTREAM
-from witness import Witness
+from tests.support.machine.samples import CLIENT, UPSTREAM
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)

@@ -4,7 +4,7 @@ import itertools
 
 from router.audio.formats import LINEAR16_24K, MULAW_8K, Recording
 from router.openai import events as openai
-from router.session.ledger import Ledger
+from router.session.state.ledger import Ledger
 from router.translation.text import message_item
 
 

@@ -1,8 +1,8 @@
 """What is known of an upstream's items."""
 
 from router.openai import events as openai
-from router.session.line import MOST_ITEMS, Items
-from router.session.turn import Want
+from router.session.state.turn import Want
+from router.session.state.upstream import MOST_ITEMS, Items
 
 
 def added(item_id, role="user"):

@@ -9,12 +9,12 @@ from hypothesis import given, settings, strategies
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
-from playbook import SESSION_ID, SETTINGS, call_done, response_created
 from router.deepgram import blocks
+from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
-from router.session.session import Session
-from samples import CLIENT, UPSTREAM
+from tests.support.machine.playbook import SESSION_ID, SETTINGS, call_done, response_created
+from tests.support.machine.samples import CLIENT, UPSTREAM
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1006)
 CREATED, UPDATED = '{"type":"session.created"}', '{"type":"session.updated"}'

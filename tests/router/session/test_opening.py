@@ -6,7 +6,9 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
-from playbook import (
+from router.session.deadlines import Wait
+from router.session.handlers.settings import welcome
+from tests.support.machine.playbook import (
     APPLIED,
     AUDIO_DONE,
     DONE,
@@ -22,8 +24,6 @@ from playbook import (
     text_done,
     user,
 )
-from router.session.deadlines import Wait
-from router.session.opening import welcome
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from actors import messages
-from playbook import APPLIED, SETTINGS, Playbook, settings, user
-from router.session.overrides import merged
+from router.session.handlers.configure_hook import merged
 from router.session.work import ConfigureSession
+from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, settings, user
 
 CREATED = {"type": "session.created", "session": {}}
 UPDATED = {"type": "session.updated", "session": {}}

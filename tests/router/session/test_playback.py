@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from router.deepgram import messages as deepgram
-from router.session.playback import MOST_PLAYED, Piece, Playback
+from router.session.state.playback import MOST_PLAYED, Piece, Playback
 
 DONE = deepgram.AgentAudioDone()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oracle import client_event_types, server_event_types, server_message_types
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
+from tests.support.data.oracle import client_event_types, server_event_types, server_message_types
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "protocol-map.md").read_text(encoding="utf-8")
@@ -77,12 +77,11 @@ def test_a_quirk_is_shown_by_a_test_that_exists(row):
 
 
 def resolve(dotted):
-    parts = dotted.split(".")
-    module = importlib.import_module(".".join(parts[:3]))
-    target = module
-    for part in parts[3:]:
-        target = getattr(target, part)
-    return target
+    try:
+        return importlib.import_module(dotted)
+    except ModuleNotFoundError:
+        owner, _, name = dotted.rpartition(".")
+        return getattr(resolve(owner), name)
 
 
 def test_every_code_of_ours_is_explained():

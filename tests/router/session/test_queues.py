@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.session.queues import Newest, Queue
+from router.session.state.queues import Newest, Queue
 
 
 @given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from playbook import AUDIO_DONE, Playbook, assistant, user
-from recordings import recording
-from replay import spoken, told, told_frames
+from tests.support.data.recordings import recording
+from tests.support.machine.playbook import AUDIO_DONE, Playbook, assistant, user
+from tests.support.machine.replay import spoken, told, told_frames
 
 
 @pytest.mark.parametrize("name", ["openai-text-in-audio-out", "azure-text-in-audio-out", "xai-text-in-audio-out"])

@@ -2,7 +2,9 @@
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
-from playbook import (
+from router.deepgram import blocks
+from router.session.reports import Said, Turn, Usage
+from tests.support.machine.playbook import (
     Playbook,
     call_done,
     item_added,
@@ -11,8 +13,6 @@ from playbook import (
     settings,
     text_done,
 )
-from router.deepgram import blocks
-from router.session.reports import Said, Turn, Usage
 
 QUESTION = {"type": "InjectUserMessage", "content": "hello"}
 COST = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_token_details": {"cached_tokens": 5}}

@@ -7,7 +7,8 @@ import pytest
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
@@ -28,7 +29,6 @@ from playbook import (
     transcript_done,
     user,
 )
-from router.session.deadlines import Wait
 
 RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY}
 CREATE = {"type": "response.create"}

@@ -3,8 +3,8 @@
 import pytest
 
 from actors import messages
-from playbook import APPLIED, SETTINGS, Playbook, settings
 from router.translation.voices import Voices
+from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, settings
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}

@@ -6,7 +6,8 @@ import pytest
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Loss, LossKind
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     APPLIED,
     AUDIO_DONE,
@@ -27,7 +28,6 @@ from playbook import (
     transcript_done,
     user,
 )
-from router.session.deadlines import Wait
 
 CREATED = {"type": "session.created", "session": {}}
 UPDATED = {"type": "session.updated", "session": {}}

@@ -4,7 +4,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     SETTINGS,
@@ -23,7 +24,6 @@ from playbook import (
     transcript_done,
     user,
 )
-from router.session.deadlines import Wait
 
 SECOND = bytes(48_000)
 STOP_PLAYING = {"type": "UserStartedSpeaking"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from router.simulator import Fault, FaultAction, FaultPoint
-from together import Together, texts
+from tests.support.machine.simulation import Together, texts
 
 HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again", "manual_commit", "rollover"}
 """Timers that run out in a conversation where nothing is wrong."""

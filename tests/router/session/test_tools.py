@@ -6,7 +6,12 @@ import pytest
 from actors import messages
 from actors.messages import WorkFailureKind
 from actors.restart import Decision, Loss, LossKind
-from playbook import (
+from router.deepgram import blocks
+from router.errors import EndpointError
+from router.session.deadlines import Wait
+from router.session.work import CallEndpoint, CallTool
+from router.translation.offered_tools import with_ours
+from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
@@ -20,11 +25,6 @@ from playbook import (
     settings,
     text_done,
 )
-from router.deepgram import blocks
-from router.errors import EndpointError
-from router.session.deadlines import Wait
-from router.session.work import CallEndpoint, CallTool
-from router.translation.tools import with_ours
 
 CREATE = {"type": "response.create"}
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}

@@ -7,7 +7,6 @@ import pytest
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
-from playbook import SETTINGS, Playbook, response_created
 from router.deepgram import blocks
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
@@ -15,12 +14,11 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
-from router.session.drawing import draw
-from router.session.line import SpareState
+from router.session.diagram import draw
 from router.session.options import SessionOptions
-from router.session.state import Lifecycle
-from router.session.turn import ResponseState
+from router.session.state.states import Lifecycle, ResponseState, SpareState
 from router.session.work import WorkKind, work_key
+from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)

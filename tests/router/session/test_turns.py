@@ -5,7 +5,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
@@ -21,7 +22,6 @@ from playbook import (
     transcript_done,
     user,
 )
-from router.session.deadlines import Wait
 
 CREATE = [{"type": "response.create"}]
 

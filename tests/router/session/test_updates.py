@@ -5,7 +5,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
-from playbook import (
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
     ANY,
     APPLIED,
     SETTINGS,
@@ -17,7 +18,6 @@ from playbook import (
     settings,
     user,
 )
-from router.session.deadlines import Wait
 
 CREATED = {"type": "session.created", "session": {}}
 UPDATED = {"type": "session.updated", "session": {}}

@@ -12,12 +12,15 @@ import orjson
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from oracle import _SERVER_EVENTS, _check  # the same judge as for our client events
 from router.simulator import Session, Simulator, SimulatorConfig
 from router.simulator.commands import CancelTimer, Close, Command, Hang, Pause, Reset, Send, SendRaw, StartTimer
 from router.simulator.errors import Refusal
 from router.simulator.faults import Fault, FaultPlan
 from router.simulator.state import Script
+from tests.support.data.oracle import (
+    _SERVER_EVENTS,
+    _check,  # the same judge as for our client events
+)
 
 EXPIRES_AFTER_S = 3600
 OPENED_AT_S = 1_750_000_000.0

@@ -5,7 +5,7 @@ import pytest
 
 from router.simulator import brain
 from router.simulator.history import Call, Called, Context, Returned, Said, Say
-from router.simulator.tools import build_arguments
+from router.simulator.tool_calls import build_arguments
 
 
 def tool(name, description="", parameters=None):

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from recordings import recording
+from tests.support.data.recordings import recording
 
 NAMES = ["openai-text-in-audio-out", "openai-tool-call-round", "openai-history-seeding", "openai-voice-turn-server-vad"]
 TRANSCRIPTION = "conversation.item.input_audio_transcription."

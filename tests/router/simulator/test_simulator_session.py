@@ -7,7 +7,7 @@ import pytest
 
 from router.simulator.errors import REFUSALS
 from router.simulator.session import EXPIRY_MESSAGE
-from router.simulator.settings import DEFAULT_INSTRUCTIONS
+from router.simulator.session_config import DEFAULT_INSTRUCTIONS
 
 
 def error_of(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import copy
 
 import pytest
 
-from oracle import OracleError, assert_client_event
+from tests.support.data.oracle import OracleError, assert_client_event
 
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
 FORMAT = {"type": "audio/pcm", "rate": 24000}

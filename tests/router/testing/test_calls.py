@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from actors import messages
+from actors import lifecycle, messages
 from router import Principal, Router
 from router.testing import HandshakeRefused, Switchboard
 
@@ -48,10 +48,10 @@ def test_a_call_with_a_script_says_what_the_test_says(switchboard):
 def test_actors_are_told_and_asked(switchboard, probe):
     call = switchboard.call()
     call.upstream()
-    call.translator.tell(messages.PlugInClient(probe.ref))
+    call.translator.tell(lifecycle.PlugInClient(probe.ref))
     call.translator.tell(messages.ClientTextReceived('{"type":"Nonsense"}'))
     assert '"Error"' in probe.wait_for(messages.SendToClient).frame
-    assert call.translator.ask(messages.Describe(), timeout=5)["lifecycle"] == "awaiting Settings"
+    assert call.translator.ask(lifecycle.Describe(), timeout=5)["lifecycle"] == "awaiting Settings"
     assert set(call.actors) == {"client", "translator", "upstream 1"}
 
 
@@ -93,14 +93,14 @@ def test_what_does_not_come_fails_a_test_with_what_came_instead(switchboard, pro
         call.client.wait_for("SettingsApplied")
     probe.ref.tell(messages.ClientOpened())
     with pytest.raises(AssertionError, match=r"no Drain within 0\.01 s; told were \[ClientOpened"):
-        probe.wait_for(messages.Drain, timeout_s=0.01)
+        probe.wait_for(lifecycle.Drain, timeout_s=0.01)
 
 
 def test_the_actors_of_a_call_that_is_over_are_gone_and_it_says_so(switchboard):
     call = switchboard.call()
     switchboard.router.close(drain_s=0)
     with pytest.raises(AssertionError, match="the session has ended"):
-        call.translator.tell(messages.Describe())
+        call.translator.tell(lifecycle.Describe())
 
 
 def test_a_switchboard_leaves_nothing_behind(simulator):

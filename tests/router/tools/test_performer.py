@@ -7,8 +7,8 @@ import pytest
 
 from router.deepgram.blocks import Endpoint
 from router.session.work import CallEndpoint, CallTool
-from router.tools.performer import Performer
-from router.tools.toolbox import Toolbox
+from router.tools.registry import Toolbox
+from router.tools.runner import Performer
 
 
 class Endpoints:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from router.errors import HandlerError
-from router.tools.toolbox import Toolbox, ToolCall
+from router.tools.registry import Toolbox, ToolCall
 
 CALL = ToolCall(session_id="s", call_id="c", name="lookup")
 SCHEMA = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from router.audio.convert import converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
 from router.translation.audio import APPEND_BYTES, Microphone, Speaker
-from tones import cut, levels_of, linear16, noise_db, tone
+from tests.support.data.tones import cut, levels_of, linear16, noise_db, tone
 
 LINEAR16_16K = Format("linear16", 16_000)
 CLIENT = [LINEAR16_16K, Format("linear32", 48_000), MULAW_8K, ALAW_8K, Format("alaw", 16_000)]
@@ -260,7 +260,7 @@ def test_a_telephone_that_the_upstream_understands_loads_no_numpy():
     program = """
 import sys
 from router.audio.formats import MULAW_8K
-from router.session.session import Session
+from router.session.machine import Session
 from router.translation.audio import Microphone, Speaker
 microphone, speaker = Microphone(MULAW_8K, preroll_s=1.0, most_s=1.0), Speaker(MULAW_8K)
 microphone.use(MULAW_8K)

@@ -11,9 +11,9 @@ import sys
 import threading
 
 from actors.connections.handover import HandshakeRefused, take_over
-from router import logs
-from router.config import Limits, RouterConfig
+from router.config.model import Limits, RouterConfig
 from router.errors import RouterError, StartError
+from router.logs import setup
 from router.web import server, worker
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -76,7 +76,7 @@ def main():
     worker.RECEIVE_S = 1
     if "few_files" in FAULTS:
         resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
-    logs.configure("info", "text")
+    setup.configure("info", "text")
     workers = 2 if "two_workers" in FAULTS else 1
     limits = Limits(web_threads=1 if "one_thread" in FAULTS else 2)
     try:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.config import RouterConfig, Secret
+from router.config.model import RouterConfig
+from router.secrets import Secret
 from router.web.banner import addresses, banner, framed
 
 KEY = "sk-proj-0123456789-never-shown"

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from router.web.board import SILENT_S, Board, Row, Stage
+from router.web.scoreboard import SILENT_S, Board, Row, Stage
 
 NOW_S = 1000.0
 

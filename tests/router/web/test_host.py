@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.workers import base
 
-from processes import assert_comes_back
 from router.web import host
+from tests.support.processes.children import assert_comes_back
 
 
 def worker(timeout, graceful_timeout, *, alive=True):

@@ -8,9 +8,9 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from actors.connections.handover import HandshakeRefused
-from router.config import RouterConfig
+from router.config.model import RouterConfig
 from router.web.app import make_app
-from router.web.board import Board, Row, Stage
+from router.web.scoreboard import Board, Row, Stage
 
 
 class StandIn:

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.workers.gthread import PollableMethodQueue
 
-from processes import child
 from router.web.worker import Worker
+from tests.support.processes.children import child
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]

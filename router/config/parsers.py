@@ -1,0 +1,237 @@
+"""Kinds of configuration values: what a person writes, and what it is checked against.
+
+A kind is called with what was written (text from a flag or a variable, any TOML value from a file). It returns
+the value, or raises `ValueError` with the rest of a sentence ("must be ..."). Pure; must not know which
+settings exist.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+
+from router.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
+"""What neither a URL nor an HTTP header may carry as it is."""
+
+
+def secret(written: Any) -> Secret:
+    """Take a credential that is fit for an HTTP header; what is wrong is said without showing it."""
+    if not isinstance(written, str) or not written.strip():
+        raise ValueError("must be text and not empty")
+    value = written.strip()
+    if _UNPRINTABLE.search(value):
+        raise ValueError("has a space, a line break or a character outside ASCII in it")
+    return Secret(value)
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """Make a kind: a whole number between two bounds, both included."""
+
+    def parse(written: Any) -> int:
+        number = _number(written, int)
+        if not isinstance(number, int) or not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {reprlib.repr(written)}")
+        return number
+
+    return parse
+
+
+def seconds(low: float, high: float, *, zero_is_off: bool = False) -> Callable[[Any], float]:
+    """Make a kind: a time in seconds between two bounds, both included; 0 too where that switches it off."""
+
+    def parse(written: Any) -> float:
+        number = _number(written, float)
+        if number is None or not (low <= number <= high or (zero_is_off and number == 0)):
+            also = ", or 0 for off" if zero_is_off else ""
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}{also}, not {reprlib.repr(written)}")
+        return float(number)
+
+    return parse
+
+
+def _number(written: Any, read: Callable[[str], float]) -> Any:
+    try:
+        number = read(written) if isinstance(written, str) else written
+    except ValueError:
+        return None
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """Make a kind: one of a few words."""
+    spelled = f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+    def parse(written: Any) -> str:
+        if written not in choices:
+            raise ValueError(f"must be {spelled}, not {reprlib.repr(written)}")
+        return str(written)
+
+    return parse
+
+
+def text(written: Any) -> str:
+    """Take a name: printable, without spaces, not empty."""
+    if not isinstance(written, str) or not written.strip() or _UNPRINTABLE.search(written.strip()):
+        raise ValueError(f"must be text without spaces, and not empty, not {reprlib.repr(written)}")
+    return written.strip()
+
+
+def texts(written: Any) -> tuple[str, ...]:
+    """Take several names: a list, or text with commas between them."""
+    parts = [part for part in written.split(",") if part.strip()] if isinstance(written, str) else written
+    if not isinstance(parts, list):
+        raise ValueError(f"must be a list of names, not {reprlib.repr(written)}")  # noqa: TRY004 - one kind of error for all kinds
+    return tuple(dict.fromkeys(text(part) for part in parts))
+
+
+def pairs(written: Any) -> dict[str, str]:
+    """Take names for names: a table, or text such as `a=b,c=d`. Capitals do not count in the first of a pair."""
+    table = _pairs_written(written) if isinstance(written, str) else written
+    if not isinstance(table, dict):
+        raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+    return {text(name).lower(): _text_for(name, value) for name, value in table.items()}
+
+
+def _text_for(name: str, written: Any) -> str:
+    try:
+        return text(written)
+    except ValueError as error:
+        raise ValueError(f"{error} (for {name})") from None
+
+
+def _pairs_written(written: str) -> dict[str, str]:
+    parts = [part.partition("=") for part in written.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in parts):
+        raise ValueError(f"must be names with = between them, and a comma between pairs, not {reprlib.repr(written)}")
+    return {name: value for name, _, value in parts}
+
+
+def host(written: Any) -> str:
+    """Take a host name or an address; the brackets of an IPv6 address may be there or not."""
+    return text(written).removeprefix("[").removesuffix("]")
+
+
+def file_path(written: Any) -> str:
+    """Take the path of a file."""
+    if not isinstance(written, str) or not written.strip():
+        raise ValueError(f"must be the path of a file, not {reprlib.repr(written)}")
+    return written
+
+
+def route(*taken: str) -> Callable[[Any], str]:
+    """Make a kind: the path of a WebSocket route that is none of those taken."""
+
+    def parse(written: Any) -> str:
+        path = text(written)
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError(f"must be a path such as /openai, without a slash at its end, not {reprlib.repr(written)}")
+        if path in taken:
+            raise ValueError(f"must be another path than {path}, which the router uses itself")
+        return path
+
+    return parse
+
+
+def is_on(written: Any) -> bool:
+    """Take a switch, as people write it in a variable."""
+    word = str(written).strip().lower()
+    if word not in _SWITCH:
+        raise ValueError(f"must be 1 or 0, not {reprlib.repr(written)}")
+    return _SWITCH[word]
+
+
+_SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+
+
+def upstream(written: Any) -> str:
+    """Take `openai`, `simulator`, or the URL of an upstream of one's own."""
+    if not isinstance(written, str):
+        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+    url = written.strip()
+    if url not in ("openai", "simulator"):
+        _check_url(url)
+    return url
+
+
+def _check_url(url: str) -> None:
+    # Nothing but the scheme is repeated in what is said: anywhere else there may be a credential.
+    if _UNPRINTABLE.search(url):
+        raise ValueError("has a space, a line break or a character outside ASCII in it: percent-encode it")
+    try:
+        parts = urlsplit(url)
+        hostname, has_credentials, _ = parts.hostname, "@" in parts.netloc, parts.port
+    except ValueError as error:
+        raise ValueError("is not a URL: its host or port cannot be read") from error
+    if has_credentials:
+        raise ValueError("has credentials in it: a URL ends up in logs, so set OPENAI_API_KEY instead")
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL{_scheme_said(url)}")
+    if not hostname:
+        raise ValueError("has no host in it")
+    if "#" in url:
+        raise ValueError("has a fragment (#) in it, which no WebSocket URL may have")
+    if is_azure(url) and any(name.lower() == "api-version" for name, _ in _query(url)):
+        raise ValueError(f"has api-version in it, which must be absent on the GA path: {_AZURE_GA}")
+
+
+_AZURE_GA: Final = "wss://<resource>.openai.azure.com/openai/v1/realtime"
+
+_AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+
+
+def is_azure(url: str) -> bool:
+    """Return whether the URL's host is one of Azure OpenAI's."""
+    return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
+
+
+def is_openai(url: str) -> bool:
+    """Return whether the URL's host is OpenAI's own."""
+    return (urlsplit(url).hostname or "").endswith(".openai.com")
+
+
+def _scheme_said(url: str) -> str:
+    scheme, colon, _ = url.partition("://")
+    if colon:
+        return f", not {scheme}://"
+    return f", not {reprlib.repr(url)}" if url.isalpha() else ""
+
+
+def model_of(url: str) -> str | None:
+    """Return the model that a URL asks for, if it does."""
+    return dict(parse_qsl(urlsplit(url).query)).get("model")
+
+
+def url_with_model(url: str, model: str) -> str:
+    """Return `url` asking for `model`, or unchanged where it asks for one; the rest of its query stays."""
+    if model_of(url) is not None:
+        return url
+    parts = urlsplit(url)
+    asked = [part for part in parts.query.split("&") if part not in ("", "model", "model=")]
+    return urlunsplit(parts._replace(query="&".join([*asked, f"model={quote(model, safe='')}"])))
+
+
+def shown_url(url: str) -> str:
+    """Return `url` as it may be printed: of its query only the model's value, as others may be keys."""
+    parts = urlsplit(url)
+    asked = [name + "=" + (value if name == "model" else "***") for name, value in _query(url)]
+    return urlunsplit(parts._replace(query="&".join(asked)))
+
+
+def query_secrets(url: str) -> tuple[str, ...]:
+    """Return the values of the query that `shown_url` hides and that are long enough to be a credential."""
+    return tuple(value for name, value in _query(url) if name != "model" and len(value) >= SHORTEST_SECRET)
+
+
+SHORTEST_SECRET: Final = 8
+
+
+def _query(url: str) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
+    return [(name, value) for name, _, value in pairs]

@@ -1,0 +1,75 @@
+"""One value that was said: what it is, where it was said, how it is checked and how it is printed.
+
+Must not know which settings exist, nor who wins over whom: that is `router.start`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from router.config.parsers import shown_url
+from router.errors import ConfigError
+from router.secrets import Secret
+
+FLAGS: Final = "the command line"
+ENVIRONMENT: Final = "the environment"
+DOTENV: Final = ".env"
+
+Kind = Callable[[Any], Any]
+"""Return the value of what was written; raises `ValueError` with the rest of a sentence."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A value, and where it was said under which name."""
+
+    value: Any
+    name: str
+    source: str
+
+
+def checked(kind: Kind, written: Any, name: str | None, source: str) -> Said:
+    """Return the value of what was written; raises `ConfigError` where it is no good."""
+    try:
+        return Said(kind(written), str(name), source)
+    except ValueError as error:
+        raise ConfigError(source=source, name=str(name), problem=str(error)) from None
+
+
+def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefix: str = "") -> None:
+    """Raise `ConfigError` for a key that is not known, with the nearest one that is."""
+    if key not in known:
+        problem = f"is not a {what}{did_you_mean(key, known)}"
+        raise ConfigError(source=source, name=prefix + key, problem=problem)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence: the nearest known name, if one is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def line(key: str, value: Any, where: Said | None) -> str:
+    """Return a line of a file that says the same, with where it was said; of a key only, in a comment, that it is."""
+    if value is None:
+        return f"# {key} is not set"
+    origin = f"{where.name}, {where.source}" if where else "default"
+    is_hidden = any(isinstance(it, Secret) for it in (value.values() if isinstance(value, dict) else (value,)))
+    return f"{'# ' if is_hidden else ''}{key} = {_toml(value)}  # {origin}"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{_toml(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return json.dumps(_shown(value), ensure_ascii=False)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str) and "://" in value:
+        return shown_url(value)
+    return str(value) if isinstance(value, Secret) else value

@@ -1,0 +1,156 @@
+"""The file's list of upstreams, `[[upstreams]]`: how it is read, what it needs, what replaces it, how it is printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from router.config.parsers import secret
+from router.config.provenance import Said, checked, line, refuse_unknown
+from router.config.upstream import KINDS, Upstream
+from router.errors import ConfigError
+from router.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FIELD: Final = "upstreams"
+_TABLE: Final = f"[[{FIELD}]]"
+
+SaidOf = dict[str, Said]
+"""Field (`upstreams[0].url`) to what was said of it."""
+
+
+# From a file.
+
+
+def read(written: Any, path: str, variables: Mapping[str, Said]) -> SaidOf:
+    """Return what a file says of upstreams: each field, and `upstreams` with all of them.
+
+    Args:
+        written: the file's value.
+        path: the file.
+        variables: the environment, over `.env`, for keys that the file only names.
+
+    Raises:
+        ConfigError: an unknown key, a bad value, or a variable that is not set.
+    """
+    if not isinstance(written, list) or not all(isinstance(table, dict) for table in written):
+        raise ConfigError(source=path, name=FIELD, problem=f"must be tables: {_TABLE}")
+    said: SaidOf = {}
+    upstreams = tuple(_read_one(name, table, path, variables, said) for name, table in _named(written))
+    return {**said, FIELD: Said(upstreams, FIELD, path)} if upstreams else {}
+
+
+def _named(tables: Any) -> Iterator[tuple[str, Any]]:
+    return ((f"{FIELD}[{index}]", table) for index, table in enumerate(tables))
+
+
+def _read_one(name: str, table: dict[str, Any], path: str, variables: Mapping[str, Said], said: SaidOf) -> Upstream:
+    for key, value in table.items():
+        refuse_unknown(key, KINDS, path, f"setting of {_TABLE}", f"{name}.")
+        said[f"{name}.{key}"] = checked(KINDS[key], value, f"{name}.{key}", path)
+    if "url" not in table:
+        raise ConfigError(source=path, name=f"{name}.url", problem="is missing: openai, or a ws:// or wss:// URL")
+    if "api_key_env" in table:
+        said[f"{name}.api_key"] = _key_of_variable(name, said, variables)
+    upstream = Upstream(**{key: said[f"{name}.{key}"].value for key in _FIELDS if f"{name}.{key}" in said})
+    _check_headers(name, upstream, path)
+    return upstream
+
+
+_FIELDS: Final = Upstream.__struct_fields__
+
+
+def _key_of_variable(name: str, said: SaidOf, variables: Mapping[str, Said]) -> Said:
+    named = said[f"{name}.api_key_env"]
+    if f"{name}.api_key" in said:
+        raise ConfigError(source=named.source, name=named.name, problem="is said beside api_key: say one of the two")
+    found = variables.get(named.value)
+    if found is None:
+        problem = f"names {named.value}, which is set neither in the environment nor in .env"
+        raise ConfigError(source=named.source, name=named.name, problem=problem)
+    return checked(secret, found.value, found.name, found.source)
+
+
+def _check_headers(name: str, upstream: Upstream, path: str) -> None:
+    if upstream.api_key and upstream.api_key_header in _header_names(upstream):
+        problem = f"has the header {upstream.api_key_header}, in which api_key is sent"
+        raise ConfigError(source=path, name=f"{name}.headers", problem=problem)
+
+
+def _header_names(upstream: Upstream) -> set[str]:
+    return {name.lower() for name, _ in upstream.headers}
+
+
+# Beside the other settings.
+
+
+def settle(said: SaidOf) -> tuple[SaidOf, tuple[str, ...]]:
+    """Return what holds of all that was said, and warnings: a flag or a variable replaces the list.
+
+    Raises:
+        ConfigError: the list and a single upstream in one file; an upstream that needs a key and has none.
+    """
+    if FIELD not in said:
+        return said, ()
+    one, listed = said.get("upstream"), said[FIELD]
+    if one is None:
+        return _with_openai_key(said), ()
+    count = len(listed.value)
+    rest = {name: it for name, it in said.items() if name != FIELD and not name.startswith(f"{FIELD}[")}
+    return rest, (f"{one.name} ({one.source}) replaces the {count} {_TABLE} of {listed.source}",)
+
+
+def refuse_both(said: SaidOf, path: str) -> None:
+    """Raise `ConfigError` where one file says a list and a single upstream."""
+    if FIELD in said and "upstream" in said:
+        raise ConfigError(source=path, name="upstream", problem=f"is said beside {_TABLE}: say one of the two")
+
+
+def variables_named(said: Mapping[str, Said]) -> frozenset[str]:
+    """Return the variables that hold keys of the list."""
+    return frozenset(it.value for name, it in said.items() if name.endswith(".api_key_env"))
+
+
+def _with_openai_key(said: SaidOf) -> SaidOf:
+    listed, key = said[FIELD], said.get("openai_api_key")
+    upstreams, added = [], {}
+    for name, upstream in _named(listed.value):
+        filled = upstream
+        if _lacks_key(upstream):
+            if key is None:
+                problem = "is missing, and openai needs a key: set api_key_env here, or OPENAI_API_KEY"
+                raise ConfigError(source=listed.source, name=f"{name}.api_key", problem=problem)
+            filled = msgspec.structs.replace(upstream, api_key=key.value)
+            added[f"{name}.api_key"] = key
+        upstreams.append(filled)
+    return {**said, **added, FIELD: Said(tuple(upstreams), listed.name, listed.source)}
+
+
+def _lacks_key(upstream: Upstream) -> bool:
+    return upstream.url == "openai" and upstream.api_key is None and "authorization" not in _header_names(upstream)
+
+
+# For `--check`.
+
+
+def describe(upstreams: tuple[Upstream, ...], said: Mapping[str, Said]) -> list[str]:
+    """Return the list as lines of a file, each with where it was said; never a key."""
+    lines = []
+    for name, upstream in _named(upstreams):
+        lines += ["", _TABLE, *_lines_of(name, upstream, said)]
+    return lines
+
+
+def _lines_of(name: str, upstream: Upstream, said: Mapping[str, Said]) -> Iterator[str]:
+    named = said.get(f"{name}.api_key_env")
+    for key, value in msgspec.structs.asdict(upstream).items():
+        if key == "api_key" and named:
+            yield line("api_key_env", named.value, named)
+        elif key == "headers":
+            hidden = {header: Secret(text) for header, text in value}
+            yield line(key, hidden or None, said.get(f"{name}.{key}"))
+        else:
+            yield line(key, value, said.get(f"{name}.{key}"))

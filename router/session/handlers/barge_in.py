@@ -1,0 +1,123 @@
+"""The user interrupts: what was not heard is taken back everywhere, so that nobody believes that it was said.
+
+The client has its buffer emptied by UserStartedSpeaking; what waits for it here is dropped. The upstream cancels the
+response and truncates its items at what the caller can have heard (reference, 5.6: it cannot know). The ledger holds
+what was heard, for the next upstream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session.handlers import verbatim
+from router.session.handlers.agent_output import end_turn, tell_heard
+from router.session.handlers.items import CUT_EVENT_ID, correct
+from router.session.state import transcripts
+from router.session.state.queues import Queue
+from router.session.state.states import ResponseState
+from router.session.state.turn import without_rest
+from router.translation import speech
+
+if TYPE_CHECKING:
+    from router.session.machine import Session
+    from router.session.state.playback import Unheard
+
+
+def silence(session: Session) -> None:
+    """Stop what the agent says where no speech of the user's has told the client to: UserStartedSpeaking alone does."""
+    if session.state.playback.is_audible(session.now_s):
+        session.to_client(deepgram.UserStartedSpeaking())
+    interrupt(session)
+
+
+def interrupt(session: Session) -> None:
+    """Cut off what the agent says, and what it is about to say."""
+    state = session.state
+    is_audible = state.playback.is_audible(session.now_s)
+    unheard = state.playback.unheard(session.now_s)
+    behind = [message for message in state.playback.stop(session.now_s) if not isinstance(message, transcripts.WORDS)]
+    state.transcripts.forget({it.played.item_id for it in unheard})
+    _stop_response(session, is_audible=is_audible)
+    for item in unheard:
+        _take_back(session, item)
+    _leave_unsaid(session, {it.played.item_id for it in unheard})
+    session.to_client(*behind)
+    _drop_rest(session)
+
+
+def _stop_response(session: Session, *, is_audible: bool) -> None:
+    turn = session.state.turn
+    if turn.response is ResponseState.ACTIVE and not turn.is_muted:
+        mute(session)
+    elif turn.response is ResponseState.REQUESTED and (is_audible or verbatim.statement_now(session) is not None):
+        turn.is_unwanted = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
+
+
+def mute(session: Session) -> None:
+    """Have the active response cancelled; whatever still comes of it is dropped."""
+    turn = session.state.turn
+    turn.muted.append(turn.response_id)
+    turn.is_unwanted = False
+    session.state.speaker.drop()
+    session.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
+
+
+def _take_back(session: Session, item: Unheard) -> None:
+    played, heard_s = item
+    item_id, answer = played.item_id, session.state.turn.answer
+    is_whole = played.text is not None
+    transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
+    words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
+    if item_id is not None and verbatim.is_statement(session, item_id):
+        verbatim.take_back(session, item_id, words, is_whole=is_whole)
+        return
+    if item_id is not None and played.is_upstream:
+        if not played.is_truncated:
+            truncate(session, item_id, heard_s)
+        session.state.line.items.tell_no_more(item_id)
+    if is_whole:
+        correct(session, item_id, words, played)
+    elif words:
+        tell_heard(session, item_id, answer, words)
+        session.state.ledger.assistant_said(item_id, words)
+
+
+def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
+    """Tell nothing more of an answer without audio; what was told of it stands."""
+    answer, state = session.state.turn.answer, session.state
+    if not state.turn.is_muted or answer.item_id in cut:
+        return
+    if verbatim.statement_now(session) is not None:
+        verbatim.leave_unsaid(session, answer)
+        return
+    if answer.item_id is not None:
+        state.line.items.tell_no_more(answer.item_id)
+    if answer.told_to and not answer.told:
+        state.ledger.assistant_said(answer.item_id, answer.transcript[: answer.told_to].strip())
+
+
+def _drop_rest(session: Session) -> None:
+    """Have no more of an answer that was cut off by the end of its upstream, and would be gone on with."""
+    state, turn, items = session.state, session.state.turn, session.state.line.items
+    resume = [state.resume] if state.resume is not None else []
+    if not any(want.is_rest for want in (*resume, *items.waiting, *turn.wants)):
+        return
+    state.resume = next(iter(without_rest(resume)), None)
+    items.change_waiting(without_rest)
+    turn.wants = Queue(without_rest(turn.wants))
+    turn.is_resumed = False
+    end_turn(session)
+
+
+def truncate(session: Session, item_id: str, heard_s: float) -> None:
+    """Have the upstream forget what an item says beyond what was heard of it."""
+    heard_ms = int(heard_s * 1000)
+    if heard_ms:
+        event = openai.ConversationItemTruncate(
+            item_id=item_id, content_index=0, audio_end_ms=heard_ms, event_id=CUT_EVENT_ID
+        )
+        session.to_upstream(event)
+    else:  # of which nothing was heard cannot be truncated
+        session.to_upstream(openai.ConversationItemDelete(item_id=item_id, event_id=CUT_EVENT_ID))

@@ -1,0 +1,88 @@
+"""Handlers of client input that arrives before the session is ready."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from router.audio.formats import MOST_SAMPLE_BYTES, RATES
+from router.deepgram import messages as deepgram
+from router.session import inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from router.session.machine import Session
+
+_FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
+"""Of microphone audio, while its format is unknown."""
+
+# What comes too early.
+
+
+def keep_message(session: Session, message: Any) -> None:
+    """Keep a message until the session is ready."""
+    options = session.options
+    if not session.state.early.keep_message(message, len(session.client_text.encode())):
+        most = f"{options.early_messages} messages, or {options.early_bytes} bytes of them"
+        description = f"more than {most}, before SettingsApplied: one is dropped"
+        session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+
+
+class Waiting(Protocol):
+    """What waits for an upstream that is there, but busy."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes."""
+
+
+def has_room(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
+    """Whether another may wait, too. Where none does, there is room for it, whatever it takes."""
+    options, size_bytes = session.options, sum(it.size_bytes for it in (*waiting, another))
+    return not waiting or (len(waiting) < options.early_messages and size_bytes <= options.early_bytes)
+
+
+def is_one_too_many(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
+    """Answer a message that would wait behind too many others; whether it would."""
+    if has_room(session, waiting, another):
+        return False
+    description = f"{len(waiting)} such messages wait for the upstream: one more is dropped"
+    session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+    return True
+
+
+def keep_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
+    """Echo a user's message at once, and keep it."""
+    session.to_client(deepgram.ConversationText(role="user", content=message.content))
+    keep_message(session, inputs.EchoedUserMessage(message.content))
+
+
+def keep_audio(session: Session, piece: inputs.Microphone) -> None:
+    """Keep audio until the session is ready, so much of it as is allowed."""
+    dropped = session.state.early.keep_audio(piece.data, _most_early_bytes(session))
+    if dropped and session.state.early.dropped_bytes == dropped:
+        session.log(logging.WARNING, "early microphone audio is dropped, the oldest first")
+
+
+def _most_early_bytes(session: Session) -> int:
+    microphone = session.state.microphone
+    bytes_per_s = microphone.source.bytes_per_s if microphone is not None else _FASTEST_BYTES_PER_S
+    return int(session.options.early_audio_s * bytes_per_s)
+
+
+def before_settings(session: Session, message: Any) -> None:
+    """Keep what came before Settings, or answer that it came too early, as the profile has it."""
+    if not session.profile.early_inputs_wait:
+        _answer_too_early(session)
+    elif isinstance(message, inputs.Microphone):
+        keep_audio(session, message)
+    elif isinstance(message, deepgram.InjectUserMessage):
+        keep_user_message(session, message)
+    else:
+        keep_message(session, message)
+
+
+def _answer_too_early(session: Session) -> None:
+    description = "the first message must be Settings"
+    session.to_client(deepgram.Error(description=description, code="NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"))

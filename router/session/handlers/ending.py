@@ -1,0 +1,68 @@
+"""Handlers of every end. A teardown always reaches the client as a typed message, and then a close frame."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from actors.restart import Loss, LossKind
+from router.openai import events as openai
+from router.session.state.states import ResponseState
+from router.translation import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors import messages
+    from router.session.machine import Session
+
+POLICY_VIOLATION: Final = 1008
+ABNORMAL: Final = 1006
+
+
+def give_up(session: Session, lost: messages.UpstreamLost) -> None:
+    """The upstream is lost and there will be no other: say why."""
+    loss = lost.loss
+    error = session.state.last_error
+    if error is not None and (errors.code_of(error) in errors.FATAL or not session.state.is_applied):
+        session.end(errors.refused_farewell(error, session.options.redact))
+    else:
+        session.end(_FAREWELLS[loss.kind](loss, session.options.redact))
+
+
+def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.Farewell:
+    return errors.loss_farewell(loss.code or ABNORMAL, loss.reason, redact)
+
+
+_FAREWELLS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], errors.Farewell]]] = {
+    LossKind.CLOSED: _closed,
+    LossKind.NOT_DIALLED: lambda loss, _: errors.unreachable_farewell(loss.cause),
+    LossKind.HTTP: lambda loss, _: errors.http_farewell(loss.code or 0),
+    LossKind.SILENT: lambda loss, _: errors.farewell("UPSTREAM_TIMEOUT", f"the upstream fell silent ({loss.cause})"),
+    LossKind.MALFORMED: lambda _loss, _: errors.farewell(
+        "UPSTREAM_PROTOCOL_ERROR", "the upstream sent something that is none of its protocol"
+    ),
+    LossKind.FAILED: lambda _loss, _: errors.farewell(
+        "INTERNAL_SERVER_ERROR", "the connection to the upstream failed on our side"
+    ),
+    LossKind.REFUSED: lambda loss, _: errors.farewell(loss.cause, f"the upstream refused to go on: {loss.cause}"),
+}
+
+
+def client_closed(session: Session, _message: messages.ClientClosed) -> None:
+    """The client is gone: a session ends with its client, and nobody shall pay for an answer that nobody hears."""
+    if session.state.turn.response is not ResponseState.NONE:
+        session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
+    session.end_silently()
+
+
+def no_settings(session: Session, _fired: messages.TimerFired) -> None:
+    """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
+    description = "no message came in time: send Settings at the start of the session"
+    session.end(errors.farewell("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
+
+
+def client_overflowed(session: Session, message: messages.ClientOverflowed) -> None:
+    """The client does not read: it alone pays for that."""
+    session.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
+    session.end(errors.farewell("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))

@@ -1,0 +1,220 @@
+"""Handlers of function calls, and the functions that the router runs itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actors import messages
+from router.deepgram import messages as deepgram
+from router.errors import ToolError
+from router.session import inputs
+from router.session.deadlines import Wait, length_s
+from router.session.handlers import delivery
+from router.session.handlers.agent_output import end_turn
+from router.session.handlers.items import create_item
+from router.session.state.states import Lifecycle, ResponseState
+from router.session.state.turn import Answer, Want
+from router.session.work import CallEndpoint, CallTool, WorkKind
+from router.translation import functions, offered_tools, session_config
+
+if TYPE_CHECKING:
+    from router.deepgram import blocks
+    from router.openai import events as openai
+    from router.session.machine import Session
+
+
+def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -> None:
+    """Remember what a call's item names, or that another item is being said."""
+    turn = session.state.turn
+    session.state.calls.learn_name(event.item)
+    if turn.is_untold(event.response_id):
+        session.state.line.items.tell_no_more(event.item.id or "")
+    elif event.item.type == "message":
+        answer = Answer()
+        answer.item_id = event.item.id
+        answer.is_commentary = event.item.phase == "commentary"
+        answer.told_ahead = 0 if turn.answer.item_id else turn.answer.told_ahead
+        turn.answer = answer
+
+
+def request_function_call(session: Session, event: openai.ResponseFunctionCallArgumentsDone) -> None:
+    """Have a function run, by the client or by us. This event alone is the trigger: two others repeat the call."""
+    calls = session.state.calls
+    name = calls.name_of(event)
+    turn = session.state.turn
+    if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.muted):
+        session.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
+        return
+    work = work_of(session, event.call_id, name, event.arguments)
+    call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
+    if not calls.request(call, event.response_id):
+        return
+    if work is None:
+        session.wait(Wait.TOOL_ANSWER)
+    else:
+        session.start_work(WorkKind.TOOL, call.id, work, session.options.deadlines.tool_call_s)
+    turn.is_open = True
+    session.state.timeline.mark("tool_s", session.now_s)
+    session.state.ledger.called(event.item_id, event.call_id, name, event.arguments)
+    delivery.say(session, deepgram.FunctionCallRequest(functions=[call]))
+    if session.profile.component_messages:
+        delivery.say(session, functions.call_text(name, event.arguments))
+
+
+# Answers.
+
+
+def answer_function_call(session: Session, message: deepgram.FunctionCallResponse) -> None:
+    """Pass a client's answer on, or have the next upstream told it, where that is on its way.
+
+    The component waits for any sign of life now: AgentThinking goes out at once.
+    """
+    call_id = session.state.calls.find(message.id, message.name)
+    if call_id is None:
+        answer_unknown_call(session, message)
+        return
+    session.to_client(deepgram.AgentThinking(content=""))
+    output = functions.output_of(message)
+    _tell_history(session, session.state.calls.outstanding[call_id], output)
+    _answered(session, call_id, output)
+
+
+def _tell_history(session: Session, call: deepgram.RequestedFunction, output: str) -> None:
+    if session.tells_history:
+        delivery.say(session, functions.history_of(call, output))
+
+
+def _answered(session: Session, call_id: str, output: str) -> None:
+    _add_output(session, call_id, output)
+    if not session.state.calls.outstanding:
+        session.state.turn.want(Want(follows_up=True))
+
+
+def _add_output(session: Session, call_id: str, output: str) -> None:
+    calls = session.state.calls
+    del calls.outstanding[call_id]
+    item = functions.output_item(session.state.new_id(), call_id, output)
+    session.state.ledger.add(item)
+    if session.state.lifecycle is Lifecycle.READY:  # else an upstream is on its way, which will be told the ledger
+        create_item(session, item)
+    if not calls.of_client():
+        session.stop_waiting(Wait.TOOL_ANSWER)
+
+
+def answer_unknown_call(session: Session, message: deepgram.FunctionCallResponse) -> None:
+    """Answer a second answer to a call, or one to a call that never was. One to a cancelled call is only late."""
+    if session.state.calls.is_late(message.id, message.name):
+        session.log(logging.INFO, f"the answer to the cancelled call {message.id or message.name} is dropped")
+        return
+    which = f"`id` {message.id}" if message.id is not None else f"`name` {message.name}"
+    description = f"FunctionCallResponse: no function call with {which} is waiting for an answer"
+    session.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
+
+
+def tool_done(session: Session, call_id: str, done: messages.WorkDone) -> None:
+    """Pass on what a function of ours answered, or that it did not."""
+    call = session.state.calls.outstanding.get(call_id)
+    if call is None:
+        session.state.passed_over += 1
+        return
+    output = done.result
+    if done.failure is not None:
+        problem = _problem(done.failure, session.options.deadlines.tool_call_s)
+        _warn_of_failure(session, call, problem)
+        output = functions.failed_output(call.name, problem)
+    delivery.say(session, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
+    _tell_history(session, call, output)
+    _answered(session, call_id, output)
+
+
+def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
+    if failure.kind is messages.WorkFailureKind.TIMED_OUT:
+        return f"timed out after {timeout_s:g} s"
+    if failure.kind is messages.WorkFailureKind.REFUSED:
+        return "failed: too many functions are running"
+    return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
+
+
+def _warn_of_failure(session: Session, call: deepgram.RequestedFunction, problem: str) -> None:
+    session.log(logging.WARNING, f"the function call {call.id} ({call.name}) {problem}")
+    description = f"the function call {call.id} ({call.name}) {problem}"
+    session.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
+
+
+def give_up_on_calls(session: Session, _fired: Any) -> None:
+    """The client did not answer: tell the model so, that it may go on; and the client, that it is too late."""
+    problem = f"timed out after {length_s(Wait.TOOL_ANSWER, session.options.deadlines):g} s"
+    for call in session.state.calls.of_client():
+        _warn_of_failure(session, call, problem)
+        _answered(session, call.id, functions.failed_output(call.name, problem))
+
+
+# The user interrupts.
+
+
+def cancel_calls(session: Session) -> None:
+    """The user goes on talking instead: each call gets an output that says so.
+
+    The client is told of those that it runs. What it, or a function of ours, answers from now on is too late. The
+    upstream answers what the user says next; only where that turns out to be nothing is a response asked for.
+    """
+    calls, turn = session.state.calls, session.state.turn
+    cancelled = list(calls.outstanding.values())
+    for call in cancelled:
+        calls.cancel(call)
+        if not call.client_side:
+            session.cancel_work(WorkKind.TOOL, call.id)
+        _add_output(session, call.id, functions.cancelled_output(call.name))
+    theirs = [deepgram.CancelledFunction(id=call.id, name=call.name) for call in cancelled if call.client_side]
+    if theirs:
+        delivery.say(session, deepgram.FunctionCallCancelled(functions=theirs))
+    if cancelled:
+        turn.want(Want())
+        if turn.response is ResponseState.NONE:
+            end_turn(session)
+
+
+def admit(session: Session, agent: blocks.Agent) -> blocks.Agent:
+    """`agent`, which has one think block, with those of its functions that are admitted."""
+    think = _admitted(session, agent).think
+    return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
+
+
+def warn(session: Session, agent: blocks.Agent) -> None:
+    """Tell the client which of its functions are left out."""
+    admitted = _admitted(session, agent)
+    if admitted.not_allowed:
+        names = ", ".join(admitted.not_allowed)
+        description = f"functions whose `endpoint` may not be called from here are left out: {names}"
+        session.to_client(deepgram.Warning(description=description, code="FUNCTION_ENDPOINT_NOT_SUPPORTED"))
+    if admitted.taken:
+        names = ", ".join(admitted.taken)
+        description = f"the server has functions of these names, which the client's do not replace: {names}"
+        session.to_client(deepgram.Warning(description=description, code="FUNCTION_NAME_TAKEN"))
+
+
+def _admitted(session: Session, agent: blocks.Agent) -> offered_tools.Admitted:
+    options = session.options
+    return offered_tools.admit(session_config.first_think(agent), options.tool_hosts, {it.name for it in options.tools})
+
+
+def with_ours(session: Session, event: inputs.SessionUpdateAsIs) -> inputs.SessionUpdateAsIs:
+    """A client's own `session.update`, with our functions among its tools."""
+    is_first = session.state.settings is None
+    return inputs.SessionUpdateAsIs(offered_tools.with_ours(event.text, session.options.tools, is_first=is_first))
+
+
+def work_of(session: Session, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:
+    """What is to be done to answer a call; None where that is for the client: also of a function that nobody declared.
+
+    Deepgram ends a session whose model calls a function that was not declared.
+    """
+    if any(function.name == name for function in session.options.tools):
+        return CallTool(session.state.session_id, call_id, name, arguments)
+    for function in session_config.first_think(session.state.agent).functions or []:
+        if function.name == name and function.endpoint is not None:
+            return CallEndpoint(function.endpoint, arguments)
+    return None

@@ -1,0 +1,83 @@
+"""Handlers of InjectAgentMessage: the client puts words into the agent's mouth. Whether it may is a table."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+from router.deepgram import messages as deepgram
+from router.session.handlers import barge_in, early_input, refusals
+from router.session.state.states import ResponseState
+from router.session.state.turn import Want, statement_of
+
+if TYPE_CHECKING:
+    from router.session.machine import Session
+
+
+class Floor(enum.Enum):
+    """Whose turn it is."""
+
+    USER = "the user is speaking"
+    AGENT = "the agent is speaking, or about to"
+    NOBODY = "nobody is speaking"
+
+
+class Verdict(enum.Enum):
+    """What becomes of an injection."""
+
+    REFUSED = enum.auto()
+    SAID = enum.auto()
+    """When its turn comes: at once, where nothing is to be said before it."""
+    SAID_INSTEAD = enum.auto()
+    """At once, and in the place of what is being said."""
+
+
+VERDICTS: Final[dict[str, dict[Floor, Verdict]]] = {
+    # Reference, 6.4.
+    "default": {Floor.USER: Verdict.REFUSED, Floor.AGENT: Verdict.REFUSED, Floor.NOBODY: Verdict.SAID},
+    "queue": {Floor.USER: Verdict.REFUSED, Floor.AGENT: Verdict.SAID, Floor.NOBODY: Verdict.SAID},
+    "interrupt": {Floor.USER: Verdict.SAID_INSTEAD, Floor.AGENT: Verdict.SAID_INSTEAD, Floor.NOBODY: Verdict.SAID},
+}
+
+
+def inject_agent_message(session: Session, message: deepgram.InjectAgentMessage) -> None:
+    """Have the agent say a text, or refuse it."""
+    content = message.message if message.message is not None else message.content
+    if message.is_dynamic:
+        description = "InjectAgentMessage: `is_dynamic` needs Think Live, which is not offered here"
+        session.to_client(deepgram.Error(description=description, code="INVALID_SETTINGS"))
+    elif content is None:
+        description = "InjectAgentMessage: the field `message` is missing"
+        session.to_client(deepgram.Error(description=description, code=refusals.UNPARSABLE))
+    elif not content.strip():
+        session.to_client(deepgram.InjectionRefused(message="there is nothing to say"))
+    else:
+        _inject(session, content, message.behavior or "default")
+
+
+def _inject(session: Session, content: str, behavior: str) -> None:
+    whose = floor(session)
+    verdict = VERDICTS[behavior][whose]
+    if verdict is Verdict.REFUSED:
+        session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
+        return
+    turn, items = session.state.turn, session.state.line.items
+    is_urgent = verdict is Verdict.SAID_INSTEAD
+    want = Want(statement=statement_of(session.state.new_id(), content, is_urgent=is_urgent))
+    if not early_input.has_room(session, [*turn.wants, *items.waiting], want):
+        session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
+        return
+    if is_urgent and whose is Floor.AGENT:
+        barge_in.silence(session)
+        turn.is_unwanted = turn.is_heard or turn.response is ResponseState.REQUESTED
+    if is_urgent or not items.want_behind(want):
+        turn.want(want)
+
+
+def floor(session: Session) -> Floor:
+    """Whose turn it is. The agent's lasts until the caller can have heard it."""
+    state = session.state
+    if state.is_speaking:
+        return Floor.USER
+    is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(session.now_s)
+    return Floor.AGENT if is_agents else Floor.NOBODY

@@ -1,0 +1,81 @@
+"""Handlers of OpenAI client events that a client sends as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from router.deepgram import messages as deepgram
+from router.session.deadlines import Wait
+from router.session.handlers import early_input, items
+from router.session.state.turn import Want
+
+if TYPE_CHECKING:
+    from router.session import inputs
+    from router.session.machine import Session
+
+
+def forward_event(session: Session, event: inputs.EventAsIs) -> None:
+    """Forward an OpenAI client event as it is."""
+    session.forward(event.text)
+
+
+def forward_item(session: Session, event: inputs.ItemCreateAsIs) -> None:
+    """Forward an item; the client knows what it says, and answers its calls so."""
+    item, call_id = event.item, str(event.item.get("call_id"))
+    if not _may_answer(session, item, call_id):
+        return
+    given_id = item.get("id")
+    item_id = given_id if isinstance(given_id, str) else session.state.new_id()
+    session.state.line.items.created(item_id, str(item.get("type")), item.get("role"), None)
+    session.state.ledger.add(item)
+    if session.state.calls.outstanding.pop(call_id, None) is not None:
+        _answered_as_is(session)
+    session.forward(event.text)
+
+
+def forward_delete(session: Session, event: inputs.ItemDeleteAsIs) -> None:
+    """Forward the deletion of an item, and forget it: no other upstream is told it again."""
+    items.forget(session, orjson.loads(event.text).get("item_id"))
+    session.forward(event.text)
+
+
+def _may_answer(session: Session, item: dict[str, Any], call_id: str) -> bool:
+    """Whether a call is the client's to answer, where the item is an answer. One to a cancelled call is late."""
+    calls = session.state.calls
+    call = calls.outstanding.get(call_id)
+    if item.get("type") != "function_call_output":
+        return True
+    if call is not None and not call.client_side:
+        description = f"conversation.item.create: the function call {call_id} is answered by the server"
+        session.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
+        return False
+    return not calls.is_late(call_id, None)
+
+
+def _answered_as_is(session: Session) -> None:
+    calls = session.state.calls
+    if not calls.of_client():
+        session.stop_waiting(Wait.TOOL_ANSWER)
+    if not calls.outstanding:
+        session.state.turn.is_answered_as_is = True
+
+
+def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:
+    """Forward a response.create once no response is active."""
+    turn = session.state.turn
+    text, event_id = with_event_id(session, event.text)
+    want = Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id)
+    if not early_input.is_one_too_many(session, turn.wants, want):
+        turn.want(want)
+
+
+def with_event_id(session: Session, text: str) -> tuple[str, str]:
+    """A client's own event, and its `event_id`: it gets one where it has none, so that the error it causes is known."""
+    fields = orjson.loads(text)
+    event_id = fields.get("event_id")
+    if isinstance(event_id, str):
+        return text, event_id
+    event_id = session.state.new_id()
+    return orjson.dumps({**fields, "event_id": event_id}).decode(), event_id

@@ -1,0 +1,205 @@
+"""Handlers of the user's speech, from the microphone to its transcript."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session.deadlines import FILL_AFTER_S, Wait
+from router.session.handlers import barge_in, delivery, function_calls
+from router.session.state.states import ResponseState
+from router.session.state.turn import Want
+from router.translation import errors, text
+from router.translation.audio import LONGEST_FRAME_S
+
+if TYPE_CHECKING:
+    from router.session import inputs
+    from router.session.machine import Session
+
+
+def heard_more(session: Session, event: openai.InputAudioTranscriptionDelta) -> None:
+    """Tell the component what the user has said so far, and a little more."""
+    _tell(session, event.item_id, session.state.interim.so_far(event.item_id) + event.delta)
+
+
+def heard_so_far(session: Session, event: openai.InputAudioTranscriptionUpdated) -> None:
+    """Tell the component what the user has said so far: this replaces what was told before."""
+    _tell(session, event.item_id, event.transcript)
+
+
+def _tell(session: Session, item_id: str | None, words: str) -> None:
+    if session.state.interim.heard(item_id, words) and words.strip():
+        session.to_component(text.transcript(words.strip(), is_final=False))
+
+
+MOMENT_S: Final = 0.001
+"""What is due in less is due now: a timer of a rounding error's length would run out again and again."""
+
+MOST_FILLED_S: Final = 30.0
+"""The longest silence that is put in: a detector that has heard no end by then will hear none."""
+
+# The user speaks.
+
+
+def append_audio(session: Session, piece: inputs.Microphone) -> None:
+    """Pass the microphone on. An empty frame says that it has stopped as much as none does."""
+    state, data = session.state, piece.data
+    if not data:
+        return
+    microphone = state.microphone
+    state.talk.microphone_s = session.now_s
+    if microphone is not None and microphone.is_too_long(data):
+        _refuse_audio(session, len(data))
+    elif microphone is not None:
+        session.forward(*microphone.append(data))
+    if state.turn_detection == "manual":
+        session.wait(Wait.MANUAL_COMMIT)
+
+
+def _refuse_audio(session: Session, size_bytes: int) -> None:
+    description = f"a frame of {size_bytes} bytes is dropped: it holds more than {LONGEST_FRAME_S:g} s of audio"
+    session.log(logging.WARNING, description)
+    session.to_client(deepgram.Error(description=description, code="AUDIO_FRAME_TOO_LONG"))
+
+
+def commit(session: Session, _fired: Any) -> None:
+    """End the user's turn by hand, and ask for a response without waiting for `committed`."""
+    microphone = session.state.microphone
+    if microphone is None or not microphone.has_uncommitted:
+        return
+    session.forward(*microphone.finish())
+    session.to_upstream(openai.InputAudioBufferCommit())
+    session.state.is_committing = True
+    session.state.timeline.mark("asked_s", session.now_s)
+    session.state.turn.want(Want())
+
+
+def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
+    """End the user's turn now, where one is open. The upstream asks for no response itself then."""
+    state = session.state
+    is_open = state.talk.is_on if state.detects_turns else True
+    if is_open and not state.is_committing:
+        session.stop_waiting(Wait.MANUAL_COMMIT)
+        stop_talking(session)
+        state.talk.is_ended_by_hand = True
+        commit(session, None)
+        if state.is_speaking:
+            session.wait(Wait.COMMIT)
+
+
+def fill_silence(session: Session, _fired: Any) -> None:
+    """Let the detector hear time pass where the microphone has stopped in the middle of the user's speech.
+
+    A push-to-talk client stops sending when its button is let go; the detector would never find the end of the turn.
+    """
+    state = session.state
+    if not state.talk.is_on or state.microphone is None:
+        return
+    gap_s = session.now_s - state.talk.microphone_s
+    if FILL_AFTER_S - gap_s > MOMENT_S:
+        session.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
+    elif state.talk.filled_s < MOST_FILLED_S:
+        session.forward(*state.microphone.silence(gap_s * 1000))
+        state.talk.filled_s += gap_s
+        state.talk.microphone_s = session.now_s
+        session.wait(Wait.MICROPHONE)
+    else:
+        session.log(logging.WARNING, "the upstream hears no end of the user's speech, although there is silence")
+        session.wait(Wait.COMMIT)
+
+
+def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None:
+    """The upstream has made an item of the user's speech. Its audio is kept until its transcript comes."""
+    state = session.state
+    is_detected = state.detects_turns
+    # Where the detector's own commit crosses ours, ours makes an item of what is left. It has been asked for an answer.
+    is_by_hand = state.is_committing or state.talk.is_ended_by_hand
+    stop_talking(session)
+    session.stop_waiting(Wait.COMMIT)
+    state.is_speaking = state.is_committing = state.is_retelling = False
+    if state.microphone is None:
+        return
+    audio = state.microphone.committed()
+    state.microphone.is_speech = not is_detected
+    state.turn.is_heard = is_detected and not is_by_hand
+    if state.turn.is_heard and state.turn.response is ResponseState.NONE:
+        session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
+    if isinstance(state.settings, deepgram.Settings):
+        state.transcripts.committed(event.item_id)
+    if audio.data:
+        state.ledger.heard(event.item_id or "", audio)
+
+
+def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarted) -> None:
+    """Tell the client to stop playing; what it has not heard, and what is still to come of it, is cut off."""
+    state = session.state
+    if not state.is_retelling:
+        session.to_client(deepgram.UserStartedSpeaking())
+    state.is_retelling = False
+    state.is_speaking = True
+    if state.microphone is not None:
+        state.microphone.is_speech = True
+    if state.detects_turns:
+        barge_in.interrupt(session)
+        function_calls.cancel_calls(session)
+        state.talk.is_on = True
+        state.talk.is_ended_by_hand = False
+        state.talk.filled_s = 0.0
+        state.talk.microphone_s = max(state.talk.microphone_s, session.now_s)
+        session.wait(Wait.MICROPHONE)
+
+
+def speech_stopped(session: Session, event: openai.InputAudioBufferSpeechStopped) -> None:
+    """Tell the component that the user has stopped."""
+    session.state.timeline.mark("asked_s", session.now_s)
+    stop_talking(session)
+    session.wait(Wait.COMMIT)
+    session.to_component(text.utterance_end(event.audio_end_ms))
+
+
+def stop_talking(session: Session) -> None:
+    """The user's speech has ended: silence needs no filling any more."""
+    session.state.talk.is_on = False
+    session.stop_waiting(Wait.MICROPHONE)
+
+
+def never_committed(session: Session, _fired: Any) -> None:
+    """What was taken for speech did not become a turn: what waited for it may go on."""
+    state = session.state
+    state.is_speaking = state.is_retelling = state.is_committing = False
+
+
+def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
+    """Tell what the user said. The final Transcript follows at once: the component counts the turn twice otherwise."""
+    said = event.transcript.strip()
+    if event.status == "in_progress":
+        heard_so_far(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
+        return
+    if session.state.interim.is_complete(event.item_id):
+        return  # some services complete a transcript twice
+    session.state.interim.complete(event.item_id)
+    session.state.ledger.transcribed(event.item_id, said)
+    session.state.timeline.mark("heard_s", session.now_s)
+    if said:
+        session.to_client(deepgram.ConversationText(role="user", content=said))
+        session.to_component(text.transcript(said, is_final=True))
+    else:
+        _was_noise(session)
+    delivery.transcript_came(session, event.item_id)
+
+
+def _was_noise(session: Session) -> None:
+    # It may be answered, but it need not be.
+    turn = session.state.turn
+    turn.is_heard = False
+    if turn.response is ResponseState.NONE:
+        session.stop_waiting(Wait.FIRST_EVENT)
+
+
+def transcription_failed(session: Session, event: openai.InputAudioTranscriptionFailed) -> None:
+    """Warn that there will be no text for what the user said; the turn itself goes on."""
+    error = errors.client_error(event.error, session.options.redact)
+    session.to_client(deepgram.Warning(description=error.description, code=error.code))
+    delivery.transcript_came(session, event.item_id)

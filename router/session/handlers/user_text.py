@@ -1,0 +1,46 @@
+"""Handlers of what the user writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.deepgram import messages as deepgram
+from router.session.deadlines import Wait
+from router.session.handlers import barge_in
+from router.session.handlers.items import create_item
+from router.session.state.turn import Want
+from router.translation import text
+
+if TYPE_CHECKING:
+    from router.session import inputs
+    from router.session.machine import Session
+
+# The user writes.
+
+
+def inject_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
+    """Echo a user's message at once, and add it to the conversation. While the agent speaks, it interrupts."""
+    if session.state.playback.is_audible(session.now_s):
+        barge_in.silence(session)
+    session.to_client(deepgram.ConversationText(role="user", content=message.content))
+    add_user_message(session, message)
+
+
+def take_up_user_message(session: Session, message: inputs.EchoedUserMessage) -> None:
+    """Add a user's message that came while there was no upstream. What is still heard of the agent, it interrupts."""
+    if session.state.playback.is_audible(session.now_s):
+        barge_in.silence(session)
+    add_user_message(session, message)
+
+
+def add_user_message(session: Session, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
+    """Add a user's message to the conversation. A response is asked for once the upstream has the item.
+
+    Asking sooner is what made the upstream close with code 1000 before it answered.
+    """
+    item = text.message_item(session.state.new_id(), "user", message.content)
+    session.state.ledger.add(item)
+    session.state.timeline.mark("asked_s", session.now_s)
+    if not session.state.line.items.awaits_acknowledgement:
+        session.wait(Wait.ITEM_ACK)
+    create_item(session, item, want=Want())

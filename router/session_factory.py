@@ -1,0 +1,147 @@
+"""What the engine needs to know to run a session, as the configuration has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.connections.base import ConnectionLimits
+from actors.connections.upstream import DialTarget, dial
+from actors.spec import SessionSpec
+from router.config.parsers import model_of, url_with_model
+from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
+from router.hooks import Hooks, Request, SessionContext
+from router.secrets import spellings
+from router.session.machine import Session
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.translation.errors import is_fatal_reason
+from router.translation.voices import Voices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.config.model import RouterConfig
+    from router.hooks import Principal
+    from router.tools.endpoints import Endpoints
+    from router.tools.registry import Toolbox
+
+JOINED_AUDIO_BYTES: Final = 8192
+"""Microphone frames that are read at once are one to the session, up to a second of telephone audio."""
+
+CRASH_FRAME: Final = deepgram_codec.encode(
+    deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
+)
+
+
+class Specs:
+    """Makes the spec of each session. From any thread."""
+
+    def __init__(self, config: RouterConfig, toolbox: Toolbox, hooks: Hooks) -> None:
+        self._config = config
+        self._hooks = hooks
+        self._toolbox = toolbox
+        self._upstreams = config.all_upstreams()
+        self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
+        self._secrets = sorted({it for secret in config.secrets for it in spellings(secret)}, key=len, reverse=True)
+        """The longest first: one may be the beginning of another."""
+        self.limits = _connection_limits(config)
+        self.simulator_url = ""
+        """Where the embedded simulator listens, once it does."""
+
+    def of(
+        self,
+        session_id: str,
+        request: Request,
+        turn_detection: str | None,
+        *,
+        perform: Callable[[Any, Principal | None], Any],
+        on_end: Callable[[], None],
+    ) -> SessionSpec:
+        """Return the spec of a session; `turn_detection` is what its URL asks for."""
+        return SessionSpec(
+            session_id=session_id,
+            machine=Session(session_id, PROFILES[request.profile], self._options(turn_detection)),
+            dial_target=self._dial_target,
+            dialler=dial,
+            crash_frame=CRASH_FRAME,
+            on_end=on_end,
+            tell=self._hooks.teller(SessionContext(id=session_id, request=request)),
+            tell_timeout_s=self._config.deadlines.hook_s,
+            upstreams=len(self._upstreams),
+            restarts=self._config.restarts,
+            is_fatal=is_fatal_reason,
+            perform=self._hooks.performer(request, perform),
+        )
+
+    def _options(self, turn_detection: str | None) -> SessionOptions:
+        config = self._config
+        return SessionOptions(
+            model=config.model,
+            models=config.models,
+            fixed_model=self._fixed_model,
+            turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
+            voices=Voices(default=config.voice, table=config.voices),
+            greeting=config.greeting,  # type: ignore[arg-type] # checked
+            transcription_model=config.transcription_model,
+            transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
+            g711=tuple(bool(upstream.g711) for upstream in self._upstreams),
+            deadlines=config.deadlines,
+            early_audio_s=config.limits.early_audio_s,
+            early_messages=config.limits.early_messages,
+            early_bytes=config.limits.early_bytes,
+            interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
+            ledger_tokens=config.limits.ledger_tokens,
+            ledger_bytes=config.limits.ledger_bytes,
+            preroll_s=config.limits.preroll_s,
+            uncommitted_audio_s=config.limits.uncommitted_audio_s,
+            audio_ahead_s=config.limits.audio_ahead_s,
+            held_audio_bytes=config.limits.held_audio_bytes,
+            unread_audio_bytes=config.limits.unread_audio_bytes,
+            tools=self._toolbox.functions(),
+            tool_hosts=config.tool_hosts,
+            is_configured_outside=self._hooks.configure is not None,
+            is_reported=self._hooks.wants_news,
+            redact=self._redact,
+        )
+
+    def _dial_target(self, model: str, position: int) -> DialTarget:
+        upstream, config = self._upstreams[position], self._config
+        is_embedded = config.upstream == "simulator"
+        return DialTarget(
+            url=url_with_model(self.simulator_url, model) if is_embedded else upstream.dial_url(model),
+            headers=upstream.dial_headers(),
+            timeout_s=config.deadlines.dial_s,
+            ca_file=config.ca_file,
+            limits=self.limits,
+        )
+
+    def _redact(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+def endpoints_of(config: RouterConfig) -> Endpoints:
+    """Return who calls functions' endpoints."""
+    from router.tools.addresses import Addresses  # noqa: PLC0415 - with urllib3, only where one is called
+    from router.tools.endpoints import Endpoints  # noqa: PLC0415
+
+    return Endpoints(
+        Addresses(config.tool_networks),
+        timeout_s=config.deadlines.tool_call_s,
+        most_bytes=config.limits.tool_output_bytes,
+        ca_file=config.ca_file,
+    )
+
+
+def _connection_limits(config: RouterConfig) -> ConnectionLimits:
+    return ConnectionLimits(
+        write_buffer_bytes=config.limits.write_buffer_bytes,
+        max_message_bytes=config.limits.max_message_bytes,
+        join_binary_bytes=JOINED_AUDIO_BYTES,
+        ping_interval_s=config.deadlines.ping_interval_s,
+        ping_timeout_s=config.deadlines.ping_timeout_s,
+        write_stall_s=config.deadlines.write_stall_s,
+        close_timeout_s=config.deadlines.close_s,
+    )

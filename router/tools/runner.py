@@ -1,0 +1,42 @@
+"""Does the work that a session asks for, on the thread that it is called on."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from router.audio.convert import prepare
+from router.session.work import CallEndpoint, CallTool, PrepareAudio
+from router.tools.registry import ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.hooks import Principal
+    from router.tools.endpoints import Endpoints
+    from router.tools.registry import Toolbox
+
+
+class Performer:
+    """Looks up by its class what is to be done with a piece of work, and for whom."""
+
+    def __init__(self, toolbox: Toolbox, make_endpoints: Callable[[], Endpoints]) -> None:
+        self._toolbox = toolbox
+        self._make_endpoints = make_endpoints
+        self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
+            CallTool: self._call_tool,
+            CallEndpoint: lambda work, _principal: self._endpoints.call(work),
+            PrepareAudio: lambda work, _principal: prepare(work.source, work.target),
+        }
+
+    def __call__(self, work: Any, principal: Principal | None = None) -> Any:
+        """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
+        return self._perform[type(work)](work, principal)
+
+    @functools.cached_property
+    def _endpoints(self) -> Endpoints:
+        return self._make_endpoints()
+
+    def _call_tool(self, work: CallTool, principal: Principal | None) -> str:
+        call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name, principal=principal)
+        return self._toolbox.call(call, work.arguments)

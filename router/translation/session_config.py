@@ -1,0 +1,211 @@
+"""Settings to `session.update`, context to items, the choice of a model."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from router.deepgram import blocks
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.translation import listening, offered_tools, text, validation
+from router.translation.formats import format_fault, on_wire
+from router.translation.voices import voice_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from router.translation.formats import Formats
+    from router.translation.listening import TurnDetection
+    from router.translation.voices import Voices
+
+
+class InvalidSettings(msgspec.Struct, frozen=True):
+    """Settings that are well formed, and cannot be obeyed. `code` is Deepgram's."""
+
+    code: str
+    description: str
+
+
+def first_think(agent: blocks.Agent) -> blocks.Think:
+    """The think block that counts."""
+    if isinstance(agent.think, list):
+        return agent.think[0] if agent.think else blocks.Think()
+    return agent.think
+
+
+def first_speak(agent: blocks.Agent) -> blocks.Speak:
+    """The speak block that counts."""
+    if isinstance(agent.speak, list):
+        return agent.speak[0] if agent.speak else blocks.Speak()
+    return agent.speak
+
+
+def find_fault(settings: deepgram.Settings) -> InvalidSettings | None:
+    """What keeps us from obeying these Settings, or None."""
+    if isinstance(settings.agent, str):
+        return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
+    return invalid(format_fault(settings.audio) or validation.of_agent(settings.agent))
+
+
+def invalid(fault: str | None) -> InvalidSettings | None:
+    """A fault of a field, as the client is told of it."""
+    return InvalidSettings("INVALID_SETTINGS", fault) if fault is not None else None
+
+
+def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agent:
+    """`agent` with one think block: the first whose model is available, or else the first."""
+    if not isinstance(agent.think, list):
+        return agent
+    fitting = (think for think in agent.think if think.provider.model is None or available(think.provider.model))
+    return msgspec.structs.replace(agent, think=next(fitting, first_think(agent)))
+
+
+def agent_as_is(session: Any) -> blocks.Agent:
+    """The agent of a client's own `session.update`: what is to be said of it later is added to its instructions."""
+    given = session if isinstance(session, dict) else {}
+    instructions, modalities = given.get("instructions"), given.get("output_modalities")
+    prompt = instructions if isinstance(instructions, str) else None
+    return blocks.Agent(think=blocks.Think(prompt=prompt, outputModalities=modalities))
+
+
+def session_of(
+    settings: deepgram.Settings,
+    *,
+    turn_detection: TurnDetection,
+    formats: Formats,
+    voices: Voices,
+    transcription_model: str,
+    model: str,
+    ours: Sequence[blocks.Function] = (),
+) -> dict[str, Any]:
+    """The `session` of the one `session.update` that these Settings become. They must be faultless.
+
+    `ours` are the server's own functions.
+    """
+    assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
+    agent = settings.agent
+    return {
+        "type": "realtime",
+        "audio": {
+            "input": {
+                "format": on_wire(formats.input),
+                "transcription": listening.transcription(agent, transcription_model),
+                "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
+            },
+            "output": {"format": on_wire(formats.output), **speech_of(agent, voices)},
+        },
+        **thinking_of(first_think(agent), model, ours),
+    }
+
+
+def thinking_of(think: blocks.Think, model: str, ours: Sequence[blocks.Function] = ()) -> dict[str, Any]:
+    """What a think block says of the `session`."""
+    fields = {
+        "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
+        "instructions": think.prompt,
+        "tools": [offered_tools.tool(function) for function in (*ours, *(think.functions or ()))],
+        "tool_choice": think.toolChoice,
+        "max_output_tokens": think.maxOutputTokens,
+        "prompt": think.managedPrompt,
+        "reasoning": _reasoning(think.provider.reasoning_mode, model),
+        "truncation": _truncation(think.context_length),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _is_modality(modalities: list[str] | None) -> bool:
+    # Exactly one: both together are refused (reference, 2.1).
+    return modalities in (["audio"], ["text"])
+
+
+def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
+    # Other families refuse the whole update (reference, 4), and none of them reasons.
+    if mode is None or not _REASONING.match(model):
+        return None
+    return {"effort": "minimal" if mode == "none" else mode}
+
+
+_REASONING: Final = re.compile(r"gpt-realtime-2(?!\d)")
+
+
+def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
+    if not isinstance(context_length, int | float):
+        return None
+    tokens = max(1, int(context_length) // CHARACTERS_PER_TOKEN)
+    limits = {"post_instructions": tokens}
+    return {"type": "retention_ratio", "retention_ratio": _RETENTION_RATIO, "token_limits": limits}
+
+
+CHARACTERS_PER_TOKEN: Final = 4
+"""About, in English."""
+
+_RETENTION_RATIO: Final = 0.8
+"""How much is kept when the context is full: what is dropped at once is not dropped at every turn."""
+
+
+def speech_of(agent: blocks.Agent, voices: Voices) -> dict[str, Any]:
+    """What a speak block says of `audio.output`, and over it the React component's own `sessionAudioOutput`."""
+    asked = agent.sessionAudioOutput or {}
+    fields = {
+        "voice": asked.get("voice") or voice_of(agent.speak, voices),
+        "speed": asked.get("speed") or first_speak(agent).provider.speed,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def context_items(agent: blocks.Agent, new_id: text.NewId) -> list[openai.NewItem]:
+    """One item per message of the context; two per function call: the call, and its output."""
+    items: list[openai.NewItem] = []
+    given = agent.context.messages if agent.context is not None else agent.messages
+    for message in given or []:
+        items.extend(_items_of(message, new_id))
+    return items
+
+
+def _items_of(message: blocks.ContextMessage, new_id: text.NewId) -> list[openai.NewItem]:
+    if message.function_calls:
+        return [item for call in message.function_calls for item in _call_items(call, new_id)]
+    if message.role is None or not message.content:
+        return []
+    return [text.message_item(new_id(), message.role, message.content)]
+
+
+def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[openai.NewItem]:
+    call_id = call.id[:32]  # the API's limit (reference, 6)
+    return [
+        openai.FunctionCallItem(id=new_id(), call_id=call_id, name=call.name, arguments=call.arguments),
+        openai.FunctionCallOutputItem(id=new_id(), call_id=call_id, output=call.response),
+    ]
+
+
+_UNSET: Final = {
+    "instructions": "",
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "prompt": None,
+    "truncation": "auto",
+    "speed": 1.0,
+}
+"""What a field is where nobody says anything of it. What is not listed cannot be taken back."""
+
+
+def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The update that puts `after` in the place of `before`: what is not in it any more is unset."""
+    return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
+
+
+def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
+    result = dict(session)
+    for key, value in changes.items():
+        before = result.get(key)
+        is_nested = isinstance(before, dict) and isinstance(value, dict) and _is_same_kind(before, value)
+        result[key] = merged(before, value) if is_nested else value  # type: ignore[arg-type] # both are, then
+    return result
+
+
+def _is_same_kind(before: dict[str, Any], value: dict[str, Any]) -> bool:
+    return value.get("type") in (None, before.get("type"))

@@ -1,0 +1,299 @@
+"""The conversations of the fault tests, and what a client must have seen of them.
+
+`Talk`s are driven over a `WireClient`; `judge` compares what came with the same conversation without a fault, and
+names everything that a client should not have seen. It knows no row, column or router.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.support.clients.wire_client import ClosedError, SilenceError, WireClient
+
+QUESTION = "My name is Ada, and I would like to hear about the sea and the ships."
+MEMORY = "What did I say before?"
+WEATHER = "What is the weather in Paris?"
+SUNNY = "It is sunny in Paris, and there is a light wind."
+NAME = "And what is my name?"
+LAST_WORDS = "Good, thank you."
+
+GET_WEATHER = {
+    "name": "get_weather",
+    "description": "Tell the weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+RATE = 24000
+CHUNK_S = 0.1
+SPEECH_S = 1.5
+PAUSE_S = 0.9
+
+HEARD_CHUNKS = 5
+
+GIVE_UP_S = 9.0
+"""For what should have come long before: a late answer is told from none."""
+
+ERROR_S = 0.3
+"""What else comes of a question that ended in an `Error`."""
+
+LOOK_S = 0.01
+
+BYTES_PER_CHARACTER = 48 * 60
+"""Of the simulator's voice."""
+
+
+def settings(modality: str, *functions: dict[str, Any]) -> dict[str, Any]:
+    """Settings for a conversation."""
+    think: dict[str, Any] = {"provider": {"type": "open_ai"}, "prompt": "Be brief.", "outputModalities": [modality]}
+    if functions:
+        think["functions"] = list(functions)
+    audio = {"encoding": "linear16", "sample_rate": RATE}
+    return {"type": "Settings", "audio": {"input": audio, "output": audio}, "agent": {"think": think}}
+
+
+def _loud(duration_s: float) -> bytes:
+    times = np.arange(int(duration_s * RATE)) / RATE
+    return (9000 * np.sin(2 * np.pi * 220 * times)).astype("<i2").tobytes()
+
+
+CHUNK_BYTES = int(RATE * CHUNK_S) * 2
+SPOKEN = _loud(SPEECH_S) + bytes(int(PAUSE_S * RATE) * 2)
+SPEECH = [SPOKEN[at : at + CHUNK_BYTES] for at in range(0, len(SPOKEN), CHUNK_BYTES)]
+
+
+@dataclass
+class Turn:
+    """What the client got from one AgentAudioDone to the next."""
+
+    said: list[str] = field(default_factory=list)
+    audio: bytes = b""
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> list[str]:
+        """All that was said, as words: pieces of one answer put together."""
+        return " ".join(self.said).split()
+
+
+@dataclass
+class Seen:
+    """What a client saw of a conversation."""
+
+    turns: list[Turn]
+    rest: Turn
+    """Behind the last AgentAudioDone."""
+    user: list[str]
+    counts: Counter[str]
+    errors: list[str]
+    warnings: list[str]
+    last: str | None
+    """The type of the last message."""
+    close_code: int | None
+    after_close: int
+    steps_s: dict[str, float]
+    stuck: str = ""
+    """Where the conversation did not go on."""
+
+
+class Conversation:
+    """One client's conversation, step by step; a step that does not come to its end stops it."""
+
+    def __init__(self, client: WireClient, modality: str, *, ends_on_error: bool = False) -> None:
+        self.client = client
+        self.modality = modality
+        self.ends_on_error = ends_on_error
+        """Whether an `Error` may be all that comes of a question."""
+        self.steps_s: dict[str, float] = {}
+        self.stuck = ""
+        self.is_closed = False
+
+    def run(self, talk: Callable[["Conversation"], None]) -> Seen:
+        """Hold it, close, and tell what was seen."""
+        try:
+            talk(self)
+        except ClosedError:
+            self.is_closed = True
+        except SilenceError as error:
+            self.stuck = str(error)
+        with contextlib.suppress(SilenceError):
+            self.client.close()
+        return seen(self.client, self.steps_s, self.stuck)
+
+    def step(self, name: str, wanted: str) -> bool:
+        """Wait for a message, and note how long it took; whether it came (and not an `Error` in its place)."""
+        kinds = (wanted, "Error") if self.ends_on_error else (wanted,)
+        began_s = time.monotonic()
+        try:
+            frames = self.client.wait_until(
+                lambda frame: isinstance(frame, dict) and frame["type"] in kinds, wanted, GIVE_UP_S
+            )
+        finally:
+            self.steps_s[name] = time.monotonic() - began_s
+        if frames[-1]["type"] == wanted:  # type: ignore[call-overload, index]
+            return True
+        self.client.hear(ERROR_S)
+        return False
+
+    def hear_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
+        """Take in what comes until something has happened elsewhere; whether it has."""
+        deadline_s = time.monotonic() + timeout_s
+        while not has_happened() and not self.client.is_over and time.monotonic() < deadline_s:
+            self.client.hear(LOOK_S)
+        return has_happened()
+
+    def apply_settings(self, *functions: dict[str, Any]) -> None:
+        """Configure."""
+        given = settings(self.modality, *functions)
+        self.client.say(given.pop("type"), **given)
+        self.step("settings", "SettingsApplied")
+
+    def ask(self, question: str) -> None:
+        """Ask, and wait for the end of the turn."""
+        self.client.say("InjectUserMessage", content=question)
+        self.step(question, "AgentAudioDone")
+
+    def speak(self) -> None:
+        """Say something aloud, and wait for the end of the turn that answers it."""
+        for chunk in SPEECH[:HEARD_CHUNKS]:
+            self.client.send_audio(chunk)
+        # From here on as fast as it goes; until it is heard, as people speak: what lies long back is not kept.
+        self.step("speech started", "UserStartedSpeaking")
+        for chunk in SPEECH[HEARD_CHUNKS:]:
+            self.client.send_audio(chunk)
+        self.step("speech", "AgentAudioDone")
+
+    def ask_for_weather(self, before_answering: Callable[[], None] = lambda: None) -> None:
+        """Ask what takes a function, run it, and wait for the end of the turn."""
+        self.client.say("InjectUserMessage", content=WEATHER)
+        if not self.step("call", "FunctionCallRequest"):
+            return
+        (call,) = [frame for frame in self.client.frames if _is(frame, "FunctionCallRequest")][-1]["functions"]  # type: ignore[call-overload, index]
+        before_answering()
+        self.client.say("FunctionCallResponse", id=call["id"], name=call["name"], content=SUNNY)
+        self.step(WEATHER, "AgentAudioDone")
+
+
+def _is(frame: Any, kind: str) -> bool:
+    return isinstance(frame, dict) and frame["type"] == kind
+
+
+def seen(client: WireClient, steps_s: dict[str, float], stuck: str = "") -> Seen:
+    """Sort what a client received."""
+    turns, user, errors, warnings = [Turn()], [], [], []
+    messages = [frame for frame in client.frames if isinstance(frame, dict)]
+    for frame in client.frames:
+        if isinstance(frame, bytes):
+            turns[-1].audio += frame
+            continue
+        match frame["type"]:
+            case "AgentAudioDone":
+                turns.append(Turn())
+            case "ConversationText" if frame["role"] == "user":
+                user.append(frame["content"])
+            case "ConversationText" if not frame["content"].startswith("Function call: "):
+                turns[-1].said.append(frame["content"])
+            case "FunctionCallRequest":
+                turns[-1].requests += [call["id"] for call in frame["functions"]]
+            case "Error":
+                errors.append(frame["code"])
+            case "Warning":
+                warnings.append(frame["code"])
+    return Seen(
+        turns=turns[:-1],
+        rest=turns[-1],
+        user=user,
+        counts=Counter(message["type"] for message in messages if message.get("is_final", True)),
+        errors=errors,
+        warnings=warnings,
+        last=messages[-1]["type"] if messages else None,
+        close_code=client.close_code,
+        after_close=len(client.after_close),
+        steps_s=steps_s,
+        stuck=stuck,
+    )
+
+
+# Whether it was as it should be.
+
+ONCE = ("Welcome", "SettingsApplied")
+COUNTED = ("UserStartedSpeaking", "Transcript", "UtteranceEnd", "FunctionCallRequest")
+TOLERANCE_CHARACTERS = 24
+"""Of an answer that was cut off, for what was heard of it is an estimate: a tenth of it, and two words."""
+
+
+def faults_of_order(got: Seen, wanted: Seen) -> list[str]:
+    """What no client should see, whatever has happened."""
+    wrong = []
+    if got.after_close:
+        wrong.append(f"{got.after_close} frames behind the close frame")
+    wrong += [f"{kind} {got.counts[kind]} times" for kind in ONCE if got.counts[kind] > 1]
+    wrong += [
+        f"{kind} {got.counts[kind]} times instead of {wanted.counts[kind]}"
+        for kind in COUNTED
+        if got.counts[kind] > wanted.counts[kind]
+    ]
+    if got.counts["AgentDone"] not in (got.counts["AgentAudioDone"], 0):
+        wrong.append(f"AgentDone {got.counts['AgentDone']} times, AgentAudioDone {got.counts['AgentAudioDone']}")
+    asked = [call for turn in (*got.turns, got.rest) for call in turn.requests]
+    if len(set(asked)) < len(asked):
+        wrong.append(f"a function requested twice: {asked}")
+    if len(got.turns) > len(wanted.turns):
+        wrong.append(f"{len(got.turns)} turns instead of {len(wanted.turns)}")
+    if len(got.user) > len(wanted.user):
+        wrong.append(f"the user's words were {got.user}")
+    return wrong
+
+
+def faults_of_answers(got: Seen, wanted: Seen) -> list[str]:
+    """Where the answers are not those of the conversation without a fault, each once and whole."""
+    wrong = []
+    if got.stuck:
+        wrong.append(f"stuck: {got.stuck}")
+    if len(got.turns) < len(wanted.turns):
+        wrong.append(f"{len(got.turns)} turns instead of {len(wanted.turns)} (closed with {got.close_code})")
+    if got.rest.said or got.rest.audio:
+        wrong.append(f"behind the last turn came {got.rest.said} and {len(got.rest.audio)} B of audio")
+    if got.user != wanted.user:
+        wrong.append(f"the user's words were {got.user}")
+    for number, (turn, reference) in enumerate(zip(got.turns, wanted.turns, strict=False), 1):
+        faults = _faults_of_answer(turn, reference, was_restarted=bool(got.warnings))
+        wrong += [f"turn {number}: {fault}" for fault in faults]
+    return wrong
+
+
+def _faults_of_answer(turn: Turn, reference: Turn, *, was_restarted: bool) -> list[str]:
+    wrong = []
+    if turn.words != reference.words:
+        wrong.append(f"said {turn.said} instead of {reference.said}")
+    if len(turn.requests) != len(reference.requests):
+        wrong.append(f"{len(turn.requests)} calls instead of {len(reference.requests)}")
+    difference = len(turn.audio) - len(reference.audio)
+    if len(turn.said) > len(reference.said) or (len(turn.said) > 1 and was_restarted):
+        if abs(difference) > TOLERANCE_CHARACTERS * BYTES_PER_CHARACTER:
+            wrong.append(f"{difference / BYTES_PER_CHARACTER:+.0f} characters of audio, in {len(turn.said)} pieces")
+    elif turn.audio != reference.audio:
+        wrong.append(f"other audio: {len(turn.audio)} B instead of {len(reference.audio)} B")
+    return wrong
+
+
+def faults_of_cut_answers(got: Seen, wanted: Seen) -> list[str]:
+    """Where a turn that an incomplete response ended has more than the beginning of its answer; the last is whole."""
+    wrong = [f"stuck: {got.stuck}"] if got.stuck else []
+    if len(got.turns) != len(wanted.turns):
+        wrong.append(f"{len(got.turns)} turns instead of {len(wanted.turns)} (closed with {got.close_code})")
+        return wrong
+    if got.user != wanted.user:
+        wrong.append(f"the user's words were {got.user}")
+    for number, (turn, reference) in enumerate(zip(got.turns, wanted.turns, strict=True), 1):
+        if not " ".join(reference.words).startswith(" ".join(turn.words)):
+            wrong.append(f"turn {number} said {turn.said}, which is no beginning of {reference.said}")
+        if not reference.audio.startswith(turn.audio):
+            wrong.append(f"turn {number}: {len(turn.audio)} B of audio that are not its beginning")
+    if got.turns[-1].words != wanted.turns[-1].words:
+        wrong.append(f"the last answer was {got.turns[-1].said}")
+    return wrong

@@ -1,0 +1,286 @@
+"""A router with an upstream that fails on demand, all in this process and over real sockets.
+
+A `World` is one router, the simulators behind it and the route that its dials take. The route is what no upstream can
+do itself: a name that resolves or does not, a port that nobody listens on, a server whose certificate is not to be
+trusted. Names below `.fault.test` are resolved by `Route`s; every other name by the system.
+"""
+
+import contextlib
+import itertools
+import selectors
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from actors.connections.handover import HandshakeRefused
+from router.config.model import Deadlines, RouterConfig
+from router.config.upstream import Upstream
+from router.core import Router
+from router.simulator import Simulator, SimulatorConfig
+from tests.support.data.oracle import assert_client_event
+
+DOMAIN = ".fault.test"
+PROFILES = ("openai", "converse")
+
+DEADLINES = Deadlines(
+    dial_s=0.6,
+    session_created_s=0.5,
+    session_updated_s=0.5,
+    item_ack_s=0.4,
+    first_event_s=0.5,
+    silence_s=0.5,
+    response_s=5.0,
+    tool_answer_s=5.0,
+    replug_s=1.5,
+    close_s=0.3,
+    ping_interval_s=0.4,
+    ping_timeout_s=0.8,
+)
+"""Short, but not so short that a busy machine looks like a dead upstream."""
+
+
+class Route:
+    """Where the dials to one name lead: to `port`, but for the dials that something else was planned for."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.dials = 0
+        """How many there were."""
+        self._detours: list[tuple[range, int | None]] = []
+        self._lock = threading.Lock()
+
+    def detour(self, nth: int, port: int | None, *, times: int = 1) -> None:
+        """Lead the `nth` dial (counted from 1), or so many from there, to another port or to no address at all."""
+        self._detours.append((range(nth, nth + times), port))
+
+    def take(self) -> int | None:
+        """The port for this dial."""
+        with self._lock:
+            self.dials += 1
+            return next((port for dials, port in self._detours if self.dials in dials), self.port)
+
+
+_routes: dict[str, Route] = {}
+_numbers = itertools.count(1)
+_system_getaddrinfo = socket.getaddrinfo
+
+
+def resolve(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+    """Stand in for `socket.getaddrinfo`."""
+    if not (isinstance(host, str) and host.endswith(DOMAIN)):
+        return _system_getaddrinfo(host, port, *args, **kwargs)
+    route = _routes.get(host)
+    found = None if route is None else route.take()
+    if found is None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", found))]
+
+
+@contextlib.contextmanager
+def name_for(port: int) -> Iterator[tuple[str, Route]]:
+    """A name of its own, and its route."""
+    name, route = f"upstream-{next(_numbers)}{DOMAIN}", Route(port)
+    _routes[name] = route
+    try:
+        yield name, route
+    finally:
+        del _routes[name]
+
+
+@contextlib.contextmanager
+def dead_port() -> Iterator[int]:
+    """A port that refuses, and stays ours."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+class Served:
+    """A router behind the smallest HTTP server that can give a socket away; the path is the profile's name."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._thread = threading.Thread(target=self._serve, name="served")
+        self._thread.start()
+
+    def url(self, profile: str) -> str:
+        """Where clients of a profile connect."""
+        return f"ws://127.0.0.1:{self._listener.getsockname()[1]}/{profile}"
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    self._accept(connection)
+
+    def _accept(self, connection: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            received = connection.recv(65536)
+            if not received:
+                return
+            head += received
+        request, *lines = head.decode().splitlines()[:-1]
+        environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "werkzeug.socket": connection}
+        for name, _, value in (line.partition(": ") for line in lines):
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+        try:
+            self._router.accept(environ, request.split()[1].strip("/"))
+        except HandshakeRefused as refused:
+            connection.sendall(f"HTTP/1.1 {int(refused.status)} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    def close(self) -> None:
+        """Stop listening, and end the thread."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+class World:
+    """One router, its simulators, and the way between them. Made by `world`."""
+
+    def __init__(self, router: Router, served: Served, simulators: list[Simulator], routes: list[Route]) -> None:
+        self.router = router
+        self.served = served
+        self.simulators = simulators
+        self.routes = routes
+
+    @property
+    def simulator(self) -> Simulator:
+        """The first."""
+        return self.simulators[0]
+
+    def url(self, profile: str) -> str:
+        """Where clients of a profile connect."""
+        return self.served.url(profile)
+
+
+@contextlib.contextmanager
+def world(
+    *simulators: SimulatorConfig,
+    authority: "Authority | None" = None,
+    rewrite: Callable[[bytes], bytes] | None = None,
+    accounts: Sequence[dict[str, Any]] = (),
+    hooks: dict[str, Any] | None = None,
+    **config: Any,
+) -> Iterator[World]:
+    """Start a world with one upstream for each configuration.
+
+    With an authority they are behind TLS, with `rewrite` what they send is changed on the way; `accounts` are more
+    fields of each `Upstream`, and `config` those of the `RouterConfig`.
+    """
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(Simulator(given)) for given in simulators or (SimulatorConfig(pace=0),)]
+        ports = [int(simulator.url.rsplit(":", 1)[1].split("/")[0]) for simulator in running]
+        if authority is not None or rewrite is not None:
+            fronts = [Front(port, authority and authority.context, rewrite) for port in ports]
+            for front in fronts:
+                stack.callback(front.close)
+            ports = [front.port for front in fronts]
+        if authority is not None:
+            config["ca_file"] = authority.ca_file
+        named = [stack.enter_context(name_for(port)) for port in ports]
+        scheme = "ws" if authority is None else "wss"
+        urls = [f"{scheme}://{name}/v1/realtime" for name, _ in named]
+        given = accounts or [{}] * len(urls)
+        upstreams = tuple(Upstream(**{"url": url, **account}) for url, account in zip(urls, given, strict=True))
+        router = Router(
+            RouterConfig(**{"deadlines": DEADLINES, "upstreams": upstreams, **config}), **(hooks or {})
+        ).start()
+        stack.callback(router.close, drain_s=0)
+        served = Served(router)
+        stack.callback(served.close)
+        yield World(router, served, running, [route for _, route in named])
+    for simulator in running:
+        judge(simulator)
+
+
+def judge(simulator: Simulator) -> None:
+    """Have the oracle judge every event that a simulator was sent; it keeps no audio."""
+    for event in (event for record in simulator.connections for event in record.events):
+        if event["type"] != "input_audio_buffer.append":
+            assert_client_event(event)
+
+
+class Front:
+    """A server in front of one simulator, with TLS or without. Each connection is relayed by a thread of its own."""
+
+    def __init__(
+        self, port: int, context: ssl.SSLContext | None, rewrite: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        self._to = port
+        self._context = context
+        self._rewrite = rewrite
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, name="front")]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(connection,), name="relay")
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            with self._secured(connection) as outer, socket.create_connection(("127.0.0.1", self._to)) as inner:
+                self._open += [outer, inner]
+                outer.settimeout(None)
+                self._relay(outer, inner)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return connection if self._context is None else self._context.wrap_socket(connection, server_side=True)
+
+    def _relay(self, outer: socket.socket, inner: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(outer, selectors.EVENT_READ)
+            selector.register(inner, selectors.EVENT_READ)
+            while True:
+                for key, _ in [*selector.select()]:
+                    data = _received(key.fileobj)
+                    if not data:
+                        return
+                    if key.fileobj is outer:
+                        inner.sendall(data)
+                    else:
+                        outer.sendall(self._rewrite(data) if self._rewrite is not None else data)
+
+    def close(self) -> None:
+        """End every connection and thread."""
+        for sock in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
+
+
+def _received(sock: Any) -> bytes:
+    data: bytes = sock.recv(65536)
+    while isinstance(sock, ssl.SSLSocket) and sock.pending():
+        data += sock.recv(65536)
+    return data
+
+
+class Authority:
+    """Who signs the certificates of a test run."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        self.ca_file = str(folder / "ca.pem")
+        authority.cert_pem.write_to_path(self.ca_file)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(f"*{DOMAIN}").configure_cert(self.context)

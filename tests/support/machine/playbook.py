@@ -1,0 +1,335 @@
+"""A script of one session: inputs in, and what is expected to come out, like a packet trace.
+
+`client(...)` and `upstream(...)` feed what either side sends; `expect(...)` takes what has come out since, and
+fails where it differs. `close` fails where something came out that nobody expected.
+"""
+
+from typing import Any
+
+import orjson
+import pybase64
+
+from actors import messages
+from actors.restart import Decision, Loss, LossKind, Verdict
+from router.session.deadlines import Wait
+from router.session.machine import Session
+from router.session.options import SessionOptions
+from router.session.profile import PROFILES
+from router.session.work import WorkKind, parted
+from tests.support.data.oracle import assert_client_event, assert_message_of
+
+ANY = type(
+    "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
+)()
+SESSION_ID = "5e551011-0000-4000-8000-000000000000"
+
+SETTINGS: dict[str, Any] = {
+    "type": "Settings",
+    "audio": {
+        "input": {"encoding": "linear16", "sample_rate": 24000},
+        "output": {"encoding": "linear16", "sample_rate": 24000},
+    },
+    "agent": {"think": {"provider": {"type": "open_ai"}, "prompt": "Be brief."}},
+}
+
+
+def settings(**agent: Any) -> dict[str, Any]:
+    """Settings with more in `agent`."""
+    return {**SETTINGS, "agent": {**SETTINGS["agent"], **agent}}
+
+
+class Playbook:
+    """One session under test."""
+
+    prepares_at_once = True
+    """Whether conversions are ready as soon as they are asked for; else a test `performs` them."""
+
+    def __init__(self, profile: str = "openai", **options: Any) -> None:
+        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(**options))
+        self.commands: list[messages.Command] = []
+        self.timers: dict[str, float] = {}
+        """What is waited for; the rollover is left out unless a test asks for it."""
+        self.work: dict[str, messages.StartWork] = {}
+        """What is under way off the dispatcher, by key."""
+        self.reports: list[dict[str, Any]] = []
+        """LatencyReports: one ends every turn, so they are kept apart."""
+        self.refills = 0
+        self.history: list[dict[str, Any]] = []
+        """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
+        self._last_frame: Any = None
+        self.logged: list[str] = []
+        self.unix_s = 1_700_000_000.0
+        self.now_s = 1000.0
+        """The dispatcher's clock; see `after`."""
+
+    @property
+    def generation(self) -> int:
+        """Of the upstream in use."""
+        return self.session.state.line.generation
+
+    # What comes in.
+
+    def feed(self, message: messages.Input) -> "Playbook":
+        for command in self.session.handle(message, self.now_s):
+            self._note(command)
+        conversions = [key for key in self.work if parted(key)[0] is WorkKind.AUDIO]
+        return self.performs(conversions[0]) if conversions and self.prepares_at_once else self
+
+    def after(self, duration_s: float) -> "Playbook":
+        """Let time pass. No deadline runs out by itself; see `fire`."""
+        self.now_s += duration_s
+        return self
+
+    def client(self, *frames: dict[str, Any] | str | bytes) -> "Playbook":
+        for frame in frames:
+            if isinstance(frame, bytes):
+                self.feed(messages.ClientBinaryReceived(frame))
+            else:
+                self.feed(
+                    messages.ClientTextReceived(frame if isinstance(frame, str) else orjson.dumps(frame).decode())
+                )
+        return self
+
+    def upstream(self, *events: dict[str, Any] | str) -> "Playbook":
+        for event in events:
+            text = event if isinstance(event, str) else orjson.dumps(event).decode()
+            self.feed(messages.UpstreamTextReceived(self.generation, text))
+        return self
+
+    def upstream_opens(self, position: int = 0) -> "Playbook":
+        return self.feed(messages.UpstreamOpened(self.generation, position, self.unix_s))
+
+    def upstream_is_lost(self, loss: Loss, decision: Decision = Decision.RESTART, delay_s: float = 0.0) -> "Playbook":
+        """The supervisor's verdict on a loss."""
+        verdict = Verdict(decision=decision, delay_s=delay_s)
+        return self.feed(messages.UpstreamLost(self.generation, loss, verdict))
+
+    def upstream_closes(
+        self, code: int = 1000, reason: str = "", decision: Decision = Decision.TEAR_DOWN
+    ) -> "Playbook":
+        return self.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=code, reason=reason), decision)
+
+    def restarted(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
+        """The next upstream comes up; what the client hears of it, and what the upstream is told then."""
+        self.upstream_opens().upstream({"type": "session.created", "session": {}})
+        assert [event["type"] for event in self.events_to_upstream] == ["session.update"]
+        self.forget().upstream({"type": "session.updated", "session": {}})
+        return self.expect(*to_client, upstream=upstream)
+
+    def fire(self, wait: Wait) -> "Playbook":
+        """Let a deadline run out. It has to be running."""
+        assert wait.value in self.timers, f"{wait} is not running: {sorted(self.timers)}"
+        del self.timers[wait.value]
+        return self.feed(messages.TimerFired(wait.value))
+
+    def performs(self, key: str, result: Any = None, failure: messages.WorkFailure | None = None) -> "Playbook":
+        """Work that is under way is done."""
+        assert key in self.work, f"{key} is not under way: {sorted(self.work)}"
+        del self.work[key]
+        return self.feed(messages.WorkDone(key, result, failure))
+
+    # Common beginnings.
+
+    def opened(self) -> "Playbook":
+        """The client is there, and an upstream is dialled in advance."""
+        self.feed(messages.ClientOpened())
+        return self.expect()
+
+    def ready(self, given: dict[str, Any] | None = None) -> "Playbook":
+        """Open, configure, and forget what that took."""
+        self.opened().client(given or SETTINGS)
+        self.upstream_opens().upstream(
+            {"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}}
+        )
+        return self.forget()
+
+    def forget(self) -> "Playbook":
+        self.commands.clear()
+        return self
+
+    # What has come out.
+
+    @property
+    def frames_to_client(self) -> list[Any]:
+        return [_decoded(c.frame) for c in self.commands if isinstance(c, messages.SendToClient)]
+
+    @property
+    def events_to_upstream(self) -> list[dict[str, Any]]:
+        return [orjson.loads(c.frame) for c in self.commands if isinstance(c, messages.SendToUpstream)]
+
+    @property
+    def ending(self) -> messages.EndSession | None:
+        return next((c for c in self.commands if isinstance(c, messages.EndSession)), None)
+
+    def expect(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
+        """Take everything that came out; it is exactly this. Of an upstream's event, the keys given count."""
+        assert self.frames_to_client == list(to_client)
+        events = self.events_to_upstream
+        assert [_only(event, wanted) for event, wanted in zip(events, upstream or [], strict=False)] == (upstream or [])
+        assert len(events) == len(upstream or []), events
+        return self.forget()
+
+    def _note(self, command: messages.Command) -> None:
+        match command:
+            case messages.StartTimer(name, delay_s):
+                self.timers[name] = delay_s
+            case messages.CancelTimer(name):
+                self.timers.pop(name, None)
+            case messages.StartWork(key):
+                assert key not in self.work, f"{key} is under way already"
+                self.work[key] = command
+            case messages.CancelWork(key):
+                self.work.pop(key, None)
+            case messages.SendToUpstream(frame):
+                assert_client_event(orjson.loads(frame))
+                self.commands.append(command)
+            case messages.SendToClient(str() as frame) if frame.startswith('{"type":"LatencyReport"'):
+                assert_message_of(self.session.profile.name, orjson.loads(frame))
+                self.reports.append(orjson.loads(frame))
+            case messages.SendToClient(frame):
+                if not self._is_history(_decoded(frame)):
+                    self.commands.append(command)
+            case messages.RefillBudget():
+                self.refills += 1
+            case messages.Log(_, text):
+                self.logged.append(text)
+            case _:
+                self.commands.append(command)
+
+    def _is_history(self, frame: Any) -> bool:
+        before, self._last_frame = self._last_frame, frame
+        if not isinstance(frame, dict):
+            return False
+        assert_message_of(self.session.profile.name, frame)
+        if frame["type"] != "History":
+            return False
+        if "role" in frame:
+            assert before == {**frame, "type": "ConversationText"}
+        self.history.append(frame)
+        return True
+
+
+def _decoded(frame: str | bytes) -> Any:
+    return orjson.loads(frame) if isinstance(frame, str) else frame
+
+
+def _only(event: Any, wanted: Any) -> Any:
+    if isinstance(wanted, dict) and isinstance(event, dict):
+        return {key: _only(event.get(key), wanted[key]) for key in wanted}
+    if isinstance(wanted, list) and isinstance(event, list) and len(wanted) == len(event):
+        return [_only(one, other) for one, other in zip(event, wanted, strict=True)]
+    return event
+
+
+# Events of the upstream.
+
+
+def response_created(response_id: str = "resp_1") -> dict[str, Any]:
+    return {"type": "response.created", "response": {"id": response_id, "status": "in_progress"}}
+
+
+def response_done(response_id: str = "resp_1", status: str = "completed", **details: Any) -> dict[str, Any]:
+    return {"type": "response.done", "response": {"id": response_id, "status": status, **details}}
+
+
+def text_done(text: str, item_id: str = "item_1") -> dict[str, Any]:
+    return {"type": "response.output_text.done", "response_id": "resp_1", "item_id": item_id, "text": text}
+
+
+def delta(data: bytes, response_id: str = "resp_1", **more: Any) -> dict[str, Any]:
+    encoded = pybase64.b64encode(data).decode()
+    return {
+        "type": "response.output_audio.delta",
+        "event_id": "e",
+        "response_id": response_id,
+        **more,
+        "delta": encoded,
+    }
+
+
+def transcript_delta(text: str, item_id: str = "item_1", response_id: str = "resp_1") -> dict[str, Any]:
+    kind = "response.output_audio_transcript.delta"
+    return {"type": kind, "response_id": response_id, "item_id": item_id, "delta": text}
+
+
+def transcript_done(transcript: str, item_id: str = "item_1") -> dict[str, Any]:
+    kind = "response.output_audio_transcript.done"
+    return {"type": kind, "response_id": "resp_1", "item_id": item_id, "transcript": transcript}
+
+
+def transcribed(said: str = "Hello.", item_id: str = "u") -> dict[str, Any]:
+    kind = "conversation.item.input_audio_transcription.completed"
+    return {"type": kind, "item_id": item_id, "content_index": 0, "transcript": said}
+
+
+def item_added(item_id: str, role: str = "user", **item: Any) -> dict[str, Any]:
+    return {"type": "conversation.item.added", "item": {"id": item_id, "type": "message", "role": role, **item}}
+
+
+def call_done(call_id: str = "call_1", name: str = "lookup", arguments: str = "{}", **more: Any) -> dict[str, Any]:
+    kind = "response.function_call_arguments.done"
+    return {"type": kind, "call_id": call_id, "name": name, "arguments": arguments, "response_id": "resp_1", **more}
+
+
+def error(code: str | None, message: str = "oh", **more: Any) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "invalid_request_error", "code": code, "message": message, **more}}
+
+
+MARK = {"switchboard": "statement"}
+"""The metadata of a response that says a given text."""
+
+
+def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
+    event = response_created(response_id)
+    return {**event, "response": {**event["response"], "metadata": MARK}}
+
+
+# Events for the upstream.
+
+
+def asks_for(text: str) -> dict[str, Any]:
+    """The response.create that has a text said."""
+    asked = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
+    return {"type": "response.create", "response": {**asked, "instructions": Containing(f'"{text}"')}}
+
+
+def said(text: str) -> dict[str, Any]:
+    """The item of what the assistant said."""
+    content = [{"type": "output_text", "text": text}]
+    return {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", "content": content}}
+
+
+class Containing(str):
+    """Equal to any text that it is part of."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) in str(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+# Messages to the client.
+
+
+def user(content: str) -> dict[str, Any]:
+    return {"type": "ConversationText", "role": "user", "content": content}
+
+
+def assistant(content: str) -> dict[str, Any]:
+    return {"type": "ConversationText", "role": "assistant", "content": content}
+
+
+def request(call_id: str, name: str, arguments: str, *, client_side: bool = True) -> dict[str, Any]:
+    call = {"id": call_id, "name": name, "arguments": arguments, "client_side": client_side}
+    return {"type": "FunctionCallRequest", "functions": [call]}
+
+
+STARTED = {"type": "AgentStartedSpeaking"}
+AUDIO_DONE = {"type": "AgentAudioDone"}
+DONE = {"type": "AgentDone"}
+THINKING = {"type": "AgentThinking", "content": ""}
+APPLIED = {"type": "SettingsApplied"}

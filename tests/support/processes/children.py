@@ -1,0 +1,155 @@
+"""Child processes for tests: started with what a test names, read line by line, and gone when it ends.
+
+A child leads a process group of its own, so that whatever it started goes with it, and its output is read
+on a thread that ends with it. Waiting is always for a line, with a deadline; a failure shows the output.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+RUN_PY = Path(__file__).resolve().parents[3] / "run.py"
+GC_STRESS_PY = Path(__file__).with_name("gc_stress.py")
+START_S = 30.0
+STOP_S = 5.0
+OURS = ("OPENAI_", "ROUTER_")
+
+
+class ChildError(AssertionError):
+    """A child that did not do in time what was waited for: `what`, and its whole `output` so far."""
+
+    def __init__(self, what: str, output: str) -> None:
+        self.what = what
+        self.output = output
+
+    def __str__(self) -> str:
+        return f"{self.what}; it printed:\n{self.output}"
+
+
+class Child:
+    """A running process whose output (both streams) is kept."""
+
+    def __init__(self, argv: list[str], *, env: Mapping[str, str], cwd: str | Path) -> None:
+        self._process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._lines: list[str] = []
+        self._has_ended = False
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name=f"output of {argv[0]}")
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also that of its group."""
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything printed so far."""
+        with self._changed:
+            return "".join(self._lines)
+
+    def wait_for(self, pattern: str, *, timeout_s: float = START_S) -> re.Match[str]:
+        """Wait until a line matches `pattern`, and return the first such match."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._find(pattern) or self._has_ended, timeout_s)
+            match = self._find(pattern)
+        if match is None:
+            raise ChildError(f"no line matched {pattern!r}", self.output)
+        return match
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(signum)
+
+    def stop(self, signum: int = signal.SIGTERM, *, timeout_s: float = STOP_S) -> int:
+        """Ask it to end, and return its exit status; raises ChildError if it is not gone in time."""
+        self.send_signal(signum)
+        return self.wait(timeout_s=timeout_s)
+
+    def wait(self, *, timeout_s: float = STOP_S) -> int:
+        """Wait until it ends by itself, and return its exit status."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ChildError(f"still running after {timeout_s} s", self.output) from None
+
+    def kill(self) -> None:
+        """Leave nothing of it behind: no process of its group, no thread, no pipe."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            for line in lines:
+                with self._changed:
+                    self._lines.append(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    def _find(self, pattern: str) -> re.Match[str] | None:
+        return next((match for line in self._lines if (match := re.search(pattern, line))), None)
+
+
+@dataclass(frozen=True)
+class Router:
+    """A running `python run.py`: where it listens, as `host:port`, and its process."""
+
+    address: str
+    child: Child
+
+
+@contextmanager
+def child(*argv: str | Path, env: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """Run a command in an empty working directory, with `env` over a clean environment."""
+    with TemporaryDirectory() as cwd:
+        process = Child([str(arg) for arg in argv], env=clean_environment() | dict(env or {}), cwd=cwd)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router]:
+    """Run `python run.py` on a free port; at the end it must go cleanly, within 5 s and with status 0."""
+    with child(sys.executable, RUN_PY, "--port", "0", *flags, env=env) as process:
+        # Its own address carries a route or nothing; an upstream's is printed after the word.
+        yield Router(process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1], process)
+        status = process.stop()
+        if status:
+            raise ChildError(f"run.py ended with status {status}", process.output)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what would configure a router."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def assert_comes_back(module: str, function: str, *numbers: int) -> None:
+    """Call a function where threads start and Python code runs in every collection of garbage; see `collecting`."""
+    with child(sys.executable, GC_STRESS_PY, module, function, *map(str, numbers)) as process:
+        process.wait_for("came back")
+        assert process.wait() == 0, process.output
