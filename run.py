@@ -17,8 +17,8 @@ from pathlib import Path
 # The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from router.config.command_line import describe, read_start
-from router.console import provide_streams, say
+from router.config.command_line import describe, parse_command_line
+from router.console import ensure_streams, say
 from router.core import Router
 from router.errors import ConfigError, StartError
 from router.logs import setup
@@ -29,9 +29,9 @@ USAGE_ERROR = 2
 
 def main() -> int:
     """Parse, then check or serve; return the exit code."""
-    provide_streams()
+    ensure_streams()
     try:
-        start = read_start(sys.argv[1:], os.environ, _read_text)
+        start = parse_command_line(sys.argv[1:], os.environ, _read_text)
     except ConfigError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return USAGE_ERROR

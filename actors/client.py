@@ -42,21 +42,21 @@ class ClientActor(Actor):
         """What is left of a long message."""
         self._is_paused = False
 
-    def forsake(self) -> None:
-        """Say a last word to the client; see `Ward`."""
-        self._connection.forsake(self._crash_frame)
+    def abort_from_outside(self) -> None:
+        """Say a last word to the client; see `Abortable`."""
+        self._connection.abort_from_outside(self._crash_frame)
 
     def on_stop(self) -> None:
         """Tell the supervisor; let go of the connection, with a last word where it was not closed."""
-        self.dispatcher.disown(self)
-        self._connection.forsake(self._crash_frame)
+        self.dispatcher.unregister(self)
+        self._connection.abort_from_outside(self._crash_frame)
         self._connection.abort()
         self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, 0))
 
     def on_failure(self, *_failure: Any) -> None:
         """Say a last word to the client, and tell the supervisor."""
         self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, 0))
-        self.dispatcher.disown(self)
+        self.dispatcher.unregister(self)
         # Whatever state the failure left the connection in, its socket is closed in the end.
         self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
         self._connection.send_text(self._crash_frame)
@@ -102,11 +102,11 @@ class ClientActor(Actor):
 
     # Steps.
 
-    def _plug_in(self, message: lifecycle.PlugInTranslator) -> None:
+    def _attach_translator(self, message: lifecycle.AttachTranslator) -> None:
         self._translator = message.translator
         self._tell_translator(messages.ClientOpened())
         self._connection.open(self.dispatcher, self)
-        self.dispatcher.adopt(self)
+        self.dispatcher.register(self)
 
     def _send(self, message: messages.SendToClient) -> None:
         if type(message.frame) is bytes:
@@ -142,14 +142,14 @@ class ClientActor(Actor):
             self._translator.offer(message)
 
     def _close(self, message: lifecycle.CloseConnection) -> None:
-        self._connection.close(message.code, message.reason, message.patience_s)
+        self._connection.close(message.code, message.reason, message.linger_s)
 
     def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
         return {"peer": self._connection.peer, "paused": self._is_paused}
 
     receives: ClassVar = {
         messages.SendToClient: _send,
-        lifecycle.PlugInTranslator: _plug_in,
+        lifecycle.AttachTranslator: _attach_translator,
         messages.ProbeClient: _probe,
         lifecycle.PauseReading: _pause,
         lifecycle.ResumeReading: _resume,

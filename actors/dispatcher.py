@@ -50,10 +50,10 @@ class Runnable(Protocol):
         """Handle up to `budget` messages."""
 
 
-class Ward(Protocol):
+class Abortable(Protocol):
     """Who lives on a dispatcher, and holds something that the outside waits for."""
 
-    def forsake(self) -> None:
+    def abort_from_outside(self) -> None:
         """End it, on another thread: the dispatcher does not run. It may come back, and must not be broken by this."""
 
 
@@ -71,7 +71,7 @@ class Dispatcher:
         self.slow_slices = 0
         self.failures = 0
         self._caught_up_s = time.monotonic()
-        self._wards: set[Ward] = set()
+        self._abortables: set[Abortable] = set()
         self._poller = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
         """What is called when a descriptor is ready."""
@@ -163,34 +163,34 @@ class Dispatcher:
         return None if is_idle else self.turns
 
     @property
-    def behind_s(self) -> float:
+    def lag_s(self) -> float:
         """How long it has had no rest, with always something left to run; 0 while it waits. From any thread."""
         if self._sleeping and not self._ready:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
-    def forsake(self) -> int:
+    def abort_from_outside(self) -> int:
         """Have those who were adopted end what the outside holds on to; how many they are.
 
         Once it runs no more, not from its thread.
         """
-        wards = list(self._wards)
+        wards = list(self._abortables)
         for ward in wards:
             try:
-                ward.forsake()
+                ward.abort_from_outside()
             except Exception as error:  # noqa: BLE001 - logged
                 self._failed(ward, error)
         return len(wards)
 
     # On the dispatcher's thread.
 
-    def adopt(self, ward: Ward) -> None:
+    def register(self, ward: Abortable) -> None:
         """Have `ward` forsaken, should this thread die or stall, until it is disowned."""
-        self._wards.add(ward)
+        self._abortables.add(ward)
 
-    def disown(self, ward: Ward) -> None:
+    def unregister(self, ward: Abortable) -> None:
         """Forget it."""
-        self._wards.discard(ward)
+        self._abortables.discard(ward)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay_s`, unless the timer is cancelled."""

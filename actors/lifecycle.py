@@ -30,19 +30,19 @@ class StartSession(Message, frozen=True):
         return self.spec.session_id
 
 
-class PlugInClient(Message, frozen=True):
+class AttachClient(Message, frozen=True):
     """From now on this is the session's client."""
 
     client: Ref
 
 
-class PlugInTranslator(Message, frozen=True):
+class AttachTranslator(Message, frozen=True):
     """From now on what arrives goes to this translator."""
 
     translator: Ref
 
 
-class PlugInUpstream(Message, frozen=True):
+class AttachUpstream(Message, frozen=True):
     """From now on this is the session's upstream of that generation."""
 
     upstream: Ref
@@ -73,7 +73,7 @@ class CloseConnection(Message, frozen=True):
 
     code: int
     reason: str
-    patience_s: float = 0.0
+    linger_s: float = 0.0
 
 
 class PauseReading(Message, frozen=True):
@@ -88,17 +88,17 @@ class ContinueReading(Message, frozen=True):
     """Go on with what is left of a long message (an actor tells this to itself)."""
 
 
-class UpstreamWanted(Message, frozen=True):
+class UpstreamRequested(Message, frozen=True):
     """A session asks for an upstream."""
 
     session_id: str
     generation: int
     route: str
     delay_s: float
-    is_spare: bool
+    is_standby: bool
 
 
-class UpstreamUnwanted(Message, frozen=True):
+class UpstreamReleased(Message, frozen=True):
     """A session has done with an upstream."""
 
     session_id: str
@@ -119,7 +119,7 @@ class TurnCompleted(Message, frozen=True):
     session_id: str
 
 
-class Reported(Message, frozen=True):
+class Notification(Message, frozen=True):
     """A session has news for the embedding application."""
 
     session_id: str
@@ -139,7 +139,7 @@ class SessionEnding(Message, frozen=True):
     session_id: str
     code: int
     reason: str
-    patience_s: float
+    linger_s: float
 
 
 class ActorStopped(Message, frozen=True):

@@ -171,7 +171,7 @@ class OpenUpstream(Message, frozen=True):
     generation: int
     route: str
     delay_s: float = 0.0
-    is_spare: bool = False
+    is_standby: bool = False
 
 
 class CloseUpstream(Message, frozen=True):
@@ -187,7 +187,7 @@ class AbandonUpstream(Message, frozen=True):
     loss: Loss
 
 
-class RefillBudget(Message, frozen=True):
+class ResetRestartBudget(Message, frozen=True):
     """A turn was completed: the restarts before it do not count any more."""
 
 
@@ -224,7 +224,7 @@ class CancelWork(Message, frozen=True):
     key: str
 
 
-class Report(Message, frozen=True):
+class Notify(Message, frozen=True):
     """Tell an embedding application, if there is one that wants to know (`SessionSpec.tell`)."""
 
     news: Any
@@ -235,7 +235,7 @@ class EndSession(Message, frozen=True):
 
     code: int
     reason: str
-    patience_s: float = 0.0
+    linger_s: float = 0.0
     """What the client may take to read that, beyond the close handshake's own deadline."""
 
 
@@ -253,12 +253,12 @@ Command = (
     | OpenUpstream
     | CloseUpstream
     | AbandonUpstream
-    | RefillBudget
+    | ResetRestartBudget
     | StartTimer
     | CancelTimer
     | StartWork
     | CancelWork
-    | Report
+    | Notify
     | EndSession
     | Log
 )

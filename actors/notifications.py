@@ -24,13 +24,13 @@ MOST_WAITING: Final = 64
 """Of one session; the newest is dropped beyond that, and said to be."""
 
 
-class _News(msgspec.Struct, frozen=True):
+class _Pending(msgspec.Struct, frozen=True):
     tell: Callable[[Any], None]
     news: Any
     timeout_s: float
 
 
-class Reports:
+class Notifications:
     """News, each session's in order and one at a time. On the thread of the actor that owns it.
 
     One that takes too long is given up, and the next begins: the two may then run at the same time.
@@ -41,7 +41,7 @@ class Reports:
         self._work = Work(actor, lambda tell: tell(), self._done)
         self._pool = pool
         self._on_idle = on_idle
-        self._waiting: dict[str, deque[_News]] = {}
+        self._waiting: dict[str, deque[_Pending]] = {}
         """By session, the news that is being told first."""
 
     @property
@@ -55,7 +55,7 @@ class Reports:
         if len(waiting) > MOST_WAITING:
             logger.error("session %s: %s is not told: too much waits", session_id, _name(news))
             return
-        waiting.append(_News(tell, news, timeout_s))
+        waiting.append(_Pending(tell, news, timeout_s))
         if len(waiting) == 1:
             self._start(session_id)
 

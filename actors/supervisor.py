@@ -25,7 +25,7 @@ import msgspec
 from actors import lifecycle, messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
-from actors.notifications import Reports
+from actors.notifications import Notifications
 from actors.record import SessionRecord, SessionState
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
@@ -59,17 +59,17 @@ class Supervisor(Actor):
         self._dispatchers = dispatchers
         self._connector = connector
         self._pools = pools
-        self._reports = Reports(self, pools.news, self._report_drained)
+        self._reports = Notifications(self, pools.news, self._report_drained)
         self._sessions: dict[str, SessionRecord] = {}
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
             lifecycle.StartSession: self._start_session,
-            lifecycle.UpstreamWanted: self._upstream_wanted,
-            lifecycle.UpstreamUnwanted: self._upstream_unwanted,
+            lifecycle.UpstreamRequested: self._upstream_wanted,
+            lifecycle.UpstreamReleased: self._upstream_unwanted,
             lifecycle.UpstreamEnded: self._upstream_ended,
             lifecycle.TurnCompleted: self._turn_completed,
-            lifecycle.Reported: self._reported,
+            lifecycle.Notification: self._reported,
             lifecycle.ClientEnded: self._client_ended,
             lifecycle.SessionEnding: self._session_ending,
             lifecycle.ActorFailed: self._actor_failed,
@@ -150,16 +150,16 @@ class Supervisor(Actor):
         )
         session.running.add((ClientActor.role, 0))
         session.client = as_ref(ref)
-        session.tell(session.translator, lifecycle.PlugInClient(session.client))
+        session.tell(session.translator, lifecycle.AttachClient(session.client))
         if session.translator is not None:
-            session.client.tell(lifecycle.PlugInTranslator(session.translator))
+            session.client.tell(lifecycle.AttachTranslator(session.translator))
 
-    def _upstream_wanted(self, message: lifecycle.UpstreamWanted) -> None:
+    def _upstream_wanted(self, message: lifecycle.UpstreamRequested) -> None:
         session = self._live(message.session_id)
         if session is None or (UpstreamActor.role, message.generation) in session.told:
             return  # over, or unwanted again before its delay was
         session.generation = max(session.generation, message.generation)
-        if message.is_spare:
+        if message.is_standby:
             session.spares.add(message.generation)
         if message.delay_s:
             in_time = msgspec.structs.replace(message, delay_s=0.0)
@@ -167,13 +167,13 @@ class Supervisor(Actor):
         else:
             self._open_upstream(session, message)
 
-    def _open_upstream(self, session: SessionRecord, message: lifecycle.UpstreamWanted) -> None:
+    def _open_upstream(self, session: SessionRecord, message: lifecycle.UpstreamRequested) -> None:
         if session.state is SessionState.ENDING:
             return
         position = session.history.position
         target = session.spec.dial_target(message.route, position)
         upstream = self._start_upstream(session, message.generation)
-        session.tell(session.translator, lifecycle.PlugInUpstream(upstream, message.generation))
+        session.tell(session.translator, lifecycle.AttachUpstream(upstream, message.generation))
         upstream.tell(lifecycle.Dial(target, position))
 
     def _start_upstream(self, session: SessionRecord, generation: int) -> Ref:
@@ -225,7 +225,7 @@ class Supervisor(Actor):
         session.told.add((UpstreamActor.role, generation))
         session.tell(session.upstreams.pop(generation, None), lifecycle.CloseConnection(1000, ""))
 
-    def _upstream_unwanted(self, message: lifecycle.UpstreamUnwanted) -> None:
+    def _upstream_unwanted(self, message: lifecycle.UpstreamReleased) -> None:
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
@@ -236,7 +236,7 @@ class Supervisor(Actor):
         if session is not None:
             session.history.turn_completed()
 
-    def _reported(self, message: lifecycle.Reported) -> None:
+    def _reported(self, message: lifecycle.Notification) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
             self._tell(session, message.news)
@@ -259,7 +259,7 @@ class Supervisor(Actor):
     def _session_ending(self, message: lifecycle.SessionEnding) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
-            self._end(session, message.code, message.reason, message.patience_s)
+            self._end(session, message.code, message.reason, message.linger_s)
 
     def _actor_failed(self, message: lifecycle.ActorFailed) -> None:
         session = self._sessions.get(message.session_id)
@@ -301,12 +301,12 @@ class Supervisor(Actor):
             session.tell(session.client, messages.SendToClient(session.spec.crash_frame))
         self._end(session, *CRASHED)
 
-    def _end(self, session: SessionRecord, code: int, reason: str, patience_s: float = 0.0) -> None:
+    def _end(self, session: SessionRecord, code: int, reason: str, linger_s: float = 0.0) -> None:
         if session.state is SessionState.ENDING:
             return
         session.state = SessionState.ENDING
         session.ending = session.ending or (code, reason)
-        session.tell(session.client, lifecycle.CloseConnection(code, reason, patience_s))
+        session.tell(session.client, lifecycle.CloseConnection(code, reason, linger_s))
         for upstream in session.upstreams.values():
             session.tell(upstream, lifecycle.CloseConnection(1000, ""))
         if session.translator is not None:

@@ -99,10 +99,10 @@ class TranslatorActor(Actor):
 
     # Plugs.
 
-    def _plug_in_client(self, message: lifecycle.PlugInClient) -> None:
+    def _attach_client(self, message: lifecycle.AttachClient) -> None:
         self._client = message.client
 
-    def _plug_in_upstream(self, message: lifecycle.PlugInUpstream) -> None:
+    def _attach_upstream(self, message: lifecycle.AttachUpstream) -> None:
         self._upstreams[message.generation] = message.upstream
 
     def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
@@ -126,15 +126,15 @@ class TranslatorActor(Actor):
             self._unsent += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
-        wanted = lifecycle.UpstreamWanted(
-            self._session_id, command.generation, command.route, command.delay_s, command.is_spare
+        wanted = lifecycle.UpstreamRequested(
+            self._session_id, command.generation, command.route, command.delay_s, command.is_standby
         )
         self._supervisor.offer(wanted)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         self._upstreams.pop(command.generation, None)
         self._abandoned.discard(command.generation)
-        self._supervisor.offer(lifecycle.UpstreamUnwanted(self._session_id, command.generation))
+        self._supervisor.offer(lifecycle.UpstreamReleased(self._session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if self._upstreams.pop(command.generation, None) is None:
@@ -142,7 +142,7 @@ class TranslatorActor(Actor):
         self._abandoned.add(command.generation)
         self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, command.generation, command.loss))
 
-    def _refill_budget(self, _command: messages.RefillBudget) -> None:
+    def _reset_restart_budget(self, _command: messages.ResetRestartBudget) -> None:
         self._supervisor.offer(lifecycle.TurnCompleted(self._session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
@@ -170,13 +170,13 @@ class TranslatorActor(Actor):
             timer.discard()
         self._timers.clear()
 
-    def _report(self, command: messages.Report) -> None:
-        self._supervisor.offer(lifecycle.Reported(self._session_id, command.news))
+    def _report(self, command: messages.Notify) -> None:
+        self._supervisor.offer(lifecycle.Notification(self._session_id, command.news))
 
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()
         self._supervisor.offer(
-            lifecycle.SessionEnding(self._session_id, command.code, command.reason, command.patience_s)
+            lifecycle.SessionEnding(self._session_id, command.code, command.reason, command.linger_s)
         )
 
     def _log(self, command: messages.Log) -> None:
@@ -189,12 +189,12 @@ class TranslatorActor(Actor):
         messages.OpenUpstream: _open_upstream,
         messages.CloseUpstream: _close_upstream,
         messages.AbandonUpstream: _abandon_upstream,
-        messages.RefillBudget: _refill_budget,
+        messages.ResetRestartBudget: _reset_restart_budget,
         messages.StartTimer: _start_timer,
         messages.CancelTimer: _cancel_timer,
         messages.StartWork: _start_work,
         messages.CancelWork: _cancel_work,
-        messages.Report: _report,
+        messages.Notify: _report,
         messages.EndSession: _end_session,
         messages.Log: _log,
     }
@@ -202,7 +202,7 @@ class TranslatorActor(Actor):
         **dict.fromkeys(INPUTS, _handle),
         **dict.fromkeys(UPSTREAM_INPUTS, _handle_of_upstream),
         messages.UpstreamLost: _handle_loss,
-        lifecycle.PlugInClient: _plug_in_client,
-        lifecycle.PlugInUpstream: _plug_in_upstream,
+        lifecycle.AttachClient: _attach_client,
+        lifecycle.AttachUpstream: _attach_upstream,
         lifecycle.Describe: _describe,
     }

@@ -62,10 +62,10 @@ class UpstreamActor(Actor):
         self._is_busy = False
         self._position = 0
 
-    def forsake(self) -> None:
-        """Hang up; see `Ward`."""
+    def abort_from_outside(self) -> None:
+        """Hang up; see `Abortable`."""
         if self._connection is not None:
-            self._connection.forsake()
+            self._connection.abort_from_outside()
 
     def on_stop(self) -> None:
         """Let go of the connection, and tell the supervisor."""
@@ -149,7 +149,7 @@ class UpstreamActor(Actor):
         self._connection = message.connection
         self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
         self._connection.open(self.dispatcher, self)
-        self.dispatcher.adopt(self)
+        self.dispatcher.register(self)
 
     def _refused(self, message: lifecycle.DialFailed) -> None:
         error = message.error
@@ -172,7 +172,7 @@ class UpstreamActor(Actor):
             self._connection.close(message.code, message.reason)
 
     def _let_go(self) -> None:
-        self.dispatcher.disown(self)
+        self.dispatcher.unregister(self)
         if self._connection is not None:
             self._connection.abort()
         if self._is_busy:

@@ -27,7 +27,7 @@ class Watchdog:
     """A thread that looks after dispatchers, and wakes none of them.
 
     One that has died, or has been in the same turn for five looks, is *given up*: it is logged with where its thread
-    is, and who lives on it is forsaken (`Dispatcher.forsake`). One that goes on after all is well again; its sessions
+    is, and who lives on it is forsaken (`Dispatcher.abort_from_outside`). One that goes on after all is well again; its sessions
     are over.
     """
 
@@ -89,7 +89,7 @@ class _Watched:
         self.verdict = verdict
         where = _stack_of(self.dispatcher.thread_id)
         logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, verdict, where)
-        self.dispatcher.forsake()
+        self.dispatcher.abort_from_outside()
 
 
 def _stack_of(thread_id: int | None) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
-def provide_streams() -> None:
+def ensure_streams() -> None:
     """Where the shell closed one (`>&-`), give the process an empty one: the next file would have its number."""
     for name, mode in _STREAMS:
         if getattr(sys, name) is None:

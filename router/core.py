@@ -21,13 +21,13 @@ from actors.connections.handover import HandshakeRefused
 from router import hooks
 from router.config import keywords
 from router.errors import StartError
-from router.pacing import Door
-from router.runtime import Engine
+from router.pacing import CallPacer
+from router.runtime import Runtime
 from router.session.handlers.settings import welcome
 from router.session.profile import PROFILES
-from router.session_factory import Specs, endpoints_of
-from router.tools.registry import Toolbox
-from router.tools.runner import Performer
+from router.session_factory import SessionFactory, endpoints_of
+from router.tools.registry import FunctionRegistry
+from router.tools.runner import WorkRunner
 from router.web import host, upgrade
 from router.web.app import make_app
 
@@ -81,7 +81,7 @@ class Router:
         on_session_end: hooks.OnSessionEnd | None = None,
         on_turn: hooks.OnTurn | None = None,
         on_usage: hooks.OnUsage | None = None,
-        **settings: Unpack[keywords.Given],
+        **settings: Unpack[keywords.RouterSettings],
     ) -> None:
         self.config = keywords.checked_config(config, settings)
         self._hooks = hooks.Hooks(
@@ -92,8 +92,8 @@ class Router:
             on_turn=on_turn,
             on_usage=on_usage,
         )
-        self._toolbox = Toolbox(most_bytes=self.config.limits.tool_output_bytes)
-        self._specs = Specs(self.config, self._toolbox, self._hooks)
+        self._toolbox = FunctionRegistry(most_bytes=self.config.limits.tool_output_bytes)
+        self._specs = SessionFactory(self.config, self._toolbox, self._hooks)
         self._is_alone = False
         self._reset()
         _routers.add(self)
@@ -111,10 +111,10 @@ class Router:
 
     def _reset(self) -> None:
         """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
-        self._engine = Engine(self.config)
-        self._door = Door()
+        self._engine = Runtime(self.config)
+        self._door = CallPacer()
         self._parking = upgrade.Parking(self.config.limits.parked_threads)
-        self._performer = Performer(self._toolbox, lambda: endpoints_of(self.config))
+        self._performer = WorkRunner(self._toolbox, lambda: endpoints_of(self.config))
         self._host: host.Host | None = None
         """Where a server of somebody else's may end us."""
         self._open: set[str] = set()
@@ -216,9 +216,9 @@ class Router:
         """Whether every dispatcher runs: none has died, or stalled for 5 s."""
         return self._engine.is_alive
 
-    def ailments(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
-        return self._engine.ailments()
+        return self._engine.problems()
 
     def readiness(self) -> tuple[bool, str]:
         """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself.
@@ -294,7 +294,7 @@ class Router:
         session_id = str(uuid.uuid4())
         request = hooks.Request.of(environ, profile)
         if hooks.is_upgrade(environ):
-            request = self._hooks.admit(session_id, request, self._engine.doorkeepers, self.config.deadlines.hook_s)
+            request = self._hooks.admit(session_id, request, self._engine.auth_pool, self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
         spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         if dialler is not None:

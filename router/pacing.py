@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from actors.dispatcher import Dispatcher
 
-BEHIND_S: Final = 0.005
+LAG_LIMIT_S: Final = 0.005
 """A dispatcher that has had no rest for so long has more to do than it gets done."""
 LOOK_S: Final = 0.005
 WAIT_S: Final = 2.0
 """Whoever has waited for so long is let in all the same: a call is late sooner than refused."""
 
 
-class Door:
+class CallPacer:
     """Paces a storm. To begin a call costs as much as a second of one: five hundred at once would be heard by all.
 
     Measured: 500 clients within 2 s beside 100 that talk; p99 of their audio is a third of what it is without.
@@ -33,7 +33,7 @@ class Door:
         if not self._lock.acquire(timeout=WAIT_S):
             return
         try:
-            while any(it.behind_s > BEHIND_S for it in dispatchers) and time.monotonic() < until_s:
+            while any(it.lag_s > LAG_LIMIT_S for it in dispatchers) and time.monotonic() < until_s:
                 time.sleep(LOOK_S)
         finally:
             self._lock.release()

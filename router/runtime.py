@@ -44,7 +44,7 @@ JUDGED_WITHIN_S: Final = 60.0
 """No upstream can be dialled when the latest dials, so many or fewer, all failed within this time."""
 
 
-class Engine:
+class Runtime:
     """Nothing runs before `start`; what was stopped stays so. All methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig) -> None:
@@ -59,7 +59,7 @@ class Engine:
         self._pools = Pools(
             work=_pool("worker", config), preparation=_pool("preparer", config), news=_pool("teller", config)
         )
-        self.doorkeepers = Pool("doorkeeper", config.limits.work_threads)
+        self.auth_pool = Pool("doorkeeper", config.limits.work_threads)
         """Runs `authenticate`, on threads of its own like each other use: what hangs there closes no door."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
@@ -140,9 +140,9 @@ class Engine:
     @property
     def is_alive(self) -> bool:
         """Whether every dispatcher runs: none has died, or stalled for 5 s."""
-        return bool(self.dispatchers) and not self.ailments()
+        return bool(self.dispatchers) and not self.problems()
 
-    def ailments(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
         return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
@@ -201,12 +201,12 @@ class Engine:
         )
 
     def _stop_threads(self) -> None:
-        for pool in (self._connector, self._pools.work, self._pools.preparation, self._pools.news, self.doorkeepers):
+        for pool in (self._connector, self._pools.work, self._pools.preparation, self._pools.news, self.auth_pool):
             pool.close()
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
                 logger.error("%s does not end", dispatcher.name)
-            left = dispatcher.forsake()
+            left = dispatcher.abort_from_outside()
             if left:
                 logger.warning("%s: %d connections had not closed in time, and were cut", dispatcher.name, left)
         if self._simulator is not None:

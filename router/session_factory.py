@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from router.config.model import RouterConfig
     from router.hooks import Principal
     from router.tools.endpoints import Endpoints
-    from router.tools.registry import Toolbox
+    from router.tools.registry import FunctionRegistry
 
 JOINED_AUDIO_BYTES: Final = 8192
 """Microphone frames that are read at once are one to the session, up to a second of telephone audio."""
@@ -34,10 +34,10 @@ CRASH_FRAME: Final = deepgram_codec.encode(
 )
 
 
-class Specs:
+class SessionFactory:
     """Makes the spec of each session. From any thread."""
 
-    def __init__(self, config: RouterConfig, toolbox: Toolbox, hooks: Hooks) -> None:
+    def __init__(self, config: RouterConfig, toolbox: FunctionRegistry, hooks: Hooks) -> None:
         self._config = config
         self._hooks = hooks
         self._toolbox = toolbox

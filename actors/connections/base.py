@@ -59,9 +59,9 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     The message that is being written does not count: one larger than this can be sent to a peer that reads.
     """
-    resume_below_bytes: int = 64 * 1024
-    """`on_drained` is told when the write buffer falls to this after it has been above `busy_above_bytes`."""
-    busy_above_bytes: int = 256 * 1024
+    low_water_bytes: int = 64 * 1024
+    """`on_drained` is told when the write buffer falls to this after it has been above `high_water_bytes`."""
+    high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_frame_bytes: int = MAX_FRAME_BYTES
     join_binary_bytes: int = 0
@@ -130,10 +130,10 @@ class Connection(abc.ABC):
         """Ask whether the peer reads: `on_caught_up` follows once it has read what was sent up to here."""
 
     @abc.abstractmethod
-    def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
+    def close(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake behind what is still to be written.
 
-        `on_closed` follows in `close_timeout_s`, and where a backlog needs more, so much later as `patience_s` says.
+        `on_closed` follows in `close_timeout_s`, and where a backlog needs more, so much later as `linger_s` says.
         Messages that still arrive are ignored.
         """
 
@@ -142,7 +142,7 @@ class Connection(abc.ABC):
         """End without a handshake, dropping what is unsent; told is RESET, 1006, or the close that was under way."""
 
     @abc.abstractmethod
-    def forsake(self, last_word: str | None = None) -> None:
+    def abort_from_outside(self, last_word: str | None = None) -> None:
         """Say a last word, with close code 1011, and hang up: the dispatcher does not run. From any thread.
 
         Nothing is said to a peer that is in the middle of a message. Should the dispatcher go on after all, it finds
@@ -160,7 +160,7 @@ class Connection(abc.ABC):
     @property
     @abc.abstractmethod
     def is_busy(self) -> bool:
-        """Whether more than `busy_above_bytes` wait to be written."""
+        """Whether more than `high_water_bytes` wait to be written."""
 
     @property
     @abc.abstractmethod

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 RECEIVE_BYTES: Final = 4096
 
 
-class HeardSocket:
+class BufferedSocket:
     """A blocking socket for a library that reads an answer byte by byte.
 
     By itself each byte is a call of the system, and a turn of waiting for the interpreter's lock beside a busy

@@ -47,9 +47,9 @@ class ProtocolConnection(WritingConnection):
         "_close_deadline",
         "_events",
         "_idle",
-        "_is_patient",
         "_is_paused",
         "_is_pinged",
+        "_lingers",
         "_masks",
         "_parser",
         "_seen_s",
@@ -70,7 +70,7 @@ class ProtocolConnection(WritingConnection):
         """When the peer last showed life."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
-        self._is_patient = False
+        self._lingers = False
         """The close deadline allows for a backlog."""
 
     # The seam.
@@ -101,21 +101,21 @@ class ProtocolConnection(WritingConnection):
         if self._verdict is None and not self._is_ended:
             self._send([frames.ping_frame(PROBE, mask=self._masks)])
 
-    def close(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
+    def close(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
         if self._verdict is None and not self._is_ended:
-            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), patience_s)
+            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), linger_s)
 
-    def forsake(self, last_word: str | None = None) -> None:
-        """Say a last word and hang up; see `Connection.forsake`."""
+    def abort_from_outside(self, last_word: str | None = None) -> None:
+        """Say a last word and hang up; see `Connection.abort_from_outside`."""
         if self._is_ended:
             return
         with contextlib.suppress(OSError):
             if last_word is not None and self._verdict is None and not self._outbox.is_cut:
-                self._transmit(self._farewell(last_word))
+                self._transmit(self._send_close(last_word))
         self._hang_up()
 
-    def _farewell(self, last_word: str) -> bytes:
+    def _send_close(self, last_word: str) -> bytes:
         said = frames.text_frames(last_word, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
         return b"".join([*said, frames.close_frame(1011, "internal error", mask=self._masks)])
 
@@ -246,7 +246,7 @@ class ProtocolConnection(WritingConnection):
             self._idle.restart(limits.ping_timeout_s)
             self._send([frames.ping_frame(mask=self._masks)])
 
-    def _conclude(self, verdict: ConnectionClosed, patience_s: float = 0.0) -> None:
+    def _conclude(self, verdict: ConnectionClosed, linger_s: float = 0.0) -> None:
         """Send the close frame that goes with `verdict`, which from now on is the one to be told.
 
         A peer's close frame is echoed with its code; without one where it gave none (RFC 6455, 5.5.1).
@@ -261,14 +261,14 @@ class ProtocolConnection(WritingConnection):
             self._idle.discard()
             self._idle, self._is_pinged = None, False
         self._close_deadline = self._new_timer(self._on_close_deadline)
-        self._is_patient = patience_s > 0
-        self._close_deadline.restart(patience_s + self._limits.close_timeout_s)
+        self._lingers = linger_s > 0
+        self._close_deadline.restart(linger_s + self._limits.close_timeout_s)
         self.resume()
         self._send([frame])
 
     def _has_flushed(self) -> None:
-        if self._is_patient and self._close_deadline is not None:  # all that was left is the handshake
-            self._is_patient = False
+        if self._lingers and self._close_deadline is not None:  # all that was left is the handshake
+            self._lingers = False
             self._close_deadline.restart(self._limits.close_timeout_s)
         super()._has_flushed()
 

@@ -17,7 +17,7 @@ import msgspec
 import websocket
 
 from actors.connections.base import ConnectionLimits
-from actors.connections.buffered_socket import HeardSocket
+from actors.connections.buffered_socket import BufferedSocket
 from actors.connections.cookies import no_cookies
 from actors.connections.stream import StreamConnection
 
@@ -99,13 +99,13 @@ class _Client(websocket.WebSocket):
     """websocket-client's own, whose handshake is heard in one piece."""
 
     @property  # type: ignore[override] # what the library asks of a socket, this can do
-    def sock(self) -> HeardSocket | None:
+    def sock(self) -> BufferedSocket | None:
         """The socket, once there is one."""
         return self._heard
 
     @sock.setter
     def sock(self, sock: socket.socket | None) -> None:
-        self._heard = None if sock is None else HeardSocket(sock)
+        self._heard = None if sock is None else BufferedSocket(sock)
 
 
 def dial(target: DialTarget) -> UpstreamConnection:
@@ -134,7 +134,7 @@ class _Attempt:
 
     def __init__(self, target: DialTarget) -> None:
         self.target = target
-        self.sock: HeardSocket | None = None
+        self.sock: BufferedSocket | None = None
         self.failure: DialError | None = None
         self._client: _Client | None = None
         self._lock = threading.Lock()
@@ -170,7 +170,7 @@ class _Attempt:
         if sock is not None:
             sock.close()
 
-    def _connect(self) -> HeardSocket:
+    def _connect(self) -> BufferedSocket:
         target = self.target
         self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False

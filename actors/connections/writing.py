@@ -55,7 +55,7 @@ class WritingConnection(Connection):
         self._limits = limits
         self._peer = peer
         self._outbox = Outbox()
-        self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.busy_above_bytes, limits.write_buffer_bytes)
+        self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.high_water_bytes, limits.write_buffer_bytes)
         """So much may wait without a thought."""
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
@@ -88,8 +88,8 @@ class WritingConnection(Connection):
 
     @property
     def is_busy(self) -> bool:
-        """Whether more than `busy_above_bytes` wait to be written."""
-        return self._outbox.waiting_bytes > self._limits.busy_above_bytes
+        """Whether more than `high_water_bytes` wait to be written."""
+        return self._outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
     def peer(self) -> str:
@@ -222,7 +222,7 @@ class WritingConnection(Connection):
         self._end(self._verdict or ConnectionClosed(ending=ending, code=ABNORMAL, reason=reason))
 
     def _tell_drained(self) -> None:
-        if self._was_busy and self._outbox.waiting_bytes <= self._limits.resume_below_bytes:
+        if self._was_busy and self._outbox.waiting_bytes <= self._limits.low_water_bytes:
             self._was_busy = False
             if self._verdict is None:
                 self._notify("on_drained")

@@ -57,7 +57,7 @@ def test_an_actor_can_be_told_and_asked(board: Switchboard, probe: ProbeRef) -> 
     """One actor by itself: the session's translator, with a probe for its client."""
     call = board.call("converse")
     call.client.wait_for("Welcome")
-    call.translator.tell(lifecycle.PlugInClient(probe.ref))
+    call.translator.tell(lifecycle.AttachClient(probe.ref))
     call.translator.tell(messages.ClientTextReceived('{"type":"InjectUserMessage","content":"too early"}'))
     assert "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS" in str(probe.wait_for(messages.SendToClient).frame)
     assert call.translator.ask(lifecycle.Describe(), timeout=5)["lifecycle"] == "awaiting Settings"

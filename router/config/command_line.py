@@ -29,7 +29,7 @@ ReadFile = Callable[[str], str]
 """Return the text of a file; raises `OSError` or `UnicodeError`."""
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
+class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     """What the command was asked to do."""
 
     config: RouterConfig
@@ -47,10 +47,10 @@ def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -
     Raises:
         ConfigError: an unknown flag or file key, or a bad value anywhere, even one that another overrides.
     """
-    return read_start(argv, environ, read_file).config
+    return parse_command_line(argv, environ, read_file).config
 
 
-def read_start(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -> Start:
+def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -> CommandLine:
     """Return what the command was asked to do; raises as `load` does."""
     flags = _parse_flags(argv)
     dotenv = _read_dotenv(read_file)
@@ -68,10 +68,10 @@ def read_start(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadF
     _check_ca_file(said, read_file)
     named = upstream_table.variables_named(said)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
-    return Start(config=config, check=flags.check, said=said, warnings=(*unknown, *replaced))
+    return CommandLine(config=config, check=flags.check, said=said, warnings=(*unknown, *replaced))
 
 
-def describe(start: Start) -> str:
+def describe(start: CommandLine) -> str:
     """Return the effective configuration as lines of a file, each with where it was said; never the key."""
     config, said = start.config, start.said
     rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]

@@ -25,7 +25,7 @@ OF_THE_COMMAND: Final = frozenset({"host", "port", "workers", "log_level", "log_
 """What says how the command serves: embedded, somebody else does."""
 
 
-class Given(TypedDict, total=False):
+class RouterSettings(TypedDict, total=False):
     """The fields of `RouterConfig` that may be given by keyword; docs/configuration.md says what each is."""
 
     path: str
@@ -56,7 +56,7 @@ def config_of(given: Mapping[str, Any]) -> RouterConfig:
     for name, value in given.items():
         if name in OF_THE_COMMAND:
             raise ConfigError(source=PLACE, name=name, problem="is the command's alone: your own server has that")
-        refuse_unknown(name, get_type_hints(Given), PLACE, "setting")
+        refuse_unknown(name, get_type_hints(RouterSettings), PLACE, "setting")
         if value is not None:
             said.update(_said(name, value))
     upstream_table.refuse_both(said, PLACE)

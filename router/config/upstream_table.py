@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 FIELD: Final = "upstreams"
 _TABLE: Final = f"[[{FIELD}]]"
 
-SaidOf = dict[str, Said]
+SourcesByUpstream = dict[str, Said]
 """Field (`upstreams[0].url`) to what was said of it."""
 
 
 # From a file.
 
 
-def read(written: Any, path: str, variables: Mapping[str, Said]) -> SaidOf:
+def read(written: Any, path: str, variables: Mapping[str, Said]) -> SourcesByUpstream:
     """Return what a file says of upstreams: each field, and `upstreams` with all of them.
 
     Args:
@@ -38,7 +38,7 @@ def read(written: Any, path: str, variables: Mapping[str, Said]) -> SaidOf:
     """
     if not isinstance(written, list) or not all(isinstance(table, dict) for table in written):
         raise ConfigError(source=path, name=FIELD, problem=f"must be tables: {_TABLE}")
-    said: SaidOf = {}
+    said: SourcesByUpstream = {}
     upstreams = tuple(_read_one(name, table, path, variables, said) for name, table in _named(written))
     return {**said, FIELD: Said(upstreams, FIELD, path)} if upstreams else {}
 
@@ -47,7 +47,9 @@ def _named(tables: Any) -> Iterator[tuple[str, Any]]:
     return ((f"{FIELD}[{index}]", table) for index, table in enumerate(tables))
 
 
-def _read_one(name: str, table: dict[str, Any], path: str, variables: Mapping[str, Said], said: SaidOf) -> Upstream:
+def _read_one(
+    name: str, table: dict[str, Any], path: str, variables: Mapping[str, Said], said: SourcesByUpstream
+) -> Upstream:
     for key, value in table.items():
         refuse_unknown(key, KINDS, path, f"setting of {_TABLE}", f"{name}.")
         said[f"{name}.{key}"] = checked(KINDS[key], value, f"{name}.{key}", path)
@@ -63,7 +65,7 @@ def _read_one(name: str, table: dict[str, Any], path: str, variables: Mapping[st
 _FIELDS: Final = Upstream.__struct_fields__
 
 
-def _key_of_variable(name: str, said: SaidOf, variables: Mapping[str, Said]) -> Said:
+def _key_of_variable(name: str, said: SourcesByUpstream, variables: Mapping[str, Said]) -> Said:
     named = said[f"{name}.api_key_env"]
     if f"{name}.api_key" in said:
         raise ConfigError(source=named.source, name=named.name, problem="is said beside api_key: say one of the two")
@@ -87,7 +89,7 @@ def _header_names(upstream: Upstream) -> set[str]:
 # Beside the other settings.
 
 
-def settle(said: SaidOf) -> tuple[SaidOf, tuple[str, ...]]:
+def settle(said: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
     """Return what holds of all that was said, and warnings: a flag or a variable replaces the list.
 
     Raises:
@@ -103,7 +105,7 @@ def settle(said: SaidOf) -> tuple[SaidOf, tuple[str, ...]]:
     return rest, (f"{one.name} ({one.source}) replaces the {count} {_TABLE} of {listed.source}",)
 
 
-def refuse_both(said: SaidOf, path: str) -> None:
+def refuse_both(said: SourcesByUpstream, path: str) -> None:
     """Raise `ConfigError` where one file says a list and a single upstream."""
     if FIELD in said and "upstream" in said:
         raise ConfigError(source=path, name="upstream", problem=f"is said beside {_TABLE}: say one of the two")
@@ -114,7 +116,7 @@ def variables_named(said: Mapping[str, Said]) -> frozenset[str]:
     return frozenset(it.value for name, it in said.items() if name.endswith(".api_key_env"))
 
 
-def _with_openai_key(said: SaidOf) -> SaidOf:
+def _with_openai_key(said: SourcesByUpstream) -> SourcesByUpstream:
     listed, key = said[FIELD], said.get("openai_api_key")
     upstreams, added = [], {}
     for name, upstream in _named(listed.value):

@@ -49,7 +49,7 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     stream = stream or sys.stderr
     handler = BackgroundHandler(stream)
     handler.name = HANDLER_NAME
-    handler.setFormatter(_MaskingFormatter(_renderers(format, colors=stream.isatty()), Masker(secrets)))
+    handler.setFormatter(_MaskingFormatter(_renderers(format, colors=stream.isatty()), SecretMasker(secrets)))
     root = logging.getLogger()
     for before in [it for it in root.handlers if it.name == HANDLER_NAME]:
         root.removeHandler(before)
@@ -71,7 +71,7 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     threading.excepthook = _log_uncaught_in_thread
 
 
-class Masker:
+class SecretMasker:
     """Replace credentials in text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -87,7 +87,7 @@ class Masker:
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
     """Masks the finished text, so that no way into a line (an argument, a traceback) goes round it."""
 
-    def __init__(self, renderers: list[Processor], masker: Masker) -> None:
+    def __init__(self, renderers: list[Processor], masker: SecretMasker) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         super().__init__(foreign_pre_chain=_SHARED, processors=[remove_meta, *renderers])
         self._masker = masker

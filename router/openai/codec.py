@@ -19,13 +19,13 @@ from router.openai.events import (
     CONSUMED,
     SERVER_EVENTS,
     ClientEvent,
-    PassedOver,
+    Ignored,
     ResponseOutputAudioDelta,
     ServerEvent,
 )
 
 _DELTA_HEAD: Final = '{"type":"response.output_audio.delta",'
-_PASSED_OVER: Final = PassedOver()
+_IGNORED: Final = Ignored()
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 _MOST_UNREADABLE: Final = 8
 """Fields of one event; beyond that it is passed over whole."""
@@ -83,7 +83,7 @@ def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unkno
     name = ALIASES.get(name, name)
     event_class = SERVER_EVENTS.get(name)
     if event_class is None:
-        return _PASSED_OVER if name in CONSUMED else Unknown(name, "unknown type")
+        return _IGNORED if name in CONSUMED else Unknown(name, "unknown type")
     try:
         return msgspec.convert(fields, event_class)
     except msgspec.ValidationError as error:

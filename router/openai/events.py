@@ -225,7 +225,7 @@ class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
     response_id: str | None = None
 
 
-class PassedOver(ServerEvent, frozen=True):
+class Ignored(ServerEvent, frozen=True):
     """An event that is known, and says nothing that a client is to hear (see `CONSUMED`)."""
 
 

@@ -7,7 +7,7 @@
 `turns`        the handlers of what the user writes and says
 `interim`      the handlers of what the user is saying, while it is put into words
 `speaking`     the handlers of what the agent says
-`spoken`       the handlers of what it says word for word: a `statement`
+`spoken`       the handlers of what it says word for word: a `verbatim_text`
 `injections`   the handlers of what a client puts into the agent's mouth
 `updates`      the handlers of what changes a running session
 `responses`    the handlers of a response, from its request to its end

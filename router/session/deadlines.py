@@ -63,7 +63,7 @@ class Wait(enum.Enum):
     """From a response that failed for want of capacity to the next try."""
     ROLLOVER = "rollover"
     """From session.created to the time to get the next upstream ready."""
-    SPARE = "spare"
+    STANDBY = "spare"
     """From one step of the next upstream's getting ready to the next: as long as those of the one in use."""
     PLAYBACK = "playback"
     """Until the client has played so much that it may have more audio."""

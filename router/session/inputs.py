@@ -23,40 +23,40 @@ class EchoedUserMessage(msgspec.Struct, frozen=True):
     content: str
 
 
-class SessionUpdateAsIs(msgspec.Struct, frozen=True):
+class PassthroughSessionUpdate(msgspec.Struct, frozen=True):
     """A client's own `session.update`, to be forwarded."""
 
     text: str
 
 
-class ItemCreateAsIs(msgspec.Struct, frozen=True):
+class PassthroughItemCreate(msgspec.Struct, frozen=True):
     """A client's own `conversation.item.create`, to be forwarded."""
 
     text: str
     item: dict[str, Any]
 
 
-class ResponseCreateAsIs(msgspec.Struct, frozen=True):
+class PassthroughResponseCreate(msgspec.Struct, frozen=True):
     """A client's own `response.create`, to be forwarded when no response is active."""
 
     text: str
 
 
-class EventAsIs(msgspec.Struct, frozen=True):
+class PassthroughEvent(msgspec.Struct, frozen=True):
     """Any other OpenAI client event, to be forwarded."""
 
     text: str
 
 
-class ItemDeleteAsIs(msgspec.Struct, frozen=True):
+class PassthroughItemDelete(msgspec.Struct, frozen=True):
     """A client's own `conversation.item.delete`, to be forwarded."""
 
     text: str
 
 
-AS_IS: dict[str, type[SessionUpdateAsIs | ItemDeleteAsIs | ResponseCreateAsIs]] = {
-    "session.update": SessionUpdateAsIs,
-    "conversation.item.delete": ItemDeleteAsIs,
-    "response.create": ResponseCreateAsIs,
+PASSTHROUGH: dict[str, type[PassthroughSessionUpdate | PassthroughItemDelete | PassthroughResponseCreate]] = {
+    "session.update": PassthroughSessionUpdate,
+    "conversation.item.delete": PassthroughItemDelete,
+    "response.create": PassthroughResponseCreate,
 }
 """The forwarded events that the session must know of, but for the item, which it has to look into."""

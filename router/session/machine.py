@@ -17,7 +17,7 @@ from router.openai import events as openai
 from router.session import inputs, reports, transitions
 from router.session.deadlines import Wait, length_s, rollover_in_s
 from router.session.state.session import State
-from router.session.state.states import Lifecycle, ResponseState, SpareState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.work import PREPARATIONS, WorkKind, work_key
 from router.translation import text
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from actors.restart import Loss
     from router.session.options import SessionOptions
     from router.session.profile import Profile
-    from router.session.state.upstream import Line
-    from router.translation.errors import Farewell
+    from router.session.state.upstream import UpstreamLink
+    from router.translation.errors import ClosingError
 
 _MOST_UNKNOWN: Final = 100
 """An upstream may have invented any number of types; a log has seen enough of them by then."""
@@ -57,12 +57,12 @@ class Session:
         if self._turn_log is not None and type(decoded) in reports.COSTLY:
             self._report(reports.usage_of(decoded, self.state.route))
         generation = getattr(message, "generation", None)
-        if generation is None or generation == self.state.line.generation:
+        if generation is None or generation == self.state.upstream.generation:
             self.take(decoded)
-        elif self.state.spare is not None and generation == self.state.spare.generation:
+        elif self.state.standby is not None and generation == self.state.standby.generation:
             self._take_for_spare(decoded)
         else:
-            self.state.passed_over += 1  # of an upstream that was given up, or followed by the next, meanwhile
+            self.state.ignored += 1  # of an upstream that was given up, or followed by the next, meanwhile
         if type(message) is messages.UpstreamTextReceived:
             self._keep_waiting()
         if type(decoded) not in transitions.SETTLE_NOTHING:
@@ -79,10 +79,10 @@ class Session:
             "response": state.turn.response.value,
             "outstanding_calls": list(state.calls.outstanding),
             "late_answers": state.calls.late,
-            "passed_over": state.passed_over,
+            "ignored": state.ignored,
             "early_dropped_bytes": state.early.dropped_bytes,
-            "muted_bytes": state.muted_bytes + state.playback.dropped_bytes,
-            "generation": state.line.generation,
+            "interrupted_bytes": state.interrupted_bytes + state.playback.dropped_bytes,
+            "generation": state.upstream.generation,
             "rollovers": state.rollovers,
             "ledger_entries": len(state.ledger),
             "ledger_dropped": state.ledger.dropped,
@@ -95,10 +95,10 @@ class Session:
         kind = type(decoded)
         row = self._rows.get(kind)
         if row is None:
-            transitions.UNLISTED(self, decoded)
+            transitions.on_unexpected(self, decoded)
             return
         handler, next_state = row
-        if handler(self, decoded) is not transitions.STAY and next_state is not self.state.lifecycle:
+        if handler(self, decoded) is not transitions.KEEP and next_state is not self.state.lifecycle:
             self.enter(next_state)
         if kind in transitions.RESPONSE_INPUTS and self.state.lifecycle is Lifecycle.READY:
             self._take_for_response(kind, decoded)
@@ -108,18 +108,18 @@ class Session:
         if row is None:
             return
         handler, next_state = row
-        if handler(self, decoded) is not transitions.STAY:
+        if handler(self, decoded) is not transitions.KEEP:
             self.state.turn.response = next_state
 
     def _take_for_spare(self, decoded: Any) -> None:
-        row = transitions.SPARE[self.state.spare_state].get(type(decoded))
+        row = transitions.STANDBY[self.state.standby_state].get(type(decoded))
         if row is None:
-            self.state.passed_over += 1
+            self.state.ignored += 1
             return
         handler, next_state = row
         overruled = handler(self, decoded)
-        if self.state.spare is not None:
-            self.state.spare_state = overruled if isinstance(overruled, SpareState) else next_state
+        if self.state.standby is not None:
+            self.state.standby_state = overruled if isinstance(overruled, StandbyState) else next_state
 
     def enter(self, lifecycle: Lifecycle) -> None:
         """Be in another state. For the tables and their joint rules."""
@@ -154,8 +154,8 @@ class Session:
             return decoded
         if decoded.type == "conversation.item.create":
             item = decoded.fields.get("item")
-            return inputs.ItemCreateAsIs(decoded.text, item if isinstance(item, dict) else {})
-        return inputs.AS_IS.get(decoded.type, inputs.EventAsIs)(decoded.text)
+            return inputs.PassthroughItemCreate(decoded.text, item if isinstance(item, dict) else {})
+        return inputs.PASSTHROUGH.get(decoded.type, inputs.PassthroughEvent)(decoded.text)
 
     def _decode_upstream_text(self, message: messages.UpstreamTextReceived) -> Any:
         decoded = openai_codec.decode(message.text)
@@ -180,7 +180,7 @@ class Session:
 
     def _report(self, news: reports.Turn | reports.Usage | None) -> None:
         if news is not None:
-            self._commands.append(messages.Report(news))
+            self._commands.append(messages.Notify(news))
 
     def to_history(self, *said: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
         """Send messages to a client that wants them for a later session's context."""
@@ -199,7 +199,7 @@ class Session:
         if self.profile.component_messages:
             self.to_client(*said)
 
-    def play(self, pcm: bytes) -> None:
+    def send_audio(self, pcm: bytes) -> None:
         """Send audio to the client."""
         self._commands.append(messages.SendToClient(pcm))
 
@@ -207,20 +207,20 @@ class Session:
         """Ask whether the client reads what it is sent."""
         self._commands.append(messages.ProbeClient())
 
-    def to_upstream(self, event: openai.ClientEvent, line: Line | None = None) -> None:
+    def to_upstream(self, event: openai.ClientEvent, link: UpstreamLink | None = None) -> None:
         """Send an event to the upstream in use, or to another line."""
-        generation = (line or self.state.line).generation
+        generation = (link or self.state.upstream).generation
         self._commands.append(messages.SendToUpstream(openai_codec.encode(event), generation))
 
-    def forward(self, *frames: str | bytes, line: Line | None = None) -> None:
+    def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
         """Send frames to the upstream that are encoded already."""
-        generation = (line or self.state.line).generation
+        generation = (link or self.state.upstream).generation
         for frame in frames:
             self._commands.append(messages.SendToUpstream(frame, generation))
 
-    def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_spare: bool = False) -> None:
+    def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_standby: bool = False) -> None:
         """Have an upstream dialled."""
-        self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_spare))
+        self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_standby))
 
     def close_upstream(self, generation: int) -> None:
         """Have done with an upstream: nothing more is heard of it."""
@@ -228,11 +228,11 @@ class Session:
 
     def abandon(self, loss: Loss) -> None:
         """Give the upstream in use up as lost; what is done about it is told by UpstreamLost."""
-        self._commands.append(messages.AbandonUpstream(self.state.line.generation, loss))
+        self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
-    def refill_budget(self) -> None:
+    def reset_restart_budget(self) -> None:
         """Let the restarts before this turn's end count no more."""
-        self._commands.append(messages.RefillBudget())
+        self._commands.append(messages.ResetRestartBudget())
 
     def wait(self, wait: Wait) -> None:
         """Start a deadline, or start it again."""
@@ -242,10 +242,10 @@ class Session:
         """Start a timer of any length."""
         self._commands.append(messages.StartTimer(wait.value, delay_s))
 
-    def wait_for_rollover(self) -> None:
+    def schedule_rollover(self) -> None:
         """Start the timer of the next rollover, by what the upstream in use said of its end."""
-        line = self.state.line
-        self.wait_for(Wait.ROLLOVER, rollover_in_s(line.expires_at, line.opened_at, self.options.deadlines))
+        link = self.state.upstream
+        self.wait_for(Wait.ROLLOVER, rollover_in_s(link.expires_at, link.opened_at, self.options.deadlines))
 
     def start_work(self, kind: WorkKind, name: str, work: Any, timeout_s: float) -> None:
         """Have work done off the dispatcher; `transitions.WORK` says who takes what comes of it."""
@@ -261,17 +261,17 @@ class Session:
         for wait in waits:
             self._commands.append(messages.CancelTimer(wait.value))
 
-    def end(self, farewell: Farewell) -> None:
+    def end(self, closing_error: ClosingError) -> None:
         """Say the last word and end the session."""
-        self.to_client(farewell.error)
-        self.end_silently(farewell.close_code, farewell.close_reason)
+        self.to_client(closing_error.error)
+        self.end_silently(closing_error.close_code, closing_error.close_reason)
 
-    def end_silently(self, code: int = 1000, reason: str = "", patience_s: float = 0.0) -> None:
+    def end_silently(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
         """End the session of a client that has been told why, or is gone; see `EndSession`."""
         if self._turn_log is not None:
             self._report(self._turn_log.take(is_whole=False))
-        self._commands.append(messages.EndSession(code, reason, patience_s))
-        self.state.spare = None  # it ends with the others, and is configured no more
+        self._commands.append(messages.EndSession(code, reason, linger_s))
+        self.state.standby = None  # it ends with the others, and is configured no more
         self.enter(Lifecycle.ENDED)
 
     def log(self, level: int, text: str) -> None:

@@ -2,7 +2,7 @@
 
 Rules of this file. Everything about transitions lives here, and nothing else does. A row pairs a handler with the
 next state; a handler that returns STAY keeps the one there is. Every state has its table, an empty one too. An
-input that a table does not list has no business in that state: `UNLISTED` says what becomes of it. What may
+input that a table does not list has no business in that state: `on_unexpected` says what becomes of it. What may
 rightly cross on the wire is listed, with `ignore`: silence is a decision.
 
 Wire inputs go by their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: here for what
@@ -46,8 +46,8 @@ from router.session.handlers import (
     user_speech,
     user_text,
 )
-from router.session.state.states import STAY as STAY  # noqa: PLC0414 - the machine takes it from here
-from router.session.state.states import Lifecycle, ResponseState, SpareState
+from router.session.state.states import KEEP as KEEP  # noqa: PLC0414 - the machine takes it from here
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.work import WorkKind, parted
 
 Handler = Callable[[Any, Any], Any]
@@ -60,13 +60,13 @@ def ignore(_session: Any, _input: Any) -> None:
 
 def log_unknown(session: Any, event: openai_codec.Unknown) -> None:
     """Pass over an event that we do not know; a log line for each type, once."""
-    session.state.passed_over += 1
+    session.state.ignored += 1
     session.log_unknown(event.type, event.problem)
 
 
-def pass_over(session: Any, _event: Any) -> None:
+def ignore_event(session: Any, _event: Any) -> None:
     """Count an event that says nothing to the client (`router.openai.events.CONSUMED` has the reasons)."""
-    session.state.passed_over += 1
+    session.state.ignored += 1
 
 
 def fire(session: Any, fired: messages.TimerFired) -> None:
@@ -74,15 +74,15 @@ def fire(session: Any, fired: messages.TimerFired) -> None:
     DEADLINES[Wait(fired.name)](session, fired)
 
 
-def take_up(session: Any, event: openai.SessionUpdated) -> Any:
+def session_updated(session: Any, event: openai.SessionUpdated) -> Any:
     """The upstream is configured: it takes the conversation up, from the beginning or from where it was lost."""
-    if not upstream_setup.is_configured(session, session.state.line, event):
-        return STAY
+    if not upstream_setup.is_configured(session, session.state.upstream, event):
+        return KEEP
     session.stop_waiting(Wait.SESSION_UPDATED, Wait.REPLUG)
     session.state.last_error = None
-    settings.begin(session)
-    takeover.take_up(session)
-    if session.state.line.is_overdue:
+    settings.apply_settings(session)
+    takeover.take_over(session)
+    if session.state.upstream.is_overdue:
         session.wait_for(Wait.ROLLOVER, 0.0)
     return None
 
@@ -100,10 +100,10 @@ WORK: Final[dict[WorkKind, Callable[[Any, str, messages.WorkDone], Any]]] = {
 }
 
 DEADLINES: Final[dict[Wait, Handler]] = {
-    Wait.SETTINGS: ending.no_settings,
+    Wait.SETTINGS: ending.settings_timed_out,
     Wait.SESSION_CREATED: restart.upstream_silent,
     Wait.SESSION_UPDATED: restart.upstream_silent,
-    Wait.UPDATE: updates.not_acknowledged,
+    Wait.UPDATE: updates.update_timed_out,
     Wait.ITEM_ACK: upstream_events.ask_anyway,
     Wait.FIRST_EVENT: restart.upstream_silent,
     Wait.SILENCE: restart.upstream_silent,
@@ -111,14 +111,14 @@ DEADLINES: Final[dict[Wait, Handler]] = {
     Wait.TOOL_ANSWER: function_calls.give_up_on_calls,
     Wait.REPLUG: restart.upstream_silent,
     Wait.ASK_AGAIN: resume.ask_again,
-    Wait.ROLLOVER: standby.open_spare,
-    Wait.SPARE: standby.spare_lost,
-    Wait.TRANSCRIPT: delivery.stop_waiting_for_transcripts,
-    Wait.COMMIT: user_speech.never_committed,
-    Wait.PLAYBACK: delivery.release,
+    Wait.ROLLOVER: standby.open_standby,
+    Wait.STANDBY: standby.standby_failed,
+    Wait.TRANSCRIPT: delivery.give_up_transcripts,
+    Wait.COMMIT: user_speech.commit_timed_out,
+    Wait.PLAYBACK: delivery.release_audio,
     Wait.MICROPHONE: user_speech.fill_silence,
     Wait.MANUAL_COMMIT: user_speech.commit,
-    Wait.DRAIN: drain.out_of_time,
+    Wait.DRAIN: drain.drain_timed_out,
 }
 
 ENDED: Final = Lifecycle.ENDED
@@ -128,11 +128,11 @@ _ANY_TIME: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.KeepAlive: (ignore, None),
     deepgram_codec.Unparsable: (refusals.answer_unparsable, None),
     deepgram_codec.Foreign: (refusals.answer_foreign, None),
-    deepgram.UpdateThinkLive: (updates.answer_not_offered, None),
-    deepgram.CustomToThinkProvider: (updates.answer_not_offered, None),
+    deepgram.UpdateThinkLive: (updates.refuse_unoffered, None),
+    deepgram.CustomToThinkProvider: (updates.refuse_unoffered, None),
     messages.TimerFired: (fire, None),
     messages.WorkDone: (work_done, None),
-    messages.ClientCaughtUp: (delivery.client_reads, None),
+    messages.ClientCaughtUp: (delivery.client_caught_up, None),
     messages.ClientOverflowed: (ending.client_overflowed, ENDED),
     messages.ClientClosed: (ending.client_closed, ENDED),
     messages.DrainBegan: (drain.begin_drain, None),
@@ -142,7 +142,7 @@ _FROM_UPSTREAM: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     messages.UpstreamLost: (restart.upstream_lost, Lifecycle.CONNECTING),
     openai_codec.Malformed: (restart.upstream_malformed, None),
     openai_codec.Unknown: (log_unknown, None),
-    openai.PassedOver: (pass_over, None),
+    openai.Ignored: (ignore_event, None),
 }
 
 UPDATES: Final = (deepgram.UpdatePrompt, deepgram.UpdateThink, deepgram.UpdateSpeak, deepgram.UpdateListen)
@@ -155,11 +155,11 @@ _NOT_READY: Final[dict[type, tuple[Handler, Lifecycle | None]]] = {
     deepgram.ForceEndTurn: (early_input.keep_message, None),
     **dict.fromkeys(UPDATES, (early_input.keep_message, None)),
     inputs.Microphone: (early_input.keep_audio, None),
-    inputs.SessionUpdateAsIs: (early_input.keep_message, None),
-    inputs.ItemCreateAsIs: (early_input.keep_message, None),
-    inputs.ItemDeleteAsIs: (early_input.keep_message, None),
-    inputs.ResponseCreateAsIs: (early_input.keep_message, None),
-    inputs.EventAsIs: (early_input.keep_message, None),
+    inputs.PassthroughSessionUpdate: (early_input.keep_message, None),
+    inputs.PassthroughItemCreate: (early_input.keep_message, None),
+    inputs.PassthroughItemDelete: (early_input.keep_message, None),
+    inputs.PassthroughResponseCreate: (early_input.keep_message, None),
+    inputs.PassthroughEvent: (early_input.keep_message, None),
 }
 
 
@@ -176,27 +176,27 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         Lifecycle.AWAITING_SETTINGS,
         _ANY_TIME,
         {
-            messages.ClientOpened: (settings.opened, None),
+            messages.ClientOpened: (settings.client_opened, None),
             deepgram.Settings: (settings.open_session, Lifecycle.CONNECTING),
-            inputs.SessionUpdateAsIs: (settings.open_session_as_is, Lifecycle.CONNECTING),
+            inputs.PassthroughSessionUpdate: (settings.open_passthrough_session, Lifecycle.CONNECTING),
             deepgram.InjectUserMessage: (early_input.before_settings, None),
             deepgram.FunctionCallResponse: (early_input.before_settings, None),
             deepgram.InjectAgentMessage: (early_input.before_settings, None),
             deepgram.ForceEndTurn: (early_input.before_settings, None),
             **dict.fromkeys(UPDATES, (early_input.before_settings, None)),
             inputs.Microphone: (early_input.before_settings, None),
-            inputs.ItemCreateAsIs: (early_input.before_settings, None),
-            inputs.ItemDeleteAsIs: (early_input.before_settings, None),
-            inputs.ResponseCreateAsIs: (early_input.before_settings, None),
-            inputs.EventAsIs: (early_input.before_settings, None),
+            inputs.PassthroughItemCreate: (early_input.before_settings, None),
+            inputs.PassthroughItemDelete: (early_input.before_settings, None),
+            inputs.PassthroughResponseCreate: (early_input.before_settings, None),
+            inputs.PassthroughEvent: (early_input.before_settings, None),
             # The upstream, which was dialled in advance
-            messages.UpstreamOpened: (upstream_setup.await_session_created, None),
+            messages.UpstreamOpened: (upstream_setup.upstream_opened, None),
             messages.UpstreamLost: (restart.forget_upstream, None),
-            openai.SessionCreated: (upstream_setup.greet, None),
-            openai.Error: (refusals.keep_error, None),
+            openai.SessionCreated: (upstream_setup.on_session_created, None),
+            openai.Error: (refusals.record_error, None),
             openai_codec.Malformed: (restart.upstream_malformed, None),
             openai_codec.Unknown: (log_unknown, None),
-            openai.PassedOver: (pass_over, None),
+            openai.Ignored: (ignore_event, None),
         },
     ),
     Lifecycle.CONNECTING: _rows(
@@ -205,9 +205,9 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _FROM_UPSTREAM,
         _NOT_READY,
         {
-            messages.UpstreamOpened: (upstream_setup.await_session_created, None),
-            openai.SessionCreated: (upstream_setup.greet, None),
-            openai.Error: (refusals.keep_error, None),
+            messages.UpstreamOpened: (upstream_setup.upstream_opened, None),
+            openai.SessionCreated: (upstream_setup.on_session_created, None),
+            openai.Error: (refusals.record_error, None),
         },
     ),
     Lifecycle.CONFIGURING: _rows(
@@ -216,7 +216,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
         _FROM_UPSTREAM,
         _NOT_READY,
         {
-            openai.SessionUpdated: (take_up, Lifecycle.READY),
+            openai.SessionUpdated: (session_updated, Lifecycle.READY),
             openai.Error: (upstream_setup.judge_error, None),
         },
     ),
@@ -228,17 +228,17 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             # The client
             deepgram.Settings: (settings.settings_again, None),
             deepgram.InjectUserMessage: (user_text.inject_user_message, None),
-            inputs.EchoedUserMessage: (user_text.take_up_user_message, None),
+            inputs.EchoedUserMessage: (user_text.add_early_user_message, None),
             deepgram.FunctionCallResponse: (function_calls.answer_function_call, None),
             deepgram.InjectAgentMessage: (injection.inject_agent_message, None),
             deepgram.ForceEndTurn: (user_speech.force_end_turn, None),
             **dict.fromkeys(UPDATES, (updates.update, None)),
             inputs.Microphone: (user_speech.append_audio, None),
-            inputs.SessionUpdateAsIs: (updates.update_as_is, None),
-            inputs.ItemCreateAsIs: (passthrough.forward_item, None),
-            inputs.ItemDeleteAsIs: (passthrough.forward_delete, None),
-            inputs.ResponseCreateAsIs: (passthrough.forward_response_create, None),
-            inputs.EventAsIs: (passthrough.forward_event, None),
+            inputs.PassthroughSessionUpdate: (updates.update_passthrough, None),
+            inputs.PassthroughItemCreate: (passthrough.forward_item, None),
+            inputs.PassthroughItemDelete: (passthrough.forward_delete, None),
+            inputs.PassthroughResponseCreate: (passthrough.forward_response_create, None),
+            inputs.PassthroughEvent: (passthrough.forward_event, None),
             # The upstream: the session and its items
             openai.SessionUpdated: (updates.updated, None),
             openai.Error: (upstream_events.upstream_error, None),
@@ -248,9 +248,9 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             openai.InputAudioBufferSpeechStarted: (user_speech.speech_started, None),
             openai.InputAudioBufferSpeechStopped: (user_speech.speech_stopped, None),
             openai.InputAudioBufferCommitted: (user_speech.committed, None),
-            openai.InputAudioTranscriptionDelta: (user_speech.heard_more, None),
-            openai.InputAudioTranscriptionUpdated: (user_speech.heard_so_far, None),
-            openai.InputAudioTranscriptionCompleted: (user_speech.user_said, None),
+            openai.InputAudioTranscriptionDelta: (user_speech.interim_delta, None),
+            openai.InputAudioTranscriptionUpdated: (user_speech.interim_update, None),
+            openai.InputAudioTranscriptionCompleted: (user_speech.transcription_completed, None),
             openai.InputAudioTranscriptionFailed: (user_speech.transcription_failed, None),
             # The upstream: what the assistant says and does
             openai.ResponseCreated: (ignore, None),
@@ -260,7 +260,7 @@ LIFECYCLE: Final[dict[Lifecycle, dict[type, Row]]] = {
             openai.ResponseOutputTextDone: (agent_output.text_done, None),
             openai.ResponseOutputAudioTranscriptDelta: (agent_output.text_delta, None),
             openai.ResponseOutputAudioTranscriptDone: (agent_output.transcript_done, None),
-            openai.ResponseOutputAudioDelta: (agent_output.play, None),
+            openai.ResponseOutputAudioDelta: (agent_output.audio_delta, None),
             openai.ResponseFunctionCallArgumentsDone: (function_calls.request_function_call, None),
         },
     ),
@@ -285,29 +285,29 @@ RESPONSE: Final[dict[ResponseState, dict[type, tuple[Handler, ResponseState]]]] 
     },
 }
 
-SPARE: Final[dict[SpareState, dict[type, tuple[Handler, SpareState]]]] = {
+STANDBY: Final[dict[StandbyState, dict[type, tuple[Handler, StandbyState]]]] = {
     # The upstream that is got ready while another is in use. What its table does not list says nothing.
-    SpareState.NONE: {},
-    SpareState.CONNECTING: {
-        messages.UpstreamOpened: (standby.spare_opened, SpareState.CONNECTING),
-        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
-        openai.SessionCreated: (standby.configure_spare, SpareState.CONFIGURING),
-        openai.Error: (standby.spare_lost, SpareState.NONE),
-        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
+    StandbyState.NONE: {},
+    StandbyState.CONNECTING: {
+        messages.UpstreamOpened: (standby.standby_opened, StandbyState.CONNECTING),
+        messages.UpstreamLost: (standby.standby_failed, StandbyState.NONE),
+        openai.SessionCreated: (standby.configure_standby, StandbyState.CONFIGURING),
+        openai.Error: (standby.standby_failed, StandbyState.NONE),
+        openai_codec.Malformed: (standby.standby_failed, StandbyState.NONE),
     },
-    SpareState.CONFIGURING: {
-        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
-        openai.SessionUpdated: (standby.seed_spare, SpareState.SEEDED),
-        openai.Error: (standby.judge_spare_error, SpareState.NONE),
-        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
+    StandbyState.CONFIGURING: {
+        messages.UpstreamLost: (standby.standby_failed, StandbyState.NONE),
+        openai.SessionUpdated: (standby.seed_standby, StandbyState.SEEDED),
+        openai.Error: (standby.judge_standby_error, StandbyState.NONE),
+        openai_codec.Malformed: (standby.standby_failed, StandbyState.NONE),
     },
-    SpareState.SEEDED: {
-        messages.UpstreamLost: (standby.spare_lost, SpareState.NONE),
-        openai.SessionUpdated: (standby.spare_updated, SpareState.SEEDED),
-        openai.Error: (standby.judge_seeded_error, SpareState.SEEDED),
-        openai.ConversationItemAdded: (standby.spare_acknowledged, SpareState.SEEDED),
-        openai.ConversationItemDone: (standby.spare_acknowledged, SpareState.SEEDED),
-        openai_codec.Malformed: (standby.spare_lost, SpareState.NONE),
+    StandbyState.SEEDED: {
+        messages.UpstreamLost: (standby.standby_failed, StandbyState.NONE),
+        openai.SessionUpdated: (standby.standby_updated, StandbyState.SEEDED),
+        openai.Error: (standby.judge_seeded_standby_error, StandbyState.SEEDED),
+        openai.ConversationItemAdded: (standby.standby_acknowledged, StandbyState.SEEDED),
+        openai.ConversationItemDone: (standby.standby_acknowledged, StandbyState.SEEDED),
+        openai_codec.Malformed: (standby.standby_failed, StandbyState.NONE),
     },
 }
 
@@ -318,7 +318,7 @@ def is_to_be_configured(session: Any) -> bool:
     """There are Settings, and an upstream that is there to take them; nothing is waited for that belongs to them."""
     state = session.state
     is_waiting = state.asked_with is not None or bool(state.preparing)
-    return state.lifecycle is Lifecycle.CONNECTING and state.line.is_greeted and not is_waiting
+    return state.lifecycle is Lifecycle.CONNECTING and state.upstream.is_created and not is_waiting
 
 
 def configure(session: Any) -> None:
@@ -333,18 +333,18 @@ def is_response_due(session: Any) -> bool:
     What was cut off comes first, as soon as it may be asked for again.
     """
     state, turn = session.state, session.state.turn
-    if not turn.wants or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
+    if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
     is_talking = state.is_speaking and state.detects_turns
-    has_to_wait = is_talking or state.awaits_what_was_cut_off
-    return not turn.is_heard and (turn.wants[0].is_urgent or not has_to_wait) and not state.updates
+    has_to_wait = is_talking or state.awaits_resumed
+    return not turn.awaits_answer and (turn.requests[0].is_urgent or not has_to_wait) and not state.updates
 
 
 def create_response(session: Any) -> None:
     """Ask for the response that is wanted longest. What is said in writing needs none."""
     turn = session.state.turn
     while is_response_due(session):
-        if responses.create_response(session, turn.wants.popleft()) is not STAY:
+        if responses.create_response(session, turn.requests.popleft()) is not KEEP:
             turn.response = ResponseState.REQUESTED
 
 
@@ -352,7 +352,7 @@ JOINT: Final = (
     (drain.is_drained, drain.end_drained),
     (is_to_be_configured, configure),
     (updates.is_due, updates.send),
-    (standby.can_plug_in, standby.plug_in),
+    (standby.can_switch_over, standby.switch_over),
     (is_response_due, create_response),
 )
 """What follows when several things have come together: looked at after every input, in this order."""
@@ -361,7 +361,7 @@ SETTLE_NOTHING: Final = frozenset({inputs.Microphone, openai.ResponseOutputAudio
 """Inputs that come many times a second and bring none of these things about."""
 
 
-def UNLISTED(session: Any, unlisted: Any) -> None:  # noqa: N802 - one of the tables' names
+def on_unexpected(session: Any, unlisted: Any) -> None:
     """Count what has no business in this state. A bug of the upstream's is no reason to end a conversation."""
-    session.state.passed_over += 1
+    session.state.ignored += 1
     session.log(10, f"{type(unlisted).__name__} in {session.state.lifecycle.name} passed over")

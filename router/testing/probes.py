@@ -71,7 +71,7 @@ class ProbeRef:
 
     def __init__(self, ref: Ref, told: Told) -> None:
         self.ref = ref
-        """What other actors are given: `PlugInClient(probe.ref)`."""
+        """What other actors are given: `AttachClient(probe.ref)`."""
         self._told = told
 
     @property

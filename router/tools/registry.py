@@ -55,7 +55,7 @@ class Tool(msgspec.Struct, frozen=True):
     handler: Handler
 
 
-class Toolbox:
+class FunctionRegistry:
     """The functions that are registered, by name. May be used by several threads."""
 
     def __init__(self, *, most_bytes: int) -> None:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from router.hooks import Principal
     from router.tools.endpoints import Endpoints
-    from router.tools.registry import Toolbox
+    from router.tools.registry import FunctionRegistry
 
 
-class Performer:
+class WorkRunner:
     """Looks up by its class what is to be done with a piece of work, and for whom."""
 
-    def __init__(self, toolbox: Toolbox, make_endpoints: Callable[[], Endpoints]) -> None:
+    def __init__(self, toolbox: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
         self._toolbox = toolbox
         self._make_endpoints = make_endpoints
         self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {

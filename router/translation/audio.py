@@ -179,7 +179,7 @@ class Speaker:
         if source != self._converter.source:
             self._converter = Converter(source, self._converter.target)
 
-    def play(self, delta: str, response_id: str | None) -> bytes:
+    def convert(self, delta: str, response_id: str | None) -> bytes:
         """The audio that a delta completes. A new response begins anew: what is left of another belongs to that.
 
         Raises:

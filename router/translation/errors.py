@@ -62,7 +62,7 @@ UNAUTHORIZED: Final = (401, 403)
 _DESCRIPTION_BYTES: Final = 2000
 
 
-class Farewell(msgspec.Struct, frozen=True):
+class ClosingError(msgspec.Struct, frozen=True):
     """How a session ends: the last message, and the close frame behind it."""
 
     error: deepgram.Error
@@ -83,29 +83,29 @@ def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> dee
     return deepgram.Error(description=redact(description)[:_DESCRIPTION_BYTES], code=redact(code_of(error)))
 
 
-def farewell(code: str, description: str, close_code: int = TRY_AGAIN) -> Farewell:
+def closing_error(code: str, description: str, close_code: int = TRY_AGAIN) -> ClosingError:
     """An end with a code of ours."""
-    return Farewell(deepgram.Error(description=description, code=code), close_code, code)
+    return ClosingError(deepgram.Error(description=description, code=code), close_code, code)
 
 
-def unreachable_farewell(cause: str) -> Farewell:
+def unreachable_error(cause: str) -> ClosingError:
     """The end when the upstream could not be dialled."""
-    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({cause})")
+    return closing_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({cause})")
 
 
-def http_farewell(status: int) -> Farewell:
+def http_error(status: int) -> ClosingError:
     """The end when the upstream answered the upgrade with another status than 101."""
     if status in UNAUTHORIZED:
         description = f"the upstream refused our credential (HTTP {status})"
-        return farewell("UPSTREAM_UNAUTHORIZED", description, close_code=NORMAL)
-    return farewell("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
+        return closing_error("UPSTREAM_UNAUTHORIZED", description, close_code=NORMAL)
+    return closing_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
 
 
-def refused_farewell(error: openai.ErrorDetail, redact: Callable[[str], str]) -> Farewell:
+def refused_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> ClosingError:
     """The end that the upstream's own error explains; it comes just before its close (reference, 8)."""
     close_code = NORMAL if code_of(error) in FATAL else TRY_AGAIN
     told = client_error(error, redact)
-    return Farewell(told, close_code, told.code[:100])
+    return ClosingError(told, close_code, told.code[:100])
 
 
 def is_fatal_reason(reason: str) -> bool:
@@ -113,10 +113,10 @@ def is_fatal_reason(reason: str) -> bool:
     return reason.rpartition(".")[2] in FATAL
 
 
-def loss_farewell(code: int, reason: str, redact: Callable[[str], str]) -> Farewell:
+def loss_error(code: int, reason: str, redact: Callable[[str], str]) -> ClosingError:
     """The end when the upstream closed."""
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]
-        return farewell(cause, f"the upstream refused the session: {cause}", close_code=NORMAL)
+        return closing_error(cause, f"the upstream refused the session: {cause}", close_code=NORMAL)
     detail = f" {redact(reason)}" if reason else ""
-    return farewell("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")
+    return closing_error("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

@@ -49,7 +49,7 @@ def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]])
     return Format(encoding, usual_rate if given.sample_rate is None else int(given.sample_rate))
 
 
-def format_fault(audio: deepgram.Audio) -> str | None:
+def validate_formats(audio: deepgram.Audio) -> str | None:
     """A sentence on the first field that cannot be obeyed, or None."""
     heard, spoken = audio.input, audio.output
     any_rate = f"from {RATES[0]} to {RATES[-1]}"

@@ -52,7 +52,7 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
     return "semantic_vad" if is_judged and default == "server_vad" else default
 
 
-def detection_as_is(session: Any, before: str) -> str:
+def passthrough_detection(session: Any, before: str) -> str:
     """How a turn ends after a client's own `session.update`: it is the client's, where the upstream does not do all."""
     heard = session.get("audio") if isinstance(session, dict) else None
     heard = heard.get("input") if isinstance(heard, dict) else None

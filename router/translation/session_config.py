@@ -11,7 +11,7 @@ from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.translation import listening, offered_tools, text, validation
-from router.translation.formats import format_fault, on_wire
+from router.translation.formats import on_wire, validate_formats
 from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def first_speak(agent: blocks.Agent) -> blocks.Speak:
     return agent.speak
 
 
-def find_fault(settings: deepgram.Settings) -> InvalidSettings | None:
+def validate_settings(settings: deepgram.Settings) -> InvalidSettings | None:
     """What keeps us from obeying these Settings, or None."""
     if isinstance(settings.agent, str):
         return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
-    return invalid(format_fault(settings.audio) or validation.of_agent(settings.agent))
+    return invalid(validate_formats(settings.audio) or validation.of_agent(settings.agent))
 
 
 def invalid(fault: str | None) -> InvalidSettings | None:
@@ -63,7 +63,7 @@ def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agen
     return msgspec.structs.replace(agent, think=next(fitting, first_think(agent)))
 
 
-def agent_as_is(session: Any) -> blocks.Agent:
+def passthrough_agent(session: Any) -> blocks.Agent:
     """The agent of a client's own `session.update`: what is to be said of it later is added to its instructions."""
     given = session if isinstance(session, dict) else {}
     instructions, modalities = given.get("instructions"), given.get("output_modalities")

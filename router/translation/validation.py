@@ -103,7 +103,7 @@ _AGENT: Final[tuple[Rule, ...]] = (
 def of_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
     """A sentence on the first field that cannot be obeyed, or None."""
     found = (
-        _fault(agent, _AGENT, path),
+        _validate(agent, _AGENT, path),
         of_think(agent.think, f"{path}.think"),
         of_speak(agent.speak, f"{path}.speak"),
         of_listen(agent.listen, f"{path}.listen"),
@@ -113,19 +113,19 @@ def of_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
 
 def of_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
     """The same of one think block, or several."""
-    found = (_fault(block, _THINK, at) or _function_fault(block, at) for block, at in _each(think, path))
+    found = (_validate(block, _THINK, at) or _validate_functions(block, at) for block, at in _each(think, path))
     return next((fault for fault in found if fault is not None), None)
 
 
 def of_speak(speak: blocks.Speak | list[blocks.Speak], path: str = "speak") -> str | None:
     """The same of one speak block, or several."""
-    found = (_fault(block, _SPEAK, at) for block, at in _each(speak, path))
+    found = (_validate(block, _SPEAK, at) for block, at in _each(speak, path))
     return next((fault for fault in found if fault is not None), None)
 
 
 def of_listen(listen: blocks.Listen, path: str = "listen") -> str | None:
     """The same of the listen block."""
-    return _fault(listen, _LISTEN, path)
+    return _validate(listen, _LISTEN, path)
 
 
 def _each(given: Any, path: str) -> Iterator[tuple[Any, str]]:
@@ -135,7 +135,7 @@ def _each(given: Any, path: str) -> Iterator[tuple[Any, str]]:
         yield given, path
 
 
-def _fault(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | None:
+def _validate(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | None:
     for field, value_of, is_good, text in rules:
         value = value_of(block)
         if value is not None and not is_good(value):
@@ -143,18 +143,18 @@ def _fault(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | None:
     return None
 
 
-def _function_fault(think: blocks.Think, path: str) -> str | None:
+def _validate_functions(think: blocks.Think, path: str) -> str | None:
     for at, function in enumerate(think.functions or []):
         field = next((field for field in _FILLERS if getattr(function, field)), None)
         if field is not None:
             return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which is not offered here"
-        fault = _endpoint_fault(function.endpoint, f"{path}.functions[{at}].endpoint")
+        fault = _validate_endpoint(function.endpoint, f"{path}.functions[{at}].endpoint")
         if fault is not None:
             return fault
     return None
 
 
-def _endpoint_fault(endpoint: blocks.Endpoint | None, path: str) -> str | None:
+def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | None:
     """Nothing of a URL or a header's value is repeated: it may be a credential."""
     if endpoint is None:
         return None

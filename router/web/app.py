@@ -15,7 +15,7 @@ from router.web import upgrade
 from router.web.response import JSON, Answer, Environ, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
-    from router.web.scoreboard import Board
+    from router.web.scoreboard import Scoreboard
 
 
 class Router(upgrade.Router, Protocol):
@@ -32,7 +32,7 @@ class Router(upgrade.Router, Protocol):
 Route = Callable[[Environ], Answer]
 
 
-def make_app(router: Router, board: Board | None = None) -> WSGIApp:
+def make_app(router: Router, board: Scoreboard | None = None) -> WSGIApp:
     """Make the WSGI app that serves `router`. With a board it speaks for all workers where it is asked how it is."""
     routes: dict[str, Route] = {
         "/": functools.partial(_welcome, router),
@@ -58,16 +58,16 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Answer:
     return upgrade.guarded(route, environ)
 
 
-def _health(router: Router, board: Board | None, _environ: Environ) -> Answer:
-    ailments = board.ailments(time.monotonic()) if board is not None else []
+def _health(router: Router, board: Scoreboard | None, _environ: Environ) -> Answer:
+    problems = board.problems(time.monotonic()) if board is not None else []
     if not router.is_alive:
-        ailments = ["not alive", *ailments]
-    if not ailments:
+        problems = ["not alive", *problems]
+    if not problems:
         return Answer(HTTPStatus.OK, "ok\n")
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(ailments) + "\n")
+    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(problems) + "\n")
 
 
-def _readiness(router: Router, board: Board | None, _environ: Environ) -> Answer:
+def _readiness(router: Router, board: Scoreboard | None, _environ: Environ) -> Answer:
     is_ready, reason = router.readiness()
     if not is_ready and board is not None and board.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
@@ -76,7 +76,7 @@ def _readiness(router: Router, board: Board | None, _environ: Environ) -> Answer
     return Answer(status, orjson.dumps(told).decode() + "\n", JSON)
 
 
-def _of_all(board: Board) -> dict[str, Any]:
+def _of_all(board: Scoreboard) -> dict[str, Any]:
     rows = board.rows()
     told = [
         {"pid": row.pid, "stage": row.stage.name.lower(), "ready": row.is_ready, "sessions": row.sessions}

@@ -30,7 +30,7 @@ class Stage(enum.IntEnum):
     BOOTING = 1
     SERVING = 2
     DRAINING = 3
-    ILL = 4
+    UNHEALTHY = 4
     """It runs, and cannot carry calls."""
     DEAD = 5
     """It ended without having been told to; its successor takes the row."""
@@ -49,15 +49,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seen_s: float
     """When it wrote this, on the clock that all processes of a machine share (`time.monotonic`)."""
 
-    def ailment(self, now_s: float) -> str:
+    def problem(self, now_s: float) -> str:
         """What is wrong with it, in a few words; empty where nothing is."""
-        if self.stage in (Stage.ILL, Stage.DEAD):
+        if self.stage in (Stage.UNHEALTHY, Stage.DEAD):
             return f"worker {self.pid} is {self.stage.name.lower()}"
         silent_s = now_s - self.seen_s
         return f"worker {self.pid} has not answered for {silent_s:.0f} s" if silent_s > SILENT_S else ""
 
 
-class Board:
+class Scoreboard:
     """Made before the first fork. `rows` is how many workers there may be at a time, those that drain included."""
 
     def __init__(self, rows: int) -> None:
@@ -75,7 +75,7 @@ class Board:
 
     # The arbiter's.
 
-    def take_place(self, now_s: float) -> int | None:
+    def take_slot(self, now_s: float) -> int | None:
         """Return the place of a worker that is about to be forked: a dead one's, or a free one; None where all is full.
 
         The worker counts as booting from now on.
@@ -88,7 +88,7 @@ class Board:
                 return place
         return None
 
-    def leave_place(self, place: int, pid: int, now_s: float, *, was_told_to: bool) -> None:
+    def free_slot(self, place: int, pid: int, now_s: float, *, was_told_to: bool) -> None:
         """Note that a worker has ended. One that was not told to is dead until another takes its place."""
         self.write(place, Row(pid=pid, stage=Stage.NONE if was_told_to else Stage.DEAD, seen_s=now_s))
 
@@ -119,7 +119,7 @@ class Board:
                 )
 
     def _serving(self, now_s: float) -> Iterator[Row]:
-        return (row for row in self._read() if row.stage is Stage.SERVING and not row.ailment(now_s))
+        return (row for row in self._read() if row.stage is Stage.SERVING and not row.problem(now_s))
 
     def _stage(self, place: int) -> Stage:
         return Stage(self._memory[_HEAD_BYTES + place * _ROW.size])
@@ -132,6 +132,6 @@ class Board:
         """Whether any of them would bring a new session to life, and goes on to."""
         return not self.is_ending and any(row.is_ready for row in self._serving(now_s))
 
-    def ailments(self, now_s: float) -> list[str]:
+    def problems(self, now_s: float) -> list[str]:
         """What is wrong with any of them, a few words each."""
-        return [ailment for row in self._read() if (ailment := row.ailment(now_s))]
+        return [problem for row in self._read() if (problem := row.problem(now_s))]

@@ -25,7 +25,7 @@ from gunicorn.arbiter import Arbiter
 from router.console import say
 from router.errors import RouterError, StartError
 from router.web import app, banner
-from router.web.scoreboard import Board
+from router.web.scoreboard import Scoreboard
 from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._make_router = make_router
         self._listener = listener
         self._port = listener.getsockname()[1]
-        self.board = Board(config.workers * PLACES_EACH)
+        self.board = Scoreboard(config.workers * PLACES_EACH)
         self.router: Router | None = None
         super().__init__()
 
@@ -235,12 +235,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.router.close(drain_s)
 
     def _give_place(self, _arbiter: Arbiter, worker: Worker) -> None:
-        worker.place = self.board.take_place(time.monotonic())
+        worker.place = self.board.take_slot(time.monotonic())
 
     def _free_place(self, _arbiter: Arbiter, worker: Worker) -> None:
         if worker.place is not None:
             was_told_to = worker.is_retired or self.board.is_ending
-            self.board.leave_place(worker.place, worker.pid, time.monotonic(), was_told_to=was_told_to)
+            self.board.free_slot(worker.place, worker.pid, time.monotonic(), was_told_to=was_told_to)
 
     def _say_ready(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":

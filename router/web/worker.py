@@ -117,7 +117,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if self.place is None:
             return
         router = self.app.router
-        stage = Stage.DRAINING if self._drains else Stage.SERVING if router.is_alive else Stage.ILL
+        stage = Stage.DRAINING if self._drains else Stage.SERVING if router.is_alive else Stage.UNHEALTHY
         is_ready, _ = router.readiness()
         row = Row(
             pid=self.pid,

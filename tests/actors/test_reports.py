@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from actors.actor import Actor
-from actors.notifications import MOST_WAITING, Reports
+from actors.notifications import MOST_WAITING, Notifications
 from actors.pool import Pool
 
 WAIT_S = 5.0
@@ -14,7 +14,7 @@ WAIT_S = 5.0
 class Owner(Actor):
     def __init__(self, dispatcher, pool, idle):
         super().__init__(dispatcher)
-        self.reports = Reports(self, pool, idle.set)
+        self.reports = Notifications(self, pool, idle.set)
 
 
 class Desk:

@@ -43,7 +43,7 @@ class ScriptedMachine:
             case messages.ClientTextReceived("abandon"):
                 return [messages.AbandonUpstream(self.generation, Loss(kind=LossKind.SILENT, cause="silence"))]
             case messages.ClientTextReceived("completed"):
-                return [messages.RefillBudget(), messages.SendToClient("refilled")]
+                return [messages.ResetRestartBudget(), messages.SendToClient("refilled")]
             case messages.ClientTextReceived("crash"):
                 raise ValueError("a bug in the translator")
             case messages.ClientTextReceived("end"):
@@ -364,7 +364,7 @@ def test_a_failure_of_the_supervisor_s_own_is_logged_and_ends_that_session_only(
     client.send_text("open")
     assert client.receive() == CRASH_FRAME
     assert closing(client) == (1011, "internal error")
-    assert "the supervisor failed at UpstreamWanted" in caplog.text
+    assert "the supervisor failed at UpstreamRequested" in caplog.text
     other.send_text("wait not")
     assert other.receive() == "not"
 

@@ -13,24 +13,24 @@ from tests.support.processes.children import assert_comes_back
 WAIT_S = 5.0
 
 
-class Ward:
+class Abortable:
     def __init__(self):
         self.forsaken = threading.Event()
 
-    def forsake(self):
+    def abort_from_outside(self):
         self.forsaken.set()
 
 
 @pytest.fixture
 def ward():
-    return Ward()
+    return Abortable()
 
 
 @pytest.fixture
 def watched(ward):
     """A dispatcher with a ward, and a watchdog that looks when it is told to."""
     dispatcher = Dispatcher("patient").start()
-    dispatcher.call_soon(lambda: dispatcher.adopt(ward))
+    dispatcher.call_soon(lambda: dispatcher.register(ward))
     yield dispatcher, Watchdog([dispatcher])
     dispatcher.stop()
 
@@ -105,7 +105,7 @@ def test_one_that_dies_is_given_up(watched, ward, caplog):
 
 def test_a_ward_that_was_disowned_is_not_told(watched, ward):
     dispatcher, watchdog = watched
-    dispatcher.call_soon(lambda: dispatcher.disown(ward))
+    dispatcher.call_soon(lambda: dispatcher.unregister(ward))
     caught_up(dispatcher)
     go_on = held_up(dispatcher)
     look(watchdog, STALLED_LOOKS + 1)
@@ -115,7 +115,7 @@ def test_a_ward_that_was_disowned_is_not_told(watched, ward):
 
 def test_it_looks_by_itself_until_it_is_stopped(ward):
     dispatcher = Dispatcher("patient").start()
-    dispatcher.call_soon(lambda: dispatcher.adopt(ward))
+    dispatcher.call_soon(lambda: dispatcher.register(ward))
     watchdog = Watchdog([dispatcher], look_s=0.01).start()
     go_on = held_up(dispatcher)
     assert ward.forsaken.wait(WAIT_S)
@@ -143,7 +143,7 @@ def test_a_connection_says_a_last_word_from_another_thread(watched):
     dispatcher, _ = watched
     connection, peer = opened(dispatcher)
     go_on = held_up(dispatcher)
-    connection.forsake("sorry")
+    connection.abort_from_outside("sorry")
     assert peer.receive() == "sorry"
     closed = peer.receive()
     assert isinstance(closed, ConnectionClosed)
@@ -160,7 +160,7 @@ def test_nothing_is_said_to_a_peer_in_the_middle_of_a_message(watched):
     caught_up(dispatcher)
     caught_up(dispatcher)
     go_on = held_up(dispatcher)
-    connection.forsake("sorry")
+    connection.abort_from_outside("sorry")
     assert isinstance(peer.receive(), ConnectionClosed)
     go_on.set()
     caught_up(dispatcher)

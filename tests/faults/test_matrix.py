@@ -9,7 +9,7 @@ import pytest
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from tests.support.clients.wire_client import WireClient
 from tests.support.faults.cells import reference, run, run_to_the_end
-from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, Talk, cells, hopeless_cells, table
+from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, UserSpeech, cells, hopeless_cells, table
 from tests.support.faults.talk import QUESTION, Conversation
 from tests.support.faults.world import DEADLINES, world
 
@@ -21,12 +21,12 @@ MOSTLY_WAITING = 16
 @pytest.mark.parametrize("profile", ["openai", "converse"])
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_without_a_fault_every_question_is_answered_once(profile, modality):
-    for talk in Talk:
+    for talk in UserSpeech:
         seen = reference(talk, profile, modality)
         assert all(len(turn.said) == 1 for turn in seen.turns) or profile == "converse"
         assert all(turn.said for turn in seen.turns)
         assert all(bool(turn.audio) == (modality == "audio") for turn in seen.turns)
-        assert "Ada" in " ".join(seen.turns[1].said) or talk not in (Talk.TEXT, Talk.ROLLOVER)
+        assert "Ada" in " ".join(seen.turns[1].said) or talk not in (UserSpeech.TEXT, UserSpeech.ROLLOVER)
         assert not seen.warnings
         assert seen.close_code == 1000
 

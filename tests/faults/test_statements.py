@@ -30,7 +30,7 @@ FAULTS = {
 }
 
 
-def greet(client):
+def on_session_created(client):
     given = settings("audio")
     client.say("Settings", audio=given["audio"], agent={**given["agent"], "greeting": TEXT})
 
@@ -74,7 +74,7 @@ def texts(frames, kind):
     return [message["content"] for message in messages if message.get("role") == "assistant"]
 
 
-@pytest.mark.parametrize("begin", [greet, inject])
+@pytest.mark.parametrize("begin", [on_session_created, inject])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_statement_is_read_once_and_heard_to_its_end(begin, point, fault):

@@ -347,11 +347,11 @@ def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other
         assert closing(client) == 1011
         assert simulator.wait_for(lambda records: records[-1].closed)
         assert not router.is_alive
-        assert router.ailments() == ["dispatcher-0 is dead"]
+        assert router.problems() == ["dispatcher-0 is dead"]
         assert router.readiness() == (False, "not running")
         with pytest.raises(InvalidStatus, match="503"):
             connect(url)
-    for ward in dispatcher._wards:
+    for ward in dispatcher._abortables:
         ward._connection._sock.close()
     assert "dispatcher-0 died" in caplog.text
 
@@ -366,7 +366,7 @@ def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others
         router._engine.dispatchers[0].call_soon(go_on.wait)
         assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
         assert closing(client) == 1011
-        assert router.ailments() == ["dispatcher-0 is stalled"]
+        assert router.problems() == ["dispatcher-0 is stalled"]
         go_on.set()
         assert until(lambda: router.is_alive)
         with connect(url) as another:

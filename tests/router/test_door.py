@@ -22,7 +22,7 @@ def dispatcher():
 @pytest.fixture
 def behind(dispatcher, monkeypatch):
     """The dispatcher is kept busy until this event is set, and that is at once too long."""
-    monkeypatch.setattr(pacing, "BEHIND_S", 0.0)
+    monkeypatch.setattr(pacing, "LAG_LIMIT_S", 0.0)
     busy, over = threading.Event(), threading.Event()
     dispatcher.call_soon(lambda: (busy.set(), over.wait(WAIT_S)))
     assert busy.wait(WAIT_S)
@@ -33,12 +33,12 @@ def behind(dispatcher, monkeypatch):
 def test_at_a_dispatcher_that_rests_nobody_waits(dispatcher, monkeypatch):
     monkeypatch.setattr(pacing, "WAIT_S", 0.0)
 
-    pacing.Door().wait([dispatcher])
+    pacing.CallPacer().wait([dispatcher])
 
 
 def test_a_call_waits_until_the_dispatcher_has_caught_up(dispatcher, behind):
     passed = threading.Event()
-    caller = threading.Thread(target=lambda: (pacing.Door().wait([dispatcher]), passed.set()))
+    caller = threading.Thread(target=lambda: (pacing.CallPacer().wait([dispatcher]), passed.set()))
     caller.start()
 
     assert not passed.wait(0.1)
@@ -50,7 +50,7 @@ def test_a_call_waits_until_the_dispatcher_has_caught_up(dispatcher, behind):
 @pytest.mark.parametrize("callers", [1, 3])
 def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behind, monkeypatch, callers):
     monkeypatch.setattr(pacing, "WAIT_S", 0.05)
-    the_door = pacing.Door()
+    the_door = pacing.CallPacer()
     threads = [threading.Thread(target=the_door.wait, args=([dispatcher],)) for _ in range(callers)]
 
     for thread in threads:
@@ -60,13 +60,13 @@ def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behin
 
     assert not any(thread.is_alive() for thread in threads)
     assert not behind.is_set()
-    assert dispatcher.behind_s > pacing.BEHIND_S
+    assert dispatcher.lag_s > pacing.LAG_LIMIT_S
 
 
 @pytest.mark.parametrize(("make", "waits"), [(Router, 0), (Router.alone, 1)], ids=["a host's", "its own"])
 def test_the_threads_of_a_host_never_wait_at_the_door(monkeypatch, make, waits):
     waited = []
-    monkeypatch.setattr(pacing.Door, "wait", lambda *_: waited.append(1))
+    monkeypatch.setattr(pacing.CallPacer, "wait", lambda *_: waited.append(1))
     router = make(RouterConfig())
     served = Served(router)
     with connect(served.url("openai")) as client:

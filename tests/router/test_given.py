@@ -3,13 +3,13 @@
 import pytest
 
 from router import ConfigError, Deadlines, Limits, Router, RouterConfig, Secret, Upstream
-from router.config.keywords import OF_THE_COMMAND, Given, config_of
+from router.config.keywords import OF_THE_COMMAND, RouterSettings, config_of
 
 KEY = "sk-test-0123456789abcdef"
 
 
 def test_every_field_of_the_configuration_can_be_given_and_nothing_else():
-    assert set(Given.__annotations__) == set(RouterConfig.__struct_fields__) - OF_THE_COMMAND
+    assert set(RouterSettings.__annotations__) == set(RouterConfig.__struct_fields__) - OF_THE_COMMAND
 
 
 @pytest.mark.parametrize("name", sorted(OF_THE_COMMAND))

@@ -84,15 +84,15 @@ def test_the_key_is_masked_wherever_it_comes_into_a_line(lines, form):
     ],
 )
 def test_what_looks_like_a_credential_is_masked_too(said, shown):
-    assert setup.Masker([KEY])(said) == shown
+    assert setup.SecretMasker([KEY])(said) == shown
 
 
 def test_of_two_secrets_where_one_begins_the_other_nothing_is_left():
-    assert setup.Masker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
+    assert setup.SecretMasker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
 
 
 def test_an_empty_secret_masks_nothing():
-    assert setup.Masker([""])("abc") == "abc"
+    assert setup.SecretMasker([""])("abc") == "abc"
 
 
 def test_text_is_for_people(lines):

@@ -4,15 +4,15 @@ import pytest
 
 from router import Request, RouterConfig, Secret
 from router.hooks import Hooks
-from router.session_factory import Specs
-from router.tools.registry import Toolbox
+from router.session_factory import SessionFactory
+from router.tools.registry import FunctionRegistry
 
 KEY = "sk-test-0123456789abcdef"
 
 
 def spec_of(config):
     request = Request(path="/openai", profile="openai", query={}, headers={})
-    specs = Specs(config, Toolbox(most_bytes=1), Hooks())
+    specs = SessionFactory(config, FunctionRegistry(most_bytes=1), Hooks())
     return specs.of("s", request, None, perform=print, on_end=print)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.config import upstream_table
-from router.config.command_line import describe, read_start
+from router.config.command_line import describe, parse_command_line
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig
 from router.config.schema import SETTINGS, TABLES
 from router.errors import ConfigError, RouterError
@@ -367,15 +367,15 @@ def test_a_config_error_is_a_router_error_with_its_facts():
     ],
 )
 def test_an_unknown_variable_of_ours_warns_and_is_ignored(name, hint):
-    start = read_start([], {name: KEY, "ROUTES": "1"}, Files())
+    start = parse_command_line([], {name: KEY, "ROUTES": "1"}, Files())
     assert start.config == RouterConfig()
     assert start.warnings == (f"{name} (the environment) is not a setting and is ignored{hint}",)
-    assert read_start([], {}, Files(dotenv=f"{name}=1\n")).warnings[0].startswith(f"{name} (.env) ")
+    assert parse_command_line([], {}, Files(dotenv=f"{name}=1\n")).warnings[0].startswith(f"{name} (.env) ")
 
 
 def test_known_variables_do_not_warn():
     variables = {name: EXAMPLES[row.name][0] for row in SETTINGS for name in row.env}
-    start = read_start([], {**variables, "ROUTER_CONFIG": "a.toml"}, Files(a_toml=""))
+    start = parse_command_line([], {**variables, "ROUTER_CONFIG": "a.toml"}, Files(a_toml=""))
     assert start.warnings == ()
 
 
@@ -383,14 +383,14 @@ def test_known_variables_do_not_warn():
 
 
 def test_check_is_a_flag_of_its_own():
-    assert read_start(["--check"], {}, Files()).check
-    assert not read_start([], {}, Files()).check
+    assert parse_command_line(["--check"], {}, Files()).check
+    assert not parse_command_line([], {}, Files()).check
 
 
 def test_describe_prints_a_file_that_says_the_same_with_the_origin_of_each_line():
     argv = ["--port", "9001", "--config", "a.toml"]
     files = Files(a_toml='models = ["a", "b"]\n[deadlines]\ndial_s = 3\n', dotenv="ROUTER_VOICE=cedar\n")
-    start = read_start(argv, {"ROUTER_WORKERS": "3"}, files)
+    start = parse_command_line(argv, {"ROUTER_WORKERS": "3"}, files)
     printed = describe(start)
     again = configure("--config", "b.toml", b_toml=printed)
     assert again == start.config
@@ -412,17 +412,17 @@ def test_a_bad_voice_is_named():
 
 def test_what_check_prints_of_a_key_is_no_key():
     env = {"OPENAI_API_KEY": KEY}
-    printed = describe(read_start([], env, Files()))
+    printed = describe(parse_command_line([], env, Files()))
     assert '# openai_api_key = "***"  # OPENAI_API_KEY, the environment' in printed.splitlines()
     assert str(refusal("--config", "a.toml", a_toml=printed)).startswith(
         "upstream (a.toml) is openai, which needs a key"
     )
-    assert read_start(["--config", "a.toml"], env, Files(a_toml=printed)).config.openai_api_key == Secret(KEY)
+    assert parse_command_line(["--config", "a.toml"], env, Files(a_toml=printed)).config.openai_api_key == Secret(KEY)
 
 
 def test_describe_shows_neither_the_key_nor_one_in_the_url():
     env = {"OPENAI_API_KEY": KEY, "OPENAI_REALTIME_URL": "wss://h/x?api-key=0123456789"}
-    printed = describe(read_start([], env, Files()))
+    printed = describe(parse_command_line([], env, Files()))
     assert KEY not in printed
     assert "0123456789" not in printed
     assert 'openai_api_key = "***"  # OPENAI_API_KEY, the environment' in printed

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from router.config.command_line import describe, read_start
+from router.config.command_line import describe, parse_command_line
 from router.config.model import RouterConfig
 from router.config.upstream import KINDS, Upstream
 from router.errors import ConfigError
@@ -32,7 +32,7 @@ ENV = {"AZURE_OPENAI_API_KEY": AZURE_KEY, "OPENAI_API_KEY": KEY}
 
 
 def started(text, *argv, env=None, **files):
-    return read_start(["--config", "a.toml", *argv], env or {}, Files(a_toml=text, **files))
+    return parse_command_line(["--config", "a.toml", *argv], env or {}, Files(a_toml=text, **files))
 
 
 # What is dialled.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.handlers import verbatim
-from router.session.handlers.agent_output import end_turn, tell_heard
-from router.session.handlers.items import CUT_EVENT_ID, correct
+from router.session.handlers.agent_output import deliver_heard, end_turn
+from router.session.handlers.items import CUT_EVENT_ID, correct_item
 from router.session.state import transcripts
 from router.session.state.queues import Queue
 from router.session.state.states import ResponseState
-from router.session.state.turn import without_rest
+from router.session.state.turn import without_continuations
 from router.translation import speech
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def interrupt(session: Session) -> None:
     state.transcripts.forget({it.played.item_id for it in unheard})
     _stop_response(session, is_audible=is_audible)
     for item in unheard:
-        _take_back(session, item)
+        _withdraw(session, item)
     _leave_unsaid(session, {it.played.item_id for it in unheard})
     session.to_client(*behind)
     _drop_rest(session)
@@ -49,64 +49,64 @@ def interrupt(session: Session) -> None:
 
 def _stop_response(session: Session, *, is_audible: bool) -> None:
     turn = session.state.turn
-    if turn.response is ResponseState.ACTIVE and not turn.is_muted:
-        mute(session)
-    elif turn.response is ResponseState.REQUESTED and (is_audible or verbatim.statement_now(session) is not None):
-        turn.is_unwanted = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
+    if turn.response is ResponseState.ACTIVE and not turn.is_interrupted:
+        cancel_active(session)
+    elif turn.response is ResponseState.REQUESTED and (is_audible or verbatim.current_verbatim(session) is not None):
+        turn.is_interrupted_early = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
 
 
-def mute(session: Session) -> None:
+def cancel_active(session: Session) -> None:
     """Have the active response cancelled; whatever still comes of it is dropped."""
     turn = session.state.turn
-    turn.muted.append(turn.response_id)
-    turn.is_unwanted = False
+    turn.interrupted.append(turn.response_id)
+    turn.is_interrupted_early = False
     session.state.speaker.drop()
     session.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
 
 
-def _take_back(session: Session, item: Unheard) -> None:
+def _withdraw(session: Session, item: Unheard) -> None:
     played, heard_s = item
     item_id, answer = played.item_id, session.state.turn.answer
     is_whole = played.text is not None
     transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
     words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
-    if item_id is not None and verbatim.is_statement(session, item_id):
-        verbatim.take_back(session, item_id, words, is_whole=is_whole)
+    if item_id is not None and verbatim.is_verbatim_item(session, item_id):
+        verbatim.withdraw(session, item_id, words, is_whole=is_whole)
         return
     if item_id is not None and played.is_upstream:
         if not played.is_truncated:
             truncate(session, item_id, heard_s)
-        session.state.line.items.tell_no_more(item_id)
+        session.state.upstream.items.suppress_text(item_id)
     if is_whole:
-        correct(session, item_id, words, played)
+        correct_item(session, item_id, words, played)
     elif words:
-        tell_heard(session, item_id, answer, words)
-        session.state.ledger.assistant_said(item_id, words)
+        deliver_heard(session, item_id, answer, words)
+        session.state.ledger.add_assistant_text(item_id, words)
 
 
 def _leave_unsaid(session: Session, cut: set[str | None]) -> None:
     """Tell nothing more of an answer without audio; what was told of it stands."""
     answer, state = session.state.turn.answer, session.state
-    if not state.turn.is_muted or answer.item_id in cut:
+    if not state.turn.is_interrupted or answer.item_id in cut:
         return
-    if verbatim.statement_now(session) is not None:
+    if verbatim.current_verbatim(session) is not None:
         verbatim.leave_unsaid(session, answer)
         return
     if answer.item_id is not None:
-        state.line.items.tell_no_more(answer.item_id)
-    if answer.told_to and not answer.told:
-        state.ledger.assistant_said(answer.item_id, answer.transcript[: answer.told_to].strip())
+        state.upstream.items.suppress_text(answer.item_id)
+    if answer.sent_chars and not answer.sent_text:
+        state.ledger.add_assistant_text(answer.item_id, answer.transcript[: answer.sent_chars].strip())
 
 
 def _drop_rest(session: Session) -> None:
     """Have no more of an answer that was cut off by the end of its upstream, and would be gone on with."""
-    state, turn, items = session.state, session.state.turn, session.state.line.items
+    state, turn, items = session.state, session.state.turn, session.state.upstream.items
     resume = [state.resume] if state.resume is not None else []
-    if not any(want.is_rest for want in (*resume, *items.waiting, *turn.wants)):
+    if not any(request.is_continuation for request in (*resume, *items.waiting, *turn.requests)):
         return
-    state.resume = next(iter(without_rest(resume)), None)
-    items.change_waiting(without_rest)
-    turn.wants = Queue(without_rest(turn.wants))
+    state.resume = next(iter(without_continuations(resume)), None)
+    items.change_waiting(without_continuations)
+    turn.requests = Queue(without_continuations(turn.requests))
     turn.is_resumed = False
     end_turn(session)
 

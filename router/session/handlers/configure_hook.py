@@ -30,7 +30,7 @@ def ask(session: Session, text: str) -> None:
     session.start_work(WorkKind.CONFIGURE, "", work, session.options.deadlines.hook_s)
 
 
-def answered(session: Session, done: messages.WorkDone) -> deepgram.Settings | inputs.SessionUpdateAsIs | None:
+def answered(session: Session, done: messages.WorkDone) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
     """What the session is to be configured with, if not with what the client sent."""
     text, session.state.asked_with = session.state.asked_with, None
     if done.failure is not None:
@@ -59,13 +59,13 @@ def _laid_over(text: str, overrides: Any) -> str:
         raise ValueError(f"it is no JSON: {error}") from error
 
 
-def _read(session: Session, text: str) -> deepgram.Settings | inputs.SessionUpdateAsIs:
-    if isinstance(session.state.settings, inputs.SessionUpdateAsIs):
-        return inputs.SessionUpdateAsIs(text)
+def _read(session: Session, text: str) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
+    if isinstance(session.state.settings, inputs.PassthroughSessionUpdate):
+        return inputs.PassthroughSessionUpdate(text)
     read: Any = deepgram_codec.decode(text)
     if isinstance(read, deepgram_codec.Unparsable):
         raise ValueError(read.problem)  # noqa: TRY004 - the same
-    fault = session_config.find_fault(read)
+    fault = session_config.validate_settings(read)
     if fault is not None:
         raise ValueError(fault.description)
     return read  # type: ignore[no-any-return] # text that was Settings, and still says so

@@ -19,52 +19,52 @@ if TYPE_CHECKING:
     from router.session.state.playback import Piece
 
 
-def say(session: Session, *messages: deepgram.ServerMessage) -> None:
+def send(session: Session, *messages: deepgram.ServerMessage) -> None:
     """Tell the client something of the agent's turn, behind what is held up."""
     transcripts = session.state.transcripts
     for message in messages:
         if transcripts.held:
             transcripts.held.append(Held(message, None))
         else:
-            _say_behind_audio(session, message)
+            _send_behind_audio(session, message)
 
 
-def say_words(session: Session, item_id: str | None, content: str) -> None:
+def send_text(session: Session, item_id: str | None, content: str) -> None:
     """Tell what the agent says, once what the user said before is told."""
     transcripts = session.state.transcripts
     message = deepgram.ConversationText(role="assistant", content=content)
     if not transcripts.are_awaited:
-        say(session, message)
+        send(session, message)
         return
     if not transcripts.held:
         session.wait(Wait.TRANSCRIPT)
     transcripts.held.append(Held(message, item_id))
 
 
-def transcript_came(session: Session, item_id: str | None) -> None:
+def transcript_arrived(session: Session, item_id: str | None) -> None:
     """The words of the user's item are told, or will never be: what waited for them may go."""
     transcripts = session.state.transcripts
     transcripts.came(item_id)
     if not transcripts.are_awaited:
         session.stop_waiting(Wait.TRANSCRIPT)
-        say(session, *transcripts.take())
+        send(session, *transcripts.take())
 
 
-def stop_waiting_for_transcripts(session: Session, _fired: Any = None) -> None:
+def give_up_transcripts(session: Session, _fired: Any = None) -> None:
     """The user's words did not come in time: the agent's go first."""
     transcripts = session.state.transcripts
     if transcripts.held:
         session.log(logging.INFO, "the transcript of the user's speech is late: the answer is told before it")
     session.stop_waiting(Wait.TRANSCRIPT)
-    say(session, *transcripts.give_up())
+    send(session, *transcripts.end_lost_session())
 
 
-def play(session: Session, piece: Piece) -> None:
+def schedule_audio(session: Session, piece: Piece) -> None:
     """Send a piece of audio, or let it wait."""
     playback = session.state.playback
     was_waiting = playback.is_waiting
     if playback.receive(piece, session.now_s):
-        session.play(piece.data)
+        session.send_audio(piece.data)
     elif not was_waiting:
         session.probe_client()
         session.wait_for(Wait.PLAYBACK, playback.due_in_s(session.now_s))
@@ -72,15 +72,15 @@ def play(session: Session, piece: Piece) -> None:
         _release(session, playback.overflowing(session.now_s))
 
 
-def client_reads(session: Session, _caught_up: Any) -> None:
+def client_caught_up(session: Session, _caught_up: Any) -> None:
     """The client reads: what waits for its playback waits for no other reason, and more of it may."""
     session.state.playback.is_trusted = True
 
 
-def release(session: Session, _fired: Any) -> None:
+def release_audio(session: Session, _fired: Any) -> None:
     """The client has played so much that it may have more."""
     playback = session.state.playback
-    _release(session, playback.release(session.now_s))
+    _release(session, playback.release_audio(session.now_s))
     if playback.is_waiting:
         session.wait_for(Wait.PLAYBACK, playback.due_in_s(session.now_s))
 
@@ -88,12 +88,12 @@ def release(session: Session, _fired: Any) -> None:
 def _release(session: Session, due: list[Any]) -> None:
     for each in due:
         if isinstance(each, bytes):
-            session.play(each)
+            session.send_audio(each)
         else:
             session.to_client(each)
 
 
-def _say_behind_audio(session: Session, message: deepgram.ServerMessage) -> None:
+def _send_behind_audio(session: Session, message: deepgram.ServerMessage) -> None:
     playback = session.state.playback
     if playback.is_waiting:
         playback.wait(message)

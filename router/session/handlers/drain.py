@@ -29,8 +29,8 @@ QUESTIONS: Final = (
     deepgram.InjectUserMessage,
     deepgram.InjectAgentMessage,
     inputs.EchoedUserMessage,
-    inputs.ItemCreateAsIs,
-    inputs.ResponseCreateAsIs,
+    inputs.PassthroughItemCreate,
+    inputs.PassthroughResponseCreate,
 )
 """What brings an answer about, once the upstream is ready to take it."""
 
@@ -39,12 +39,12 @@ def begin_drain(session: Session, began: messages.DrainBegan) -> None:
     """Tell the client, and set the session its time. A second one may shorten it."""
     state = session.state
     if state.drain_until_s == math.inf:
-        _tell(session)
+        _warn_client(session)
     state.drain_until_s = min(state.drain_until_s, session.now_s + began.deadline_s)
     session.wait_for(Wait.DRAIN, max(0.0, state.drain_until_s - session.now_s))
 
 
-def _tell(session: Session) -> None:
+def _warn_client(session: Session) -> None:
     description = "the server is going away: what is under way is finished, then connect again"
     session.to_client(deepgram.Warning(description=description, code="SERVER_GOING_AWAY"))
 
@@ -76,13 +76,13 @@ def end_drained(session: Session) -> None:
     if state.playback.is_audible(session.now_s):
         session.wait_for(Wait.PLAYBACK, state.playback.ahead_s(session.now_s))
         return
-    patience_s = max(0.0, state.drain_until_s - session.now_s)
-    session.end_silently(DRAIN_CODE, REASON, patience_s)
+    linger_s = max(0.0, state.drain_until_s - session.now_s)
+    session.end_silently(DRAIN_CODE, REASON, linger_s)
 
 
-def out_of_time(session: Session, _fired: Any) -> None:
+def drain_timed_out(session: Session, _fired: Any) -> None:
     """End, although something is cut off: the client is told that it is."""
     if session.state.turn.response is not ResponseState.NONE:
         session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    session.end(errors.Farewell(error, DRAIN_CODE, REASON))
+    session.end(errors.ClosingError(error, DRAIN_CODE, REASON))

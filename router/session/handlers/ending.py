@@ -20,32 +20,34 @@ POLICY_VIOLATION: Final = 1008
 ABNORMAL: Final = 1006
 
 
-def give_up(session: Session, lost: messages.UpstreamLost) -> None:
+def end_lost_session(session: Session, lost: messages.UpstreamLost) -> None:
     """The upstream is lost and there will be no other: say why."""
     loss = lost.loss
     error = session.state.last_error
     if error is not None and (errors.code_of(error) in errors.FATAL or not session.state.is_applied):
-        session.end(errors.refused_farewell(error, session.options.redact))
+        session.end(errors.refused_error(error, session.options.redact))
     else:
-        session.end(_FAREWELLS[loss.kind](loss, session.options.redact))
+        session.end(_CLOSING_ERRORS[loss.kind](loss, session.options.redact))
 
 
-def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.Farewell:
-    return errors.loss_farewell(loss.code or ABNORMAL, loss.reason, redact)
+def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.ClosingError:
+    return errors.loss_error(loss.code or ABNORMAL, loss.reason, redact)
 
 
-_FAREWELLS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], errors.Farewell]]] = {
+_CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], errors.ClosingError]]] = {
     LossKind.CLOSED: _closed,
-    LossKind.NOT_DIALLED: lambda loss, _: errors.unreachable_farewell(loss.cause),
-    LossKind.HTTP: lambda loss, _: errors.http_farewell(loss.code or 0),
-    LossKind.SILENT: lambda loss, _: errors.farewell("UPSTREAM_TIMEOUT", f"the upstream fell silent ({loss.cause})"),
-    LossKind.MALFORMED: lambda _loss, _: errors.farewell(
+    LossKind.NOT_DIALLED: lambda loss, _: errors.unreachable_error(loss.cause),
+    LossKind.HTTP: lambda loss, _: errors.http_error(loss.code or 0),
+    LossKind.SILENT: lambda loss, _: errors.closing_error(
+        "UPSTREAM_TIMEOUT", f"the upstream fell silent ({loss.cause})"
+    ),
+    LossKind.MALFORMED: lambda _loss, _: errors.closing_error(
         "UPSTREAM_PROTOCOL_ERROR", "the upstream sent something that is none of its protocol"
     ),
-    LossKind.FAILED: lambda _loss, _: errors.farewell(
+    LossKind.FAILED: lambda _loss, _: errors.closing_error(
         "INTERNAL_SERVER_ERROR", "the connection to the upstream failed on our side"
     ),
-    LossKind.REFUSED: lambda loss, _: errors.farewell(loss.cause, f"the upstream refused to go on: {loss.cause}"),
+    LossKind.REFUSED: lambda loss, _: errors.closing_error(loss.cause, f"the upstream refused to go on: {loss.cause}"),
 }
 
 
@@ -56,13 +58,13 @@ def client_closed(session: Session, _message: messages.ClientClosed) -> None:
     session.end_silently()
 
 
-def no_settings(session: Session, _fired: messages.TimerFired) -> None:
+def settings_timed_out(session: Session, _fired: messages.TimerFired) -> None:
     """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
     description = "no message came in time: send Settings at the start of the session"
-    session.end(errors.farewell("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
+    session.end(errors.closing_error("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
 
 
 def client_overflowed(session: Session, message: messages.ClientOverflowed) -> None:
     """The client does not read: it alone pays for that."""
     session.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
-    session.end(errors.farewell("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))
+    session.end(errors.closing_error("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))

@@ -18,7 +18,7 @@ from router.translation.formats import Formats, input_format, natively, on_wire,
 
 if TYPE_CHECKING:
     from router.session.machine import Session
-    from router.session.state.upstream import Line
+    from router.session.state.upstream import UpstreamLink
 
 LINEAR16: Final = Formats()
 
@@ -26,65 +26,65 @@ SETTINGS_EVENT_ID: Final = "sb_settings"
 """The `event_id` of a session.update that configures a line: an error that brings it back refuses the Settings."""
 
 
-def wanted(session: Session, line: Line) -> Formats:
+def requested_formats(session: Session, link: UpstreamLink) -> Formats:
     """What to ask this line for."""
-    given, position = session.state.settings, line.position
-    if isinstance(given, inputs.SessionUpdateAsIs):
-        return formats_as_is(given)
+    given, position = session.state.settings, link.position
+    if isinstance(given, inputs.PassthroughSessionUpdate):
+        return passthrough_formats(given)
     is_known = any(session.options.g711[position : position + 1]) and position not in session.state.linear16_only
     if given is None or not is_known:
         return LINEAR16
     return natively(input_format(given.audio), output_format(given.audio))
 
 
-def formats_as_is(given: inputs.SessionUpdateAsIs) -> Formats:
+def passthrough_formats(given: inputs.PassthroughSessionUpdate) -> Formats:
     """What a client's own `session.update` asks for: it sends and is sent just that."""
     session = orjson.loads(given.text).get("session")
     heard, spoken = reported(session.get("audio") if isinstance(session, dict) else None)
     return Formats(heard or LINEAR16.input, spoken or LINEAR16.output)
 
 
-def hear(line: Line, event: openai.SessionUpdated) -> None:
+def record_formats(link: UpstreamLink, event: openai.SessionUpdated) -> None:
     """Take what the upstream says of its formats."""
     heard, spoken = reported(event.session.audio)
-    line.formats = Formats(heard or line.formats.input, spoken or line.formats.output)
-    line.has_said_formats = heard is not None and spoken is not None
+    link.formats = Formats(heard or link.formats.input, spoken or link.formats.output)
+    link.has_said_formats = heard is not None and spoken is not None
 
 
-def is_reached(session: Session, line: Line) -> bool:
+def is_reached(session: Session, link: UpstreamLink) -> bool:
     """Whether what was asked for is sure to hold."""
     is_theirs = isinstance(session.state.settings, deepgram.Settings)
-    return line.formats == LINEAR16 or line.has_said_formats or not is_theirs
+    return link.formats == LINEAR16 or link.has_said_formats or not is_theirs
 
 
-def ask_for_linear16(session: Session, line: Line) -> None:
+def ask_for_linear16(session: Session, link: UpstreamLink) -> None:
     """Ask for what every upstream knows; one more `session.updated` is to come."""
-    _give_up_g711(session, line, "does not say what it took")
-    line.formats = LINEAR16
-    line.updates += 1
+    _give_up_g711(session, link, "does not say what it took")
+    link.formats = LINEAR16
+    link.updates += 1
     audio = {"input": {"format": on_wire(LINEAR16.input)}, "output": {"format": on_wire(LINEAR16.output)}}
     session.to_upstream(
-        openai.SessionUpdate(session={"type": "realtime", "audio": audio}, event_id=SETTINGS_EVENT_ID), line
+        openai.SessionUpdate(session={"type": "realtime", "audio": audio}, event_id=SETTINGS_EVENT_ID), link
     )
 
 
-def is_refused(session: Session, line: Line, error: openai.ErrorDetail) -> bool:
+def is_refused(session: Session, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
     """Whether an error may be about G.711: the same is to be asked for again then, without."""
-    is_asked = line.formats != LINEAR16 and isinstance(session.state.settings, deepgram.Settings)
+    is_asked = link.formats != LINEAR16 and isinstance(session.state.settings, deepgram.Settings)
     if not is_asked or error.event_id not in (SETTINGS_EVENT_ID, None):
         return False
-    _give_up_g711(session, line, "refuses it")
+    _give_up_g711(session, link, "refuses it")
     return True
 
 
-def _give_up_g711(session: Session, line: Line, why: str) -> None:
-    session.state.linear16_only.add(line.position)
+def _give_up_g711(session: Session, link: UpstreamLink, why: str) -> None:
+    session.state.linear16_only.add(link.position)
     session.log(logging.WARNING, f"G.711 was asked for, and the upstream {why}: it gets linear16")
 
 
-def adopt(session: Session) -> None:
+def apply(session: Session) -> None:
     """Hear and speak as the line in use does."""
     state = session.state
     if isinstance(state.settings, deepgram.Settings) and state.microphone is not None:
-        state.microphone.use(state.line.formats.input)
-        state.speaker.use(state.line.formats.output)
+        state.microphone.use(state.upstream.formats.input)
+        state.speaker.use(state.upstream.formats.output)

@@ -16,7 +16,7 @@ from router.session.handlers import delivery
 from router.session.handlers.agent_output import end_turn
 from router.session.handlers.items import create_item
 from router.session.state.states import Lifecycle, ResponseState
-from router.session.state.turn import Answer, Want
+from router.session.state.turn import Answer, ResponseRequest
 from router.session.work import CallEndpoint, CallTool, WorkKind
 from router.translation import functions, offered_tools, session_config
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 def output_item_added(session: Session, event: openai.ResponseOutputItemAdded) -> None:
     """Remember what a call's item names, or that another item is being said."""
     turn = session.state.turn
-    session.state.calls.learn_name(event.item)
-    if turn.is_untold(event.response_id):
-        session.state.line.items.tell_no_more(event.item.id or "")
+    session.state.calls.record_name(event.item)
+    if turn.is_suppressed(event.response_id):
+        session.state.upstream.items.suppress_text(event.item.id or "")
     elif event.item.type == "message":
         answer = Answer()
         answer.item_id = event.item.id
         answer.is_commentary = event.item.phase == "commentary"
-        answer.told_ahead = 0 if turn.answer.item_id else turn.answer.told_ahead
+        answer.resent_chars = 0 if turn.answer.item_id else turn.answer.resent_chars
         turn.answer = answer
 
 
@@ -45,7 +45,7 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
     calls = session.state.calls
     name = calls.name_of(event)
     turn = session.state.turn
-    if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.muted):
+    if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.interrupted):
         session.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
         return
     work = work_of(session, event.call_id, name, event.arguments)
@@ -57,11 +57,11 @@ def request_function_call(session: Session, event: openai.ResponseFunctionCallAr
     else:
         session.start_work(WorkKind.TOOL, call.id, work, session.options.deadlines.tool_call_s)
     turn.is_open = True
-    session.state.timeline.mark("tool_s", session.now_s)
-    session.state.ledger.called(event.item_id, event.call_id, name, event.arguments)
-    delivery.say(session, deepgram.FunctionCallRequest(functions=[call]))
+    session.state.latency.mark("tool_s", session.now_s)
+    session.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
+    delivery.send(session, deepgram.FunctionCallRequest(functions=[call]))
     if session.profile.component_messages:
-        delivery.say(session, functions.call_text(name, event.arguments))
+        delivery.send(session, functions.call_text(name, event.arguments))
 
 
 # Answers.
@@ -84,13 +84,13 @@ def answer_function_call(session: Session, message: deepgram.FunctionCallRespons
 
 def _tell_history(session: Session, call: deepgram.RequestedFunction, output: str) -> None:
     if session.tells_history:
-        delivery.say(session, functions.history_of(call, output))
+        delivery.send(session, functions.history_of(call, output))
 
 
 def _answered(session: Session, call_id: str, output: str) -> None:
     _add_output(session, call_id, output)
     if not session.state.calls.outstanding:
-        session.state.turn.want(Want(follows_up=True))
+        session.state.turn.request(ResponseRequest(continues_turn=True))
 
 
 def _add_output(session: Session, call_id: str, output: str) -> None:
@@ -118,14 +118,14 @@ def tool_done(session: Session, call_id: str, done: messages.WorkDone) -> None:
     """Pass on what a function of ours answered, or that it did not."""
     call = session.state.calls.outstanding.get(call_id)
     if call is None:
-        session.state.passed_over += 1
+        session.state.ignored += 1
         return
     output = done.result
     if done.failure is not None:
         problem = _problem(done.failure, session.options.deadlines.tool_call_s)
         _warn_of_failure(session, call, problem)
         output = functions.failed_output(call.name, problem)
-    delivery.say(session, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
+    delivery.send(session, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
     _tell_history(session, call, output)
     _answered(session, call_id, output)
 
@@ -170,9 +170,9 @@ def cancel_calls(session: Session) -> None:
         _add_output(session, call.id, functions.cancelled_output(call.name))
     theirs = [deepgram.CancelledFunction(id=call.id, name=call.name) for call in cancelled if call.client_side]
     if theirs:
-        delivery.say(session, deepgram.FunctionCallCancelled(functions=theirs))
+        delivery.send(session, deepgram.FunctionCallCancelled(functions=theirs))
     if cancelled:
-        turn.want(Want())
+        turn.request(ResponseRequest())
         if turn.response is ResponseState.NONE:
             end_turn(session)
 
@@ -201,10 +201,12 @@ def _admitted(session: Session, agent: blocks.Agent) -> offered_tools.Admitted:
     return offered_tools.admit(session_config.first_think(agent), options.tool_hosts, {it.name for it in options.tools})
 
 
-def with_ours(session: Session, event: inputs.SessionUpdateAsIs) -> inputs.SessionUpdateAsIs:
+def with_ours(session: Session, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
     """A client's own `session.update`, with our functions among its tools."""
     is_first = session.state.settings is None
-    return inputs.SessionUpdateAsIs(offered_tools.with_ours(event.text, session.options.tools, is_first=is_first))
+    return inputs.PassthroughSessionUpdate(
+        offered_tools.with_ours(event.text, session.options.tools, is_first=is_first)
+    )
 
 
 def work_of(session: Session, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from router.deepgram import messages as deepgram
 from router.session.handlers import barge_in, early_input, refusals
 from router.session.state.states import ResponseState
-from router.session.state.turn import Want, statement_of
+from router.session.state.turn import ResponseRequest, new_verbatim_text
 
 if TYPE_CHECKING:
     from router.session.machine import Session
 
 
-class Floor(enum.Enum):
+class SpeakingParty(enum.Enum):
     """Whose turn it is."""
 
     USER = "the user is speaking"
@@ -32,11 +32,23 @@ class Verdict(enum.Enum):
     """At once, and in the place of what is being said."""
 
 
-VERDICTS: Final[dict[str, dict[Floor, Verdict]]] = {
+VERDICTS: Final[dict[str, dict[SpeakingParty, Verdict]]] = {
     # Reference, 6.4.
-    "default": {Floor.USER: Verdict.REFUSED, Floor.AGENT: Verdict.REFUSED, Floor.NOBODY: Verdict.SAID},
-    "queue": {Floor.USER: Verdict.REFUSED, Floor.AGENT: Verdict.SAID, Floor.NOBODY: Verdict.SAID},
-    "interrupt": {Floor.USER: Verdict.SAID_INSTEAD, Floor.AGENT: Verdict.SAID_INSTEAD, Floor.NOBODY: Verdict.SAID},
+    "default": {
+        SpeakingParty.USER: Verdict.REFUSED,
+        SpeakingParty.AGENT: Verdict.REFUSED,
+        SpeakingParty.NOBODY: Verdict.SAID,
+    },
+    "queue": {
+        SpeakingParty.USER: Verdict.REFUSED,
+        SpeakingParty.AGENT: Verdict.SAID,
+        SpeakingParty.NOBODY: Verdict.SAID,
+    },
+    "interrupt": {
+        SpeakingParty.USER: Verdict.SAID_INSTEAD,
+        SpeakingParty.AGENT: Verdict.SAID_INSTEAD,
+        SpeakingParty.NOBODY: Verdict.SAID,
+    },
 }
 
 
@@ -61,23 +73,23 @@ def _inject(session: Session, content: str, behavior: str) -> None:
     if verdict is Verdict.REFUSED:
         session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
         return
-    turn, items = session.state.turn, session.state.line.items
+    turn, items = session.state.turn, session.state.upstream.items
     is_urgent = verdict is Verdict.SAID_INSTEAD
-    want = Want(statement=statement_of(session.state.new_id(), content, is_urgent=is_urgent))
-    if not early_input.has_room(session, [*turn.wants, *items.waiting], want):
+    request = ResponseRequest(verbatim=new_verbatim_text(session.state.new_id(), content, is_urgent=is_urgent))
+    if not early_input.has_room(session, [*turn.requests, *items.waiting], request):
         session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
         return
-    if is_urgent and whose is Floor.AGENT:
+    if is_urgent and whose is SpeakingParty.AGENT:
         barge_in.silence(session)
-        turn.is_unwanted = turn.is_heard or turn.response is ResponseState.REQUESTED
-    if is_urgent or not items.want_behind(want):
-        turn.want(want)
+        turn.is_interrupted_early = turn.awaits_answer or turn.response is ResponseState.REQUESTED
+    if is_urgent or not items.queue_behind(request):
+        turn.request(request)
 
 
-def floor(session: Session) -> Floor:
+def floor(session: Session) -> SpeakingParty:
     """Whose turn it is. The agent's lasts until the caller can have heard it."""
     state = session.state
     if state.is_speaking:
-        return Floor.USER
+        return SpeakingParty.USER
     is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(session.now_s)
-    return Floor.AGENT if is_agents else Floor.NOBODY
+    return SpeakingParty.AGENT if is_agents else SpeakingParty.NOBODY

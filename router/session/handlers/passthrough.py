@@ -9,35 +9,35 @@ import orjson
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.handlers import early_input, items
-from router.session.state.turn import Want
+from router.session.state.turn import ResponseRequest
 
 if TYPE_CHECKING:
     from router.session import inputs
     from router.session.machine import Session
 
 
-def forward_event(session: Session, event: inputs.EventAsIs) -> None:
+def forward_event(session: Session, event: inputs.PassthroughEvent) -> None:
     """Forward an OpenAI client event as it is."""
     session.forward(event.text)
 
 
-def forward_item(session: Session, event: inputs.ItemCreateAsIs) -> None:
+def forward_item(session: Session, event: inputs.PassthroughItemCreate) -> None:
     """Forward an item; the client knows what it says, and answers its calls so."""
     item, call_id = event.item, str(event.item.get("call_id"))
     if not _may_answer(session, item, call_id):
         return
     given_id = item.get("id")
     item_id = given_id if isinstance(given_id, str) else session.state.new_id()
-    session.state.line.items.created(item_id, str(item.get("type")), item.get("role"), None)
+    session.state.upstream.items.created(item_id, str(item.get("type")), item.get("role"), None)
     session.state.ledger.add(item)
     if session.state.calls.outstanding.pop(call_id, None) is not None:
-        _answered_as_is(session)
+        _answered_by_passthrough(session)
     session.forward(event.text)
 
 
-def forward_delete(session: Session, event: inputs.ItemDeleteAsIs) -> None:
+def forward_delete(session: Session, event: inputs.PassthroughItemDelete) -> None:
     """Forward the deletion of an item, and forget it: no other upstream is told it again."""
-    items.forget(session, orjson.loads(event.text).get("item_id"))
+    items.forget_item(session, orjson.loads(event.text).get("item_id"))
     session.forward(event.text)
 
 
@@ -54,21 +54,21 @@ def _may_answer(session: Session, item: dict[str, Any], call_id: str) -> bool:
     return not calls.is_late(call_id, None)
 
 
-def _answered_as_is(session: Session) -> None:
+def _answered_by_passthrough(session: Session) -> None:
     calls = session.state.calls
     if not calls.of_client():
         session.stop_waiting(Wait.TOOL_ANSWER)
     if not calls.outstanding:
-        session.state.turn.is_answered_as_is = True
+        session.state.turn.is_answered_by_passthrough = True
 
 
-def forward_response_create(session: Session, event: inputs.ResponseCreateAsIs) -> None:
+def forward_response_create(session: Session, event: inputs.PassthroughResponseCreate) -> None:
     """Forward a response.create once no response is active."""
     turn = session.state.turn
     text, event_id = with_event_id(session, event.text)
-    want = Want(follows_up=turn.is_answered_as_is, text=text, event_id=event_id)
-    if not early_input.is_one_too_many(session, turn.wants, want):
-        turn.want(want)
+    request = ResponseRequest(continues_turn=turn.is_answered_by_passthrough, text=text, event_id=event_id)
+    if not early_input.is_one_too_many(session, turn.requests, request):
+        turn.request(request)
 
 
 def with_event_id(session: Session, text: str) -> tuple[str, str]:

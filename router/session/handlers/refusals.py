@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
 
-def keep_error(session: Session, event: openai.Error) -> None:
+def record_error(session: Session, event: openai.Error) -> None:
     """Keep what the upstream says before its session exists: a close follows, which this explains."""
     session.state.last_error = event.error
     session.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
-    is_refused_by(session, event.error)
+    abandon_refusing_upstream(session, event.error)
 
 
-def is_refused_by(session: Session, error: openai.ErrorDetail) -> bool:
+def abandon_refusing_upstream(session: Session, error: openai.ErrorDetail) -> bool:
     """Give the upstream up where its error says that it serves us no more; whether it does."""
-    if not is_last_word(error):
+    if not is_fatal_error(error):
         return False
     code = errors.code_of(error)
     session.abandon(Loss(kind=LossKind.REFUSED, cause=code, is_fatal=code in errors.FATAL))
     return True
 
 
-def is_last_word(error: openai.ErrorDetail) -> bool:
+def is_fatal_error(error: openai.ErrorDetail) -> bool:
     """Whether an upstream that says this serves us no more."""
     return errors.code_of(error) in errors.FATAL | errors.EXPIRED
 

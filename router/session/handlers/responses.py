@@ -8,19 +8,19 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.deadlines import Wait
 from router.session.handlers import verbatim
-from router.session.handlers.agent_output import end_turn, play_rest
-from router.session.handlers.barge_in import interrupt, mute
+from router.session.handlers.agent_output import end_turn, flush_audio
+from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
-from router.session.handlers.refusals import is_last_word
+from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
 from router.session.state.queues import Queue
-from router.session.state.states import STAY, ResponseState
-from router.session.state.turn import Answer, Want
+from router.session.state.states import KEEP, ResponseState
+from router.session.state.turn import Answer, ResponseRequest
 from router.translation import errors, session_config, speech
 
 if TYPE_CHECKING:
     from router.session.machine import Session
-    from router.session.state.states import Stay
+    from router.session.state.states import Keep
 
 
 def continuation(session: Session, words: str) -> str:
@@ -34,65 +34,65 @@ KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "fail
 """None: some compatible servers leave it out."""
 
 
-def create_response(session: Session, want: Want) -> Stay | None:
+def create_response(session: Session, request: ResponseRequest) -> Keep | None:
     """Ask for a response."""
     turn = session.state.turn
     turn.is_open = True
-    turn.is_answered_as_is = turn.is_unwanted = False
-    if want.statement is not None and not verbatim.has_voice(session):
-        verbatim.say_in_writing(session, want.statement)
-        return STAY
-    turn.want_now = want
-    if want.then is not None:
-        turn.wants.appendleft(want.then)
+    turn.is_answered_by_passthrough = turn.is_interrupted_early = False
+    if request.verbatim is not None and not verbatim.has_voice(session):
+        verbatim.send_in_writing(session, request.verbatim)
+        return KEEP
+    turn.current_request = request
+    if request.follow_up is not None:
+        turn.requests.appendleft(request.follow_up)
     turn.answer = Answer()
-    session.state.timeline.mark("asked_s", session.now_s)
-    turn.event_id = want.event_id or session.state.new_id()
+    session.state.latency.mark("asked_s", session.now_s)
+    turn.event_id = request.event_id or session.state.new_id()
     session.wait(Wait.FIRST_EVENT)
-    if want.statement is not None:
-        verbatim.begin(session, want)
-    if want.text is not None:
-        session.forward(want.text)
+    if request.verbatim is not None:
+        verbatim.begin(session, request)
+    if request.text is not None:
+        session.forward(request.text)
     else:
-        session.to_upstream(openai.ResponseCreate(event_id=turn.event_id, response=_parameters(session, want)))
+        session.to_upstream(openai.ResponseCreate(event_id=turn.event_id, response=_parameters(session, request)))
     return None
 
 
-def _parameters(session: Session, want: Want) -> openai.ResponseParameters | None:
-    if want.statement is not None:
-        return verbatim.parameters(want.statement)
-    if want.goes_on_after is None:
+def _parameters(session: Session, request: ResponseRequest) -> openai.ResponseParameters | None:
+    if request.verbatim is not None:
+        return verbatim.parameters(request.verbatim)
+    if request.resume_after is None:
         return None
-    return openai.ResponseParameters(instructions=continuation(session, want.goes_on_after))
+    return openai.ResponseParameters(instructions=continuation(session, request.resume_after))
 
 
-def begin_response(session: Session, event: openai.ResponseCreated) -> Stay | None:
+def begin_response(session: Session, event: openai.ResponseCreated) -> Keep | None:
     """A response has begun: ours, or one that the upstream began itself."""
     turn = session.state.turn
     if verbatim.is_late(session, event):
         _drop(session, event)
-        return STAY
+        return KEEP
     if verbatim.is_another(session, event):
-        turn.is_unwanted = True
+        turn.is_interrupted_early = True
         end_of_response(session)
         turn.response = ResponseState.NONE
     turn.is_open = True
-    session.state.timeline.mark("asked_s", session.now_s)
+    session.state.latency.mark("asked_s", session.now_s)
     turn.begin(event.response.id)
     turn.answer = Answer()
     if turn.response is ResponseState.NONE:  # the upstream began it itself
-        turn.want_now = None
-    elif turn.want_now is not None:
-        turn.answer.told_ahead = turn.want_now.told_ahead
-    statement = verbatim.statement_now(session)
-    turn.has_started_speaking = turn.has_started_speaking and (turn.is_resumed or statement is not None)
-    if statement is not None:
-        verbatim.expect(session, statement)
-    elif turn.is_heard:  # it answers whatever was asked meanwhile, too
-        turn.wants = Queue(want for want in turn.wants if not want.is_answer)
-    turn.is_resumed = turn.is_heard = False
-    if turn.is_unwanted:
-        mute(session)
+        turn.current_request = None
+    elif turn.current_request is not None:
+        turn.answer.resent_chars = turn.current_request.resent_chars
+    verbatim_text = verbatim.current_verbatim(session)
+    turn.has_started_speaking = turn.has_started_speaking and (turn.is_resumed or verbatim_text is not None)
+    if verbatim_text is not None:
+        verbatim.expect(session, verbatim_text)
+    elif turn.awaits_answer:  # it answers whatever was asked meanwhile, too
+        turn.requests = Queue(request for request in turn.requests if not request.is_answer)
+    turn.is_resumed = turn.awaits_answer = False
+    if turn.is_interrupted_early:
+        cancel_active(session)
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
     session.wait(Wait.RESPONSE)
@@ -101,7 +101,7 @@ def begin_response(session: Session, event: openai.ResponseCreated) -> Stay | No
 
 def _drop(session: Session, event: openai.ResponseCreated) -> None:
     """Have nothing of a response: the user interrupted it before it began."""
-    session.state.turn.muted.append(event.response.id)
+    session.state.turn.interrupted.append(event.response.id)
     session.to_upstream(openai.ResponseCancel(response_id=event.response.id, event_id=CUT_EVENT_ID))
 
 
@@ -112,39 +112,39 @@ def another_begins(session: Session, event: openai.ResponseCreated) -> None:
         return
     if verbatim.is_marked(event):
         _drop(session, event)
-    elif verbatim.statement_now(session) is not None:  # the user is answered now
-        if not turn.is_muted:
+    elif verbatim.current_verbatim(session) is not None:  # the user is answered now
+        if not turn.is_interrupted:
             interrupt(session)
         end_of_response(session)
         turn.response = ResponseState.NONE
         begin_response(session, event)
 
 
-def finish_response(session: Session, event: openai.ResponseDone) -> Stay | None:
+def finish_response(session: Session, event: openai.ResponseDone) -> Keep | None:
     """A response has ended, whatever its status; so has the agent's turn, unless a function call is to be answered."""
     turn = session.state.turn
     if turn.is_of_another(event.response.id):
-        return STAY
-    if event.response.status == "failed" and not turn.is_muted and _has_remedy(session, event.response):
-        return STAY
+        return KEEP
+    if event.response.status == "failed" and not turn.is_interrupted and _has_remedy(session, event.response):
+        return KEEP
     if _was_cancelled(event.response):
         turn.cancelled.append(event.response.id)
     _tell_status(session, event.response)
     turn.failures = 0
-    session.refill_budget()
-    is_aside = verbatim.statement_now(session) is not None
+    session.reset_restart_budget()
+    is_aside = verbatim.current_verbatim(session) is not None
     end_of_response(session)
-    if turn.is_heard and not is_aside and _reason_of(event.response) != "turn_detected":
-        _answer_what_was_heard(session)
+    if turn.awaits_answer and not is_aside and _reason_of(event.response) != "turn_detected":
+        _answer_crossed_speech(session)
     return None
 
 
-def _answer_what_was_heard(session: Session) -> None:
+def _answer_crossed_speech(session: Session) -> None:
     # Speech was committed while this response was active. It was in the way: the upstream has begun none of its own,
     # and will not (reference, 4: turn_detection).
     session.stop_waiting(Wait.FIRST_EVENT)
-    session.state.turn.is_heard = False
-    session.state.turn.want(Want())
+    session.state.turn.awaits_answer = False
+    session.state.turn.request(ResponseRequest())
 
 
 def _was_cancelled(response: openai.Response) -> bool:
@@ -168,10 +168,10 @@ def _tell_status(session: Session, response: openai.Response) -> None:
         session.log_unknown(f"response.done of status {status}", "taken for completed")
 
 
-def finish_unannounced(session: Session, event: TextDone) -> Stay | None:
+def finish_unannounced(session: Session, event: TextDone) -> Keep | None:
     """The text of a response that the upstream never announced counts as its end."""
     if session.state.turn.is_of_another(event.response_id):
-        return STAY
+        return KEEP
     end_of_response(session)
     return None
 
@@ -180,15 +180,15 @@ def end_of_response(session: Session) -> None:
     """Close the books on a response."""
     turn = session.state.turn
     session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
-    play_rest(session)
+    flush_audio(session)
     verbatim.conclude(session)
-    turn.response_id = turn.event_id = turn.want_now = None
-    turn.has_started_speaking = turn.is_unwanted = False
+    turn.response_id = turn.event_id = turn.current_request = None
+    turn.has_started_speaking = turn.is_interrupted_early = False
     turn.answer = Answer()
     end_turn(session)
     if not turn.is_open and session.state.transcripts.are_awaited and not session.state.transcripts.held:
         session.wait(Wait.TRANSCRIPT)
-    if turn.is_heard:
+    if turn.awaits_answer:
         session.wait(Wait.FIRST_EVENT)  # what the user said meanwhile is answered by the upstream itself
 
 
@@ -199,22 +199,22 @@ def _has_remedy(session: Session, response: openai.Response) -> bool:
     return response_failed(session, error or openai.ErrorDetail())
 
 
-def response_refused(session: Session, event: openai.Error) -> Stay | None:
+def response_refused(session: Session, event: openai.Error) -> Keep | None:
     """Our response.create caused this error: nothing else will come of it."""
     turn, error = session.state.turn, event.error
     if errors.code_of(error) == errors.ALREADY_ACTIVE and error.event_id in (turn.event_id, None):
         return _another_is_active(session)
-    if turn.event_id is None or error.event_id != turn.event_id or is_last_word(error):
-        return STAY
+    if turn.event_id is None or error.event_id != turn.event_id or is_fatal_error(error):
+        return KEEP
     end_of_response(session)
     return None
 
 
-def _another_is_active(session: Session) -> Stay:
+def _another_is_active(session: Session) -> Keep:
     # Ask again when it has ended. Its response.created has passed us by, or is on its way.
     turn = session.state.turn
-    turn.wants.appendleft(turn.want_now or Want())
+    turn.requests.appendleft(turn.current_request or ResponseRequest())
     turn.response = ResponseState.ACTIVE
     session.stop_waiting(Wait.FIRST_EVENT)
     session.wait(Wait.SILENCE)
-    return STAY
+    return KEEP

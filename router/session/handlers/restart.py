@@ -9,17 +9,17 @@ from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
-from router.session.handlers.ending import give_up
-from router.session.handlers.resume import cut, keep_statements
-from router.session.handlers.takeover import drop_spare, take_up
-from router.session.state.states import STAY, SpareState
-from router.session.state.upstream import Line
+from router.session.handlers.ending import end_lost_session
+from router.session.handlers.resume import interrupt_work, keep_verbatim_requests
+from router.session.handlers.takeover import release_standby, take_over
+from router.session.state.states import KEEP, StandbyState
+from router.session.state.upstream import UpstreamLink
 
 if TYPE_CHECKING:
     from actors import messages
     from router.openai import codec as openai_codec
     from router.session.machine import Session
-    from router.session.state.states import Stay
+    from router.session.state.states import Keep
 
 UPSTREAM_WAITS: Final = (
     Wait.SESSION_CREATED,
@@ -56,42 +56,42 @@ def upstream_malformed(session: Session, malformed: openai_codec.Malformed) -> N
 # Making it good.
 
 
-def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Stay | None:
+def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Keep | None:
     """Go on with the upstream that stands ready, or dial again, or say why not. What was under way is cut off first."""
     state = session.state
-    has_spare = state.spare_state is SpareState.SEEDED
+    has_spare = state.standby_state is StandbyState.SEEDED
     if lost.verdict.decision is Decision.TEAR_DOWN and not has_spare:
-        give_up(session, lost)
-        return STAY
+        end_lost_session(session, lost)
+        return KEEP
     session.stop_waiting(*UPSTREAM_WAITS)
-    state.talk.is_on = False
-    delivery.stop_waiting_for_transcripts(session)  # of what this upstream heard, none will come
-    cut(session)
-    keep_statements(session, state.line.items.give_up_waiting())
+    state.user_speech.is_on = False
+    delivery.give_up_transcripts(session)  # of what this upstream heard, none will come
+    interrupt_work(session)
+    keep_verbatim_requests(session, state.upstream.items.give_up_waiting())
     _warn(session, lost)
     state.lost = lost
     if has_spare:
-        _use_spare(session)
-        return STAY
-    drop_spare(session)
-    state.line = state.next_line()
+        _switch_to_standby(session)
+        return KEEP
+    release_standby(session)
+    state.upstream = state.next_link()
     session.wait_for(Wait.REPLUG, lost.verdict.delay_s + length_s(Wait.REPLUG, session.options.deadlines))
-    session.open_upstream(state.line.generation, state.route, delay_s=lost.verdict.delay_s)
+    session.open_upstream(state.upstream.generation, state.route, delay_s=lost.verdict.delay_s)
     return None
 
 
-def _use_spare(session: Session) -> None:
+def _switch_to_standby(session: Session) -> None:
     state = session.state
-    if state.spare is not None:
-        state.line, state.spare, state.spare_state = state.spare, None, SpareState.NONE
-        take_up(session, since=state.spare_sequence)
-        session.wait_for_rollover()
+    if state.standby is not None:
+        state.upstream, state.standby, state.standby_state = state.standby, None, StandbyState.NONE
+        take_over(session, since=state.standby_sequence)
+        session.schedule_rollover()
 
 
 def forget_upstream(session: Session, _lost: messages.UpstreamLost) -> None:
     """The upstream that was dialled in advance is gone before it was needed: it is dialled again when it is."""
     session.stop_waiting(*UPSTREAM_WAITS)
-    session.state.line = Line(0)
+    session.state.upstream = UpstreamLink(0)
 
 
 def _warn(session: Session, lost: messages.UpstreamLost) -> None:

@@ -12,8 +12,8 @@ from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import configure_hook, conversions, format_negotiation, function_calls
-from router.session.state.states import STAY
-from router.session.state.turn import Want, statement_of
+from router.session.state.states import KEEP
+from router.session.state.turn import ResponseRequest, new_verbatim_text
 from router.translation import listening, session_config, text
 from router.translation.audio import Microphone, Speaker
 from router.translation.formats import input_format, output_format
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from actors import messages
     from router.audio.formats import Format
     from router.session.machine import Session
-    from router.session.state.states import Stay
+    from router.session.state.states import Keep
 
 
 def welcome(session_id: str) -> str:
@@ -30,7 +30,7 @@ def welcome(session_id: str) -> str:
     return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
 
 
-def opened(session: Session, _opened: messages.ClientOpened) -> None:
+def client_opened(session: Session, _opened: messages.ClientOpened) -> None:
     """Wait for the Settings of a client that has its Welcome. The upstream is dialled in advance."""
     session.wait(Wait.SETTINGS)
     dial(session, session.options.fixed_model or session.options.model)
@@ -39,25 +39,25 @@ def opened(session: Session, _opened: messages.ClientOpened) -> None:
 def dial(session: Session, model: str) -> None:
     """Have an upstream for this model, unless one is on its way."""
     state = session.state
-    if state.line.generation and state.route == model:
+    if state.upstream.generation and state.route == model:
         return
-    if state.line.generation:
+    if state.upstream.generation:
         session.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
-        session.close_upstream(state.line.generation)
+        session.close_upstream(state.upstream.generation)
     state.route = model
-    state.line = state.next_line()
-    session.open_upstream(state.line.generation, model)
+    state.upstream = state.next_link()
+    session.open_upstream(state.upstream.generation, model)
 
 
 # Settings.
 
 
-def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
+def open_session(session: Session, message: deepgram.Settings) -> Keep | None:
     """Take the Settings, and dial the upstream that they ask for."""
-    fault = session_config.find_fault(message)
+    fault = session_config.validate_settings(message)
     if fault is not None:
         session.to_client(deepgram.Error(description=fault.description, code=fault.code))
-        return STAY
+        return KEEP
     session.stop_waiting(Wait.SETTINGS)
     if session.options.is_configured_outside:
         session.state.settings = message
@@ -70,8 +70,8 @@ def open_session(session: Session, message: deepgram.Settings) -> Stay | None:
 def configured_by_application(session: Session, _name: str, done: messages.WorkDone) -> None:
     """Go on with what the embedding application has to say, or with the client's own Settings."""
     message = configure_hook.answered(session, done) or session.state.settings
-    if isinstance(message, inputs.SessionUpdateAsIs):
-        _open_with_as_is(session, message)
+    if isinstance(message, inputs.PassthroughSessionUpdate):
+        _open_with_passthrough(session, message)
     elif message is not None:
         _open_with(session, message)
 
@@ -89,22 +89,22 @@ def _open_with(session: Session, message: deepgram.Settings) -> None:
     dial(session, _choose_model(session, message.agent, agent))
 
 
-def open_session_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
+def open_passthrough_session(session: Session, message: inputs.PassthroughSessionUpdate) -> None:
     """Take a client's own session.update for its Settings."""
     session.stop_waiting(Wait.SETTINGS)
     if session.options.is_configured_outside:
         session.state.settings = message
         configure_hook.ask(session, message.text)
     else:
-        _open_with_as_is(session, message)
+        _open_with_passthrough(session, message)
 
 
-def _open_with_as_is(session: Session, message: inputs.SessionUpdateAsIs) -> None:
+def _open_with_passthrough(session: Session, message: inputs.PassthroughSessionUpdate) -> None:
     state = session.state
     state.settings = message = function_calls.with_ours(session, message)
-    state.agent = session_config.agent_as_is(orjson.loads(message.text).get("session"))
+    state.agent = session_config.passthrough_agent(orjson.loads(message.text).get("session"))
     state.turn_detection = listening.THE_CLIENT_S
-    own = format_negotiation.formats_as_is(message)
+    own = format_negotiation.passthrough_formats(message)
     state.microphone, state.speaker = _microphone(session, own.input), Speaker(own.output)
     dial(session, session.options.fixed_model or session.options.model)
 
@@ -144,7 +144,7 @@ def settings_again(session: Session, _message: deepgram.Settings) -> None:
 # The upstream is ready.
 
 
-def begin(session: Session) -> None:
+def apply_settings(session: Session) -> None:
     """Tell the client that its Settings are applied, and put what they bring into the ledger. Once a session."""
     state = session.state
     if state.is_applied:
@@ -166,7 +166,7 @@ def _begin_with(session: Session, agent: blocks.Agent) -> None:
 def _greet_client(session: Session, greeting: str) -> None:
     item_id, how = session.state.new_id(), session.options.greeting
     if how == "spoken" or (how == "auto" and session.profile.spoken_greeting):
-        session.state.turn.want(Want(statement=statement_of(item_id, greeting)))
+        session.state.turn.request(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
     else:
         session.state.ledger.add(text.message_item(item_id, "assistant", greeting))
         session.to_client(deepgram.ConversationText(role="assistant", content=greeting))

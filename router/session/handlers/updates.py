@@ -29,7 +29,7 @@ from router.session.handlers import (
     takeover,
     upstream_setup,
 )
-from router.session.state.states import Lifecycle, SpareState
+from router.session.state.states import Lifecycle, StandbyState
 from router.translation import errors, listening, session_config, validation
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.session.machine import Session
-    from router.session.state.upstream import Line
+    from router.session.state.upstream import UpstreamLink
 
     Message = deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
 
@@ -49,7 +49,7 @@ VOICE_IS_FIXED: Final = "cannot_update_voice"
 class Update(msgspec.Struct, frozen=True):
     """A change that is wanted. `event_id` comes back in the error that refuses it."""
 
-    message: Message | inputs.SessionUpdateAsIs
+    message: Message | inputs.PassthroughSessionUpdate
     event_id: str
     size_bytes: int
     is_late: bool = False
@@ -83,17 +83,17 @@ def _with_listen(_session: Session, agent: blocks.Agent, message: deepgram.Updat
     return msgspec.structs.replace(agent, listen=blocks.Listen(provider=provider))
 
 
-def _prompt_changes(_session: Session, _line: Line, after: blocks.Agent) -> dict[str, Any]:
+def _prompt_changes(_session: Session, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     return {"instructions": session_config.first_think(after).prompt}
 
 
-def _think_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[str, Any]:
+def _think_changes(session: Session, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     before, model, ours = session.state.agent, session.state.route, session.options.tools
     thinking = (session_config.thinking_of(session_config.first_think(agent), model, ours) for agent in (before, after))
     return session_config.replaced(*thinking)
 
 
-def _speak_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[str, Any]:
+def _speak_changes(session: Session, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     voices = session.options.voices
     output = session_config.replaced(
         *(session_config.speech_of(agent, voices) for agent in (session.state.agent, after))
@@ -101,8 +101,8 @@ def _speak_changes(session: Session, _line: Line, after: blocks.Agent) -> dict[s
     return {"audio": {"output": output}}
 
 
-def _listen_changes(session: Session, line: Line, after: blocks.Agent) -> dict[str, Any]:
-    model = upstream_setup.transcription_model(session, line)
+def _listen_changes(session: Session, link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
+    model = upstream_setup.transcription_model(session, link)
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
     if isinstance(session.state.settings, deepgram.Settings):
         mode = listening.detection_mode(after, session.options.turn_detection)
@@ -114,7 +114,7 @@ class _Kind(msgspec.Struct, frozen=True):
     ack: deepgram.ServerMessage
     fault: Callable[[Any], str | None]
     agent: Callable[[Session, blocks.Agent, Any], blocks.Agent]
-    changes: Callable[[Session, Line, blocks.Agent], dict[str, Any]]
+    changes: Callable[[Session, UpstreamLink, blocks.Agent], dict[str, Any]]
 
 
 _KINDS: Final[dict[type, _Kind]] = {
@@ -157,10 +157,10 @@ def _warn_of_model(session: Session, message: deepgram.UpdateThink) -> None:
         settings.warn_of_model(session, f"`think.provider.model` {asked} is not used: a session keeps its model")
 
 
-def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
+def update_passthrough(session: Session, event: inputs.PassthroughSessionUpdate) -> None:
     """Take a client's own session.update."""
     text, event_id = passthrough.with_event_id(session, function_calls.with_ours(session, event).text)
-    wanted = Update(inputs.SessionUpdateAsIs(text), event_id, size_bytes=len(text))
+    wanted = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text))
     if not early_input.is_one_too_many(session, session.state.updates, wanted):
         session.state.updates.append(wanted)
 
@@ -168,28 +168,28 @@ def update_as_is(session: Session, event: inputs.SessionUpdateAsIs) -> None:
 def is_due(session: Session) -> bool:
     """An update is wanted, and none is on its way."""
     state = session.state
-    return bool(state.updates) and not state.line.is_updating and state.lifecycle is Lifecycle.READY
+    return bool(state.updates) and not state.upstream.is_updating and state.lifecycle is Lifecycle.READY
 
 
 def send(session: Session) -> None:
     """Send the update that is wanted longest."""
     state = session.state
-    state.line.is_updating = True
+    state.upstream.is_updating = True
     session.wait(Wait.UPDATE)
-    _send(session, state.updates[0], state.line)
+    _send(session, state.updates[0], state.upstream)
 
 
-def _send(session: Session, update: Update, line: Line) -> None:
-    if isinstance(update.message, inputs.SessionUpdateAsIs):
-        session.forward(update.message.text, line=line)
+def _send(session: Session, update: Update, link: UpstreamLink) -> None:
+    if isinstance(update.message, inputs.PassthroughSessionUpdate):
+        session.forward(update.message.text, link=link)
     else:
-        changes = {"type": "realtime", **_changes(session, update.message, line)}
-        session.to_upstream(openai.SessionUpdate(session=changes, event_id=update.event_id), line)
+        changes = {"type": "realtime", **_changes(session, update.message, link)}
+        session.to_upstream(openai.SessionUpdate(session=changes, event_id=update.event_id), link)
 
 
-def _changes(session: Session, message: Message, line: Line) -> dict[str, Any]:
+def _changes(session: Session, message: Message, link: UpstreamLink) -> dict[str, Any]:
     kind = _KINDS[type(message)]
-    return kind.changes(session, line, kind.agent(session, session.state.agent, message))
+    return kind.changes(session, link, kind.agent(session, session.state.agent, message))
 
 
 # Its end.
@@ -197,17 +197,17 @@ def _changes(session: Session, message: Message, line: Line) -> dict[str, Any]:
 
 def updated(session: Session, event: openai.SessionUpdated) -> None:
     """The update that is on its way is applied. The client of a `session.update` hears SettingsApplied, as at first."""
-    format_negotiation.hear(session.state.line, event)
-    format_negotiation.adopt(session)
-    if session.state.line.updates > 0:  # one that it was told of before it was in use
-        session.state.line.updates -= 1
+    format_negotiation.record_formats(session.state.upstream, event)
+    format_negotiation.apply(session)
+    if session.state.upstream.updates > 0:  # one that it was told of before it was in use
+        session.state.upstream.updates -= 1
         return
     taken = _take(session)
     if taken is None:
         return
-    _tell_spare(session, taken)
-    if isinstance(taken.message, inputs.SessionUpdateAsIs):
-        _apply_as_is(session, orjson.loads(taken.message.text).get("session"))
+    _update_standby(session, taken)
+    if isinstance(taken.message, inputs.PassthroughSessionUpdate):
+        _apply_passthrough(session, orjson.loads(taken.message.text).get("session"))
         session.to_client(deepgram.SettingsApplied())
         return
     _apply(session, taken.message)
@@ -216,7 +216,7 @@ def updated(session: Session, event: openai.SessionUpdated) -> None:
 
 def _apply(session: Session, message: Message) -> None:
     state = session.state
-    changes = _changes(session, message, state.line)
+    changes = _changes(session, message, state.upstream)
     state.agent = _KINDS[type(message)].agent(session, state.agent, message)
     if isinstance(state.settings, deepgram.Settings):
         state.turn_detection = listening.detection_mode(state.agent, session.options.turn_detection)
@@ -224,11 +224,11 @@ def _apply(session: Session, message: Message) -> None:
         _remember(session, {"type": "realtime", **changes})
 
 
-def _apply_as_is(session: Session, changes: Any) -> None:
+def _apply_passthrough(session: Session, changes: Any) -> None:
     state = session.state
     _remember(session, changes)
     if isinstance(state.settings, deepgram.Settings) and state.microphone is not None:
-        state.turn_detection = listening.detection_as_is(changes, state.turn_detection)
+        state.turn_detection = listening.passthrough_detection(changes, state.turn_detection)
         state.microphone.is_speech |= not state.detects_turns
 
 
@@ -238,14 +238,14 @@ def _remember(session: Session, changes: Any) -> None:
         session.state.changes = session_config.merged(session.state.changes, changes)
 
 
-def _tell_spare(session: Session, update: Update) -> None:
+def _update_standby(session: Session, update: Update) -> None:
     """The upstream that was configured in advance hears of it, too; one that was not will hear it in full."""
-    spare = session.state.spare
-    if spare is None or session.state.spare_state is SpareState.CONNECTING:
+    standby = session.state.standby
+    if standby is None or session.state.standby_state is StandbyState.CONNECTING:
         return
-    spare.updates += 1
-    session.wait_for(Wait.SPARE, session.options.deadlines.session_updated_s)
-    _send(session, update, spare)
+    standby.updates += 1
+    session.wait_for(Wait.STANDBY, session.options.deadlines.session_updated_s)
+    _send(session, update, standby)
 
 
 def is_refused(session: Session, error: openai.ErrorDetail) -> bool:
@@ -254,7 +254,7 @@ def is_refused(session: Session, error: openai.ErrorDetail) -> bool:
     Without an id the update is known by the field that the error names.
     """
     updates = session.state.updates
-    if not updates or not session.state.line.is_updating:
+    if not updates or not session.state.upstream.is_updating:
         return False
     is_named = error.event_id == updates[0].event_id
     if not is_named and (error.event_id is not None or not (error.param or "").startswith("session.")):
@@ -265,20 +265,20 @@ def is_refused(session: Session, error: openai.ErrorDetail) -> bool:
     return _change_voice(session, refused.message)
 
 
-def _change_voice(session: Session, message: Message | inputs.SessionUpdateAsIs) -> bool:
+def _change_voice(session: Session, message: Message | inputs.PassthroughSessionUpdate) -> bool:
     """A session that has spoken keeps its voice: another one takes over between turns, told what was said."""
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
     state = session.state
     state.agent = _with_speak(session, state.agent, message)
-    state.acks.append(deepgram.SpeakUpdated())
-    if state.spare_state is not SpareState.CONNECTING:  # else it is told when it is configured
-        takeover.drop_spare(session)
-    standby.open_spare(session, None)
+    state.pending_acks.append(deepgram.SpeakUpdated())
+    if state.standby_state is not StandbyState.CONNECTING:  # else it is told when it is configured
+        takeover.release_standby(session)
+    standby.open_standby(session, None)
     return True
 
 
-def not_acknowledged(session: Session, fired: messages.TimerFired) -> None:
+def update_timed_out(session: Session, fired: messages.TimerFired) -> None:
     """The upstream did not say in time whether it took the update: another may, or we go on without."""
     taken = _take(session)
     if taken is None:
@@ -287,12 +287,12 @@ def not_acknowledged(session: Session, fired: messages.TimerFired) -> None:
         _give_up(session, taken)
         return
     session.state.updates.appendleft(msgspec.structs.replace(taken, is_late=True))
-    session.state.line.is_updating = True
+    session.state.upstream.is_updating = True
     restart.upstream_silent(session, fired)
 
 
 def _give_up(session: Session, taken: Update) -> None:
-    is_as_is = isinstance(taken.message, inputs.SessionUpdateAsIs)
+    is_as_is = isinstance(taken.message, inputs.PassthroughSessionUpdate)
     name = "session.update" if is_as_is else type(taken.message).__name__
     session.log(logging.WARNING, f"{name} is not acknowledged")
     timeout_s = length_s(Wait.UPDATE, session.options.deadlines)
@@ -302,9 +302,9 @@ def _give_up(session: Session, taken: Update) -> None:
 
 def _take(session: Session) -> Update | None:
     state = session.state
-    if not state.updates or not state.line.is_updating:
+    if not state.updates or not state.upstream.is_updating:
         return None
-    state.line.is_updating = False
+    state.upstream.is_updating = False
     session.stop_waiting(Wait.UPDATE)
     taken: Update = state.updates.popleft()
     return taken
@@ -318,6 +318,6 @@ _NOT_OFFERED: Final[dict[type, str]] = {
 }
 
 
-def answer_not_offered(session: Session, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
+def refuse_unoffered(session: Session, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
     """Answer a message to a service that is not here."""
     session.to_client(deepgram.Error(description=_NOT_OFFERED[type(message)], code="INVALID_SETTINGS"))

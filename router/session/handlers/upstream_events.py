@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from router.session.deadlines import Wait
 from router.session.handlers import updates
-from router.session.handlers.agent_output import tell_assistant_text
+from router.session.handlers.agent_output import deliver_text
 from router.session.handlers.items import CUT_EVENT_ID
-from router.session.handlers.refusals import is_refused_by
+from router.session.handlers.refusals import abandon_refusing_upstream
 from router.translation import errors, text
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def item_added(session: Session, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
     """Take an acknowledgement."""
-    session.state.calls.learn_name(event.item)
-    items = session.state.line.items
-    wants = items.acknowledge(event.item)
-    session.state.turn.want(*wants)
-    if wants:
+    session.state.calls.record_name(event.item)
+    items = session.state.upstream.items
+    requests = items.acknowledge(event.item)
+    session.state.turn.request(*requests)
+    if requests:
         session.stop_waiting(Wait.ITEM_ACK)
         if items.awaits_acknowledgement:
             session.wait(Wait.ITEM_ACK)
@@ -33,14 +33,14 @@ def item_done(session: Session, event: openai.ConversationItemDone) -> None:
     """Take an acknowledgement, or what the assistant said where nothing has told it yet."""
     item_added(session, event)
     session.state.turn.answer.note_end(event.item)
-    if text.is_assistant_message(event.item) and not session.state.line.items.is_ours(event.item.id):
-        tell_assistant_text(session, event.item.id, text.item_text(event.item))
+    if text.is_assistant_message(event.item) and not session.state.upstream.items.is_ours(event.item.id):
+        deliver_text(session, event.item.id, text.item_text(event.item))
 
 
 def ask_anyway(session: Session, _fired: Any) -> None:
     """The upstream did not acknowledge an item in time: ask for the response all the same."""
     session.log(logging.WARNING, "an item is not acknowledged: a response is asked for anyway")
-    session.state.turn.want(*session.state.line.items.give_up_waiting())
+    session.state.turn.request(*session.state.upstream.items.give_up_waiting())
 
 
 # Errors of a running session.
@@ -51,13 +51,13 @@ def upstream_error(session: Session, event: openai.Error) -> None:
     code = errors.code_of(event.error)
     session.log(logging.WARNING, f"the upstream says {code}: {event.error.message}")
     session.state.last_error = event.error
-    if is_refused_by(session, event.error):
+    if abandon_refusing_upstream(session, event.error):
         return
     if updates.is_refused(session, event.error):
         return
     if code == errors.NOTHING_TO_COMMIT:
         session.state.is_committing = False
     if event.error.event_id is not None:
-        session.state.turn.want(*session.state.line.items.refused(event.error.event_id))
+        session.state.turn.request(*session.state.upstream.items.refused(event.error.event_id))
     if code not in errors.BENIGN and event.error.event_id != CUT_EVENT_ID:
         session.to_client(errors.client_error(event.error, session.options.redact))

@@ -10,7 +10,7 @@ from router.openai import events as openai
 from router.session.deadlines import FILL_AFTER_S, Wait
 from router.session.handlers import barge_in, delivery, function_calls
 from router.session.state.states import ResponseState
-from router.session.state.turn import Want
+from router.session.state.turn import ResponseRequest
 from router.translation import errors, text
 from router.translation.audio import LONGEST_FRAME_S
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from router.session.machine import Session
 
 
-def heard_more(session: Session, event: openai.InputAudioTranscriptionDelta) -> None:
+def interim_delta(session: Session, event: openai.InputAudioTranscriptionDelta) -> None:
     """Tell the component what the user has said so far, and a little more."""
-    _tell(session, event.item_id, session.state.interim.so_far(event.item_id) + event.delta)
+    _send_interim(session, event.item_id, session.state.interim_transcripts.so_far(event.item_id) + event.delta)
 
 
-def heard_so_far(session: Session, event: openai.InputAudioTranscriptionUpdated) -> None:
+def interim_update(session: Session, event: openai.InputAudioTranscriptionUpdated) -> None:
     """Tell the component what the user has said so far: this replaces what was told before."""
-    _tell(session, event.item_id, event.transcript)
+    _send_interim(session, event.item_id, event.transcript)
 
 
-def _tell(session: Session, item_id: str | None, words: str) -> None:
-    if session.state.interim.heard(item_id, words) and words.strip():
+def _send_interim(session: Session, item_id: str | None, words: str) -> None:
+    if session.state.interim_transcripts.heard(item_id, words) and words.strip():
         session.to_component(text.transcript(words.strip(), is_final=False))
 
 
@@ -49,7 +49,7 @@ def append_audio(session: Session, piece: inputs.Microphone) -> None:
     if not data:
         return
     microphone = state.microphone
-    state.talk.microphone_s = session.now_s
+    state.user_speech.microphone_s = session.now_s
     if microphone is not None and microphone.is_too_long(data):
         _refuse_audio(session, len(data))
     elif microphone is not None:
@@ -72,18 +72,18 @@ def commit(session: Session, _fired: Any) -> None:
     session.forward(*microphone.finish())
     session.to_upstream(openai.InputAudioBufferCommit())
     session.state.is_committing = True
-    session.state.timeline.mark("asked_s", session.now_s)
-    session.state.turn.want(Want())
+    session.state.latency.mark("asked_s", session.now_s)
+    session.state.turn.request(ResponseRequest())
 
 
 def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
     """End the user's turn now, where one is open. The upstream asks for no response itself then."""
     state = session.state
-    is_open = state.talk.is_on if state.detects_turns else True
+    is_open = state.user_speech.is_on if state.detects_turns else True
     if is_open and not state.is_committing:
         session.stop_waiting(Wait.MANUAL_COMMIT)
         stop_talking(session)
-        state.talk.is_ended_by_hand = True
+        state.user_speech.is_ended_by_client = True
         commit(session, None)
         if state.is_speaking:
             session.wait(Wait.COMMIT)
@@ -95,15 +95,15 @@ def fill_silence(session: Session, _fired: Any) -> None:
     A push-to-talk client stops sending when its button is let go; the detector would never find the end of the turn.
     """
     state = session.state
-    if not state.talk.is_on or state.microphone is None:
+    if not state.user_speech.is_on or state.microphone is None:
         return
-    gap_s = session.now_s - state.talk.microphone_s
+    gap_s = session.now_s - state.user_speech.microphone_s
     if FILL_AFTER_S - gap_s > MOMENT_S:
         session.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
-    elif state.talk.filled_s < MOST_FILLED_S:
+    elif state.user_speech.filled_s < MOST_FILLED_S:
         session.forward(*state.microphone.silence(gap_s * 1000))
-        state.talk.filled_s += gap_s
-        state.talk.microphone_s = session.now_s
+        state.user_speech.filled_s += gap_s
+        state.user_speech.microphone_s = session.now_s
         session.wait(Wait.MICROPHONE)
     else:
         session.log(logging.WARNING, "the upstream hears no end of the user's speech, although there is silence")
@@ -115,45 +115,45 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
     state = session.state
     is_detected = state.detects_turns
     # Where the detector's own commit crosses ours, ours makes an item of what is left. It has been asked for an answer.
-    is_by_hand = state.is_committing or state.talk.is_ended_by_hand
+    is_by_hand = state.is_committing or state.user_speech.is_ended_by_client
     stop_talking(session)
     session.stop_waiting(Wait.COMMIT)
-    state.is_speaking = state.is_committing = state.is_retelling = False
+    state.is_speaking = state.is_committing = state.is_replaying_speech = False
     if state.microphone is None:
         return
     audio = state.microphone.committed()
     state.microphone.is_speech = not is_detected
-    state.turn.is_heard = is_detected and not is_by_hand
-    if state.turn.is_heard and state.turn.response is ResponseState.NONE:
+    state.turn.awaits_answer = is_detected and not is_by_hand
+    if state.turn.awaits_answer and state.turn.response is ResponseState.NONE:
         session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
     if isinstance(state.settings, deepgram.Settings):
         state.transcripts.committed(event.item_id)
     if audio.data:
-        state.ledger.heard(event.item_id or "", audio)
+        state.ledger.add_speech(event.item_id or "", audio)
 
 
 def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarted) -> None:
     """Tell the client to stop playing; what it has not heard, and what is still to come of it, is cut off."""
     state = session.state
-    if not state.is_retelling:
+    if not state.is_replaying_speech:
         session.to_client(deepgram.UserStartedSpeaking())
-    state.is_retelling = False
+    state.is_replaying_speech = False
     state.is_speaking = True
     if state.microphone is not None:
         state.microphone.is_speech = True
     if state.detects_turns:
         barge_in.interrupt(session)
         function_calls.cancel_calls(session)
-        state.talk.is_on = True
-        state.talk.is_ended_by_hand = False
-        state.talk.filled_s = 0.0
-        state.talk.microphone_s = max(state.talk.microphone_s, session.now_s)
+        state.user_speech.is_on = True
+        state.user_speech.is_ended_by_client = False
+        state.user_speech.filled_s = 0.0
+        state.user_speech.microphone_s = max(state.user_speech.microphone_s, session.now_s)
         session.wait(Wait.MICROPHONE)
 
 
 def speech_stopped(session: Session, event: openai.InputAudioBufferSpeechStopped) -> None:
     """Tell the component that the user has stopped."""
-    session.state.timeline.mark("asked_s", session.now_s)
+    session.state.latency.mark("asked_s", session.now_s)
     stop_talking(session)
     session.wait(Wait.COMMIT)
     session.to_component(text.utterance_end(event.audio_end_ms))
@@ -161,39 +161,39 @@ def speech_stopped(session: Session, event: openai.InputAudioBufferSpeechStopped
 
 def stop_talking(session: Session) -> None:
     """The user's speech has ended: silence needs no filling any more."""
-    session.state.talk.is_on = False
+    session.state.user_speech.is_on = False
     session.stop_waiting(Wait.MICROPHONE)
 
 
-def never_committed(session: Session, _fired: Any) -> None:
+def commit_timed_out(session: Session, _fired: Any) -> None:
     """What was taken for speech did not become a turn: what waited for it may go on."""
     state = session.state
-    state.is_speaking = state.is_retelling = state.is_committing = False
+    state.is_speaking = state.is_replaying_speech = state.is_committing = False
 
 
-def user_said(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
+def transcription_completed(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
     """Tell what the user said. The final Transcript follows at once: the component counts the turn twice otherwise."""
-    said = event.transcript.strip()
+    transcript = event.transcript.strip()
     if event.status == "in_progress":
-        heard_so_far(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
+        interim_update(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
         return
-    if session.state.interim.is_complete(event.item_id):
+    if session.state.interim_transcripts.is_complete(event.item_id):
         return  # some services complete a transcript twice
-    session.state.interim.complete(event.item_id)
-    session.state.ledger.transcribed(event.item_id, said)
-    session.state.timeline.mark("heard_s", session.now_s)
-    if said:
-        session.to_client(deepgram.ConversationText(role="user", content=said))
-        session.to_component(text.transcript(said, is_final=True))
+    session.state.interim_transcripts.complete(event.item_id)
+    session.state.ledger.set_transcript(event.item_id, transcript)
+    session.state.latency.mark("heard_s", session.now_s)
+    if transcript:
+        session.to_client(deepgram.ConversationText(role="user", content=transcript))
+        session.to_component(text.transcript(transcript, is_final=True))
     else:
         _was_noise(session)
-    delivery.transcript_came(session, event.item_id)
+    delivery.transcript_arrived(session, event.item_id)
 
 
 def _was_noise(session: Session) -> None:
     # It may be answered, but it need not be.
     turn = session.state.turn
-    turn.is_heard = False
+    turn.awaits_answer = False
     if turn.response is ResponseState.NONE:
         session.stop_waiting(Wait.FIRST_EVENT)
 
@@ -202,4 +202,4 @@ def transcription_failed(session: Session, event: openai.InputAudioTranscription
     """Warn that there will be no text for what the user said; the turn itself goes on."""
     error = errors.client_error(event.error, session.options.redact)
     session.to_client(deepgram.Warning(description=error.description, code=error.code))
-    delivery.transcript_came(session, event.item_id)
+    delivery.transcript_arrived(session, event.item_id)

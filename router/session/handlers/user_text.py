@@ -8,7 +8,7 @@ from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in
 from router.session.handlers.items import create_item
-from router.session.state.turn import Want
+from router.session.state.turn import ResponseRequest
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def inject_user_message(session: Session, message: deepgram.InjectUserMessage) -
     add_user_message(session, message)
 
 
-def take_up_user_message(session: Session, message: inputs.EchoedUserMessage) -> None:
+def add_early_user_message(session: Session, message: inputs.EchoedUserMessage) -> None:
     """Add a user's message that came while there was no upstream. What is still heard of the agent, it interrupts."""
     if session.state.playback.is_audible(session.now_s):
         barge_in.silence(session)
@@ -40,7 +40,7 @@ def add_user_message(session: Session, message: deepgram.InjectUserMessage | inp
     """
     item = text.message_item(session.state.new_id(), "user", message.content)
     session.state.ledger.add(item)
-    session.state.timeline.mark("asked_s", session.now_s)
-    if not session.state.line.items.awaits_acknowledgement:
+    session.state.latency.mark("asked_s", session.now_s)
+    if not session.state.upstream.items.awaits_acknowledgement:
         session.wait(Wait.ITEM_ACK)
-    create_item(session, item, want=Want())
+    create_item(session, item, request=ResponseRequest())

@@ -31,7 +31,7 @@ class Calls:
         self._requested.clear()
         self._names.clear()
 
-    def learn_name(self, item: openai.Item) -> None:
+    def record_name(self, item: openai.Item) -> None:
         """Remember the name of a call's item: older servers leave it out of the event that carries the arguments."""
         if item.type == "function_call" and item.id and item.name:
             self._names[item.id] = item.name

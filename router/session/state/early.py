@@ -12,7 +12,7 @@ _JOINED_BYTES: Final = 8192
 """Small pieces of early audio are joined up to this, so that their number is bounded as their bytes are."""
 
 
-class Early:
+class EarlyInputs:
     """What came before the session was ready, in order."""
 
     def __init__(self, *, most_messages: int, most_bytes: int) -> None:

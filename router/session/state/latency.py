@@ -10,7 +10,7 @@ _MICROSECOND: Final = 6
 """Digits behind the point: what a clock tells beyond that is noise."""
 
 
-class Timeline:
+class TurnLatency:
     """The moments of one turn, on the dispatcher's clock, each the first of its kind; None where it did not happen.
 
     A turn begins when the user has finished: with the end of speech or a message. One that the agent begins itself

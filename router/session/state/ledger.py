@@ -59,7 +59,7 @@ class Entry:
 class Cut(NamedTuple):
     """An item that was cut short: the id by which upstreams were told it, and what is left of it."""
 
-    told_as: str
+    known_as: str
     sequence: int
     item: openai.NewItem | dict[str, Any] | None
 
@@ -91,7 +91,7 @@ class Ledger:
         entry = self._append(item_id if isinstance(item_id, str) else "")
         self._fill(entry, item)
 
-    def assistant_said(self, item_id: str | None, content: str) -> None:
+    def add_assistant_text(self, item_id: str | None, content: str) -> None:
         """The assistant finished an item, or is taken to have."""
         entry = self._append(item_id or "")
         self._fill(entry, text.message_item(self._new_id(), "assistant", content))
@@ -104,14 +104,14 @@ class Ledger:
         entry = next((it for it in reversed(self._entries) if it.item_id == item_id and it.item is not None), None)
         if entry is None or _says(entry.item, content):
             return None
-        told_as = str(_field(entry.item, "id"))
+        known_as = str(_field(entry.item, "id"))
         self._weigh(entry, -1)
         entry.item = None
         if content:
             self._fill(entry, text.message_item(self._new_id(), "assistant", content))
         else:
             self._entries.remove(entry)
-        return Cut(told_as, entry.sequence, entry.item)
+        return Cut(known_as, entry.sequence, entry.item)
 
     def forget(self, item_id: Any) -> list[Cut]:
         """An item was deleted, and of a call the other half with it: what is gone."""
@@ -119,20 +119,20 @@ class Ledger:
         gone = self._drop(entry) if entry is not None else []
         return [Cut(str(_field(it.item, "id")), it.sequence, None) for it in gone if it.item is not None]
 
-    def called(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
+    def add_call(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
         """The assistant called a function."""
         entry = self._append(item_id or "")
         item = openai.FunctionCallItem(id=self._new_id(), call_id=call_id, name=name, arguments=arguments)
         self._fill(entry, item)
 
-    def heard(self, item_id: str, audio: Recording) -> None:
+    def add_speech(self, item_id: str, audio: Recording) -> None:
         """The user's speech became an item. Its transcript may come much later; its place is here."""
         entry = self._append(item_id)
         entry.audio = self._end_of(audio)
         self._weigh(entry, 1)
         self._trim()
 
-    def transcribed(self, item_id: str | None, content: str) -> None:
+    def set_transcript(self, item_id: str | None, content: str) -> None:
         """The transcript of the user's speech came; without an item for it, it is the newest thing said.
 
         An empty one is a noise, which nobody is told of.

@@ -117,7 +117,7 @@ class Playback:
         if isinstance(piece, Piece):
             self._waiting_bytes += len(piece.data)
 
-    def release(self, now_s: float) -> list[bytes | ServerMessage]:
+    def release_audio(self, now_s: float) -> list[bytes | ServerMessage]:
         """What may go now, in order."""
         return self._take(lambda: self.ahead_s(now_s) <= self._most_ahead_s, now_s)
 
@@ -139,7 +139,7 @@ class Playback:
         self.is_trusted = self.is_trusted and self.is_waiting
         return due
 
-    def tell(self, item_id: str | None, text: str) -> None:
+    def set_text(self, item_id: str | None, text: str) -> None:
         """Remember what an item says."""
         self._item(item_id).text = text
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import blocks
 from router.session.state.calls import Calls
-from router.session.state.early import Early
-from router.session.state.latency import Timeline
+from router.session.state.early import EarlyInputs
+from router.session.state.latency import TurnLatency
 from router.session.state.ledger import Ledger
 from router.session.state.playback import MOST_PLAYED, Playback
 from router.session.state.queues import Queue
-from router.session.state.states import Lifecycle, ResponseState, SpareState
-from router.session.state.transcripts import Interim, Transcripts
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
-from router.session.state.upstream import Line
+from router.session.state.upstream import UpstreamLink
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from router.openai import events as openai
     from router.session import inputs
     from router.session.options import SessionOptions
-    from router.session.state.turn import Want
+    from router.session.state.turn import ResponseRequest
     from router.translation.audio import Microphone
 
 DETECTED: Final = ("server_vad", "semantic_vad")
 """Turn detection by the upstream, as we configured it."""
 
 
-class Talk:
+class UserSpeech:
     """The user's speech between its detected start and its detected end."""
 
-    __slots__ = ("filled_s", "is_ended_by_hand", "is_on", "microphone_s")
+    __slots__ = ("filled_s", "is_ended_by_client", "is_on", "microphone_s")
 
     def __init__(self) -> None:
         self.is_on = False
-        self.is_ended_by_hand = False
+        self.is_ended_by_client = False
         """The client ended it, and has not been heard to speak since."""
         self.microphone_s = 0.0
         """When the microphone was heard last, or silence was put in its place."""
@@ -75,33 +75,33 @@ class State:
         self.new_id = Ids(session_id)
         self.generation = 0
         """The newest: of the line, or of the spare."""
-        self.line = Line(0)
+        self.upstream = UpstreamLink(0)
         """The upstream in use; generation 0 is none."""
-        self.spare: Line | None = None
-        self.spare_state = SpareState.NONE
-        self.spare_sequence = 0
+        self.standby: UpstreamLink | None = None
+        self.standby_state = StandbyState.NONE
+        self.standby_sequence = 0
         """Of the ledger's newest entry that the spare has been told."""
         self.ledger = Ledger(new_id=self.new_id, most_tokens=options.ledger_tokens, most_bytes=options.ledger_bytes)
         self.calls = Calls()
         self.turn = Turn()
-        self.early = Early(most_messages=options.early_messages, most_bytes=options.early_bytes)
+        self.early = EarlyInputs(most_messages=options.early_messages, most_bytes=options.early_bytes)
         self.linear16_only: set[int] = set()
         """Upstreams, by position, that have shown that they know no G.711."""
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
-        self.interim = Interim()
+        self.interim_transcripts = InterimTranscripts()
         self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes, options.unread_audio_bytes)
         self.transcripts = Transcripts()
-        self.timeline = Timeline()
-        self.statements: Queue[str] = Queue(most=MOST_PLAYED)
+        self.latency = TurnLatency()
+        self.verbatim_items: Queue[str] = Queue(most=MOST_PLAYED)
         """Items of ours that were said word for word, the newest."""
-        self.settings: deepgram.Settings | inputs.SessionUpdateAsIs | None = None
+        self.settings: deepgram.Settings | inputs.PassthroughSessionUpdate | None = None
         """What the session was configured with first."""
         self.agent = blocks.Agent()
         """What the agent is by now: as Settings have it, and the updates that the upstream has taken."""
         self.updates: Queue[Any] = Queue()
         """Changes that are wanted; the first is on its way where the line says so."""
-        self.acks: list[deepgram.ServerMessage] = []
+        self.pending_acks: list[deepgram.ServerMessage] = []
         """What the client is told when the next upstream is in use."""
         self.changes: dict[str, Any] = {}
         """What the client's own session.updates have changed since."""
@@ -114,8 +114,8 @@ class State:
         """The client has been told SettingsApplied."""
         self.is_speaking = False
         """The user's speech was detected, and has not been committed."""
-        self.talk = Talk()
-        self.is_retelling = False
+        self.user_speech = UserSpeech()
+        self.is_replaying_speech = False
         """Another upstream is given speech whose start the client has been told of."""
         self.is_committing = False
         """A commit by hand is out, and not acknowledged."""
@@ -123,11 +123,11 @@ class State:
         """What the upstream said last: it may explain its end."""
         self.lost: messages.UpstreamLost | None = None
         """The loss that a restart is making good."""
-        self.resume: Want | None = None
+        self.resume: ResponseRequest | None = None
         """What the next upstream is to be asked, once it has been told the ledger."""
         self.unknown: set[str] = set()
-        self.passed_over = 0
-        self.muted_bytes = 0
+        self.ignored = 0
+        self.interrupted_bytes = 0
         self.rollovers = 0
 
     @property
@@ -141,28 +141,28 @@ class State:
         turn = self.turn
         return bool(
             turn.response is not ResponseState.NONE
-            or turn.wants
-            or turn.is_heard
+            or turn.requests
+            or turn.awaits_answer
             or self.is_speaking
             or self.transcripts.are_awaited
             or self.calls.outstanding
-            or self.line.items.awaits_acknowledgement
+            or self.upstream.items.awaits_acknowledgement
             or self.resume is not None
         )
 
     @property
-    def awaits_what_was_cut_off(self) -> bool:
+    def awaits_resumed(self) -> bool:
         """Whether a response is about to be asked for again, which comes before whatever was wanted later."""
-        return self.line.items.awaits_what_was_cut_off or (self.resume is not None and self.resume.is_resumed)
+        return self.upstream.items.awaits_resumed or (self.resume is not None and self.resume.is_resumed)
 
     def upstream_is_gone(self) -> None:
         """Another upstream is in use: the ids of the one before mean nothing to it, and may be given again."""
         self.playback.upstream_is_gone()
         self.calls.upstream_is_gone()
-        self.interim = Interim()
+        self.interim_transcripts = InterimTranscripts()
         self.transcripts.upstream_is_gone()
 
-    def next_line(self) -> Line:
+    def next_link(self) -> UpstreamLink:
         """A line of the next generation."""
         self.generation += 1
-        return Line(self.generation)
+        return UpstreamLink(self.generation)

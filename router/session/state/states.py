@@ -6,7 +6,7 @@ import enum
 from typing import Final, Literal
 
 
-class SpareState(enum.Enum):
+class StandbyState(enum.Enum):
     """How far the upstream is that will follow the one in use."""
 
     NONE = "none"
@@ -29,13 +29,13 @@ class Lifecycle(enum.Enum):
     """The client has been told to close, or is gone."""
 
 
-class _Stay(enum.Enum):
-    STAY = enum.auto()
+class _Keep(enum.Enum):
+    KEEP = enum.auto()
 
 
-STAY: Final = _Stay.STAY
+KEEP: Final = _Keep.KEEP
 
-Stay = Literal[_Stay.STAY]
+Keep = Literal[_Keep.KEEP]
 
 
 class ResponseState(enum.Enum):

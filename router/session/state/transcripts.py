@@ -11,7 +11,7 @@ MOST_ITEMS: Final = 8
 """That are put into words at the same time, or were lately."""
 
 
-class Interim:
+class InterimTranscripts:
     """The words so far, by item; an item that is complete has none any more."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Transcripts:
         """Another upstream is in use, whose items are others."""
         self._early.clear()
 
-    def give_up(self) -> list[deepgram.ServerMessage]:
+    def end_lost_session(self) -> list[deepgram.ServerMessage]:
         """Wait for none any more; what was held."""
         self._awaited.clear()
         return self.take()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.openai import events as openai
-    from router.session.state.turn import Want
+    from router.session.state.turn import ResponseRequest
 
 MOST_ITEMS: Final = 1000
 """Of one upstream that are known by their ids, the newest: a conversation may go on for days."""
@@ -25,22 +25,22 @@ class Items:
         self._ours: Newest[str] = Newest(most=MOST_ITEMS)
         self._told: Newest[str] = Newest(most=MOST_ITEMS)
 
-    def created(self, item_id: str, kind: str, role: str | None, want: Want | None) -> None:
+    def created(self, item_id: str, kind: str, role: str | None, request: ResponseRequest | None) -> None:
         """Remember an item that is on its way upstream, and the response that is wanted once it is there."""
         self._ours.add(item_id)
-        self._unacknowledged[item_id] = _Created(kind, role, want)
+        self._unacknowledged[item_id] = _Created(kind, role, request)
         if len(self._unacknowledged) > MOST_ITEMS:  # of an upstream that acknowledges nothing
-            idle = (key for key, created in self._unacknowledged.items() if not created.wants)
+            idle = (key for key, created in self._unacknowledged.items() if not created.requests)
             self._unacknowledged.pop(next(idle, ""), None)
 
-    def want_behind(self, want: Want) -> bool:
+    def queue_behind(self, request: ResponseRequest) -> bool:
         """Have a response wait behind that to the newest unacknowledged item; False where it need not."""
-        waiting = [created for created in self._unacknowledged.values() if created.wants]
+        waiting = [created for created in self._unacknowledged.values() if created.requests]
         if waiting:
-            waiting[-1].wants.append(want)
+            waiting[-1].requests.append(request)
         return bool(waiting)
 
-    def acknowledge(self, item: openai.Item) -> list[Want]:
+    def acknowledge(self, item: openai.Item) -> list[ResponseRequest]:
         """Take the news that `item` is in the conversation; the responses that it wants, and that waited behind it.
 
         An upstream that gives it another id still counts, where type and role fit the oldest unacknowledged one.
@@ -52,7 +52,7 @@ class Items:
         if key is None:
             return []
         self._ours.add(item_id)
-        return self._unacknowledged.pop(key).wants
+        return self._unacknowledged.pop(key).requests
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         if any(part.type == "input_audio" for part in item.content or []):
@@ -62,27 +62,27 @@ class Items:
         like = (item.type or "message", item.role)
         return next((key for key, created in self._unacknowledged.items() if created.like == like), None)
 
-    def refused(self, item_id: str) -> list[Want]:
+    def refused(self, item_id: str) -> list[ResponseRequest]:
         """Forget an item that the upstream did not take; what was to be said behind the response that it wanted."""
         created = self._unacknowledged.pop(item_id, None)
-        return [want for want in created.wants if want.statement is not None] if created is not None else []
+        return [request for request in created.requests if request.verbatim is not None] if created is not None else []
 
-    def give_up_waiting(self) -> list[Want]:
+    def give_up_waiting(self) -> list[ResponseRequest]:
         """Stop waiting for acknowledgements; the responses that are wanted."""
-        wants = self.waiting
+        requests = self.waiting
         for created in self._unacknowledged.values():
-            created.wants = []
-        return wants
+            created.requests = []
+        return requests
 
-    def change_waiting(self, change: Callable[[list[Want]], list[Want]]) -> None:
+    def change_waiting(self, change: Callable[[list[ResponseRequest]], list[ResponseRequest]]) -> None:
         """Want other responses once items are acknowledged."""
         for created in self._unacknowledged.values():
-            created.wants = change(created.wants)
+            created.requests = change(created.requests)
 
     @property
-    def waiting(self) -> list[Want]:
+    def waiting(self) -> list[ResponseRequest]:
         """The responses that are wanted once items are acknowledged."""
-        return [want for created in self._unacknowledged.values() for want in created.wants]
+        return [request for created in self._unacknowledged.values() for request in created.requests]
 
     @property
     def awaits_acknowledgement(self) -> bool:
@@ -90,15 +90,15 @@ class Items:
         return bool(self.waiting)
 
     @property
-    def awaits_what_was_cut_off(self) -> bool:
+    def awaits_resumed(self) -> bool:
         """Whether one of them is asked for again, which comes before whatever was wanted later."""
-        return any(want.is_resumed for want in self.waiting)
+        return any(request.is_resumed for request in self.waiting)
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether we created it: its text is no news to the client."""
         return item_id in self._ours
 
-    def tell_once(self, item_id: str | None) -> bool:
+    def claim_text(self, item_id: str | None) -> bool:
         """Whether this item's text is still to be told; from now on it is not."""
         if item_id is None:
             return True
@@ -107,21 +107,21 @@ class Items:
         self._told.add(item_id)
         return True
 
-    def tell_no_more(self, item_id: str) -> None:
+    def suppress_text(self, item_id: str) -> None:
         """Nothing more of this item is to be told: it was cut off."""
         self._told.add(item_id)
 
 
 class _Created:
-    __slots__ = ("like", "wants")
+    __slots__ = ("like", "requests")
 
-    def __init__(self, kind: str, role: str | None, want: Want | None) -> None:
+    def __init__(self, kind: str, role: str | None, request: ResponseRequest | None) -> None:
         self.like = (kind, role)
-        self.wants = [] if want is None else [want]
+        self.requests = [] if request is None else [request]
         """The response that it wants, and what waits behind that."""
 
 
-class Line:
+class UpstreamLink:
     """One upstream of the session, by its generation."""
 
     def __init__(self, generation: int) -> None:
@@ -137,7 +137,7 @@ class Line:
         self.formats = Formats()
         """What it hears and speaks in: as it was asked for, and then as it says."""
         self.has_said_formats = False
-        self.is_greeted = False
+        self.is_created = False
         """session.created is in."""
         self.updates = 0
         """session.updates that are not acknowledged."""

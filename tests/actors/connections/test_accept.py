@@ -67,7 +67,7 @@ def test_a_last_word_does_not_cut_a_first_message_that_the_socket_did_not_take_w
     with contextlib.suppress(BlockingIOError):
         while True:
             begun += theirs.recv(65536)
-    connection.forsake("a last word")
+    connection.abort_from_outside("a last word")
     connection.abort()
     assert theirs.recv(65536) == b""
 
@@ -78,7 +78,7 @@ def test_who_is_forsaken_after_the_end_hears_nothing_more_as_the_socket_may_be_i
     connection.abort()
     written = []
     monkeypatch.setattr(type(connection), "_transmit", lambda _self, data: written.append(data))
-    connection.forsake("a last word")
+    connection.abort_from_outside("a last word")
     assert written == []
     theirs.close()
 

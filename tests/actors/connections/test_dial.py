@@ -13,7 +13,7 @@ import websocket
 from websockets.sync.server import serve
 
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.buffered_socket import HeardSocket
+from actors.connections.buffered_socket import BufferedSocket
 from actors.connections.upstream import DialError, DialFailure, DialTarget, dial, shown_url
 
 SECRET = "sk-very-secret"  # noqa: S105 - of nobody
@@ -144,7 +144,7 @@ def test_an_answer_is_heard_at_once_by_who_asks_for_a_byte():
     near, far = socket.socketpair()
     with near, far:
         far.sendall(b"HTTP/1.1 101 Switching\r\n\r\n\x81\x05early")
-        heard = HeardSocket(near)
+        heard = BufferedSocket(near)
         assert b"".join(heard.recv(1) for _ in range(26)) == b"HTTP/1.1 101 Switching\r\n\r\n"
         near.setblocking(False)
         with pytest.raises(BlockingIOError):

@@ -104,7 +104,7 @@ def test_what_still_comes_of_it_is_neither_played_nor_told():
     book.upstream(delta(SECOND), transcript_delta(" and more."), transcript_done("One two three four."))
     book.upstream({"type": "conversation.item.done", "item": item}, CANCELLED).expect(AUDIO_DONE, DONE)
     book.upstream(delta(SECOND)).expect()
-    assert book.session.describe()["muted_bytes"] == 96_000
+    assert book.session.describe()["interrupted_bytes"] == 96_000
 
 
 def test_late_audio_is_recognised_after_the_next_answer_began():
@@ -332,7 +332,7 @@ def test_a_question_that_is_asked_again_after_a_restart_is_answered_although_the
 
 def test_the_next_upstream_that_stands_ready_is_told_how_much_was_heard_too():
     book = spoken().upstream(response_created("resp_2")).fire(Wait.ROLLOVER)
-    generation = book.session.state.spare.generation
+    generation = book.session.state.standby.generation
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
     for kind in ("session.created", "session.updated"):
         book.feed(messages.UpstreamTextReceived(generation, orjson.dumps({"type": kind}).decode()))

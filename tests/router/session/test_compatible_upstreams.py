@@ -48,7 +48,7 @@ def test_items_that_are_never_done_are_acknowledged_by_added():
     assert not of_type("conversation.item.done")
     book = told(XAI)
     assert [event["type"] for event in book.events_to_upstream].count("response.create") == 1
-    assert not book.session.state.line.items.awaits_acknowledgement
+    assert not book.session.state.upstream.items.awaits_acknowledgement
 
 
 def test_status_details_in_a_string_end_the_response():

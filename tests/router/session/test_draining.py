@@ -49,10 +49,10 @@ def drain(book, deadline_s=DRAIN_S):
     return book.feed(messages.DrainBegan(deadline_s))
 
 
-def ended(book, *to_client, patience_s=DRAIN_S):
+def ended(book, *to_client, linger_s=DRAIN_S):
     """The client was told this, and is closed."""
     assert book.frames_to_client == list(to_client)
-    assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY", patience_s)
+    assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY", linger_s)
     assert book.commands[-1] is book.ending
 
 
@@ -113,7 +113,7 @@ def test_an_answer_is_heard_to_its_end():
     drain(book).expect(WARNING)
     book.upstream(AUDIO, AUDIO, response_done()).expect(SECOND, SECOND, AUDIO_DONE, DONE)
     assert book.timers[Wait.PLAYBACK.value] == 2
-    ended(book.after(2).fire(Wait.PLAYBACK), patience_s=28)
+    ended(book.after(2).fire(Wait.PLAYBACK), linger_s=28)
 
 
 def test_audio_that_waits_here_for_a_caller_to_hear_what_is_before_it_is_sent_first():
@@ -121,13 +121,13 @@ def test_audio_that_waits_here_for_a_caller_to_hear_what_is_before_it_is_sent_fi
     drain(book).expect(WARNING)
     book.upstream(AUDIO, AUDIO, AUDIO, response_done()).expect(SECOND, SECOND)
     book.after(1).fire(Wait.PLAYBACK).expect(SECOND, AUDIO_DONE, DONE)
-    ended(book.after(2).fire(Wait.PLAYBACK), patience_s=27)
+    ended(book.after(2).fire(Wait.PLAYBACK), linger_s=27)
 
 
 def test_the_client_may_take_what_is_left_of_the_time_to_read_the_answer():
     book = asked(Playbook().ready())
     drain(book).expect(WARNING)
-    ended(answered(book.after(10)), *ANSWER, patience_s=20)
+    ended(answered(book.after(10)), *ANSWER, linger_s=20)
 
 
 def test_a_question_is_answered_wherever_it_is_on_its_way():

@@ -129,12 +129,12 @@ def test_once_there_are_settings_a_client_may_be_silent():
 def test_an_event_of_an_unknown_type_is_passed_over():
     book = Playbook().ready().upstream({"type": "response.dance"}, {"type": "response.dance", "response": 7})
     book.expect()
-    assert book.session.describe()["passed_over"] == 2
+    assert book.session.describe()["ignored"] == 2
 
 
 def test_the_upstream_that_was_got_ready_is_told_nothing_more_behind_the_end():
     book = Playbook().ready().fire(Wait.ROLLOVER)
-    generation = book.session.state.spare.generation
+    generation = book.session.state.standby.generation
     book.upstream_closes().forget()
     created = orjson.dumps({"type": "session.created"}).decode()
     book.feed(messages.UpstreamTextReceived(generation, created)).expect()

@@ -173,7 +173,7 @@ def test_messages_that_wait_to_be_said_have_only_so_many_bytes_together():
     for _ in range(3):
         inject(book.forget(), "x" * 800, behavior="queue")
     assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
-    assert len(book.session.state.turn.wants) == 2
+    assert len(book.session.state.turn.requests) == 2
 
 
 def test_a_message_that_is_queued_behind_audio_is_sent_behind_it():
@@ -201,7 +201,7 @@ def test_only_so_many_wait_to_be_said():
     for _ in range(3):
         book.forget().client({"type": "InjectAgentMessage", "message": "One.", "behavior": "queue"})
     assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
-    assert len(book.session.state.turn.wants) == 2
+    assert len(book.session.state.turn.requests) == 2
 
 
 def test_a_client_that_plays_what_is_interrupted_is_told_to_stop():

@@ -126,7 +126,7 @@ class Driver:
         elif isinstance(what, str):
             getattr(self, what)()
         elif hasattr(what, "generation"):
-            self._handle(msgspec.structs.replace(what, generation=self.session.state.line.generation))
+            self._handle(msgspec.structs.replace(what, generation=self.session.state.upstream.generation))
         else:
             self._handle(what)
 
@@ -154,11 +154,11 @@ class Driver:
     def roll(self):
         """The next upstream gets on, by one step."""
         state = self.session.state
-        if state.spare is None:
+        if state.standby is None:
             self.feed(Wait.ROLLOVER)
             return
-        step = {"CONNECTING": "session.created"}.get(state.spare_state.name, "session.updated")
-        self._handle(messages.UpstreamTextReceived(state.spare.generation, orjson.dumps({"type": step}).decode()))
+        step = {"CONNECTING": "session.created"}.get(state.standby_state.name, "session.updated")
+        self._handle(messages.UpstreamTextReceived(state.standby.generation, orjson.dumps({"type": step}).decode()))
 
     def refuse(self):
         """The upstream refuses what it was asked for last."""
@@ -208,16 +208,16 @@ class Driver:
             return
         waits = {
             "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.SILENCE}),
-            "an answer to speech": (state.turn.is_heard, {Wait.FIRST_EVENT, Wait.SILENCE}),
+            "an answer to speech": (state.turn.awaits_answer, {Wait.FIRST_EVENT, Wait.SILENCE}),
             "a commit": (state.is_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
-            "an acknowledgement": (state.line.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
-            "an update": (state.line.is_updating, {Wait.UPDATE}),
+            "an acknowledgement": (state.upstream.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
+            "an update": (state.upstream.is_updating, {Wait.UPDATE}),
             "the client's function": (bool(state.calls.of_client()), {Wait.TOOL_ANSWER}),
             "a transcript": (bool(state.transcripts.held), {Wait.TRANSCRIPT}),
             "playback": (state.playback.is_waiting, {Wait.PLAYBACK}),
             "another try": (state.resume is not None, {Wait.ASK_AGAIN}),
-            "the next upstream": (state.spare is not None and state.spare_state.name != "SEEDED", {Wait.SPARE}),
-            "its update": (state.spare is not None and state.spare.updates > 0, {Wait.SPARE}),
+            "the next upstream": (state.standby is not None and state.standby_state.name != "SEEDED", {Wait.STANDBY}),
+            "its update": (state.standby is not None and state.standby.updates > 0, {Wait.STANDBY}),
         }
         for what, (is_waited_for, deadlines) in waits.items():
             assert not is_waited_for or {it.value for it in deadlines} & self.timers, f"{what} has no deadline"
@@ -281,11 +281,11 @@ def test_every_question_is_asked_for_and_none_while_a_response_is_active(steps):
             feed(messages.UpstreamTextReceived(1, orjson.dumps(response_created(f"r{begun}")).decode()))
         elif step == "done" and driver.session.state.turn.response.name == "ACTIVE":
             ended += 1
-            before = driver.session.state.turn.wants
+            before = driver.session.state.turn.requests
             feed(messages.UpstreamTextReceived(1, orjson.dumps(response_done(f"r{ended}")).decode()))
             asked += bool(before)
     assert begun == ended
     assert (begun > 0) == (said > 0)
-    assert not driver.session.state.turn.wants
+    assert not driver.session.state.turn.requests
     assert driver.session.state.turn.response.name == "NONE"
-    assert not driver.session.state.line.items.awaits_acknowledgement
+    assert not driver.session.state.upstream.items.awaits_acknowledgement

@@ -42,8 +42,8 @@ def output(call_id):
 def test_items_come_back_in_the_order_of_the_conversation():
     book = ledger()
     book.add(message_item("a", "user", "hello"))
-    book.assistant_said("theirs", "hi")
-    book.called("fc", "call_1", "f", "{}")
+    book.add_assistant_text("theirs", "hi")
+    book.add_call("fc", "call_1", "f", "{}")
     book.add(output("call_1"))
     book.add({"type": "message", "role": "system", "content": []})
     assert told(book) == [
@@ -65,31 +65,31 @@ def test_what_was_told_already_is_left_out():
 
 def test_a_transcript_takes_the_place_of_its_speech():
     book = ledger()
-    book.heard("u", linear16(b"\1\0" * 100))
-    book.assistant_said("i", "Yes.")
+    book.add_speech("u", linear16(b"\1\0" * 100))
+    book.add_assistant_text("i", "Yes.")
     assert told(book) == [("user", b"\1\0" * 100), ("assistant", "Yes.")]
-    book.transcribed("u", "Hm?")
+    book.set_transcript("u", "Hm?")
     assert told(book) == [("user", "Hm?"), ("assistant", "Yes.")]
 
 
 def test_a_transcript_finds_speech_whose_item_was_not_named():
     book = ledger()
-    book.heard("", linear16(b"\1\0"))
-    book.transcribed("u", "Hm?")
+    book.add_speech("", linear16(b"\1\0"))
+    book.set_transcript("u", "Hm?")
     assert told(book) == [("user", "Hm?")]
 
 
 def test_a_transcript_without_speech_is_the_newest_thing_said():
     book = ledger()
-    book.assistant_said("i", "Yes.")
-    book.transcribed("u", "Hm?")
+    book.add_assistant_text("i", "Yes.")
+    book.set_transcript("u", "Hm?")
     assert told(book) == [("assistant", "Yes."), ("user", "Hm?")]
 
 
 def test_a_noise_is_forgotten():
     book = ledger()
-    book.heard("u", linear16(b"\1\0" * 100))
-    book.transcribed("u", "")
+    book.add_speech("u", linear16(b"\1\0" * 100))
+    book.set_transcript("u", "")
     assert told(book) == []
     assert (book._tokens, book._bytes) == (0, 0)
 
@@ -106,7 +106,7 @@ def test_the_oldest_goes_first_and_is_counted():
 
 def test_a_call_and_its_output_go_together():
     book = ledger(size=400)
-    book.called("fc", "call_1", "f", "{}")
+    book.add_call("fc", "call_1", "f", "{}")
     book.add(output("call_1"))
     while ("call", "call_1") in told(book):
         book.add(message_item("m", "user", "x" * 40))
@@ -125,7 +125,7 @@ def test_an_output_whose_call_is_gone_is_not_kept():
 def test_speech_is_bounded_by_its_bytes():
     book = ledger(size=10_000)
     for n in range(5):
-        book.heard(str(n), linear16(bytes(4000)))
+        book.add_speech(str(n), linear16(bytes(4000)))
     assert len(book) == 2
     assert book.dropped == 3
 
@@ -133,8 +133,8 @@ def test_speech_is_bounded_by_its_bytes():
 def test_long_speech_costs_no_word_of_what_was_said_before():
     book = ledger(size=10_000)
     book.add(message_item("m", "user", "first"))
-    book.heard("u", linear16(bytes(90_000) + b"\1\1"))
-    book.heard("v", linear16(bytes(6000)))
+    book.add_speech("u", linear16(bytes(90_000) + b"\1\1"))
+    book.add_speech("v", linear16(bytes(6000)))
     assert told(book)[0] == ("user", "first")
     assert len(book) == 2
     assert book.forgotten_bytes == 85_002 + 1000
@@ -146,14 +146,14 @@ def test_speech_costs_by_its_length_and_not_by_its_bytes():
     tokens = []
     for audio_format in (LINEAR16_24K, MULAW_8K):
         book = ledger()
-        book.heard("u", Recording(audio_format.silence(1000), audio_format))
+        book.add_speech("u", Recording(audio_format.silence(1000), audio_format))
         tokens.append(book._tokens)
     assert tokens == [10, 10]
 
 
 def test_speech_is_told_in_the_format_that_the_next_upstream_hears():
     book = ledger()
-    book.heard("u", Recording(MULAW_8K.silence(100), MULAW_8K))
+    book.add_speech("u", Recording(MULAW_8K.silence(100), MULAW_8K))
 
     for audio_format in (LINEAR16_24K, MULAW_8K):
         (item,) = book.since(0, audio_format)

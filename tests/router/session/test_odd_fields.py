@@ -114,7 +114,7 @@ def hold(first, steps, profile):
 
     def from_upstream(*texts):
         for text in texts:
-            feed(messages.UpstreamTextReceived(session.state.line.generation, text))
+            feed(messages.UpstreamTextReceived(session.state.upstream.generation, text))
 
     for message in (messages.ClientOpened(), messages.UpstreamOpened(1, 0, 1.7e9)):
         feed(message)
@@ -128,7 +128,7 @@ def hold(first, steps, profile):
             from_upstream(text)
         else:
             verdict = Verdict(decision=Decision.RESTART)
-            feed(messages.UpstreamLost(session.state.line.generation, LOSS, verdict))
+            feed(messages.UpstreamLost(session.state.upstream.generation, LOSS, verdict))
             from_upstream(CREATED, UPDATED, UPDATED)
     return told
 

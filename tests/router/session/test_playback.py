@@ -81,7 +81,7 @@ def test_order_is_kept_nothing_is_lost_and_nobody_is_too_far_ahead(script, most_
     it, now_s, given_, sent = playback(most_ahead_s), 0.0, [], []
     for number, (item_id, duration_s, pause_s) in enumerate(script):
         now_s += pause_s
-        sent += [data for data in it.release(now_s) if isinstance(data, bytes)]
+        sent += [data for data in it.release_audio(now_s) if isinstance(data, bytes)]
         data = bytes([number])
         given_.append(data)
         if it.receive(Piece(item_id, data, duration_s), now_s):
@@ -90,7 +90,7 @@ def test_order_is_kept_nothing_is_lost_and_nobody_is_too_far_ahead(script, most_
     while it.is_waiting:
         assert it.due_in_s(now_s) > 0
         now_s += it.due_in_s(now_s) + 0.001
-        sent += [data for data in it.release(now_s) if isinstance(data, bytes)]
+        sent += [data for data in it.release_audio(now_s) if isinstance(data, bytes)]
     assert sent == given_
     assert it.unheard(now_s + 1000) == []
 
@@ -109,5 +109,5 @@ def test_more_may_wait_for_a_client_that_was_seen_to_read_until_nothing_waits():
         it.receive(piece(), 0.0)
     it.is_trusted = True
     assert it.overflowing(0.0) == []
-    assert len(it.release(10.0)) + len(it.release(20.0)) + len(it.release(30.0)) == 3
+    assert len(it.release_audio(10.0)) + len(it.release_audio(20.0)) + len(it.release_audio(30.0)) == 3
     assert not it.is_trusted

@@ -19,7 +19,7 @@ COST = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_toke
 
 
 def news(book):
-    return [command.news for command in book.commands if isinstance(command, messages.Report)]
+    return [command.news for command in book.commands if isinstance(command, messages.Notify)]
 
 
 def asked(**options):

@@ -460,7 +460,7 @@ def rolling(book):
     """The next upstream is opened while this one serves."""
     book.fire(Wait.ROLLOVER)
     (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
-    assert command.is_spare
+    assert command.is_standby
     book.forget()
     return command.generation
 

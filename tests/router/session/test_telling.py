@@ -175,7 +175,7 @@ def test_the_next_answer_queues_behind_the_one_that_waits():
 def test_audio_that_waits_is_dropped_when_the_user_interrupts_and_the_turn_still_ends():
     book = answering(audio_ahead_s=1.0).upstream(*[delta(SECOND)] * 4, transcript_done("Hi."), response_done()).forget()
     book.after(0.5).upstream({"type": "input_audio_buffer.speech_started"}).expect(STOP_PLAYING, AUDIO_DONE)
-    assert book.session.describe()["muted_bytes"] == 96_000
+    assert book.session.describe()["interrupted_bytes"] == 96_000
 
 
 def test_more_than_may_be_held_is_sent_early_and_in_order():

@@ -77,12 +77,12 @@ def assert_at_rest(it):
     state = it.session.state
     assert state.lifecycle.name == "READY"
     assert state.turn.response.name == "NONE"
-    assert not state.turn.wants
+    assert not state.turn.requests
     assert not state.turn.is_open
     assert not state.calls.outstanding
     assert not state.transcripts.held
     assert not state.playback.is_waiting
-    assert not state.line.items.awaits_acknowledgement
+    assert not state.upstream.items.awaits_acknowledgement
 
 
 def assert_nothing_is_lost(it, steps):

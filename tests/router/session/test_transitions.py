@@ -16,7 +16,7 @@ from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
 from router.session.diagram import draw
 from router.session.options import SessionOptions
-from router.session.state.states import Lifecycle, ResponseState, SpareState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.work import WorkKind, work_key
 from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
@@ -40,11 +40,11 @@ EXAMPLES = [
     deepgram_codec.Foreign("Nonsense", {}, "{}"),
     inputs.Microphone(b"\0\0" * 240),
     inputs.EchoedUserMessage("hello"),
-    inputs.SessionUpdateAsIs('{"type":"session.update","session":{"type":"realtime"}}'),
-    inputs.ItemCreateAsIs('{"type":"conversation.item.create","item":{}}', {}),
-    inputs.ResponseCreateAsIs('{"type":"response.create"}'),
-    inputs.EventAsIs('{"type":"response.cancel"}'),
-    inputs.ItemDeleteAsIs('{"type":"conversation.item.delete","item_id":"i"}'),
+    inputs.PassthroughSessionUpdate('{"type":"session.update","session":{"type":"realtime"}}'),
+    inputs.PassthroughItemCreate('{"type":"conversation.item.create","item":{}}', {}),
+    inputs.PassthroughResponseCreate('{"type":"response.create"}'),
+    inputs.PassthroughEvent('{"type":"response.cancel"}'),
+    inputs.PassthroughItemDelete('{"type":"conversation.item.delete","item_id":"i"}'),
     messages.ClientOpened(),
     messages.ClientOverflowed(1),
     messages.ClientCaughtUp(),
@@ -57,7 +57,7 @@ EXAMPLES = [
     *(messages.WorkDone(work_key(kind, "x")) for kind in WorkKind),
     openai_codec.Malformed("not JSON"),
     openai_codec.Unknown("response.dance", "unknown type"),
-    openai.PassedOver(),
+    openai.Ignored(),
     *(event_class() for event_class in openai.SERVER_EVENTS.values()),
 ]
 
@@ -94,7 +94,7 @@ def test_every_pair_of_state_and_input_has_an_answer(lifecycle, response):
     for example in EXAMPLES:
         session = in_state(lifecycle, response).session
         assert (session.state.lifecycle, session.state.turn.response) == (lifecycle, response)
-        passed_over = session.state.passed_over
+        ignored = session.state.ignored
         session._commands = []
         row = transitions.LIFECYCLE[lifecycle].get(type(example))
 
@@ -102,7 +102,7 @@ def test_every_pair_of_state_and_input_has_an_answer(lifecycle, response):
 
         if row is None:
             assert session.state.lifecycle is lifecycle
-            assert session.state.passed_over == passed_over + 1
+            assert session.state.ignored == ignored + 1
         else:
             assert session.state.lifecycle in {row[1], lifecycle, Lifecycle.ENDED}
 
@@ -138,13 +138,13 @@ def test_every_input_has_business_somewhere():
 
 def test_the_spare_knows_only_what_the_line_in_use_knows():
     listed = {kind for table in transitions.LIFECYCLE.values() for kind in table}
-    assert {kind for table in transitions.SPARE.values() for kind in table} <= listed
-    assert set(transitions.SPARE) == set(SpareState)
+    assert {kind for table in transitions.STANDBY.values() for kind in table} <= listed
+    assert set(transitions.STANDBY) == set(StandbyState)
 
 
 def test_every_wait_has_a_length_and_an_end():
     assert set(transitions.DEADLINES) == set(Wait)
-    for wait in set(Wait) - {Wait.ROLLOVER, Wait.SPARE, Wait.PLAYBACK, Wait.DRAIN}:
+    for wait in set(Wait) - {Wait.ROLLOVER, Wait.STANDBY, Wait.PLAYBACK, Wait.DRAIN}:
         assert length_s(wait, SessionOptions().deadlines) > 0
 
 

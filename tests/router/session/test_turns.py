@@ -306,7 +306,7 @@ def test_what_is_still_to_come_of_an_interrupted_answer_is_not_played():
     cancelled = {"type": "cancelled", "reason": "turn_detected"}
     book.upstream(response_done(status="cancelled", status_details=cancelled), delta(b"\3\3")).expect(AUDIO_DONE, DONE)
     book.upstream(response_created("resp_2"), delta(b"\4\4", "resp_2")).expect(STARTED, b"\4\4")
-    assert book.session.describe()["muted_bytes"] == 4
+    assert book.session.describe()["interrupted_bytes"] == 4
 
 
 # Turn detection by hand.

@@ -243,7 +243,7 @@ def test_a_session_of_the_client_s_own_making_can_be_updated_too():
 
 def next_one(book):
     (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
-    assert command.is_spare
+    assert command.is_standby
     book.forget()
     return command.generation
 
@@ -281,8 +281,8 @@ def test_who_changes_his_mind_about_a_voice_gets_one_upstream_for_both():
     generation = next_one(book)
     book.client(SPEAK)
     book.upstream(voice_is_fixed(book))
-    assert book.session.state.spare.generation == generation
-    assert len(book.session.state.acks) == 2
+    assert book.session.state.standby.generation == generation
+    assert len(book.session.state.pending_acks) == 2
 
 
 def test_a_new_voice_may_come_with_a_restart():
@@ -346,7 +346,7 @@ def test_an_upstream_that_refuses_a_change_before_it_is_in_use_is_not_put_in_use
 
 def test_an_upstream_that_does_not_take_a_change_in_time_is_not_put_in_use():
     book, generation = told_of_an_update()
-    book.fire(Wait.SPARE)
+    book.fire(Wait.STANDBY)
     assert messages.CloseUpstream(generation) in book.commands
 
 

@@ -48,7 +48,7 @@ def test_a_call_with_a_script_says_what_the_test_says(switchboard):
 def test_actors_are_told_and_asked(switchboard, probe):
     call = switchboard.call()
     call.upstream()
-    call.translator.tell(lifecycle.PlugInClient(probe.ref))
+    call.translator.tell(lifecycle.AttachClient(probe.ref))
     call.translator.tell(messages.ClientTextReceived('{"type":"Nonsense"}'))
     assert '"Error"' in probe.wait_for(messages.SendToClient).frame
     assert call.translator.ask(lifecycle.Describe(), timeout=5)["lifecycle"] == "awaiting Settings"

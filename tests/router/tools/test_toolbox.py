@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from router.errors import HandlerError
-from router.tools.registry import Toolbox, ToolCall
+from router.tools.registry import FunctionRegistry, ToolCall
 
 CALL = ToolCall(session_id="s", call_id="c", name="lookup")
 SCHEMA = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}
@@ -15,7 +15,7 @@ SCHEMA = {"name": "lookup", "description": "Look it up.", "parameters": {"type":
 
 @pytest.fixture
 def toolbox():
-    return Toolbox(most_bytes=100)
+    return FunctionRegistry(most_bytes=100)
 
 
 def answering(toolbox, handler, arguments="{}"):

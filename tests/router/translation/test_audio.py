@@ -221,7 +221,7 @@ def test_where_a_delta_ends_is_not_heard(cuts, source, target):
     speaker = speaker_of(target, source)
     ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
 
-    pieces = [speaker.play(base64_of(data[a:b]), "r1") for a, b in itertools.pairwise(ends)]
+    pieces = [speaker.convert(base64_of(data[a:b]), "r1") for a, b in itertools.pairwise(ends)]
     pieces.append(speaker.finish())
     assert b"".join(pieces) == converted(Recording(data, source), target)
     assert all(len(piece) % target.sample_bytes == 0 for piece in pieces)
@@ -230,14 +230,14 @@ def test_where_a_delta_ends_is_not_heard(cuts, source, target):
 
 def test_a_new_response_begins_without_the_rest_of_another():
     speaker = speaker_of(Format("linear16", 16_000))
-    speaker.play(base64_of(linear16(tone(440, 24_000, 0.1)) + b"\x55"), "r1")
+    speaker.convert(base64_of(linear16(tone(440, 24_000, 0.1)) + b"\x55"), "r1")
 
-    assert set(speaker.play(base64_of(bytes(4800)), "r2") + speaker.finish()) == {0}
+    assert set(speaker.convert(base64_of(bytes(4800)), "r2") + speaker.finish()) == {0}
 
 
 def test_what_is_dropped_is_not_played_at_the_end():
     speaker = speaker_of(MULAW_8K)
-    speaker.play(base64_of(linear16(tone(440, 24_000, 0.1))), "r1")
+    speaker.convert(base64_of(linear16(tone(440, 24_000, 0.1))), "r1")
 
     speaker.drop()
     assert speaker.finish() == b""
@@ -245,7 +245,7 @@ def test_what_is_dropped_is_not_played_at_the_end():
 
 def test_the_rest_comes_once():
     speaker = speaker_of(Format("linear16", 48_000))
-    played = speaker.play(base64_of(bytes(480)), "r1")
+    played = speaker.convert(base64_of(bytes(480)), "r1")
 
     assert len(played + speaker.finish()) == 960
     assert speaker.finish() == b""
@@ -253,7 +253,7 @@ def test_the_rest_comes_once():
 
 def test_what_is_not_base64_is_an_error():
     with pytest.raises(ValueError, match=r"(?i)base64|character|padding"):
-        speaker_of().play("%%%", "r1")
+        speaker_of().convert("%%%", "r1")
 
 
 def test_a_telephone_that_the_upstream_understands_loads_no_numpy():
@@ -266,7 +266,7 @@ microphone, speaker = Microphone(MULAW_8K, preroll_s=1.0, most_s=1.0), Speaker(M
 microphone.use(MULAW_8K)
 speaker.use(MULAW_8K)
 assert microphone.append(b"abc") and microphone.finish() and microphone.again()
-assert speaker.play("YWJj", "r1") == b"abc"
+assert speaker.convert("YWJj", "r1") == b"abc"
 assert speaker.finish() == b""
 assert "numpy" not in sys.modules
 """

@@ -5,7 +5,15 @@ import pytest
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format
 from router.deepgram.codec import decode
 from router.deepgram.messages import Audio, AudioFormat
-from router.translation.formats import Formats, format_fault, input_format, natively, on_wire, output_format, reported
+from router.translation.formats import (
+    Formats,
+    input_format,
+    natively,
+    on_wire,
+    output_format,
+    reported,
+    validate_formats,
+)
 
 
 def heard(encoding="linear16", sample_rate=None, **fields):
@@ -32,7 +40,7 @@ GOOD_OUTPUT = [
 def test_what_is_not_compressed_is_heard_at_any_rate(encoding, rate):
     audio = heard(encoding, rate)
 
-    assert format_fault(audio) is None
+    assert validate_formats(audio) is None
     assert input_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
 
 
@@ -41,7 +49,7 @@ def test_what_is_not_compressed_is_heard_at_any_rate(encoding, rate):
 def test_deepgram_s_own_output_formats_are_spoken(encoding, rate, container):
     audio = spoken(encoding, rate, container=container, bitrate=128_000)
 
-    assert format_fault(audio) is None
+    assert validate_formats(audio) is None
     assert output_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
 
 
@@ -71,7 +79,7 @@ def test_deepgram_s_own_output_formats_are_spoken(encoding, rate, container):
     ],
 )
 def test_what_cannot_be_obeyed_is_named_by_its_field(audio, fault):
-    assert format_fault(audio) == fault
+    assert validate_formats(audio) == fault
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from actors.connections.handover import HandshakeRefused
 from router.config.model import RouterConfig
 from router.web.app import make_app
-from router.web.scoreboard import Board, Row, Stage
+from router.web.scoreboard import Row, Scoreboard, Stage
 
 
 class StandIn:
@@ -171,13 +171,13 @@ def test_head_is_get_without_a_body():
 
 @pytest.fixture
 def board():
-    board = Board(4)
+    board = Scoreboard(4)
     now_s = time.monotonic()
     for row in (
         Row(pid=1, stage=Stage.SERVING, is_ready=True, sessions=3, seen_s=now_s),
         Row(pid=2, stage=Stage.DRAINING, sessions=2, seen_s=now_s),
     ):
-        board.write(board.take_place(now_s), row)
+        board.write(board.take_slot(now_s), row)
     return board
 
 
@@ -197,6 +197,6 @@ def test_readiness_tells_of_all_workers_and_one_that_is_ready_is_enough(board):
 
 def test_health_is_that_of_all_workers(board):
     assert call(StandIn(), "/healthz", board=board)[::2] == (200, "ok\n")
-    board.leave_place(0, 1, time.monotonic(), was_told_to=False)
+    board.free_slot(0, 1, time.monotonic(), was_told_to=False)
     assert call(StandIn(), "/healthz", board=board)[::2] == (503, "worker 1 is dead\n")
     assert call(StandIn(is_alive=False), "/healthz", board=board)[::2] == (503, "not alive\nworker 1 is dead\n")

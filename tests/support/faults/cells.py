@@ -20,7 +20,7 @@ from actors.connections.frames import close_frame, text_frames
 from router.config.model import Deadlines
 from router.simulator import FaultAction, SimulatorConfig
 from tests.support.clients.wire_client import WireClient
-from tests.support.faults.matrix import RESTART, ROLLOVER, Cell, Outcome, Route, Talk
+from tests.support.faults.matrix import RESTART, ROLLOVER, Cell, Outcome, Route, UserSpeech
 from tests.support.faults.talk import (
     GET_WEATHER,
     LAST_WORDS,
@@ -65,7 +65,7 @@ def run(cell: Cell) -> list[str]:
 def run_to_the_end(cell: Cell) -> list[str]:
     """Hold the conversation of a cell whose fault happens always; what was wrong with its end."""
     got = hold(cell)
-    wanted = reference(cell.column.talk, cell.profile, cell.modality)
+    wanted = reference(cell.column.user_speech, cell.profile, cell.modality)
     wrong = faults_of_order(got, wanted) + _faults_of_an_end(got, CLOSE_TRY_AGAIN)
     wrong += [f"{name} took {took:.2f} s" for name, took in got.steps_s.items() if took > BUDGET_S]
     return [f"{cell}, always: {fault}" for fault in wrong]
@@ -82,18 +82,18 @@ def hold(cell: Cell) -> Seen:
             world(
                 SimulatorConfig(pace=0, faults=cell.faults),
                 authority=authority() if uses_tls else None,
-                deadlines=_deadlines(cell.column.talk),
+                deadlines=_deadlines(cell.column.user_speech),
             )
         )
         _plan_detour(stack, cell, here)
         client = stack.enter_context(WireClient(here.url(cell.profile)))
         ends_on_error = cell.outcome is Outcome.TOLD and cell.column.spoils
         conversation = Conversation(client, cell.modality, ends_on_error=ends_on_error)
-        return conversation.run(functools.partial(_TALKS[cell.column.talk], world=here, cell=cell))
+        return conversation.run(functools.partial(_TALKS[cell.column.user_speech], world=here, cell=cell))
 
 
 @functools.cache
-def reference(talk: Talk, profile: str, modality: str) -> Seen:
+def reference(talk: UserSpeech, profile: str, modality: str) -> Seen:
     """The same conversation without a fault."""
     with (
         world(SimulatorConfig(pace=0), deadlines=_deadlines(talk)) as here,
@@ -106,9 +106,9 @@ def reference(talk: Talk, profile: str, modality: str) -> Seen:
     return got
 
 
-def _deadlines(talk: Talk) -> Deadlines:
+def _deadlines(talk: UserSpeech) -> Deadlines:
     # An `expires_at` nearer than the gap between rollovers is not trusted: our own clock decides then.
-    changed = {"rollover_after_s": ROLL_S, "rollover_gap_s": 3600.0} if talk is Talk.ROLLOVER else {}
+    changed = {"rollover_after_s": ROLL_S, "rollover_gap_s": 3600.0} if talk is UserSpeech.ROLLOVER else {}
     return msgspec.structs.replace(DEADLINES, **changed)
 
 
@@ -150,11 +150,11 @@ def _remember(conversation: Conversation) -> None:
     conversation.ask(LAST_WORDS)
 
 
-_TALKS: dict[Talk, Callable[..., None]] = {
-    Talk.TEXT: _write,
-    Talk.TOOL: _call,
-    Talk.SPEECH: _speak,
-    Talk.ROLLOVER: _roll_over,
+_TALKS: dict[UserSpeech, Callable[..., None]] = {
+    UserSpeech.TEXT: _write,
+    UserSpeech.TOOL: _call,
+    UserSpeech.SPEECH: _speak,
+    UserSpeech.ROLLOVER: _roll_over,
 }
 
 
@@ -230,7 +230,7 @@ def _serve_abruptly(listener: socket.socket, frames: bytes) -> None:
 
 def judge(cell: Cell, got: Seen) -> list[str]:
     """What was wrong with what a client saw."""
-    wanted = reference(cell.column.talk, cell.profile, cell.modality)
+    wanted = reference(cell.column.user_speech, cell.profile, cell.modality)
     wrong = faults_of_order(got, wanted) + _VERDICTS[cell.outcome](cell, got, wanted)  # type: ignore[index]
     limit_s = limit_of(cell)
     return wrong + [

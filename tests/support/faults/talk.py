@@ -1,6 +1,6 @@
 """The conversations of the fault tests, and what a client must have seen of them.
 
-`Talk`s are driven over a `WireClient`; `judge` compares what came with the same conversation without a fault, and
+`UserSpeech`s are driven over a `WireClient`; `judge` compares what came with the same conversation without a fault, and
 names everything that a client should not have seen. It knows no row, column or router.
 """
 

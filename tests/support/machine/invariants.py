@@ -110,15 +110,15 @@ class ClientSide:
     def came(self, message: messages.Input) -> None:
         """Take note of an input."""
         state = self._session.state
-        if state.line.generation != self._generation:
-            self._generation = state.line.generation
+        if state.upstream.generation != self._generation:
+            self._generation = state.upstream.generation
             self._carried_over = set(state.calls.outstanding)
             self._running = set(self._carried_over)
         match message:
             case messages.ClientTextReceived(text):
                 self._asked.append(_type_of(text))
             case messages.UpstreamTextReceived(generation, text):
-                if generation == self._session.state.line.generation:
+                if generation == self._session.state.upstream.generation:
                     self._upstream_said(orjson.loads(text))
             case messages.UpstreamLost():
                 self._awaited.clear()
@@ -230,8 +230,8 @@ class ClientSide:
         """Judge what must be so after every input."""
         assert self._must_follow is None or self.has_ended, f"{self._must_follow} is missing"
         for ack, request in ACKS.items():
-            acks = sum(message["type"] == ack for message in self.messages[-3:])
-            if acks:
+            pending_acks = sum(message["type"] == ack for message in self.messages[-3:])
+            if pending_acks:
                 told = sum(message["type"] == ack for message in self.messages)
                 assert told <= self._asked.count(request), f"{ack} without {request}"
 
@@ -252,12 +252,12 @@ class UpstreamSide:
     def came(self, message: messages.Input) -> None:
         """Take note of an input."""
         state = self._session.state
-        if state.line.generation != self._generation:
-            self._begin(state.line.generation)
+        if state.upstream.generation != self._generation:
+            self._begin(state.upstream.generation)
         if isinstance(message, messages.UpstreamTextReceived) and message.generation == self._generation:
             event = orjson.loads(message.text)
             if event["type"] == "session.updated" and state.lifecycle is Lifecycle.CONFIGURING:
-                self._is_updated = state.line.updates == 1
+                self._is_updated = state.upstream.updates == 1
             if event["type"] == "response.output_audio.delta":
                 self._audio_bytes += len(event["delta"]) * 3 // 4
                 is_active = state.turn.response is ResponseState.ACTIVE
@@ -284,8 +284,8 @@ class UpstreamSide:
 
     def sent(self, event: dict[str, Any], generation: int) -> None:
         """Judge an event; of what a spare is sent only that it is one."""
-        if self._session.state.line.generation != self._generation:
-            self._begin(self._session.state.line.generation)
+        if self._session.state.upstream.generation != self._generation:
+            self._begin(self._session.state.upstream.generation)
         kind = event["type"]
         assert_client_event(event)
         if generation != self._generation:

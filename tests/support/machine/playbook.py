@@ -65,7 +65,7 @@ class Playbook:
     @property
     def generation(self) -> int:
         """Of the upstream in use."""
-        return self.session.state.line.generation
+        return self.session.state.upstream.generation
 
     # What comes in.
 
@@ -189,7 +189,7 @@ class Playbook:
             case messages.SendToClient(frame):
                 if not self._is_history(_decoded(frame)):
                     self.commands.append(command)
-            case messages.RefillBudget():
+            case messages.ResetRestartBudget():
                 self.refills += 1
             case messages.Log(_, text):
                 self.logged.append(text)

@@ -104,7 +104,7 @@ class Together:
 
     def lose(self) -> None:
         """Cut the connection to the upstream in use."""
-        self._lose(self.session.state.line.generation)
+        self._lose(self.session.state.upstream.generation)
 
     # What happens.
 
