@@ -43,7 +43,7 @@ def main() -> int:
         say(describe(start))
         return 0
     try:
-        serve(config, Router.alone)
+        serve(config, Router.standalone)
     except StartError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1

@@ -144,7 +144,7 @@ class ClientActor(Actor):
     def _close(self, message: lifecycle.CloseConnection) -> None:
         self._connection.close(message.code, message.reason, message.linger_s)
 
-    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         return {"peer": self._connection.peer, "paused": self._is_paused}
 
     receives: ClassVar = {

@@ -175,22 +175,22 @@ class Dispatcher:
         Once it runs no more, not from its thread.
         """
         wards = list(self._abortables)
-        for ward in wards:
+        for abortable in wards:
             try:
-                ward.abort_from_outside()
+                abortable.abort_from_outside()
             except Exception as error:  # noqa: BLE001 - logged
-                self._failed(ward, error)
+                self._failed(abortable, error)
         return len(wards)
 
     # On the dispatcher's thread.
 
-    def register(self, ward: Abortable) -> None:
-        """Have `ward` forsaken, should this thread die or stall, until it is disowned."""
-        self._abortables.add(ward)
+    def register(self, abortable: Abortable) -> None:
+        """Have `abortable` forsaken, should this thread die or stall, until it is disowned."""
+        self._abortables.add(abortable)
 
-    def unregister(self, ward: Abortable) -> None:
+    def unregister(self, abortable: Abortable) -> None:
         """Forget it."""
-        self._abortables.discard(ward)
+        self._abortables.discard(abortable)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay_s`, unless the timer is cancelled."""

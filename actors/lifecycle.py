@@ -123,7 +123,7 @@ class Notification(Message, frozen=True):
     """A session has news for the embedding application."""
 
     session_id: str
-    news: Any
+    notification: Any
 
 
 class ClientEnded(Message, frozen=True):
@@ -208,6 +208,3 @@ class SessionEnded(Message, frozen=True):
 
 class Describe(Message, frozen=True):
     """Answer with a few facts about the actor: a mapping (for people and tests)."""
-
-
-Facts = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from actors import lifecycle, messages
+    from actors import messages
 
 
 class Machine(Protocol):
@@ -19,5 +19,5 @@ class Machine(Protocol):
         `now_s` is the time on the dispatcher's clock, which never goes back: the machine has none of its own.
         """
 
-    def describe(self) -> lifecycle.Facts:
+    def describe(self) -> messages.Facts:
         """A few facts about it, for people and tests."""

@@ -227,7 +227,7 @@ class CancelWork(Message, frozen=True):
 class Notify(Message, frozen=True):
     """Tell an embedding application, if there is one that wants to know (`SessionSpec.tell`)."""
 
-    news: Any
+    notification: Any
 
 
 class EndSession(Message, frozen=True):
@@ -262,3 +262,5 @@ Command = (
     | EndSession
     | Log
 )
+
+Facts = dict[str, Any]

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 64
+MAX_WAITING: Final = 64
 """Of one session; the newest is dropped beyond that, and said to be."""
 
 
 class _Pending(msgspec.Struct, frozen=True):
-    tell: Callable[[Any], None]
-    news: Any
+    deliver: Callable[[Any], None]
+    notification: Any
     timeout_s: float
 
 
@@ -38,7 +38,7 @@ class Notifications:
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:
-        self._work = Work(actor, lambda tell: tell(), self._done)
+        self._work = Work(actor, lambda deliver: deliver(), self._done)
         self._pool = pool
         self._on_idle = on_idle
         self._waiting: dict[str, deque[_Pending]] = {}
@@ -49,27 +49,27 @@ class Notifications:
         """Whether all is told."""
         return not self._waiting
 
-    def add(self, session_id: str, tell: Callable[[Any], None], news: Any, timeout_s: float) -> None:
-        """Have `tell(news)` called once all that is before it has been told."""
+    def add(self, session_id: str, deliver: Callable[[Any], None], notification: Any, timeout_s: float) -> None:
+        """Have `deliver(notification)` called once all that is before it has been told."""
         waiting = self._waiting.setdefault(session_id, deque())
-        if len(waiting) > MOST_WAITING:
-            logger.error("session %s: %s is not told: too much waits", session_id, _name(news))
+        if len(waiting) > MAX_WAITING:
+            logger.error("session %s: %s is not told: too much waits", session_id, _name(notification))
             return
-        waiting.append(_Pending(tell, news, timeout_s))
+        waiting.append(_Pending(deliver, notification, timeout_s))
         if len(waiting) == 1:
             self._start(session_id)
 
     def _start(self, session_id: str) -> None:
         first = self._waiting[session_id][0]
-        command = messages.StartWork(session_id, partial(first.tell, first.news), first.timeout_s)
+        command = messages.StartWork(session_id, partial(first.deliver, first.notification), first.timeout_s)
         self._work.start(command, self._pool)
 
     def _done(self, done: messages.WorkDone) -> None:
         waiting = self._waiting[done.key]
-        news = waiting.popleft().news
+        notification = waiting.popleft().notification
         if done.failure is not None:
             how, error = done.failure.kind.value, done.failure.error
-            logger.error("session %s: telling of %s %s", done.key, _name(news), how, exc_info=error)
+            logger.error("session %s: telling of %s %s", done.key, _name(notification), how, exc_info=error)
         if waiting:
             self._start(done.key)
             return
@@ -78,5 +78,5 @@ class Notifications:
             self._on_idle()
 
 
-def _name(news: Any) -> str:
-    return type(news).__name__
+def _name(notification: Any) -> str:
+    return type(notification).__name__

@@ -38,7 +38,7 @@ class SessionRecord:
         self.translator: Ref | None = None
         self.upstreams: dict[int, Ref] = {}
         """By generation, those that have not ended."""
-        self.spares: set[int] = set()
+        self.standbys: set[int] = set()
         self.running: set[tuple[str, int]] = set()
         """Role and generation of each actor that has not stopped."""
         self.told: set[tuple[str, int]] = set()

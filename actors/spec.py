@@ -45,9 +45,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a close reason says that another try is of no use."""
     on_end: Callable[[], None] = _nobody_asks
     """Called when nothing of the session is left, on the supervisor's thread; must not block."""
-    tell: Callable[[Any], None] | None = None
+    deliver: Callable[[Any], None] | None = None
     """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
-    one at a time. Called on a thread of `Pools.news`; may block, and raise anything."""
-    tell_timeout_s: float = 5.0
+    one at a time. Called on a thread of `Pools.hooks`; may block, and raise anything."""
+    deliver_timeout_s: float = 5.0
     perform: Callable[[Any], Any] = _no_work
     """Does the `work` of `StartWork`. Called on a thread of the pool for it; may block, and raise anything."""

@@ -59,7 +59,7 @@ class Supervisor(Actor):
         self._dispatchers = dispatchers
         self._connector = connector
         self._pools = pools
-        self._reports = Notifications(self, pools.news, self._report_drained)
+        self._notifications = Notifications(self, pools.hooks, self._report_drained)
         self._sessions: dict[str, SessionRecord] = {}
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
@@ -116,7 +116,7 @@ class Supervisor(Actor):
         session = SessionRecord(spec, self._least_loaded())
         self._sessions[spec.session_id] = session
         logger.info("session %s started", spec.session_id)
-        self._tell(session, lifecycle.SessionStarted(spec.session_id))
+        self._notify(session, lifecycle.SessionStarted(spec.session_id))
         try:
             self._start_translator(session)
             self._start_client(session, message.connection)
@@ -160,7 +160,7 @@ class Supervisor(Actor):
             return  # over, or unwanted again before its delay was
         session.generation = max(session.generation, message.generation)
         if message.is_standby:
-            session.spares.add(message.generation)
+            session.standbys.add(message.generation)
         if message.delay_s:
             in_time = msgspec.structs.replace(message, delay_s=0.0)
             self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, in_time))
@@ -210,7 +210,7 @@ class Supervisor(Actor):
         session.tell(session.translator, messages.UpstreamLost(message.generation, loss, verdict))
 
     def _verdict(self, session: SessionRecord, generation: int, loss: restart.Loss) -> restart.Verdict:
-        if generation in session.spares:
+        if generation in session.standbys:
             return restart.Verdict(decision=restart.Decision.RESTART, position=session.history.position)
         return restart.decide(
             loss,
@@ -229,7 +229,7 @@ class Supervisor(Actor):
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
-            session.spares.clear()  # with one of two gone, the other is in use
+            session.standbys.clear()  # with one of two gone, the other is in use
 
     def _turn_completed(self, message: lifecycle.TurnCompleted) -> None:
         session = self._live(message.session_id)
@@ -239,11 +239,13 @@ class Supervisor(Actor):
     def _reported(self, message: lifecycle.Notification) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
-            self._tell(session, message.news)
+            self._notify(session, message.notification)
 
-    def _tell(self, session: SessionRecord, news: Any) -> None:
-        if session.spec.tell is not None:
-            self._reports.add(session.spec.session_id, session.spec.tell, news, session.spec.tell_timeout_s)
+    def _notify(self, session: SessionRecord, notification: Any) -> None:
+        if session.spec.deliver is not None:
+            self._notifications.add(
+                session.spec.session_id, session.spec.deliver, notification, session.spec.deliver_timeout_s
+            )
 
     def _client_ended(self, message: lifecycle.ClientEnded) -> None:
         session = self._sessions.get(message.session_id)
@@ -320,7 +322,7 @@ class Supervisor(Actor):
         info = session.info()
         logger.info("session %s ended after %.1f s", info.session_id, info.age_s)
         ended = lifecycle.SessionEnded(info.session_id, info.age_s, *(session.ending or NEVER_CLOSED), info.restarts)
-        self._tell(session, ended)
+        self._notify(session, ended)
         self._report_drained()
         session.spec.on_end()
 
@@ -336,7 +338,7 @@ class Supervisor(Actor):
         session.tell(session.translator, messages.DrainBegan(left_s))
 
     def _report_drained(self) -> None:
-        if self._drained is not None and not self._sessions and self._reports.is_idle:
+        if self._drained is not None and not self._sessions and self._notifications.is_idle:
             self._drained.set()
 
     # Questions.

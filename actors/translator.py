@@ -105,7 +105,7 @@ class TranslatorActor(Actor):
     def _attach_upstream(self, message: lifecycle.AttachUpstream) -> None:
         self._upstreams[message.generation] = message.upstream
 
-    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         generations = sorted(self._upstreams)
         work = {"work": self._work.keys, "work_dropped": self._work.dropped}
         return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
@@ -159,7 +159,7 @@ class TranslatorActor(Actor):
             timer.cancel()
 
     def _start_work(self, command: messages.StartWork) -> None:
-        self._work.start(command, self._pools.preparation if command.is_preparation else self._pools.work)
+        self._work.start(command, self._pools.setup if command.is_preparation else self._pools.tools)
 
     def _cancel_work(self, command: messages.CancelWork) -> None:
         self._work.cancel(command.key)
@@ -171,7 +171,7 @@ class TranslatorActor(Actor):
         self._timers.clear()
 
     def _report(self, command: messages.Notify) -> None:
-        self._supervisor.offer(lifecycle.Notification(self._session_id, command.news))
+        self._supervisor.offer(lifecycle.Notification(self._session_id, command.notification))
 
     def _end_session(self, command: messages.EndSession) -> None:
         self._let_go()

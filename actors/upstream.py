@@ -179,7 +179,7 @@ class UpstreamActor(Actor):
             self._is_busy = False
             self._client.offer(lifecycle.ResumeReading())
 
-    def _describe(self, _message: lifecycle.Describe) -> lifecycle.Facts:
+    def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         return {"generation": self._generation, "connected": self._connection is not None}
 
     receives: ClassVar = {

@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 class Pools(msgspec.Struct, frozen=True):
     """Threads for whatever of a session may block, a pool for each use: what hangs in one holds up none of another."""
 
-    work: Pool
+    tools: Pool
     """For what it has done while it goes on."""
-    preparation: Pool
+    setup: Pool
     """For what it needs before it can begin."""
-    news: Pool
+    hooks: Pool
     """For telling an embedding application of it."""
 
 

@@ -93,27 +93,27 @@ class Router:
             on_usage=on_usage,
         )
         self._toolbox = FunctionRegistry(most_bytes=self.config.limits.tool_output_bytes)
-        self._specs = SessionFactory(self.config, self._toolbox, self._hooks)
-        self._is_alone = False
+        self._session_factory = SessionFactory(self.config, self._toolbox, self._hooks)
+        self._is_standalone = False
         self._reset()
         _routers.add(self)
 
     @classmethod
-    def alone(cls, config: RouterConfig) -> Router:
+    def standalone(cls, config: RouterConfig) -> Router:
         """Make a router that has its web server for itself.
 
         In a storm of calls that server's threads wait, so that those who talk do not hear it (`router.door`). Those
         of a host have other work, and never do.
         """
         router = cls(config)
-        router._is_alone = True
+        router._is_standalone = True
         return router
 
     def _reset(self) -> None:
         """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
-        self._engine = Runtime(self.config)
-        self._door = CallPacer()
-        self._parking = upgrade.Parking(self.config.limits.parked_threads)
+        self._runtime = Runtime(self.config)
+        self._call_pacer = CallPacer()
+        self._parking = upgrade.Parking(self.config.limits.held_server_threads)
         self._performer = WorkRunner(self._toolbox, lambda: endpoints_of(self.config))
         self._host: host.Host | None = None
         """Where a server of somebody else's may end us."""
@@ -142,8 +142,8 @@ class Router:
         """
         if drain_s is None:
             drain_s = self.config.drain_s if self._host is None else self._host.drain_s(self.config.drain_s)
-        self._engine.drain(drain_s)
-        self._engine.stop()
+        self._runtime.drain(drain_s)
+        self._runtime.stop()
 
     # What an embedding application brings.
 
@@ -206,7 +206,7 @@ class Router:
         Raises:
             HandshakeRefused: the request is no good, or we take no more sessions; the socket was left alone.
         """
-        with self._parking.place(environ):
+        with self._parking.slot(environ):
             session_id, connection = self._begin(environ, profile, turn_detection)
             connection.wait_until_given_back()
         return session_id
@@ -214,18 +214,18 @@ class Router:
     @property
     def is_alive(self) -> bool:
         """Whether every dispatcher runs: none has died, or stalled for 5 s."""
-        return self._engine.is_alive
+        return self._runtime.is_alive
 
     def problems(self) -> list[str]:
         """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
-        return self._engine.problems()
+        return self._runtime.problems()
 
     def readiness(self) -> tuple[bool, str]:
         """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself.
 
         Before the start they would: the first one starts us.
         """
-        engine = self._engine
+        engine = self._runtime
         if engine.is_closing:
             return False, "draining"
         if engine.dispatchers and not engine.is_alive:
@@ -243,7 +243,7 @@ class Router:
         Raises:
             pykka.Timeout: there is no answer in time; `is_alive` says whether there can be.
         """
-        sessions: list[lifecycle.SessionInfo] = self._engine.ask(
+        sessions: list[lifecycle.SessionInfo] = self._runtime.ask(
             lifecycle.ListSessions(), default=[], timeout_s=timeout_s
         )
         return sessions
@@ -251,22 +251,22 @@ class Router:
     # Steps.
 
     def _start(self, *, dials: bool = True) -> bool:
-        has_begun = self._engine.start(dials=dials)
-        self._specs.simulator_url = self._engine.simulator_url
+        has_begun = self._runtime.start(dials=dials)
+        self._session_factory.simulator_url = self._runtime.simulator_url
         if has_begun:
             self._host = host.find()
             if self._host is not None:
-                self._host.watch(self._engine.drained, self.close)
+                self._host.watch(self._runtime.drained, self.close)
         return has_begun
 
     def _start_lazily(self, *, dials: bool = True) -> None:
         with contextlib.suppress(StartError):  # whoever comes is told
-            if self._start(dials=dials) and self._specs.simulator_url:
+            if self._start(dials=dials) and self._session_factory.simulator_url:
                 logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
 
     def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
         def open_it(first_text: str) -> ClientConnection:
-            return accept(environ, first_text=first_text, limits=self._specs.limits)
+            return accept(environ, first_text=first_text, limits=self._session_factory.limits)
 
         return self.begin(environ, profile, open_it, turn_detection=turn_detection)
 
@@ -287,21 +287,21 @@ class Router:
             HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
         """
         self._start_lazily(dials=dialler is None)
-        if self._engine.is_closing:
+        if self._runtime.is_closing:
             raise _going_away()
         if not self.is_alive:
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
         session_id = str(uuid.uuid4())
         request = hooks.Request.of(environ, profile)
         if hooks.is_upgrade(environ):
-            request = self._hooks.admit(session_id, request, self._engine.auth_pool, self.config.deadlines.hook_s)
+            request = self._hooks.admit(session_id, request, self._runtime.auth_pool, self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
-        spec = self._specs.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
+        spec = self._session_factory.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
-        if self._is_alone:
-            self._door.wait(self._engine.dispatchers)
-        with self._engine.entry() as supervisor:
+        if self._is_standalone:
+            self._call_pacer.wait(self._runtime.dispatchers)
+        with self._runtime.entry() as supervisor:
             if supervisor is None:
                 raise _going_away()
             connection = open_it(welcome(session_id))
@@ -316,7 +316,7 @@ class Router:
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
         """The actors of a session, to be told and asked: for `router.testing`. Blocks: not on a dispatcher's thread."""
         asked = lifecycle.FindActors(session_id)
-        found: dict[str, Ref] = self._engine.ask(asked, default={}, timeout_s=timeout_s)
+        found: dict[str, Ref] = self._runtime.ask(asked, default={}, timeout_s=timeout_s)
         return found
 
 

@@ -165,26 +165,26 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return do
 
     @property
-    def wants_news(self) -> bool:
+    def wants_notifications(self) -> bool:
         """Whether the session itself has anything to tell of."""
         return self.on_turn is not None or self.on_usage is not None
 
-    def teller(self, context: SessionContext) -> Callable[[Any], None] | None:
+    def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
         """Make what tells of one session (`SessionSpec.tell`); None where nobody listens."""
         wants_to_hear = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
         return partial(self._tell, context) if any(wants_to_hear) else None
 
-    def _tell(self, context: SessionContext, news: Any) -> None:
-        match news:
+    def _tell(self, context: SessionContext, notification: Any) -> None:
+        match notification:
             case lifecycle.SessionStarted() if self.on_session_start is not None:
                 self.on_session_start(context)
             case lifecycle.SessionEnded(_, duration_s, code, reason, restarts) if self.on_session_end is not None:
                 end = SessionEnd(duration_s=duration_s, code=code, reason=reason, restarts=restarts)
                 self.on_session_end(context, end)
             case Turn() if self.on_turn is not None:
-                self.on_turn(context, news)
+                self.on_turn(context, notification)
             case Usage() if self.on_usage is not None:
-                self.on_usage(context, news)
+                self.on_usage(context, notification)
 
     def admit(self, session_id: str, request: Request, pool: Pool, timeout_s: float) -> Request:
         """Ask who the client is; the request with that. Blocks for `timeout_s` at the most.
@@ -201,7 +201,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         except queue.Empty:
             job.withdraw()
             logger.error("session %s: authenticate timed out after %g s", session_id, timeout_s)  # noqa: TRY400
-            raise _cannot_tell() from None
+            raise _auth_failed() from None
         return msgspec.structs.replace(request, principal=_judged(session_id, answer))
 
 
@@ -213,7 +213,7 @@ def _judged(session_id: str, answer: Principal | BaseException | None) -> Princi
         raise HandshakeRefused(HTTPStatus.UNAUTHORIZED, why, (("WWW-Authenticate", "Bearer"),))
     if isinstance(answer, PoolFull | PoolClosed):
         logger.error("session %s: authenticate was not called: %s", session_id, answer)
-        raise _cannot_tell()
+        raise _auth_failed()
     error = answer if isinstance(answer, BaseException) else _odd(answer)
     logger.error("session %s: authenticate failed", session_id, exc_info=error)
     raise HandshakeRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; it has been logged")
@@ -224,6 +224,6 @@ def _odd(answer: object) -> TypeError:
     return TypeError(f"it returned no Principal but a {type(answer).__name__}")
 
 
-def _cannot_tell() -> HandshakeRefused:
+def _auth_failed() -> HandshakeRefused:
     why = "who you are cannot be found out at the moment"
     return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, why, RETRY_AFTER)

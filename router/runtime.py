@@ -56,10 +56,8 @@ class Runtime:
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
-        self._pools = Pools(
-            work=_pool("worker", config), preparation=_pool("preparer", config), news=_pool("teller", config)
-        )
-        self.auth_pool = Pool("doorkeeper", config.limits.work_threads)
+        self._pools = Pools(tools=_pool("tools", config), setup=_pool("setup", config), hooks=_pool("hooks", config))
+        self.auth_pool = Pool("auth", config.limits.pool_threads)
         """Runs `authenticate`, on threads of its own like each other use: what hangs there closes no door."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
@@ -201,7 +199,7 @@ class Runtime:
         )
 
     def _stop_threads(self) -> None:
-        for pool in (self._connector, self._pools.work, self._pools.preparation, self._pools.news, self.auth_pool):
+        for pool in (self._connector, self._pools.tools, self._pools.setup, self._pools.hooks, self.auth_pool):
             pool.close()
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
@@ -214,4 +212,4 @@ class Runtime:
 
 
 def _pool(name: str, config: RouterConfig) -> Pool:
-    return Pool(name, config.limits.work_threads, most_waiting=config.limits.work_waiting)
+    return Pool(name, config.limits.pool_threads, most_waiting=config.limits.pool_queue)

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from router.simulator import Simulator
-from router.testing import Switchboard
+from router.testing import CallHarness
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +24,7 @@ def test_the_page_says_where_to_call() -> None:
 
 def test_a_caller_is_answered(simulator: Simulator) -> None:
     """A whole call, with the simulator for the model."""
-    with Switchboard(django_app.router) as board:
+    with CallHarness(django_app.router) as board:
         call = board.call("openai", simulator=simulator)
         call.client.start()
         call.client.say("hello there")

@@ -7,7 +7,7 @@ import pytest
 
 from actors import lifecycle, messages
 from router.simulator import Simulator
-from router.testing import ProbeRef, Switchboard
+from router.testing import CallHarness, ProbeRef
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,9 +18,9 @@ def closed_in_the_end() -> Iterator[None]:
 
 
 @pytest.fixture
-def board() -> Iterator[Switchboard]:
+def board() -> Iterator[CallHarness]:
     """Calls through the application's own router, with its functions and hooks."""
-    with Switchboard(flask_app.router) as board:
+    with CallHarness(flask_app.router) as board:
         yield board
 
 
@@ -29,7 +29,7 @@ def test_the_page_says_where_to_call() -> None:
     assert "/voice" in flask_app.app.test_client().get("/").text
 
 
-def test_a_caller_is_answered(board: Switchboard, simulator: Simulator) -> None:
+def test_a_caller_is_answered(board: CallHarness, simulator: Simulator) -> None:
     """A whole call, with the simulator for the model."""
     call = board.call("openai", simulator=simulator)
     call.client.start()
@@ -39,7 +39,7 @@ def test_a_caller_is_answered(board: Switchboard, simulator: Simulator) -> None:
     call.client.wait_for("AgentAudioDone")
 
 
-def test_what_the_model_says_reaches_the_caller(board: Switchboard) -> None:
+def test_what_the_model_says_reaches_the_caller(board: CallHarness) -> None:
     """The same, with a model that says what the test says."""
     call = board.call("openai")
     call.client.settle()
@@ -53,7 +53,7 @@ def test_what_the_model_says_reaches_the_caller(board: Switchboard) -> None:
     assert [it["content"] for it in said] == ["What is the time?", "Late."]
 
 
-def test_an_actor_can_be_told_and_asked(board: Switchboard, probe: ProbeRef) -> None:
+def test_an_actor_can_be_told_and_asked(board: CallHarness, probe: ProbeRef) -> None:
     """One actor by itself: the session's translator, with a probe for its client."""
     call = board.call("converse")
     call.client.wait_for("Welcome")

@@ -6,7 +6,7 @@ import pytest
 import wsgi_app
 
 from router.simulator import Simulator
-from router.testing import Switchboard
+from router.testing import CallHarness
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,7 +18,7 @@ def closed_in_the_end() -> Iterator[None]:
 
 def test_a_caller_is_answered(simulator: Simulator) -> None:
     """A whole call, with the simulator for the model."""
-    with Switchboard(wsgi_app.router) as board:
+    with CallHarness(wsgi_app.router) as board:
         call = board.call("converse", simulator=simulator)
         call.client.start()
         call.client.say("hello there")

@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 from router.config import upstream_table
 from router.config.model import RouterConfig
 from router.config.parsers import is_on
-from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, Said, checked, line, refuse_unknown
+from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
 from router.config.schema import SETTINGS, TABLES, Setting
 from router.console import say
 from router.errors import ConfigError
@@ -35,7 +35,7 @@ class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     config: RouterConfig
     check: bool
     """Whether only to validate."""
-    said: Mapping[str, Said]
+    sourced: Mapping[str, SourcedValue]
     """Field (`port`, `deadlines.dial_s`, `upstreams[0].url`) to what was said of it; what is missing is a default."""
     warnings: tuple[str, ...]
     """Sentences that stop nothing."""
@@ -55,7 +55,7 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
     flags = _parse_flags(argv)
     dotenv = _read_dotenv(read_file)
     file = flags.config or environ.get("ROUTER_CONFIG") or dotenv.get("ROUTER_CONFIG")
-    said, replaced = upstream_table.settle(
+    sourced, replaced = upstream_table.resolve(
         {
             **_from_file(file, read_file, _variables(dotenv, environ)),
             **_from_variables(dotenv, DOTENV),
@@ -63,105 +63,110 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
             **_from_flags(flags),
         }
     )
-    config = RouterConfig(**fields(said))
-    check_key(config, said)
-    _check_ca_file(said, read_file)
-    named = upstream_table.variables_named(said)
+    config = RouterConfig(**fields(sourced))
+    check_key(config, sourced)
+    _check_ca_file(sourced, read_file)
+    named = upstream_table.variables_named(sourced)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
-    return CommandLine(config=config, check=flags.check, said=said, warnings=(*unknown, *replaced))
+    return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*unknown, *replaced))
 
 
 def describe(start: CommandLine) -> str:
     """Return the effective configuration as lines of a file, each with where it was said; never the key."""
-    config, said = start.config, start.said
+    config, sourced = start.config, start.sourced
     rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]
-    lines = [line(row.name, getattr(config, row.name), said.get(row.name)) for row in rows]
+    lines = [line(row.name, getattr(config, row.name), sourced.get(row.name)) for row in rows]
     for table in TABLES:
         values = msgspec.structs.asdict(getattr(config, table))
         lines += ["", f"[{table}]"]
-        lines += [line(key, value, said.get(f"{table}.{key}")) for key, value in values.items()]
-    return "\n".join([*lines, *upstream_table.describe(config.upstreams, said)])
+        lines += [line(key, value, sourced.get(f"{table}.{key}")) for key, value in values.items()]
+    return "\n".join([*lines, *upstream_table.describe(config.upstreams, sourced)])
 
 
 # What was said: one function for each place.
 
 
-def _from_flags(flags: argparse.Namespace) -> dict[str, Said]:
+def _from_flags(flags: argparse.Namespace) -> dict[str, SourcedValue]:
     return {
-        row.name: checked(row.kind, getattr(flags, row.name), row.flag, FLAGS)
+        row.name: checked(row.parser, getattr(flags, row.name), row.flag, FLAGS)
         for row in SETTINGS
         if row.flag and getattr(flags, row.name) is not None
     }
 
 
-def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, Said]:
+def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, SourcedValue]:
     # An empty variable is one that is not set, as docker and shells have it.
-    said: dict[str, Said] = {}
+    sourced: dict[str, SourcedValue] = {}
     for row in SETTINGS:
         switch, meaning = row.env_switch or ("", "")
         if variables.get(switch) and checked(is_on, variables[switch], switch, source).value:
-            said[row.name] = Said(meaning, switch, source)
+            sourced[row.name] = SourcedValue(meaning, switch, source)
         for name in reversed(row.env):
             if variables.get(name):
-                said[row.name] = checked(row.kind, variables[name], name, source)
-    return said
+                sourced[row.name] = checked(row.parser, variables[name], name, source)
+    return sourced
 
 
-def _variables(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Said]:
+def _variables(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, SourcedValue]:
     places = ((dotenv, DOTENV), (environ, ENVIRONMENT))
     return {
-        name: Said(value, name, source) for variables, source in places for name, value in variables.items() if value
+        name: SourcedValue(value, name, source)
+        for variables, source in places
+        for name, value in variables.items()
+        if value
     }
 
 
-def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, Said]) -> dict[str, Said]:
+def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, SourcedValue]) -> dict[str, SourcedValue]:
     if not path:
         return {}
     written = _parse_toml(_read(path, read_file, "--config"), path)
-    said = upstream_table.read(written.pop(upstream_table.FIELD, []), path, variables)
+    sourced = upstream_table.read(written.pop(upstream_table.FIELD, []), path, variables)
     for table in TABLES:
-        said.update(from_table(table, written.pop(table, {}), path))
-    kinds = {row.name: row.kind for row in SETTINGS}
+        sourced.update(from_table(table, written.pop(table, {}), path))
+    kinds = {row.name: row.parser for row in SETTINGS}
     for key, value in written.items():
         refuse_unknown(key, [*kinds, *TABLES, upstream_table.FIELD], path, "setting")
-        said[key] = checked(kinds[key], value, key, path)
-    upstream_table.refuse_both(said, path)
-    return said
+        sourced[key] = checked(kinds[key], value, key, path)
+    upstream_table.refuse_both(sourced, path)
+    return sourced
 
 
-def from_table(table: str, written: Any, path: str) -> dict[str, Said]:
+def from_table(table: str, written: Any, path: str) -> dict[str, SourcedValue]:
     """Return what is said of a table: each key, and the table with all of them; raises `ConfigError`."""
     if not isinstance(written, dict):
         raise ConfigError(source=path, name=table, problem=f"must be a table: [{table}]")
     hints = get_type_hints(TABLES[table], include_extras=True)
-    said = {}
+    sourced = {}
     for key, value in written.items():
         refuse_unknown(key, hints, path, f"setting of [{table}]", f"{table}.")
-        said[f"{table}.{key}"] = checked(hints[key].__metadata__[0], value, f"{table}.{key}", path)
-    values = {key: said[f"{table}.{key}"].value for key in written}
-    return {**said, table: Said(TABLES[table](**values), table, path)} if said else {}
+        sourced[f"{table}.{key}"] = checked(hints[key].__metadata__[0], value, f"{table}.{key}", path)
+    values = {key: sourced[f"{table}.{key}"].value for key in written}
+    return {**sourced, table: SourcedValue(TABLES[table](**values), table, path)} if sourced else {}
 
 
 # What goes together.
 
 
-def fields(said: Mapping[str, Said]) -> dict[str, Any]:
+def fields(sourced: Mapping[str, SourcedValue]) -> dict[str, Any]:
     """Return the fields of a `RouterConfig` that were said."""
-    return {name: it.value for name, it in said.items() if "." not in name}
+    return {name: it.value for name, it in sourced.items() if "." not in name}
 
 
 def check_key(
-    config: RouterConfig, said: Mapping[str, Said], remedy: str = "set OPENAI_API_KEY in the environment or in .env"
+    config: RouterConfig,
+    sourced: Mapping[str, SourcedValue],
+    remedy: str = "set OPENAI_API_KEY in the environment or in .env",
 ) -> None:
     """Raise `ConfigError`, with the remedy, where OpenAI was said to be the upstream and there is no key."""
     if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
-        where = said["upstream"]
+        where = sourced["upstream"]
         problem = f"is openai, which needs a key: {remedy}"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
 
-def _check_ca_file(said: Mapping[str, Said], read_file: ReadFile) -> None:
-    where = said.get("ca_file")
+def _check_ca_file(sourced: Mapping[str, SourcedValue], read_file: ReadFile) -> None:
+    where = sourced.get("ca_file")
     if where and "-----BEGIN" not in _read(where.value, read_file, where.name, where.source):
         problem = f"holds no certificate: {where.value}"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
@@ -174,8 +179,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         found = re.match(r"argument ([^:]+): (.+)", message)
         name, problem = found.groups() if found else ("arguments", message)
-        said = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
-        raise ConfigError(source=FLAGS, name=name, problem=said)
+        sourced = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
+        raise ConfigError(source=FLAGS, name=name, problem=sourced)
 
     def print_help(self, _file: Any = None) -> None:
         say(self.format_help().rstrip())

@@ -13,7 +13,7 @@ import msgspec
 
 from router.config import command_line, upstream_table
 from router.config.model import Deadlines, Limits, RouterConfig
-from router.config.provenance import Said, checked, refuse_unknown
+from router.config.provenance import SourcedValue, checked, refuse_unknown
 from router.config.schema import SETTINGS, TABLES
 from router.config.upstream import Upstream
 from router.errors import ConfigError
@@ -52,27 +52,27 @@ class RouterSettings(TypedDict, total=False):
 
 def config_of(given: Mapping[str, Any]) -> RouterConfig:
     """Return the configuration; raises `ConfigError` with the keyword's name."""
-    said: dict[str, Said] = {}
+    sourced: dict[str, SourcedValue] = {}
     for name, value in given.items():
         if name in OF_THE_COMMAND:
             raise ConfigError(source=PLACE, name=name, problem="is the command's alone: your own server has that")
         refuse_unknown(name, get_type_hints(RouterSettings), PLACE, "setting")
         if value is not None:
-            said.update(_said(name, value))
-    upstream_table.refuse_both(said, PLACE)
-    settled, _ = upstream_table.settle(said)
+            sourced.update(_sourced(name, value))
+    upstream_table.refuse_both(sourced, PLACE)
+    settled, _ = upstream_table.resolve(sourced)
     config = RouterConfig(**command_line.fields(settled))
     command_line.check_key(config, settled, "give openai_api_key, too")
     return config
 
 
-def _said(name: str, value: Any) -> dict[str, Said]:
+def _sourced(name: str, value: Any) -> dict[str, SourcedValue]:
     if name in TABLES:
         return command_line.from_table(name, _table(value), PLACE)
     if name == upstream_table.FIELD:
         return upstream_table.read(_plain(value), PLACE, {})
-    kind = next(row.kind for row in SETTINGS if row.name == name)
-    return {name: checked(kind, _plain(value), name, PLACE)}
+    parser = next(row.parser for row in SETTINGS if row.name == name)
+    return {name: checked(parser, _plain(value), name, PLACE)}
 
 
 def _table(value: Any) -> Any:

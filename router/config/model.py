@@ -45,11 +45,11 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """A function that the router runs: its endpoint's whole answer, or its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
     """How long the agent's text waits for the transcript of what the user said before."""
-    replug_s: Annotated[float, seconds(0.05, 300)] = 10.0
+    restart_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """A whole restart, from the loss to `session.updated`: what it may take beyond `dial_s`."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
     """A session's age at which a new one takes over, where its own `expires_at` is not to be trusted."""
-    rollover_gap_s: Annotated[float, seconds(0.05, 3600)] = 10.0
+    rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """From one rollover to the next, at least."""
     close_s: Annotated[float, seconds(0.05, 60)] = 2.0
     """The close handshake."""
@@ -76,7 +76,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Microphone audio of a turn that is not over, kept for a new upstream."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
     """How far the agent's audio is sent ahead of its playback, as estimated."""
-    held_audio_bytes: Annotated[int, whole(0, 1024**3)] = 32 * 1024 * 1024
+    queued_audio_bytes: Annotated[int, whole(0, 1024**3)] = 32 * 1024 * 1024
     """What of it may wait; beyond that it is sent early, and `write_buffer_bytes` is the bound."""
     unread_audio_bytes: Annotated[int, whole(0, 1024**3)] = 1024 * 1024
     """The same, before the client is seen to read what it was sent."""
@@ -90,13 +90,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Upstreams that are dialled at the same time, in one process."""
     tool_output_bytes: Annotated[int, whole(1, 16 * 1024 * 1024)] = 128 * 1024
     """What a function that the router runs may answer with."""
-    work_threads: Annotated[int, whole(1, 256)] = 16
+    pool_threads: Annotated[int, whole(1, 256)] = 16
     """Threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
-    work_waiting: Annotated[int, whole(0, 100_000)] = 256
+    pool_queue: Annotated[int, whole(0, 100_000)] = 256
     """Those that may wait for a thread; beyond it they fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
     """HTTP requests and WebSocket handshakes that are served at the same time, in one process."""
-    parked_threads: Annotated[int, whole(0, 1024)] = 4
+    held_server_threads: Annotated[int, whole(0, 1024)] = 4
     """Embedded, under a server with TLS of its own: its threads that sessions may hold, one each."""
 
 

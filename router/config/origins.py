@@ -94,8 +94,8 @@ def origins(written: Any) -> tuple[str, ...]:
 def _origin(written: Any) -> str:
     if not isinstance(written, str):
         raise ValueError(f"must be a list of origins, not {reprlib.repr(written)}")  # noqa: TRY004 - as in values
-    said = written.strip().lower()
-    url = said if "://" in said else f"https://{said}"
+    sourced = written.strip().lower()
+    url = sourced if "://" in sourced else f"https://{sourced}"
     try:
         origin, parts = origin_of(url), urlsplit(url)
         is_more = parts.path not in ("", "/") or parts.query or parts.fragment

@@ -20,11 +20,11 @@ FLAGS: Final = "the command line"
 ENVIRONMENT: Final = "the environment"
 DOTENV: Final = ".env"
 
-Kind = Callable[[Any], Any]
+Parser = Callable[[Any], Any]
 """Return the value of what was written; raises `ValueError` with the rest of a sentence."""
 
 
-class Said(msgspec.Struct, frozen=True):
+class SourcedValue(msgspec.Struct, frozen=True):
     """A value, and where it was said under which name."""
 
     value: Any
@@ -32,10 +32,10 @@ class Said(msgspec.Struct, frozen=True):
     source: str
 
 
-def checked(kind: Kind, written: Any, name: str | None, source: str) -> Said:
+def checked(parser: Parser, written: Any, name: str | None, source: str) -> SourcedValue:
     """Return the value of what was written; raises `ConfigError` where it is no good."""
     try:
-        return Said(kind(written), str(name), source)
+        return SourcedValue(parser(written), str(name), source)
     except ValueError as error:
         raise ConfigError(source=source, name=str(name), problem=str(error)) from None
 
@@ -53,7 +53,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def line(key: str, value: Any, where: Said | None) -> str:
+def line(key: str, value: Any, where: SourcedValue | None) -> str:
     """Return a line of a file that says the same, with where it was said; of a key only, in a comment, that it is."""
     if value is None:
         return f"# {key} is not set"

@@ -13,7 +13,7 @@ import msgspec
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
 from router.config.origins import networks, origins
 from router.config.parsers import file_path, host, one_of, pairs, route, seconds, secret, text, texts, upstream, whole
-from router.config.provenance import Kind  # noqa: TC001 - msgspec resolves the annotation
+from router.config.provenance import Parser  # noqa: TC001 - msgspec resolves the annotation
 
 TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
 
@@ -23,7 +23,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """The field, and the key in the file."""
-    kind: Kind
+    parser: Parser
     help: str
     flag: str | None = None
     env: tuple[str, ...] = ()
@@ -42,24 +42,24 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 _DEFAULTS: Final = msgspec.structs.asdict(RouterConfig())
 
 SETTINGS: Final = (
-    Setting(name="host", kind=host, help="address to listen on", flag="--host", env=("ROUTER_HOST",)),
+    Setting(name="host", parser=host, help="address to listen on", flag="--host", env=("ROUTER_HOST",)),
     Setting(
         name="port",
-        kind=whole(0, 65535),
+        parser=whole(0, 65535),
         help="port to listen on; 0 takes a free one",
         flag="--port",
         env=("ROUTER_PORT", "OPENAI_PROXY_PORT"),
     ),
     Setting(
         name="path",
-        kind=route(CONVERSE_PATH, HEALTH_PATH, READY_PATH),
+        parser=route(CONVERSE_PATH, HEALTH_PATH, READY_PATH),
         help="WebSocket route of the React component, beside /v1/agent/converse",
         flag="--path",
         env=("ROUTER_PATH",),
     ),
     Setting(
         name="upstream",
-        kind=upstream,
+        parser=upstream,
         help="openai, simulator, or a ws:// or wss:// URL",
         flag="--upstream",
         env=("OPENAI_REALTIME_URL",),
@@ -67,89 +67,89 @@ SETTINGS: Final = (
     ),
     Setting(
         name="openai_api_key",
-        kind=secret,
+        parser=secret,
         help="sent to the upstream, whichever it is, and to nobody else",
         env=("OPENAI_API_KEY",),
     ),
     Setting(
         name="model",
-        kind=text,
+        parser=text,
         help="model to ask for, unless the upstream's URL names one",
         flag="--model",
         env=("OPENAI_REALTIME_MODEL",),
     ),
     Setting(
         name="models",
-        kind=texts,
+        parser=texts,
         help="models that a client may ask for itself (agent.think.provider.model)",
         env=("ROUTER_MODELS",),
         default_text="none",
     ),
     Setting(
         name="turn_detection",
-        kind=one_of(*TURN_DETECTIONS),
+        parser=one_of(*TURN_DETECTIONS),
         help="server_vad, semantic_vad or manual",
         flag="--turn-detection",
         env=("ROUTER_TURN_DETECTION",),
     ),
     Setting(
         name="voice",
-        kind=text,
+        parser=text,
         help="the agent's voice, where the client asks for none or for one that is in no table",
         env=("ROUTER_VOICE",),
     ),
     Setting(
         name="voices",
-        kind=pairs,
+        parser=pairs,
         help="the upstream's voice for each that a client may ask for, over a table that is built in",
         env=("ROUTER_VOICES",),
         default_text="none",
     ),
     Setting(
         name="transcription_model",
-        kind=text,
+        parser=text,
         help="model that transcribes what the user says",
         env=("ROUTER_TRANSCRIPTION_MODEL",),
     ),
     Setting(
         name="restarts",
-        kind=whole(0, 20),
+        parser=whole(0, 20),
         help="attempts in a row to replace an upstream that ended; 0 for none",
         flag="--restarts",
         env=("ROUTER_RESTARTS",),
     ),
     Setting(
         name="greeting",
-        kind=one_of("auto", "spoken", "text"),
+        parser=one_of("auto", "spoken", "text"),
         help="how a client's greeting is given: auto, spoken or text",
         flag="--greeting",
         env=("ROUTER_GREETING",),
     ),
     Setting(
         name="interrupted_answer",
-        kind=one_of("continue", "stop"),
+        parser=one_of("continue", "stop"),
         help="what becomes of an answer that its upstream did not finish: continue or stop",
         flag="--interrupted-answer",
         env=("ROUTER_INTERRUPTED_ANSWER",),
     ),
     Setting(
         name="drain_s",
-        kind=seconds(0, 3600),
+        parser=seconds(0, 3600),
         help="seconds for answers that are under way when the process has to end",
         flag="--drain-s",
         env=("ROUTER_DRAIN_S",),
     ),
-    Setting(name="workers", kind=whole(1, 256), help="processes", flag="--workers", env=("ROUTER_WORKERS",)),
+    Setting(name="workers", parser=whole(1, 256), help="processes", flag="--workers", env=("ROUTER_WORKERS",)),
     Setting(
         name="dispatchers",
-        kind=whole(1, 256),
+        parser=whole(1, 256),
         help="dispatcher threads in each process; more than 1 is for free-threaded Python",
         flag="--dispatchers",
         env=("ROUTER_DISPATCHERS",),
     ),
     Setting(
         name="log_level",
-        kind=one_of("debug", "info", "warning", "error"),
+        parser=one_of("debug", "info", "warning", "error"),
         help="debug, info, warning or error",
         flag="--log-level",
         env=("ROUTER_LOG_LEVEL",),
@@ -157,28 +157,28 @@ SETTINGS: Final = (
     ),
     Setting(
         name="log_format",
-        kind=one_of("text", "json"),
+        parser=one_of("text", "json"),
         help="text or json",
         flag="--log-format",
         env=("ROUTER_LOG_FORMAT",),
     ),
     Setting(
         name="tool_hosts",
-        kind=origins,
+        parser=origins,
         help="origins of functions' endpoints that may be called, such as api.example",
         env=("ROUTER_TOOL_HOSTS",),
         default_text="none",
     ),
     Setting(
         name="tool_networks",
-        kind=networks,
+        parser=networks,
         help="addresses that are not public and may be called all the same, such as 10.0.0.0/8",
         env=("ROUTER_TOOL_NETWORKS",),
         default_text="none",
     ),
     Setting(
         name="ca_file",
-        kind=file_path,
+        parser=file_path,
         help="certificates to trust for a wss:// upstream and an https:// endpoint, as PEM",
         env=("ROUTER_CA_FILE",),
         default_text="the system's",

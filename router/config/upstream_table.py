@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from router.config.parsers import secret
-from router.config.provenance import Said, checked, line, refuse_unknown
+from router.config.provenance import SourcedValue, checked, line, refuse_unknown
 from router.config.upstream import KINDS, Upstream
 from router.errors import ConfigError
 from router.secrets import Secret
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 FIELD: Final = "upstreams"
 _TABLE: Final = f"[[{FIELD}]]"
 
-SourcesByUpstream = dict[str, Said]
+SourcesByUpstream = dict[str, SourcedValue]
 """Field (`upstreams[0].url`) to what was said of it."""
 
 
 # From a file.
 
 
-def read(written: Any, path: str, variables: Mapping[str, Said]) -> SourcesByUpstream:
+def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> SourcesByUpstream:
     """Return what a file says of upstreams: each field, and `upstreams` with all of them.
 
     Args:
@@ -38,9 +38,9 @@ def read(written: Any, path: str, variables: Mapping[str, Said]) -> SourcesByUps
     """
     if not isinstance(written, list) or not all(isinstance(table, dict) for table in written):
         raise ConfigError(source=path, name=FIELD, problem=f"must be tables: {_TABLE}")
-    said: SourcesByUpstream = {}
-    upstreams = tuple(_read_one(name, table, path, variables, said) for name, table in _named(written))
-    return {**said, FIELD: Said(upstreams, FIELD, path)} if upstreams else {}
+    sourced: SourcesByUpstream = {}
+    upstreams = tuple(_read_one(name, table, path, variables, sourced) for name, table in _named(written))
+    return {**sourced, FIELD: SourcedValue(upstreams, FIELD, path)} if upstreams else {}
 
 
 def _named(tables: Any) -> Iterator[tuple[str, Any]]:
@@ -48,16 +48,16 @@ def _named(tables: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _read_one(
-    name: str, table: dict[str, Any], path: str, variables: Mapping[str, Said], said: SourcesByUpstream
+    name: str, table: dict[str, Any], path: str, variables: Mapping[str, SourcedValue], sourced: SourcesByUpstream
 ) -> Upstream:
     for key, value in table.items():
         refuse_unknown(key, KINDS, path, f"setting of {_TABLE}", f"{name}.")
-        said[f"{name}.{key}"] = checked(KINDS[key], value, f"{name}.{key}", path)
+        sourced[f"{name}.{key}"] = checked(KINDS[key], value, f"{name}.{key}", path)
     if "url" not in table:
         raise ConfigError(source=path, name=f"{name}.url", problem="is missing: openai, or a ws:// or wss:// URL")
     if "api_key_env" in table:
-        said[f"{name}.api_key"] = _key_of_variable(name, said, variables)
-    upstream = Upstream(**{key: said[f"{name}.{key}"].value for key in _FIELDS if f"{name}.{key}" in said})
+        sourced[f"{name}.api_key"] = _key_of_variable(name, sourced, variables)
+    upstream = Upstream(**{key: sourced[f"{name}.{key}"].value for key in _FIELDS if f"{name}.{key}" in sourced})
     _check_headers(name, upstream, path)
     return upstream
 
@@ -65,9 +65,9 @@ def _read_one(
 _FIELDS: Final = Upstream.__struct_fields__
 
 
-def _key_of_variable(name: str, said: SourcesByUpstream, variables: Mapping[str, Said]) -> Said:
-    named = said[f"{name}.api_key_env"]
-    if f"{name}.api_key" in said:
+def _key_of_variable(name: str, sourced: SourcesByUpstream, variables: Mapping[str, SourcedValue]) -> SourcedValue:
+    named = sourced[f"{name}.api_key_env"]
+    if f"{name}.api_key" in sourced:
         raise ConfigError(source=named.source, name=named.name, problem="is said beside api_key: say one of the two")
     found = variables.get(named.value)
     if found is None:
@@ -89,35 +89,35 @@ def _header_names(upstream: Upstream) -> set[str]:
 # Beside the other settings.
 
 
-def settle(said: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
+def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
     """Return what holds of all that was said, and warnings: a flag or a variable replaces the list.
 
     Raises:
         ConfigError: the list and a single upstream in one file; an upstream that needs a key and has none.
     """
-    if FIELD not in said:
-        return said, ()
-    one, listed = said.get("upstream"), said[FIELD]
+    if FIELD not in sourced:
+        return sourced, ()
+    one, listed = sourced.get("upstream"), sourced[FIELD]
     if one is None:
-        return _with_openai_key(said), ()
+        return _with_openai_key(sourced), ()
     count = len(listed.value)
-    rest = {name: it for name, it in said.items() if name != FIELD and not name.startswith(f"{FIELD}[")}
+    rest = {name: it for name, it in sourced.items() if name != FIELD and not name.startswith(f"{FIELD}[")}
     return rest, (f"{one.name} ({one.source}) replaces the {count} {_TABLE} of {listed.source}",)
 
 
-def refuse_both(said: SourcesByUpstream, path: str) -> None:
+def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
     """Raise `ConfigError` where one file says a list and a single upstream."""
-    if FIELD in said and "upstream" in said:
+    if FIELD in sourced and "upstream" in sourced:
         raise ConfigError(source=path, name="upstream", problem=f"is said beside {_TABLE}: say one of the two")
 
 
-def variables_named(said: Mapping[str, Said]) -> frozenset[str]:
+def variables_named(sourced: Mapping[str, SourcedValue]) -> frozenset[str]:
     """Return the variables that hold keys of the list."""
-    return frozenset(it.value for name, it in said.items() if name.endswith(".api_key_env"))
+    return frozenset(it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
 
 
-def _with_openai_key(said: SourcesByUpstream) -> SourcesByUpstream:
-    listed, key = said[FIELD], said.get("openai_api_key")
+def _with_openai_key(sourced: SourcesByUpstream) -> SourcesByUpstream:
+    listed, key = sourced[FIELD], sourced.get("openai_api_key")
     upstreams, added = [], {}
     for name, upstream in _named(listed.value):
         filled = upstream
@@ -128,7 +128,7 @@ def _with_openai_key(said: SourcesByUpstream) -> SourcesByUpstream:
             filled = msgspec.structs.replace(upstream, api_key=key.value)
             added[f"{name}.api_key"] = key
         upstreams.append(filled)
-    return {**said, **added, FIELD: Said(tuple(upstreams), listed.name, listed.source)}
+    return {**sourced, **added, FIELD: SourcedValue(tuple(upstreams), listed.name, listed.source)}
 
 
 def _lacks_key(upstream: Upstream) -> bool:
@@ -138,21 +138,21 @@ def _lacks_key(upstream: Upstream) -> bool:
 # For `--check`.
 
 
-def describe(upstreams: tuple[Upstream, ...], said: Mapping[str, Said]) -> list[str]:
+def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue]) -> list[str]:
     """Return the list as lines of a file, each with where it was said; never a key."""
     lines = []
     for name, upstream in _named(upstreams):
-        lines += ["", _TABLE, *_lines_of(name, upstream, said)]
+        lines += ["", _TABLE, *_lines_of(name, upstream, sourced)]
     return lines
 
 
-def _lines_of(name: str, upstream: Upstream, said: Mapping[str, Said]) -> Iterator[str]:
-    named = said.get(f"{name}.api_key_env")
+def _lines_of(name: str, upstream: Upstream, sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
+    named = sourced.get(f"{name}.api_key_env")
     for key, value in msgspec.structs.asdict(upstream).items():
         if key == "api_key" and named:
             yield line("api_key_env", named.value, named)
         elif key == "headers":
             hidden = {header: Secret(text) for header, text in value}
-            yield line(key, hidden or None, said.get(f"{name}.{key}"))
+            yield line(key, hidden or None, sourced.get(f"{name}.{key}"))
         else:
-            yield line(key, value, said.get(f"{name}.{key}"))
+            yield line(key, value, sourced.get(f"{name}.{key}"))

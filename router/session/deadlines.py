@@ -57,7 +57,7 @@ class Wait(enum.Enum):
     """From the end of the user's speech to its commit, by which it becomes a turn."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse that it wants."""
-    REPLUG = "replug"
+    RESTART = "restart"
     """From the loss of an upstream to the next one's session.updated."""
     ASK_AGAIN = "ask_again"
     """From a response that failed for want of capacity to the next try."""
@@ -77,8 +77,8 @@ class Wait(enum.Enum):
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
     """How long a wait may be. ROLLOVER, SPARE, PLAYBACK and DRAIN have no fixed length."""
-    if wait is Wait.REPLUG:
-        return deadlines.dial_s + deadlines.replug_s
+    if wait is Wait.RESTART:
+        return deadlines.dial_s + deadlines.restart_s
     if wait is Wait.UPDATE:
         return deadlines.session_updated_s
     fixed = _FIXED_S.get(wait)
@@ -103,4 +103,4 @@ def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlin
     """
     life_s = expires_at - opened_at if expires_at is not None else 0.0
     in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)
-    return in_s if deadlines.rollover_gap_s <= in_s <= LONGEST_LIFE_S else deadlines.rollover_after_s
+    return in_s if deadlines.rollover_interval_s <= in_s <= LONGEST_LIFE_S else deadlines.rollover_after_s

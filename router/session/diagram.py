@@ -1,17 +1,22 @@
-"""Draws docs/session-states.md from the tables: `python -m router.session.diagram > docs/session-states.md`."""
+"""Draw docs/session-states.md from the tables: `python -m router.session.diagram > docs/session-states.md`."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from router.session import transitions
 from router.session.deadlines import Wait
-from router.session.state.states import Lifecycle, ResponseState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.work import WorkKind
 
 if TYPE_CHECKING:
     import enum
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from router.session.tables import Row, Rule
+
+    Edge: TypeAlias = tuple[enum.Enum, enum.Enum, str]
 
 _SIDES: Final = {
     "router.deepgram.messages": "client",
@@ -28,70 +33,129 @@ HEAD: Final = """\
 Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
 `python -m router.session.diagram > docs/session-states.md`.
 
-A session is two small machines and one joint rule. `LIFECYCLE` is how far it has come; `RESPONSE` is whether the
-upstream is answering. The joint rule: **a response that is wanted is asked for as soon as the session is READY and
-no response is active**, so a user's item, a function's output and a commit by hand all wait in one place. (Others stand
-beside it in `JOINT`. One ends a session whose process is going away, as soon as nothing is under way in it.)
+A session is three small machines. `LIFECYCLE` is how far it has come, `RESPONSE` is whether the upstream is answering,
+and `STANDBY` is how far the upstream is that will follow the one in use. Joint rules connect them: they are applied
+after every input, in their order.
 
-What a table does not list has no business in that state: it is counted and logged, and the conversation goes on.
+A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.
+
+In the pictures, an input causes a **black** edge. A joint rule, or the end of the session, causes a **blue** edge, with
+its name in italics. Where a handler may choose between states, the table lists them all.
 """
+
+_BLUE: Final = "#2563eb"
 
 
 def draw() -> str:
-    """The page."""
-    return f"{HEAD}\n{_lifecycle()}\n{_response()}\n{_deadlines()}"
-
-
-def _lifecycle() -> str:
-    parts = ["## LIFECYCLE\n", _picture(transitions.LIFECYCLE, Lifecycle.AWAITING_SETTINGS)]
-    for state, table in transitions.LIFECYCLE.items():
-        parts.append(f"### {state.name}\n")
-        parts.append(_table(table) if table else "Nothing leads out of it, and nothing is done in it.\n")
+    """Return the page."""
+    parts = [
+        HEAD,
+        _machine("LIFECYCLE", "", transitions.LIFECYCLE, Lifecycle.AWAITING_SETTINGS, (_ends(),)),
+        _machine("RESPONSE", "Looked up in READY, after `LIFECYCLE`.", transitions.RESPONSE, ResponseState.NONE),
+        _machine(
+            "STANDBY",
+            "Looked up for inputs of the standby upstream, and for the signals of handlers.",
+            transitions.STANDBY,
+            StandbyState.NONE,
+        ),
+        _rules(),
+        _looked_up("DEADLINES", "a deadline runs out", Wait, transitions.DEADLINES),
+        _looked_up("WORK", "work is done", WorkKind, transitions.WORK),
+    ]
     return "\n".join(parts)
 
 
-def _response() -> str:
-    parts = ["## RESPONSE\n", "Looked up in READY, behind `LIFECYCLE`.\n"]
-    parts.append(_picture(transitions.RESPONSE, ResponseState.NONE))
-    for state, table in transitions.RESPONSE.items():
-        parts.extend([f"### {state.name}\n", _table(table)])
-    return "\n".join(parts)
-
-
-def _deadlines() -> str:
-    rows = [f"| `{wait.name}` | `{transitions.DEADLINES[wait].__name__}` |" for wait in Wait]
-    return "\n".join(["## DEADLINES\n", "| when it runs out | handler |", "|---|---|", *rows, ""])
-
-
-def _picture(tables: Mapping[Any, Mapping[type, tuple[Any, enum.Enum]]], first: enum.Enum) -> str:
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.name}"]
+def _machine(
+    name: str,
+    remark: str,
+    tables: Mapping[Any, Mapping[type, Row[Any]]],
+    first: enum.Enum,
+    more: Iterable[Edge] = (),
+) -> str:
+    parts = [f"## {name}\n", *([f"{remark}\n"] if remark else []), _picture(tables, first, more)]
     for state, table in tables.items():
-        for next_state, kinds in _ways_out(state, table).items():
-            lines.append(f"    {state.name} --> {next_state.name}: {', '.join(kinds)}")
-    if tables is transitions.RESPONSE:
-        lines.append("    NONE --> REQUESTED: the joint rule")
+        parts += [f"### {state.name}\n", _table(table.values()) if table else "No input is accepted.\n"]
+    return "\n".join(parts)
+
+
+def _picture(tables: Mapping[Any, Mapping[type, Row[Any]]], first: enum.Enum, more: Iterable[Edge]) -> str:
+    caused = [edge for state, table in tables.items() for row in table.values() for edge in _edges(state, row)]
+    triggered = [*_edges_of_rules(type(first)), *more]
+    lines = ["```mermaid", "flowchart LR", f"    start(( )) --> {first.name}"]
+    lines += [f"    {a.name} -->|{', '.join(labels)}| {b.name}" for (a, b), labels in _merged(caused).items()]
+    lines += [f"    {a.name} -->|<i>{', '.join(labels)}</i>| {b.name}" for (a, b), labels in _merged(triggered).items()]
+    count = 1 + len(_merged(caused))
+    blue = ",".join(str(count + at) for at in range(len(_merged(triggered))))
+    if blue:
+        lines.append(f"    linkStyle {blue} stroke:{_BLUE},color:{_BLUE}")
     return "\n".join([*lines, "```", ""])
 
 
-def _ways_out(state: enum.Enum, table: Mapping[type, tuple[Any, enum.Enum]]) -> dict[enum.Enum, list[str]]:
-    ways: dict[enum.Enum, list[str]] = {}
-    for kind, (_, next_state) in table.items():
-        if next_state is not state:
-            ways.setdefault(next_state, []).append(kind.__name__)
-    return ways
+def _edges(state: enum.Enum, row: Row[Any]) -> Iterator[Edge]:
+    for following in (row.next_state, *row.instead):
+        if following is not state:
+            yield state, following, row.kind.__name__
 
 
-def _table(table: Mapping[type, tuple[Any, enum.Enum]]) -> str:
-    rows = (
-        f"| {_SIDES[kind.__module__]} | `{kind.__name__}` | `{handler.__name__}` | {next_state.name} |"
-        for kind, (handler, next_state) in _by_side(table.items())
+def _edges_of_rules(states: type[enum.Enum]) -> Iterator[Edge]:
+    for rule in transitions.JOINT:
+        if isinstance(rule.state, states):
+            for following in (rule.next_state, *rule.instead):
+                if following is not rule.state:
+                    yield rule.state, following, rule.handler.__name__
+
+
+def _ends() -> Edge:
+    return Lifecycle.READY, transitions.ON_END, "any state, when a handler ends the session"
+
+
+def _merged(edges: Iterable[Edge]) -> dict[tuple[enum.Enum, enum.Enum], list[str]]:
+    merged: dict[tuple[enum.Enum, enum.Enum], list[str]] = {}
+    for before, after, label in edges:
+        merged.setdefault((before, after), []).append(label)
+    return merged
+
+
+def _table(rows: Iterable[Row[Any]]) -> str:
+    lines = (
+        f"| {_side(row.kind)} | `{row.kind.__name__}` | `{row.handler.__name__}` | {_following(row)} |"
+        for row in _by_side(rows)
     )
-    return "\n".join(["| from | input | handler | next state |", "|---|---|---|---|", *rows, ""])
+    return "\n".join(["| from | input | handler | next state |", "|---|---|---|---|", *lines, ""])
 
 
-def _by_side(rows: Iterable[tuple[type, Any]]) -> list[tuple[type, Any]]:
-    order = list(dict.fromkeys(_SIDES.values()))
-    return sorted(rows, key=lambda row: order.index(_SIDES[row[0].__module__]))
+def _following(row: Row[Any]) -> str:
+    return " or ".join(state.name for state in (row.next_state, *row.instead))
+
+
+def _side(kind: type) -> str:
+    return "session" if kind in transitions.SIGNALS else _SIDES[kind.__module__]
+
+
+def _by_side(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    order = [*dict.fromkeys(_SIDES.values()), "session"]
+    return sorted(rows, key=lambda row: order.index(_side(row.kind)))
+
+
+def _rules() -> str:
+    lines = (f"| `{rule.holds.__name__}` | `{rule.handler.__name__}` | {_move(rule)} |" for rule in transitions.JOINT)
+    head = "Applied after every input but those of `NEVER_SETTLES`, in this order.\n"
+    return "\n".join(["## JOINT\n", head, "| as soon as | handler | transition |", "|---|---|---|", *lines, ""])
+
+
+def _move(rule: Rule[Any]) -> str:
+    if rule.state is None:
+        return "none"
+    following = " or ".join(state.name for state in (rule.next_state, *rule.instead))
+    return f"`{_MACHINES[type(rule.state)]}`: {rule.state.name} to {following}"
+
+
+_MACHINES: Final = {Lifecycle: "LIFECYCLE", ResponseState: "RESPONSE", StandbyState: "STANDBY"}
+
+
+def _looked_up(name: str, when: str, keys: Iterable[Any], handlers: Mapping[Any, Callable[..., None]]) -> str:
+    lines = [f"| `{key.name}` | `{handlers[key].__name__}` |" for key in keys]
+    return "\n".join([f"## {name}\n", f"| when {when} | handler |", "|---|---|", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ The other inputs are Deepgram's client messages, OpenAI's server events, and the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 
-class Microphone(msgspec.Struct, frozen=True):
+class MicrophoneAudio(msgspec.Struct, frozen=True):
     """A piece of the client's audio, as it came."""
 
     data: bytes
@@ -54,9 +54,46 @@ class PassthroughItemDelete(msgspec.Struct, frozen=True):
     text: str
 
 
-PASSTHROUGH: dict[str, type[PassthroughSessionUpdate | PassthroughItemDelete | PassthroughResponseCreate]] = {
+Passthrough: TypeAlias = (
+    PassthroughSessionUpdate
+    | PassthroughItemCreate
+    | PassthroughItemDelete
+    | PassthroughResponseCreate
+    | PassthroughEvent
+)
+
+_PASSTHROUGH: Final[dict[str, type[PassthroughSessionUpdate | PassthroughItemDelete | PassthroughResponseCreate]]] = {
     "session.update": PassthroughSessionUpdate,
     "conversation.item.delete": PassthroughItemDelete,
     "response.create": PassthroughResponseCreate,
 }
-"""The forwarded events that the session must know of, but for the item, which it has to look into."""
+
+
+def passthrough_of(kind: str, text: str, fields: dict[str, Any]) -> Passthrough:
+    """Return the input for a client's own OpenAI event of the type `kind`."""
+    if kind == "conversation.item.create":
+        item = fields.get("item")
+        return PassthroughItemCreate(text, item if isinstance(item, dict) else {})
+    return _PASSTHROUGH.get(kind, PassthroughEvent)(text)
+
+
+# Signals: handlers send them to the machine, which looks them up in STANDBY at once.
+
+
+class StandbyRequested(msgspec.Struct, frozen=True):
+    """The upstream in use has to be followed by another one."""
+
+
+class StandbyReleased(msgspec.Struct, frozen=True):
+    """The standby upstream is not wanted any more."""
+
+
+class StandbyPromoted(msgspec.Struct, frozen=True):
+    """The upstream in use is lost, and the standby upstream takes its place."""
+
+
+class StandbyTimedOut(msgspec.Struct, frozen=True):
+    """The standby upstream did not take its next step in time."""
+
+
+Signal: TypeAlias = StandbyRequested | StandbyReleased | StandbyPromoted | StandbyTimedOut

@@ -52,7 +52,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """By position of the upstream, where one has its own; Azure names deployments."""
     audio_ahead_s: float = 30.0
     """How far the agent's audio is sent ahead of its playback."""
-    held_audio_bytes: int = 32 * 1024 * 1024
+    queued_audio_bytes: int = 32 * 1024 * 1024
     """How much of it may wait for that."""
     unread_audio_bytes: int = 1024 * 1024
     """How much may before the client is seen to read."""

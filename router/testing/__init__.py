@@ -2,7 +2,7 @@
 
 `pytest_plugins = ["router.testing"]` in a `conftest.py` gives the fixtures:
 
-`switchboard`  a router of the test's own, whose calls go over memory; `Switchboard(router)` is one for another router
+`switchboard`  a router of the test's own, whose calls go over memory; `CallHarness(router)` is one for another router
 `simulator`    an OpenAI Realtime server that listens nowhere, and answers as fast as it is heard
 `probe`        an actor that records what it is told
 
@@ -18,7 +18,7 @@ import pytest
 from actors.connections.handover import HandshakeRefused
 from actors.dispatcher import Dispatcher
 from router.simulator import Simulator, SimulatorConfig
-from router.testing.calls import SETTINGS, Call, ScriptedClient, ScriptedUpstream, Switchboard
+from router.testing.calls import SETTINGS, Call, CallHarness, ScriptedClient, ScriptedUpstream
 from router.testing.probes import Probe, ProbeRef
 
 if TYPE_CHECKING:
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 __all__ = [
     "SETTINGS",
     "Call",
+    "CallHarness",
     "HandshakeRefused",
     "Probe",
     "ProbeRef",
     "ScriptedClient",
     "ScriptedUpstream",
-    "Switchboard",
 ]
 
 
 @pytest.fixture
-def switchboard() -> Iterator[Switchboard]:
+def switchboard() -> Iterator[CallHarness]:
     """Calls over memory, through a router with its defaults."""
-    with Switchboard() as board:
+    with CallHarness() as board:
         yield board
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """An upstream that is no script: hand it to `Switchboard.call`."""
+    """An upstream that is no script: hand it to `CallHarness.call`."""
     simulator = Simulator(SimulatorConfig(pace=0)).start(listens=False)
     yield simulator
     simulator.close()

@@ -36,7 +36,7 @@ SETTINGS: Final[dict[str, Any]] = {
 NOWHERE: Final = "ws://nowhere.invalid/v1/realtime"
 
 
-class Switchboard:
+class CallHarness:
     """Places calls through a router, which opens no port and dials nobody. Its methods wait: not for a dispatcher.
 
     Without a router it makes one of its own, and closes it at the end. One that is given keeps its functions and hooks,

@@ -5,7 +5,7 @@
 - `server`: gunicorn, driven in this process.
 - `worker`: gunicorn's worker and logger, as we need them.
 - `host`: somebody else's gunicorn, where a router is embedded.
-- `board`: what its processes know of each other.
+- `scoreboard`: what its processes know of each other.
 - `banner`: what is said at the start.
 
 The router itself is handed in; nothing here knows what a message means.

@@ -32,12 +32,12 @@ class Router(upgrade.Router, Protocol):
 Route = Callable[[Environ], Answer]
 
 
-def make_app(router: Router, board: Scoreboard | None = None) -> WSGIApp:
+def make_app(router: Router, scoreboard: Scoreboard | None = None) -> WSGIApp:
     """Make the WSGI app that serves `router`. With a board it speaks for all workers where it is asked how it is."""
     routes: dict[str, Route] = {
         "/": functools.partial(_welcome, router),
-        HEALTH_PATH: functools.partial(_health, router, board),
-        READY_PATH: functools.partial(_readiness, router, board),
+        HEALTH_PATH: functools.partial(_health, router, scoreboard),
+        READY_PATH: functools.partial(_readiness, router, scoreboard),
         router.config.path: functools.partial(upgrade.accept, router, "openai"),
         CONVERSE_PATH: functools.partial(upgrade.accept, router, "converse"),
     }
@@ -58,8 +58,8 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Answer:
     return upgrade.guarded(route, environ)
 
 
-def _health(router: Router, board: Scoreboard | None, _environ: Environ) -> Answer:
-    problems = board.problems(time.monotonic()) if board is not None else []
+def _health(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Answer:
+    problems = scoreboard.problems(time.monotonic()) if scoreboard is not None else []
     if not router.is_alive:
         problems = ["not alive", *problems]
     if not problems:
@@ -67,17 +67,21 @@ def _health(router: Router, board: Scoreboard | None, _environ: Environ) -> Answ
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(problems) + "\n")
 
 
-def _readiness(router: Router, board: Scoreboard | None, _environ: Environ) -> Answer:
+def _readiness(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Answer:
     is_ready, reason = router.readiness()
-    if not is_ready and board is not None and board.is_any_ready(time.monotonic()):
+    if not is_ready and scoreboard is not None and scoreboard.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
-    told: dict[str, Any] = {"ready": is_ready, "reason": reason, **(_of_all(board) if board is not None else {})}
+    told: dict[str, Any] = {
+        "ready": is_ready,
+        "reason": reason,
+        **(_of_all(scoreboard) if scoreboard is not None else {}),
+    }
     status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
     return Answer(status, orjson.dumps(told).decode() + "\n", JSON)
 
 
-def _of_all(board: Scoreboard) -> dict[str, Any]:
-    rows = board.rows()
+def _of_all(scoreboard: Scoreboard) -> dict[str, Any]:
+    rows = scoreboard.rows()
     told = [
         {"pid": row.pid, "stage": row.stage.name.lower(), "ready": row.is_ready, "sessions": row.sessions}
         for row in rows

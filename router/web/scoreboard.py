@@ -80,25 +80,25 @@ class Scoreboard:
 
         The worker counts as booting from now on.
         """
-        stages = [self._stage(place) for place in range(self._rows)]
+        stages = [self._stage(slot) for slot in range(self._rows)]
         for stage in (Stage.DEAD, Stage.NONE):
             if stage in stages:
-                place = stages.index(stage)
-                self.write(place, Row(pid=0, stage=Stage.BOOTING, seen_s=now_s))
-                return place
+                slot = stages.index(stage)
+                self.write(slot, Row(pid=0, stage=Stage.BOOTING, seen_s=now_s))
+                return slot
         return None
 
-    def free_slot(self, place: int, pid: int, now_s: float, *, was_told_to: bool) -> None:
+    def free_slot(self, slot: int, pid: int, now_s: float, *, was_told_to: bool) -> None:
         """Note that a worker has ended. One that was not told to is dead until another takes its place."""
-        self.write(place, Row(pid=pid, stage=Stage.NONE if was_told_to else Stage.DEAD, seen_s=now_s))
+        self.write(slot, Row(pid=pid, stage=Stage.NONE if was_told_to else Stage.DEAD, seen_s=now_s))
 
     # A worker's.
 
-    def write(self, place: int, row: Row) -> None:
+    def write(self, slot: int, row: Row) -> None:
         """Write a row."""
         _ROW.pack_into(
             self._memory,
-            _HEAD_BYTES + place * _ROW.size,
+            _HEAD_BYTES + slot * _ROW.size,
             *(row.stage, row.is_ready, 0, row.pid, row.sessions, row.load, row.seen_s),
         )
 
@@ -109,10 +109,10 @@ class Scoreboard:
         return list(self._read())
 
     def _read(self) -> Iterator[Row]:
-        for place in range(self._rows):
-            if self._stage(place) is not Stage.NONE:
+        for slot in range(self._rows):
+            if self._stage(slot) is not Stage.NONE:
                 stage, is_ready, _, pid, sessions, load, seen_s = _ROW.unpack_from(
-                    self._memory, _HEAD_BYTES + place * _ROW.size
+                    self._memory, _HEAD_BYTES + slot * _ROW.size
                 )
                 yield Row(
                     pid=pid, stage=Stage(stage), is_ready=bool(is_ready), sessions=sessions, load=load, seen_s=seen_s
@@ -121,8 +121,8 @@ class Scoreboard:
     def _serving(self, now_s: float) -> Iterator[Row]:
         return (row for row in self._read() if row.stage is Stage.SERVING and not row.problem(now_s))
 
-    def _stage(self, place: int) -> Stage:
-        return Stage(self._memory[_HEAD_BYTES + place * _ROW.size])
+    def _stage(self, slot: int) -> Stage:
+        return Stage(self._memory[_HEAD_BYTES + slot * _ROW.size])
 
     def least_load(self, now_s: float, but_for: int) -> int | None:
         """The smallest load of those that serve, and answer, but for one of them; None where nobody else does."""

@@ -46,7 +46,7 @@ ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 LOOK_S: Final = 0.25
 
-PLACES_EACH: Final = 8
+SLOTS_EACH: Final = 8
 """On the board, for each worker that serves: its predecessors may drain, one behind the other."""
 
 OPEN_FILES: Final = 65536
@@ -124,7 +124,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
         gunicorn's own takes no second SIGTERM, and tells a worker once, who may not listen yet.
         """
-        self.app.board.is_ending = True
+        self.app.scoreboard.is_ending = True
         gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
         self.LISTENERS = []
         deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
@@ -171,7 +171,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._make_router = make_router
         self._listener = listener
         self._port = listener.getsockname()[1]
-        self.board = Scoreboard(config.workers * PLACES_EACH)
+        self.scoreboard = Scoreboard(config.workers * SLOTS_EACH)
         self.router: Router | None = None
         super().__init__()
 
@@ -196,8 +196,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "logger_class": GunicornLogger,
             "loglevel": self._config.log_level,
             "when_ready": self._say_ready,
-            "pre_fork": self._give_place,
-            "child_exit": self._free_place,
+            "pre_fork": self._give_slot,
+            "child_exit": self._free_slot,
             "on_exit": ignore_signals,
             "control_socket_disable": True,  # it would write into the home directory
             "proc_name": "switchboard",
@@ -214,7 +214,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         # What is here now stays: a full collection over it would stop every call of this worker for 12 ms.
         gc.collect()
         gc.freeze()
-        return app.make_app(self.router, self.board)
+        return app.make_app(self.router, self.scoreboard)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -234,13 +234,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self.router is not None:
             self.router.close(drain_s)
 
-    def _give_place(self, _arbiter: Arbiter, worker: Worker) -> None:
-        worker.place = self.board.take_slot(time.monotonic())
+    def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
+        worker.slot = self.scoreboard.take_slot(time.monotonic())
 
-    def _free_place(self, _arbiter: Arbiter, worker: Worker) -> None:
-        if worker.place is not None:
-            was_told_to = worker.is_retired or self.board.is_ending
-            self.board.free_slot(worker.place, worker.pid, time.monotonic(), was_told_to=was_told_to)
+    def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
+        if worker.slot is not None:
+            was_told_to = worker.is_retired or self.scoreboard.is_ending
+            self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_told_to=was_told_to)
 
     def _say_ready(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":

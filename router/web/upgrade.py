@@ -102,7 +102,7 @@ class Parking:
         self._free = threading.BoundedSemaphore(places)
 
     @contextlib.contextmanager
-    def place(self, environ: Environ) -> Iterator[None]:
+    def slot(self, environ: Environ) -> Iterator[None]:
         """Hold a place while a request's socket is only lent; nothing where it can be taken over.
 
         Raises:

@@ -69,7 +69,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     alive: bool
     pid: int
     nr_conns: int
-    place: int | None = None
+    slot: int | None = None
     """On the board."""
     is_retired = False
     """The arbiter's note: it was told to end."""
@@ -114,7 +114,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.alive = False
 
     def _tell_others(self) -> None:
-        if self.place is None:
+        if self.slot is None:
             return
         router = self.app.router
         stage = Stage.DRAINING if self._drains else Stage.SERVING if router.is_alive else Stage.UNHEALTHY
@@ -127,7 +127,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             load=self._load(),
             seen_s=time.monotonic(),
         )
-        self.app.board.write(self.place, row)
+        self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
         """Sessions, and connections that may become one; those that are only kept for another request do not count."""
@@ -166,7 +166,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._pause_until_s = time.monotonic() + ACCEPT_PAUSE_S
 
     def _is_another_less_loaded(self) -> bool:
-        least = self.app.board.least_load(time.monotonic(), but_for=self.pid)
+        least = self.app.scoreboard.least_load(time.monotonic(), but_for=self.pid)
         return least is not None and self._load() > least + MORE_THAN_OTHERS
 
     def enqueue_req(self, conn: Any) -> None:
@@ -199,7 +199,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if until_s > self._drain_until_s - CLOSE_S / 2:
             return  # the arbiter says it again and again
         self._drain_until_s = until_s
-        self._is_replaced = not self.app.board.is_ending
+        self._is_replaced = not self.app.scoreboard.is_ending
         self.max_keepalived = 0
         self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
         thread = threading.Thread(target=self._drain, args=(drain_s,), name="drain", daemon=True)

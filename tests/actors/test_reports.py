@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from actors.actor import Actor
-from actors.notifications import MOST_WAITING, Notifications
+from actors.notifications import MAX_WAITING, Notifications
 from actors.pool import Pool
 
 WAIT_S = 5.0
@@ -22,7 +22,7 @@ class Desk:
 
     def __init__(self, dispatcher):
         self.dispatcher = dispatcher
-        self.pool = Pool("teller", 4, most_waiting=100)
+        self.pool = Pool("deliverer", 4, most_waiting=100)
         self.idle = threading.Event()
         self.owner = Owner(dispatcher, self.pool, self.idle)
         self.ref = self.owner._actor_ref
@@ -86,12 +86,12 @@ def test_what_fails_or_hangs_is_logged_with_its_session_and_the_next_is_told(des
 def test_what_is_too_much_is_dropped_and_said_to_be(desk, caplog):
     go_on = threading.Event()
     desk.add("a", 0, lambda _news: go_on.wait(WAIT_S))
-    for n in range(MOST_WAITING + 1):
+    for n in range(MAX_WAITING + 1):
         desk.add("a", n)
     done = threading.Event()
     desk.dispatcher.call_soon(done.set)
     assert done.wait(WAIT_S)
     go_on.set()
     desk.wait()
-    assert len(desk.told) == MOST_WAITING
+    assert len(desk.told) == MAX_WAITING
     assert "session a: int is not told: too much waits" in caplog.text

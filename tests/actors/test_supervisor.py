@@ -90,7 +90,7 @@ class House:
         self.dispatcher = dispatcher
         self.connector = Connector(2)
         self.workers = Pool("worker", 1, most_waiting=1)
-        pools = Pools(work=self.workers, preparation=self.workers, news=self.workers)
+        pools = Pools(tools=self.workers, setup=self.workers, hooks=self.workers)
         self.supervisor = as_ref(
             Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, pools=pools)
         )
@@ -438,7 +438,7 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(hou
 
 def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatcher):
     pool = Pool("worker")
-    pools = {"connector": Connector(), "pools": Pools(work=pool, preparation=pool, news=pool)}
+    pools = {"connector": Connector(), "pools": Pools(tools=pool, setup=pool, hooks=pool)}
     supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], **pools))
     connection, client = memory_pair()
     spec = SessionSpec(session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame="")

@@ -92,7 +92,7 @@ class Session:
                 session_id="s",
                 machine=self.machine,
                 supervisor=self.supervisor,
-                pools=Pools(work=self.pool, preparation=self.preparers, news=self.pool),
+                pools=Pools(tools=self.pool, setup=self.preparers, hooks=self.pool),
                 perform=self.perform,
             )
         )

@@ -55,7 +55,7 @@ def test_a_restart_is_given_its_back_off_and_its_dial_before_it_counts_as_late()
         Fault(point=FaultPoint.RESPONSE_CREATE, action=FaultAction.CLOSE, code=1000),
         Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, skip=1),
     )
-    deadlines = msgspec.structs.replace(DEADLINES, dial_s=1.0, replug_s=0.3)
+    deadlines = msgspec.structs.replace(DEADLINES, dial_s=1.0, restart_s=0.3)
     with (
         world(SimulatorConfig(pace=0, faults=faults), deadlines=deadlines) as here,
         WireClient(here.url("openai")) as client,

@@ -26,8 +26,8 @@ LIFE_S = 3.0
 STAGGER_S = 0.1
 """From one session to the next: they do not roll over all at once."""
 
-BY_EXPIRY = msgspec.structs.replace(DEADLINES, rollover_gap_s=0.3, rollover_after_s=3600.0)
-BY_OUR_CLOCK = msgspec.structs.replace(DEADLINES, rollover_gap_s=3600.0, rollover_after_s=1.0)
+BY_EXPIRY = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.3, rollover_after_s=3600.0)
+BY_OUR_CLOCK = msgspec.structs.replace(DEADLINES, rollover_interval_s=3600.0, rollover_after_s=1.0)
 """An expiry nearer than the gap is not trusted."""
 
 
@@ -160,7 +160,7 @@ def test_an_expiry_that_is_not_to_be_trusted_is_replaced_by_our_own_clock(lie):
 
         return re.sub(rb'"expires_at":\d+', replace, data)
 
-    deadlines = msgspec.structs.replace(DEADLINES, rollover_gap_s=30.0, rollover_after_s=0.5)
+    deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=30.0, rollover_after_s=0.5)
     with (
         world(SimulatorConfig(pace=0), rewrite=rewrite, deadlines=deadlines) as here,
         WireClient(here.url("openai")) as client,
@@ -175,7 +175,7 @@ def test_an_expiry_that_is_not_to_be_trusted_is_replaced_by_our_own_clock(lie):
 
 
 def test_an_expiry_that_is_far_is_trusted():
-    deadlines = msgspec.structs.replace(DEADLINES, rollover_gap_s=0.05, rollover_after_s=0.1)
+    deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.05, rollover_after_s=0.1)
     with world(SimulatorConfig(pace=0), deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
         Conversation(client, "text").apply_settings()
         client.hear(0.5)
@@ -185,7 +185,7 @@ def test_an_expiry_that_is_far_is_trusted():
 
 def test_a_spare_that_is_lost_is_tried_again_and_the_client_is_told_once():
     refused = Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, skip=1, times=2)
-    deadlines = msgspec.structs.replace(DEADLINES, rollover_gap_s=0.1, rollover_after_s=3600.0)
+    deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.1, rollover_after_s=3600.0)
     simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S, faults=(refused,))
     with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
 
@@ -205,7 +205,7 @@ def test_a_spare_that_is_lost_is_tried_again_and_the_client_is_told_once():
 
 def test_an_upstream_that_expires_in_mid_answer_is_replaced():
     simulator = SimulatorConfig(pace=1, session_seconds=2.0)
-    deadlines = msgspec.structs.replace(DEADLINES, rollover_gap_s=3600.0, rollover_after_s=3600.0)
+    deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=3600.0, rollover_after_s=3600.0)
     with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
 
         def talk(conversation):
@@ -220,7 +220,7 @@ def test_an_upstream_that_expires_in_mid_answer_is_replaced():
 
 def test_a_spare_that_never_gets_ready_is_given_up_in_time():
     ignored = Fault(point=FaultPoint.SESSION_UPDATE, action=FaultAction.SWALLOW, skip=1)
-    deadlines = msgspec.structs.replace(BY_EXPIRY, rollover_gap_s=0.05, session_updated_s=0.1)
+    deadlines = msgspec.structs.replace(BY_EXPIRY, rollover_interval_s=0.05, session_updated_s=0.1)
     simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S, faults=(ignored,))
     with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
 

@@ -35,9 +35,9 @@ def test_the_upstream_is_openai_with_a_key_and_else_the_simulator_unless_it_is_s
     assert configure(env=env).upstream == upstream
 
 
-@pytest.mark.parametrize("said", [{"env": {"OPENAI_REALTIME_URL": "openai"}}, {"argv": ["--upstream", "openai"]}])
-def test_openai_without_a_key_stops_the_start_and_says_what_to_do(said):
-    error = refusal(*said.get("argv", []), env=said.get("env"))
+@pytest.mark.parametrize("sourced", [{"env": {"OPENAI_REALTIME_URL": "openai"}}, {"argv": ["--upstream", "openai"]}])
+def test_openai_without_a_key_stops_the_start_and_says_what_to_do(sourced):
+    error = refusal(*sourced.get("argv", []), env=sourced.get("env"))
     assert "OPENAI_API_KEY" in str(error)
     assert error.name in ("--upstream", "OPENAI_REALTIME_URL")
 

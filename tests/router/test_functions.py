@@ -140,7 +140,7 @@ def test_a_python_function_is_offered_to_every_session_and_answers(simulator, pr
     assert [set(arguments) for arguments, _, _ in calls[:2]] == [set(calls[0][0])] * 2
     assert len({call.session_id for _, call, _ in calls[:2]}) == 2
     assert {call.name for _, call, _ in calls} == {"weather"}
-    assert all(thread.startswith("worker-") for _, _, thread in calls[:2])
+    assert all(thread.startswith("tools-") for _, _, thread in calls[:2])
 
 
 def test_a_python_function_knows_who_the_client_is(simulator):
@@ -183,7 +183,7 @@ def test_no_thread_is_started_for_functions_before_one_is_called(simulator):
         router.tool("weather", WEATHER, lambda *_: "sunny")
         with connect(url) as client:
             apply_settings(client)
-        assert not [it for it in threading.enumerate() if it.name.startswith("worker-")]
+        assert not [it for it in threading.enumerate() if it.name.startswith("tools-")]
 
 
 def test_functions_that_hang_hold_up_nobody_s_conversation_and_the_pool_s_end_neither(simulator):
@@ -195,7 +195,7 @@ def test_functions_that_hang_hold_up_nobody_s_conversation_and_the_pool_s_end_ne
         gate.wait(WAIT_S)
         return "late"
 
-    limits = Limits(work_threads=1, work_waiting=0)
+    limits = Limits(pool_threads=1, pool_queue=0)
     try:
         hooks = {"authenticate": lambda _request: ADA}
         with serving("converse", hooks=hooks, upstream=simulator.url, limits=limits) as (router, url):

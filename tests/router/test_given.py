@@ -69,7 +69,7 @@ def test_values_may_be_of_our_own_types_or_plain():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "sourced"),
     [
         ({"upstrem": "openai"}, "upstrem (Router(...)) is not a setting; did you mean upstream?"),
         ({"upstream": "openai"}, "upstream (Router(...)) is openai, which needs a key: give openai_api_key, too"),
@@ -88,10 +88,10 @@ def test_values_may_be_of_our_own_types_or_plain():
         ({"upstreams": [{"url": "ws://x"}], "upstream": "ws://y"}, "upstream (Router(...)) is said beside"),
     ],
 )
-def test_what_is_no_good_is_named_with_its_keyword(given, said):
+def test_what_is_no_good_is_named_with_its_keyword(given, sourced):
     with pytest.raises(ConfigError) as error:
         Router(**given)
-    assert said in str(error.value)
+    assert sourced in str(error.value)
 
 
 def test_a_bad_key_is_refused_without_being_shown():

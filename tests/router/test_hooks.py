@@ -9,7 +9,7 @@ import pytest
 from actors.connections.handover import HandshakeRefused
 from router.config.model import Deadlines
 from router.hooks import Principal, Request
-from router.testing import Switchboard
+from router.testing import CallHarness
 
 WAIT_S = 5.0
 SOON = Deadlines(hook_s=0.2)
@@ -67,16 +67,16 @@ def test_who_is_known_comes_in_and_every_hook_knows_who_it_is(simulator, recorde
         seen.append(request.credential)
         return ADA
 
-    with Switchboard(**recorder.hooks(authenticate=authenticate)) as board:
+    with CallHarness(**recorder.hooks(authenticate=authenticate)) as board:
         board.call(simulator=simulator, headers={"Authorization": "Token secret"}).client.start()
         name, thread, session = recorder.next()
     assert seen == ["secret"]
     assert (name, session.principal, session.request.profile) == ("on_session_start", ADA, "converse")
-    assert thread.startswith("teller-")
+    assert thread.startswith("hooks-")
 
 
 def test_who_is_not_known_is_refused_before_the_upgrade():
-    with Switchboard(authenticate=lambda _request: None) as board:
+    with CallHarness(authenticate=lambda _request: None) as board:
         assert refusal(board) == 401
         assert board.router.session_count == 0
 
@@ -88,20 +88,20 @@ def test_where_nobody_can_tell_nobody_comes_in(caplog, answer):
             raise answer
         return answer(request)
 
-    with Switchboard(authenticate=authenticate) as board:
+    with CallHarness(authenticate=authenticate) as board:
         assert refusal(board) == 500
     assert "authenticate failed" in caplog.text
 
 
 def test_what_authenticate_returned_by_mistake_is_in_no_log_line(caplog):
-    with Switchboard(authenticate=lambda request: {"token": request.credential}) as board:
+    with CallHarness(authenticate=lambda request: {"token": request.credential}) as board:
         assert refusal(board, headers={"Authorization": "Token s3cret"}) == 500
     assert "it returned no Principal but a dict" in caplog.text
     assert "s3cret" not in caplog.text
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(never, caplog):
-    with Switchboard(authenticate=never, deadlines=SOON) as board:
+    with CallHarness(authenticate=never, deadlines=SOON) as board:
         assert refusal(board) == 503
     assert "authenticate timed out after 0.2 s" in caplog.text
 
@@ -141,7 +141,7 @@ def test_a_request_tells_what_a_hook_needs_and_its_repr_no_secret():
 @pytest.mark.parametrize("hook", ["a name", 5])
 def test_what_cannot_be_called_is_refused_at_once(hook):
     with pytest.raises(ValueError, match="on_turn must be a function that can be called on a thread"):
-        Switchboard(on_turn=hook)
+        CallHarness(on_turn=hook)
 
 
 def test_a_coroutine_is_no_hook():
@@ -149,7 +149,7 @@ def test_a_coroutine_is_no_hook():
         """Nobody would await it."""
 
     with pytest.raises(ValueError, match="authenticate must be a function"):
-        Switchboard(authenticate=authenticate)
+        CallHarness(authenticate=authenticate)
 
 
 # How a session is configured.
@@ -160,7 +160,7 @@ def test_a_session_is_configured_as_the_application_wants(simulator):
         assert settings["type"] == "Settings"
         return {"agent": {"think": {"prompt": f"You talk to {request.principal.id}."}}}
 
-    with Switchboard(authenticate=lambda _request: ADA, configure=configure) as board:
+    with CallHarness(authenticate=lambda _request: ADA, configure=configure) as board:
         board.call(simulator=simulator).client.start()
         (update,) = simulator.connections[-1].of_type("session.update")
         assert update["session"]["instructions"] == "You talk to ada."
@@ -173,7 +173,7 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
     hooks = dict.fromkeys(("configure", "on_turn"), never) | dict.fromkeys(
         ("on_session_start", "on_usage", "on_session_end"), fail
     )
-    with Switchboard(deadlines=SOON, **hooks) as board:
+    with CallHarness(deadlines=SOON, **hooks) as board:
         call = board.call(simulator=simulator)
         call.client.start()
         hold_turn(call)
@@ -194,7 +194,7 @@ def test_why_configure_failed_is_logged_with_the_session_and_where_it_did_with_a
     def configure(_request, _settings):
         raise LookupError("no such tenant")
 
-    with Switchboard(configure=configure) as board:
+    with CallHarness(configure=configure) as board:
         call = board.call(simulator=simulator)
         call.client.start()
     assert f"{call.session_id}: configure raised LookupError('no such tenant'): the Settings stay" in caplog.text
@@ -211,8 +211,8 @@ def test_functions_and_news_that_hang_keep_no_new_call_from_being_configured(sim
     def configure(_request, _settings):
         return {"agent": {"think": {"prompt": "You are Ada."}}}
 
-    limits = {"work_threads": 1, "work_waiting": 1}
-    with Switchboard(configure=configure, on_session_start=never, limits=limits) as board:
+    limits = {"pool_threads": 1, "pool_queue": 1}
+    with CallHarness(configure=configure, on_session_start=never, limits=limits) as board:
         board.router.tool("weather", {"type": "object", "properties": {}}, hang)
         first = board.call(simulator=simulator)
         first.client.start()
@@ -227,7 +227,7 @@ def test_functions_and_news_that_hang_keep_no_new_call_from_being_configured(sim
 
 
 def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(simulator, recorder):
-    with Switchboard(**recorder.hooks()) as board:
+    with CallHarness(**recorder.hooks()) as board:
         call = board.call(simulator=simulator)
         call.client.start()
         hold_turn(call)
@@ -235,7 +235,7 @@ def test_an_application_is_told_what_happens_in_order_and_never_on_a_dispatcher(
         told = [recorder.next() for _ in range(4)]
     assert [name for name, *_ in told] == ["on_session_start", "on_usage", "on_turn", "on_session_end"]
     assert {session.id for _, _, session, *_ in told} == {call.session_id}
-    assert all(thread.startswith("teller-") for _, thread, *_ in told)
+    assert all(thread.startswith("hooks-") for _, thread, *_ in told)
     usage, turn, end = (it[3] for it in told[1:])
     assert usage.total_tokens > 0
     assert turn.text("user") == "hello there"
@@ -254,7 +254,7 @@ def test_a_router_may_be_closed_by_a_hook(simulator, name):
             closed.put(error)
             raise
 
-    with Switchboard(deadlines={"close_s": 0.05}, **{name: close}) as board:
+    with CallHarness(deadlines={"close_s": 0.05}, **{name: close}) as board:
         with contextlib.suppress(HandshakeRefused, AssertionError):
             call = board.call(simulator=simulator)
             call.client.start()
@@ -265,7 +265,7 @@ def test_a_router_may_be_closed_by_a_hook(simulator, name):
 
 
 def test_the_end_of_a_session_is_told_before_a_router_is_closed(simulator, recorder):
-    with Switchboard(**recorder.hooks()) as board:
+    with CallHarness(**recorder.hooks()) as board:
         call = board.call(simulator=simulator)
         call.client.start()
         board.router.close()

@@ -19,11 +19,11 @@ def spec_of(config):
 @pytest.mark.parametrize("spelled", ["a/b+c=defgh", "a%2Fb%2Bc%3Ddefgh"])
 def test_a_key_is_redacted_however_it_is_spelled(spelled):
     """A server may repeat what stood in the URL as it was meant, or a proxy what it was given as it was sent."""
-    redact = spec_of(RouterConfig(upstream="ws://h/?key=a%2Fb%2Bc%3Ddefgh")).machine.options.redact
+    redact = spec_of(RouterConfig(upstream="ws://h/?key=a%2Fb%2Bc%3Ddefgh")).machine.context.options.redact
     assert redact(f"{spelled} is no key") == "[redacted] is no key"
 
 
 def test_a_key_that_begins_like_another_is_redacted_to_its_end():
     config = RouterConfig(upstream=f"ws://h/?key={KEY}-of-theirs", openai_api_key=Secret(KEY))
-    redact = spec_of(config).machine.options.redact
+    redact = spec_of(config).machine.context.options.redact
     assert redact(f"{KEY}, {KEY}-of-theirs") == "[redacted], [redacted]"

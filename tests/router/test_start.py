@@ -100,9 +100,9 @@ FILE_REFUSED = [
     ("deadlines.dial_s", "[deadlines]\ndial_s = inf"),
     ("deadlines.dial_s", "[deadlines]\ndial_s = true"),
     ("deadlines.close_s", "[deadlines]\nclose_s = 61"),
-    ("deadlines.replug_s", "[deadlines]\nreplug_s = 0.01"),
+    ("deadlines.restart_s", "[deadlines]\nrestart_s = 0.01"),
     ("deadlines.rollover_after_s", "[deadlines]\nrollover_after_s = 0"),
-    ("deadlines.rollover_gap_s", "[deadlines]\nrollover_gap_s = -1"),
+    ("deadlines.rollover_interval_s", "[deadlines]\nrollover_interval_s = -1"),
     ("limits.ledger_tokens", "[limits]\nledger_tokens = 0"),
     ("limits.ledger_bytes", "[limits]\nledger_bytes = 1.5"),
     ("limits.uncommitted_audio_s", "[limits]\nuncommitted_audio_s = 601"),
@@ -145,11 +145,11 @@ def test_a_flag_sets_its_field(row):
 @pytest.mark.parametrize("where", ["environment", "dotenv"])
 def test_a_variable_sets_its_field(row, name, where):
     written, value = EXAMPLES[row.name]
-    said = {"env": {name: written}} if where == "environment" else {"dotenv": f"{name}={written}\n"}
-    assert getattr(configure(**said), row.name) == value
+    sourced = {"env": {name: written}} if where == "environment" else {"dotenv": f"{name}={written}\n"}
+    assert getattr(configure(**sourced), row.name) == value
 
 
-@pytest.mark.parametrize("row", rows(lambda row: row.kind))
+@pytest.mark.parametrize("row", rows(lambda row: row.parser))
 def test_a_key_of_the_file_sets_its_field(row):
     file = toml(row.name, IN_A_FILE[row.name])
     assert getattr(configure("--config", "a.toml", a_toml=file), row.name) == EXAMPLES[row.name][1]
@@ -178,11 +178,11 @@ def test_an_ipv6_address_may_come_in_brackets(written, host):
 
 
 def test_flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default():
-    said = {"env": {"ROUTER_PORT": "2"}, "dotenv": "ROUTER_PORT=3\nROUTER_CONFIG=a.toml\n", "a_toml": "port = 4\n"}
-    assert configure("--port", "1", **said).port == 1
-    assert configure(**said).port == 2
-    assert configure(**{**said, "env": {}}).port == 3
-    assert configure(env={"ROUTER_CONFIG": "a.toml"}, a_toml=said["a_toml"]).port == 4
+    sourced = {"env": {"ROUTER_PORT": "2"}, "dotenv": "ROUTER_PORT=3\nROUTER_CONFIG=a.toml\n", "a_toml": "port = 4\n"}
+    assert configure("--port", "1", **sourced).port == 1
+    assert configure(**sourced).port == 2
+    assert configure(**{**sourced, "env": {}}).port == 3
+    assert configure(env={"ROUTER_CONFIG": "a.toml"}, a_toml=sourced["a_toml"]).port == 4
     assert configure().port == 8080
 
 
@@ -247,8 +247,8 @@ def test_a_bad_value_is_named_with_its_flag(row, written):
 @pytest.mark.parametrize("where", ["the environment", ".env"])
 def test_a_bad_value_is_named_with_its_variable_even_where_a_flag_overrides_it(row, where):
     bad = WRONG[row.name]
-    said = {"env": {row.env[0]: bad}} if where == "the environment" else {"dotenv": f"{row.env[0]}={bad}\n"}
-    error = refusal(row.flag, EXAMPLES[row.name][0], **said)
+    sourced = {"env": {row.env[0]: bad}} if where == "the environment" else {"dotenv": f"{row.env[0]}={bad}\n"}
+    error = refusal(row.flag, EXAMPLES[row.name][0], **sourced)
     assert str(error).startswith(f"{row.env[0]} ({where}) ")
 
 
@@ -289,7 +289,7 @@ def test_an_unknown_key_of_the_file_is_named(file, sentence):
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("sourced", "sentence"),
     [
         ({}, "--config (none.toml) cannot be read: No such file or directory"),
         (
@@ -304,19 +304,19 @@ def test_an_unknown_key_of_the_file_is_named(file, sentence):
         ({"dotenv": PermissionError(13, "Permission denied")}, ".env (.env) cannot be read: Permission denied"),
     ],
 )
-def test_a_file_that_cannot_be_read_stops_the_start(said, sentence):
-    assert str(refusal("--config", "none.toml", **said)).startswith(sentence)
+def test_a_file_that_cannot_be_read_stops_the_start(sourced, sentence):
+    assert str(refusal("--config", "none.toml", **sourced)).startswith(sentence)
 
 
 @pytest.mark.parametrize(
-    ("said", "problem"),
+    ("sourced", "problem"),
     [
         ({"env": {"ROUTER_CA_FILE": "none.pem"}}, "cannot be read: No such file or directory (none.pem)"),
         ({"env": {"ROUTER_CA_FILE": "x.pem"}, "x_pem": "nothing"}, "holds no certificate: x.pem"),
     ],
 )
-def test_a_ca_file_without_certificates_stops_the_start(said, problem):
-    error = refusal(**said)
+def test_a_ca_file_without_certificates_stops_the_start(sourced, problem):
+    error = refusal(**sourced)
     assert (error.name, error.source, error.problem) == ("ROUTER_CA_FILE", "the environment", problem)
 
 

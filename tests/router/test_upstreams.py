@@ -156,16 +156,16 @@ def test_a_variable_that_a_list_names_is_no_unknown_setting():
 
 
 @pytest.mark.parametrize(
-    ("said", "name", "source"),
+    ("sourced", "name", "source"),
     [
         ({"argv": ["--upstream", "ws://one"]}, "--upstream", "the command line"),
         ({"env": {"OPENAI_REALTIME_URL": "ws://one"}}, "OPENAI_REALTIME_URL", "the environment"),
         ({"dotenv": "OPENAI_REALTIME_URL=ws://one\n"}, "OPENAI_REALTIME_URL", ".env"),
     ],
 )
-def test_a_flag_or_a_variable_replaces_the_list_with_a_warning(said, name, source):
+def test_a_flag_or_a_variable_replaces_the_list_with_a_warning(sourced, name, source):
     start = started(
-        AZURE + OWN, *said.get("argv", []), env={**ENV, **said.get("env", {})}, dotenv=said.get("dotenv", "")
+        AZURE + OWN, *sourced.get("argv", []), env={**ENV, **sourced.get("env", {})}, dotenv=sourced.get("dotenv", "")
     )
     assert start.config.upstreams == ()
     assert start.config.all_upstreams() == (Upstream(url="ws://one", api_key=Secret(KEY)),)

@@ -253,7 +253,7 @@ def certificate(authority, tmp_path):
 
 def test_with_tls_in_the_server_itself_a_session_parks_a_thread_and_some_are_left(certificate, trusting, tmp_path):
     (tmp_path / "few.py").write_text(
-        "from router import Router\nrouter = Router(limits={'parked_threads': 2})\napplication = router.wsgi_app\n"
+        "from router import Router\nrouter = Router(limits={'held_server_threads': 2})\napplication = router.wsgi_app\n"
     )
     tls = ("--certfile", certificate, "--keyfile", certificate)
     with host(*GUNICORN, "--threads", "3", *tls, "few:application", modules=tmp_path) as served:

@@ -20,29 +20,29 @@ from router.translation import session_config
 
 if TYPE_CHECKING:
     from actors import messages
-    from router.session.machine import Session
+    from router.session.context import Context
 
 
-def ask(session: Session, text: str) -> None:
+def ask(context: Context, text: str) -> None:
     """Ask the application, and wait for its answer."""
-    session.state.asked_with = text
+    context.state.asked_with = text
     work = ConfigureSession(orjson.loads(text))
-    session.start_work(WorkKind.CONFIGURE, "", work, session.options.deadlines.hook_s)
+    context.start_work(WorkKind.CONFIGURE, "", work, context.options.deadlines.hook_s)
 
 
-def answered(session: Session, done: messages.WorkDone) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
+def answered(context: Context, done: messages.WorkDone) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
     """What the session is to be configured with, if not with what the client sent."""
-    text, session.state.asked_with = session.state.asked_with, None
+    text, context.state.asked_with = context.state.asked_with, None
     if done.failure is not None:
         why = "" if done.failure.error is None else f" {done.failure.error!r}"
-        session.log(logging.ERROR, f"configure {done.failure.kind.value}{why}: the Settings stay as they are")
+        context.log(logging.ERROR, f"configure {done.failure.kind.value}{why}: the Settings stay as they are")
         return None
     if done.result is None or text is None:
         return None
     try:
-        return _read(session, _laid_over(text, done.result))
+        return _read(context, _laid_over(text, done.result))
     except ValueError as error:
-        session.log(logging.ERROR, f"what configure returned is no good: {error}: the Settings stay as they are")
+        context.log(logging.ERROR, f"what configure returned is no good: {error}: the Settings stay as they are")
         return None
 
 
@@ -59,8 +59,8 @@ def _laid_over(text: str, overrides: Any) -> str:
         raise ValueError(f"it is no JSON: {error}") from error
 
 
-def _read(session: Session, text: str) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
-    if isinstance(session.state.settings, inputs.PassthroughSessionUpdate):
+def _read(context: Context, text: str) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
+    if context.state.is_passthrough:
         return inputs.PassthroughSessionUpdate(text)
     read: Any = deepgram_codec.decode(text)
     if isinstance(read, deepgram_codec.Unparsable):

@@ -16,23 +16,23 @@ from router.session.work import PrepareAudio, WorkKind
 if TYPE_CHECKING:
     from actors import messages
     from router.audio.formats import Format
-    from router.session.machine import Session
+    from router.session.context import Context
 
 PREPARE_S: Final = 2.0
 """The longest that is waited for it; what is not ready then is made by the first audio."""
 
 
-def prepare(session: Session, microphone: Format, speaker: Format) -> None:
+def prepare(context: Context, microphone: Format, speaker: Format) -> None:
     """Have done what is slow about the client's two formats. The upstream's is a guess: it has not agreed yet."""
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
         if is_to_be_prepared(source, target):
-            session.state.preparing.add(name)
-            session.start_work(WorkKind.AUDIO, name, PrepareAudio(source, target), PREPARE_S)
+            context.state.preparing.add(name)
+            context.start_work(WorkKind.AUDIO, name, PrepareAudio(source, target), PREPARE_S)
 
 
-def prepared(session: Session, name: str, done: messages.WorkDone) -> None:
+def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
     """Go on; log where it was not done."""
-    session.state.preparing.discard(name)
+    context.state.preparing.discard(name)
     if done.failure is not None:
-        session.log(logging.WARNING, f"the conversion of the {name} is not prepared: {done.failure.kind.value}")
+        context.log(logging.WARNING, f"the conversion of the {name} is not prepared: {done.failure.kind.value}")

@@ -18,7 +18,7 @@ from router.translation import errors
 
 if TYPE_CHECKING:
     from actors import messages
-    from router.session.machine import Session
+    from router.session.context import Context
 
 DRAIN_CODE: Final = 1012
 """Service restart (RFC 6455's registry): coming back helps."""
@@ -35,54 +35,54 @@ QUESTIONS: Final = (
 """What brings an answer about, once the upstream is ready to take it."""
 
 
-def begin_drain(session: Session, began: messages.DrainBegan) -> None:
+def begin_drain(context: Context, began: messages.DrainBegan) -> None:
     """Tell the client, and set the session its time. A second one may shorten it."""
-    state = session.state
+    state = context.state
     if state.drain_until_s == math.inf:
-        _warn_client(session)
-    state.drain_until_s = min(state.drain_until_s, session.now_s + began.deadline_s)
-    session.wait_for(Wait.DRAIN, max(0.0, state.drain_until_s - session.now_s))
+        _warn_client(context)
+    state.drain_until_s = min(state.drain_until_s, context.now_s + began.deadline_s)
+    context.wait_for(Wait.DRAIN, max(0.0, state.drain_until_s - context.now_s))
 
 
-def _warn_client(session: Session) -> None:
+def _warn_client(context: Context) -> None:
     description = "the server is going away: what is under way is finished, then connect again"
-    session.to_client(deepgram.Warning(description=description, code="SERVER_GOING_AWAY"))
+    context.to_client(deepgram.Warning(description=description, code="SERVER_GOING_AWAY"))
 
 
-def is_drained(session: Session) -> bool:
+def is_drained(context: Context) -> bool:
     """Whether the session has to end, and nothing is under way that the end would cut, but for what is still heard."""
-    is_draining = session.state.drain_until_s < math.inf and session.state.lifecycle is not Lifecycle.ENDED
-    return is_draining and not _is_under_way(session)
+    is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
+    return is_draining and not _is_under_way(context)
 
 
-def _is_under_way(session: Session) -> bool:
-    state = session.state
+def _is_under_way(context: Context) -> bool:
+    state = context.state
     is_asked = state.lifecycle is not Lifecycle.AWAITING_SETTINGS and any(
         isinstance(kept, QUESTIONS) for kept in state.early.inputs
     )
     is_to_be_told = state.playback.is_waiting or state.transcripts.held
-    return bool(is_asked or is_to_be_told or state.turn.is_open or state.is_under_way or _awaits_commit(session))
+    return bool(is_asked or is_to_be_told or state.turn.is_open or state.is_under_way or _awaits_commit(context))
 
 
-def _awaits_commit(session: Session) -> bool:
-    state = session.state
+def _awaits_commit(context: Context) -> bool:
+    state = context.state
     is_by_hand = state.turn_detection == "manual" and not state.is_committing
     return is_by_hand and state.microphone is not None and state.microphone.has_uncommitted
 
 
-def end_drained(session: Session) -> None:
+def end_drained(context: Context) -> None:
     """End, once the last answer has been heard. The client knows why, and may take its time to read it."""
-    state = session.state
-    if state.playback.is_audible(session.now_s):
-        session.wait_for(Wait.PLAYBACK, state.playback.ahead_s(session.now_s))
+    state = context.state
+    if state.playback.is_audible(context.now_s):
+        context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
         return
-    linger_s = max(0.0, state.drain_until_s - session.now_s)
-    session.end_silently(DRAIN_CODE, REASON, linger_s)
+    linger_s = max(0.0, state.drain_until_s - context.now_s)
+    context.end_silently(DRAIN_CODE, REASON, linger_s)
 
 
-def drain_timed_out(session: Session, _fired: Any) -> None:
+def drain_timed_out(context: Context, _fired: Any) -> None:
     """End, although something is cut off: the client is told that it is."""
-    if session.state.turn.response is not ResponseState.NONE:
-        session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
+    if context.state.turn.response is not ResponseState.NONE:
+        context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    session.end(errors.ClosingError(error, DRAIN_CODE, REASON))
+    context.end(errors.ClosingError(error, DRAIN_CODE, REASON))

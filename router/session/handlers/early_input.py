@@ -12,7 +12,7 @@ from router.session import inputs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.session.machine import Session
+    from router.session.context import Context
 
 _FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
 """Of microphone audio, while its format is unknown."""
@@ -20,13 +20,13 @@ _FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
 # What comes too early.
 
 
-def keep_message(session: Session, message: Any) -> None:
+def keep_message(context: Context, message: Any) -> None:
     """Keep a message until the session is ready."""
-    options = session.options
-    if not session.state.early.keep_message(message, len(session.client_text.encode())):
+    options = context.options
+    if not context.state.early.keep_message(message, len(context.client_text.encode())):
         most = f"{options.early_messages} messages, or {options.early_bytes} bytes of them"
         description = f"more than {most}, before SettingsApplied: one is dropped"
-        session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+        context.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
 
 
 class Waiting(Protocol):
@@ -37,52 +37,52 @@ class Waiting(Protocol):
         """About what it takes."""
 
 
-def has_room(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
+def has_room(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
     """Whether another may wait, too. Where none does, there is room for it, whatever it takes."""
-    options, size_bytes = session.options, sum(it.size_bytes for it in (*waiting, another))
+    options, size_bytes = context.options, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < options.early_messages and size_bytes <= options.early_bytes)
 
 
-def is_one_too_many(session: Session, waiting: Sequence[Waiting], another: Waiting) -> bool:
+def is_one_too_many(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
     """Answer a message that would wait behind too many others; whether it would."""
-    if has_room(session, waiting, another):
+    if has_room(context, waiting, another):
         return False
     description = f"{len(waiting)} such messages wait for the upstream: one more is dropped"
-    session.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+    context.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
     return True
 
 
-def keep_user_message(session: Session, message: deepgram.InjectUserMessage) -> None:
+def keep_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
     """Echo a user's message at once, and keep it."""
-    session.to_client(deepgram.ConversationText(role="user", content=message.content))
-    keep_message(session, inputs.EchoedUserMessage(message.content))
+    context.to_client(deepgram.ConversationText(role="user", content=message.content))
+    keep_message(context, inputs.EchoedUserMessage(message.content))
 
 
-def keep_audio(session: Session, piece: inputs.Microphone) -> None:
+def keep_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
     """Keep audio until the session is ready, so much of it as is allowed."""
-    dropped = session.state.early.keep_audio(piece.data, _most_early_bytes(session))
-    if dropped and session.state.early.dropped_bytes == dropped:
-        session.log(logging.WARNING, "early microphone audio is dropped, the oldest first")
+    dropped = context.state.early.keep_audio(piece.data, _most_early_bytes(context))
+    if dropped and context.state.early.dropped_bytes == dropped:
+        context.log(logging.WARNING, "early microphone audio is dropped, the oldest first")
 
 
-def _most_early_bytes(session: Session) -> int:
-    microphone = session.state.microphone
+def _most_early_bytes(context: Context) -> int:
+    microphone = context.state.microphone
     bytes_per_s = microphone.source.bytes_per_s if microphone is not None else _FASTEST_BYTES_PER_S
-    return int(session.options.early_audio_s * bytes_per_s)
+    return int(context.options.early_audio_s * bytes_per_s)
 
 
-def before_settings(session: Session, message: Any) -> None:
+def before_settings(context: Context, message: Any) -> None:
     """Keep what came before Settings, or answer that it came too early, as the profile has it."""
-    if not session.profile.early_inputs_wait:
-        _answer_too_early(session)
-    elif isinstance(message, inputs.Microphone):
-        keep_audio(session, message)
+    if not context.profile.early_inputs_wait:
+        _answer_too_early(context)
+    elif isinstance(message, inputs.MicrophoneAudio):
+        keep_audio(context, message)
     elif isinstance(message, deepgram.InjectUserMessage):
-        keep_user_message(session, message)
+        keep_user_message(context, message)
     else:
-        keep_message(session, message)
+        keep_message(context, message)
 
 
-def _answer_too_early(session: Session) -> None:
+def _answer_too_early(context: Context) -> None:
     description = "the first message must be Settings"
-    session.to_client(deepgram.Error(description=description, code="NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"))
+    context.to_client(deepgram.Error(description=description, code="NON_SETTINGS_MESSAGE_BEFORE_SETTINGS"))

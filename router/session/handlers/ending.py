@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors import messages
-    from router.session.machine import Session
+    from router.session.context import Context
 
 POLICY_VIOLATION: Final = 1008
 ABNORMAL: Final = 1006
 
 
-def end_lost_session(session: Session, lost: messages.UpstreamLost) -> None:
+def end_lost_session(context: Context, lost: messages.UpstreamLost) -> None:
     """The upstream is lost and there will be no other: say why."""
     loss = lost.loss
-    error = session.state.last_error
-    if error is not None and (errors.code_of(error) in errors.FATAL or not session.state.is_applied):
-        session.end(errors.refused_error(error, session.options.redact))
+    error = context.state.last_error
+    if error is not None and (errors.code_of(error) in errors.FATAL or not context.state.is_applied):
+        context.end(errors.refused_error(error, context.options.redact))
     else:
-        session.end(_CLOSING_ERRORS[loss.kind](loss, session.options.redact))
+        context.end(_CLOSING_ERRORS[loss.kind](loss, context.options.redact))
 
 
 def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.ClosingError:
@@ -51,20 +51,20 @@ _CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], err
 }
 
 
-def client_closed(session: Session, _message: messages.ClientClosed) -> None:
+def client_closed(context: Context, _message: messages.ClientClosed) -> None:
     """The client is gone: a session ends with its client, and nobody shall pay for an answer that nobody hears."""
-    if session.state.turn.response is not ResponseState.NONE:
-        session.to_upstream(openai.ResponseCancel(response_id=session.state.turn.response_id))
-    session.end_silently()
+    if context.state.turn.response is not ResponseState.NONE:
+        context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
+    context.end_silently()
 
 
-def settings_timed_out(session: Session, _fired: messages.TimerFired) -> None:
+def settings_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
     description = "no message came in time: send Settings at the start of the session"
-    session.end(errors.closing_error("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
+    context.end(errors.closing_error("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
 
 
-def client_overflowed(session: Session, message: messages.ClientOverflowed) -> None:
+def client_overflowed(context: Context, message: messages.ClientOverflowed) -> None:
     """The client does not read: it alone pays for that."""
-    session.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
-    session.end(errors.closing_error("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))
+    context.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
+    context.end(errors.closing_error("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.translation.formats import Formats, input_format, natively, on_wire, output_format, reported
 
 if TYPE_CHECKING:
-    from router.session.machine import Session
+    from router.session.context import Context
     from router.session.state.upstream import UpstreamLink
 
 LINEAR16: Final = Formats()
@@ -26,12 +25,12 @@ SETTINGS_EVENT_ID: Final = "sb_settings"
 """The `event_id` of a session.update that configures a line: an error that brings it back refuses the Settings."""
 
 
-def requested_formats(session: Session, link: UpstreamLink) -> Formats:
+def requested_formats(context: Context, link: UpstreamLink) -> Formats:
     """What to ask this line for."""
-    given, position = session.state.settings, link.position
+    given, position = context.state.settings, link.position
     if isinstance(given, inputs.PassthroughSessionUpdate):
         return passthrough_formats(given)
-    is_known = any(session.options.g711[position : position + 1]) and position not in session.state.linear16_only
+    is_known = any(context.options.g711[position : position + 1]) and position not in context.state.linear16_only
     if given is None or not is_known:
         return LINEAR16
     return natively(input_format(given.audio), output_format(given.audio))
@@ -39,8 +38,8 @@ def requested_formats(session: Session, link: UpstreamLink) -> Formats:
 
 def passthrough_formats(given: inputs.PassthroughSessionUpdate) -> Formats:
     """What a client's own `session.update` asks for: it sends and is sent just that."""
-    session = orjson.loads(given.text).get("session")
-    heard, spoken = reported(session.get("audio") if isinstance(session, dict) else None)
+    config = orjson.loads(given.text).get("session")
+    heard, spoken = reported(config.get("audio") if isinstance(config, dict) else None)
     return Formats(heard or LINEAR16.input, spoken or LINEAR16.output)
 
 
@@ -51,40 +50,40 @@ def record_formats(link: UpstreamLink, event: openai.SessionUpdated) -> None:
     link.has_said_formats = heard is not None and spoken is not None
 
 
-def is_reached(session: Session, link: UpstreamLink) -> bool:
+def is_reached(context: Context, link: UpstreamLink) -> bool:
     """Whether what was asked for is sure to hold."""
-    is_theirs = isinstance(session.state.settings, deepgram.Settings)
+    is_theirs = not context.state.is_passthrough
     return link.formats == LINEAR16 or link.has_said_formats or not is_theirs
 
 
-def ask_for_linear16(session: Session, link: UpstreamLink) -> None:
+def ask_for_linear16(context: Context, link: UpstreamLink) -> None:
     """Ask for what every upstream knows; one more `session.updated` is to come."""
-    _give_up_g711(session, link, "does not say what it took")
+    _give_up_g711(context, link, "does not say what it took")
     link.formats = LINEAR16
     link.updates += 1
     audio = {"input": {"format": on_wire(LINEAR16.input)}, "output": {"format": on_wire(LINEAR16.output)}}
-    session.to_upstream(
+    context.to_upstream(
         openai.SessionUpdate(session={"type": "realtime", "audio": audio}, event_id=SETTINGS_EVENT_ID), link
     )
 
 
-def is_refused(session: Session, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
+def is_refused(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
     """Whether an error may be about G.711: the same is to be asked for again then, without."""
-    is_asked = link.formats != LINEAR16 and isinstance(session.state.settings, deepgram.Settings)
+    is_asked = link.formats != LINEAR16 and not context.state.is_passthrough
     if not is_asked or error.event_id not in (SETTINGS_EVENT_ID, None):
         return False
-    _give_up_g711(session, link, "refuses it")
+    _give_up_g711(context, link, "refuses it")
     return True
 
 
-def _give_up_g711(session: Session, link: UpstreamLink, why: str) -> None:
-    session.state.linear16_only.add(link.position)
-    session.log(logging.WARNING, f"G.711 was asked for, and the upstream {why}: it gets linear16")
+def _give_up_g711(context: Context, link: UpstreamLink, why: str) -> None:
+    context.state.linear16_only.add(link.position)
+    context.log(logging.WARNING, f"G.711 was asked for, and the upstream {why}: it gets linear16")
 
 
-def apply(session: Session) -> None:
+def apply(context: Context) -> None:
     """Hear and speak as the line in use does."""
-    state = session.state
-    if isinstance(state.settings, deepgram.Settings) and state.microphone is not None:
+    state = context.state
+    if not state.is_passthrough and state.microphone is not None:
         state.microphone.use(state.upstream.formats.input)
         state.speaker.use(state.upstream.formats.output)

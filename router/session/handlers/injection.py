@@ -11,7 +11,7 @@ from router.session.state.states import ResponseState
 from router.session.state.turn import ResponseRequest, new_verbatim_text
 
 if TYPE_CHECKING:
-    from router.session.machine import Session
+    from router.session.context import Context
 
 
 class SpeakingParty(enum.Enum):
@@ -52,44 +52,44 @@ VERDICTS: Final[dict[str, dict[SpeakingParty, Verdict]]] = {
 }
 
 
-def inject_agent_message(session: Session, message: deepgram.InjectAgentMessage) -> None:
+def inject_agent_message(context: Context, message: deepgram.InjectAgentMessage) -> None:
     """Have the agent say a text, or refuse it."""
     content = message.message if message.message is not None else message.content
     if message.is_dynamic:
         description = "InjectAgentMessage: `is_dynamic` needs Think Live, which is not offered here"
-        session.to_client(deepgram.Error(description=description, code="INVALID_SETTINGS"))
+        context.to_client(deepgram.Error(description=description, code="INVALID_SETTINGS"))
     elif content is None:
         description = "InjectAgentMessage: the field `message` is missing"
-        session.to_client(deepgram.Error(description=description, code=refusals.UNPARSABLE))
+        context.to_client(deepgram.Error(description=description, code=refusals.UNPARSABLE))
     elif not content.strip():
-        session.to_client(deepgram.InjectionRefused(message="there is nothing to say"))
+        context.to_client(deepgram.InjectionRefused(message="there is nothing to say"))
     else:
-        _inject(session, content, message.behavior or "default")
+        _inject(context, content, message.behavior or "default")
 
 
-def _inject(session: Session, content: str, behavior: str) -> None:
-    whose = floor(session)
+def _inject(context: Context, content: str, behavior: str) -> None:
+    whose = floor(context)
     verdict = VERDICTS[behavior][whose]
     if verdict is Verdict.REFUSED:
-        session.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
+        context.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
         return
-    turn, items = session.state.turn, session.state.upstream.items
+    turn, items = context.state.turn, context.state.upstream.items
     is_urgent = verdict is Verdict.SAID_INSTEAD
-    request = ResponseRequest(verbatim=new_verbatim_text(session.state.new_id(), content, is_urgent=is_urgent))
-    if not early_input.has_room(session, [*turn.requests, *items.waiting], request):
-        session.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
+    request = ResponseRequest(verbatim=new_verbatim_text(context.state.new_id(), content, is_urgent=is_urgent))
+    if not early_input.has_room(context, [*turn.requests, *items.waiting], request):
+        context.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
         return
     if is_urgent and whose is SpeakingParty.AGENT:
-        barge_in.silence(session)
+        barge_in.silence(context)
         turn.is_interrupted_early = turn.awaits_answer or turn.response is ResponseState.REQUESTED
     if is_urgent or not items.queue_behind(request):
         turn.request(request)
 
 
-def floor(session: Session) -> SpeakingParty:
+def floor(context: Context) -> SpeakingParty:
     """Whose turn it is. The agent's lasts until the caller can have heard it."""
-    state = session.state
+    state = context.state
     if state.is_speaking:
         return SpeakingParty.USER
-    is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(session.now_s)
+    is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(context.now_s)
     return SpeakingParty.AGENT if is_agents else SpeakingParty.NOBODY

@@ -14,7 +14,7 @@ from router.session.state.states import StandbyState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.session.machine import Session
+    from router.session.context import Context
     from router.session.state.ledger import Cut
     from router.session.state.playback import Played
     from router.session.state.turn import ResponseRequest
@@ -24,27 +24,27 @@ CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of what takes back: an error that brings it back is a race that we lost, and nobody's business."""
 
 
-def correct_item(session: Session, item_id: str | None, words: str, played: Played | None = None) -> None:
+def correct_item(context: Context, item_id: str | None, words: str, played: Played | None = None) -> None:
     """Of this item only `words` were heard, or nothing. `played` is its audio, where the line in use has to know."""
-    cut = session.state.ledger.cut(item_id, words)
+    cut = context.state.ledger.cut(item_id, words)
     if cut is None:
         return
-    for link, known_as in _links_that_know(session, cut, played):
-        session.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
+    for link, known_as in _links_that_know(context, cut, played):
+        context.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
         if cut.item is not None:
-            create_item(session, cut.item, link=link)
+            create_item(context, cut.item, link=link)
 
 
-def forget_item(session: Session, item_id: Any) -> None:
+def forget_item(context: Context, item_id: Any) -> None:
     """The client has an item deleted."""
-    for cut in session.state.ledger.forget(item_id):
-        for link, known_as in _links_that_know(session, cut, None):
-            session.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
+    for cut in context.state.ledger.forget(item_id):
+        for link, known_as in _links_that_know(context, cut, None):
+            context.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
 
 
-def _links_that_know(session: Session, cut: Cut, played: Played | None) -> Iterator[tuple[UpstreamLink, str]]:
+def _links_that_know(context: Context, cut: Cut, played: Played | None) -> Iterator[tuple[UpstreamLink, str]]:
     """The lines that know the item in words, and by which id."""
-    state = session.state
+    state = context.state
     if played is not None and not played.is_upstream:
         yield state.upstream, cut.known_as
     elif played is not None and played.is_truncated and played.item_id is not None:
@@ -58,14 +58,14 @@ def _links_that_know(session: Session, cut: Cut, played: Played | None) -> Itera
 
 
 def create_item(
-    session: Session, item: Any, *, link: UpstreamLink | None = None, request: ResponseRequest | None = None
+    context: Context, item: Any, *, link: UpstreamLink | None = None, request: ResponseRequest | None = None
 ) -> None:
     """Add an item to the conversation. An id of ours is the `event_id`, too: an error brings it back."""
-    link = link or session.state.upstream
+    link = link or context.state.upstream
     kind, role, item_id = _kind_of(item)
-    item_id = item_id or session.state.new_id()
+    item_id = item_id or context.state.new_id()
     link.items.created(item_id, kind, role, request)
-    session.to_upstream(openai.ConversationItemCreate(item=item, event_id=item_id), link)
+    context.to_upstream(openai.ConversationItemCreate(item=item, event_id=item_id), link)
 
 
 def _kind_of(item: Any) -> tuple[str, str | None, str | None]:

@@ -11,24 +11,24 @@ from router.translation import errors
 
 if TYPE_CHECKING:
     from router.openai import events as openai
-    from router.session.machine import Session
+    from router.session.context import Context
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
 
-def record_error(session: Session, event: openai.Error) -> None:
+def record_error(context: Context, event: openai.Error) -> None:
     """Keep what the upstream says before its session exists: a close follows, which this explains."""
-    session.state.last_error = event.error
-    session.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
-    abandon_refusing_upstream(session, event.error)
+    context.state.last_error = event.error
+    context.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
+    abandon_refusing_upstream(context, event.error)
 
 
-def abandon_refusing_upstream(session: Session, error: openai.ErrorDetail) -> bool:
+def abandon_refusing_upstream(context: Context, error: openai.ErrorDetail) -> bool:
     """Give the upstream up where its error says that it serves us no more; whether it does."""
     if not is_fatal_error(error):
         return False
     code = errors.code_of(error)
-    session.abandon(Loss(kind=LossKind.REFUSED, cause=code, is_fatal=code in errors.FATAL))
+    context.abandon(Loss(kind=LossKind.REFUSED, cause=code, is_fatal=code in errors.FATAL))
     return True
 
 
@@ -40,12 +40,12 @@ def is_fatal_error(error: openai.ErrorDetail) -> bool:
 # What cannot be read.
 
 
-def answer_unparsable(session: Session, unparsable: Any) -> None:
+def answer_unparsable(context: Context, unparsable: Any) -> None:
     """Answer a message that cannot be read: the answer names the field, and the session goes on."""
-    session.to_client(deepgram.Error(description=unparsable.problem, code=UNPARSABLE))
+    context.to_client(deepgram.Error(description=unparsable.problem, code=UNPARSABLE))
 
 
-def answer_foreign(session: Session, foreign: Any) -> None:
+def answer_foreign(context: Context, foreign: Any) -> None:
     """Answer a message of a type that is none of ours. It is not forwarded."""
     name = foreign.type[:80]
-    session.to_client(deepgram.Error(description=f"the field `type` is {name}: unknown here", code=UNPARSABLE))
+    context.to_client(deepgram.Error(description=f"the field `type` is {name}: unknown here", code=UNPARSABLE))

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from actors.restart import Decision, Loss, LossKind
 from router.deepgram import messages as deepgram
+from router.session import inputs
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
 from router.session.handlers.ending import end_lost_session
 from router.session.handlers.resume import interrupt_work, keep_verbatim_requests
-from router.session.handlers.takeover import release_standby, take_over
-from router.session.state.states import KEEP, StandbyState
+from router.session.state.states import Lifecycle, StandbyState
 from router.session.state.upstream import UpstreamLink
 
 if TYPE_CHECKING:
     from actors import messages
     from router.openai import codec as openai_codec
-    from router.session.machine import Session
-    from router.session.state.states import Keep
+    from router.session.context import Context
 
 UPSTREAM_WAITS: Final = (
     Wait.SESSION_CREATED,
@@ -40,64 +39,55 @@ UPSTREAM_WAITS: Final = (
 # What makes us give an upstream up.
 
 
-def upstream_silent(session: Session, fired: messages.TimerFired) -> None:
+def upstream_silent(context: Context, fired: messages.TimerFired) -> None:
     """The upstream did not do in time what it has to."""
     wait = Wait(fired.name)
-    session.log(logging.WARNING, f"the upstream is given up: {wait.value} ran out")
-    session.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
+    context.log(logging.WARNING, f"the upstream is given up: {wait.value} ran out")
+    context.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
 
 
-def upstream_malformed(session: Session, malformed: openai_codec.Malformed) -> None:
+def upstream_malformed(context: Context, malformed: openai_codec.Malformed) -> None:
     """The upstream sent something that is no event."""
-    session.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")
-    session.abandon(Loss(kind=LossKind.MALFORMED, cause=malformed.problem[:100]))
+    context.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")
+    context.abandon(Loss(kind=LossKind.MALFORMED, cause=malformed.problem[:100]))
 
 
 # Making it good.
 
 
-def upstream_lost(session: Session, lost: messages.UpstreamLost) -> Keep | None:
+def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | None:
     """Go on with the upstream that stands ready, or dial again, or say why not. What was under way is cut off first."""
-    state = session.state
-    has_spare = state.standby_state is StandbyState.SEEDED
-    if lost.verdict.decision is Decision.TEAR_DOWN and not has_spare:
-        end_lost_session(session, lost)
-        return KEEP
-    session.stop_waiting(*UPSTREAM_WAITS)
+    state = context.state
+    has_standby = state.standby_state is StandbyState.SEEDED
+    if lost.verdict.decision is Decision.TEAR_DOWN and not has_standby:
+        end_lost_session(context, lost)
+        return None
+    context.stop_waiting(*UPSTREAM_WAITS)
     state.user_speech.is_on = False
-    delivery.give_up_transcripts(session)  # of what this upstream heard, none will come
-    interrupt_work(session)
-    keep_verbatim_requests(session, state.upstream.items.give_up_waiting())
-    _warn(session, lost)
-    state.lost = lost
-    if has_spare:
-        _switch_to_standby(session)
-        return KEEP
-    release_standby(session)
+    delivery.give_up_transcripts(context)  # of what this upstream heard, none will come
+    interrupt_work(context)
+    keep_verbatim_requests(context, state.upstream.items.give_up_waiting())
+    _warn(context, lost)
+    if has_standby:
+        context.signal(inputs.StandbyPromoted())
+        return Lifecycle.READY
+    context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
-    session.wait_for(Wait.REPLUG, lost.verdict.delay_s + length_s(Wait.REPLUG, session.options.deadlines))
-    session.open_upstream(state.upstream.generation, state.route, delay_s=lost.verdict.delay_s)
+    context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
+    context.open_upstream(state.upstream.generation, state.route, delay_s=lost.verdict.delay_s)
     return None
 
 
-def _switch_to_standby(session: Session) -> None:
-    state = session.state
-    if state.standby is not None:
-        state.upstream, state.standby, state.standby_state = state.standby, None, StandbyState.NONE
-        take_over(session, since=state.standby_sequence)
-        session.schedule_rollover()
-
-
-def forget_upstream(session: Session, _lost: messages.UpstreamLost) -> None:
+def forget_upstream(context: Context, _lost: messages.UpstreamLost) -> None:
     """The upstream that was dialled in advance is gone before it was needed: it is dialled again when it is."""
-    session.stop_waiting(*UPSTREAM_WAITS)
-    session.state.upstream = UpstreamLink(0)
+    context.stop_waiting(*UPSTREAM_WAITS)
+    context.state.upstream = UpstreamLink(0)
 
 
-def _warn(session: Session, lost: messages.UpstreamLost) -> None:
-    if session.state.is_applied:
-        cause = session.options.redact(lost.loss.cause)
+def _warn(context: Context, lost: messages.UpstreamLost) -> None:
+    if context.state.is_applied:
+        cause = context.options.redact(lost.loss.cause)
         description = (
             f"the connection to the model was lost ({cause}) and is made again; an Error follows if it cannot be"
         )
-        session.to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
+        context.to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))

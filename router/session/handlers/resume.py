@@ -18,71 +18,74 @@ from router.translation import errors, speech
 
 if TYPE_CHECKING:
     from router.openai import events as openai
-    from router.session.machine import Session
+    from router.session.context import Context
 
 
-def interrupt_work(session: Session, *, is_lost: bool = True) -> None:
+def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     """Put what is under way into words that another upstream, or the same, can be asked with: `State.resume`.
 
     What was told of a response that failed is its beginning; of any other it is all that it says.
     """
-    state, turn = session.state, session.state.turn
+    state, turn = context.state, context.state.turn
     has_failed = not is_lost or turn.failures > 1
-    active = _active(session)
+    active = _active(context)
     is_first = active is not None or not turn.requests or turn.requests[0].verbatim is None
-    pending = _pending(session)
-    flush_audio(session)
+    pending = _pending(context)
+    flush_audio(context)
     answer, turn.answer = turn.answer, Answer()
     is_interrupted_early, turn.is_interrupted_early = turn.is_interrupted_early or turn.is_interrupted, False
-    turn.response, turn.current_request, turn.response_id, turn.event_id = ResponseState.NONE, None, None, None
+    turn.current_request, turn.response_id, turn.event_id = None, None, None
     turn.requests = Queue(request for request in turn.requests if not request.is_answer and request is not pending)
     turn.failures = 0
     turn.awaits_answer = False
     if active is not None and active.verbatim is not None and not is_interrupted_early:
-        _requeue(session, active, answer, is_lost=is_lost)
+        _requeue(context, active, answer, is_lost=is_lost)
         active, is_first = None, False
     elif is_interrupted_early or (
         active is not None and answer.sent_text and not answer.is_commentary and not has_failed
     ):
         active = None  # nothing is left of it but its end
-        _end_turn_unless_it_goes_on(session, pending)
+        _end_turn_unless_it_goes_on(context, pending)
     elif active is not None and (answer.played_s or answer.sent_chars or answer.sent_text):
-        active = _interrupt_answer(session, answer, active, has_failed=has_failed, is_lost=is_lost)
+        active = _interrupt_answer(context, answer, active, has_failed=has_failed, is_lost=is_lost)
     state.resume = _one_after_the_other(active, pending, is_first=is_first)
 
 
-def _active(session: Session) -> ResponseRequest | None:
+def _active(context: Context) -> ResponseRequest | None:
     """What the response under way was asked for; None where a function's answer is waited for instead."""
-    turn = session.state.turn
+    turn = context.state.turn
     is_verbatim_item = turn.current_request is not None and turn.current_request.verbatim is not None
-    if turn.response is ResponseState.NONE or (session.state.calls.outstanding and not is_verbatim_item):
+    if turn.response is ResponseState.NONE or (context.state.calls.outstanding and not is_verbatim_item):
         return None
     return turn.current_request or ResponseRequest()
 
 
-def _requeue(session: Session, active: ResponseRequest, answer: Answer, *, is_lost: bool) -> None:
-    rest = verbatim.interrupt(session, active, answer, is_lost=is_lost)
+def _requeue(context: Context, active: ResponseRequest, answer: Answer, *, is_lost: bool) -> None:
+    rest = verbatim.interrupt(context, active, answer, is_lost=is_lost)
     if rest is not None:
-        session.state.turn.requests.appendleft(rest)
+        context.state.turn.requests.appendleft(rest)
 
 
-def _pending(session: Session) -> ResponseRequest | None:
+def _pending(context: Context) -> ResponseRequest | None:
     """What is wanted beside it, or about to be."""
-    turn, items = session.state.turn, session.state.upstream.items
+    turn, items = context.state.turn, context.state.upstream.items
     general = next((request for request in turn.requests if request.verbatim is None), None)
     if general is not None:
         return general
     waiting = items.give_up_waiting()
-    keep_verbatim_requests(session, waiting)
+    keep_verbatim_requests(context, waiting)
     asked = next((request for request in waiting if request.verbatim is None), None)
     if asked is not None:
         return asked
-    return ResponseRequest() if turn.awaits_answer else session.state.resume
+    return ResponseRequest() if turn.awaits_answer else context.state.resume
 
 
-def keep_verbatim_requests(session: Session, waiting: list[ResponseRequest]) -> None:
-    # Of what waits behind questions: those themselves are answered with what is asked for again.
-    session.state.turn.request(*(request for request in waiting if request.verbatim is not None))
+def keep_verbatim_requests(context: Context, waiting: list[ResponseRequest]) -> None:
+    """Request again the verbatim texts that waited for an acknowledgement.
+
+    The other waiting requests are dropped, because the request that the session resumes answers their questions.
+    """
+    context.state.turn.request(*(request for request in waiting if request.verbatim is not None))
 
 
 def _one_after_the_other(
@@ -96,13 +99,13 @@ def _one_after_the_other(
     return msgspec.structs.replace(request, is_resumed=is_first) if request is not None else None
 
 
-def _end_turn_unless_it_goes_on(session: Session, pending: ResponseRequest | None) -> None:
+def _end_turn_unless_it_goes_on(context: Context, pending: ResponseRequest | None) -> None:
     if pending is None or not pending.continues_turn:
-        end_turn(session)
+        end_turn(context)
 
 
 def _interrupt_answer(
-    session: Session, answer: Answer, active: ResponseRequest, *, has_failed: bool, is_lost: bool
+    context: Context, answer: Answer, active: ResponseRequest, *, has_failed: bool, is_lost: bool
 ) -> ResponseRequest | None:
     """Tell what was heard of an answer, and have the rest said, or leave it at that.
 
@@ -111,20 +114,20 @@ def _interrupt_answer(
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
     if is_cut and not is_lost and answer.item_id is not None:  # it stays in the conversation that goes on
-        barge_in.truncate(session, answer.item_id, answer.played_s)
-        session.state.playback.truncated(answer.item_id)
+        barge_in.truncate(context, answer.item_id, answer.played_s)
+        context.state.playback.truncated(answer.item_id)
     words = answer.sent_text if answer.sent_text and not is_cut else _delivered(answer)
     if answer.played_s:
-        session.state.playback.set_text(answer.item_id, words)
+        context.state.playback.set_text(answer.item_id, words)
     if answer.sent_text:
-        items.correct_item(session, answer.item_id, words)
+        items.correct_item(context, answer.item_id, words)
     elif words:
-        deliver_heard(session, answer.item_id, answer, words)
-        session.state.ledger.add_assistant_text(answer.item_id, words)
-    if session.options.interrupted_answer == "stop":
-        end_turn(session)
+        deliver_heard(context, answer.item_id, answer, words)
+        context.state.ledger.add_assistant_text(answer.item_id, words)
+    if context.options.interrupted_answer == "stop":
+        end_turn(context)
         return None
-    session.state.turn.is_resumed = True
+    context.state.turn.is_resumed = True
     resent_chars = _resent_chars(answer, words)
     if not words:  # none of its audio was there yet: it is begun again, but for the text that was told
         return msgspec.structs.replace(active, resent_chars=resent_chars)
@@ -148,27 +151,30 @@ def _delivered(answer: Answer) -> str:
 # A response that failed.
 
 
-def response_failed(session: Session, error: openai.ErrorDetail) -> bool:
-    """Ask once more in the same session; give the upstream up where that fails, too. Whether there is a remedy."""
-    turn = session.state.turn
-    if refusals.abandon_refusing_upstream(session, error):
-        return True
+def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
+    """Request a failed response once more; abandon the upstream where that one fails, too.
+
+    Return the response's state where it stays, because `UpstreamLost` follows.
+    """
+    turn = context.state.turn
+    if refusals.abandon_refusing_upstream(context, error):
+        return turn.response
     turn.failures += 1
     if turn.failures > 1:
-        code = session.options.redact(errors.code_of(error))
-        session.abandon(Loss(kind=LossKind.REFUSED, cause=code))
-        return True
-    session.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
+        code = context.options.redact(errors.code_of(error))
+        context.abandon(Loss(kind=LossKind.REFUSED, cause=code))
+        return turn.response
+    context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
     failures = turn.failures
-    session.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
-    interrupt_work(session, is_lost=False)
+    context.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    interrupt_work(context, is_lost=False)
     turn.failures = failures
-    session.wait(Wait.ASK_AGAIN)
-    return True
+    context.wait(Wait.ASK_AGAIN)
+    return None
 
 
-def ask_again(session: Session, _fired: Any) -> None:
+def ask_again(context: Context, _fired: Any) -> None:
     """The time has come to ask for a failed response again."""
-    request, session.state.resume = session.state.resume, None
+    request, context.state.resume = context.state.resume, None
     if request is not None:
-        session.state.turn.request(request)
+        context.state.turn.request(request)

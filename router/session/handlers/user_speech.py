@@ -16,22 +16,22 @@ from router.translation.audio import LONGEST_FRAME_S
 
 if TYPE_CHECKING:
     from router.session import inputs
-    from router.session.machine import Session
+    from router.session.context import Context
 
 
-def interim_delta(session: Session, event: openai.InputAudioTranscriptionDelta) -> None:
+def interim_delta(context: Context, event: openai.InputAudioTranscriptionDelta) -> None:
     """Tell the component what the user has said so far, and a little more."""
-    _send_interim(session, event.item_id, session.state.interim_transcripts.so_far(event.item_id) + event.delta)
+    _send_interim(context, event.item_id, context.state.interim_transcripts.so_far(event.item_id) + event.delta)
 
 
-def interim_update(session: Session, event: openai.InputAudioTranscriptionUpdated) -> None:
+def interim_update(context: Context, event: openai.InputAudioTranscriptionUpdated) -> None:
     """Tell the component what the user has said so far: this replaces what was told before."""
-    _send_interim(session, event.item_id, event.transcript)
+    _send_interim(context, event.item_id, event.transcript)
 
 
-def _send_interim(session: Session, item_id: str | None, words: str) -> None:
-    if session.state.interim_transcripts.heard(item_id, words) and words.strip():
-        session.to_component(text.transcript(words.strip(), is_final=False))
+def _send_interim(context: Context, item_id: str | None, words: str) -> None:
+    if context.state.interim_transcripts.heard(item_id, words) and words.strip():
+        context.to_component(text.transcript(words.strip(), is_final=False))
 
 
 MOMENT_S: Final = 0.001
@@ -43,81 +43,81 @@ MOST_FILLED_S: Final = 30.0
 # The user speaks.
 
 
-def append_audio(session: Session, piece: inputs.Microphone) -> None:
+def append_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
     """Pass the microphone on. An empty frame says that it has stopped as much as none does."""
-    state, data = session.state, piece.data
+    state, data = context.state, piece.data
     if not data:
         return
     microphone = state.microphone
-    state.user_speech.microphone_s = session.now_s
+    state.user_speech.microphone_s = context.now_s
     if microphone is not None and microphone.is_too_long(data):
-        _refuse_audio(session, len(data))
+        _refuse_audio(context, len(data))
     elif microphone is not None:
-        session.forward(*microphone.append(data))
+        context.forward(*microphone.append(data))
     if state.turn_detection == "manual":
-        session.wait(Wait.MANUAL_COMMIT)
+        context.wait(Wait.MANUAL_COMMIT)
 
 
-def _refuse_audio(session: Session, size_bytes: int) -> None:
+def _refuse_audio(context: Context, size_bytes: int) -> None:
     description = f"a frame of {size_bytes} bytes is dropped: it holds more than {LONGEST_FRAME_S:g} s of audio"
-    session.log(logging.WARNING, description)
-    session.to_client(deepgram.Error(description=description, code="AUDIO_FRAME_TOO_LONG"))
+    context.log(logging.WARNING, description)
+    context.to_client(deepgram.Error(description=description, code="AUDIO_FRAME_TOO_LONG"))
 
 
-def commit(session: Session, _fired: Any) -> None:
+def commit(context: Context, _fired: Any) -> None:
     """End the user's turn by hand, and ask for a response without waiting for `committed`."""
-    microphone = session.state.microphone
+    microphone = context.state.microphone
     if microphone is None or not microphone.has_uncommitted:
         return
-    session.forward(*microphone.finish())
-    session.to_upstream(openai.InputAudioBufferCommit())
-    session.state.is_committing = True
-    session.state.latency.mark("asked_s", session.now_s)
-    session.state.turn.request(ResponseRequest())
+    context.forward(*microphone.finish())
+    context.to_upstream(openai.InputAudioBufferCommit())
+    context.state.is_committing = True
+    context.state.latency.mark("asked_s", context.now_s)
+    context.state.turn.request(ResponseRequest())
 
 
-def force_end_turn(session: Session, _message: deepgram.ForceEndTurn) -> None:
+def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
     """End the user's turn now, where one is open. The upstream asks for no response itself then."""
-    state = session.state
+    state = context.state
     is_open = state.user_speech.is_on if state.detects_turns else True
     if is_open and not state.is_committing:
-        session.stop_waiting(Wait.MANUAL_COMMIT)
-        stop_talking(session)
+        context.stop_waiting(Wait.MANUAL_COMMIT)
+        stop_talking(context)
         state.user_speech.is_ended_by_client = True
-        commit(session, None)
+        commit(context, None)
         if state.is_speaking:
-            session.wait(Wait.COMMIT)
+            context.wait(Wait.COMMIT)
 
 
-def fill_silence(session: Session, _fired: Any) -> None:
+def fill_silence(context: Context, _fired: Any) -> None:
     """Let the detector hear time pass where the microphone has stopped in the middle of the user's speech.
 
     A push-to-talk client stops sending when its button is let go; the detector would never find the end of the turn.
     """
-    state = session.state
+    state = context.state
     if not state.user_speech.is_on or state.microphone is None:
         return
-    gap_s = session.now_s - state.user_speech.microphone_s
+    gap_s = context.now_s - state.user_speech.microphone_s
     if FILL_AFTER_S - gap_s > MOMENT_S:
-        session.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
+        context.wait_for(Wait.MICROPHONE, FILL_AFTER_S - gap_s)
     elif state.user_speech.filled_s < MOST_FILLED_S:
-        session.forward(*state.microphone.silence(gap_s * 1000))
+        context.forward(*state.microphone.silence(gap_s * 1000))
         state.user_speech.filled_s += gap_s
-        state.user_speech.microphone_s = session.now_s
-        session.wait(Wait.MICROPHONE)
+        state.user_speech.microphone_s = context.now_s
+        context.wait(Wait.MICROPHONE)
     else:
-        session.log(logging.WARNING, "the upstream hears no end of the user's speech, although there is silence")
-        session.wait(Wait.COMMIT)
+        context.log(logging.WARNING, "the upstream hears no end of the user's speech, although there is silence")
+        context.wait(Wait.COMMIT)
 
 
-def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None:
+def committed(context: Context, event: openai.InputAudioBufferCommitted) -> None:
     """The upstream has made an item of the user's speech. Its audio is kept until its transcript comes."""
-    state = session.state
+    state = context.state
     is_detected = state.detects_turns
     # Where the detector's own commit crosses ours, ours makes an item of what is left. It has been asked for an answer.
     is_by_hand = state.is_committing or state.user_speech.is_ended_by_client
-    stop_talking(session)
-    session.stop_waiting(Wait.COMMIT)
+    stop_talking(context)
+    context.stop_waiting(Wait.COMMIT)
     state.is_speaking = state.is_committing = state.is_replaying_speech = False
     if state.microphone is None:
         return
@@ -125,81 +125,81 @@ def committed(session: Session, event: openai.InputAudioBufferCommitted) -> None
     state.microphone.is_speech = not is_detected
     state.turn.awaits_answer = is_detected and not is_by_hand
     if state.turn.awaits_answer and state.turn.response is ResponseState.NONE:
-        session.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
-    if isinstance(state.settings, deepgram.Settings):
+        context.wait(Wait.FIRST_EVENT)  # the upstream begins the response itself
+    if not state.is_passthrough:
         state.transcripts.committed(event.item_id)
     if audio.data:
         state.ledger.add_speech(event.item_id or "", audio)
 
 
-def speech_started(session: Session, _event: openai.InputAudioBufferSpeechStarted) -> None:
+def speech_started(context: Context, _event: openai.InputAudioBufferSpeechStarted) -> None:
     """Tell the client to stop playing; what it has not heard, and what is still to come of it, is cut off."""
-    state = session.state
+    state = context.state
     if not state.is_replaying_speech:
-        session.to_client(deepgram.UserStartedSpeaking())
+        context.to_client(deepgram.UserStartedSpeaking())
     state.is_replaying_speech = False
     state.is_speaking = True
     if state.microphone is not None:
         state.microphone.is_speech = True
     if state.detects_turns:
-        barge_in.interrupt(session)
-        function_calls.cancel_calls(session)
+        barge_in.interrupt(context)
+        function_calls.cancel_calls(context)
         state.user_speech.is_on = True
         state.user_speech.is_ended_by_client = False
         state.user_speech.filled_s = 0.0
-        state.user_speech.microphone_s = max(state.user_speech.microphone_s, session.now_s)
-        session.wait(Wait.MICROPHONE)
+        state.user_speech.microphone_s = max(state.user_speech.microphone_s, context.now_s)
+        context.wait(Wait.MICROPHONE)
 
 
-def speech_stopped(session: Session, event: openai.InputAudioBufferSpeechStopped) -> None:
+def speech_stopped(context: Context, event: openai.InputAudioBufferSpeechStopped) -> None:
     """Tell the component that the user has stopped."""
-    session.state.latency.mark("asked_s", session.now_s)
-    stop_talking(session)
-    session.wait(Wait.COMMIT)
-    session.to_component(text.utterance_end(event.audio_end_ms))
+    context.state.latency.mark("asked_s", context.now_s)
+    stop_talking(context)
+    context.wait(Wait.COMMIT)
+    context.to_component(text.utterance_end(event.audio_end_ms))
 
 
-def stop_talking(session: Session) -> None:
+def stop_talking(context: Context) -> None:
     """The user's speech has ended: silence needs no filling any more."""
-    session.state.user_speech.is_on = False
-    session.stop_waiting(Wait.MICROPHONE)
+    context.state.user_speech.is_on = False
+    context.stop_waiting(Wait.MICROPHONE)
 
 
-def commit_timed_out(session: Session, _fired: Any) -> None:
+def commit_timed_out(context: Context, _fired: Any) -> None:
     """What was taken for speech did not become a turn: what waited for it may go on."""
-    state = session.state
+    state = context.state
     state.is_speaking = state.is_replaying_speech = state.is_committing = False
 
 
-def transcription_completed(session: Session, event: openai.InputAudioTranscriptionCompleted) -> None:
+def transcription_completed(context: Context, event: openai.InputAudioTranscriptionCompleted) -> None:
     """Tell what the user said. The final Transcript follows at once: the component counts the turn twice otherwise."""
     transcript = event.transcript.strip()
     if event.status == "in_progress":
-        interim_update(session, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
+        interim_update(context, openai.InputAudioTranscriptionUpdated(event.transcript, event.item_id))
         return
-    if session.state.interim_transcripts.is_complete(event.item_id):
+    if context.state.interim_transcripts.is_complete(event.item_id):
         return  # some services complete a transcript twice
-    session.state.interim_transcripts.complete(event.item_id)
-    session.state.ledger.set_transcript(event.item_id, transcript)
-    session.state.latency.mark("heard_s", session.now_s)
+    context.state.interim_transcripts.complete(event.item_id)
+    context.state.ledger.set_transcript(event.item_id, transcript)
+    context.state.latency.mark("heard_s", context.now_s)
     if transcript:
-        session.to_client(deepgram.ConversationText(role="user", content=transcript))
-        session.to_component(text.transcript(transcript, is_final=True))
+        context.to_client(deepgram.ConversationText(role="user", content=transcript))
+        context.to_component(text.transcript(transcript, is_final=True))
     else:
-        _was_noise(session)
-    delivery.transcript_arrived(session, event.item_id)
+        _was_noise(context)
+    delivery.transcript_arrived(context, event.item_id)
 
 
-def _was_noise(session: Session) -> None:
+def _was_noise(context: Context) -> None:
     # It may be answered, but it need not be.
-    turn = session.state.turn
+    turn = context.state.turn
     turn.awaits_answer = False
     if turn.response is ResponseState.NONE:
-        session.stop_waiting(Wait.FIRST_EVENT)
+        context.stop_waiting(Wait.FIRST_EVENT)
 
 
-def transcription_failed(session: Session, event: openai.InputAudioTranscriptionFailed) -> None:
+def transcription_failed(context: Context, event: openai.InputAudioTranscriptionFailed) -> None:
     """Warn that there will be no text for what the user said; the turn itself goes on."""
-    error = errors.client_error(event.error, session.options.redact)
-    session.to_client(deepgram.Warning(description=error.description, code=error.code))
-    delivery.transcript_arrived(session, event.item_id)
+    error = errors.client_error(event.error, context.options.redact)
+    context.to_client(deepgram.Warning(description=error.description, code=error.code))
+    delivery.transcript_arrived(context, event.item_id)

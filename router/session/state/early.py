@@ -37,10 +37,10 @@ class EarlyInputs:
     def keep_audio(self, data: bytes, most_bytes: int) -> int:
         """Keep a piece of audio, dropping the oldest beyond the bound; the bytes dropped, in whole samples."""
         last = self.inputs[-1] if self.inputs else None
-        if isinstance(last, inputs.Microphone) and len(last.data) + len(data) <= _JOINED_BYTES:
-            self.inputs[-1] = inputs.Microphone(last.data + data)
+        if isinstance(last, inputs.MicrophoneAudio) and len(last.data) + len(data) <= _JOINED_BYTES:
+            self.inputs[-1] = inputs.MicrophoneAudio(last.data + data)
         else:
-            self.inputs.append(inputs.Microphone(data))
+            self.inputs.append(inputs.MicrophoneAudio(data))
         self._audio_bytes += len(data)
         excess = self._audio_bytes - most_bytes
         dropped = self._drop_oldest(excess - excess % MOST_SAMPLE_BYTES) if excess > 0 else 0
@@ -50,12 +50,12 @@ class EarlyInputs:
     def _drop_oldest(self, size: int) -> int:
         left = size
         while left > 0:
-            at = next(at for at, kept in enumerate(self.inputs) if isinstance(kept, inputs.Microphone))
+            at = next(at for at, kept in enumerate(self.inputs) if isinstance(kept, inputs.MicrophoneAudio))
             data = self.inputs[at].data
             if len(data) <= left:
                 del self.inputs[at]
             else:
-                self.inputs[at] = inputs.Microphone(data[left:])
+                self.inputs[at] = inputs.MicrophoneAudio(data[left:])
             left -= min(left, len(data))
         self._audio_bytes -= size
         return size

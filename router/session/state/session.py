@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from router.deepgram import blocks
+from router.session import inputs
 from router.session.state.calls import Calls
 from router.session.state.early import EarlyInputs
 from router.session.state.latency import TurnLatency
@@ -19,10 +20,8 @@ from router.session.state.upstream import UpstreamLink
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
-    from actors import messages
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
-    from router.session import inputs
     from router.session.options import SessionOptions
     from router.session.state.turn import ResponseRequest
     from router.translation.audio import Microphone
@@ -90,7 +89,7 @@ class State:
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim_transcripts = InterimTranscripts()
-        self.playback = Playback(options.audio_ahead_s, options.held_audio_bytes, options.unread_audio_bytes)
+        self.playback = Playback(options.audio_ahead_s, options.queued_audio_bytes, options.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.latency = TurnLatency()
         self.verbatim_items: Queue[str] = Queue(most=MOST_PLAYED)
@@ -121,14 +120,17 @@ class State:
         """A commit by hand is out, and not acknowledged."""
         self.last_error: openai.ErrorDetail | None = None
         """What the upstream said last: it may explain its end."""
-        self.lost: messages.UpstreamLost | None = None
-        """The loss that a restart is making good."""
         self.resume: ResponseRequest | None = None
         """What the next upstream is to be asked, once it has been told the ledger."""
         self.unknown: set[str] = set()
         self.ignored = 0
         self.interrupted_bytes = 0
         self.rollovers = 0
+
+    @property
+    def is_passthrough(self) -> bool:
+        """Whether the client configured the session with its own session.update instead of Settings."""
+        return isinstance(self.settings, inputs.PassthroughSessionUpdate)
 
     @property
     def detects_turns(self) -> bool:

@@ -1,9 +1,30 @@
-"""The states of the session's tables, and KEEP."""
+"""The states of the session's tables."""
 
 from __future__ import annotations
 
 import enum
-from typing import Final, Literal
+
+
+class Lifecycle(enum.Enum):
+    """How far the session is."""
+
+    AWAITING_SETTINGS = "awaiting Settings"
+    CONNECTING = "connecting"
+    """The upstream is dialled, or has not sent session.created."""
+    CONFIGURING = "configuring"
+    """session.update is sent; session.updated has not arrived."""
+    READY = "ready"
+    ENDED = "ended"
+    """The session has commanded its end, or the client is gone."""
+
+
+class ResponseState(enum.Enum):
+    """Whether the upstream is answering."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    """response.create is sent; response.created has not arrived."""
+    ACTIVE = "active"
 
 
 class StandbyState(enum.Enum):
@@ -13,35 +34,4 @@ class StandbyState(enum.Enum):
     CONNECTING = "connecting"
     CONFIGURING = "configuring"
     SEEDED = "seeded"
-    """Configured, and told the ledger: it can be plugged in between turns."""
-
-
-class Lifecycle(enum.Enum):
-    """How far a session has come."""
-
-    AWAITING_SETTINGS = "awaiting Settings"
-    CONNECTING = "connecting"
-    """The upstream is dialled, or has not sent session.created."""
-    CONFIGURING = "configuring"
-    """session.update is out, session.updated is not in."""
-    READY = "ready"
-    ENDED = "ended"
-    """The client has been told to close, or is gone."""
-
-
-class _Keep(enum.Enum):
-    KEEP = enum.auto()
-
-
-KEEP: Final = _Keep.KEEP
-
-Keep = Literal[_Keep.KEEP]
-
-
-class ResponseState(enum.Enum):
-    """Whether the upstream is answering."""
-
-    NONE = "none"
-    REQUESTED = "requested"
-    """response.create is out, response.created is not in."""
-    ACTIVE = "active"
+    """It is configured and has the ledger: the session can switch over to it between turns."""

@@ -236,7 +236,7 @@ def test_what_cannot_be_read_is_logged_once_a_type():
         book.upstream({"type": "response.output_text.done", "text": None, "item_id": "i"})
         book.upstream({"type": "from.the.future"})
         book.upstream(error("oh", param=5))
-    logged = [line for line in book.logged if "passed over" in line]
+    logged = [line for line in book.logged if "ignored" in line]
     assert len(logged) == 3
     assert book.session.state.unknown == {"response.output_text.done", "from.the.future", "error"}
 
@@ -246,7 +246,7 @@ def test_unknown_types_without_end_are_not_all_remembered():
     for number in range(1000):
         book.upstream({"type": f"noise.{number}"})
     assert len(book.session.state.unknown) <= 100
-    assert len([line for line in book.logged if "passed over" in line]) <= 101
+    assert len([line for line in book.logged if "ignored" in line]) <= 101
 
 
 # How a response ends.

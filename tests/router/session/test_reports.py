@@ -18,8 +18,8 @@ QUESTION = {"type": "InjectUserMessage", "content": "hello"}
 COST = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_token_details": {"cached_tokens": 5}}
 
 
-def news(book):
-    return [command.news for command in book.commands if isinstance(command, messages.Notify)]
+def notification(book):
+    return [command.notification for command in book.commands if isinstance(command, messages.Notify)]
 
 
 def asked(**options):
@@ -30,9 +30,9 @@ def asked(**options):
 
 def test_a_turn_is_told_when_it_is_over_as_the_client_was():
     book = asked().upstream(text_done("Hello."))
-    assert news(book) == []
+    assert notification(book) == []
     book.upstream(response_done())
-    (turn,) = news(book)
+    (turn,) = notification(book)
     assert turn == Turn(said=(Said("user", "hello"), Said("assistant", "Hello.")))
     assert (turn.text("user"), turn.text("assistant")) == ("hello", "Hello.")
 
@@ -41,7 +41,7 @@ def test_functions_are_told_by_name_and_their_text_is_not_what_was_said():
     book = asked().upstream(call_done(), response_done())
     book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
     book.upstream(response_created("resp_2"), text_done("42.", "item_2"), response_done("resp_2"))
-    (turn,) = news(book)
+    (turn,) = notification(book)
     assert turn.functions == ("lookup",)
     assert turn.text("assistant") == "42."
 
@@ -52,40 +52,40 @@ def test_a_function_that_the_router_answers_is_told_once_though_its_answer_is_sh
     book.feed(messages.WorkDone("tool:call_1", '"sent"'))
     assert book.frames_to_client[-1]["type"] == "FunctionCallResponse"
     book.upstream(response_created("resp_2"), text_done("Sent.", "item_2"), response_done("resp_2"))
-    (turn,) = news(book)
+    (turn,) = notification(book)
     assert turn.functions == ("order",)
 
 
 def test_what_was_said_when_the_call_ends_in_mid_turn_is_told_as_a_turn_that_is_not_whole():
     book = asked().forget().feed(messages.ClientClosed(ConnectionClosed(ending=Ending.RESET, code=1006)))
-    assert news(book) == [Turn(said=(Said("user", "hello"),), is_whole=False)]
+    assert notification(book) == [Turn(said=(Said("user", "hello"),), is_whole=False)]
     assert isinstance(book.commands[-1], messages.EndSession)
 
 
 def test_each_response_s_cost_is_told_whatever_became_of_it():
     book = asked().forget().upstream(response_done(status="cancelled", usage=COST))
-    usage = news(book)[0]
+    usage = notification(book)[0]
     assert usage == Usage(kind="response", id="resp_1", model="gpt-realtime-2.1", status="cancelled", details=COST)
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 10, 30)
 
 
 def test_a_cost_beside_the_response_is_told_too():
     """Where xAI has it: it leaves it out of the response (reference, 10.2)."""
-    usage = news(asked().forget().upstream({**response_done(usage={}), "usage": COST}))[0]
+    usage = notification(asked().forget().upstream({**response_done(usage={}), "usage": COST}))[0]
     assert (usage.id, usage.details) == ("resp_1", COST)
 
 
 def test_a_transcript_has_a_cost_of_its_own():
     kind = "conversation.item.input_audio_transcription.completed"
     event = {"type": kind, "item_id": "u", "transcript": "hello", "usage": {"type": "duration", "seconds": 2}}
-    usage = news(asked().forget().upstream(event))[0]
+    usage = notification(asked().forget().upstream(event))[0]
     assert (usage.kind, usage.id, usage.details["seconds"], usage.total_tokens) == ("transcription", "u", 2, 0)
 
 
 def test_costs_of_an_odd_shape_are_no_costs():
-    assert [type(it) for it in news(asked().upstream(response_done(usage="many")))] == [Turn]
+    assert [type(it) for it in notification(asked().upstream(response_done(usage="many")))] == [Turn]
 
 
 def test_nothing_is_told_where_nobody_listens():
     book = Playbook().ready().client(QUESTION).upstream(response_created(), response_done(usage=COST))
-    assert news(book) == []
+    assert notification(book) == []

@@ -409,8 +409,8 @@ def test_a_restart_of_a_restart_still_has_the_question():
 
 
 def test_a_restart_that_takes_too_long_is_given_up():
-    book = asked().upstream_closes(decision=RESTART).forget().fire(Wait.REPLUG)
-    assert book.commands == [messages.AbandonUpstream(2, Loss(kind=LossKind.SILENT, cause="replug"))]
+    book = asked().upstream_closes(decision=RESTART).forget().fire(Wait.RESTART)
+    assert book.commands == [messages.AbandonUpstream(2, Loss(kind=LossKind.SILENT, cause="restart"))]
 
 
 def test_a_client_s_own_session_updates_are_told_again():

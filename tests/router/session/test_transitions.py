@@ -1,5 +1,7 @@
 """The tables themselves: every (state, input) pair has an answer, and the pictures are drawn from them."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,14 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
 from router.session.diagram import draw
+from router.session.handlers.ignored import ignore
 from router.session.options import SessionOptions
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.tables import IllegalTransition, on
 from router.session.work import WorkKind, work_key
 from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
+ROOT = Path(__file__).parents[3]
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.RESET, code=1006)
 
@@ -38,7 +43,7 @@ EXAMPLES = [
     deepgram.CustomToThinkProvider(),
     deepgram_codec.Unparsable("no"),
     deepgram_codec.Foreign("Nonsense", {}, "{}"),
-    inputs.Microphone(b"\0\0" * 240),
+    inputs.MicrophoneAudio(b"\0\0" * 240),
     inputs.EchoedUserMessage("hello"),
     inputs.PassthroughSessionUpdate('{"type":"session.update","session":{"type":"realtime"}}'),
     inputs.PassthroughItemCreate('{"type":"conversation.item.create","item":{}}', {}),
@@ -90,12 +95,12 @@ STATES = [
 
 @pytest.mark.parametrize(("lifecycle", "response"), STATES, ids=lambda state: state.name)
 def test_every_pair_of_state_and_input_has_an_answer(lifecycle, response):
-    """Listed: the row's handler runs, and the state is the row's or the one there was. Unlisted: it is counted."""
+    """Listed: the handler runs, and a state of the row is entered, or ENDED. Unlisted: the input is counted."""
     for example in EXAMPLES:
         session = in_state(lifecycle, response).session
         assert (session.state.lifecycle, session.state.turn.response) == (lifecycle, response)
         ignored = session.state.ignored
-        session._commands = []
+        session.context.take_commands()
         row = transitions.LIFECYCLE[lifecycle].get(type(example))
 
         session.take(example)
@@ -104,17 +109,18 @@ def test_every_pair_of_state_and_input_has_an_answer(lifecycle, response):
             assert session.state.lifecycle is lifecycle
             assert session.state.ignored == ignored + 1
         else:
-            assert session.state.lifecycle in {row[1], lifecycle, Lifecycle.ENDED}
+            assert session.state.lifecycle in {row.next_state, *row.instead, Lifecycle.ENDED}
 
 
 @pytest.mark.parametrize("response", ResponseState)
 def test_every_response_state_leads_where_its_table_says(response):
-    for kind in transitions.RESPONSE_INPUTS:
+    for example in (example for example in EXAMPLES if type(example) in transitions.RESPONSE_INPUTS):
         session = in_state(Lifecycle.READY, response).session
-        session._commands = []
-        row = transitions.RESPONSE[response].get(kind)
-        session.take(kind())
-        expected = {response} if row is None else {row[1], response}
+        session.context.take_commands()
+        row = transitions.RESPONSE[response].get(type(example))
+        session.take(example)
+        has_ended = session.state.lifecycle is Lifecycle.ENDED  # a response has no part in that
+        expected = {response} if row is None or has_ended else {row.next_state, *row.instead}
         assert session.state.turn.response in expected
 
 
@@ -125,6 +131,7 @@ def test_every_kind_of_work_has_somebody_who_takes_what_comes_of_it():
 def test_every_state_has_a_table():
     assert set(transitions.LIFECYCLE) == set(Lifecycle)
     assert set(transitions.RESPONSE) == set(ResponseState)
+    assert set(transitions.STANDBY) == set(StandbyState)
 
 
 def test_nothing_leaves_the_end():
@@ -136,9 +143,9 @@ def test_every_input_has_business_somewhere():
     assert {type(example) for example in EXAMPLES} == listed
 
 
-def test_the_spare_knows_only_what_the_line_in_use_knows():
+def test_the_standby_upstream_accepts_only_what_the_one_in_use_accepts():
     listed = {kind for table in transitions.LIFECYCLE.values() for kind in table}
-    assert {kind for table in transitions.STANDBY.values() for kind in table} <= listed
+    assert {kind for table in transitions.STANDBY.values() for kind in table} <= listed | transitions.SIGNALS
     assert set(transitions.STANDBY) == set(StandbyState)
 
 
@@ -152,9 +159,9 @@ def test_every_ending_of_a_living_client_says_something_before_the_close():
     for lifecycle, response in STATES:
         for example in EXAMPLES:
             book = in_state(lifecycle, response).forget()
-            book.session._commands = []
+            book.session.context.take_commands()
             book.session.take(example)
-            kinds = [type(command) for command in book.session._commands]
+            kinds = [type(command) for command in book.session.context.take_commands()]
             if messages.EndSession in kinds:
                 assert book.session.state.lifecycle is Lifecycle.ENDED
             if messages.EndSession in kinds and not isinstance(example, messages.ClientClosed):
@@ -162,5 +169,56 @@ def test_every_ending_of_a_living_client_says_something_before_the_close():
 
 
 def test_the_page_about_the_states_is_drawn_from_the_tables():
-    page = Path(__file__).parents[3] / "docs" / "session-states.md"
+    page = ROOT / "docs" / "session-states.md"
     assert page.read_text(encoding="utf-8") == draw()
+
+
+STATE_ATTRIBUTES = {"lifecycle", "response", "standby_state"}
+
+
+def test_no_code_but_the_machine_assigns_a_state():
+    """A constructor gives a state its first value; every later one is entered through a table."""
+    room = ROOT / "router" / "session"
+    for path in room.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constructors = [node for node in ast.walk(tree) if getattr(node, "name", None) == "__init__"]
+        first_values = {id(node) for constructor in constructors for node in ast.walk(constructor)}
+        assigned = [
+            target.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and id(node) not in first_values
+            for written in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            for target in (written.elts if isinstance(written, ast.Tuple) else [written])
+            if isinstance(target, ast.Attribute) and target.attr in STATE_ATTRIBUTES
+        ]
+        assert not assigned or path.name == "machine.py", f"{path.relative_to(ROOT)} assigns {assigned}"
+
+
+def test_a_state_that_a_row_does_not_list_is_a_bug_that_is_named():
+    row = on(deepgram.KeepAlive, ignore)(Lifecycle.READY)
+
+    with pytest.raises(IllegalTransition, match="the handler ignore chose ENDED, which its row does not list"):
+        row.chosen(Lifecycle.ENDED)
+
+
+def test_every_handler_names_its_input_and_the_states_that_it_may_choose():
+    """No `Any` in the tables: the types of a row's input and of its states are checked by mypy."""
+    for name in ("tables", "transitions"):
+        source = (ROOT / "router" / "session" / f"{name}.py").read_text(encoding="utf-8")
+        assert re.findall(r"\bAny\b", source) == [], name
+
+
+def test_the_page_draws_every_row_and_every_joint_rule():
+    page = draw()
+    for tables in (transitions.LIFECYCLE, transitions.RESPONSE, transitions.STANDBY):
+        for state, table in tables.items():
+            for row in table.values():
+                assert f"| `{row.kind.__name__}` | `{row.handler.__name__}` |" in page
+                for following in {row.next_state, *row.instead} - {state}:
+                    edge = rf"^    {state.name} -->\|[^|]*{row.kind.__name__}[^|]*\| {following.name}$"
+                    assert re.search(edge, page, re.MULTILINE), edge
+    for rule in transitions.JOINT:
+        assert f"| `{rule.holds.__name__}` | `{rule.handler.__name__}` |" in page
+        if rule.state is not None:
+            edge = rf"^    {rule.state.name} -->\|<i>[^|]*{rule.handler.__name__}[^|]*\| {rule.next_state.name}$"
+            assert re.search(edge, page, re.MULTILINE), edge

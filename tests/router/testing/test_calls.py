@@ -6,7 +6,7 @@ import pytest
 
 from actors import lifecycle, messages
 from router import Principal, Router
-from router.testing import HandshakeRefused, Switchboard
+from router.testing import CallHarness, HandshakeRefused
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_a_lost_upstream_is_followed_by_the_next(switchboard):
 def test_the_application_s_own_router_brings_its_functions_and_hooks(simulator):
     router = Router(upstream="ws://nowhere.invalid", authenticate=lambda request: _known(request.credential))
     router.tool("add", {"type": "object"}, lambda arguments, _call: sum(arguments.values()))
-    with Switchboard(router) as board:
+    with CallHarness(router) as board:
         with pytest.raises(HandshakeRefused) as refused:
             board.call(headers={"Authorization": "Token nobody"})
         assert refused.value.status == 401
@@ -104,7 +104,7 @@ def test_the_actors_of_a_call_that_is_over_are_gone_and_it_says_so(switchboard):
 
 
 def test_a_switchboard_leaves_nothing_behind(simulator):
-    with Switchboard() as board:
+    with CallHarness() as board:
         calls = [board.call(simulator=simulator) for _ in range(5)]
         for call in calls:
             call.client.start()
@@ -115,7 +115,7 @@ def test_a_switchboard_leaves_nothing_behind(simulator):
 
 def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
     switchboard.router.start()
-    switchboard.router._engine.supervisor.stop()
+    switchboard.router._runtime.supervisor.stop()
     client = switchboard.call().client
     client.wait_for("Welcome")
     assert client.wait_for_close().code == 1001
@@ -125,7 +125,7 @@ def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
 def test_a_call_that_a_stop_finds_still_there_is_hung_up_with_a_last_word(switchboard, caplog):
     client = switchboard.call().client
     client.wait_for("Welcome")
-    switchboard.router._engine.stop()
+    switchboard.router._runtime.stop()
     assert client.wait_for("Error")["code"] == "INTERNAL_SERVER_ERROR"
     client.wait_for_close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -12,13 +12,13 @@ KEY = "sk-proj-0123456789-never-shown"
 def test_it_says_where_to_connect_and_what_is_behind():
     config = RouterConfig(upstream="openai", openai_api_key=Secret(KEY), path="/voice")
     text = banner(config, 9001)
-    for said in (
+    for sourced in (
         "http://127.0.0.1:9001\n",
         "ws://127.0.0.1:9001/voice\n",
         "ws://127.0.0.1:9001/v1/agent/converse\n",
         "wss://api.openai.com/v1/realtime, model gpt-realtime-2.1, with OPENAI_API_KEY\n",
     ):
-        assert said in text
+        assert sourced in text
     assert KEY not in text
     assert "SIMULATOR" not in text
 

@@ -108,7 +108,7 @@ def reference(talk: UserSpeech, profile: str, modality: str) -> Seen:
 
 def _deadlines(talk: UserSpeech) -> Deadlines:
     # An `expires_at` nearer than the gap between rollovers is not trusted: our own clock decides then.
-    changed = {"rollover_after_s": ROLL_S, "rollover_gap_s": 3600.0} if talk is UserSpeech.ROLLOVER else {}
+    changed = {"rollover_after_s": ROLL_S, "rollover_interval_s": 3600.0} if talk is UserSpeech.ROLLOVER else {}
     return msgspec.structs.replace(DEADLINES, **changed)
 
 

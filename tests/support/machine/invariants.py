@@ -81,7 +81,7 @@ class ClientSide:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._profile = session.profile.name
+        self._profile = session.context.profile.name
         self.has_ended = False
         self.messages: list[dict[str, Any]] = []
         self.requested: dict[str, bool] = {}

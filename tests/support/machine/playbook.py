@@ -184,7 +184,7 @@ class Playbook:
                 assert_client_event(orjson.loads(frame))
                 self.commands.append(command)
             case messages.SendToClient(str() as frame) if frame.startswith('{"type":"LatencyReport"'):
-                assert_message_of(self.session.profile.name, orjson.loads(frame))
+                assert_message_of(self.session.context.profile.name, orjson.loads(frame))
                 self.reports.append(orjson.loads(frame))
             case messages.SendToClient(frame):
                 if not self._is_history(_decoded(frame)):
@@ -200,7 +200,7 @@ class Playbook:
         before, self._last_frame = self._last_frame, frame
         if not isinstance(frame, dict):
             return False
-        assert_message_of(self.session.profile.name, frame)
+        assert_message_of(self.session.context.profile.name, frame)
         if frame["type"] != "History":
             return False
         if "role" in frame:

@@ -1,7 +1,8 @@
 """A process in which threads start all the time, and Python code runs in every collection of garbage.
 
-`python tests/support/processes/gc_stress.py MODULE FUNCTION NUMBERS...` calls a function ten times there, and says that it came back.
-What holds a lock of the interpreter's while it collects comes to a stand here (CPython 3.11, `sys._current_frames`).
+`python tests/support/processes/gc_stress.py MODULE FUNCTION NUMBERS...` calls a function ten times there, and prints
+that it returned. A function that holds a lock of the interpreter while it collects garbage never returns (CPython
+3.11, `sys._current_frames`).
 """
 
 import gc

@@ -1,0 +1,191 @@
+"""What a handler may do: read and change the state, send to either side, wait, end the session, log.
+
+Each method appends commands to the list that `Session.handle` returns; nothing here waits or touches a socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import messages
+from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
+from router.openai import codec as openai_codec
+from router.session import reports
+from router.session.deadlines import Wait, length_s, rollover_in_s
+from router.session.state.session import State
+from router.session.work import PREPARATIONS, WorkKind, work_key
+from router.translation import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.restart import Loss
+    from router.openai import events as openai
+    from router.session import inputs
+    from router.session.options import SessionOptions
+    from router.session.profile import Profile
+    from router.session.state.upstream import UpstreamLink
+    from router.translation.errors import ClosingError
+
+MAX_UNKNOWN_TYPES: Final = 100
+"""Unknown event types that are logged in one session: an upstream may invent any number of them."""
+
+
+class Context:
+    """One session as its handlers see it."""
+
+    def __init__(
+        self, session_id: str, profile: Profile, options: SessionOptions, signal: Callable[[inputs.Signal], None]
+    ) -> None:
+        self.profile = profile
+        self.options = options
+        self.state = State(session_id, options)
+        self.now_s = 0.0
+        """When the current input arrived, on the dispatcher's clock."""
+        self.client_text = ""
+        """The client's last text frame, undecoded."""
+        self.has_ended = False
+        """The session's end has been commanded."""
+        self.signal = signal
+        """Look a signal up in the tables, at once. The machine provides it."""
+        self._commands: list[messages.Command] = []
+        self._turn_log = reports.TurnLog() if options.is_reported else None
+
+    def take_commands(self) -> list[messages.Command]:
+        """Remove and return the commands so far, in order."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    # To the client.
+
+    def to_client(self, *sent: deepgram.ServerMessage) -> None:
+        """Send messages to the client, and a History behind each ConversationText where the client wants one."""
+        for message in sent:
+            self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
+            if self._turn_log is not None:
+                self._notify(self._turn_log.note(message))
+            if type(message) is deepgram.ConversationText:
+                self.to_history(text.history_of(message))
+
+    def to_history(self, *sent: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
+        """Send History messages to a client that wants them as a later session's context."""
+        if self.sends_history:
+            self.to_client(*sent)
+
+    @property
+    def sends_history(self) -> bool:
+        """Whether the client wants History messages."""
+        given = self.state.settings
+        flag = given.flags.history if isinstance(given, deepgram.Settings) else None
+        return self.profile.history if flag is None else flag
+
+    def to_component(self, *sent: deepgram.ServerMessage) -> None:
+        """Send messages that only the React component knows."""
+        if self.profile.component_messages:
+            self.to_client(*sent)
+
+    def send_audio(self, pcm: bytes) -> None:
+        """Send audio to the client, in the client's format."""
+        self._commands.append(messages.SendToClient(pcm))
+
+    def probe_client(self) -> None:
+        """Ping the client behind the sent frames; its answer arrives as `ClientCaughtUp`."""
+        self._commands.append(messages.ProbeClient())
+
+    # To the upstream.
+
+    def to_upstream(self, event: openai.ClientEvent, link: UpstreamLink | None = None) -> None:
+        """Send an event to the upstream in use, or to another one."""
+        generation = (link or self.state.upstream).generation
+        self._commands.append(messages.SendToUpstream(openai_codec.encode(event), generation))
+
+    def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
+        """Send encoded frames to the upstream in use, or to another one."""
+        generation = (link or self.state.upstream).generation
+        for frame in frames:
+            self._commands.append(messages.SendToUpstream(frame, generation))
+
+    def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_standby: bool = False) -> None:
+        """Dial an upstream. `UpstreamOpened` or `UpstreamLost` follows."""
+        self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_standby))
+
+    def close_upstream(self, generation: int) -> None:
+        """Close an upstream. No input of this generation follows."""
+        self._commands.append(messages.CloseUpstream(generation))
+
+    def abandon(self, loss: Loss) -> None:
+        """Declare the upstream in use lost. `UpstreamLost` follows, with what to do about it."""
+        self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
+
+    def reset_restart_budget(self) -> None:
+        """Restore the full number of restarts, because a turn was completed."""
+        self._commands.append(messages.ResetRestartBudget())
+
+    # Time and work.
+
+    def wait(self, wait: Wait) -> None:
+        """Start a deadline, or start it again."""
+        self.wait_for(wait, length_s(wait, self.options.deadlines))
+
+    def wait_for(self, wait: Wait, delay_s: float) -> None:
+        """Start a timer of any length, or start it again."""
+        self._commands.append(messages.StartTimer(wait.value, delay_s))
+
+    def schedule_rollover(self) -> None:
+        """Start the timer of the next rollover, from the end that the upstream in use announced."""
+        link = self.state.upstream
+        self.wait_for(Wait.ROLLOVER, rollover_in_s(link.expires_at, link.opened_at, self.options.deadlines))
+
+    def stop_waiting(self, *waits: Wait) -> None:
+        """Cancel deadlines."""
+        for wait in waits:
+            self._commands.append(messages.CancelTimer(wait.value))
+
+    def start_work(self, kind: WorkKind, name: str, work: Any, timeout_s: float) -> None:
+        """Run work on a thread of a pool. The handler that `transitions.WORK` names takes its `WorkDone`."""
+        key, is_preparation = work_key(kind, name), kind in PREPARATIONS
+        self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
+
+    def cancel_work(self, kind: WorkKind, name: str) -> None:
+        """Cancel work. No `WorkDone` follows, even where the work is done already."""
+        self._commands.append(messages.CancelWork(work_key(kind, name)))
+
+    # The end.
+
+    def end(self, closing: ClosingError) -> None:
+        """Send the last error and end the session."""
+        self.to_client(closing.error)
+        self.end_silently(closing.close_code, closing.close_reason)
+
+    def end_silently(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
+        """End the session of a client that knows why, or that is gone. See `EndSession` for `linger_s`."""
+        if self._turn_log is not None:
+            self._notify(self._turn_log.take(is_whole=False))
+        self._commands.append(messages.EndSession(code, reason, linger_s))
+        self.state.standby = None  # it ends with the other connections, and must not be configured any more
+        self.has_ended = True
+
+    # Notifications and log lines.
+
+    def report_usage(self, decoded: object) -> None:
+        """Notify the embedding application of the tokens that an upstream event counts."""
+        if self._turn_log is not None and type(decoded) in reports.COSTLY:
+            self._notify(reports.usage_of(decoded, self.state.route))
+
+    def _notify(self, notification: reports.Turn | reports.Usage | None) -> None:
+        if notification is not None:
+            self._commands.append(messages.Notify(notification))
+
+    def log(self, level: int, line: str) -> None:
+        """Write a log line, with credentials redacted."""
+        self._commands.append(messages.Log(level, self.options.redact(line)))
+
+    def log_unknown(self, kind: str, problem: str) -> None:
+        """Write a log line about an upstream event of an unknown type or shape, once for each type."""
+        unknown = self.state.unknown
+        if kind in unknown or len(unknown) >= MAX_UNKNOWN_TYPES:
+            return
+        unknown.add(kind)
+        self.log(logging.WARNING, f"the upstream sent {kind[:80]}, ignored: {problem}")

@@ -1,0 +1,108 @@
+"""The types of the session's tables: rows and joint rules.
+
+A table maps each input that a state accepts to a row. A row pairs a handler with the next state. A handler returns
+None to enter the row's next state. It returns another state to enter that one instead: the row lists it under
+`instead`, so that the tables show every transition.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Generic, Never, TypeAlias, TypeVar
+
+from router.errors import RouterError
+
+if TYPE_CHECKING:
+    from router.session.context import Context
+
+S = TypeVar("S", bound=enum.Enum)
+"""The states of one table."""
+
+I = TypeVar("I")  # noqa: E741 - the input of one row
+
+
+class IllegalTransition(RouterError):  # noqa: N818 - not an error of a peer: a bug
+    """A handler chose a state that its row does not list. It is a bug, and ends the session."""
+
+    def __init__(self, handler: str, state: enum.Enum) -> None:
+        super().__init__(handler, state)
+        self.handler = handler
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"the handler {self.handler} chose {self.state.name}, which its row does not list"
+
+
+class Row(Generic[S]):
+    """What one state does about one input."""
+
+    __slots__ = ("handler", "instead", "kind", "next_state")
+
+    def __init__(
+        self, kind: type, handler: Callable[[Context, Never], S | None], next_state: S, instead: tuple[S, ...]
+    ) -> None:
+        self.kind = kind
+        self.handler = handler
+        """Takes inputs of `kind`: `on` checks the types. Here they are `Never`, because the rows of a table differ."""
+        self.next_state = next_state
+        self.instead = instead
+        """The states that the handler may choose instead."""
+
+    def chosen(self, state: S) -> S:
+        """Return the state that the handler chose.
+
+        Raises:
+            IllegalTransition: the row does not list it.
+        """
+        if state is not self.next_state and state not in self.instead:
+            raise IllegalTransition(self.handler.__name__, state)
+        return state
+
+
+Table: TypeAlias = Mapping[type, Row[S]]
+Entry: TypeAlias = Callable[[S], Row[S]]
+"""A row that does not know its state yet: several states may share it."""
+
+
+def on(
+    kind: type[I],
+    handler: Callable[[Context, I], S | None],
+    next_state: S | None = None,
+    *,
+    instead: tuple[S, ...] = (),
+) -> Entry[S]:
+    """Return the row of an input. Without `next_state`, the state stays."""
+
+    def entry(state: S) -> Row[S]:
+        return Row(kind, handler, state if next_state is None else next_state, instead)
+
+    return entry
+
+
+def rows(state: S, *entries: Entry[S]) -> Table[S]:
+    """Return the table of one state. A later row replaces an earlier one of the same input."""
+    made = (entry(state) for entry in entries)
+    return {row.kind: row for row in made}
+
+
+class Rule(Generic[S]):
+    """A joint rule: what follows as soon as a condition over several tables holds."""
+
+    __slots__ = ("handler", "holds", "instead", "next_state", "state")
+
+    def __init__(
+        self,
+        holds: Callable[[Context], bool],
+        handler: Callable[[Context], S | None],
+        *,
+        state: S | None = None,
+        next_state: S | None = None,
+        instead: tuple[S, ...] = (),
+    ) -> None:
+        self.holds = holds
+        self.handler = handler
+        self.state = state
+        """The state in which the rule can hold, of the table that it changes. None: it changes none."""
+        self.next_state = next_state
+        self.instead = instead
