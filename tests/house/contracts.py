@@ -1,0 +1,142 @@
+"""The layers of setup.cfg, resolved as import-linter resolves them: containers, wildcards, optional layers, exhaustive.
+
+Contracts of other kinds place no module: the forbidden ones name whole root packages, and would place every module.
+"""
+
+import configparser
+import re
+from dataclasses import dataclass
+
+from tests.house.tree import ROOT
+
+_SECTION = "importlinter"
+
+
+@dataclass(frozen=True)
+class Floors:
+    """One contract's layers, the highest first, below one container or below none."""
+
+    contract: str
+    layers: tuple[frozenset[str], ...]
+    """Full names of modules; each stands for its descendants, too."""
+    are_independent: tuple[bool, ...]
+    """For each layer, whether its modules may import each other not (`|`), or may (`:`)."""
+    ignored: frozenset[str] = frozenset()
+    """Children of the container that an exhaustive contract passes over."""
+
+    @property
+    def names(self):
+        """Every module that is named."""
+        return frozenset().union(*self.layers)
+
+    def floor_of(self, module):
+        """Return the index of the layer and the named module that a module belongs to, or None."""
+        for index, layer in enumerate(self.layers):
+            for name in layer:
+                if _is_in(module, name):
+                    return index, name
+        return None
+
+    def arrows_back(self, graph):
+        """Return the imports that run up, or across a layer of independent modules."""
+        return [
+            (importer, imported)
+            for importer, targets in graph.items()
+            for imported in targets
+            if (here := self.floor_of(importer)) and (there := self.floor_of(imported)) and self._is_back(here, there)
+        ]
+
+    def _is_back(self, here, there):
+        return there[0] < here[0] or (there[0] == here[0] and there[1] != here[1] and self.are_independent[here[0]])
+
+
+def read(modules, root=ROOT):
+    """Read the contracts of type layers."""
+    return [floors for name, options in _contracts(root) for floors in _floors(name, options, modules)]
+
+
+def root_packages(root=ROOT):
+    """Read which packages import-linter looks at."""
+    options = dict(_sections(root)).get(_SECTION, {})
+    return _list(options.get("root_packages") or options.get("root_package", ""))
+
+
+def exceptions(root=ROOT):
+    """Find the options by which import-linter looks away from an import: each hides an arrow."""
+    session = dict(_sections(root)).get(_SECTION, {})
+    if _is_true(session.get("exclude_type_checking_imports")):
+        yield "importlinter: exclude_type_checking_imports"
+    for name, options in _contracts(root):
+        for each in _list(options.get("ignore_imports", "")):
+            yield f"{name}: ignore_imports {each}"
+
+
+def unplaced(modules, floors, roots):
+    """Return the modules that no layer names, neither themselves nor by a package that they lie in.
+
+    A package whose children are layers is placed by them: its `__init__` is their map. So is a root package.
+    """
+    names = frozenset().union(*(each.names for each in floors))
+    placed = {module for module in modules for name in names if _is_in(module, name) or _is_in(name, module)}
+    return sorted(set(modules) - placed - set(roots))
+
+
+def besides(modules, floors):
+    """Return the modules that no layer names although layers name others of the same package.
+
+    That is what `exhaustive` refuses; this asks it of contracts without containers, too.
+    """
+    names = frozenset().union(*(each.names for each in floors))
+    ignored = frozenset().union(*(each.ignored for each in floors))
+    divided = {name.rpartition(".")[0] for name in names}
+    named = {module for module in modules for name in names if _is_in(name, module)}
+    return sorted(m for m in modules if m.rpartition(".")[0] in divided - {""} and m not in named | ignored)
+
+
+def _is_in(module, package):
+    return module == package or module.startswith(f"{package}.")
+
+
+def _sections(root):
+    config = configparser.ConfigParser()
+    config.read(root / "setup.cfg", encoding="utf-8")
+    return [(name, dict(config[name])) for name in config.sections()]
+
+
+def _contracts(root):
+    prefix = f"{_SECTION}:contract:"
+    return [(name.removeprefix(prefix), options) for name, options in _sections(root) if name.startswith(prefix)]
+
+
+def _floors(name, options, modules):
+    if options.get("type") != "layers":
+        return
+    lines = _list(options["layers"])
+    tails = [[tail.strip().removeprefix("(").removesuffix(")") for tail in re.split("[|:]", line)] for line in lines]
+    ignores = _list(options.get("exhaustive_ignores", "")) if _is_true(options.get("exhaustive")) else []
+    for container in _matching(_list(options.get("containers", "")), modules) or [None]:
+        prefix = f"{container}." if container else ""
+        yield Floors(
+            contract=name,
+            layers=tuple(frozenset(prefix + tail for tail in layer) for layer in tails),
+            are_independent=tuple(":" not in line for line in lines),
+            ignored=frozenset(prefix + each for each in ignores),
+        )
+
+
+def _matching(expressions, modules):
+    """Resolve module expressions: `*` stands for one part of a name, `**` for one and more."""
+    found = []
+    for expression in expressions:
+        parts = [{"*": r"[^.]+", "**": r".+"}.get(part, re.escape(part)) for part in expression.split(".")]
+        pattern = re.compile(r"\.".join(parts))
+        found += sorted(name for name in modules if pattern.fullmatch(name)) if "*" in expression else [expression]
+    return found
+
+
+def _list(value):
+    return [line.strip() for line in value.strip().split("\n") if line.strip()]
+
+
+def _is_true(value):
+    return str(value).lower() == "true"
