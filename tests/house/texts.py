@@ -1,0 +1,186 @@
+"""The sentences of the project, extracted: docstrings, documents, comments, and strings that a running router emits."""
+
+import ast
+import functools
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.house.tree import ROOT
+
+SOURCES = ("actors", "router", "run.py")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
+FEWEST_WORDS = 3
+"""Shorter strings of the code are keys, names and formats."""
+
+_BREAK = "\x1e"
+"""Marks where a paragraph, a list item or a map's row begins. `str.split` and `\\s` take it for white space."""
+_ROW = re.compile(r"\n\s*\n|\n\s*(?=[-*•└├]|\d+\. )")
+_LABELLED = re.compile(
+    r"""^(
+        \s* (?:[-*•]\ )? (?:`[^`\n]+`(?:,\ )?)+ (?:\ {2,} | :\  | \ [–—]\ )  # a row of a map
+        | \s* \*{0,2}[a-z_]\w* (?:\ \([^)\n]*\))? :\                       # an argument
+    )""",
+    re.MULTILINE | re.VERBOSE,
+)
+_BULLET = re.compile(r"^(?:[-*•>└├─│]|\d+\.|\s)+")
+_DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|pragma|fmt:|!)")
+_PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-+ #0]*[\d.*]*[a-zA-Z]|\{[^{}]*\}")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, with its code spans and placeholders replaced by X."""
+
+    where: str
+    text: str
+    raw: str
+    """The text that it comes from, backticks included."""
+
+    @property
+    def openings(self):
+        """Where a reader begins: the sentence, and each paragraph or row that it runs through, without its label."""
+        return [_BULLET.sub("", part) for part in self.text.split(_BREAK)]
+
+
+def sentences(where, text):
+    """Split a text at the ends of its sentences, as an outside reader counts them: a row is no sentence of its own."""
+    labelled = _LABELLED.sub(rf"{_BREAK}\1{_BREAK} ", text.strip())
+    marked = _ROW.sub(f" {_BREAK} ", labelled)
+    flat = re.sub(r"`[^`]*`", "X", re.sub(r"[^\S\x1e]+", " ", marked))
+    raws = re.sub(r"\s+", " ", text)
+    return [
+        Sentence(where, each.strip(), raws)
+        for each in re.split(r"(?<=[.!?])\s+", flat)
+        if re.search("[A-Za-z]{2}", each)
+    ]
+
+
+def docstrings(root=ROOT):
+    """Extract the docstrings of modules, classes, functions and fields."""
+    return docstrings_of(python_sources(root))
+
+
+def docstrings_of(sources):
+    """Extract the strings that stand as statements in files, given as their paths and syntax."""
+    for path, syntax in sources:
+        for node in ast.walk(syntax):
+            if _is_docstring(node):
+                yield from sentences(f"{path}:{node.lineno}", node.value.value)
+
+
+def documents(root=ROOT):
+    """Extract the prose of the documents, whole paragraphs, without headings, tables and code."""
+    for path, lines in _documents(root):
+        start, paragraph = 0, []
+        for number, line in [*lines, (0, "")]:
+            if paragraph and (not line.strip() or re.match(r"\s*(?:[-*]|\d+\.) ", line)):
+                yield from sentences(f"{path}:{start}", _unlinked("\n".join(paragraph)))
+                paragraph = []
+            if line.strip():
+                start = start if paragraph else number
+                paragraph.append(re.sub(r"^\s*(?:[-*]|\d+\.) ", "", line))
+
+
+def document_lines(root=ROOT):
+    """Extract the same line by line: a line that is wrapped at a refused word looks like a sentence from outside."""
+    for path, lines in _documents(root):
+        for number, line in lines:
+            yield from sentences(f"{path}:{number}", re.sub(r"^[-*\d. >]+", "", line))
+
+
+def comments(root=ROOT):
+    """Extract comments; lines of a comment that follow each other are one text."""
+    for path, _syntax in python_sources(root):
+        block, start, last = [], 0, (0, 0)
+        for row, column, text in [*_comment_lines((root / path).read_text(encoding="utf-8")), (0, 0, "")]:
+            if block and (row, column) != (last[0] + 1, last[1]):
+                yield from sentences(f"{path}:{start}", " ".join(block))
+                block = []
+            start = start if block else row
+            block.append(text)
+            last = (row, column)
+
+
+def runtime_strings(root=ROOT):
+    """Extract what a running router writes: log lines, errors, descriptions, help. Each prefix opens a part, too."""
+    for path, syntax in python_sources(root):
+        for number, text in _strings(syntax):
+            plain = _PLACEHOLDER.sub("X", text)
+            yield from sentences(f"{path}:{number}", re.sub(r"(^[^.]{1,40}?): +", rf"\1: {_BREAK} ", plain))
+
+
+@functools.cache
+def python_sources(root):
+    """Return the paths, relative to the root, and the syntax of the files that are distributed."""
+    paths = [path for name in SOURCES for path in _files(root / name, "*.py")]
+    return [(path.relative_to(root), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def _files(place, pattern):
+    return [path for path in ([place] if place.suffix else sorted(place.rglob(pattern))) if path.exists()]
+
+
+def _is_docstring(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _documents(root):
+    for name in DOCUMENTS:
+        for path in _files(root / name, "*.md"):
+            yield path.relative_to(root), list(_prose_lines(path))
+
+
+def _prose_lines(path: Path):
+    is_code = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        is_prose = not (is_fence or is_code or line.startswith(("|", "#", "<!--")))
+        yield number, line if is_prose else ""
+
+
+def _unlinked(text):
+    return re.sub(r"\]\([^)\s]*\)", "]", text).replace("[", "").replace("]", "")
+
+
+def _comment_lines(source):
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not _DIRECTIVE.match(token.string):
+            yield *token.start, token.string.lstrip("#").strip()
+
+
+def _strings(syntax):
+    """Find strings of three words and more outside of docstrings; a sum or a formatted string is one text."""
+    todo = [syntax]
+    while todo:
+        node = todo.pop()
+        text = None if _is_docstring(node) else _text_of(node)
+        if text is None:
+            todo += [] if _is_docstring(node) else _inside(node)
+        elif len(re.findall(r"[A-Za-z']{2,}", text)) >= FEWEST_WORDS and re.search(r"\w \w", text):
+            yield node.lineno, text
+
+
+def _inside(node):
+    """Look into a node, but for the tables of words that `.split()` makes and the patterns of `re`."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="split" | "splitlines")):
+            return []
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
+            return []
+    return list(ast.iter_child_nodes(node))
+
+
+def _text_of(node):
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(each.value if isinstance(each, ast.Constant) else "X" for each in values)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            first, second = _text_of(left), _text_of(right)
+            return None if first is None and second is None else (first or "X") + (second or "X")
+    return None
