@@ -24,11 +24,11 @@ STALLED_LOOKS: Final = 5
 
 
 class Watchdog:
-    """A thread that looks after dispatchers, and wakes none of them.
+    """A thread that watches dispatchers and wakes none of them.
 
-    One that has died, or has been in the same turn for five looks, is *given up*: it is logged with where its thread
-    is, and who lives on it is forsaken (`Dispatcher.abort_from_outside`). One that goes on after all is well again; its sessions
-    are over.
+    It gives up a dispatcher that died, or that stayed in the same turn for five looks: it logs the stack of its thread
+    and aborts every connection and actor on it (`Dispatcher.abort_from_outside`). A given-up dispatcher that runs again
+    is healthy, but its sessions are over.
     """
 
     def __init__(self, dispatchers: Sequence[Dispatcher], *, look_s: float = LOOK_S) -> None:
