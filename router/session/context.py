@@ -19,8 +19,6 @@ from router.session.work import PREPARATIONS, WorkKind, work_key
 from router.translation import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from actors.restart import Loss
     from router.openai import events as openai
     from router.session import inputs
@@ -36,9 +34,7 @@ MAX_UNKNOWN_TYPES: Final = 100
 class Context:
     """One session as its handlers see it."""
 
-    def __init__(
-        self, session_id: str, profile: Profile, options: SessionOptions, signal: Callable[[inputs.Signal], None]
-    ) -> None:
+    def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.profile = profile
         self.options = options
         self.state = State(session_id, options)
@@ -48,8 +44,8 @@ class Context:
         """The client's last text frame, undecoded."""
         self.has_ended = False
         """The session's end has been commanded."""
-        self.signal = signal
-        """Look a signal up in the tables, at once. The machine provides it."""
+        self.signals: list[inputs.Signal] = []
+        """Sent by the current handler, for the machine to look up."""
         self._commands: list[messages.Command] = []
         self._turn_log = reports.TurnLog() if options.is_reported else None
 
@@ -57,6 +53,11 @@ class Context:
         """Remove and return the commands so far, in order."""
         commands, self._commands = self._commands, []
         return commands
+
+    def signal(self, signal: inputs.Signal) -> None:
+        """Have the machine look a signal up in STANDBY, as soon as the handler returns."""
+        # A call of the machine from here would need a reference to it, and a cycle keeps ended sessions in memory.
+        self.signals.append(signal)
 
     # To the client.
 

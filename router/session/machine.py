@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state.session import State
-    from router.session.tables import Rule
+    from router.session.tables import Row, Rule
 
 
 class Session:
     """One conversation. `handle` is the whole surface: an input and the time in, commands out."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
-        self.context = Context(session_id, profile, options, self._take_signal)
+        self.context = Context(session_id, profile, options)
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 
     @property
@@ -66,8 +66,7 @@ class Session:
         if row is None:
             transitions.ON_UNEXPECTED(self.context, decoded)
             return
-        chosen = row.handler(self.context, decoded)
-        self._enter(row.next_state if chosen is None else row.chosen(chosen))
+        self._run(row, decoded)
         if kind in transitions.RESPONSE_INPUTS and before is Lifecycle.READY:
             self._take_for_response(decoded)
 
@@ -75,19 +74,20 @@ class Session:
         row = transitions.RESPONSE[self.state.turn.response].get(type(decoded))
         if row is None or self.state.lifecycle is Lifecycle.ENDED:
             return
-        chosen = row.handler(self.context, decoded)
-        self._enter(row.next_state if chosen is None else row.chosen(chosen))
+        self._run(row, decoded)
 
     def _take_for_standby(self, decoded: Any) -> None:
         row = transitions.STANDBY[self.state.standby_state].get(type(decoded))
         if row is None:
             self.state.ignored += 1
             return
+        self._run(row, decoded)
+
+    def _run(self, row: Row[Any], decoded: Any) -> None:
         chosen = row.handler(self.context, decoded)
         self._enter(row.next_state if chosen is None else row.chosen(chosen))
-
-    def _take_signal(self, signal: inputs.Signal) -> None:
-        self._take_for_standby(signal)
+        while self.context.signals:
+            self._take_for_standby(self.context.signals.pop(0))
 
     def _settle(self) -> None:
         """Apply the joint rules, in their order, once each."""

@@ -56,7 +56,7 @@ def give_up_transcripts(context: Context, _fired: Any = None) -> None:
     if transcripts.held:
         context.log(logging.INFO, "the transcript of the user's speech is late: the answer is told before it")
     context.stop_waiting(Wait.TRANSCRIPT)
-    send(context, *transcripts.end_lost_session())
+    send(context, *transcripts.give_up())
 
 
 def schedule_audio(context: Context, piece: Piece) -> None:

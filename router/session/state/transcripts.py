@@ -77,7 +77,7 @@ class Transcripts:
         """Another upstream is in use, whose items are others."""
         self._early.clear()
 
-    def end_lost_session(self) -> list[deepgram.ServerMessage]:
+    def give_up(self) -> list[deepgram.ServerMessage]:
         """Wait for none any more; what was held."""
         self._awaited.clear()
         return self.take()

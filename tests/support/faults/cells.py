@@ -65,7 +65,7 @@ def run(cell: Cell) -> list[str]:
 def run_to_the_end(cell: Cell) -> list[str]:
     """Hold the conversation of a cell whose fault happens always; what was wrong with its end."""
     got = hold(cell)
-    wanted = reference(cell.column.user_speech, cell.profile, cell.modality)
+    wanted = reference(cell.column.talk, cell.profile, cell.modality)
     wrong = faults_of_order(got, wanted) + _faults_of_an_end(got, CLOSE_TRY_AGAIN)
     wrong += [f"{name} took {took:.2f} s" for name, took in got.steps_s.items() if took > BUDGET_S]
     return [f"{cell}, always: {fault}" for fault in wrong]
@@ -82,14 +82,14 @@ def hold(cell: Cell) -> Seen:
             world(
                 SimulatorConfig(pace=0, faults=cell.faults),
                 authority=authority() if uses_tls else None,
-                deadlines=_deadlines(cell.column.user_speech),
+                deadlines=_deadlines(cell.column.talk),
             )
         )
         _plan_detour(stack, cell, here)
         client = stack.enter_context(WireClient(here.url(cell.profile)))
         ends_on_error = cell.outcome is Outcome.TOLD and cell.column.spoils
         conversation = Conversation(client, cell.modality, ends_on_error=ends_on_error)
-        return conversation.run(functools.partial(_TALKS[cell.column.user_speech], world=here, cell=cell))
+        return conversation.run(functools.partial(_TALKS[cell.column.talk], world=here, cell=cell))
 
 
 @functools.cache
@@ -230,7 +230,7 @@ def _serve_abruptly(listener: socket.socket, frames: bytes) -> None:
 
 def judge(cell: Cell, got: Seen) -> list[str]:
     """What was wrong with what a client saw."""
-    wanted = reference(cell.column.user_speech, cell.profile, cell.modality)
+    wanted = reference(cell.column.talk, cell.profile, cell.modality)
     wrong = faults_of_order(got, wanted) + _VERDICTS[cell.outcome](cell, got, wanted)  # type: ignore[index]
     limit_s = limit_of(cell)
     return wrong + [
