@@ -22,7 +22,7 @@ class Outcome(enum.Enum):
     """Every question is answered once, and whole."""
     CUT = "cut short"
     """The turn ends with what there is of it; the next question is answered."""
-    TOLD = "told"
+    TOLD = "reported"
     """`Error` with the upstream's code; the session goes on."""
     ENDED = "ended"
     """`Error`, then a close frame."""
