@@ -117,7 +117,7 @@ def main():
     parser.add_argument("--write", action="store_true", help="the table into docs/embedding.md, too")
     options = parser.parse_args()
     alone, beside, lost, held = measure(options.sessions, options.seconds, options.rounds)
-    rows = line("nobody on the line", alone, 0), line(f"{options.sessions} talking sessions", beside, held)
+    rows = line("no calls", alone, 0), line(f"{options.sessions} talking sessions", beside, held)
     table = "\n".join([HEADING, *rows])
     print(table)
     if options.write:

@@ -18,7 +18,7 @@ ROW_HEADINGS = (
     ("microphone_p50_ms", "microphone p50 ms"),
     ("microphone_p99_ms", "p99"),
     ("memory_kb_per_session", "kB/session"),
-    ("late_p99_ms", "bench late p99 ms"),
+    ("late_p99_ms", "benchmark delay p99 ms"),
     ("other_cores", "other load, cores"),
 )
 LOSSES_SHOWN = 3

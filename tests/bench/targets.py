@@ -107,7 +107,7 @@ def tree(results):
     """Of the idle process tree."""
     found = results["idle"]["tree"]
     return Reading(
-        found["pss_mb"], 60, 45, f"{found['pss_mb']:.0f} MB ({found['alone_mb']:.0f} with nobody to share libraries)"
+        found["pss_mb"], 60, 45, f"{found['pss_mb']:.0f} MB ({found['alone_mb']:.0f} without shared libraries)"
     )
 
 
