@@ -68,9 +68,9 @@ def draw(results):
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img">',
-            f"<title>What a call costs</title><style>{STYLE}</style>",
+            f"<title>The cost of a call</title><style>{STYLE}</style>",
             f'<rect class="paper" width="{WIDTH}" height="{height:g}" rx="14"/>',
-            _text("title", MARGIN, 40, "What a call costs"),
+            _text("title", MARGIN, 40, "The cost of a call"),
             _text("said", MARGIN, 64, said),
             *body,
             "</svg>\n",
