@@ -1,6 +1,6 @@
-"""What the figures have to be: one row per figure, what must hold and what is aimed at. Pure.
+"""The targets of the figures: one row per figure, with its bound and its aim. Pure.
 
-A reading is void (`None`) where it was not measured, or where its run lost anything.
+A reading is void (`None`) if it was not measured, or if its run had a loss.
 """
 
 import dataclasses
@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 
 LATENCY_MS = 3.0
-"""Of an added latency so much is allowed, whatever the relay adds."""
+"""The added latency that is always allowed, whatever the relay adds."""
 UNCHANGED_MS = 3.0
-"""Two p99 of the same talk are rarely closer than this."""
+"""The usual distance between two p99 of the same load."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Reading:
 
     @property
     def is_met(self):
-        """Whether what must hold does."""
+        """Whether the bound is kept."""
         return self._is_within(self.must)
 
     @property
     def is_aim_reached(self):
-        """Whether what is aimed at is reached."""
+        """Whether the aim is reached."""
         return self.aim is not None and self._is_within(self.aim)
 
     def _is_within(self, bound):
@@ -49,23 +49,23 @@ class Target:
     """The measurement that it comes from."""
     read: Callable[[dict], Reading | None]
     sessions: int | None = None
-    """That have to have talked through the router, for there to be anything to judge."""
+    """The number of sessions whose row the target needs."""
 
     def is_due(self, results):
-        """Whether it was measured, with whatever outcome."""
+        """Whether it was measured, with any outcome."""
         if self.sessions is None:
             return self.measured in results
         return any((it["system"], it["sessions"]) == ("router", self.sessions) for it in results.get("talking", []))
 
 
 def row(results, system, sessions):
-    """The row of a system under a load, unless it is void."""
+    """Return the row of a system under a load, unless it is void."""
     found = [it for it in results["talking"] if (it["system"], it["sessions"]) == (system, sessions)]
     return found[0] if found and not found[0]["lost"] else None
 
 
 def cpu(sessions):
-    """CPU per message, beside the relay's."""
+    """Return the reader of the CPU per message, beside the relay's."""
 
     def read(results):
         relay, router = row(results, "relay", sessions), row(results, "router", sessions)
@@ -78,7 +78,7 @@ def cpu(sessions):
 
 
 def latency(direction, quantile, times):
-    """What is added to one direction, beside what the relay adds; less what the benchmark itself takes."""
+    """Return the reader of the added latency in one direction, beside the relay's, without the benchmark's own."""
 
     def read(results):
         rows = [row(results, system, 100) for system in ("direct", "relay", "router")]
@@ -93,7 +93,7 @@ def latency(direction, quantile, times):
 
 
 def memory(results):
-    """Of a live session."""
+    """Read the memory of a live session."""
     found = row(results, "router", 200)
     if not found:
         return None
@@ -104,7 +104,7 @@ def memory(results):
 
 
 def tree(results):
-    """Of the idle process tree."""
+    """Read the memory of the idle process tree."""
     found = results["idle"]["tree"]
     return Reading(
         found["pss_mb"], 60, 45, f"{found['pss_mb']:.0f} MB ({found['alone_mb']:.0f} without shared libraries)"
@@ -112,18 +112,18 @@ def tree(results):
 
 
 def capacity(results):
-    """Sessions on two cores."""
+    """Read the number of sessions on two cores."""
     highest = results["capacity"]["highest"]
     return Reading(highest, 400, 600, f"{highest} sessions", at_least=True)
 
 
 def growth(costs):
-    """How much dearer something ever gets, with more sessions: to the cheapest with fewer."""
+    """Return the largest ratio of a cost to the lowest cost with fewer sessions."""
     return max((later / min(costs[: at + 1]) for at, later in enumerate(costs[1:])), default=math.nan)
 
 
 def flat_idle(results):
-    """Memory of one more session that is only there."""
+    """Read the memory of one more idle session."""
     steps = results["idle"]["sessions"]
     costs = [step["kb_per_more_session"] for step in steps]
     shown = ", ".join(f"{step['kb_per_more_session']:.0f} kB at {step['sessions']}" for step in steps)
@@ -131,7 +131,7 @@ def flat_idle(results):
 
 
 def flat_talking(results):
-    """CPU of a session that talks."""
+    """Read the CPU of a talking session."""
     rows = results["flat"]
     if not all(it["cpu_us_per_message"] and not it["lost"] for it in rows):
         return None
@@ -141,13 +141,13 @@ def flat_talking(results):
 
 
 def unread_memory(results):
-    """More memory for a client that does not read."""
+    """Read the additional memory for a client that does not read."""
     found = results["unread"]
     return Reading(found["more_mb"], 4, None, f"{found['more_mb']:.1f} MB")
 
 
 def unread_end(results):
-    """When it was ended."""
+    """Read the time at which that client was closed."""
     found = results["unread"]
     if found["ended_s"] is None:
         return None
@@ -156,7 +156,7 @@ def unread_end(results):
 
 
 def unread_others(results):
-    """The p99 of the others."""
+    """Read the p99 of the other sessions meanwhile."""
     found = results["unread"]
     if found["lost"]:
         return None
@@ -165,7 +165,7 @@ def unread_others(results):
 
 
 def promptness(what):
-    """The p99 of an answer."""
+    """Return the reader of the p99 of an answer."""
 
     def read(results):
         found = results["arrivals"]
@@ -178,14 +178,14 @@ def promptness(what):
 
 
 def storm_served(results):
-    """Who was served of those who came at once."""
+    """Read the number of served clients of a storm."""
     found = results["storm"]
     shown = f"{found['served']} of {found['clients']} served, the last after {found['all_served_s']:.1f} s"
     return Reading(found["served"], found["clients"], None, shown, at_least=True)
 
 
 def storm_others(results):
-    """The p99 of those who talked meanwhile."""
+    """Read the p99 of the talking sessions during a storm."""
     found = results["storm"]
     return None if found["lost"] else Reading(found["p99_ms"], 100, None, f"{found['p99_ms']:.0f} ms")
 
@@ -213,12 +213,12 @@ TARGETS = (
 
 
 def verdicts(results):
-    """Each target that was measured, with its reading."""
+    """Return each measured target with its reading."""
     return [(target, target.read(results)) for target in TARGETS if target.is_due(results)]
 
 
 def complaints(results):
-    """What must hold and does not."""
+    """Yield a sentence for each bound that is not kept."""
     for target, reading in verdicts(results):
         if reading is None:
             yield f"{target.figure}: void"
