@@ -102,7 +102,7 @@ class Converter:
         return data[:-excess]
 
 
-def is_to_be_prepared(source: Format, target: Format) -> bool:
+def needs_preparation(source: Format, target: Format) -> bool:
     """Whether the first converter between these takes its time: 0.1 s to load numpy, and to design a filter."""
     return source.rate != target.rate or (source != target and "linear32" in (source.encoding, target.encoding))
 

@@ -11,7 +11,7 @@ Encoding = Literal["linear16", "linear32", "mulaw", "alaw"]
 
 SAMPLE_BYTES: Final[dict[Encoding, int]] = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
 
-MOST_SAMPLE_BYTES: Final = 4
+MAX_SAMPLE_BYTES: Final = 4
 """Every sample's size divides this."""
 
 _SILENCE: Final[dict[Encoding, bytes]] = {"linear16": b"\0", "linear32": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}

@@ -85,4 +85,4 @@ def drain_timed_out(context: Context, _fired: Any) -> None:
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    context.end(errors.ClosingError(error, DRAIN_CODE, REASON))
+    context.end(errors.FinalError(error, DRAIN_CODE, REASON))

@@ -86,6 +86,6 @@ def resolve(dotted):
 
 def test_every_code_of_ours_is_explained():
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py"))
-    said = re.compile(r'(?:code=|closing_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
+    said = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
     explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Codes of our own"]))
     assert {code for source in sources for code in said.findall(source)} == explained
