@@ -50,7 +50,7 @@ def test_every_message_of_the_vendors_own_packages_has_a_row():
     assert server_message_types() <= names("What a client is sent") | never
     assert client_event_types() <= names("What the upstream is sent") | never
     assert server_event_types() <= names("What the upstream sends") | {name.strip("`") for name in PASSED_OVER}
-    # What their client sends is walked through in tests/router/deepgram/test_against_the_sdk.py.
+    # tests/router/deepgram/test_messages.py compares the messages of their client.
     assert never <= server_message_types() | client_event_types()
     assert not never & (names("What a client is sent") | names("What the upstream is sent"))
 
