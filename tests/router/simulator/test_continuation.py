@@ -7,7 +7,7 @@ import pytest
 
 from router.simulator import Call, Fault, FaultAction, FaultPoint, Say, Simulator, SimulatorConfig, brain
 from router.simulator.continuation import NOTHING_TO_ADD
-from router.simulator.history import Called, Context, Returned, Said
+from router.simulator.history import Context, FunctionCall, FunctionOutput, Message
 from router.simulator.usage import tokens
 from router.translation import speech
 
@@ -28,7 +28,7 @@ def go_on(words):
 
 
 def said(*texts):
-    return tuple(Said(role, text) for role, text in zip(("user", "assistant") * len(texts), texts, strict=False))
+    return tuple(Message(role, text) for role, text in zip(("user", "assistant") * len(texts), texts, strict=False))
 
 
 def text_of(outputs):
@@ -40,7 +40,7 @@ def full_answer(*entries, **fields):
 
 
 def continued(words, *entries, **fields):
-    return brain.answer(Context(instructions=go_on(words), entries=(*entries, Said("assistant", words)), **fields))
+    return brain.answer(Context(instructions=go_on(words), entries=(*entries, Message("assistant", words)), **fields))
 
 
 def message(role, text):
@@ -78,7 +78,7 @@ def test_between_tokens_the_two_parts_are_the_answer_to_the_letter():
     ],
 )
 def test_the_instruction_may_be_worded_a_little_differently(sentence):
-    entries = (*said(QUESTION), Said("assistant", "You asked:"))
+    entries = (*said(QUESTION), Message("assistant", "You asked:"))
     outputs = brain.answer(Context(instructions=f"{TASK} {sentence}", entries=entries))
     assert text_of(outputs).strip().startswith(f'"{QUESTION}"')
 
@@ -92,7 +92,7 @@ def test_without_any_words_the_history_says_what_was_delivered():
     asked = f"{TASK}\n\nYour last answer was cut off after its beginning. Go on from there, without repeating it."
     full = full_answer(*said(QUESTION))
     assert text_of(brain.answer(Context(instructions=asked, entries=said(QUESTION)))) == full
-    known = (*said(QUESTION), Said("assistant", full[:10]))
+    known = (*said(QUESTION), Message("assistant", full[:10]))
     assert text_of(brain.answer(Context(instructions=asked, entries=known))) == full[10:]
 
 
@@ -107,7 +107,7 @@ def test_what_the_router_asks_is_understood():
 def test_an_answer_that_was_cut_twice_is_gone_on_with_after_the_second_part():
     pieces = tokens(full_answer(*said(QUESTION)))
     first, second, rest = "".join(pieces[:3]), "".join(pieces[3:5]), "".join(pieces[5:])
-    entries = (*said(QUESTION), Said("assistant", first), Said("assistant", second))
+    entries = (*said(QUESTION), Message("assistant", first), Message("assistant", second))
     for words in (second, first + second):
         assert text_of(brain.answer(Context(instructions=go_on(words), entries=entries))) == rest
 
@@ -115,7 +115,7 @@ def test_an_answer_that_was_cut_twice_is_gone_on_with_after_the_second_part():
 def test_a_second_part_that_was_truncated_has_no_words_in_the_history_and_counts_all_the_same():
     full = full_answer(*said(QUESTION))
     first, second, rest = full[:10], full[10:20], full[20:]
-    context = Context(instructions=go_on(second), entries=(*said(QUESTION), Said("assistant", first)))
+    context = Context(instructions=go_on(second), entries=(*said(QUESTION), Message("assistant", first)))
     assert text_of(brain.answer(context)) == rest
 
 
@@ -125,13 +125,13 @@ def test_earlier_turns_stay_what_they_were():
 
 
 def test_a_report_of_a_functions_output_is_gone_on_with_and_nothing_is_called():
-    entries = (Said("user", "What is the weather in London?"), Called("get_weather", "c"), Returned("c", "12 degrees"))
+    entries = (Message("user", "What is the weather in London?"), FunctionCall("get_weather", "c"), FunctionOutput("c", "12 degrees"))
     assert continued("Here is what I", *entries, tools=(WEATHER,)) == [Say(" found: 12 degrees")]
 
 
 def test_what_has_to_be_said_exactly_is_gone_on_with():
     instructions = go_on("Welcome to").replace(TASK, 'Say exactly: "Welcome to Acme."')
-    context = Context(instructions=instructions, entries=(Said("assistant", "Welcome to"),))
+    context = Context(instructions=instructions, entries=(Message("assistant", "Welcome to"),))
     assert brain.answer(context) == [Say(" Acme.")]
 
 

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from router.simulator import brain
-from router.simulator.history import Call, Called, Context, Returned, Said, Say
+from router.simulator.history import Call, Context, FunctionCall, FunctionOutput, Message, Say
 from router.simulator.tool_calls import build_arguments
 
 
@@ -19,7 +19,7 @@ def tool(name, description="", parameters=None):
 
 def context(*said, tools=(), **fields):
     """Turns of the user and the assistant, in turn."""
-    entries = tuple(Said(role, text) for role, text in zip(("user", "assistant") * len(said), said, strict=False))
+    entries = tuple(Message(role, text) for role, text in zip(("user", "assistant") * len(said), said, strict=False))
     return Context(entries=entries, tools=tuple(tools), **fields)
 
 
@@ -107,11 +107,11 @@ def test_parallel_calls_can_be_switched_off():
 
 def test_it_repeats_outputs_verbatim_and_calls_no_second_time():
     entries = (
-        Said("user", "What is the weather in London?"),
-        Called("get_weather", "c1"),
-        Returned("c1", '{"sky": "grey"}'),
-        Called("get_weather", "c2"),
-        Returned("c2", "12 degrees"),
+        Message("user", "What is the weather in London?"),
+        FunctionCall("get_weather", "c1"),
+        FunctionOutput("c1", '{"sky": "grey"}'),
+        FunctionCall("get_weather", "c2"),
+        FunctionOutput("c2", "12 degrees"),
     )
 
     (output,) = brain.answer(Context(entries=entries, tools=(WEATHER,)))
@@ -120,7 +120,7 @@ def test_it_repeats_outputs_verbatim_and_calls_no_second_time():
 
 
 def test_a_call_that_is_outstanding_is_not_made_again():
-    entries = (Said("user", "What is the weather in London?"), Called("get_weather", "c1"))
+    entries = (Message("user", "What is the weather in London?"), FunctionCall("get_weather", "c1"))
 
     assert isinstance(brain.answer(Context(entries=entries, tools=(WEATHER,)))[0], Say)
 
