@@ -1,4 +1,4 @@
-"""Streaming audio from one format to another; loads numpy only where there is something to calculate."""
+"""Streams of audio from one format to another. Loads numpy only where a conversion needs it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     Step = Callable[[bytes], bytes]
 
 PIECE_SAMPLES: Final = 4096
-"""What is converted at once, so that a push of any length works in little memory."""
+"""Samples in one step of a conversion, at most: a push of any length works in little memory."""
 
 
 class Converter:
-    """Converts one stream, pushed in pieces of any length; how it is cut makes no difference to the output.
+    """Converts one stream that is pushed in pieces of any length: their borders make no difference to the output.
 
-    Every piece that comes out is of whole samples. Not thread-safe. Raises UnsupportedRates (a ValueError) for a rate
-    that is none of `formats.RATES`.
+    The output has whole samples only. Not thread-safe. Raises UnsupportedRates (a ValueError) for a rate that is not in
+    `formats.RATES`.
     """
 
     __slots__ = ("_decode", "_encode", "_part", "_sample_bytes", "_stream", "source", "target")
@@ -34,24 +34,25 @@ class Converter:
         self.target: Final = target
         self._sample_bytes: Final = source.sample_bytes
         self._part = b""
-        """Of a sample that is cut in two."""
+        """The first bytes of a sample that a border cuts in two."""
         is_recoded = source.encoding != target.encoding
         self._stream = None if source.rate == target.rate else _stream(source.rate, target.rate)
+        # The filter works on linear16: other encodings are decoded before it, and encoded after it.
         self._decode = _decoder(source.encoding) if is_recoded or self._stream else None
         self._encode = _encoder(target.encoding) if is_recoded or self._stream else None
 
     @property
     def hold_back_ms(self) -> float:
-        """How much of what was pushed is still to come out, at most."""
+        """How long the output lags behind the input, at most."""
         return 0.0 if self._stream is None else 1000 * self._stream.margin / self.source.rate
 
     @property
     def part(self) -> bytes:
-        """What came of a sample whose rest is still to come."""
+        """The first bytes of a sample whose rest is still to come."""
         return self._part
 
     def push(self, data: bytes) -> bytes:
-        """Feed bytes; the converted audio they complete. A part of a sample waits for the rest of it."""
+        """Take bytes and return the converted audio that they complete. A part of a sample waits for its rest."""
         samples = self._whole_samples(data)
         piece_bytes = PIECE_SAMPLES * self._sample_bytes
         if len(samples) <= piece_bytes:
@@ -60,9 +61,9 @@ class Converter:
         return b"".join(self._convert(samples[start : start + piece_bytes]) for start in starts)
 
     def flush(self) -> bytes:
-        """What is held back, as if silence followed; the next push begins a new stream.
+        """Return the audio held back, as if silence followed; the next push begins a new stream.
 
-        A part of a sample stays: the bytes go on, only the turn has ended.
+        A part of a sample stays, because the bytes continue where only a turn has ended.
         """
         if self._stream is None:
             return b""
@@ -71,13 +72,13 @@ class Converter:
         return self._encode(rest) if self._encode is not None else rest
 
     def successor(self, target: Format) -> Converter:
-        """A converter of the same bytes to another format; what this one holds back is flushed before."""
+        """Return a converter of the same bytes to another format. The caller flushes this one first."""
         other = Converter(self.source, target)
         other._part = self._part
         return other
 
     def restart(self) -> None:
-        """Forget what is held back, and begin a new stream."""
+        """Drop the audio held back, and begin a new stream."""
         self._part = b""
         if self._stream is not None:
             self._stream.restart()
@@ -102,23 +103,23 @@ class Converter:
         return data[:-excess]
 
 
-def is_to_be_prepared(source: Format, target: Format) -> bool:
-    """Whether the first converter between these takes its time: 0.1 s to load numpy, and to design a filter."""
+def needs_preparation(source: Format, target: Format) -> bool:
+    """Whether the first converter between these formats takes long: 0.1 s to load numpy, 6 ms to design a filter."""
     return source.rate != target.rate or (source != target and "linear32" in (source.encoding, target.encoding))
 
 
 def prepare(source: Format, target: Format) -> None:
-    """Take that time, so that no converter between these will. Blocks: not for a dispatcher's thread."""
+    """Load numpy and design the filter, so that later converters are fast. Blocks: not for a dispatcher's thread."""
     Converter(source, target)
 
 
 def converted(recording: Recording, target: Format) -> bytes:
-    """A whole recording in another format."""
+    """Return a whole recording in another format."""
     converter = Converter(recording.format, target)
     return converter.push(recording.data) + converter.flush()
 
 
-# numpy is 20 MB that most steps of a session that needs none of it do without: it is imported where it is used.
+# numpy costs 10 MB and 0.1 s to load (docs/performance.md): a worker whose sessions need none of it does without.
 
 
 def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
@@ -132,7 +133,7 @@ def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
 
 
 def _decoder(encoding: Encoding) -> Step | None:
-    """What makes linear16 of samples; None where they are."""
+    """Return the function from samples to linear16, or None where they are linear16."""
     if encoding == "linear16":
         return None
     if encoding != "linear32":
@@ -143,7 +144,7 @@ def _decoder(encoding: Encoding) -> Step | None:
 
 
 def _encoder(encoding: Encoding) -> Step | None:
-    """What makes samples of linear16; None where that is asked for."""
+    """Return the function from linear16 to samples, or None where they are linear16."""
     if encoding == "linear16":
         return None
     if encoding == "linear32":

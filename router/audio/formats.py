@@ -1,4 +1,4 @@
-"""Raw audio, one channel: how a sample is written, and how many there are in a second. Must not know a wire."""
+"""Formats of raw audio in one channel: the encoding of a sample, and the rate. Independent of both wires."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from typing import Final, Literal
 import msgspec
 
 Encoding = Literal["linear16", "linear32", "mulaw", "alaw"]
-"""linear16 is signed, linear32 is float from -1 to 1, both little-endian; the others are those of G.711."""
+"""linear16 is signed, linear32 is float from -1 to 1, both little-endian; mulaw and alaw are those of G.711."""
 
 SAMPLE_BYTES: Final[dict[Encoding, int]] = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
 
-MOST_SAMPLE_BYTES: Final = 4
-"""Every sample's size divides this."""
+MAX_SAMPLE_BYTES: Final = 4
+"""A multiple of every sample's size: audio cut at a multiple of it is cut between samples in any encoding."""
 
 _SILENCE: Final[dict[Encoding, bytes]] = {"linear16": b"\0", "linear32": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}
 
 RATES: Final = range(8_000, 48_001)
-"""Samples per second, between any two of which audio can be converted."""
+"""Samples per second: audio is converted between any two of these rates."""
 
 
 class Format(msgspec.Struct, frozen=True):
-    """A way to write audio."""
+    """An encoding and a rate."""
 
     encoding: Encoding
     rate: int
 
     @property
     def sample_bytes(self) -> int:
-        """Size of one sample."""
+        """The size of one sample."""
         return SAMPLE_BYTES[self.encoding]
 
     @property
     def bytes_per_s(self) -> int:
-        """Size of a second."""
+        """The size of a second."""
         return self.rate * self.sample_bytes
 
     def size_bytes(self, duration_ms: float) -> int:
-        """Size of `duration_ms`, rounded up to a whole sample."""
+        """Return the size of `duration_ms`, rounded up to a whole sample."""
         return self.sample_bytes * -int(-duration_ms * self.rate // 1000)
 
     def duration_ms(self, size_bytes: int) -> float:
-        """Length of `size_bytes`."""
+        """Return the duration of `size_bytes`."""
         return size_bytes * 1000 / self.bytes_per_s
 
     def silence(self, duration_ms: float) -> bytes:
-        """Silence of at least `duration_ms`."""
+        """Return silence of at least `duration_ms`."""
         return _SILENCE[self.encoding] * self.size_bytes(duration_ms)
 
 
@@ -57,7 +57,7 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def duration_ms(self) -> float:
-        """Its length."""
+        """The duration."""
         return self.format.duration_ms(len(self.data))
 
 
@@ -67,7 +67,7 @@ ALAW_8K: Final = Format("alaw", 8_000)
 
 
 class UnsupportedRates(ValueError):  # noqa: N818 - a fact about two rates, not about this program
-    """Nobody converts from `rate_in` to `rate_out` (Hz): one of them is none of `RATES`."""
+    """A conversion from `rate_in` to `rate_out` (Hz) is impossible: one of them is not in `RATES`."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         super().__init__(rate_in, rate_out)

@@ -1,7 +1,7 @@
 """G.711: mu-law and A-law as tables, made by the rules of ITU-T's reference code (G.191). Loads no numpy.
 
-Both laws write a sample's sign, the place of its highest bit, and the four bits behind that. Of a negative sample the
-ones' complement is written, so that the two halves of a table mirror each other.
+Both laws write a sample's sign, the place of its highest bit, and the four bits after it. A negative sample is written
+as its ones' complement, so that the two halves of a table mirror each other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Law = Literal["mulaw", "alaw"]
 
 _SIGN: Final = 0x80
-"""Set in a code of a sample that is not negative."""
+"""The bit that is set in the code of a sample that is not negative."""
 
 _FLIPPED: Final = bytes(code ^ _SIGN for code in range(256))
 
 
 def _mulaw_code(sample: int) -> int:
-    """The code of a sample from 0 to 32767."""
+    """Return the code of a sample from 0 to 32767."""
     magnitude = min((sample >> 2) + 33, 0x1FFF)
     segment = magnitude.bit_length() - 6
     return 0xFF - (segment << 4 | magnitude >> segment + 1 & 0x0F)
@@ -51,25 +51,25 @@ _CODES: Final[dict[Law, Callable[[int], int]]] = {"mulaw": _mulaw_code, "alaw": 
 _SAMPLES: Final[dict[Law, Callable[[int], int]]] = {"mulaw": _mulaw_sample, "alaw": _alaw_sample}
 
 _STEP: Final = 4
-"""The laws tell no finer differences: mu-law 4, A-law 16."""
+"""The finest difference between two samples with different codes: 4 in mu-law, 16 in A-law."""
 
 
 @cache
 def code_table(law: Law) -> bytes:
-    """The code of every linear16 sample, by its two bytes taken as an unsigned number."""
+    """Return the codes of all linear16 samples, indexed by their two bytes taken as an unsigned number."""
     codes = b"".join(bytes((_CODES[law](sample),)) * _STEP for sample in range(0, 32768, _STEP))
     return codes + codes[::-1].translate(_FLIPPED)
 
 
 @cache
 def _sample_tables(law: Law) -> tuple[bytes, bytes]:
-    """The low byte of each code's sample, and the high byte."""
+    """Return the low bytes of the codes' samples, and the high bytes."""
     samples = [_SAMPLES[law](code) & 0xFFFF for code in range(256)]
     return bytes(sample & 0xFF for sample in samples), bytes(sample >> 8 for sample in samples)
 
 
 def decoded(law: Law, codes: bytes) -> bytes:
-    """The linear16 samples of these codes."""
+    """Return the linear16 samples of these codes."""
     low, high = _sample_tables(law)
     pcm = bytearray(2 * len(codes))
     pcm[0::2] = codes.translate(low)

@@ -1,8 +1,8 @@
-"""The filter between two sample rates that have no small ratio, such as 12345 and 24000 Hz.
+"""The filter between two sample rates without a small ratio, such as 12345 and 24000 Hz.
 
-Its coefficients are known for so many positions between two samples; an output that lies between two of these is
-interpolated from what both make. With 128 of them the error of that lies 80 dB below the signal, and its time is
-exact. That costs several times the arithmetic of `polyphase`, and no more memory whatever the rates.
+The coefficients are computed for 128 positions between two samples, and an output between two positions is
+interpolated from both. The error lies 80 dB below the signal, and the time of every output is exact: an approximate
+ratio would drift. The arithmetic costs several times that of `polyphase`, and the memory is the same for all rates.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POSITIONS: Final = 128
-"""Between one sample and the next."""
+"""Positions between one sample and the next."""
 
 
 @lru_cache(maxsize=32)
 def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The coefficients of each position, and how they differ from those of the next; both exact (see `polyphase`)."""
+    """Return the coefficients of each position, and their differences to the next; both exact (see `polyphase`)."""
     fractions = np.arange(POSITIONS + 1) / POSITIONS
     rows = coefficients(fractions, taps_of(rate_in, rate_out), rate_in, rate_out)
     return rows[:-1], np.diff(rows, axis=0)
 
 
 class InterpolatedStream:
-    """The samples of one stream that are still to be read: less than the taps of one output."""
+    """The unread samples of one stream: fewer than the taps of one output."""
 
-    __slots__ = ("_differences", "_line", "_offset", "_rows", "_step_in", "_step_out", "_taps")
+    __slots__ = ("_differences", "_offset", "_rows", "_step_in", "_step_out", "_tail", "_taps")
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         common = math.gcd(rate_in, rate_out)
@@ -44,32 +44,33 @@ class InterpolatedStream:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what came, as if nothing but silence had been before."""
-        self._line = bytes(SAMPLE_BYTES * (self.margin - 1))
+        """Begin a new stream, as if silence came before it."""
+        self._tail = bytes(SAMPLE_BYTES * (self.margin - 1))
         self._offset = 0
-        """Of the next output behind the first sample of the line, in parts of a sample: `_step_out` make one."""
+        """From the first unread sample to the next output, in parts of a sample: `_step_out` of them make one."""
 
     @property
     def margin(self) -> int:
-        """Input samples behind an output sample that must be known before it can be made."""
+        """Input samples after an output sample that its computation needs."""
         return self._taps // 2
 
     def convert(self, pcm: bytes) -> bytes:
-        """Feed whole samples; what they determine."""
-        line = self._line + pcm
+        """Take whole samples and return the output samples that they determine."""
+        line = self._tail + pcm
         last = len(line) // SAMPLE_BYTES - self._taps
         outputs = -(-((last + 1) * self._step_out - self._offset) // self._step_in)
         if outputs <= 0:
-            self._line = line
+            self._tail = line
             return b""
+        # One more than the outputs: the last offset is where the next call begins.
         offsets = self._offset + np.arange(outputs + 1) * self._step_in
         first, parts = np.divmod(offsets, self._step_out)
         samples = np.frombuffer(line, LINEAR16).astype(LEVEL)
-        made = self._made(sliding_window_view(samples, self._taps)[first[:-1]], parts[:-1])
-        self._line, self._offset = line[SAMPLE_BYTES * int(first[-1]) :], int(parts[-1])
+        made = self._interpolate(sliding_window_view(samples, self._taps)[first[:-1]], parts[:-1])
+        self._tail, self._offset = line[SAMPLE_BYTES * int(first[-1]) :], int(parts[-1])
         return made
 
-    def _made(self, windows: NDArray[np.float64], parts: NDArray[np.int64]) -> bytes:
+    def _interpolate(self, windows: NDArray[np.float64], parts: NDArray[np.int64]) -> bytes:
         position, rest = np.divmod(parts * POSITIONS, self._step_out)
         levels = np.einsum("ij,ij->i", windows, self._rows[position])
         slopes = np.einsum("ij,ij->i", windows, self._differences[position])

@@ -1,12 +1,12 @@
 """The filter between two sample rates: a windowed sinc, cut into phases, laid out as one matrix.
 
-Between two rates in the ratio L/M (lowest terms), every M samples in make L samples out, each the inner
-product of a window of samples and one of L sets of coefficients. A block of M samples (or of several M, for
-the sake of the arithmetic) is therefore one row of input times one matrix, and a frame is a few rows.
+Between two rates in the ratio L/M (lowest terms), every M input samples make L output samples. Each of these is the
+inner product of a window of samples and one of L sets of coefficients. A block of M samples, or of several times M,
+is therefore one row of input times one matrix. A frame is a few rows.
 
 A pair without a small common ratio would need thousands of sets. `interpolated` converts such a pair.
 
-Loads numpy, so it is imported only where a session resamples.
+Loads numpy, so it is imported only where a session resamples. docs/performance.md has the measurements.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TAPS: Final = 48
-"""Length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz, half of it held back."""
+"""Length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz, of which half is held back."""
 
 CUT_OFF: Final = 0.93
 """Middle of the transition, in units of the lower Nyquist frequency: the transition is 0.85 to 1.01 of it."""
 
 STOP_BAND_DB: Final = 60.0
-"""What the Kaiser window is shaped for."""
+"""The attenuation that the Kaiser window is designed for."""
 
 COEFFICIENT_BITS: Final = 24
-"""Coefficients are multiples of 2**-24. So every product with a 16-bit sample, and every sum of such, is
-exact in float64: whatever order of summing the linear algebra picks, the same samples come out."""
+"""Coefficients are multiples of 2**-24, so that every product with a 16-bit sample, and every sum of products, is
+exact in float64. The output does not depend on the order in which the linear algebra sums."""
 
 BLOCK_SAMPLES: Final = 16
-"""About how many input samples a row moves on: fewer copy more windows, more multiply more zeros."""
+"""Input samples between one row and the next, roughly: fewer copy more windows, more multiply more zeros."""
 
 MAX_COEFFICIENTS: Final = 1 << 16
-"""Bound of one matrix (512 kB): 11025 Hz, the oddest of the common rates, needs nearly as many."""
+"""Bound of one matrix (512 kB): 11025 Hz, the oddest of the common rates, needs nearly as many coefficients."""
 
 SAMPLE_BYTES: Final = 2
 LINEAR16: Final = np.dtype("<i2")
@@ -49,16 +49,16 @@ LEVEL: Final = np.dtype(np.float64)
 
 
 def taps_of(rate_in: int, rate_out: int) -> int:
-    """Input samples that one output sample is made of, in even number."""
+    """Return the even number of input samples that one output sample is computed from."""
     return 2 * math.ceil(TAPS / 2 * max(1.0, rate_in / rate_out))
 
 
 def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_out: int) -> NDArray[np.float64]:
-    """A row for each output that lies such a `fraction` of a sample behind the middle of its `taps`."""
-    reach = taps // 2
-    distance = np.arange(1 - reach, reach + 1) - fractions[:, np.newaxis]
-    beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's own formula
-    shape = np.i0(beta * np.sqrt(np.maximum(0.0, 1 - (distance / reach) ** 2)))
+    """Return one row for each output, which lies a `fraction` of a sample after the middle of its `taps`."""
+    half = taps // 2
+    distance = np.arange(1 - half, half + 1) - fractions[:, np.newaxis]
+    beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's formula for an attenuation above 50 dB
+    shape = np.i0(beta * np.sqrt(np.maximum(0.0, 1 - (distance / half) ** 2)))
     rows = np.sinc(CUT_OFF * min(1.0, rate_out / rate_in) * distance) * shape
     rows /= rows.sum(axis=1, keepdims=True)  # every phase passes a constant unchanged
     scale = 1 << COEFFICIENT_BITS
@@ -74,16 +74,16 @@ class Polyphase:
         common = math.gcd(rate_in, rate_out)
         blocks = max(1, BLOCK_SAMPLES * common // rate_in)
         self.block_in: Final = blocks * rate_in // common
-        """Input samples that a row moves on."""
+        """Input samples between one row and the next."""
         self.block_out: Final = blocks * rate_out // common
-        """Output samples that a row makes."""
+        """Output samples of a row."""
         self.taps: Final = taps_of(rate_in, rate_out)
         self.window: Final = (self.block_out - 1) * self.block_in // self.block_out + self.taps
         """Input samples that a row reads."""
         self.coefficients: Final = self._matrix(rate_in, rate_out)
         """The matrix, `window` by `block_out`."""
         self.padding: Final = bytes(SAMPLE_BYTES * (self.window + self.block_in))
-        """What the last row may read beyond the samples known; none of it reaches an output that is used."""
+        """Zeros that the last row may read after the known samples; no output that is used depends on them."""
         self.quiet: Final = self._quiet_bytes()
         """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
         self.row_strides: Final = (self.block_in * LINEAR16.itemsize, LINEAR16.itemsize)
@@ -102,9 +102,9 @@ class Polyphase:
 
 
 def is_small(rate_in: int, rate_out: int) -> bool:
-    """Whether the matrix between two rates is; raises UnsupportedRates.
+    """Whether the matrix between two rates fits `MAX_COEFFICIENTS`; raises UnsupportedRates.
 
-    Told from its size: a row reads about as many samples as it moves on, and the taps.
+    The size is estimated: a row reads the samples of one step, and the taps.
     """
     if rate_in not in RATES or rate_out not in RATES:
         raise UnsupportedRates(rate_in, rate_out)
@@ -114,46 +114,46 @@ def is_small(rate_in: int, rate_out: int) -> bool:
 
 @lru_cache(maxsize=32)
 def polyphase(rate_in: int, rate_out: int) -> Polyphase:
-    """Filter from `rate_in` to `rate_out` (Hz), designed at first use. It `is_small`."""
+    """Return the filter from `rate_in` to `rate_out` (Hz), designed at first use. The pair `is_small`."""
     return Polyphase(rate_in, rate_out)
 
 
 class Stream:
-    """The samples of one stream that are still to be read: less than a row and a window of them."""
+    """The unread samples of one stream: fewer than a row and a window of them."""
 
-    __slots__ = ("_design", "_made", "_tail")
+    __slots__ = ("_design", "_emitted", "_tail")
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         self._design = polyphase(rate_in, rate_out)
         self.restart()
 
     def restart(self) -> None:
-        """Forget what came, as if nothing but silence had been before."""
+        """Begin a new stream, as if silence came before it."""
         self._tail = bytes(SAMPLE_BYTES * (self.margin - 1))
-        self._made = 0
-        """Output samples of the first row that are out already."""
+        self._emitted = 0
+        """Output samples of the first row that were returned already."""
 
     @property
     def margin(self) -> int:
-        """Input samples behind an output sample that must be known before it can be made."""
+        """Input samples after an output sample that its computation needs."""
         return self._design.taps // 2
 
     def convert(self, pcm: bytes | memoryview) -> bytes:
-        """Feed whole samples; what they determine."""
-        # Called for every frame, and every call into numpy costs a microsecond or two: hence bytes where bytes do.
+        """Take whole samples and return the output samples that they determine."""
+        # Every frame comes through here, and a call into numpy costs 1 to 2 µs: bytes do the rest.
         design = self._design
         block_in, block_out = design.block_in, design.block_out
         line = b"".join((self._tail, pcm))
         outputs = max(0, -(-(len(line) // SAMPLE_BYTES - design.taps + 1) * block_out // block_in))
         rows = -(-outputs // block_out)
-        # The windows of the rows overlap: a view says so without copying one.
+        # The windows of the rows overlap: a strided view has them without a copy.
         samples = line + design.padding
         windows: NDArray[np.int16] = np.ndarray((rows, design.window), LINEAR16, samples, 0, design.row_strides)
         levels: NDArray[np.float64] = windows.dot(design.coefficients)
         if line[1::SAMPLE_BYTES].translate(None, design.quiet):  # a loud sample: most frames have none
             levels.clip(LOWEST, HIGHEST, levels)
         np.rint(levels, levels)
-        made: bytes = levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * self._made : SAMPLE_BYTES * outputs]
-        whole_rows, self._made = divmod(outputs, block_out)
+        made: bytes = levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * self._emitted : SAMPLE_BYTES * outputs]
+        whole_rows, self._emitted = divmod(outputs, block_out)
         self._tail = line[SAMPLE_BYTES * whole_rows * block_in :]
         return made

@@ -1,4 +1,4 @@
-"""Samples from one encoding to another, many at once. Loads numpy, so it is imported only where a session needs it."""
+"""Encodings of many samples at once. Loads numpy, so it is imported only where a session needs it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FULL_SCALE: Final = 32768.0
 
 
 def linear32_decoded(data: bytes) -> bytes:
-    """linear16 of linear32. What is beyond full scale is clipped; what is no number is silence."""
-    with np.errstate(invalid="ignore"):
+    """Return linear16 of linear32. A sample beyond full scale is clipped, and one that is not a number is silence."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN would warn
         levels = np.frombuffer(data, _LINEAR32).astype(np.float64)
     levels *= _FULL_SCALE
     np.nan_to_num(levels, copy=False, nan=0.0, posinf=_FULL_SCALE, neginf=-_FULL_SCALE)
@@ -37,5 +37,5 @@ def _codes(law: Law) -> NDArray[np.uint8]:
 
 
 def g711_encoded(law: Law, pcm: bytes) -> bytes:
-    """The codes of these linear16 samples."""
+    """Return the codes of these linear16 samples."""
     return _codes(law).take(np.frombuffer(pcm, _UNSIGNED16)).tobytes()

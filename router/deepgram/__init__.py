@@ -1,8 +1,8 @@
-"""Deepgram's words: the Voice Agent protocol that our clients speak.
+"""Deepgram's wire: the Voice Agent protocol that the clients speak, with names exactly as on the wire.
 
-`messages`  what a client sends and is sent, typed and frozen; names exactly as on the wire
+`messages`  the client's messages and the server's, typed and frozen
 `blocks`    the parts of `agent` in Settings
-`codec`     frames to messages and back
+`codec`     text frames to messages and back
 
-Pure. It has never heard of OpenAI.
+Pure, and independent of OpenAI's wire.
 """

@@ -1,7 +1,8 @@
-"""The blocks of `agent` in Settings: who listens, thinks and speaks. `Update...` messages bring them again.
+"""The blocks of `agent` in Settings: listen, think and speak. The `Update...` messages bring them again.
 
-Every field that the protocol lists is here, acted on or not: a field that is listed and ill-typed is the client's
-mistake, and is named in the answer. Unknown ones are passed over. Camel-cased fields are the React component's own.
+Every field that the protocol lists is here, whether or not the router acts on it. An ill-typed one is the client's
+mistake, and the answer names it. Unknown fields are ignored, because a newer client may send more than we know.
+Camel-cased fields are the React component's own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Endpoint(Block, frozen=True):
-    """An `endpoint`: a service of the client's own choice. Its `repr` shows no header's value and no query."""
+    """An `endpoint`: a service of the client's choice. Its `repr` shows no credential: no header's value, no query."""
 
     url: str
     method: str | None = None
@@ -31,7 +32,7 @@ class Endpoint(Block, frozen=True):
 
 
 class Function(Block, frozen=True):
-    """An item of `agent.think.functions`. Without an `endpoint` it is the client that runs it."""
+    """An item of `agent.think.functions`. The client runs a function without an `endpoint`."""
 
     name: str
     description: str | None = None
@@ -74,7 +75,7 @@ class Think(Block, frozen=True):
 
 
 class SpeakProvider(Block, frozen=True):
-    """`agent.speak.provider`. `voice` is a string for OpenAI's and an object for some others."""
+    """`agent.speak.provider`. `voice` is a string for OpenAI, and an object for some other providers."""
 
     type: str | None = None
     model: str | None = None
@@ -118,7 +119,7 @@ class ListenProvider(Block, frozen=True):
 
     @property
     def hints(self) -> list[str] | None:
-        """The languages that may be spoken, under either name."""
+        """The languages that the user may speak, from either field."""
         hint = [self.language_hint] if isinstance(self.language_hint, str) else self.language_hint
         return hint if self.language_hints is None else self.language_hints
 
@@ -129,11 +130,11 @@ class Listen(Block, frozen=True):
     provider: ListenProvider = ListenProvider()
 
 
-# What was said before.
+# The context.
 
 
 class FunctionCallRecord(Block, frozen=True):
-    """A call and its answer in the history that a client brings."""
+    """A function call and its output in the client's context."""
 
     id: str
     name: str
@@ -144,7 +145,7 @@ class FunctionCallRecord(Block, frozen=True):
 
 
 class ContextMessage(Block, frozen=True):
-    """An item of `agent.context.messages`: a text with its role, or calls with their answers."""
+    """An item of `agent.context.messages`: a text with its role, or function calls with their outputs."""
 
     type: str = "History"
     role: Literal["user", "assistant"] | None = None
@@ -158,13 +159,13 @@ class Context(Block, frozen=True):
     messages: list[ContextMessage] | None = None
 
 
-# All of it.
+# The whole of `agent`.
 
 
 class Agent(Block, frozen=True):
     """`agent` of Settings. `think` and `speak` may be lists of fallbacks.
 
-    `turn_detection` is ours: it chooses how a turn ends for this session.
+    `turn_detection` is a field of our own, which neither vendor has: it decides how a turn of this session ends.
     """
 
     think: Think | list[Think] = Think()

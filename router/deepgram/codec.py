@@ -10,17 +10,17 @@ import orjson
 from router.deepgram.messages import CLIENT_MESSAGES, ClientMessage, ServerMessage
 
 _WRITABLE_LEVELS: Final = 200
-"""At least, by orjson."""
+"""Levels of nesting that orjson writes in any case: it reads more of them than it writes."""
 
 
 class Unparsable(msgspec.Struct, frozen=True):
-    """A frame that is no client message. `problem` is a sentence for the client; it names the field."""
+    """A frame that is no client message. `problem` is a sentence for the client that names the field."""
 
     problem: str
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """A JSON object of a type that is none of Deepgram's: perhaps another protocol's."""
+    """A JSON object of a type that is none of Deepgram's: perhaps an event of OpenAI's."""
 
     type: str
     fields: dict[str, Any]
@@ -28,7 +28,7 @@ class Foreign(msgspec.Struct, frozen=True):
 
 
 def decode(text: str) -> ClientMessage | Foreign | Unparsable:
-    """Read a text frame. A client's mistake is a value here, not an exception: it is part of the protocol."""
+    """Read a text frame. A client's mistake is a value and no exception, because the session answers it."""
     try:
         fields = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -47,7 +47,8 @@ def decode(text: str) -> ClientMessage | Foreign | Unparsable:
 
 
 def _is_too_deep(fields: dict[str, Any], text: str) -> bool:
-    """Whether it cannot be written again, as what of it goes on has to be: fewer levels can than can be read."""
+    """Whether orjson cannot write the message again, as parts of it have to go upstream."""
+    # The depth is at most the number of brackets: counting them saves nearly every message the trial.
     if text.count("{") + text.count("[") <= _WRITABLE_LEVELS:
         return False
     try:
@@ -65,7 +66,7 @@ def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessag
 
 
 def _name_field(problem: str) -> str:
-    # msgspec says "... - at `$.audio.input.sample_rate`"; people know the field without the dollar.
+    # msgspec writes "... - at `$.audio.input.sample_rate`"; clients know the field without the dollar.
     return problem.replace("`$.", "`")
 
 

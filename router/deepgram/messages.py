@@ -1,7 +1,8 @@
-"""Client and server messages of Deepgram's Voice Agent protocol, and what our `/openai` profile adds to it.
+"""Client and server messages of Deepgram's Voice Agent protocol, and those that the `/openai` profile adds.
 
-Every field that the protocol lists is here, acted on or not: a field that is listed and ill-typed is the client's
-mistake, and is named in the answer. Unknown ones are passed over. The blocks of `agent` stand in `blocks`.
+Every field that the protocol lists is here, whether or not the router acts on it. An ill-typed one is the client's
+mistake, and the answer names it. Unknown fields are ignored, because a newer client may send more than we know.
+The blocks of `agent` are in `blocks`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import msgspec
 
 from router.deepgram.blocks import Agent, Listen, Speak, Think  # noqa: TC001 - msgspec resolves the annotation
 
-# What a client sends.
+# From the client.
 
 
 class AudioFormat(msgspec.Struct, frozen=True):
@@ -20,13 +21,13 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
     encoding: str = "linear16"
     sample_rate: int | float | None = None
-    """A whole number, in whatever spelling. As an int it is found in a range at once, as a float by a search."""
+    """A whole number in any spelling of JSON. `float` alone would not do: looking up a float in a range takes 2 ms."""
     container: str | None = None
     bitrate: float | None = None
 
 
 class Audio(msgspec.Struct, frozen=True):
-    """`audio` of Settings. 24 kHz where it names no rate, as in the published schema."""
+    """`audio` of Settings. Input without a rate has 24 kHz, as in the published schema (docs/decisions/0006)."""
 
     input: AudioFormat = AudioFormat(sample_rate=24000)
     output: AudioFormat = AudioFormat()
@@ -39,7 +40,7 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The first message of a client. `agent` as a string is the id of a stored agent, which we have none of."""
+    """The first message of a client. A string as `agent` is the id of a stored agent, which the router refuses."""
 
     audio: Audio
     agent: Agent | str
@@ -50,13 +51,13 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class InjectUserMessage(msgspec.Struct, frozen=True):
-    """Take this as if the user had said it."""
+    """A text that counts as if the user had said it."""
 
     content: str
 
 
 class InjectAgentMessage(msgspec.Struct, frozen=True):
-    """Have the agent say this. The React component names its text `content`; a dynamic one has none."""
+    """A text for the agent to say. The React component names it `content`; a dynamic message has none."""
 
     message: str | None = None
     content: str | None = None
@@ -65,43 +66,43 @@ class InjectAgentMessage(msgspec.Struct, frozen=True):
 
 
 class UpdatePrompt(msgspec.Struct, frozen=True):
-    """Add to the prompt."""
+    """An addition to the prompt."""
 
     prompt: str
 
 
 class UpdateThink(msgspec.Struct, frozen=True):
-    """Replace the think block, functions and all."""
+    """A think block that replaces the present one, with its functions."""
 
     think: Think | list[Think]
 
 
 class UpdateSpeak(msgspec.Struct, frozen=True):
-    """Speak with another voice."""
+    """A speak block that replaces the present one."""
 
     speak: Speak | list[Speak]
 
 
 class UpdateListen(msgspec.Struct, frozen=True):
-    """Change how the user is heard. What is left out stays, but for `language_hints`."""
+    """Changes of the listen block. An omitted field stays as it is, but for `language_hints`, which is cleared."""
 
     listen: Listen
 
 
 class UpdateThinkLive(msgspec.Struct, frozen=True):
-    """Change Think Live, which is Deepgram's own (early access)."""
+    """Changes of Think Live, a service of Deepgram's own in early access."""
 
     think_live: Any = None
 
 
 class CustomToThinkProvider(msgspec.Struct, frozen=True):
-    """Something for a custom think provider."""
+    """Content for a custom think provider."""
 
     content: Any = None
 
 
 class FunctionCallResponse(msgspec.Struct, frozen=True):
-    """The answer to one function call, by `id` or else by `name`. `result` and `error` are older spellings."""
+    """The output of one function call, by `id` or else by `name`. `result` and `error` are older fields."""
 
     id: str | None = None
     name: str | None = None
@@ -111,11 +112,11 @@ class FunctionCallResponse(msgspec.Struct, frozen=True):
 
 
 class ForceEndTurn(msgspec.Struct, frozen=True):
-    """The user has finished, whatever the detector thinks."""
+    """The end of the user's turn, ahead of the detector."""
 
 
 class KeepAlive(msgspec.Struct, frozen=True):
-    """The client is there. Never answered, never forwarded."""
+    """A sign of life of the client's, never answered and never forwarded."""
 
 
 ClientMessage = (
@@ -148,11 +149,11 @@ CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     "__customToThinkProvider": CustomToThinkProvider,
 }
 
-# What a client is sent.
+# To the client.
 
 
 class ServerMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """Anything that a client is sent as text; the class's name is its `type`."""
+    """A message to the client, sent as text; the class's name is its `type`."""
 
 
 class Welcome(ServerMessage, frozen=True, tag=True):
@@ -182,25 +183,25 @@ class ListenUpdated(ServerMessage, frozen=True, tag=True):
 
 
 class ConversationText(ServerMessage, frozen=True, tag=True):
-    """What was said."""
+    """A text of the conversation, spoken or written."""
 
     role: Literal["user", "assistant"]
     content: str
 
 
 class CallText(ConversationText, frozen=True, tag="ConversationText"):
-    """The line that shows a function call (`/openai` only). Nobody said it: it is no part of the history."""
+    """The text that shows a function call (`/openai` only). It is no part of the conversation: no History follows."""
 
 
 class HistoryText(ServerMessage, frozen=True, tag="History"):
-    """The ConversationText before it, for the `context` of a later session."""
+    """The ConversationText before it, in the form of `context` for a later session."""
 
     role: Literal["user", "assistant"]
     content: str
 
 
 class CalledFunction(msgspec.Struct, frozen=True, kw_only=True):
-    """A call with its answer."""
+    """A function call with its output."""
 
     id: str
     name: str
@@ -210,17 +211,17 @@ class CalledFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryCalls(ServerMessage, frozen=True, tag="History"):
-    """Calls that were answered, for the `context` of a later session."""
+    """Answered function calls, in the form of `context` for a later session."""
 
     function_calls: list[CalledFunction]
 
 
 class UserStartedSpeaking(ServerMessage, frozen=True, tag=True):
-    """Stop playing: the user speaks."""
+    """The user speaks: the client stops playing and drops its buffer."""
 
 
 class AgentThinking(ServerMessage, frozen=True, tag=True):
-    """Work is in hand. `content` is required by the schema, and empty."""
+    """A sign that an answer is being prepared. The schema requires `content`, which is empty."""
 
     content: str
 
@@ -228,8 +229,8 @@ class AgentThinking(ServerMessage, frozen=True, tag=True):
 class AgentStartedSpeaking(ServerMessage, frozen=True, tag=True):
     """The agent begins to speak.
 
-    On `/openai` it comes before a response's first output, bare. Elsewhere it comes where Settings ask for what is
-    experimental, before a turn's first audio, with what led up to it, in seconds.
+    On `/openai` it comes before a response's first output, without latencies. Elsewhere it comes where `experimental`
+    is true in Settings, before a turn's first audio, with the latencies in seconds.
     """
 
     total_latency: float | None = None
@@ -238,7 +239,7 @@ class AgentStartedSpeaking(ServerMessage, frozen=True, tag=True):
 
 
 class LatencyReport(ServerMessage, frozen=True, tag=True):
-    """How long the steps of a turn took, in seconds; what was not measured is left out."""
+    """The durations of a turn's steps in seconds, without those that were not measured."""
 
     stt_latency: float | None = None
     ttt_token_latency: float | None = None
@@ -249,11 +250,11 @@ class LatencyReport(ServerMessage, frozen=True, tag=True):
 
 
 class AgentAudioDone(ServerMessage, frozen=True, tag=True):
-    """The agent's turn is complete: nothing more of it will come."""
+    """The end of the agent's turn: no more of its audio follows."""
 
 
 class AgentDone(ServerMessage, frozen=True, tag=True):
-    """The same in the React component's words (`/openai` only)."""
+    """The same end, as the React component has it (`/openai` only)."""
 
 
 class RequestedFunction(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,13 +267,13 @@ class RequestedFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionCallRequest(ServerMessage, frozen=True, tag=True):
-    """Run these and answer each with a FunctionCallResponse."""
+    """Function calls. The client answers each that is `client_side` with a FunctionCallResponse."""
 
     functions: list[RequestedFunction]
 
 
 class FunctionCallEcho(ServerMessage, frozen=True, tag="FunctionCallResponse"):
-    """What a function answered that the server ran."""
+    """The output of a function that the server ran, for the client's information."""
 
     id: str
     name: str
@@ -287,13 +288,13 @@ class CancelledFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionCallCancelled(ServerMessage, frozen=True, tag=True):
-    """Stop these: the user has interrupted, and what they answer is not waited for any more."""
+    """Calls that the user's interruption ended: the session ignores their outputs."""
 
     functions: list[CancelledFunction]
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of what was heard."""
+    """One reading of the user's speech."""
 
     transcript: str
     confidence: float
@@ -306,7 +307,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transcript(ServerMessage, frozen=True, tag=True):
-    """What the user said, as the React component counts it (`/openai` only)."""
+    """The user's speech as the React component reads it (`/openai` only)."""
 
     transcript: str
     channel: Channel
@@ -315,27 +316,27 @@ class Transcript(ServerMessage, frozen=True, tag=True):
 
 
 class UtteranceEnd(ServerMessage, frozen=True, tag=True):
-    """The user stopped speaking (`/openai` only); `last_word_end` in seconds of audio sent."""
+    """The end of the user's speech (`/openai` only), with `last_word_end` in seconds of appended audio."""
 
     channel: list[int]
     last_word_end: float
 
 
 class InjectionRefused(ServerMessage, frozen=True, tag=True):
-    """An InjectAgentMessage came at the wrong time; the message says why."""
+    """The refusal of an InjectAgentMessage that came at the wrong time, with the reason."""
 
     message: str
 
 
 class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's name
-    """Something that the session goes on after."""
+    """A problem that the session survives."""
 
     description: str
     code: str
 
 
 class Error(ServerMessage, frozen=True, tag=True):
-    """Something that went wrong. Where the session cannot go on, a close frame follows."""
+    """A failure. A close frame follows where it ends the session."""
 
     description: str
     code: str

@@ -1,7 +1,7 @@
-"""OpenAI's words: the Realtime API (GA) that our upstreams speak.
+"""OpenAI's wire: the Realtime API (GA) that the upstreams speak, with names exactly as on the wire.
 
-`events`  what we send and are sent, typed and frozen; names exactly as on the wire
-`codec`   frames to events and back, with a short cut for audio
+`events`  the server's events and the client's, typed and frozen
+`codec`   text frames to events and back, with a shortcut for audio
 
-Pure. It has never heard of Deepgram.
+Pure, and independent of Deepgram's wire.
 """

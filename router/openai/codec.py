@@ -1,6 +1,6 @@
-"""Events to text frames of the upstream and back.
+"""Text frames of the upstream to events and back.
 
-Audio is most of the bytes, so both of its events have a short cut: a delta is cut out of its frame without a JSON
+Audio is most of the bytes, so both of its events have a shortcut. A delta is sliced out of its frame without a JSON
 parser, and an append is joined from bytes.
 """
 
@@ -25,27 +25,28 @@ from router.openai.events import (
 )
 
 _DELTA_HEAD: Final = '{"type":"response.output_audio.delta",'
+"""`type` is the first key of a delta in every recording; a delta of another form goes to the parser."""
 _IGNORED: Final = Ignored()
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
-_MOST_UNREADABLE: Final = 8
-"""Fields of one event; beyond that it is passed over whole."""
+_MAX_UNREADABLE: Final = 8
+"""Fields of one event that may be dropped. An event with more of them is ignored as a whole."""
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A frame that is no event at all: the upstream is not what we take it for."""
+    """A frame that is no event at all: the upstream does not speak the Realtime API."""
 
     problem: str
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An event of a type that we do not know: passed over, and logged once per `type`."""
+    """An event of an unknown type: ignored, and logged once per `type`."""
 
     type: str
     problem: str
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """An event without the fields of it that cannot be read: what is left counts, and the `problem` is logged."""
+    """An event without its unreadable fields: the rest counts, and the `problem` is logged once per `type`."""
 
     event: ServerEvent
     type: str
@@ -55,7 +56,7 @@ class Partial(msgspec.Struct, frozen=True):
 def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
     """Read a text frame."""
     if text.startswith(_DELTA_HEAD):
-        delta = _cut_out_delta(text)
+        delta = _slice_delta(text)
         if delta is not None:
             return delta
     try:
@@ -74,7 +75,8 @@ def _loads(text: str) -> Any:
     except orjson.JSONDecodeError as error:
         if "surrogate" not in str(error):
             raise
-    # Half a character, of a server that cuts its deltas between UTF-16 units: the other half is in the next.
+    # A relay in JavaScript cuts deltas between UTF-16 units, so one may end within a character. Python's parser takes
+    # such a half; it is replaced, because the frame to the client could not be written with it.
     whole = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace")
     return orjson.loads(whole)
 
@@ -87,26 +89,27 @@ def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unkno
     try:
         return msgspec.convert(fields, event_class)
     except msgspec.ValidationError as error:
-        return _convert_the_rest(name, fields, event_class, str(error))
+        return _convert_readable(name, fields, event_class, str(error))
 
 
-def _convert_the_rest(
+def _convert_readable(
     name: str, fields: dict[str, Any], event_class: type[ServerEvent], problem: str
 ) -> Partial | Unknown:
-    left = problem
-    for _ in range(_MOST_UNREADABLE):
-        _drop(fields, left)
+    # msgspec reports one field at a time: drop it and try again.
+    next_problem = problem
+    for _ in range(_MAX_UNREADABLE):
+        _drop(fields, next_problem)
         try:
             return Partial(msgspec.convert(fields, event_class), name, problem)
         except msgspec.ValidationError as error:
-            left = str(error)
+            next_problem = str(error)
     return Unknown(name, problem)
 
 
 def _drop(fields: dict[str, Any], problem: str) -> None:
-    """Drop what `problem` is about; msgspec ends it with the path: "Expected ... - at `$.item.content[1].text`".
+    """Drop the field that `problem` names at its end, as in "Expected ... - at `$.item.content[1].text`".
 
-    An `error` that is a mere text, as at some servers, becomes its own `message`.
+    An `error` that is a string, as at some servers, becomes its own `message`.
     """
     *parents, last = (int(index) if index else key for key, index in _STEP.findall(problem.rpartition("`$")[2]))
     within: Any = fields
@@ -118,9 +121,9 @@ def _drop(fields: dict[str, Any], problem: str) -> None:
         del within[last]
 
 
-def _cut_out_delta(text: str) -> ResponseOutputAudioDelta | None:
-    # Base64 holds neither a quote nor a backslash, so the next quote ends it. Whatever looks otherwise goes to
-    # the parser: a server may escape the slashes of base64, and others its plus signs.
+def _slice_delta(text: str) -> ResponseOutputAudioDelta | None:
+    # Base64 has neither a quote nor a backslash, so the next quote ends it. Any other text goes to the parser: some
+    # servers escape the slashes of base64, others its plus signs.
     delta = _string_field(text, '"delta":"')
     response_id = _string_field(text, '"response_id":"')
     if delta is None or response_id is None or "\\" in delta or "\\" in response_id:
@@ -130,6 +133,7 @@ def _cut_out_delta(text: str) -> ResponseOutputAudioDelta | None:
 
 def _string_field(text: str, key: str) -> str | None:
     start = text.find(key)
+    # A key that comes twice may be part of a nested object or of a string.
     if start < 0 or text.find(key, start + len(key)) >= 0:
         return None
     start += len(key)
@@ -143,14 +147,14 @@ def encode(event: ClientEvent) -> bytes:
 
 
 def append_event(pcm: bytes) -> bytes:
-    """An `input_audio_buffer.append` with this audio."""
+    """Write an `input_audio_buffer.append` with this audio."""
     return b'{"type":"input_audio_buffer.append","audio":"' + pybase64.b64encode(pcm) + b'"}'
 
 
 def delta_audio(delta: str) -> bytes:
-    """The audio of a delta.
+    """Decode the audio of a delta.
 
     Raises:
-        binascii.Error: it is not base64.
+        binascii.Error: the delta is not base64.
     """
     return pybase64.b64decode(delta, validate=True)

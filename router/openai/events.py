@@ -1,8 +1,8 @@
 """Server and client events of the OpenAI Realtime API.
 
-Server events are read leniently: only the fields that we act on are listed, each with a default, for compatible
-upstreams leave some out and add others. Client events are written strictly: nothing goes out that the GA API
-does not list. Beta names are read (`ALIASES`), never written.
+Server events are read leniently, because compatible upstreams leave fields out and add others. Only the fields that the
+router acts on are listed, each with a default. Client events are written strictly, because the GA API refuses an event
+with any field that it does not list. Beta names are read (`ALIASES`), never written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-# What the upstream sends.
+# From the upstream.
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -51,12 +51,12 @@ class Item(msgspec.Struct, frozen=True):
     name: str | None = None
     call_id: str | None = None
     phase: str | None = None
-    """`commentary` or `final_answer`, at the models that tell."""
+    """`commentary` or `final_answer`, at models that report it."""
     content: list[ContentPart] | None = None
 
 
 class StatusDetails(msgspec.Struct, frozen=True):
-    """Why a response ended as it did."""
+    """The reason of a response's end."""
 
     type: str | None = None
     reason: str | None = None
@@ -71,15 +71,15 @@ class Response(msgspec.Struct, frozen=True):
     status_details: StatusDetails | str | None = None
     metadata: dict[str, Any] | None = None
     usage: Any = None
-    """An object, where the service tells of costs."""
+    """An object, where the service reports it."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
-    """Anything that the upstream sends."""
+    """An event of the upstream's."""
 
 
 class SessionCreated(ServerEvent, frozen=True):
-    """session.created: the first event of an upstream that accepts us."""
+    """session.created: the first event of an upstream that accepts the session."""
 
     session: SessionInfo = SessionInfo()
 
@@ -134,14 +134,14 @@ class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionUpdated(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.updated, of xAI: all that was heard so far (reference, 10.2)."""
+    """conversation.item.input_audio_transcription.updated, of xAI: all words so far (reference, 10.2)."""
 
     transcript: str = ""
     item_id: str | None = None
 
 
 class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.completed. `status` is sent by services that repeat it."""
+    """conversation.item.input_audio_transcription.completed. Services that repeat it send a `status`."""
 
     transcript: str = ""
     item_id: str | None = None
@@ -163,7 +163,7 @@ class ResponseCreated(ServerEvent, frozen=True):
 
 
 class ResponseDone(ServerEvent, frozen=True):
-    """response.done. xAI's usage stands here, beside a response whose own is empty."""
+    """response.done. xAI puts the usage here, beside a response without one."""
 
     response: Response = Response()
     usage: Any = None
@@ -209,14 +209,14 @@ class ResponseOutputAudioTranscriptDone(ServerEvent, frozen=True):
 
 
 class ResponseOutputAudioDelta(ServerEvent, frozen=True):
-    """response.output_audio.delta. `delta` is base64 still."""
+    """response.output_audio.delta. `delta` is base64, decoded where the audio is converted."""
 
     delta: str = ""
     response_id: str | None = None
 
 
 class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
-    """response.function_call_arguments.done. `name` is absent at older servers: it stands in the item then."""
+    """response.function_call_arguments.done. Older servers leave `name` out: the item has it then."""
 
     call_id: str = ""
     arguments: str = ""
@@ -226,7 +226,7 @@ class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
 
 
 class Ignored(ServerEvent, frozen=True):
-    """An event that is known, and says nothing that a client is to hear (see `CONSUMED`)."""
+    """An event of a known type that has nothing for the client (see `CONSUMED`)."""
 
 
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {
@@ -262,7 +262,7 @@ ALIASES: dict[str, str] = {
     "response.audio_transcript.delta": "response.output_audio_transcript.delta",
     "response.audio_transcript.done": "response.output_audio_transcript.done",
 }
-"""Beta names, which compatible servers still send, and the GA names that we read them as."""
+"""Beta names, which compatible servers still send, to the GA names that they are read as."""
 
 CONSUMED: dict[str, str] = {
     "conversation.created": "the conversation has no name of its own here",
@@ -271,16 +271,16 @@ CONSUMED: dict[str, str] = {
     "conversation.item.truncated": "the acknowledgement of a client's own event",
     "conversation.item.input_audio_transcription.segment": "the completed transcript follows",
     "input_audio_buffer.cleared": "the acknowledgement of a client's own event",
-    "input_audio_buffer.timeout_triggered": "the response that it starts tells",
+    "input_audio_buffer.timeout_triggered": "the response that it starts follows",
     "input_audio_buffer.dtmf_event_received": "SIP only",
     "output_audio_buffer.started": "WebRTC and SIP only",
     "output_audio_buffer.stopped": "WebRTC and SIP only",
     "output_audio_buffer.cleared": "WebRTC and SIP only",
-    "rate_limits.updated": "the operator's business, not the client's",
+    "rate_limits.updated": "limits of the operator's account, not of the client",
     "response.cancelled": "a compatible server's own: response.done says the same",
     "response.content_part.added": "its text follows",
-    "response.content_part.done": "its text has been told",
-    "response.output_item.done": "its text has been told by an earlier event",
+    "response.content_part.done": "its text was sent already",
+    "response.output_item.done": "its text was sent with an earlier event",
     "response.output_audio.done": "response.done ends the turn",
     "response.function_call_arguments.delta": "the complete arguments follow",
     "response.mcp_call_arguments.delta": "the upstream runs MCP tools itself",
@@ -293,36 +293,36 @@ CONSUMED: dict[str, str] = {
     "mcp_list_tools.failed": "the upstream runs MCP tools itself",
     "ping": "an application-level ping of a compatible service",
 }
-"""Events that are passed over on purpose, each with the reason."""
+"""Events that are ignored on purpose, each with the reason."""
 
-# What we send. `input_audio_buffer.append` is built as bytes (`codec.append_event`).
+# To the upstream. `input_audio_buffer.append` has no class: `codec.append_event` builds its bytes.
 
 
 class ClientEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """Anything that we send; the tag is its `type`."""
+    """An event to the upstream; the tag is its `type`."""
 
 
 class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
-    """Configure the session. `event_id` comes back in the error that it causes."""
+    """A change of the session's configuration. The error that it causes repeats its `event_id`."""
 
     session: dict[str, Any]
     event_id: str | None = None
 
 
 class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
-    """What a user wrote."""
+    """A text of the user's."""
 
     text: str
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
-    """What the assistant said. The beta's name of it, `text`, is refused."""
+    """A text of the assistant's. The API refuses the beta's name of it, `text`."""
 
     text: str
 
 
 class InputAudio(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
-    """What a user said and nobody has transcribed, in the session's input format; base64 on the wire."""
+    """Speech of the user's without a transcript, in the session's input format; base64 on the wire."""
 
     audio: bytes
 
@@ -336,7 +336,7 @@ class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
-    """A call that was made earlier."""
+    """A function call of an earlier response."""
 
     id: str
     call_id: str
@@ -345,7 +345,7 @@ class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 
 class FunctionCallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output"):
-    """The answer to a call."""
+    """The output of a function call."""
 
     id: str
     call_id: str
@@ -356,43 +356,43 @@ NewItem = MessageItem | FunctionCallItem | FunctionCallOutputItem
 
 
 class ConversationItemCreate(ClientEvent, frozen=True, tag="conversation.item.create"):
-    """Add an item to the end of the conversation."""
+    """A new item at the end of the conversation."""
 
     item: NewItem
     event_id: str | None = None
 
 
 class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a response is asked for with. `instructions` replace the session's for this response."""
+    """The parameters of a response. Its `instructions` replace the session's for this response."""
 
     instructions: str | None = None
     conversation: Literal["none"] | None = None
-    """It is no part of the conversation, and may run beside one that is."""
+    """`none` for a response outside of the conversation, which may run beside one in it."""
     input: list[NewItem] | None = None
-    """In place of the conversation: empty for nothing at all."""
+    """In place of the conversation: an empty list for no context at all."""
     output_modalities: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | None = None
     metadata: dict[str, str] | None = None
-    """Comes back in response.created."""
+    """Repeated in response.created."""
 
 
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
-    """Ask for a response. Only while none is active."""
+    """A request for a response, which the API refuses while one is active."""
 
     event_id: str | None = None
     response: ResponseParameters | None = None
 
 
 class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
-    """Stop a response: nobody will hear it. Without an id, the one that is active in the conversation."""
+    """A request to end a response: without an id, the conversation's active one."""
 
     response_id: str | None = None
     event_id: str | None = None
 
 
 class ConversationItemTruncate(ClientEvent, frozen=True, tag="conversation.item.truncate"):
-    """Forget what an item says behind `audio_end_ms`, which must not be beyond its audio."""
+    """A cut of an item's audio at `audio_end_ms`, which must not be beyond its end."""
 
     item_id: str
     content_index: int
@@ -401,14 +401,14 @@ class ConversationItemTruncate(ClientEvent, frozen=True, tag="conversation.item.
 
 
 class ConversationItemDelete(ClientEvent, frozen=True, tag="conversation.item.delete"):
-    """Forget an item."""
+    """The removal of an item from the conversation."""
 
     item_id: str
     event_id: str | None = None
 
 
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
-    """End the user's turn by hand (turn detection `manual`)."""
+    """The end of the user's turn by hand: turn detection `manual`, or ForceEndTurn."""
 
 
 FORWARDED = frozenset(
@@ -424,4 +424,4 @@ FORWARDED = frozenset(
         "input_audio_buffer.clear",
     }
 )
-"""Client events that a client of the `/openai` profile may send as they are."""
+"""OpenAI's client events that a client of the `/openai` profile may send, to be forwarded unchanged."""

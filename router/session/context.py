@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state.upstream import UpstreamLink
-    from router.translation.errors import ClosingError
+    from router.translation.errors import FinalError
 
 MAX_UNKNOWN_TYPES: Final = 100
 """Unknown event types that are logged in one session: an upstream may invent any number of them."""
@@ -156,7 +156,7 @@ class Context:
 
     # The end.
 
-    def end(self, closing: ClosingError) -> None:
+    def end(self, closing: FinalError) -> None:
         """Send the last error and end the session."""
         self.to_client(closing.error)
         self.end_silently(closing.close_code, closing.close_reason)

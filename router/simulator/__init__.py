@@ -1,19 +1,47 @@
-"""An OpenAI Realtime server that runs on this machine, with no key and no model: the embedded upstream and test kit.
+"""An OpenAI Realtime server on this machine, without key and model: the embedded upstream, and a test kit.
 
-Pure: a session is a machine, frames and timers in, commands out.
-`session`      one session: what each client event does
-`schema`       the shapes of client events, from the parts in `checks`; `errors` says how they are refused
-`settings`     the session object and its updates
-`conversation` items
-`input_audio`  the input buffer, turn detection (`vad`), commits, transcripts
-`responses`    who is answering; `response` streams one answer
-`brain`        what to answer, from `history`: `memory`, `tools`, `words`, `continuation`
-`voice`        speech-like sound; `usage` counts tokens
-`faults`       what goes wrong where, on demand; `control` takes that, and scripts, over the wire
-`admission`    which keys and models are let in
+A session is a pure machine: frames and timers in, commands out.
 
-Not pure: `actor` carries a session on a dispatcher, `server` answers HTTP, `simulator` holds it all, `recording`
-remembers what was seen. The translation under test shares no code with any of it.
+`session`         one session: the handlers of client events
+`commands`        the effects that a session asks for
+`state`           parts shared in a session: its ids, outbox and script
+`session_config`  the session object, its defaults and updates
+`conversation`    the items of the conversation
+`input_audio`     the input buffer, turn detection, commits and transcripts
+`vad`             the start and the end of speech, by energy
+`responses`       the responses of a session: begin, stream, end
+`response`        the events of one response, in order
+
+The answers come from rules, and the sound from a text.
+
+`brain`           the rules that choose an answer
+`history`         the conversation as the rules read it
+`memory`          answers to questions about the conversation
+`tool_calls`      the choice of functions and their arguments
+`continuation`    the rest of an interrupted answer
+`words`           the words of a sentence that carry meaning
+`voice`           speech-like sound for a text
+`usage`           token counts
+
+Client events are checked strictly, and faults are injected on demand.
+
+`schema`          the shapes of client events
+`checks`          the parts that the shapes are built from
+`errors`          the refusals of an event and of a connection
+`admission`       the keys and models that are accepted
+`faults`          the points of the protocol, and the faults injected there
+`control`         client events that inject faults and script answers
+
+The rest has threads and sockets.
+
+`simulator`       the listening socket, the dispatcher and the sessions on it
+`config`          the settings of a simulator
+`server`          the HTTP side, with the upgrades
+`actor`           one session on the dispatcher
+`recording`       records of the connections, for tests to wait on
+`__main__`        the command `python -m router.simulator`
+
+The simulator shares no code with the translation under test; import-linter holds that.
 """
 
 from router.simulator.commands import Command

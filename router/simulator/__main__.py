@@ -1,4 +1,4 @@
-"""`python -m router.simulator`: the simulator by itself, until SIGTERM or Ctrl-C."""
+"""The command `python -m router.simulator`: the simulator by itself, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal; the process's exit status."""
+    """Serve until a signal, and return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
@@ -61,12 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     defaults = SimulatorConfig()
     parser = argparse.ArgumentParser(prog="python -m router.simulator", description=__doc__)
     parser.add_argument("--host", default=defaults.host)
-    parser.add_argument("--port", type=int, default=9000, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=9000, help="0 takes a free port (default: %(default)s)")
     parser.add_argument(
-        "--pace", type=float, default=defaults.pace, help="times real time; 0 is as fast as possible (%(default)s)"
+        "--pace",
+        type=float,
+        default=defaults.pace,
+        help="speed of answers in times real time; 0 is as fast as possible (default: %(default)s)",
     )
     parser.add_argument(
-        "--session-seconds", type=float, default=defaults.session_seconds, help="lifetime (default: %(default)s)"
+        "--session-seconds",
+        type=float,
+        default=defaults.session_seconds,
+        help="a session's lifetime (default: %(default)s)",
     )
     parser.add_argument("--require-key", metavar="KEY", help="refuse any other key")
     parser.add_argument("--model", action="append", default=[], metavar="PATTERN", help="a model to accept; repeatable")
@@ -75,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="POINT:ACTION[,FIELD=VALUE...]",
-        help="such as mid_audio:close,code=1011; repeatable, see docs/simulator.md",
+        help="a fault, such as mid_audio:close,code=1011; repeatable, see docs/simulator.md",
     )
-    parser.add_argument("--no-control", action="store_true", help="do not obey simulator.* messages")
+    parser.add_argument("--no-control", action="store_true", help="refuse simulator.* messages as unknown types")
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error"), help="(default: %(default)s)"
     )

@@ -1,4 +1,4 @@
-"""The actor of one simulated session: carries frames and timers to the pure session, and performs its commands."""
+"""The actor of one simulated session: hands frames and timers to the pure session, and performs its commands."""
 
 from __future__ import annotations
 
@@ -41,17 +41,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HANG_LIMIT_S: Final = 900.0
-"""A hung connection that nobody ends is dropped after this."""
+"""The life of a hung connection, at most: a peer may never end it."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""A `linger` that is on, with a time of zero: closing the socket sends RST and not FIN."""
 
 
 class ShutDown(msgspec.Struct, frozen=True):
-    """Close the connection: the simulator stops."""
+    """A request to close the connection, because the simulator stops."""
 
 
 class SimulatedSession(Actor):
-    """One session: its connection, its timers, its machine."""
+    """One session: its connection, its timers and its machine."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class SimulatedSession(Actor):
         refusal: Refusal | None,
         recorder: Recorder,
         record: ConnectionRecord,
-        twin: socket.socket | None = None,
+        duplicate: socket.socket | None = None,
     ) -> None:
         super().__init__(dispatcher)
         self._connection = connection
@@ -70,22 +71,22 @@ class SimulatedSession(Actor):
         self._refusal = refusal
         self._recorder = recorder
         self._record = record
-        self._twin = twin
-        """A second descriptor of the connection's socket: what decides between an orderly end and a reset."""
+        self._duplicate = duplicate
+        """A second descriptor of the connection's socket, for its options: the connection does not show its own."""
         self._timers: dict[str, Timer] = {}
         self._held_back: deque[Command] = deque()
         self._pause: Timer | None = None
-        self._waiting: list[str] = []
-        """Streams that wait for a slow reader."""
+        self._waiting_streams: list[str] = []
+        """Timers of responses that fired while the peer did not read."""
         self._is_hung = False
 
     def on_start(self) -> None:
-        """Open the connection, and greet or refuse."""
+        """Open the connection, and begin or refuse the session."""
         self._connection.open(self.dispatcher, self)
         self._perform(self._session.open(self._refusal))
 
     def on_receive(self, message: Any) -> Any:
-        """Obey the simulator."""
+        """Take the simulator's own message."""
         if isinstance(message, ShutDown):
             return self._shut_down()
         return super().on_receive(message)
@@ -93,54 +94,54 @@ class SimulatedSession(Actor):
     def on_stop(self) -> None:
         """Leave no timer and no socket behind."""
         self._connection.abort()
-        self._let_go()
+        self._release()
 
     def on_failure(self, *_failure: Any) -> None:
-        """Tell the peer that it is our fault."""
+        """Close the connection of a session that raised, and record its end: `on_closed` is not called any more."""
         self._connection.close(CloseCode.INTERNAL_ERROR, "internal error")
-        self._let_go()
+        self._release()
         failed = ConnectionClosed(ending=Ending.CLOSED_BY_US, code=CloseCode.INTERNAL_ERROR, reason="internal error")
         self._recorder.closed(self._record, failed)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         for timer in [*self._timers.values(), *([self._pause] if self._pause else [])]:
             timer.discard()
         self._timers.clear()
-        if self._twin is not None:
-            self._twin.close()
+        if self._duplicate is not None:
+            self._duplicate.close()
 
     # From the connection.
 
     @guarded
     def on_text(self, text: str) -> None:
-        """Hand an event to the session."""
+        """Hand a text frame to the session."""
         self._perform(self._session.receive(text))
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Hand it over: the session refuses it."""
+        """Hand a binary frame to the session, which refuses it."""
         self._perform(self._session.receive_binary(data))
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """Give up on a peer that does not read."""
+        """Close the connection of a peer that does not read."""
         logger.warning("session %d: the peer does not read; %d bytes dropped", self._record.number, dropped_bytes)
         self._connection.close(CloseCode.POLICY_VIOLATION, "the client does not read")
 
     @guarded
     def on_caught_up(self) -> None:
-        """Nothing asks for it: what waits for the peer is bounded by the pace of speech."""
+        """Do nothing: it answers a `probe`, and the simulator makes none."""
 
     @guarded
     def on_drained(self) -> None:
-        """Stream on."""
-        waiting, self._waiting = self._waiting, []
+        """Continue the streams that waited for the peer."""
+        waiting, self._waiting_streams = self._waiting_streams, []
         for name in waiting:
             self._perform(self._session.fire(name))
 
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Note the end, and stop."""
+        """Record the end, and stop."""
         logger.debug("session %d: closed with %d %r", self._record.number, closed.code, closed.reason)
         self._recorder.closed(self._record, closed)
         self.stop()
@@ -149,6 +150,7 @@ class SimulatedSession(Actor):
 
     def _perform(self, commands: list[Command]) -> None:
         for command in commands:
+            # Timers run during a pause, and their frames join the queue, so that the order stays.
             if self._pause is not None and not isinstance(command, StartTimer | CancelTimer):
                 self._held_back.append(command)
             else:
@@ -176,8 +178,9 @@ class SimulatedSession(Actor):
 
     @guarded
     def _fire(self, name: str) -> None:
+        # A response at pace 0 would overflow the write buffer of a slow peer: it waits for the peer to read.
         if self._connection.is_busy and name.startswith(RESPONSE_TIMER):
-            self._waiting.append(name)
+            self._waiting_streams.append(name)
             return
         self._perform(self._session.fire(name))
         timer = self._timers.get(name)
@@ -185,10 +188,10 @@ class SimulatedSession(Actor):
             del self._timers[name]
 
     def _hold_back(self, command: Pause) -> None:
-        self._pause = self.dispatcher.call_later(command.delay_s, self._go_on)
+        self._pause = self.dispatcher.call_later(command.delay_s, self._resume)
 
     @guarded
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._pause = None
         held_back, self._held_back = list(self._held_back), deque()
         self._perform(held_back)
@@ -197,22 +200,22 @@ class SimulatedSession(Actor):
         self._connection.close(command.code, command.reason)
 
     def _reset(self, _command: Reset) -> None:
-        if self._twin is not None:
-            # Without this, a close with nothing unread would be an orderly end of the stream.
-            self._twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if self._duplicate is not None:
+            # Without this option the kernel ends the stream in order where no received data is unread.
+            self._duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._connection.abort()
 
     def _hang(self, _command: Hang) -> None:
         self._is_hung = True
         self._connection.pause()
-        self._timers["hang"] = self.dispatcher.call_later(HANG_LIMIT_S, self._give_up_hanging)
+        self._timers["hang"] = self.dispatcher.call_later(HANG_LIMIT_S, self._drop_hung_connection)
 
     @guarded
-    def _give_up_hanging(self) -> None:
+    def _drop_hung_connection(self) -> None:
         self._connection.abort()
 
     def _shut_down(self) -> None:
-        if self._is_hung:
+        if self._is_hung:  # it reads nothing, so a close handshake would only time out
             self._connection.abort()
         else:
             self._connection.close(CloseCode.GOING_AWAY, "the simulator stops")

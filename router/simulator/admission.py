@@ -1,4 +1,4 @@
-"""Who may come in: what a request's headers and query say about its session. Pure."""
+"""The keys and models that are accepted, by a request's headers and query. Pure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 
 def refusal_of(headers: Mapping[str, str], query: Mapping[str, str], config: SimulatorConfig) -> Refusal | None:
-    """Why the session is refused after its handshake, in the service's order; None when it may begin.
+    """Return why the session is refused after its handshake, or None. The order of the checks is the service's.
 
     Args:
         headers: names in lower case.
         query: the URL's parameters.
-        config: which keys and models are taken.
+        config: the keys and models that are accepted.
     """
     code = _wrong_shape(headers) or _wrong_key(api_key(headers), config) or _wrong_model(query.get("model", ""), config)
     return None if code is None else REFUSALS[code]
 
 
 def api_key(headers: Mapping[str, str]) -> str:
-    """The key, from the header or, as a browser sends it, from the subprotocols; "" without one."""
+    """Return the key of the header or, as a browser sends it, of the subprotocols; "" without one."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()
@@ -52,5 +52,5 @@ def _wrong_model(model: str, config: SimulatorConfig) -> str | None:
         return "missing_model"
     if any(fnmatch.fnmatchcase(model, pattern) for pattern in config.models):
         return None
-    # A model of another kind exists; one that nobody has heard of does not.
+    # The service tells a model of another kind from one that does not exist.
     return "invalid_model" if model.startswith("gpt-") else "model_not_found"

@@ -1,8 +1,8 @@
-"""The brain: what to answer. Small, rule-based, deterministic, pure.
+"""The brain: rules that choose an answer. Deterministic and pure.
 
-It answers about what was said, remembers the conversation, calls a function whose words fit the question and
-repeats its output verbatim. The rules are tried in the order of `RULES`. Asked to go on with an answer that was cut
-off, it says the rest of the one that it would have given.
+The rules repeat the user's words, remember the conversation, call a function whose words fit the question and repeat
+its output verbatim. They are tried in the order of `RULES`. Asked to continue an interrupted answer, the brain returns
+the rest of the one that the rules would have given.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from router.simulator import memory
-from router.simulator.continuation import cut_in, rest_of
-from router.simulator.history import Called, Context, Output, Returned, Said, Say
+from router.simulator.continuation import interrupted_answer, rest_of
+from router.simulator.history import Context, FunctionCall, FunctionOutput, Message, Output, Say
 from router.simulator.tool_calls import fitting_calls, forced_call
 from router.simulator.words import unquoted
 
@@ -24,14 +24,16 @@ _GREETINGS: Final = frozenset({"hello", "hi", "hey", "greetings", "good morning"
 
 
 def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Output]:
-    """What to say or call next: nothing only where an answer is to be gone on with of which nothing is left.
+    """Return the texts and calls of the answer: none only for an interrupted answer that has no rest.
 
     Args:
-        context: what it depends on.
-        scripted: answers that were given in the brain's place, the newest first: such a one may be the one cut off.
+        context: the instructions, the conversation and the tools.
+        scripted: answers that a script gave in place of the rules, the newest first: the interrupted one may be theirs.
     """
-    cut = cut_in(context)
-    return _by_rules(context) if cut is None else rest_of(cut, [*scripted, _by_rules(cut.context)])
+    interrupted = interrupted_answer(context)
+    if interrupted is None:
+        return _by_rules(context)
+    return rest_of(interrupted, [*scripted, _by_rules(interrupted.context)])
 
 
 def _by_rules(context: Context) -> list[Output]:
@@ -42,40 +44,40 @@ def _by_rules(context: Context) -> list[Output]:
     return [Say("Hello! How can I help you today?")]
 
 
-def _obey(context: Context) -> list[Output]:
-    """An instruction to say something exactly is obeyed: that is how routers have greetings spoken."""
+def _say_exactly(context: Context) -> list[Output]:
+    """Obey an instruction to say a text exactly: a router has its greeting spoken so."""
     match = _SAY_EXACTLY.search(context.instructions)
     if match is None:
         return []
     return [Say(unquoted(match.group(1).strip()))]
 
 
-def _call_as_told(context: Context) -> list[Output]:
-    """A forced `tool_choice` wins over everything that was said."""
+def _call_forced(context: Context) -> list[Output]:
+    """Make the call that `tool_choice` forces, for any question."""
     return list(forced_call(context))
 
 
-def _report(context: Context) -> list[Output]:
-    """What the functions gave since the user last spoke, word for word."""
+def _repeat_outputs(context: Context) -> list[Output]:
+    """Repeat the functions' outputs since the last message, word for word."""
     outputs = []
     for entry in reversed(context.entries):
-        if isinstance(entry, Said):
+        if isinstance(entry, Message):
             break
-        if isinstance(entry, Returned):
+        if isinstance(entry, FunctionOutput):
             outputs.append(entry.output)
     return [Say("Here is what I found: " + " ".join(reversed(outputs)))] if outputs else []
 
 
-def _remember(context: Context) -> list[Output]:
+def _recall(context: Context) -> list[Output]:
     question = context.question
-    recalled = memory.recall(question, context.earlier_than_question) if question else None
+    recalled = memory.recall(question, context.before_question) if question else None
     return [Say(recalled)] if recalled else []
 
 
-def _ask_functions(context: Context) -> list[Output]:
-    """Call what fits the question, unless that was done already and the answer is still to come."""
+def _call_fitting(context: Context) -> list[Output]:
+    """Call the functions that fit the question, unless any was called since."""
     since = context.since_question
-    if context.question is None or any(isinstance(entry, Called) for entry in since):
+    if context.question is None or any(isinstance(entry, FunctionCall) for entry in since):
         return []
     return list(fitting_calls(context))
 
@@ -86,7 +88,7 @@ def _greet(context: Context) -> list[Output]:
     return [Say("Hello! How can I help you?")] if words in _GREETINGS else []
 
 
-def _talk_about_it(context: Context) -> list[Output]:
+def _restate(context: Context) -> list[Output]:
     question = context.question
     if question is None:
         return []
@@ -100,16 +102,17 @@ def _talk_about_it(context: Context) -> list[Output]:
 
 
 RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
-    _obey,
-    _call_as_told,
-    _report,
-    _remember,
-    _ask_functions,
+    _say_exactly,
+    _call_forced,
+    _repeat_outputs,
+    _recall,
+    _call_fitting,
     _greet,
-    _talk_about_it,
+    _restate,
 )
+"""In order: the first rule that has an answer gives it."""
 
 
-def is_told_what_to_say(context: Context) -> bool:
-    """Whether the instructions leave no choice: a script must not answer in their place."""
-    return cut_in(context) is not None or bool(_obey(context))
+def is_dictated(context: Context) -> bool:
+    """Whether the instructions alone decide the answer: a script must not replace it, and keeps its next answer."""
+    return interrupted_answer(context) is not None or bool(_say_exactly(context))

@@ -1,6 +1,6 @@
-"""Checks of JSON values, built from small parts: each raises the `RequestError` that OpenAI would answer.
+"""Checks of JSON values, built from small parts: each raises the `RequestError` that OpenAI would answer with.
 
-A check takes a value and its path (`session.tools[0].name`), which becomes `param`. Nothing here knows an event.
+A check takes a value and its path (`session.tools[0].name`), which becomes `param`. No check depends on an event.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _TYPE_NAMES: Final = {
 
 
 def anything(_value: Any, _path: str) -> None:
-    """Any value."""
+    """Accept any value."""
 
 
 def boolean(value: Any, path: str) -> None:
-    """True or false."""
+    """Accept true and false."""
     _expect(value, path, bool, "a boolean")
 
 
 def json_object(value: Any, path: str) -> None:
-    """An object, whatever is in it."""
+    """Accept any object."""
     _expect(value, path, dict, "an object")
 
 
 def string(max_length: int | None = None) -> Check:
-    """A string of at most so many characters."""
+    """Make a check for strings of at most `max_length` characters."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, str, "a string")
@@ -58,7 +58,7 @@ def string(max_length: int | None = None) -> Check:
 
 
 def base64_audio(max_bytes: int) -> Check:
-    """Base64 of at most so many bytes; whether it is base64 is found out by `decoded_audio`."""
+    """Make a check for base64 of at most `max_bytes`. `decoded_audio` checks that it is base64."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, str, "a string")
@@ -69,7 +69,7 @@ def base64_audio(max_bytes: int) -> Check:
 
 
 def decoded_audio(value: str, path: str) -> bytes:
-    """The bytes of base64 audio."""
+    """Return the bytes of base64 audio, or refuse it."""
     try:
         return pybase64.b64decode(value, validate=True)
     except ValueError:
@@ -77,10 +77,10 @@ def decoded_audio(value: str, path: str) -> bytes:
 
 
 def integer(minimum: int | None = None, maximum: int | None = None) -> Check:
-    """A whole number within bounds."""
+    """Make a check for whole numbers within bounds."""
 
     def check(value: Any, path: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int):  # Python's bool is an int, JSON's is not
             _refuse_type(value, path, "an integer")
         _expect_range(value, path, "integer", minimum, maximum)
 
@@ -88,7 +88,7 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Check:
 
 
 def number(minimum: float, maximum: float) -> Check:
-    """A number within bounds."""
+    """Make a check for numbers within bounds."""
 
     def check(value: Any, path: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -99,7 +99,7 @@ def number(minimum: float, maximum: float) -> Check:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of these strings."""
+    """Make a check for one of these strings."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, str, "a string")
@@ -110,7 +110,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def nullable(inner: Check) -> Check:
-    """Null, or what `inner` wants."""
+    """Make a check for null, and for the values that `inner` accepts."""
 
     def check(value: Any, path: str) -> None:
         if value is not None:
@@ -120,7 +120,7 @@ def nullable(inner: Check) -> Check:
 
 
 def either(kinds: Mapping[type, Check], expected: str) -> Check:
-    """What the check for its Python type wants."""
+    """Make a check that applies another one by the Python type of the value."""
 
     def check(value: Any, path: str) -> None:
         inner = kinds.get(type(value))
@@ -133,7 +133,7 @@ def either(kinds: Mapping[type, Check], expected: str) -> Check:
 
 
 def array(item: Check, max_length: int | None = None) -> Check:
-    """A list of at most so many, each as `item` wants."""
+    """Make a check for lists of at most `max_length` values that `item` accepts."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, list, "an array")
@@ -151,7 +151,7 @@ def array(item: Check, max_length: int | None = None) -> Check:
 
 
 def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
-    """An object with free keys: metadata."""
+    """Make a check for objects with free keys, such as metadata."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")
@@ -170,7 +170,7 @@ def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
 
 
 def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
-    """An object with these keys and no others."""
+    """Make a check for objects with these keys and no others."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")
@@ -187,7 +187,7 @@ def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
 
 
 def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
-    """An object whose `tag` says which of `variants` it is."""
+    """Make a check for objects whose `tag` names one of `variants`, which is applied."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")
@@ -203,7 +203,7 @@ def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
 
 
 def refuse_value(value: Any, path: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is none of `allowed`."""
+    """Refuse a value that is not in `allowed`."""
     quoted = [f"'{name}'" for name in allowed]
     listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     raise RequestError("invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path)

@@ -1,6 +1,6 @@
-"""What a simulated session asks for: commands, performed in order by whoever owns its socket.
+"""The commands of a simulated session, which the owner of its socket performs in order.
 
-A session has no clock: time leaves as `StartTimer` and `Pause`, and a timer comes back through `Session.fire`.
+A session has no clock: time leaves as `StartTimer` and `Pause`, and a timer returns through `Session.fire`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class SendRaw(msgspec.Struct, frozen=True):
-    """Send a text frame as it is: what a fault wants to be malformed."""
+    """Send a text frame unchanged: a malformed one, which a fault asks for."""
 
     text: str
 
@@ -30,7 +30,7 @@ class StartTimer(msgspec.Struct, frozen=True):
 
 
 class CancelTimer(msgspec.Struct, frozen=True):
-    """Forget the timer."""
+    """Cancel the timer, if it runs."""
 
     name: str
 
@@ -53,7 +53,7 @@ class Reset(msgspec.Struct, frozen=True):
 
 
 class Hang(msgspec.Struct, frozen=True):
-    """Neither read nor write any more, the socket staying open: the peer hears nothing, not even a pong."""
+    """Neither read nor write any more, and keep the socket open: not even a ping is answered."""
 
 
 Command = Send | SendRaw | StartTimer | CancelTimer | Pause | Close | Reset | Hang

@@ -1,4 +1,4 @@
-"""What can be set about a simulator: one frozen `SimulatorConfig`."""
+"""The settings of a simulator: one frozen `SimulatorConfig`."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ DEFAULT_KEY_REFUSALS: Final = {
     "noquota": "insufficient_quota",
     "sk-noquota": "insufficient_quota",
 }
-"""Keys that begin so are refused with that code, after the handshake, as the service does."""
+"""Prefixes of keys, each with the code that refuses such a key after the handshake, as the service does."""
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a simulator behaves; a value out of range raises `ValueError` with a sentence that names it."""
+    """The behaviour of a simulator. A value out of range raises `ValueError` with a sentence that names it."""
 
     host: str = "127.0.0.1"
     port: int = 0
     """0 takes a free port."""
     pace: float = 10.0
-    """How many times faster than real time answers are streamed; 0 is as fast as the peer reads."""
+    """Speed of answers in times real time; 0 is as fast as the peer reads."""
     chunk_ms: int = 100
-    """Audio in one `response.output_audio.delta`."""
+    """Duration of the audio in one `response.output_audio.delta`."""
     ms_per_character: int = 60
-    """How long the voice takes for a character of text."""
+    """Duration of the voice's sound for a character of text."""
     response_delay_s: float = 0.0
-    """From `response.created` to the first output."""
+    """Delay from `response.created` to the first output."""
     transcription_delay_s: float = 0.0
-    """From the commit of a spoken turn to its transcript."""
+    """Delay from the commit of a spoken turn to its transcript."""
     session_seconds: float = 3600.0
-    """A session's lifetime, from its socket's opening."""
+    """A session's lifetime, from the opening of its socket."""
     required_key: str | None = None
-    """When set, any other key is refused (`invalid_api_key`)."""
+    """The only key that is accepted: any other is refused with `invalid_api_key`."""
     key_refusals: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_KEY_REFUSALS))
-    """Prefix of a key to the code of its refusal (one of `errors.REFUSALS`)."""
+    """Prefixes of keys, each with the code of the refusal (one of `errors.REFUSALS`)."""
     models: tuple[str, ...] = ("gpt-realtime*", "gpt-audio*")
-    """Models that may be asked for; a final `*` stands for anything."""
+    """Models that are accepted; a `*` stands for anything."""
     rate_limits: bool = True
     """Whether `rate_limits.updated` follows each `response.done`."""
     control_messages: bool = True
-    """Whether `simulator.fault` and `simulator.script` are obeyed; otherwise they are unknown types."""
+    """Whether `simulator.fault` and `simulator.script` have an effect; otherwise they are unknown types."""
     record_connections: int = 100
-    """How many connections are remembered for `Simulator.connections`; the oldest go first."""
+    """Connections that `Simulator.connections` keeps, at most; the oldest go first."""
     record_events: int = 1000
-    """How many client events are kept of each of them; 0 keeps none."""
+    """Client events that the record of a connection keeps, at most."""
     retained_audio_s: float = 30.0
-    """How much of the user's committed audio a session keeps for `conversation.item.retrieve`."""
+    """Audio of the input buffer that a session keeps for `conversation.item.retrieve`, at most."""
     ping_interval_s: float = 20.0
-    """How often an idle connection is pinged; 0 never."""
+    """Time between pings of an idle connection; 0 sends none."""
     faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, is_good in _RANGES.items():
+        for name, is_valid in _RANGES.items():
             value = getattr(self, name)
-            if not is_good(value):
+            if not is_valid(value):
                 raise ValueError(f"simulator: {name} cannot be {value!r}")
 
 

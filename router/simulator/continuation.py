@@ -1,7 +1,7 @@
-"""Going on with an answer that was cut off: what was asked for, and what is left to say. Pure.
+"""The rest of an answer that was interrupted: the instruction that asks for it, and its text. Pure.
 
-A router that replaces an upstream in mid-answer gives the new one the history, with the words that were delivered as
-an assistant's message, and asks it to go on from there.
+A router that replaces an upstream in the middle of an answer gives the new one the history. The delivered words are an
+assistant's message there, and the instructions ask to continue after them.
 """
 
 from __future__ import annotations
@@ -11,60 +11,60 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.simulator.history import Context, Entry, Output, Said, Say
+from router.simulator.history import Context, Entry, Message, Output, Say
 from router.simulator.words import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_ASKED: Final = re.compile(
+_INSTRUCTION: Final = re.compile(
     r"\s*(?:your\s+)?last\s+answer\s+was\s+cut\s+off\s+after\s+(?:(?:these|the)\s+words:?|its\s+beginning\.?)\s*(?P<words>.*)"
     r"go\s+on\s+from\s+(?:exactly\s+)?there\b[^.]*\.?",
     re.IGNORECASE | re.DOTALL,
 )
 
 
-class Cut(msgspec.Struct, frozen=True):
-    """An answer that was cut off."""
+class InterruptedAnswer(msgspec.Struct, frozen=True):
+    """An answer whose rest is asked for."""
 
     context: Context
-    """What it was the answer to: without it, and without the instruction to go on."""
+    """The context that it answered: without the answer, and without the instruction to continue."""
     delivered: tuple[str, ...]
-    """What was said of it, the likeliest first: as history has it, and as the instruction has it."""
+    """The words that may have been delivered, the likeliest first: of the history, and of the instruction."""
 
 
-def cut_in(context: Context) -> Cut | None:
-    """The answer that the instructions ask to go on with; None where they do not."""
-    asked = _ASKED.search(context.instructions)
-    if asked is None:
+def interrupted_answer(context: Context) -> InterruptedAnswer | None:
+    """Return the answer that the instructions ask to continue, or None where they ask for none."""
+    instruction = _INSTRUCTION.search(context.instructions)
+    if instruction is None:
         return None
-    words = unquoted(asked.group("words").strip())
-    before = context.instructions[: asked.start()] + context.instructions[asked.end() :]
+    words = unquoted(instruction.group("words").strip())
+    before = context.instructions[: instruction.start()] + context.instructions[instruction.end() :]
     entries, parts = _without_end(context)
-    # An answer may have been cut more than once: history has all of it, the instruction may have its end alone. Of a
-    # part that was truncated history has no words: those of the instruction follow then.
+    # An answer may have been interrupted more than once: then the history has all of it, and the instruction may have
+    # its end alone. A truncated part has no words in the history: those of the instruction follow it.
     known = " ".join(parts)
     both = f"{known} {words}" if known and words and not known.endswith(words) else ""
     delivered = tuple(text for text in (both, known, words) if text) or ("",)
-    return Cut(msgspec.structs.replace(context, instructions=before, entries=entries), delivered)
+    return InterruptedAnswer(msgspec.structs.replace(context, instructions=before, entries=entries), delivered)
 
 
 def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
     entries = list(context.entries)
     parts: list[str] = []
-    while entries and isinstance(last := entries[-1], Said) and last.role == "assistant":
+    while entries and isinstance(last := entries[-1], Message) and last.role == "assistant":
         parts.insert(0, last.text)
         entries.pop()
     return tuple(entries), parts
 
 
-def rest_of(cut: Cut, answers: Iterable[list[Output]]) -> list[Output]:
-    """What is left of the answer, which is the first of `answers` that begins with what was delivered.
+def rest_of(interrupted: InterruptedAnswer, answers: Iterable[list[Output]]) -> list[Output]:
+    """Return the rest of the answer: of the first of `answers` that begins with the delivered words.
 
-    Nothing, where all of it was delivered; and something short, where none of them is the one.
+    The rest is empty where all was delivered, and a short sentence where no answer begins with those words.
     """
     candidates = list(answers)
-    for delivered in cut.delivered:
+    for delivered in interrupted.delivered:
         for outputs in candidates:
             rest = _rest(outputs, delivered)
             if rest is not None:
@@ -90,9 +90,9 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
 
 
 def _after(text: str, delivered: str) -> tuple[str, str | None]:
-    """What of `text` follows `delivered`, and what of that is not in `text`: None where they differ.
+    """Return the part of `text` after `delivered`, and the part of `delivered` after `text`: None where they differ.
 
-    White space does not count: a transcript's deltas may have been joined in another way.
+    White space does not count, because a transcript's deltas may have been joined in another way.
     """
     at = 0
     for index, character in enumerate(delivered):

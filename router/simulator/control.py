@@ -1,7 +1,7 @@
 """Control messages: client events that only the simulator knows. Pure.
 
-They are obeyed for the whole simulator, not for the session they arrive in: a test may script what another
-connection will meet. They have no acknowledgement, and a bad one is answered with an `error`.
+They apply to the whole simulator, not only to the session that receives them: a test can script the answers of another
+connection. They have no acknowledgement, and an invalid one is answered with an `error`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class CallFields(msgspec.Struct, forbid_unknown_fields=True):
-    """A scripted call as JSON: arguments as an object, or as the very string."""
+    """A scripted call as JSON: arguments as an object, or as the string of the wire."""
 
     name: str
     arguments: dict[str, Any] | str = {}
 
 
 class OutputFields(msgspec.Struct, forbid_unknown_fields=True):
-    """One scripted output as JSON: either of the two."""
+    """One scripted output as JSON: a text or a call."""
 
     say: str | None = None
     call: CallFields | None = None
 
 
 class ScriptFields(msgspec.Struct, forbid_unknown_fields=True):
-    """`simulator.script`: what is heard, and what is answered."""
+    """`simulator.script`: transcripts of the next spoken turns, and the next answers."""
 
     type: str
     event_id: str | None = None
@@ -44,7 +44,7 @@ class ScriptFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FaultFields(msgspec.Struct, forbid_unknown_fields=True):
-    """`simulator.fault`: one more fault, or with `clear` none at all any more."""
+    """`simulator.fault`: one more fault, or with `clear` the removal of all."""
 
     type: str
     event_id: str | None = None
@@ -53,8 +53,9 @@ class FaultFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def add_fault(event: dict[str, Any], plan: FaultPlan, _script: Script) -> None:
-    """Obey `simulator.fault`; raises `ValueError`."""
+    """Add or clear faults for a `simulator.fault`; raises `ValueError`."""
     fields = msgspec.convert(event, FaultFields)
+    # Read before the others are cleared: an invalid message changes nothing.
     fault: Fault | None = None if fields.fault is None else fault_from(fields.fault)
     if fields.clear:
         plan.clear()
@@ -63,7 +64,7 @@ def add_fault(event: dict[str, Any], plan: FaultPlan, _script: Script) -> None:
 
 
 def add_script(event: dict[str, Any], _plan: FaultPlan, script: Script) -> None:
-    """Obey `simulator.script`; raises `ValueError`."""
+    """Extend the script for a `simulator.script`; raises `ValueError`."""
     fields = msgspec.convert(event, ScriptFields)
     script.add(fields.transcripts, [_answer(answer) for answer in fields.answers])
 
@@ -87,4 +88,4 @@ CONTROLS: Final[dict[str, Callable[[dict[str, Any], FaultPlan, Script], None]]] 
     "simulator.fault": add_fault,
     "simulator.script": add_script,
 }
-"""Every control message by its type."""
+"""The function of each control message, by its type."""

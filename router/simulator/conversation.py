@@ -1,4 +1,4 @@
-"""The conversation: items in order, and what may be done to them. Pure."""
+"""The conversation: its items in order, and the operations on them. Pure."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from router.simulator.errors import RequestError
 
 
 class Item(msgspec.Struct, kw_only=True):
-    """One item; mutable, because a generated one grows."""
+    """One item. Mutable, because a generated item grows."""
 
     id: str
     kind: str
     fields: dict[str, Any]
-    """What the wire shows beside `id` and `type`, in its order."""
+    """The fields on the wire beside `id` and `type`, in the service's order."""
     heard: str | None = None
-    """What the user is taken to have said in a spoken turn, whether or not it is transcribed for the client."""
+    """The words of a spoken turn, whether or not the client gets a transcript of them."""
     audio: bytes = b""
-    """The user's audio, for `retrieve`."""
+    """The user's audio, for `conversation.item.retrieve`."""
     audio_format: str = "audio/pcm"
     audio_ms: int = 0
-    """Length of the item's audio: committed, or generated so far."""
+    """The duration of the item's audio: committed, or generated so far."""
     spoken: str = ""
-    """The text behind assistant audio: the voice is a function of it."""
+    """The text of assistant audio. The audio is not kept: the voice makes it again from the text."""
     ms_per_character: int = voice.DEFAULT_MS_PER_CHARACTER
     is_truncated: bool = False
 
     def as_wire(self) -> dict[str, Any]:
-        """The item as events show it: without audio."""
+        """Return the item as events have it: without audio."""
         return {"id": self.id, "type": self.kind, **self.fields}
 
     def retrieved(self) -> dict[str, Any]:
-        """The item with its audio."""
+        """Return the item with its audio, as `conversation.item.retrieved` has it."""
         wire = self.as_wire()
         audio = self._audio_bytes()
         if audio and wire.get("content"):
@@ -64,16 +64,16 @@ class Conversation:
         self.has_assistant_audio = False
 
     def find(self, item_id: str) -> Item | None:
-        """The item of that id."""
+        """Return the item of that id, or None."""
         return next((item for item in self.items if item.id == item_id), None)
 
     @property
     def last_id(self) -> str | None:
-        """Id of the last item."""
+        """The id of the last item."""
         return self.items[-1].id if self.items else None
 
     def check_insert(self, item_id: str | None, previous_item_id: str | None) -> None:
-        """Refuse an id that is taken, or a predecessor that is not there."""
+        """Refuse an id that is taken, or a predecessor that does not exist."""
         if item_id is not None and self.find(item_id) is not None:
             message = f"Error adding item: an item with id '{item_id}' already exists in the conversation."
             raise RequestError("invalid_value", message, "item.id")
@@ -82,12 +82,12 @@ class Conversation:
             raise RequestError("item_create_invalid_previous_item_id", message, "previous_item_id")
 
     def insert(self, item: Item, previous_item_id: str | None = None) -> str | None:
-        """Put `item` behind another (None: at the end, "root": first); the id of the item now before it."""
-        index = self._index_behind(previous_item_id)
+        """Insert `item` after another (None: at the end, "root": first), and return the id of the item before it."""
+        index = self._index_after(previous_item_id)
         self.items.insert(index, item)
         return self.items[index - 1].id if index else None
 
-    def _index_behind(self, previous_item_id: str | None) -> int:
+    def _index_after(self, previous_item_id: str | None) -> int:
         if previous_item_id == ROOT:
             return 0
         for index, item in enumerate(self.items):
@@ -96,7 +96,7 @@ class Conversation:
         return len(self.items)
 
     def before(self, item: Item) -> str | None:
-        """Id of the item before it."""
+        """Return the id of the item before `item`, or None."""
         index = self.items.index(item) if item in self.items else 0
         return self.items[index - 1].id if index else None
 
@@ -105,11 +105,11 @@ class Conversation:
         self.items.remove(self._known(item_id, "delet"))
 
     def retrieve(self, item_id: str) -> Item:
-        """The item to be shown with its audio."""
+        """Return the item that `conversation.item.retrieved` shows."""
         return self._known(item_id, "retriev")
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
-        """Cut assistant audio, and forget all of its transcript, as the service does."""
+        """Cut assistant audio, and drop its whole transcript, as the service does (upstream 7.2)."""
         item = self._known(item_id, "truncat")
         if not item.is_assistant_audio:
             raise RequestError("invalid_value", "Only model output audio messages can be truncated.", "item_id")
@@ -122,7 +122,7 @@ class Conversation:
             raise RequestError("invalid_value", message, "audio_end_ms")
         item.is_truncated = True
         item.audio_ms = audio_end_ms
-        # A new list: the events that showed the old one may not have left yet.
+        # A new list: events with the old one may not be serialised yet.
         item.fields["content"] = [{"type": "output_audio", "transcript": ""}]
 
     def _known(self, item_id: str, verb: str) -> Item:
@@ -137,7 +137,7 @@ ROOT: Final = "root"
 
 
 def item_from(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
-    """A client's item, which the schema has passed, as the conversation keeps it."""
+    """Make an item of a client's, which the schema has passed."""
     kind = wire["type"]
     if kind == "message":
         return _message(wire, item_id, audio_format)
@@ -176,5 +176,5 @@ def _shown_part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_speech(audio_ms: int) -> str:
-    """What is said of audio that nobody transcribed: there is no speech recognition here, and none is pretended."""
+    """Return the text that stands for audio without a transcript: the simulator has no speech recognition."""
     return f"(speech, {audio_ms / 1000:.1f} seconds)"

@@ -1,6 +1,6 @@
-"""What the simulator refuses, in OpenAI's words: refusals of one event, and of a whole connection.
+"""Refusals of an event and of a connection, in OpenAI's words.
 
-Codes and messages follow the reference of the Realtime API; nothing here knows a session.
+Codes and messages follow the reference of the Realtime API; nothing here depends on a session.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ INVALID_REQUEST: Final = "invalid_request_error"
 
 
 class RequestError(Exception):
-    """A client event is refused: answered with an `error` event, and nothing else changes."""
+    """A client event is refused: an `error` event answers it, and nothing else changes."""
 
     def __init__(self, code: str, message: str, param: str | None = None, *, kind: str = INVALID_REQUEST) -> None:
         super().__init__(code, message, param)
@@ -27,7 +27,7 @@ class RequestError(Exception):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a connection is closed right after its handshake: an `error` event, then a close frame."""
+    """The refusal of a connection right after its handshake: an `error` event, then a close frame."""
 
     kind: str = INVALID_REQUEST
     code: str
@@ -41,7 +41,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.kind}.{self.code}"
 
     def error(self) -> dict[str, Any]:
-        """The body of the `error` event."""
+        """Return the body of the `error` event."""
         return error_body(self.kind, self.code, self.message, self.param)
 
 
@@ -81,5 +81,5 @@ REFUSALS: Final = {
 def error_body(
     kind: str, code: str | None, message: str, param: str | None = None, event_id: str | None = None
 ) -> dict[str, Any]:
-    """The `error` object of an `error` event."""
+    """Return the `error` object of an `error` event."""
     return {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}

@@ -1,7 +1,7 @@
-"""Faults on demand: where in the protocol, what happens, and how often.
+"""Faults on demand: the points of the protocol, the actions there, and how often they happen.
 
-`POINTS` is the one table of places; docs/simulator.md prints it. A `FaultPlan` is shared by all sessions of a
-simulator, so that a fault may be limited to the first connections and a restart succeed.
+`POINTS` is the only table of points; docs/simulator.md repeats it. All sessions of a simulator share one `FaultPlan`:
+a fault can be limited to the first connections, so that a restart succeeds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class FaultPoint(enum.StrEnum):
-    """A named place in the protocol."""
+    """A named point of the protocol."""
 
     HANDSHAKE = "handshake"
     CONNECT = "connect"
@@ -45,7 +45,7 @@ class FaultPoint(enum.StrEnum):
 
 
 class Moment(enum.Enum):
-    """What lies around a point, and so what a fault there can do."""
+    """The surroundings of a point, which decide the actions that are possible there."""
 
     HTTP = "before the upgrade is answered"
     REQUEST = "a client event was received, and nothing done about it"
@@ -96,54 +96,54 @@ POINTS: Final = {
 
 
 class FaultAction(enum.StrEnum):
-    """What happens at the point."""
+    """The action of a fault at its point."""
 
     CLOSE = "close"
     """A close frame with `code` and `reason`; with `error_code`, an `error` event before it."""
     RESET = "reset"
     """The TCP connection is reset: no close frame."""
     HANG = "hang"
-    """Silence from here on: nothing is read, written or ponged; the socket stays open."""
+    """Silence from here on: nothing is read or written, no ping is answered, and the socket stays open."""
     MALFORMED = "malformed"
-    """One text frame that is not JSON (`text`), and on."""
+    """One text frame that is not JSON (`text`); the session continues."""
     ERROR = "error"
-    """An `error` event; a request is refused by it, elsewhere the session goes on."""
+    """An `error` event, which refuses a request; elsewhere the session continues."""
     FAIL = "fail"
     """The active response, or else the next one, ends as `failed` with `error_code`.
 
-    At `transcription` it is the transcription that fails.
+    At `transcription` the transcription fails.
     """
     INCOMPLETE = "incomplete"
     """The active response, or else the next one, ends as `incomplete` for `reason`."""
     DELAY = "delay"
-    """Everything later is held back for `delay_s`."""
+    """All later frames are held back for `delay_s`."""
     SWALLOW = "swallow"
-    """The request is ignored, without a word."""
+    """The request is ignored, without an answer."""
     REFUSE = "refuse"
     """The upgrade is answered with HTTP `status`."""
 
 
 _ALWAYS: Final = frozenset({FaultAction.CLOSE, FaultAction.RESET, FaultAction.HANG, FaultAction.DELAY})
-_TALKING: Final = _ALWAYS | {FaultAction.MALFORMED, FaultAction.ERROR, FaultAction.FAIL, FaultAction.INCOMPLETE}
+_WITH_FRAMES: Final = _ALWAYS | {FaultAction.MALFORMED, FaultAction.ERROR, FaultAction.FAIL, FaultAction.INCOMPLETE}
 
 ACTIONS_AT: Final = {
     Moment.HTTP: frozenset({FaultAction.REFUSE, FaultAction.RESET, FaultAction.HANG, FaultAction.DELAY}),
-    Moment.REQUEST: _TALKING | {FaultAction.SWALLOW},
-    Moment.FLOW: _TALKING,
-    Moment.RESPONSE: _TALKING,
+    Moment.REQUEST: _WITH_FRAMES | {FaultAction.SWALLOW},
+    Moment.FLOW: _WITH_FRAMES,
+    Moment.RESPONSE: _WITH_FRAMES,
 }
-"""What a fault can do at which moment."""
+"""The actions that are possible at each moment."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault: at `point`, `action`; raises `ValueError` where the two do not go together."""
+    """One fault: `action` at `point`. Raises `ValueError` where the action is not possible there."""
 
     point: FaultPoint
     action: FaultAction
     code: int = 1000
     """Close code (`close`)."""
     reason: str = ""
-    """Close reason (`close`), or why a response is `incomplete`: `content_filter` or `max_output_tokens`."""
+    """Close reason (`close`), or the reason of an `incomplete` response: `content_filter` or `max_output_tokens`."""
     status: int = 503
     """HTTP status (`refuse`)."""
     error_type: str = "server_error"
@@ -153,13 +153,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: str = '{"type": "response.output_te'
     """The malformed frame."""
     delay_s: float = 0.0
-    """How long `delay` holds back; for any other action, how long it waits at the point."""
+    """The time that `delay` holds frames back; for any other action, the time before it happens."""
     times: int = 1
-    """How often it happens, over all connections; 0 is always."""
+    """How often the fault happens, over all connections; 0 is always."""
     skip: int = 0
-    """Pass the point so often before it happens."""
+    """How often the point is passed before the fault happens."""
     first_connections: int = 0
-    """Only on this many first connections of the simulator; 0 is on all."""
+    """The number of first connections on which the fault happens; 0 is all."""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS_AT[POINTS[self.point].moment]:
@@ -167,7 +167,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FaultPlan:
-    """The faults still to happen. From any thread."""
+    """The faults that are still to happen. All methods are for any thread."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()
@@ -176,18 +176,18 @@ class FaultPlan:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
-        """Have `fault` happen too, after those that wait at the same point already."""
+        """Add a fault, which happens after the pending ones of the same point."""
         with self._lock:
             self._pending.append([fault, fault.skip, fault.times])
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._pending.clear()
 
     def take(self, point: FaultPoint, connection: int) -> Fault | None:
-        """The fault that happens now that `connection` (counted from 1) passes `point`, counted as happened."""
-        # Looked at without the lock: nearly always there is nothing, and this is asked for every delta.
+        """Return the fault that is due as `connection` (counted from 1) passes `point`, and count it as happened."""
+        # Without the lock: nearly always there is no fault, and every delta passes a point.
         if not self._pending:
             return None
         with self._lock:
@@ -210,7 +210,7 @@ class FaultPlan:
 
 
 def fault_from(fields: dict[str, Any]) -> Fault:
-    """A fault from JSON or TOML; raises `ValueError` with a sentence that names what is wrong."""
+    """Read a fault from JSON or TOML; raises `ValueError` with a sentence that names the problem."""
     try:
         return msgspec.convert(fields, Fault, strict=False)
     except msgspec.ValidationError as error:
@@ -218,14 +218,14 @@ def fault_from(fields: dict[str, Any]) -> Fault:
 
 
 def _choices(fields: dict[str, Any]) -> str:
-    """Return the end of a sentence: what could stand there instead of a name that is none."""
+    """Return the end of a sentence: the valid names in place of an unknown one."""
     kinds: dict[str, type[enum.StrEnum]] = {"point": FaultPoint, "action": FaultAction}
     wrong = next((key for key, kind in kinds.items() if key in fields and fields[key] not in set(kind)), None)
     return "" if wrong is None else f"; {wrong} is one of {', '.join(kinds[wrong])}"
 
 
 def parse_fault(text: str) -> Fault:
-    """A fault as the command line writes it: `point:action[,field=value…]`; raises `ValueError`.
+    """Read a fault of the command line: `point:action[,field=value…]`; raises `ValueError`.
 
     For example `mid_audio:close,code=1011,reason=internal error,first_connections=1`.
     """

@@ -1,4 +1,4 @@
-"""What the brain reads and what it answers: frozen values, no wire."""
+"""The conversation as the brain reads it, and the outputs that it answers with: frozen values, without a wire."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import Any
 import msgspec
 
 
-class Said(msgspec.Struct, frozen=True):
-    """Somebody said something: `role` is user, assistant or system."""
+class Message(msgspec.Struct, frozen=True):
+    """A message of the user, the assistant or the system."""
 
     role: str
     text: str
 
 
-class Called(msgspec.Struct, frozen=True):
-    """A function was called."""
+class FunctionCall(msgspec.Struct, frozen=True):
+    """A call that the assistant made."""
 
     name: str
     call_id: str
 
 
-class Returned(msgspec.Struct, frozen=True):
-    """A function gave its output."""
+class FunctionOutput(msgspec.Struct, frozen=True):
+    """The output of a call."""
 
     call_id: str
     output: str
 
 
-Entry = Said | Called | Returned
+Entry = Message | FunctionCall | FunctionOutput
 
 
 class Say(msgspec.Struct, frozen=True, tag="say"):
-    """Answer in words."""
+    """A text to answer with, spoken or written by the modality."""
 
     text: str
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):
-    """Call a function; `arguments` is JSON as it goes over the wire."""
+    """A call to answer with; `arguments` is JSON in a string, as on the wire."""
 
     name: str
     arguments: str
@@ -48,7 +48,7 @@ Output = Say | Call
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an answer depends on."""
+    """All that an answer depends on: the same context has the same answer."""
 
     instructions: str = ""
     entries: tuple[Entry, ...] = ()
@@ -57,28 +57,28 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     is_parallel: bool = True
 
     @property
-    def _asked_at(self) -> int | None:
+    def _question_at(self) -> int | None:
         for index in range(len(self.entries) - 1, -1, -1):
             entry = self.entries[index]
-            if isinstance(entry, Said) and entry.role == "user":
+            if isinstance(entry, Message) and entry.role == "user":
                 return index
         return None
 
     @property
     def question(self) -> str | None:
-        """What the user said last."""
-        index = self._asked_at
+        """The user's last message, or None."""
+        index = self._question_at
         entry = None if index is None else self.entries[index]
-        return entry.text if isinstance(entry, Said) else None
+        return entry.text if isinstance(entry, Message) else None
 
     @property
     def since_question(self) -> tuple[Entry, ...]:
-        """What came after it."""
-        index = self._asked_at
+        """The entries after the question."""
+        index = self._question_at
         return self.entries if index is None else self.entries[index + 1 :]
 
     @property
-    def earlier_than_question(self) -> tuple[Said, ...]:
-        """What was said before it."""
-        said = self.entries[: self._asked_at or 0]
-        return tuple(entry for entry in said if isinstance(entry, Said))
+    def before_question(self) -> tuple[Message, ...]:
+        """The messages before the question."""
+        earlier = self.entries[: self._question_at or 0]
+        return tuple(entry for entry in earlier if isinstance(entry, Message))

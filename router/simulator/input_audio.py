@@ -1,6 +1,6 @@
 """The user's audio: the input buffer, turn detection, commits and their transcripts. Pure.
 
-Time is counted in appended audio; with none arriving, no turn ends, as with the service.
+Time is appended audio: without audio no turn ends, as with the service (upstream 4.4).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 IDLE_TIMER: Final = "idle"
 TRANSCRIPTION_TIMER: Final = "transcription:"
-"""Timers of this prefix are for `InputAudio.transcribe`."""
+"""The prefix of timers that `InputAudio.transcribe` handles."""
 
 _MIN_COMMIT_MS: Final = 100
 _RATE: Final = {voice.PCM: 24000, voice.PCMU: 8000, voice.PCMA: 8000}
-_STREAMING_EXCEPTION: Final = "whisper-1"
-"""The one transcription model that sends no deltas."""
+_WITHOUT_DELTAS: Final = "whisper-1"
+"""The only transcription model that sends no deltas."""
 
 
 class InputAudio:
@@ -39,7 +39,7 @@ class InputAudio:
         self._appended_bytes = 0.0
         self._appended_ms = 0.0
         self._uncommitted_ms = 0.0
-        """In manual mode: what a commit would take."""
+        """Without turn detection: the audio that a commit would take."""
         self._speech_item_id: str | None = None
         self._speech_start_ms = 0
         self._untranscribed: dict[str, Item] = {}
@@ -47,7 +47,7 @@ class InputAudio:
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Go by the session's new settings."""
+        """Apply the session's new settings."""
         audio_input = self._state.session["audio"]["input"]
         self._set_format(audio_input["format"]["type"])
         self._detection: dict[str, Any] | None = audio_input["turn_detection"]
@@ -61,18 +61,18 @@ class InputAudio:
             self._uncommitted_ms = 0.0
 
     def _set_format(self, audio_format: str) -> None:
-        if audio_format != self._format:  # what is in the buffer would be taken for noise
+        if audio_format != self._format:  # the buffer would be noise in another format
             self._buffer.clear()
             self._forget_speech()
         self._format = audio_format
 
-    # What the client asks for.
+    # Client events.
 
     def append(self, audio: bytes) -> None:
-        """Take in audio; turn detection looks at it."""
+        """Append audio, and let turn detection judge it."""
         duration_ms = len(audio) / voice.bytes_of_ms(1, self._format)
         self._appended_ms += duration_ms
-        # PCM may be cut anywhere, also within a sample.
+        # An append may end within a sample of PCM: its first byte is in the buffer then.
         is_odd = self._format == voice.PCM and len(self._buffer) % 2
         samples = bytes(self._buffer[-1:]) + audio if is_odd else audio
         self._buffer += audio
@@ -83,7 +83,7 @@ class InputAudio:
         self._trim()
 
     def commit(self) -> None:
-        """End a turn for the client; no response follows by itself."""
+        """End a turn for the client. No response follows by itself."""
         length_ms = self._committable_ms
         if length_ms < _MIN_COMMIT_MS:
             message = (
@@ -98,7 +98,7 @@ class InputAudio:
         self._transcribe_later(item)
 
     def clear(self) -> None:
-        """Drop what is not committed."""
+        """Drop the audio that is not committed."""
         self._forget_speech()
         self._buffer.clear()
         self._state.outbox.send("input_audio_buffer.cleared")
@@ -118,11 +118,11 @@ class InputAudio:
 
     def _detect(self, audio: bytes) -> None:
         samples = voice.decoded(audio, self._format)
-        for turned in self._vad.feed(samples, _RATE[self._format], self._vad_settings):
-            if isinstance(turned, SpeechStarted):
-                self._speech_started(turned)
+        for change in self._vad.feed(samples, _RATE[self._format], self._vad_settings):
+            if isinstance(change, SpeechStarted):
+                self._speech_started(change)
             else:
-                self._speech_stopped(turned)
+                self._speech_stopped(change)
 
     def _speech_started(self, started: SpeechStarted) -> None:
         outbox, detection = self._state.outbox, self._detection or {}
@@ -134,7 +134,7 @@ class InputAudio:
             audio_start_ms=started.audio_start_ms,
             item_id=self._speech_item_id,
         )
-        outbox.reach(FaultPoint.SPEECH_STARTED)
+        outbox.pass_point(FaultPoint.SPEECH_STARTED)
         if detection.get("interrupt_response"):
             self._responses.interrupt()
 
@@ -142,23 +142,24 @@ class InputAudio:
         outbox = self._state.outbox
         item_id, self._speech_item_id = self._speech_item_id or "", None
         outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
-        outbox.reach(FaultPoint.SPEECH_STOPPED)
+        outbox.pass_point(FaultPoint.SPEECH_STOPPED)
         self._end_turn(self._commit(item_id, self._speech_start_ms, stopped.audio_end_ms))
 
     def _end_turn(self, item: Item) -> None:
+        # The response begins first: a transcript may come at any time, also after the answer (upstream 4.7).
         if (self._detection or {}).get("create_response"):
             self._responses.create_for_turn()
         self._transcribe_later(item)
 
-    def _start_idle_timer(self, still_heard_s: float) -> None:
+    def _start_idle_timer(self, playback_s: float) -> None:
         timeout_ms = (self._detection or {}).get("idle_timeout_ms")
         if timeout_ms is not None:
-            self._state.outbox.start_timer(IDLE_TIMER, timeout_ms / 1000 + still_heard_s)
+            self._state.outbox.start_timer(IDLE_TIMER, timeout_ms / 1000 + playback_s)
 
     def time_out(self) -> None:
-        """Nobody spoke for `idle_timeout_ms`: an empty turn is committed, and answered."""
-        is_wanted = (self._detection or {}).get("idle_timeout_ms") is not None
-        if not is_wanted or self._speech_item_id is not None or self._responses.is_active:
+        """Commit and answer an empty turn, after `idle_timeout_ms` without speech."""
+        is_set = (self._detection or {}).get("idle_timeout_ms") is not None
+        if not is_set or self._speech_item_id is not None or self._responses.is_active:
             return
         item_id = self._state.ids.next("item")
         start_ms = end_ms = int(self._appended_ms)
@@ -189,7 +190,7 @@ class InputAudio:
         )
         last_id = state.conversation.last_id
         state.outbox.send("input_audio_buffer.committed", previous_item_id=last_id, item_id=item_id)
-        state.outbox.reach(FaultPoint.COMMITTED)
+        state.outbox.pass_point(FaultPoint.COMMITTED)
         state.conversation.insert(item)
         for kind in ("conversation.item.added", "conversation.item.done"):
             state.outbox.send(kind, previous_item_id=last_id, item=item.as_wire())
@@ -210,21 +211,21 @@ class InputAudio:
             self.transcribe(item.id)
 
     def transcribe(self, item_id: str) -> None:
-        """Send the transcript of a spoken turn."""
+        """Send the transcript of a committed turn, or its failure."""
         item = self._untranscribed.pop(item_id, None)
         if item is None or self._transcription is None:
             return
         outbox = self._state.outbox
-        fault = outbox.fault_at(FaultPoint.TRANSCRIPTION)
+        fault = outbox.take_fault(FaultPoint.TRANSCRIPTION)
         if fault is not None and fault.action is FaultAction.FAIL:
             self._fail_transcription(item, fault)
-        elif fault is None or outbox.suffer(fault):
+        elif fault is None or outbox.inject(fault):
             self._send_transcript(item, self._transcription["model"])
 
     def _send_transcript(self, item: Item, model: str) -> None:
         outbox, transcript = self._state.outbox, item.heard or ""
         place = {"item_id": item.id, "content_index": 0}
-        if not model.startswith(_STREAMING_EXCEPTION):
+        if not model.startswith(_WITHOUT_DELTAS):
             for token in usage.tokens(transcript):
                 outbox.send("conversation.item.input_audio_transcription.delta", **place, delta=token, obfuscation="")
         item.fields["content"] = [{"type": "input_audio", "transcript": transcript}]
@@ -241,7 +242,7 @@ class InputAudio:
             "conversation.item.input_audio_transcription.failed", item_id=item.id, content_index=0, error=error
         )
 
-    # The bytes.
+    # The buffer.
 
     def _slice(self, start_ms: float, end_ms: float) -> bytes:
         per_ms = voice.bytes_of_ms(1, self._format)
@@ -251,9 +252,9 @@ class InputAudio:
         return bytes(self._buffer[max(0, begin) : max(0, end)])
 
     def _trim(self) -> None:
-        """Keep only what may still be committed: the padding before speech, or the newest part of it."""
+        """Drop the audio that cannot be committed any more: all but the padding, or all but the newest of a turn."""
         is_quiet = self._detection is not None and self._speech_item_id is None
         kept_ms = self._vad_settings.prefix_padding_ms + 100 if is_quiet else self._state.config.retained_audio_s * 1000
         surplus = len(self._buffer) - int(kept_ms) * voice.bytes_of_ms(1, self._format)
         if surplus > 0:
-            del self._buffer[: surplus - surplus % 2]
+            del self._buffer[: surplus - surplus % 2]  # whole samples of PCM

@@ -1,4 +1,4 @@
-"""What the brain remembers: facts and sentences of the conversation, found again by a question. Pure."""
+"""The memory of the brain: facts and sentences of the conversation that answer a question. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from router.simulator.words import key_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from router.simulator.history import Said
+    from router.simulator.history import Message
 
 _FACT: Final = re.compile(
     r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)(?=\s+and my\b|[.,;!?\n]|$)",
@@ -26,8 +26,8 @@ _ABOUT_ME: Final = re.compile(r"\b(?:i|me|my|mine)\b", re.IGNORECASE)
 _WITHOUT_WORDS: Final = re.compile(r"\(speech, [\d.]+ seconds\)")
 
 
-def recall(question: str, earlier: Sequence[Said]) -> str | None:
-    """The answer to a question about the conversation so far; None when it is not one, or nothing is remembered."""
+def recall(question: str, earlier: Sequence[Message]) -> str | None:
+    """Return the answer to a question about the conversation so far, or None for any other question."""
     for rule in (_facts, _said_by_user, _said_by_assistant, _related):
         found = rule(question, earlier)
         if found:
@@ -36,11 +36,11 @@ def recall(question: str, earlier: Sequence[Said]) -> str | None:
 
 
 def is_speech_without_words(text: str) -> bool:
-    """Whether it only says that somebody spoke."""
+    """Whether a text stands for speech without a transcript (see `conversation.describe_speech`)."""
     return _WITHOUT_WORDS.fullmatch(text.strip()) is not None
 
 
-def _facts(question: str, earlier: Sequence[Said]) -> str | None:
+def _facts(question: str, earlier: Sequence[Message]) -> str | None:
     asked = _ASKED_FACTS.search(question)
     if asked is None:
         return None
@@ -63,7 +63,7 @@ def _facts_in(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
             yield fact.group("key").lower(), fact.group("value").strip()
 
 
-def _said_by_user(question: str, earlier: Sequence[Said]) -> str | None:
+def _said_by_user(question: str, earlier: Sequence[Message]) -> str | None:
     if not _SAID_BEFORE.search(question):
         return None
     texts = _texts(earlier, "user")
@@ -73,15 +73,15 @@ def _said_by_user(question: str, earlier: Sequence[Said]) -> str | None:
     return f'First you said: "{texts[0]}"' if first else f'Before that you said: "{texts[-1]}"'
 
 
-def _said_by_assistant(question: str, earlier: Sequence[Said]) -> str | None:
+def _said_by_assistant(question: str, earlier: Sequence[Message]) -> str | None:
     if not _SAID_BY_YOU.search(question):
         return None
     texts = _texts(earlier, "assistant")
     return f'I said: "{texts[-1]}"' if texts else "I have not said anything before."
 
 
-def _related(question: str, earlier: Sequence[Said]) -> str | None:
-    """A question about oneself is answered with the newest sentence that shares its words."""
+def _related(question: str, earlier: Sequence[Message]) -> str | None:
+    """Answer a question about the user with the newest sentence that shares a word with it."""
     if not question.rstrip().endswith("?") or not _ABOUT_ME.search(question):
         return None
     asked = key_words(question)
@@ -91,5 +91,5 @@ def _related(question: str, earlier: Sequence[Said]) -> str | None:
     return None
 
 
-def _texts(earlier: Sequence[Said], role: str) -> list[str]:
-    return [said.text.strip() for said in earlier if said.role == role and said.text.strip()]
+def _texts(earlier: Sequence[Message], role: str) -> list[str]:
+    return [message.text.strip() for message in earlier if message.role == role and message.text.strip()]

@@ -1,4 +1,4 @@
-"""What connections did, for tests to look at: bounded, thread-safe, and waited for without sleeping."""
+"""Records of the connections for tests: bounded, thread-safe, and awaited without sleeping."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _APPEND = "input_audio_buffer.append"
 
 
 class ConnectionRecord:
-    """One connection: who asked for it, what it sent, how it ended. Read from any thread."""
+    """One connection: its request, its client events and its end. Readable from any thread."""
 
-    def __init__(self, number: int, headers: dict[str, str], query: dict[str, str], most_events: int) -> None:
+    def __init__(self, number: int, headers: dict[str, str], query: dict[str, str], max_events: int) -> None:
         self.number = number
-        """Counted from 1 in the order of the handshakes."""
+        """The number of its handshake, counted from 1."""
         self.headers = headers
         """Names in lower case."""
         self.query = query
         self.events: list[dict[str, Any]] = []
-        """Client events in order. Appends that follow one another are one entry, with `count` and `audio_bytes`."""
+        """Client events in order. Consecutive appends are one entry, with `count` and `audio_bytes`."""
         self.dropped_events = 0
-        """Events beyond what may be kept."""
+        """The number of events beyond the limit, which are not kept."""
         self.sent: Counter[str] = Counter()
-        """How many server events of each type were sent."""
+        """The number of server events sent, by type."""
         self.audio_bytes = 0
-        """Audio appended, all told (from its base64 length)."""
+        """The size of all appended audio, by the length of its base64."""
         self.refused_status: int | None = None
         """The HTTP status that answered the upgrade, where it was refused."""
         self.closed: ConnectionClosed | None = None
-        """How it ended, with the close code and reason."""
-        self._most_events = most_events
+        """The end of the connection, with the close code and reason."""
+        self._max_events = max_events
 
     def types(self) -> list[str]:
-        """The types of its events, in order."""
+        """Return the types of the events, in order."""
         return [event.get("type", "") for event in self.events]
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
-        """Its events of one type, in order."""
+        """Return the events of one type, in order."""
         return [event for event in self.events if event.get("type") == kind]
 
     def add(self, event: dict[str, Any]) -> None:
-        """Keep an event, without its audio. For the recorder."""
+        """Keep an event without its audio. The recorder calls this."""
         if event.get("type") == _APPEND:
             self._add_append(event)
-        elif len(self.events) < self._most_events:
+        elif len(self.events) < self._max_events:
             self.events.append(_without_audio(event))
         else:
             self.dropped_events += 1
@@ -62,9 +62,9 @@ class ConnectionRecord:
         self.audio_bytes += length
         last = self.events[-1] if self.events else {}
         if last.get("type") == _APPEND:
-            # Replaced, not changed: another thread may be reading it.
+            # Replaced and not changed, because another thread may be reading it.
             self.events[-1] = {**last, "count": last["count"] + 1, "audio_bytes": last["audio_bytes"] + length}
-        elif len(self.events) < self._most_events:
+        elif len(self.events) < self._max_events:
             self.events.append({"type": _APPEND, "count": 1, "audio_bytes": length})
 
 
@@ -85,19 +85,19 @@ def _without_audio(event: dict[str, Any]) -> dict[str, Any]:
 class Recorder:
     """Keeps the records of the newest connections."""
 
-    def __init__(self, most_connections: int, most_events: int) -> None:
+    def __init__(self, max_connections: int, max_events: int) -> None:
         self._changed = threading.Condition()
-        self._records: deque[ConnectionRecord] = deque(maxlen=most_connections)
-        self._most_events = most_events
+        self._records: deque[ConnectionRecord] = deque(maxlen=max_connections)
+        self._max_events = max_events
         self._opened = 0
 
     @property
     def keeps_events(self) -> bool:
         """Whether events are kept at all."""
-        return self._most_events > 0
+        return self._max_events > 0
 
     def connections(self) -> list[ConnectionRecord]:
-        """The records, oldest first."""
+        """Return the records, oldest first."""
         with self._changed:
             return list(self._records)
 
@@ -105,45 +105,46 @@ class Recorder:
         """Begin the record of a new connection."""
         with self._changed:
             self._opened += 1
-            record = ConnectionRecord(self._opened, headers, query, self._most_events)
+            record = ConnectionRecord(self._opened, headers, query, self._max_events)
             self._records.append(record)
             self._changed.notify_all()
             return record
 
     def received(self, record: ConnectionRecord, event: dict[str, Any]) -> None:
-        """Note a client event."""
+        """Record a client event."""
         with self._changed:
             record.add(event)
             self._changed.notify_all()
 
     def sent(self, record: ConnectionRecord, kind: str) -> None:
-        """Note a server event."""
+        """Record a server event."""
         record.sent[kind] += 1
+        # Deltas are too many to wake the waiting threads for each.
         if not kind.endswith(".delta"):
             self.notify()
 
     def closed(self, record: ConnectionRecord, closed: ConnectionClosed) -> None:
-        """Note a connection's end."""
+        """Record the end of a connection."""
         with self._changed:
             record.closed = closed
             self._changed.notify_all()
 
     def refused(self, record: ConnectionRecord, status: int) -> None:
-        """Note a handshake's refusal."""
+        """Record the refusal of a handshake."""
         with self._changed:
             record.refused_status = status
             self._changed.notify_all()
 
     def notify(self) -> None:
-        """Have all who wait look again."""
+        """Wake the waiting threads to evaluate their predicates."""
         with self._changed:
             self._changed.notify_all()
 
     def wait_for(self, predicate: Callable[[], T], timeout_s: float) -> T:
-        """Wait until `predicate` gives something true, and return it; it runs with the records locked.
+        """Wait until `predicate` returns a true value, and return that. The records are locked meanwhile.
 
         Raises:
-            TimeoutError: it did not within `timeout_s`.
+            TimeoutError: no true value within `timeout_s`.
         """
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
@@ -153,5 +154,5 @@ class Recorder:
                     break
             value = value or predicate()
         if not value:
-            raise TimeoutError(f"the simulator did not see it within {timeout_s:g} s: {self._records!r}")
+            raise TimeoutError(f"the predicate was not true within {timeout_s:g} s: {self._records!r}")
         return value

@@ -1,7 +1,7 @@
-"""One response: the events in which an answer is streamed, in the service's order. Pure.
+"""One response: the events that stream an answer, in the service's order. Pure.
 
-`ResponseRun.steps` yields events, the waits between them and the fault points that are passed; whoever pulls decides
-when. What it yields has happened: the conversation's items grow with it.
+`ResponseRun.steps` yields events, the waits between them and the fault points that are passed. The caller decides when
+to take the next step. A step that was yielded has happened: the conversation's items grow with it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from router.simulator.state import Ids
 
 _TOKEN_S: Final = 0.05
-"""How long the model takes for a token of text at pace 1."""
+"""Time between two tokens of text at pace 1."""
 _LEAD_MS: Final = 2500
-"""How far transcript deltas run ahead of the audio: in the recordings a second at first, and soon two and a half."""
+"""Lead of transcript deltas over the audio: in the recordings one second at first, and soon two and a half."""
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Nothing for so long."""
+    """A pause of the stream."""
 
     delay_s: float
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A server event without its id."""
+    """A server event without its `event_id`."""
 
     kind: str
     fields: dict[str, Any]
@@ -46,7 +46,7 @@ Step = Event | Wait | FaultPoint
 
 
 class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for one response: the session's settings under the request's."""
+    """The settings of one response: the request's, over the session's."""
 
     conversation_id: str | None
     modality: str
@@ -56,8 +56,8 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | None
 
 
-class _Open:
-    """The item being streamed."""
+class _OpenItem:
+    """The item that is being streamed."""
 
     def __init__(self, index: int, item: Item, kind: str) -> None:
         self.index = index
@@ -67,7 +67,7 @@ class _Open:
 
 
 class ResponseRun:
-    """A response on its way: pull `steps`, or `end` it early."""
+    """A response in progress: take its `steps`, or `end_early`."""
 
     def __init__(
         self,
@@ -90,17 +90,17 @@ class ResponseRun:
         self._ids = ids
         self._config = config
         self._items: list[Item] = []
-        self._open: _Open | None = None
+        self._open: _OpenItem | None = None
         self._closing: Iterator[Step] = iter(())
-        """What is left of the end of an item."""
+        """The remaining steps of the end of an item."""
 
     @property
     def has_calls(self) -> bool:
-        """Whether it asks for functions."""
+        """Whether the response has called a function."""
         return bool(self.call_ids)
 
     def steps(self) -> Iterator[Step]:
-        """Everything between `response.created` and `response.done`."""
+        """Yield the steps between `response.created` and `response.done`."""
         if self._config.response_delay_s:
             yield Wait(self._config.response_delay_s)
         for index, output in enumerate(self._outputs):
@@ -112,13 +112,14 @@ class ResponseRun:
                 yield from self._speak(index, output.text)
 
     def end_early(self) -> Iterator[Step]:
-        """Close the item being streamed, as `incomplete`; one that is closing already is not left half closed."""
+        """Close the open item as `incomplete`."""
+        # First the rest of an item that is closing already: half of its end would never be completed otherwise.
         yield from self._closing
         if self._open is not None:
             yield from self._close("incomplete")
 
     def as_wire(self, status: str, details: dict[str, Any] | None, used: dict[str, Any] | None) -> dict[str, Any]:
-        """The response object."""
+        """Return the response object."""
         settings = self.settings
         return {
             "object": "realtime.response",
@@ -134,7 +135,7 @@ class ResponseRun:
             "metadata": settings.metadata,
         }
 
-    # Items.
+    # The items.
 
     def _write(self, index: int, text: str) -> Iterator[Step]:
         opened = yield from self._begin_message(index, "text", {"type": "text", "text": ""})
@@ -158,7 +159,7 @@ class ResponseRun:
         yield from self._transcribe(opened, tokens, total_ms + _LEAD_MS)
         yield from self._close("completed")
 
-    def _transcribe(self, opened: _Open, tokens: Iterator[str], until_ms: int) -> Iterator[Step]:
+    def _transcribe(self, opened: _OpenItem, tokens: Iterator[str], until_ms: int) -> Iterator[Step]:
         while len(opened.text) * self._config.ms_per_character < until_ms:
             token = next(tokens, None)
             if token is None:
@@ -166,7 +167,7 @@ class ResponseRun:
             yield self._delta(opened, "response.output_audio_transcript.delta", token)
             yield FaultPoint.MID_TRANSCRIPT
 
-    def _audio(self, opened: _Open, start_ms: int, end_ms: int) -> Event:
+    def _audio(self, opened: _OpenItem, start_ms: int, end_ms: int) -> Event:
         item = opened.item
         sound = voice.speech_chunk(item.spoken, start_ms, end_ms, item.audio_format, item.ms_per_character)
         item.audio_ms = end_ms
@@ -188,7 +189,7 @@ class ResponseRun:
             yield from self._wait(_TOKEN_S)
         yield from self._close("completed")
 
-    def _begin_message(self, index: int, kind: str, part: dict[str, Any]) -> Generator[Step, None, _Open]:
+    def _begin_message(self, index: int, kind: str, part: dict[str, Any]) -> Generator[Step, None, _OpenItem]:
         item = Item(
             id=self._ids.next("item"),
             kind="message",
@@ -200,8 +201,8 @@ class ResponseRun:
         yield Event("response.content_part.added", {**self._place(opened), "part": part})
         return opened
 
-    def _begin(self, index: int, item: Item, kind: str) -> Generator[Step, None, _Open]:
-        self._open = opened = _Open(index, item, kind)
+    def _begin(self, index: int, item: Item, kind: str) -> Generator[Step, None, _OpenItem]:
+        self._open = opened = _OpenItem(index, item, kind)
         self._items.append(item)
         yield Event(
             "response.output_item.added", {"response_id": self.id, "output_index": index, "item": item.as_wire()}
@@ -211,7 +212,7 @@ class ResponseRun:
             yield Event("conversation.item.added", {"previous_item_id": previous, "item": item.as_wire()})
         return opened
 
-    def _delta(self, opened: _Open, kind: str, token: str) -> Event:
+    def _delta(self, opened: _OpenItem, kind: str, token: str) -> Event:
         opened.text += token
         self.text_tokens += 1
         return Event(kind, {**self._place(opened), "delta": token, "obfuscation": obfuscation(token)})
@@ -236,12 +237,12 @@ class ResponseRun:
             {"response_id": self.id, "output_index": opened.index, "item": item.as_wire()},
         )
 
-    def _close_text(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+    def _close_text(self, opened: _OpenItem, place: dict[str, Any]) -> Iterator[Step]:
         opened.item.fields["content"] = [{"type": "output_text", "text": opened.text}]
         yield Event("response.output_text.done", {**place, "text": opened.text})
         yield Event("response.content_part.done", {**place, "part": {"type": "text", "text": opened.text}})
 
-    def _close_audio(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+    def _close_audio(self, opened: _OpenItem, place: dict[str, Any]) -> Iterator[Step]:
         kept = "" if opened.item.is_truncated else opened.text
         opened.item.fields["content"] = [{"type": "output_audio", "transcript": kept}]
         yield Event("response.output_audio.done", place)
@@ -249,13 +250,13 @@ class ResponseRun:
         yield Event("response.output_audio_transcript.done", {**place, "transcript": opened.text})
         yield Event("response.content_part.done", {**place, "part": {"type": "audio", "transcript": opened.text}})
 
-    def _close_call(self, opened: _Open, place: dict[str, Any]) -> Iterator[Step]:
+    def _close_call(self, opened: _OpenItem, place: dict[str, Any]) -> Iterator[Step]:
         opened.item.fields["arguments"] = opened.text
         name = opened.item.fields["name"]
         yield Event("response.function_call_arguments.done", {**place, "name": name, "arguments": opened.text})
         yield FaultPoint.FUNCTION_CALL
 
-    def _place(self, opened: _Open) -> dict[str, Any]:
+    def _place(self, opened: _OpenItem) -> dict[str, Any]:
         place = {"response_id": self.id, "item_id": opened.item.id, "output_index": opened.index}
         if opened.kind == "call":
             return {**place, "call_id": opened.item.fields["call_id"]}
@@ -276,12 +277,12 @@ _CLOSING: Final = {
 
 
 def obfuscation(delta: str) -> str:
-    """Padding that hides a delta's length, as the service adds it; here without chance."""
+    """Return padding that hides a delta's length, as the service adds it; here without chance."""
     return "abcdefghijklmnop"[: -len(delta) % 16]
 
 
 def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: int) -> tuple[list[Output], bool]:
-    """What of an answer `max_output_tokens` allows, and whether that cut something off."""
+    """Return the part of an answer that `max_output_tokens` allows, and whether it is less than all."""
     if not isinstance(settings.max_output_tokens, int):
         return outputs, False
     left = settings.max_output_tokens
@@ -291,7 +292,7 @@ def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: 
         is_spoken = isinstance(output, Say) and settings.modality == "audio"
         part, left = _fitted_text(text, left, ms_per_character if is_spoken else 0)
         if part != text:
-            # A call that is cut short would be JSON cut short: the service does not finish such an item either.
+            # A call that is cut has broken JSON as its arguments: it is left out.
             return [*kept, Say(part)] if isinstance(output, Say) and part else kept, True
         kept.append(output)
     return kept, False

@@ -1,6 +1,7 @@
-"""The responses of a session: one active in the conversation, any number out of band.
+"""The responses of a session: one active in the conversation, any number out of band. Pure.
 
-Asked for by the client or by turn detection, streamed on timers, ended by the client, by speech, or by a fault. Pure.
+The client or turn detection requests a response. It is streamed on timers, and the client, speech or a fault can end
+it early.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from router.simulator import brain, usage
 from router.simulator.conversation import Item, item_from
 from router.simulator.errors import RequestError
 from router.simulator.faults import Fault, FaultAction, FaultPoint
-from router.simulator.history import Called, Context, Entry, Returned, Said
+from router.simulator.history import Context, Entry, FunctionCall, FunctionOutput, Message
 from router.simulator.response import Event, ResponseRun, ResponseSettings, Step, Wait
 from router.simulator.session_config import check_reasoning, check_voice, without_secrets
 
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from router.simulator.state import State
 
 TIMER: Final = "response:"
-"""Timers of this prefix are for `Responses.fire`."""
+"""The prefix of timers that `Responses.fire` handles."""
 
 _BURST_EVENTS: Final = 64
-"""About so many events leave without a pause: other sessions and the peer's events get their turn between bursts."""
+"""Events that are sent in one go, roughly: other sessions and the peer's events get their turn in between."""
 
 _TOKENS_PER_MINUTE: Final = 800_000
 
 
 class _Running:
-    """A response under way, and what was known when it began."""
+    """A response in progress, and the token counts of its input."""
 
     def __init__(self, run: ResponseRun, steps: Iterator[Step], text_in: int, audio_in: int) -> None:
         self.run = run
@@ -47,15 +48,15 @@ class Responses:
         self._state = state
         self._active: _Running | None = None
         self._out_of_band: dict[str, _Running] = {}
-        self._doom: Fault | None = None
-        """A fault that waits for the next response."""
+        self._pending_fault: Fault | None = None
+        """A fault that ends the next response."""
         self._held_back: list[Item] = []
         self._used_tokens = 0
         self._last_input = 0
         self.on_ended: Callable[[float], None] | None = None
-        """Told how long the listener still hears the response that ended in the conversation, in seconds."""
+        """Called at the end of a response in the conversation, with the seconds that its playback still lasts."""
         self.on_item: Callable[[Item], None] | None = None
-        """Told each item that was held back while the response that it answers was active."""
+        """Called with each item that was held back while the response that it answers was active."""
         state.outbox.on_response_fault = self._on_fault
 
     @property
@@ -63,11 +64,11 @@ class Responses:
         """Whether the conversation has an active response."""
         return self._active is not None
 
-    # Beginning.
+    # The begin.
 
-    def create(self, asked: dict[str, Any]) -> None:
-        """Begin the response that a `response.create` asks for."""
-        is_default = asked.get("conversation", "auto") == "auto"
+    def create(self, request: dict[str, Any]) -> None:
+        """Begin the response that a `response.create` requests."""
+        is_default = request.get("conversation", "auto") == "auto"
         if is_default and self._active is not None:
             message = (
                 "Conversation already has an active response in progress: "
@@ -76,21 +77,21 @@ class Responses:
             raise RequestError("conversation_already_has_active_response", message)
         session = self._state.session
         has_spoken = self._state.conversation.has_assistant_audio
-        check_voice(session, asked.get("audio", {}).get("output", {}), "response", has_spoken=has_spoken)
-        check_reasoning(session, asked, "response")
-        self._begin(asked, self._entries(asked), is_default=is_default)
+        check_voice(session, request.get("audio", {}).get("output", {}), "response", has_spoken=has_spoken)
+        check_reasoning(session, request, "response")
+        self._begin(request, self._entries(request), is_default=is_default)
 
     def create_for_turn(self) -> None:
-        """Begin the response to a turn that turn detection ended; not while one is active."""
+        """Begin the response to a turn that turn detection ended, unless one is active."""
         if self._active is None:
             self._begin({}, self._entries({}), is_default=True)
 
-    def _begin(self, asked: dict[str, Any], entries: tuple[Entry, ...], *, is_default: bool) -> None:
+    def _begin(self, request: dict[str, Any], entries: tuple[Entry, ...], *, is_default: bool) -> None:
         state = self._state
-        context = self._context(asked, entries)
+        context = self._context(request, entries)
         run = ResponseRun(
             state.ids.next("resp"),
-            self._settings(asked, is_default=is_default),
+            self._settings(request, is_default=is_default),
             self._answer(context, is_default=is_default),
             conversation=state.conversation if is_default else None,
             ids=state.ids,
@@ -102,48 +103,48 @@ class Responses:
         else:
             self._out_of_band[run.id] = running
         state.outbox.send("response.created", response=run.as_wire("in_progress", None, None))
-        state.outbox.reach(FaultPoint.RESPONSE_CREATED)
-        if self._doom is not None:
-            fault, self._doom = self._doom, None
+        state.outbox.pass_point(FaultPoint.RESPONSE_CREATED)
+        if self._pending_fault is not None:
+            fault, self._pending_fault = self._pending_fault, None
             self._end_by_fault(running, fault)
         elif self._is_running(running):
             state.outbox.start_timer(TIMER + run.id, 0.0)
 
     def _answer(self, context: Context, *, is_default: bool) -> list[Any]:
-        outputs = brain.answer(context, self._state.script.given())
-        if not is_default or brain.is_told_what_to_say(context):
+        outputs = brain.answer(context, self._state.script.recent_answers())
+        if not is_default or brain.is_dictated(context):
             return outputs
         scripted = self._state.script.next_answer()
         return outputs if scripted is None else scripted
 
-    def _settings(self, asked: dict[str, Any], *, is_default: bool) -> ResponseSettings:
+    def _settings(self, request: dict[str, Any], *, is_default: bool) -> ResponseSettings:
         session = self._state.session
-        output = {**session["audio"]["output"], **asked.get("audio", {}).get("output", {})}
+        output = {**session["audio"]["output"], **request.get("audio", {}).get("output", {})}
         return ResponseSettings(
             conversation_id=self._state.conversation.id if is_default else None,
-            modality=asked.get("output_modalities", session["output_modalities"])[0],
-            max_output_tokens=asked.get("max_output_tokens", session["max_output_tokens"]),
+            modality=request.get("output_modalities", session["output_modalities"])[0],
+            max_output_tokens=request.get("max_output_tokens", session["max_output_tokens"]),
             audio_format=output["format"],
             voice=output["voice"],
-            metadata=asked.get("metadata"),
+            metadata=request.get("metadata"),
         )
 
-    def _context(self, asked: dict[str, Any], entries: tuple[Entry, ...]) -> Context:
+    def _context(self, request: dict[str, Any], entries: tuple[Entry, ...]) -> Context:
         session = self._state.session
         return Context(
-            instructions=asked.get("instructions", session["instructions"]),
+            instructions=request.get("instructions", session["instructions"]),
             entries=entries,
-            tools=tuple(without_secrets(asked.get("tools", session["tools"]))),
-            tool_choice=asked.get("tool_choice", session["tool_choice"]),
-            is_parallel=asked.get("parallel_tool_calls", session.get("parallel_tool_calls", True)),
+            tools=tuple(without_secrets(request.get("tools", session["tools"]))),
+            tool_choice=request.get("tool_choice", session["tool_choice"]),
+            is_parallel=request.get("parallel_tool_calls", session.get("parallel_tool_calls", True)),
         )
 
-    def _entries(self, asked: dict[str, Any]) -> tuple[Entry, ...]:
-        given = asked.get("input")
-        items = self._state.conversation.items if given is None else [self._given(item) for item in given]
+    def _entries(self, request: dict[str, Any]) -> tuple[Entry, ...]:
+        given = request.get("input")
+        items = self._state.conversation.items if given is None else [self._input_item(item) for item in given]
         return tuple(_entries_of(items))
 
-    def _given(self, wire: dict[str, Any]) -> Item:
+    def _input_item(self, wire: dict[str, Any]) -> Item:
         if wire["type"] == "item_reference":
             found = self._state.conversation.find(wire["id"])
             if found is None:
@@ -155,10 +156,10 @@ class Responses:
     def _audio_tokens(self) -> int:
         return sum(_item_audio_tokens(item) for item in self._state.conversation.items)
 
-    # Streaming.
+    # The stream.
 
     def fire(self, response_id: str) -> None:
-        """Stream on: up to the next wait, or a burst's end."""
+        """Stream up to the next wait, or to the end of a burst."""
         running = self._find(response_id)
         if running is None:
             return
@@ -173,7 +174,7 @@ class Responses:
             self._perform(step)
             if not self._is_running(running):  # a fault ended it
                 return
-            # Not between two events that announce or end an item: ended there, it would be a half one.
+            # After a delta only: a cancel between two events that open or close an item would leave it half open.
             if count >= _BURST_EVENTS and isinstance(step, Event) and step.kind.endswith(".delta"):
                 break
         self._state.outbox.start_timer(TIMER + response_id, 0.0)
@@ -182,7 +183,7 @@ class Responses:
         if isinstance(step, Event):
             self._state.outbox.send(step.kind, **step.fields)
         elif isinstance(step, FaultPoint):
-            self._state.outbox.reach(step)
+            self._state.outbox.pass_point(step)
 
     def _find(self, response_id: str) -> _Running | None:
         if self._active is not None and self._active.run.id == response_id:
@@ -190,12 +191,12 @@ class Responses:
         return self._out_of_band.get(response_id)
 
     def _is_running(self, running: _Running) -> bool:
-        return self._find(running.run.id) is running and not self._state.outbox.is_deaf
+        return self._find(running.run.id) is running and not self._state.outbox.is_ended
 
-    # Ending.
+    # The end.
 
     def cancel(self, response_id: str | None) -> None:
-        """End the conversation's active response, or the one of that id, for the client."""
+        """End the response of that id, or the conversation's active one, for the client."""
         running = self._active if response_id is None else self._find(response_id)
         if running is None:
             raise RequestError("response_cancel_not_active", "Cancellation failed: no active response found")
@@ -208,7 +209,7 @@ class Responses:
 
     def _on_fault(self, fault: Fault) -> None:
         if self._active is None:
-            self._doom = fault
+            self._pending_fault = fault
         else:
             self._end_by_fault(self._active, fault)
 
@@ -221,7 +222,7 @@ class Responses:
             self._end_early(running, "failed", {"type": "failed", "error": error})
 
     def _finish(self, running: _Running) -> None:
-        self._state.outbox.reach(FaultPoint.BEFORE_RESPONSE_DONE)
+        self._state.outbox.pass_point(FaultPoint.BEFORE_RESPONSE_DONE)
         if not self._is_running(running):
             return
         if running.run.is_cut:
@@ -232,7 +233,7 @@ class Responses:
     def _end_early(self, running: _Running, status: str, details: dict[str, Any]) -> None:
         self._state.outbox.cancel_timer(TIMER + running.run.id)
         for step in running.run.end_early():
-            # Points of an item that is cut short are not passed: a fault there could end it twice.
+            # An item that ends early passes no points: a fault there could end the response twice.
             if isinstance(step, Event):
                 self._perform(step)
         self._done(running, status, details)
@@ -248,20 +249,21 @@ class Responses:
         outbox.send("response.done", response=run.as_wire(status, details, used))
         self._send_rate_limits(used)
         if is_default:
-            self._conversation_is_free(run)
+            self._after_response(run)
 
-    def _conversation_is_free(self, run: ResponseRun) -> None:
+    def _after_response(self, run: ResponseRun) -> None:
         held_back, self._held_back = self._held_back, []
         point = FaultPoint.FUNCTION_CALL_OUTSTANDING if run.has_calls else FaultPoint.BETWEEN_TURNS
-        self._state.outbox.reach(point)
+        self._state.outbox.pass_point(point)
         for item in held_back:
             if self.on_item is not None:
                 self.on_item(item)
         if self.on_ended is not None:
+            # The audio was streamed faster than it is played: its playback lasts longer than the stream.
             self.on_ended(max(0.0, run.audio_ms / 1000 - run.waited_s))
 
     def hold_back(self, item: Item) -> bool:
-        """Keep a function's output until the response that called it has ended, as the service does."""
+        """Keep a function's output until its calling response has ended (upstream 3.4); return whether it is kept."""
         active = self._active
         if active is None or item.fields.get("call_id") not in active.run.call_ids:
             return False
@@ -299,11 +301,11 @@ def _entries_of(items: Iterable[Item]) -> Iterator[Entry]:
         if item.kind == "message":
             text = item.heard if item.heard is not None else _text_of(fields["content"])
             if text or fields["role"] == "user":
-                yield Said(fields["role"], text)
+                yield Message(fields["role"], text)
         elif item.kind == "function_call":
-            yield Called(fields["name"], fields["call_id"])
+            yield FunctionCall(fields["name"], fields["call_id"])
         elif item.kind == "function_call_output":
-            yield Returned(fields["call_id"], fields["output"])
+            yield FunctionOutput(fields["call_id"], fields["output"])
 
 
 def _text_of(content: list[dict[str, Any]]) -> str:
@@ -312,8 +314,8 @@ def _text_of(content: list[dict[str, Any]]) -> str:
 
 def _text_tokens(context: Context) -> int:
     texts = [context.instructions, *(str(tool) for tool in context.tools)]
-    texts += [entry.text for entry in context.entries if isinstance(entry, Said)]
-    texts += [entry.output for entry in context.entries if isinstance(entry, Returned)]
+    texts += [entry.text for entry in context.entries if isinstance(entry, Message)]
+    texts += [entry.output for entry in context.entries if isinstance(entry, FunctionOutput)]
     return sum(len(usage.tokens(text)) for text in texts)
 
 

@@ -1,6 +1,6 @@
 """The shapes of the client events of the GA protocol, as tables of checks.
 
-What is not listed is refused, beta's flat fields included. Nothing here depends on a session's state.
+A field that is not listed is refused, such as the flat fields of the beta. No check depends on a session's state.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ _EVENT = {"type": anything, "event_id": nullable(string(MAX_EVENT_ID))}
 
 EVENTS: Final = {
     "session.update": fields({**_EVENT, "session": _session}, ("session",)),
-    # Listed by the service as known; it belongs to translation sessions, and does nothing here.
+    # The service lists it as known. It belongs to translation sessions, and every session here refuses it.
     "session.close": fields(_EVENT),
     "input_audio_buffer.append": fields({**_EVENT, "audio": base64_audio(MAX_AUDIO_BYTES)}, ("audio",)),
     "input_audio_buffer.commit": fields(_EVENT),
@@ -306,7 +306,7 @@ EVENTS: Final = {
 
 
 def check_event(event: Any) -> str:
-    """The type of a client event that is well formed; raises `RequestError` for any other."""
+    """Return the type of a well-formed client event; raises `RequestError` for any other."""
     if not isinstance(event, dict):
         raise RequestError("invalid_event", "The event must be a JSON object.")
     kind = event.get("type")

@@ -1,6 +1,6 @@
 """The HTTP side: accepts upgrades on a listening socket that the dispatcher watches.
 
-Requests are served by short-lived threads; a connection then lives on the dispatcher, and its thread ends.
+A short-lived thread serves each request. An upgraded connection moves to the dispatcher, and the thread ends.
 """
 
 from __future__ import annotations
@@ -24,43 +24,44 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 10.0
-"""The longest that a peer may take to send its request."""
+"""The time that a peer may take to send its request."""
 
-_LONGEST_LINE: Final = 65536
+_MAX_LINE_BYTES: Final = 65536
+"""The standard library's own limit of a request line."""
 
 
 class _Handler(ServerHandler):
     http_version = "1.1"
 
     def __init__(self, request: RequestHandler, environ: dict[str, Any]) -> None:
-        # The library's types call the same two objects by two names.
+        # typeshed types the request's streams and the handler's parameters differently.
         streams = cast("tuple[IO[bytes], IO[bytes]]", (request.rfile, request.wfile))
         super().__init__(*streams, request.get_stderr(), environ)
         self.request_handler = request
 
 
 class RequestHandler(WSGIRequestHandler):
-    """Hands the request's socket to the application, as Werkzeug does."""
+    """Puts the request's socket into the environment, where Werkzeug puts it."""
 
     timeout = REQUEST_TIMEOUT_S
 
     def get_environ(self) -> dict[str, Any]:
-        """The WSGI environment."""
+        """Return the WSGI environment."""
         environ = super().get_environ()
         environ["werkzeug.socket"] = self.connection
-        # wsgiref tells the server's own version; the handshake asks for the request's.
+        # wsgiref puts the server's version here; the handshake needs the request's.
         environ["SERVER_PROTOCOL"] = self.request_version
         return environ
 
     def handle(self) -> None:
-        """Serve one request, as HTTP/1.1: WebSocket clients take no other answer."""
-        self.raw_requestline = self.rfile.readline(_LONGEST_LINE)
+        """Serve one request as HTTP/1.1: WebSocket clients accept no other version."""
+        self.raw_requestline = self.rfile.readline(_MAX_LINE_BYTES)
         if self.parse_request():
             handler = _Handler(self, self.get_environ())
             handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Log quietly."""
+        """Log at debug level. The library would print to stderr."""
         logger.debug("%s: %s", self.address_string(), format % args)
 
 
@@ -77,30 +78,30 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.set_app(application)
 
     def server_bind(self) -> None:
-        """Bind, without asking the DNS for our own name, which may take seconds."""
+        """Bind without a DNS lookup of the host's own name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one request on a thread of its own, which `end_requests` waits for."""
+        """Serve one request on a thread of its own, which `end_requests` joins."""
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
             name="simulator-request",
             daemon=self.daemon_threads,
         )
-        # Both are called on one thread after another, never at once: no lock.
+        # No lock: the dispatcher's thread calls this, and `end_requests` runs when it accepts no more.
         self._requests = {known: served for known, served in self._requests.items() if known.is_alive()}
         thread.start()
         self._requests[thread] = request
 
     def end_requests(self, timeout_s: float) -> None:
-        """Cut off the requests that are still being read, and wait for their threads. After the last was accepted."""
+        """Shut down the sockets of unfinished requests, and join their threads. No request is accepted any more."""
         for thread, request in self._requests.items():
             try:
                 request.shutdown(socket.SHUT_RDWR)
-            except OSError:  # it has just ended
+            except OSError:  # the request has just ended, and its socket is closed
                 logger.debug("request ended by itself")
             thread.join(timeout_s)
 
@@ -108,7 +109,7 @@ class HttpServer(ThreadingMixIn, WSGIServer):
 def answer(
     start_response: StartResponse, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
 ) -> list[bytes]:
-    """A short plain answer."""
+    """Answer a request with a line of plain text."""
     body = f"{text}\n".encode()
     phrase = responses.get(status, "Status")
     start_response(
@@ -116,6 +117,7 @@ def answer(
         [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
+            # wsgiref asserts that an application sets no hop-by-hop header.
             *(header for header in headers if not is_hop_by_hop(header[0])),
         ],
     )

@@ -1,6 +1,6 @@
 """One simulated session as a pure machine: frames and timers in, commands out.
 
-No thread, socket, clock or random: ids come from a counter, time is given at the start and returns as `fire`.
+No thread, socket, clock or random: ids come from a counter, the start's time is given, and timers return as `fire`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,11 @@ if TYPE_CHECKING:
 
 EXPIRY_TIMER: Final = "expiry"
 EXPIRY_MESSAGE: Final = "Your session hit the maximum duration of 60 minutes."
-"""The service's sentence, whatever the configured lifetime: routers look for it."""
+"""The service's sentence, for any configured lifetime, because routers search for it."""
 
 
 class Session:
-    """A session from its socket's opening to its end.
-
-    Every method returns the commands to be performed, in order.
-    """
+    """A session from the opening of its socket to its end. Every method returns the commands to perform, in order."""
 
     def __init__(
         self,
@@ -66,13 +63,12 @@ class Session:
         self._responses = Responses(self._state)
         self._responses.on_item = self._add_item
         self._input = InputAudio(self._state, self._responses)
-        self._outbox.take()
 
     # Inputs.
 
     def open(self, refusal: Refusal | None = None) -> list[Command]:
-        """The socket is open: greet the client, or refuse it."""
-        if not self._outbox.reach(FaultPoint.CONNECT):
+        """Begin the session on its open socket, or refuse it."""
+        if not self._outbox.pass_point(FaultPoint.CONNECT):
             return self._outbox.take()
         if refusal is not None:
             self._outbox.send("error", error=refusal.error())
@@ -80,12 +76,12 @@ class Session:
             return self._outbox.take()
         self._outbox.start_timer(EXPIRY_TIMER, self._state.config.session_seconds)
         self._outbox.send("session.created", session=self._state.session)
-        self._outbox.reach(FaultPoint.SESSION_CREATED)
+        self._outbox.pass_point(FaultPoint.SESSION_CREATED)
         return self._outbox.take()
 
     def receive(self, text: str | bytes) -> list[Command]:
-        """A text frame came."""
-        if self._outbox.is_deaf:
+        """Handle a text frame."""
+        if self._outbox.is_ended:
             return []
         try:
             event = orjson.loads(text)
@@ -97,15 +93,15 @@ class Session:
         return self._outbox.take()
 
     def receive_binary(self, _data: bytes) -> list[Command]:
-        """A binary frame came: the protocol has none."""
-        if not self._outbox.is_deaf:
+        """Refuse a binary frame, because the protocol has none."""
+        if not self._outbox.is_ended:
             message = "Binary messages are not supported: events are JSON in text frames."
             self._outbox.send_error(INVALID_REQUEST, "invalid_event", message)
         return self._outbox.take()
 
     def fire(self, timer: str) -> list[Command]:
-        """A timer is due."""
-        if self._outbox.is_deaf:
+        """Handle a timer that is due."""
+        if self._outbox.is_ended:
             return []
         if timer.startswith(RESPONSE_TIMER):
             self._responses.fire(timer.removeprefix(RESPONSE_TIMER))
@@ -126,15 +122,15 @@ class Session:
             self._observe(event)
         self._outbox.event_id = _event_id(event)
         try:
-            if not self._obey(event):
+            if not self._apply_control(event):
                 HANDLERS[check_event(event)](self, event)
         except RequestError as error:
             self._outbox.refuse(error)
         finally:
             self._outbox.event_id = None
 
-    def _obey(self, event: Any) -> bool:
-        """Whether it was a message that only the simulator knows."""
+    def _apply_control(self, event: Any) -> bool:
+        """Apply a control message, and return whether the event was one."""
         if not self._state.config.control_messages or not isinstance(event, dict):
             return False
         control = CONTROLS.get(str(event.get("type")))
@@ -149,7 +145,7 @@ class Session:
     # Client events.
 
     def _update_session(self, event: dict[str, Any]) -> None:
-        if not self._outbox.reach(FaultPoint.SESSION_UPDATE):
+        if not self._outbox.pass_point(FaultPoint.SESSION_UPDATE):
             return
         state = self._state
         state.session = updated_session(
@@ -160,10 +156,10 @@ class Session:
         )
         self._input.reconfigure()
         self._outbox.send("session.updated", session=state.session)
-        self._outbox.reach(FaultPoint.SESSION_UPDATED)
+        self._outbox.pass_point(FaultPoint.SESSION_UPDATED)
 
     def _append(self, event: dict[str, Any]) -> None:
-        if self._outbox.reach(FaultPoint.AUDIO_APPEND):
+        if self._outbox.pass_point(FaultPoint.AUDIO_APPEND):
             self._input.append(decoded_audio(event["audio"], "audio"))
 
     def _commit(self, _event: dict[str, Any]) -> None:
@@ -175,7 +171,7 @@ class Session:
     def _create_item(self, event: dict[str, Any]) -> None:
         wire = event["item"]
         is_output = wire["type"] == "function_call_output"
-        if not self._outbox.reach(FaultPoint.FUNCTION_OUTPUT if is_output else FaultPoint.ITEM_CREATE):
+        if not self._outbox.pass_point(FaultPoint.FUNCTION_OUTPUT if is_output else FaultPoint.ITEM_CREATE):
             return
         state = self._state
         previous = event.get("previous_item_id")
@@ -190,14 +186,14 @@ class Session:
         for kind in ("conversation.item.added", "conversation.item.done"):
             self._outbox.send(kind, previous_item_id=before, item=item.as_wire())
         is_output = item.kind == "function_call_output"
-        self._outbox.reach(FaultPoint.FUNCTION_OUTPUT_ACKED if is_output else FaultPoint.ITEM_ACKED)
+        self._outbox.pass_point(FaultPoint.FUNCTION_OUTPUT_ACKED if is_output else FaultPoint.ITEM_ACKED)
 
     def _retrieve_item(self, event: dict[str, Any]) -> None:
         item = self._state.conversation.retrieve(event["item_id"])
         self._outbox.send("conversation.item.retrieved", item=item.retrieved())
 
     def _truncate_item(self, event: dict[str, Any]) -> None:
-        if not self._outbox.reach(FaultPoint.ITEM_TRUNCATE):
+        if not self._outbox.pass_point(FaultPoint.ITEM_TRUNCATE):
             return
         place = {key: event[key] for key in ("item_id", "content_index", "audio_end_ms")}
         self._state.conversation.truncate(**place)
@@ -208,11 +204,11 @@ class Session:
         self._outbox.send("conversation.item.deleted", item_id=event["item_id"])
 
     def _create_response(self, event: dict[str, Any]) -> None:
-        if self._outbox.reach(FaultPoint.RESPONSE_CREATE):
+        if self._outbox.pass_point(FaultPoint.RESPONSE_CREATE):
             self._responses.create(event.get("response") or {})
 
     def _cancel_response(self, event: dict[str, Any]) -> None:
-        if self._outbox.reach(FaultPoint.RESPONSE_CANCEL):
+        if self._outbox.pass_point(FaultPoint.RESPONSE_CANCEL):
             self._responses.cancel(event.get("response_id"))
 
     def _refuse_translation(self, event: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""The session object: its defaults, and how `session.update` merges into it.
+"""The session object: its defaults, and the merge of a `session.update` into it.
 
-An update is checked whole before anything is applied. Pure values: the caller keeps the dict that it gets back.
+The whole update is checked before any of it is applied. Pure: each merge returns a new dict.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEFAULT_INSTRUCTIONS: Final = (
     "You are a friendly voice assistant that runs on this machine, without a model: you answer about what was "
     "said, remember the conversation, and call a function whenever one fits the question."
 )
-"""What `instructions` are until set, and again after `instructions: ""`."""
+"""The `instructions` until an update sets them, and again after `instructions: ""`."""
 
 _SERVER_VAD: Final = {
     "type": "server_vad",
@@ -39,12 +39,12 @@ _FIRST_GENERATION: Final = {"voice": "alloy", "silence_duration_ms": 200}
 _LATER_GENERATION: Final = {"voice": "marin", "silence_duration_ms": 500}
 
 _SECRETS: Final = frozenset({"authorization", "headers"})
-"""Fields of an MCP tool that hold credentials: taken, and never echoed."""
+"""Fields of an MCP tool that hold credentials: accepted, and never echoed."""
 
 
 def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str, Any]:
-    """The session as `session.created` shows it."""
-    habits = _LATER_GENERATION if is_reasoning_model(model) else _FIRST_GENERATION
+    """Return the session as `session.created` shows it."""
+    defaults = _LATER_GENERATION if is_reasoning_model(model) else _FIRST_GENERATION
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -64,29 +64,29 @@ def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str,
                 "format": dict(_PCM),
                 "transcription": None,
                 "noise_reduction": None,
-                "turn_detection": {**_SERVER_VAD, "silence_duration_ms": habits["silence_duration_ms"]},
+                "turn_detection": {**_SERVER_VAD, "silence_duration_ms": defaults["silence_duration_ms"]},
             },
-            "output": {"format": dict(_PCM), "voice": habits["voice"], "speed": 1.0},
+            "output": {"format": dict(_PCM), "voice": defaults["voice"], "speed": 1.0},
         },
         "include": None,
     }
 
 
 def is_reasoning_model(model: str) -> bool:
-    """Whether it is of the gpt-realtime-2 family, which knows `reasoning` and `parallel_tool_calls`."""
+    """Whether a model is of the gpt-realtime-2 family, which takes `reasoning` and `parallel_tool_calls`."""
     return model.startswith("gpt-realtime-2") and not model.startswith("gpt-realtime-2025")
 
 
 def updated_session(
     session: dict[str, Any], update: dict[str, Any], *, has_spoken: bool, is_responding: bool
 ) -> dict[str, Any]:
-    """`session` with `update` merged in; raises `RequestError` where one of its fields may not change now.
+    """Merge `update` into a copy of `session`; raises `RequestError` where one of its fields may not change now.
 
     Args:
         session: the effective session.
         update: the `session` of a `session.update` that the schema has passed.
-        has_spoken: whether the conversation holds assistant audio: that locks the voice.
-        is_responding: whether a response is active: the speed changes between turns only.
+        has_spoken: whether the conversation holds assistant audio, which locks the voice.
+        is_responding: whether a response is active; the speed changes between turns only.
     """
     _refuse_changes(session, update, has_spoken=has_spoken, is_responding=is_responding)
     merged = copy.deepcopy(session)
@@ -100,7 +100,7 @@ def updated_session(
 
 
 def without_secrets(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The tools as they may be echoed, in the service's order of keys."""
+    """Return the tools as they may be echoed, in the service's order of keys."""
     return [
         {key: tool[key] for key in (*_TOOL_ORDER, *(set(tool) - set(_TOOL_ORDER) - _SECRETS)) if key in tool}
         for tool in tools
@@ -140,7 +140,7 @@ def check_voice(session: dict[str, Any], output: dict[str, Any], path: str, *, h
 
 
 def check_reasoning(session: dict[str, Any], update: dict[str, Any], path: str) -> None:
-    """Refuse what only the gpt-realtime-2 family takes."""
+    """Refuse the fields that only the gpt-realtime-2 family takes."""
     for key in ("reasoning", "parallel_tool_calls"):
         if key in update and not is_reasoning_model(session["model"]):
             message = f"Unsupported parameter: '{path}.{key}' is not supported with this model."

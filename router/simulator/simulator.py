@@ -1,4 +1,4 @@
-"""The simulator: a listening socket, a dispatcher, and the sessions that live on it."""
+"""The simulator: a listening socket, a dispatcher, and the sessions on it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class Simulator:
-    """An OpenAI Realtime server on this machine. Nothing runs before `start`; all methods are for any thread."""
+    """An OpenAI Realtime server on this machine. It runs from `start` to `close`; all methods are for any thread."""
 
     def __init__(self, config: SimulatorConfig | None = None) -> None:
         self.config = config or SimulatorConfig()
@@ -64,10 +64,14 @@ class Simulator:
         self._dispatcher: Dispatcher | None = None
         self._server: HttpServer | None = None
 
-    # A life: start, close.
+    # Start and close.
 
     def start(self, *, listens: bool = True) -> Simulator:
-        """Listen; raises `OSError` where the address cannot be had. One that does not listen is given connections."""
+        """Start, and listen unless `serve` alone brings connections.
+
+        Raises:
+            OSError: the address is not available.
+        """
         server = HttpServer((self.config.host, self.config.port), self._serve) if listens else None
         self._server = server
         self._dispatcher = dispatcher = Dispatcher("simulator").start()
@@ -76,19 +80,20 @@ class Simulator:
         return self
 
     def serve(self, connection: Connection, headers: Mapping[str, str], query: Mapping[str, str]) -> ConnectionRecord:
-        """Serve a connection that is open already, as if it had been asked for so; its record."""
+        """Serve a connection that is open already, as if requested with these headers, and return its record."""
         record = self._recorder.open(dict(headers), dict(query))
         self._begin(connection, record)
         return record
 
     def close(self) -> None:
-        """Stop listening, close every connection (1001), and end all threads. Harmless when repeated."""
+        """Stop listening, close every connection (1001), and end all threads. A second call does nothing."""
         self._closing.set()
         server, self._server = self._server, None
         dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is None:
             return
         if server is not None:
+            # First no new request, then none that is still being read: their threads end before the sessions do.
             self._stop_listening(server, dispatcher)
             server.end_requests(_CLOSE_TIMEOUT_S)
         self._end_sessions()
@@ -105,45 +110,45 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where to connect, without the model."""
+        """The address to connect to, without the model."""
         if self._server is None:
             raise RuntimeError("the simulator does not run")
         return f"ws://{self.config.host}:{self._server.server_port}{PATH}"
 
-    # What a test asks for.
+    # For tests.
 
     @property
     def connections(self) -> list[ConnectionRecord]:
-        """The newest connections, refused ones too, oldest first."""
+        """The records of the newest connections, oldest first, with the refused ones."""
         return self._recorder.connections()
 
     @property
     def session_count(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         with self._lock:
-            self._forget_the_dead()
+            self._forget_stopped()
             return len(self._sessions)
 
     def wait_for(self, predicate: Callable[[list[ConnectionRecord]], T], timeout_s: float = 5.0) -> T:
-        """Wait until `predicate(connections)` gives something true, and return it.
+        """Wait until `predicate(connections)` returns a true value, and return that.
 
-        It is looked at again whenever something was received, sent (deltas aside), opened or closed.
+        It is evaluated again whenever an event is received or sent (except deltas), or a connection opens or closes.
 
         Raises:
-            TimeoutError: it did not within `timeout_s`.
+            TimeoutError: no true value within `timeout_s`.
         """
         return self._recorder.wait_for(lambda: predicate(self._recorder.connections()), timeout_s)
 
     def add_fault(self, fault: Fault) -> None:
-        """Have a fault happen; see `Fault`."""
+        """Add a fault; see `Fault`."""
         self._plan.add(fault)
 
     def clear_faults(self) -> None:
-        """Have no fault happen any more."""
+        """Remove all faults."""
         self._plan.clear()
 
     def script(self, *, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
-        """Have the next spoken turns heard, and the next responses answered so."""
+        """Script the transcripts of the next spoken turns, and the answers of the next responses."""
         self._script.add(transcripts, answers)
 
     # Requests, each on its own thread.
@@ -162,46 +167,46 @@ class Simulator:
         record = self._recorder.open(headers, query)
         fault = self._plan.take(FaultPoint.HANDSHAKE, record.number)
         try:
-            if fault is None or self._survives(fault, environ):
+            if fault is None or self._inject(fault, environ):
                 self._begin_session(environ, record)
         except HandshakeRefused as refused:
             self._recorder.refused(record, refused.status)
             return answer(start_response, refused.status, refused.description, refused.headers)
-        # The socket is in other hands: what is answered here goes nowhere.
+        # The hand-over has put a closed stand-in in place of the request's socket: this answer reaches no peer.
         return answer(start_response, 200, "")
 
-    def _survives(self, fault: Fault, environ: WSGIEnvironment) -> bool:
-        """Let a fault happen to a handshake; whether the handshake goes on."""
+    def _inject(self, fault: Fault, environ: WSGIEnvironment) -> bool:
+        """Inject a fault into a handshake, and return whether the handshake continues."""
         self._closing.wait(fault.delay_s)
         if fault.action is FaultAction.DELAY:
             return True
         if fault.action is FaultAction.REFUSE:
             raise HandshakeRefused(fault.status, fault.message)
-        taken = take_over(environ)
+        sock = take_over(environ)
         if fault.action is FaultAction.RESET:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            taken.close()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
         else:
             with self._lock:
-                self._hung.append(taken)
+                self._hung.append(sock)
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
-        served = environ["werkzeug.socket"]
-        twin: socket.socket = served.dup()
+        # Before `accept`, which puts a stand-in in place of the request's descriptor.
+        duplicate: socket.socket = environ["werkzeug.socket"].dup()
         try:
             connection = accept(environ, subprotocols=(SUBPROTOCOL,), limits=self._limits)
         except HandshakeRefused:
-            twin.close()
+            duplicate.close()
             raise
-        self._begin(connection, record, twin)
+        self._begin(connection, record, duplicate)
 
-    def _begin(self, connection: Connection, record: ConnectionRecord, twin: socket.socket | None = None) -> None:
+    def _begin(self, connection: Connection, record: ConnectionRecord, duplicate: socket.socket | None = None) -> None:
         dispatcher = self._dispatcher
-        if dispatcher is None:  # closed meanwhile
+        if dispatcher is None:  # the simulator was closed meanwhile
             connection.abort()
-            if twin is not None:
-                twin.close()
+            if duplicate is not None:
+                duplicate.close()
             return
         self._remember(
             SimulatedSession.start(
@@ -211,7 +216,7 @@ class Simulator:
                 refusal=refusal_of(record.headers, record.query, self.config),
                 recorder=self._recorder,
                 record=record,
-                twin=twin,
+                duplicate=duplicate,
             )
         )
 
@@ -231,10 +236,10 @@ class Simulator:
 
     def _remember(self, session: ActorRef[SimulatedSession]) -> None:
         with self._lock:
-            self._forget_the_dead()
+            self._forget_stopped()
             self._sessions.append(session)
 
-    def _forget_the_dead(self) -> None:
+    def _forget_stopped(self) -> None:
         self._sessions = [known for known in self._sessions if known.is_alive()]
 
     # On the dispatcher's thread.

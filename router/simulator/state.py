@@ -1,4 +1,4 @@
-"""What the parts of one simulated session share: its ids, its way out, its script, its session object. Pure."""
+"""The parts that one simulated session shares: its ids, outbox, script and session object. Pure."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from router.simulator.conversation import Conversation
 
 Answer = str | Output | list[str | Output]
-"""A scripted answer: text to say, a call, or several of them in one response."""
+"""A scripted answer: a text, a call, or several of them in one response."""
 
-
-_REMEMBERED_ANSWERS: Final = 16
-"""A scripted answer that is cut off may be gone on with, in another session."""
+_KEPT_ANSWERS: Final = 16
+"""Scripted answers that are kept: another session may be asked for the rest of an interrupted one."""
 
 
 class Ids:
@@ -46,43 +45,46 @@ class Ids:
         self._counter = itertools.count(1)
 
     def next(self, prefix: str) -> str:
-        """A new id, such as `item_000001x00000007`."""
+        """Return a new id, such as `item_000001x00000007`."""
         return f"{prefix}_{self._session_number:06d}x{next(self._counter):08d}"
 
 
 class Script:
-    """What a test wants heard and answered, in order; shared by all sessions of a simulator. From any thread."""
+    """The transcripts and answers that a test scripts, in order.
+
+    All sessions of a simulator share it, and all methods are for any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._transcripts: deque[str] = deque()
         self._answers: deque[list[Output]] = deque()
-        self._given: deque[list[Output]] = deque(maxlen=_REMEMBERED_ANSWERS)
+        self._recent_answers: deque[list[Output]] = deque(maxlen=_KEPT_ANSWERS)
 
     def add(self, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
-        """Have these spoken turns heard so, and these responses answered so, one each."""
+        """Script the transcripts of the next spoken turns, and the next answers, one each."""
         with self._lock:
             self._transcripts.extend(transcripts)
             self._answers.extend(_outputs(answer) for answer in answers)
 
     def next_transcript(self) -> str | None:
-        """What the next spoken turn is taken to say."""
+        """Return the transcript of the next spoken turn, or None where none is scripted."""
         with self._lock:
             return self._transcripts.popleft() if self._transcripts else None
 
     def next_answer(self) -> list[Output] | None:
-        """What the next response answers."""
+        """Return the next answer, or None where none is scripted."""
         with self._lock:
             if not self._answers:
                 return None
             answer = self._answers.popleft()
-            self._given.appendleft(answer)
+            self._recent_answers.appendleft(answer)
             return answer
 
-    def given(self) -> list[list[Output]]:
-        """The scripted answers that were given last, the newest first."""
+    def recent_answers(self) -> list[list[Output]]:
+        """Return the last scripted answers, the newest first."""
         with self._lock:
-            return list(self._given)
+            return list(self._recent_answers)
 
 
 def _outputs(answer: Answer) -> list[Output]:
@@ -91,68 +93,69 @@ def _outputs(answer: Answer) -> list[Output]:
 
 
 class Outbox:
-    """The way out of a session: collects commands, and lets faults happen at the points that are passed."""
+    """The commands of a session, collected; faults are injected at the points that it passes."""
 
     def __init__(self, ids: Ids, plan: FaultPlan, connection: int) -> None:
-        self.is_deaf = False
-        """The connection is ending or hanging: nothing goes out any more."""
+        self.is_ended = False
+        """Whether the connection is closing, reset or hanging: no command follows any more."""
         self.event_id: str | None = None
-        """The client's id of the event being handled, which errors name."""
+        """The `event_id` of the client event that is being handled, which errors repeat."""
         self.on_response_fault: Callable[[Fault], None] | None = None
+        """Called with a fault that ends a response."""
         self._ids = ids
         self._plan = plan
         self._connection = connection
         self._commands: list[Command] = []
 
     def take(self) -> list[Command]:
-        """The commands so far."""
+        """Return the collected commands, and begin anew."""
         commands, self._commands = self._commands, []
         return commands
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send a server event."""
-        if not self.is_deaf:
+        if not self.is_ended:
             self._commands.append(Send({"type": kind, "event_id": self._ids.next("event"), **fields}))
 
     def send_error(self, kind: str, code: str | None, message: str, param: str | None = None) -> None:
-        """Send an `error` event, naming the client event being handled."""
+        """Send an `error` event that names the client event being handled."""
         self.send("error", error=error_body(kind, code, message, param, self.event_id))
 
     def refuse(self, error: RequestError) -> None:
-        """Answer a refused request."""
+        """Answer a refused client event."""
         self.send_error(error.kind, error.code, error.message, error.param)
 
     def start_timer(self, name: str, delay_s: float) -> None:
-        """Have `fire(name)` called later."""
-        if not self.is_deaf:
+        """Start a timer, which returns as `Session.fire(name)`."""
+        if not self.is_ended:
             self._commands.append(StartTimer(name, delay_s))
 
     def cancel_timer(self, name: str) -> None:
-        """Forget a timer."""
+        """Cancel a timer."""
         self._commands.append(CancelTimer(name))
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection, and be deaf from here on."""
+        """Close the connection, and ignore all that follows."""
         self._end(Close(code, reason))
 
     # Faults.
 
-    def reach(self, point: FaultPoint) -> bool:
-        """Pass a point: a fault may happen here. Whether to go on with what was being done."""
-        fault = self.fault_at(point)
-        return fault is None or self.suffer(fault)
+    def pass_point(self, point: FaultPoint) -> bool:
+        """Pass a point, inject the fault that is due there, and return whether the caller may continue."""
+        fault = self.take_fault(point)
+        return fault is None or self.inject(fault)
 
-    def fault_at(self, point: FaultPoint) -> Fault | None:
-        """The fault that is due at the point, for a caller that can do more about it than `suffer`."""
-        return None if self.is_deaf else self._plan.take(point, self._connection)
+    def take_fault(self, point: FaultPoint) -> Fault | None:
+        """Return the fault that is due at a point, for a caller with an injection of its own."""
+        return None if self.is_ended else self._plan.take(point, self._connection)
 
-    def suffer(self, fault: Fault) -> bool:
-        """Let it happen; whether to go on with what was being done."""
+    def inject(self, fault: Fault) -> bool:
+        """Inject a fault, and return whether the caller may continue."""
         if fault.delay_s:
             self._commands.append(Pause(fault.delay_s))
-        _HAPPENING[fault.action](self, fault)
+        _INJECTIONS[fault.action](self, fault)
         is_request = POINTS[fault.point].moment is Moment.REQUEST
-        return not self.is_deaf and not (is_request and fault.action in _REFUSING)
+        return not self.is_ended and not (is_request and fault.action in _REFUSING_ACTIONS)
 
     def _close(self, fault: Fault) -> None:
         if fault.error_code is not None:
@@ -176,17 +179,17 @@ class Outbox:
             self.on_response_fault(fault)
 
     def _nothing(self, _fault: Fault) -> None:
-        """The pause, or the refusal, is all."""
+        """Do nothing: the pause, or the refusal by `inject`, is all."""
 
     def _end(self, command: Command) -> None:
-        if not self.is_deaf:
+        if not self.is_ended:
             self._commands.append(command)
-            self.is_deaf = True
+            self.is_ended = True
 
 
-_REFUSING: Final = frozenset({FaultAction.ERROR, FaultAction.SWALLOW})
+_REFUSING_ACTIONS: Final = frozenset({FaultAction.ERROR, FaultAction.SWALLOW})
 
-_HAPPENING: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
+_INJECTIONS: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
     FaultAction.CLOSE: Outbox._close,  # noqa: SLF001 - the class's own table
     FaultAction.RESET: Outbox._reset,  # noqa: SLF001
     FaultAction.HANG: Outbox._hang,  # noqa: SLF001
@@ -197,11 +200,11 @@ _HAPPENING: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
     FaultAction.DELAY: Outbox._nothing,  # noqa: SLF001
     FaultAction.SWALLOW: Outbox._nothing,  # noqa: SLF001
 }
-"""What each action does; `refuse` belongs to the HTTP side alone."""
+"""The injection of each action. `refuse` is not here: it belongs to the HTTP side."""
 
 
 class State(msgspec.Struct):
-    """One session's shared state; `session` is replaced, never changed in place."""
+    """The shared state of one session. `session` is replaced, never changed in place: events refer to it."""
 
     config: SimulatorConfig
     ids: Ids

@@ -1,4 +1,4 @@
-"""Choosing functions by their words, and building arguments from their JSON schema. Pure."""
+"""The choice of functions by their words, and their arguments by their JSON schema. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from router.simulator.history import Context
 
-_MOST_CALLS: Final = 4
+_MAX_CALLS: Final = 4
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED: Final = re.compile(r"[\"\u201c]([^\"\u201d]+)[\"\u201d]")
 _PREPOSITION: Final = re.compile(
@@ -28,16 +28,16 @@ _NEGATION: Final = re.compile(r"\b(?:no|not|off|disable|without|stop)\b", re.IGN
 
 
 def fitting_calls(context: Context) -> Iterator[Call]:
-    """A call of each function whose name fits the question, or else of the one whose description fits best."""
+    """Yield a call of each function whose name fits the question, or else of the one whose description fits best."""
     question = context.question
     if context.tool_choice == "none" or question is None:
         return
-    for tool in _fitting(question, context)[: _MOST_CALLS if context.is_parallel else 1]:
+    for tool in _fitting(question, context)[: _MAX_CALLS if context.is_parallel else 1]:
         yield _call(tool, question)
 
 
 def forced_call(context: Context) -> list[Call]:
-    """The call that `tool_choice` demands, whatever was said."""
+    """Return the call that `tool_choice` demands, for any question."""
     tools = _functions(context)
     choice = context.tool_choice
     question = context.question or ""
@@ -73,19 +73,19 @@ def _tool_words(tool: dict[str, Any]) -> set[str]:
 
 
 def build_arguments(schema: dict[str, Any], question: str, known: set[str] | None = None) -> dict[str, Any]:
-    """Arguments for a JSON schema: every required property, filled from the question's words.
+    """Build arguments for a JSON schema: every required property, filled from the question's words.
 
     Args:
         schema: the function's `parameters`.
-        question: what the user said.
-        known: stems of words that say which function is meant, and so are no argument of it.
+        question: the user's message.
+        known: stems of the words that name the function, which are no arguments of it.
     """
     words = _Phrases(question, known or set())
     return _object(schema, words)
 
 
 class _Phrases:
-    """The question's phrases, handed out in turn: the second string is not the first again."""
+    """The question's phrases, taken in turn: two string arguments get two phrases."""
 
     def __init__(self, question: str, known: set[str]) -> None:
         self.question = question
@@ -100,7 +100,7 @@ class _Phrases:
 
 
 def _phrases(question: str, known: set[str]) -> Iterator[str]:
-    """The parts of a question that may be an argument, the likeliest first; at least one."""
+    """Yield the parts of a question that may be an argument, the likeliest first; at least one."""
     yielded = set()
     candidates = [match.group(1) for match in _QUOTED.finditer(question)]
     candidates += [match.group("phrase").strip() for match in _PREPOSITION.finditer(question)]

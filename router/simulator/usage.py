@@ -1,4 +1,4 @@
-"""Token counts, by the service's published rules of thumb where there is one. Pure."""
+"""Token counts, by the service's published rules of thumb where it has one (upstream 11.2). Pure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _CACHE_BLOCK: Final = 64
 
 
 def tokens(text: str) -> list[str]:
-    """`text` cut into the pieces that stream; joined, they are the text."""
+    """Split `text` into the pieces that are streamed; joined, they are the text."""
     return _TOKEN.findall(text)
 
 
 def response_usage(*, text_in: int, audio_in: int, text_out: int, audio_out: int, cached: int) -> dict[str, Any]:
-    """The `usage` of a response, from token counts.
+    """Return the `usage` of a response.
 
     Args:
         text_in: text tokens of instructions, tools and conversation.
         audio_in: audio tokens of the conversation.
         text_out: text tokens of the answer.
         audio_out: audio tokens of the answer.
-        cached: input tokens that the response before had too; whole blocks of them count as cached.
+        cached: input tokens of the response before; whole blocks of 64 count as cached.
     """
     cached = min(cached, text_in) // _CACHE_BLOCK * _CACHE_BLOCK
     total_in, total_out = text_in + audio_in, text_out + audio_out
@@ -45,7 +45,7 @@ def response_usage(*, text_in: int, audio_in: int, text_out: int, audio_out: int
 
 
 def transcription_usage(model: str, audio_ms: int, transcript: str) -> dict[str, Any]:
-    """The `usage` of a transcription: tokens for the gpt-4o family, duration for the others."""
+    """Return the `usage` of a transcription: tokens for the gpt-4o family, a duration for the others."""
     if not model.startswith("gpt-4o"):
         return {"type": "duration", "seconds": -(-audio_ms // 1000)}
     audio_in, text_out = audio_ms // MS_PER_USER_TOKEN, len(tokens(transcript))

@@ -1,7 +1,7 @@
-"""Server VAD by energy: when speech starts and stops in what was appended. Pure; time is appended audio, never a clock.
+"""Server VAD by energy: the start and the end of speech. Pure: time is appended audio, never a clock.
 
-A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1,
-so that the default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
+A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1. The
+default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _FLOOR_DB: Final = -60.0
 _SPAN_DB: Final = 40.0
 _DEFAULT_THRESHOLD: Final = 0.5
 _STARTING_WINDOWS: Final = 2
-"""So much speech in a row is a start: a single click is not."""
+"""Windows of speech in a row that are a start: a single click is none."""
 
 EAGERNESS_SILENCE_MS: Final = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
-"""semantic_vad here is a VAD whose patience depends on its eagerness: nothing here understands a sentence's end."""
+"""The simulator's semantic_vad is the same VAD with a patience by its eagerness: no model judges a sentence's end."""
 _SEMANTIC_PADDING_MS: Final = 300
 
 
 class SpeechStarted(msgspec.Struct, frozen=True):
-    """Speech began; the start includes the prefix padding."""
+    """The start of speech, with the prefix padding before it."""
 
     audio_start_ms: int
 
 
 class SpeechStopped(msgspec.Struct, frozen=True):
-    """Speech ended; the end includes the silence that proved it."""
+    """The end of speech, with the silence that proved it."""
 
     audio_end_ms: int
 
 
 class VadSettings(msgspec.Struct, frozen=True):
-    """What a turn detection means for the detector."""
+    """A `turn_detection` as the detector reads it."""
 
     power: float
     """The mean square of samples above which a window is speech."""
@@ -51,7 +51,7 @@ class VadSettings(msgspec.Struct, frozen=True):
 
 
 def vad_settings(turn_detection: dict[str, Any]) -> VadSettings:
-    """The detector's settings for a session's `turn_detection`."""
+    """Return the detector's settings for a session's `turn_detection`."""
     if turn_detection["type"] == "semantic_vad":
         return VadSettings(
             power_of(_DEFAULT_THRESHOLD), _SEMANTIC_PADDING_MS, EAGERNESS_SILENCE_MS[turn_detection["eagerness"]]
@@ -64,51 +64,51 @@ def vad_settings(turn_detection: dict[str, Any]) -> VadSettings:
 
 
 class Vad:
-    """One session's detector. Feed it samples in any portions: it looks at whole windows only."""
+    """One session's detector. It takes samples in any portions, and judges whole windows only."""
 
     def __init__(self) -> None:
         self.is_speaking = False
         self.position_ms = 0
-        """How much audio it has looked at, all told."""
-        self._run_windows = 0
-        """Windows in a row that speak against the present state."""
+        """The duration of all audio that was judged."""
+        self._opposite_windows = 0
+        """Windows in a row that contradict `is_speaking`."""
         self._rest = np.empty(0, dtype=np.int16)
 
     def reset(self, position_ms: int) -> None:
-        """Forget what was heard; go on at `position_ms`."""
+        """Begin anew in silence, at `position_ms`."""
         self.is_speaking = False
         self.position_ms = position_ms
-        self._run_windows = 0
+        self._opposite_windows = 0
         self._rest = self._rest[:0]
 
     def feed(self, samples: Samples, rate: int, settings: VadSettings) -> Iterator[SpeechStarted | SpeechStopped]:
-        """Look at more audio: what begins and ends in it, in order."""
+        """Judge more audio, and yield the starts and ends of speech in it."""
         for power in self._powers(samples, rate):
             self.position_ms += WINDOW_MS
-            turned = self._turn(power > settings.power, settings)
-            if turned is not None:
-                yield turned
+            change = self._judge(power > settings.power, settings)
+            if change is not None:
+                yield change
 
-    def _turn(self, is_speech: bool, settings: VadSettings) -> SpeechStarted | SpeechStopped | None:
+    def _judge(self, is_speech: bool, settings: VadSettings) -> SpeechStarted | SpeechStopped | None:
         if is_speech is self.is_speaking:
-            self._run_windows = 0
+            self._opposite_windows = 0
             return None
-        self._run_windows += 1
-        if not self.is_speaking and self._run_windows >= _STARTING_WINDOWS:
-            start_ms = self.position_ms - self._run_windows * WINDOW_MS - settings.prefix_padding_ms
-            self._turned()
+        self._opposite_windows += 1
+        if not self.is_speaking and self._opposite_windows >= _STARTING_WINDOWS:
+            start_ms = self.position_ms - self._opposite_windows * WINDOW_MS - settings.prefix_padding_ms
+            self._switch()
             return SpeechStarted(max(0, start_ms))
-        if self.is_speaking and self._run_windows * WINDOW_MS >= settings.silence_duration_ms:
-            self._turned()
+        if self.is_speaking and self._opposite_windows * WINDOW_MS >= settings.silence_duration_ms:
+            self._switch()
             return SpeechStopped(self.position_ms)
         return None
 
-    def _turned(self) -> None:
+    def _switch(self) -> None:
         self.is_speaking = not self.is_speaking
-        self._run_windows = 0
+        self._opposite_windows = 0
 
     def _powers(self, samples: Samples, rate: int) -> list[float]:
-        """The mean square of each whole window; what is left over waits for the next samples."""
+        """Return the mean square of each whole window; the samples after the last one wait for more."""
         window = rate * WINDOW_MS // 1000
         if len(self._rest):
             samples = np.concatenate((self._rest, samples))
@@ -121,7 +121,7 @@ class Vad:
 
 
 def power_of(threshold: float) -> float:
-    """The mean square above which a window is speech."""
+    """Return the mean square above which a window is speech."""
     if threshold >= 1:
         return math.inf
     decibel = _FLOOR_DB + threshold * _SPAN_DB

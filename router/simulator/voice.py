@@ -1,7 +1,7 @@
 """The voice: speech-like sound for a text. Pure, and the same text always sounds the same.
 
-Each character sounds for a fixed time: vowels sing on a pitch that falls over the sentence's letters, consonants
-hiss, spaces are silent. Sounds are made once per process, so that an answer costs no more than joining bytes.
+Each character sounds for a fixed time: vowels have a pitch that falls over eight letters, consonants hiss, and spaces
+are silent. A sound is made once per process, so that an answer costs no more than joining bytes.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ _VOWELS: Final = {
     "u": (300, 870),
     "y": (290, 2100),
 }
-"""Each vowel's first two formants in Hz, which is what tells them apart."""
+"""The first two formants of each vowel in Hz, which distinguish them."""
 _LOUDNESS: Final = 7000
 DEFAULT_MS_PER_CHARACTER: Final = 60
 
 
 def bytes_of_ms(duration_ms: int, audio_format: str) -> int:
-    """Length of so much audio."""
+    """Return the size of `duration_ms` of audio."""
     return duration_ms * _BYTES_PER_MS[audio_format]
 
 
 def ms_of_bytes(length_bytes: int, audio_format: str) -> int:
-    """Duration of so many bytes, rounded down."""
+    """Return the duration of `length_bytes`, rounded down."""
     return length_bytes // _BYTES_PER_MS[audio_format]
 
 
 def duration_ms(text: str, ms_per_character: int = DEFAULT_MS_PER_CHARACTER) -> int:
-    """How long the voice takes for `text`."""
+    """Return how long the voice takes for `text`."""
     return len(text) * ms_per_character
 
 
 def speech_chunk(
     text: str, start_ms: int, end_ms: int, audio_format: str, ms_per_character: int = DEFAULT_MS_PER_CHARACTER
 ) -> bytes:
-    """The part of the spoken `text` between two times: only that part is made."""
+    """Return the part of the spoken `text` between two times. Only that part is made."""
     first = start_ms // ms_per_character
     last = min(len(text), -(-end_ms // ms_per_character))
     sounds = b"".join(
@@ -82,7 +82,7 @@ def _wave(kind: str, position: int, times: Samples) -> Samples:
     if kind == "silence":
         return np.zeros(len(times))
     if kind == "consonant":
-        # A fixed pseudo-noise: a sine whose phase runs away.
+        # Noise without chance, for the same sound every time: a sine whose phase accelerates.
         noise: Samples = np.sin(np.cumsum(np.sin(np.arange(len(times)) ** 2 * (0.37 + position / 50)) * 3.0))
         return noise * 0.25
     pitch = 2 * np.pi * (150 - 5 * position) * times
@@ -100,7 +100,7 @@ def _pcm(samples: Samples) -> bytes:
 
 
 def _mu_law(samples: Samples) -> bytes:
-    """G.711 mu-law."""
+    """Encode G.711 mu-law."""
     values = samples.astype(np.int32)
     sign = np.where(values < 0, 0x80, 0)
     magnitude = np.minimum(np.abs(values), 32635) + 132
@@ -110,7 +110,7 @@ def _mu_law(samples: Samples) -> bytes:
 
 
 def _a_law(samples: Samples) -> bytes:
-    """G.711 A-law."""
+    """Encode G.711 A-law."""
     values = samples.astype(np.int32) >> 3
     sign = np.where(values >= 0, 0x80, 0)
     magnitude = np.where(values >= 0, values, -values - 1)
@@ -128,7 +128,7 @@ _ENCODERS: Final = {PCM: _pcm, PCMU: _mu_law, PCMA: _a_law}
 
 
 def decoded(audio: bytes, audio_format: str) -> Samples:
-    """Linear samples of audio; a trailing odd byte of PCM is left out."""
+    """Return the linear samples of audio, without a trailing odd byte of PCM."""
     if audio_format == PCM:
         return np.frombuffer(audio, dtype="<i2", count=len(audio) // 2)
     return _DECODING[audio_format][np.frombuffer(audio, dtype=np.uint8)]

@@ -1,4 +1,4 @@
-"""Words: what of a sentence counts when it is compared with another. Pure."""
+"""The words of a sentence that count in a comparison with another. Pure."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def all_words(text: str) -> list[str]:
-    """Every word in lower case; `getWeather` and `get_weather` are two."""
+    """Return every word in lower case; `getWeather` and `get_weather` have two."""
     return _WORD.findall(_CAMEL.sub(" ", text).lower())
 
 
 def key_words(text: str) -> set[str]:
-    """The words that carry meaning, by their stems."""
+    """Return the stems of the words that carry meaning."""
     return {stem(word) for word in all_words(text) if word not in _STOP_WORDS and len(word) > 1}
 
 
 def is_stop_word(word: str) -> bool:
-    """Whether it carries no meaning of its own."""
+    """Whether a word carries no meaning of its own."""
     return word.lower() in _STOP_WORDS
 
 
 def stem(word: str) -> str:
-    """`orders` and `ordered` mean `order`: a crude rule, and the same for both sides of a comparison."""
+    """Return the stem: `order` for `orders` and `ordered`. The rule is crude, and the same for both sides."""
     for ending in ("ies", "ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word
             return word[: -len(ending)].rstrip("e")
@@ -50,7 +50,7 @@ _QUOTES: Final = {'"': '"', "'": "'", "\u201c": "\u201d", "\u00ab": "\u00bb"}
 
 
 def unquoted(text: str) -> str:
-    """What is between its quotation marks, to the last closing one; all of it where it does not begin with one."""
+    """Return the text between the first quotation mark and the last closing one, or all of an unquoted text."""
     closing = _QUOTES.get(text[:1])
     if closing is None:
         return text

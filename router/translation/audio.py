@@ -16,21 +16,23 @@ COMMIT_MINIMUM_MS: Final = 100
 """The upstream refuses to commit less (reference, 2.2)."""
 
 APPEND_BYTES: Final = 360 * 1024
-"""The most audio in one append: base64 makes 480 kB of it, and a frame of ours has 512 kB at most."""
-
+"""Audio in one append, at most: base64 makes 480 kB of it, and one frame to the upstream has at most 512 kB."""
 
 LONGEST_FRAME_S: Final = 60.0
-"""What a client may send at once: it is converted in one go, while others wait."""
+"""Audio in one frame of the client, at most.
+
+The dispatcher converts a frame whole, which takes 20 to 250 ms for 60 s of audio (docs/decisions/0009).
+"""
 
 
 class Microphone:
-    """A client's microphone on its way upstream: converted, and kept until it is committed.
+    """The audio of a client's microphone: converts it for the upstream, and keeps what is not committed.
 
-    What is kept is bounded: while nobody speaks by `preroll_s` (the upstream's detector looks back no further), while
-    somebody does by `most_s`. It is kept as the client sent it or as the upstream takes it, whichever is smaller: it is
-    wanted only where an upstream is lost, and the pre-roll is a third of what a session weighs.
+    The next upstream needs the kept audio when one is lost. While the user is silent the last `preroll_s` are kept,
+    because the upstream's detector looks back no further; during speech, up to `max_s`. The audio is kept in the
+    smaller of the two formats, the client's or the upstream's: the pre-roll is a third of a session's memory.
 
-    Nothing is converted until `use` says to what.
+    Converts nothing until `use` sets the upstream's format.
     """
 
     __slots__ = (
@@ -39,8 +41,8 @@ class Microphone:
         "_kept",
         "_kept_in",
         "_longest_bytes",
-        "_most_bytes",
-        "_most_s",
+        "_max_bytes",
+        "_max_s",
         "_preroll_bytes",
         "_preroll_s",
         "_sample_bytes",
@@ -49,85 +51,88 @@ class Microphone:
         "is_speech",
     )
 
-    def __init__(self, source: Format, *, preroll_s: float, most_s: float) -> None:
+    def __init__(self, source: Format, *, preroll_s: float, max_s: float) -> None:
         self._converter = Converter(source, source)
         self._preroll_s = preroll_s
-        self._most_s = most_s
+        self._max_s = max_s
         self._longest_bytes = source.size_bytes(LONGEST_FRAME_S * 1000)
         self._kept = bytearray()
         self._uncommitted_bytes = 0
         """Appended since the last commit, in the upstream's format."""
         self.is_speech = False
-        """Somebody speaks, or may be speaking: keep more than the pre-roll."""
+        """Whether the user speaks, or may be speaking: then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
-        """Of speech, beyond what may be kept."""
-        self._choose_what_to_keep()
+        """Speech that was dropped because more than `max_s` of it was not committed."""
+        self._choose_kept_format()
 
-    def _choose_what_to_keep(self) -> None:
+    def _choose_kept_format(self) -> None:
         self._keeps_source = self.source.bytes_per_s <= self.target.bytes_per_s
         self._kept_in = self.source if self._keeps_source else self.target
         self._sample_bytes = self._kept_in.sample_bytes
         self._preroll_bytes = self._kept_in.size_bytes(self._preroll_s * 1000)
-        self._most_bytes = self._kept_in.size_bytes(self._most_s * 1000)
+        self._max_bytes = self._kept_in.size_bytes(self._max_s * 1000)
 
     @property
     def source(self) -> Format:
-        """What the client sends."""
+        """The client's format."""
         return self._converter.source
 
     @property
     def target(self) -> Format:
-        """What the upstream takes."""
+        """The upstream's format."""
         return self._converter.target
 
     def use(self, target: Format) -> None:
-        """Go on for an upstream that takes `target`. What was kept in the format of another is converted, too."""
+        """Continue for an upstream that takes `target`, and convert the kept audio where its format changes."""
         if target == self.target:
             return
+        # The filter of the old converter holds samples back: the kept audio lacks them until they are flushed.
         self._flush()
         kept = self._recording()
         uncommitted_ms = self.target.duration_ms(self._uncommitted_bytes)
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
-        self._choose_what_to_keep()
+        self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept[:] = converted(kept, self._kept_in)
             if self._keeps_source:
+                # The client's next frame completes the sample that its last one cut in two.
                 self._kept += self._converter.part
 
     def is_too_long(self, data: bytes) -> bool:
-        """Whether no microphone sends so much at once."""
+        """Whether a frame holds more than `LONGEST_FRAME_S`."""
         return len(data) > self._longest_bytes
 
     def append(self, data: bytes) -> list[bytes]:
-        """The `input_audio_buffer.append` frames for the client's `data`; none where it is all held back."""
+        """Convert a frame to `input_audio_buffer.append` frames; none where the filter holds all of it back."""
         audio = self._converter.push(data)
         self._keep(data if self._keeps_source else audio)
         return self._appends(audio)
 
     def finish(self) -> list[bytes]:
-        """The appends that end a turn by hand: what was held back, and silence up to the upstream's minimum."""
+        """End a turn by hand: return appends of the audio held back, and of silence up to the commit's minimum."""
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes)
         return frames + self.silence(missing_ms) if missing_ms > 0 else frames
 
-    def committed(self) -> Recording:
-        """Forget what was appended: the upstream has made an item of it. Returns it."""
+    def commit(self) -> Recording:
+        """Forget the appended audio, of which the upstream has made an item, and return it."""
         audio = self._recording()
         del self._kept[: len(audio.data)]
         self._uncommitted_bytes = 0
         return audio
 
     def silence(self, duration_ms: float) -> list[bytes]:
-        """The appends for a microphone that says nothing: the upstream's detector hears no time pass without."""
+        """Return appends of silence for a microphone that stopped: the upstream's detector counts appended audio."""
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)  # before a part of a sample
+        # Not at the end: the rest of a sample that is cut in two is still to come.
+        self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
         self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
 
-    def again(self) -> list[bytes]:
-        """The appends that give another upstream what is not committed."""
-        self._flush()  # what is held back comes with the rest
+    def resend(self) -> list[bytes]:
+        """Return appends of all that is not committed, for another upstream."""
+        self._flush()  # the kept audio has what the filter holds back: appended twice otherwise
         self._uncommitted_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
@@ -152,22 +157,22 @@ class Microphone:
 
     def _keep(self, audio: bytes) -> None:
         self._kept += audio
-        excess = len(self._kept) - (self._most_bytes if self.is_speech else self._preroll_bytes)
+        excess = len(self._kept) - (self._max_bytes if self.is_speech else self._preroll_bytes)
         if excess > 0:
-            excess += -excess % self._sample_bytes
+            excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
             del self._kept[:excess]
             self.forgotten_bytes += excess if self.is_speech else 0
 
     def _recording(self) -> Recording:
-        """What is kept, but for a part of a sample whose rest has not come."""
+        """Return the kept audio, without the part of a sample whose rest is still to come."""
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
         return Recording(bytes(self._kept[:whole_bytes]), self._kept_in)
 
 
 class Speaker:
-    """The agent's audio on its way to the client: whole samples only, and without a seam where a delta ends.
+    """The agent's audio: converts it for the client to whole samples, without a seam between two deltas.
 
-    Nothing is converted until `use` says from what.
+    Converts nothing until `use` sets the upstream's format.
     """
 
     def __init__(self, target: Format = LINEAR16_24K) -> None:
@@ -175,12 +180,12 @@ class Speaker:
         self._response_id: str | None = None
 
     def use(self, source: Format) -> None:
-        """Go on for an upstream that speaks in `source`."""
+        """Continue for an upstream that sends `source`."""
         if source != self._converter.source:
             self._converter = Converter(source, self._converter.target)
 
     def convert(self, delta: str, response_id: str | None) -> bytes:
-        """The audio that a delta completes. A new response begins anew: what is left of another belongs to that.
+        """Decode and convert a delta. A new response begins a new stream, without the rest of the one before.
 
         Raises:
             ValueError: the delta is not base64.
@@ -195,15 +200,15 @@ class Speaker:
         return self._converter.push(audio)
 
     def finish(self) -> bytes:
-        """The rest of what was played, once no more of it comes."""
+        """Return the audio that the filter holds back, at the end of a response."""
         rest = self._converter.flush()
         self._converter.restart()
         return rest
 
     def drop(self) -> None:
-        """Forget the rest: nobody will hear it."""
+        """Forget the audio that the filter holds back: its response is not played any further."""
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:
-        """How long the client plays `data`."""
+        """Return how long the client plays `data`."""
         return len(data) / self._converter.target.bytes_per_s

@@ -1,8 +1,8 @@
-"""What goes wrong, in words for the client.
+"""Errors for the client: the upstream's own, and the last one of a session.
 
-An upstream's own error keeps its code. Deepgram's codes are for the client's mistakes, and ours for what neither
-of them has a word for; docs/protocol-map.md lists them all. An end that a new call would meet again has close code
-1000, any other 1011; see `CloseCode`.
+An upstream's error keeps its code. Deepgram's codes stand for the client's mistakes, and codes of our own for failures
+that neither vendor has a code for; docs/protocol-map.md lists them all. An end
+that a new call would meet again has close code 1000, any other 1011; see `CloseCode`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BENIGN: Final = frozenset(
         "item_retrieve_invalid_item_id",
     }
 )
-"""Races between us and the upstream that nobody has to hear of (reference, 7)."""
+"""Codes of races between the router and the upstream, which the client need not know (reference, 7)."""
 
 FATAL: Final = frozenset(
     {
@@ -52,15 +52,19 @@ FATAL: Final = frozenset(
 """Codes that another try would meet again: credential, quota, configuration (reference, 7)."""
 
 EXPIRED: Final = frozenset({"session_expired"})
-"""Codes of a session that has come to its end, where a new one may begin."""
+"""Codes of an upstream's session that has reached its end, where a new one may begin."""
 
 UNAUTHORIZED: Final = (401, 403)
 
-_DESCRIPTION_BYTES: Final = 2000
+_DESCRIPTION_CHARACTERS: Final = 2000
+"""The length of a description, at most: an upstream's message may have any length."""
+
+_REASON_CHARACTERS: Final = 100
+"""A close frame has room for 123 bytes (RFC 6455, 5.5)."""
 
 
-class ClosingError(msgspec.Struct, frozen=True):
-    """How a session ends: the last message, and the close frame behind it."""
+class FinalError(msgspec.Struct, frozen=True):
+    """The end of a session: its last message, and the close frame that follows."""
 
     error: deepgram.Error
     close_code: int
@@ -68,52 +72,53 @@ class ClosingError(msgspec.Struct, frozen=True):
 
 
 def code_of(error: openai.ErrorDetail) -> str:
-    """The upstream's own code. Some compatible services put it into `type`, and older errors have none."""
+    """Return the upstream's own code. Some compatible services put it into `type`, and older errors have none."""
     return error.code or error.type or "server_error"
 
 
 def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:
-    """An upstream's error in the client's shape, its code unchanged."""
+    """Translate an upstream's error, its code unchanged."""
     description = error.message or code_of(error)
     if error.param:
         description = f"{description} ({error.param})"
-    return deepgram.Error(description=redact(description)[:_DESCRIPTION_BYTES], code=redact(code_of(error)))
+    # Redacted before it is cut: a credential that is cut in two would not be recognised.
+    return deepgram.Error(description=redact(description)[:_DESCRIPTION_CHARACTERS], code=redact(code_of(error)))
 
 
-def closing_error(code: str, description: str, close_code: int = CloseCode.INTERNAL_ERROR) -> ClosingError:
-    """An end with a code of ours."""
-    return ClosingError(deepgram.Error(description=description, code=code), close_code, code)
+def final_error(code: str, description: str, close_code: int = CloseCode.INTERNAL_ERROR) -> FinalError:
+    """Make a final error of one of our own codes, which is the close reason, too."""
+    return FinalError(deepgram.Error(description=description, code=code), close_code, code)
 
 
-def unreachable_error(cause: str) -> ClosingError:
-    """The end when the upstream could not be dialled."""
-    return closing_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({cause})")
+def dial_error(cause: str) -> FinalError:
+    """Make the final error of an upstream that could not be dialled."""
+    return final_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached ({cause})")
 
 
-def http_error(status: int) -> ClosingError:
-    """The end when the upstream answered the upgrade with another status than 101."""
+def upgrade_error(status: int) -> FinalError:
+    """Make the final error of an upstream that answered the upgrade with another status than 101."""
     if status in UNAUTHORIZED:
-        description = f"the upstream refused our credential (HTTP {status})"
-        return closing_error("UPSTREAM_UNAUTHORIZED", description, close_code=CloseCode.NORMAL_CLOSURE)
-    return closing_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
+        description = f"the upstream refused the router's credential (HTTP {status})"
+        return final_error("UPSTREAM_UNAUTHORIZED", description, close_code=CloseCode.NORMAL_CLOSURE)
+    return final_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
 
 
-def refused_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> ClosingError:
-    """The end that the upstream's own error explains; it comes just before its close (reference, 8)."""
+def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
+    """Make the final error of an upstream whose own error explains its close, just before it (reference, 8)."""
     close_code = CloseCode.NORMAL_CLOSURE if code_of(error) in FATAL else CloseCode.INTERNAL_ERROR
-    told = client_error(error, redact)
-    return ClosingError(told, close_code, told.code[:100])
+    last = client_error(error, redact)
+    return FinalError(last, close_code, last.code[:_REASON_CHARACTERS])
 
 
 def is_fatal_reason(reason: str) -> bool:
-    """Whether a close reason, `<type>.<code>` (reference, 8), says that another try is of no use."""
+    """Whether a close reason, `<type>.<code>` (reference, 8), says that another try would fail, too."""
     return reason.rpartition(".")[2] in FATAL
 
 
-def loss_error(code: int, reason: str, redact: Callable[[str], str]) -> ClosingError:
-    """The end when the upstream closed."""
+def close_error(code: int, reason: str, redact: Callable[[str], str]) -> FinalError:
+    """Make the final error of an upstream that closed the connection."""
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]
-        return closing_error(cause, f"the upstream refused the session: {cause}", close_code=CloseCode.NORMAL_CLOSURE)
+        return final_error(cause, f"the upstream refused the session: {cause}", close_code=CloseCode.NORMAL_CLOSURE)
     detail = f" {redact(reason)}" if reason else ""
-    return closing_error("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")
+    return final_error("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

@@ -1,4 +1,4 @@
-"""Audio formats, in the words of both sides: `audio` of Settings, and of the upstream's session."""
+"""Audio formats of both sides: `audio` of Settings, and `audio` of the upstream's session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from router.audio.formats import Encoding
     from router.deepgram import messages as deepgram
 
-# The client's.
+# The client's formats.
 
 _INPUT: Final[dict[str, tuple[Encoding, int]]] = {
     "linear16": ("linear16", 24_000),
@@ -20,7 +20,8 @@ _INPUT: Final[dict[str, tuple[Encoding, int]]] = {
     "mulaw": ("mulaw", 8_000),
     "alaw": ("alaw", 8_000),
 }
-"""What a client may send, with the rate where it names none. What is compressed is not decoded here."""
+"""Encodings that a client may send, each with its default rate. Compressed audio is not decoded: see
+docs/decisions/0009."""
 
 _OUTPUT: Final[dict[str, tuple[Encoding, int]]] = {name: _INPUT[name] for name in ("linear16", "mulaw", "alaw")}
 
@@ -29,56 +30,58 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
     "mulaw": (8_000, 16_000),
     "alaw": (8_000, 16_000),
 }
+"""The rates that Deepgram's Flux voices offer (client 8.2)."""
 
 _CONTAINERS: Final = ("none", "wav")
 """Frames are raw in either: the clients that ask for wav write its header themselves (reference, 5)."""
 
 
 def input_format(audio: deepgram.Audio) -> Format:
-    """What the client sends. The Settings are faultless."""
+    """Return the format that the client sends. `validate_formats` has passed `audio`."""
     return _format(audio.input, _INPUT)
 
 
 def output_format(audio: deepgram.Audio) -> Format:
-    """What the client wants to be sent."""
+    """Return the format that the client plays. `validate_formats` has passed `audio`."""
     return _format(audio.output, _OUTPUT)
 
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
-    encoding, usual_rate = table[given.encoding]
-    return Format(encoding, usual_rate if given.sample_rate is None else int(given.sample_rate))
+    encoding, default_rate = table[given.encoding]
+    return Format(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
 
 
 def validate_formats(audio: deepgram.Audio) -> str | None:
-    """A sentence on the first field that cannot be obeyed, or None."""
+    """Return a sentence about the first field that cannot be obeyed, or None."""
     heard, spoken = audio.input, audio.output
     any_rate = f"from {RATES[0]} to {RATES[-1]}"
     rates = _OUTPUT_RATES.get(spoken.encoding, ())
+    # In order: an unknown encoding is named before its rate, for which there is no list.
     checks: tuple[tuple[str, Any, Container[Any], str], ...] = (
-        ("input.encoding", heard.encoding, _INPUT, _listed(_INPUT)),
+        ("input.encoding", heard.encoding, _INPUT, _join(_INPUT)),
         ("input.sample_rate", heard.sample_rate, RATES, any_rate),
-        ("input.container", heard.container, _CONTAINERS, _listed(_CONTAINERS)),
-        ("output.encoding", spoken.encoding, _OUTPUT, _listed(_OUTPUT)),
-        ("output.sample_rate", spoken.sample_rate, rates, f"{_listed(rates)} with {spoken.encoding}"),
-        ("output.container", spoken.container, _CONTAINERS, _listed(_CONTAINERS)),
+        ("input.container", heard.container, _CONTAINERS, _join(_CONTAINERS)),
+        ("output.encoding", spoken.encoding, _OUTPUT, _join(_OUTPUT)),
+        ("output.sample_rate", spoken.sample_rate, rates, f"{_join(rates)} with {spoken.encoding}"),
+        ("output.container", spoken.container, _CONTAINERS, _join(_CONTAINERS)),
     )
-    for field, value, good, text in checks:
-        if value is not None and value not in good:
+    for field, value, allowed, text in checks:
+        if value is not None and value not in allowed:
             shown = f"{value:g}" if isinstance(value, float) else value
             return f"`audio.{field}` is {shown}: it may be {text}"
     return None
 
 
-def _listed(choices: Any) -> str:
+def _join(choices: Any) -> str:
     *others, last = map(str, choices) if choices else [""]
     return f"{', '.join(others)} or {last}" if others else last
 
 
-# The upstream's.
+# The upstream's formats.
 
 
 class Formats(NamedTuple):
-    """What an upstream hears, and what it speaks in."""
+    """The formats of an upstream: of the user's audio, and of the agent's."""
 
     input: Format = LINEAR16_24K
     output: Format = LINEAR16_24K
@@ -89,34 +92,35 @@ _WIRE: Final[dict[Format, dict[str, Any]]] = {
     MULAW_8K: {"type": "audio/pcmu"},
     ALAW_8K: {"type": "audio/pcma"},
 }
-"""What the Realtime API knows (reference, 2.2)."""
+"""The formats that the Realtime API knows (reference, 2.2)."""
 
 
-def on_wire(audio_format: Format) -> dict[str, Any]:
-    """The `format` of a session that is asked for it."""
+def wire_format(audio_format: Format) -> dict[str, Any]:
+    """Return the `format` that asks an upstream for it."""
     return _WIRE[audio_format]
 
 
 _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 
 
-def natively(heard: Format, spoken: Format) -> Formats:
-    """The formats of an upstream that knows G.711: the client's own, in either direction by itself, where they fit."""
+def native_formats(heard: Format, spoken: Format) -> Formats:
+    """Choose the formats for an upstream that knows G.711: in each direction the client's, where the API has it."""
     return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
 
 
-def reported(audio: Any) -> tuple[Format | None, Format | None]:
-    """What an upstream says of its formats in `session.audio`: input and output, None where it says nothing clear."""
+def reported_formats(audio: Any) -> tuple[Format | None, Format | None]:
+    """Read an upstream's formats from `session.audio`: input and output, each None where it is absent or unclear."""
     audio = audio if isinstance(audio, dict) else {}
-    return _reported(audio.get("input")), _reported(audio.get("output"))
+    return _reported_format(audio.get("input")), _reported_format(audio.get("output"))
 
 
-def _reported(direction: Any) -> Format | None:
+def _reported_format(direction: Any) -> Format | None:
     given = direction.get("format") if isinstance(direction, dict) else None
     if not isinstance(given, dict):
         return None
     kind = given.get("type")
     if kind == "audio/pcm":
+        # OpenAI has 24 kHz alone; a compatible server may report a rate of its own, which holds then.
         rate = given.get("rate") or LINEAR16_24K.rate
         return Format("linear16", int(rate)) if rate in RATES else None
     return _G711.get(kind) if isinstance(kind, str) else None

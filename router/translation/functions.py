@@ -1,4 +1,4 @@
-"""Function calls and their answers."""
+"""Function calls and their outputs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from router.openai import events as openai
 
 
 def call_of(call_id: str, name: str, arguments: str, *, client_side: bool) -> deepgram.RequestedFunction:
-    """A call as the client is told of it, or asked to run it."""
+    """Make the call of a FunctionCallRequest. The client runs it only where `client_side` is true."""
     return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=client_side)
 
 
 def history_of(call: deepgram.RequestedFunction, response: str) -> deepgram.HistoryCalls:
-    """What a client is told of a call that was answered."""
+    """Make the History of an answered call."""
     called = deepgram.CalledFunction(**msgspec.structs.asdict(call), response=response)
     return deepgram.HistoryCalls(function_calls=[called])
 
 
 def call_text(name: str, arguments: str) -> deepgram.CallText:
-    """The line that the `/openai` profile shows for a call. Such a line never makes a call itself."""
+    """Make the text that the `/openai` profile shows for a call. Such a text never makes a call itself."""
     return deepgram.CallText(role="assistant", content=f"Function call: {name}({arguments})")
 
 
 def output_of(response: deepgram.FunctionCallResponse) -> str:
-    """What the model is told: `content`, or else `result`, or else `error`, or that there is nothing.
+    """Return the output for the model: `content`, or else `result`, or else `error`, or else null.
 
     The React component leaves `content` out when its handler returned nothing.
     """
@@ -41,12 +41,12 @@ def output_of(response: deepgram.FunctionCallResponse) -> str:
 
 
 def failed_output(name: str, problem: str) -> str:
-    """What the model is told when a call brought no answer."""
+    """Return the output for the model of a call that failed or was not answered."""
     return _as_text({"error": f"{name} {problem}"})
 
 
 def cancelled_output(name: str) -> str:
-    """What the model is told when the user interrupted a call."""
+    """Return the output for the model of a call that the user interrupted."""
     return _as_text({"error": f"{name} was cancelled: the user interrupted before it answered"})
 
 
@@ -55,5 +55,5 @@ def _as_text(value: Any) -> str:
 
 
 def output_item(item_id: str, call_id: str, output: str) -> openai.FunctionCallOutputItem:
-    """The item that carries an answer upstream."""
+    """Make the item that carries an output upstream."""
     return openai.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)

@@ -1,4 +1,4 @@
-"""`agent.listen` to `audio.input`: what transcribes the user's speech, and what ends a turn."""
+"""`agent.listen` to `audio.input`: the transcription of the user's speech, and the end of a turn."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 TurnDetection = Literal["server_vad", "semantic_vad", "manual"]
 
-THE_CLIENT_S: Final = "the client's"
-"""The mode of a session whose client ends turns, or asks for answers, itself."""
+CLIENT_CONTROLLED: Final = "client"
+"""The mode of a session whose client ends turns, or requests responses, with OpenAI's own events."""
 
 _TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
     # Every field is explicit: the defaults differ between models (reference, 4).
@@ -39,12 +39,17 @@ _TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
 _EAGERNESS: Final = (("low", 8000), ("auto", 4000), ("high", 2000))
 """The most patient first, with how long each waits at most, in ms (reference, 4)."""
 
+# Deepgram's threshold is a confidence and OpenAI's eagerness one of three words: docs/decisions/0006 draws the lines.
 _PATIENT_THRESHOLD: Final = 0.85
 _HASTY_THRESHOLD: Final = 0.6
 
 
 def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection:
-    """How a turn ends: what the client names, or else a judge of meaning where it says how sure that is to be."""
+    """Return how a turn ends.
+
+    The client's `turn_detection` comes first. A threshold or a time-out for the end of a turn turns the default
+    `server_vad` into `semantic_vad`. Like Deepgram's, that judges whether the user has finished.
+    """
     if agent.turn_detection is not None:
         return agent.turn_detection
     provider = agent.listen.provider
@@ -53,20 +58,23 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
 
 
 def passthrough_detection(session: Any, before: str) -> str:
-    """How a turn ends after a client's own `session.update`: it is the client's, where the upstream does not do all."""
-    heard = session.get("audio") if isinstance(session, dict) else None
-    heard = heard.get("input") if isinstance(heard, dict) else None
-    if not isinstance(heard, dict) or "turn_detection" not in heard:
+    """Return how a turn ends after a client's own `session.update`.
+
+    The client controls turns where the upstream does not both create and interrupt responses by itself.
+    """
+    audio_input = session.get("audio") if isinstance(session, dict) else None
+    audio_input = audio_input.get("input") if isinstance(audio_input, dict) else None
+    if not isinstance(audio_input, dict) or "turn_detection" not in audio_input:
         return before
-    given = heard["turn_detection"]
+    given = audio_input["turn_detection"]
     if not isinstance(given, dict) or False in (given.get("create_response"), given.get("interrupt_response")):
-        return THE_CLIENT_S
+        return CLIENT_CONTROLLED
     kind = given.get("type", before)
     return kind if isinstance(kind, str) and kind in _TURN_DETECTION else before
 
 
 def turn_detection(provider: blocks.ListenProvider, mode: TurnDetection) -> dict[str, Any] | None:
-    """The `turn_detection` of a mode."""
+    """Return the `turn_detection` of a mode."""
     detection = _TURN_DETECTION[mode]
     if detection is None or mode != "semantic_vad":
         return detection
@@ -74,12 +82,12 @@ def turn_detection(provider: blocks.ListenProvider, mode: TurnDetection) -> dict
 
 
 def _eagerness(provider: blocks.ListenProvider) -> str:
-    """How sure the end of a turn is to be says how patient to be; the time-out, how patient at most."""
-    threshold, most_ms = provider.eot_threshold, provider.eot_timeout_ms
+    """Choose by the threshold, and then the most patient one that waits no longer than the time-out."""
+    threshold, max_ms = provider.eot_threshold, provider.eot_timeout_ms
     first = 1
     if threshold is not None:
         first = 0 if threshold >= _PATIENT_THRESHOLD else 2 if threshold <= _HASTY_THRESHOLD else 1
-    fitting = (name for name, waits_ms in _EAGERNESS[first:] if most_ms is None or waits_ms <= most_ms)
+    fitting = (name for name, waits_ms in _EAGERNESS[first:] if max_ms is None or waits_ms <= max_ms)
     return next(fitting, "high")
 
 
@@ -87,7 +95,7 @@ def _eagerness(provider: blocks.ListenProvider) -> str:
 
 
 def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
-    """The `transcription` of these blocks."""
+    """Return the `transcription` that the listen block asks for."""
     provider = agent.listen.provider
     hints = [code for code in map(language_code, provider.hints or []) if code]
     code = language_code(provider.language or agent.language)
@@ -95,6 +103,7 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
     if provider.hints is not None and model.startswith(_SEVERAL_LANGUAGES):
         fields["languages"] = hints
     elif provider.language is None and len(hints) == 1:
+        # The other models take one language: a single hint is as good as that, several are not.
         fields["language"] = hints[0]
     elif code is not None:
         fields["language"] = code
@@ -104,7 +113,7 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
 
 
 def language_code(language: str | None) -> str | None:
-    """The ISO 639-1 code of a language tag; None for none, and for `multi`."""
+    """Return the ISO 639-1 code of a language tag, or None where it has none, as `multi` has."""
     code = re.match(r"([a-z]{2})(?:-|$)", language or "")
     return code[1] if code else None
 
@@ -113,8 +122,8 @@ _SEVERAL_LANGUAGES: Final = ("gpt-transcribe", "gpt-live-transcribe")
 
 
 def _with_key_terms(model: str, terms: list[str]) -> dict[str, Any]:
-    said = next((said for prefix, said in _KEY_TERMS if model.startswith(prefix)), None)
-    return said(terms) if said is not None else {}
+    fields_of = next((fields_of for prefix, fields_of in _KEY_TERMS if model.startswith(prefix)), None)
+    return fields_of(terms) if fields_of is not None else {}
 
 
 _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None], ...]] = (
@@ -126,12 +135,13 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
     ("gpt-transcribe", lambda terms: {"keywords": terms}),
     ("gpt-live-transcribe", lambda terms: {"keywords": terms}),
 )
-"""What a list of words to expect becomes; None where the model takes none."""
+"""The fields for a list of expected words; None where the model takes no such list."""
 
 
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:
-    """`before` after an UpdateListen: what it omits stays, but for `language_hints` (reference, 2)."""
+    """Return `before` after an UpdateListen: omitted fields stay, but for `language_hints` (reference, 2)."""
     changes = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
     if before.hints or given.hints is not None:
+        # Under the newer name alone: an older `language_hint` of `before` would count again otherwise.
         changes |= {"language_hints": given.hints or [], "language_hint": None}
     return msgspec.structs.replace(before, **changes)

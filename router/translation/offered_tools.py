@@ -1,4 +1,4 @@
-"""Which functions the model is offered: the server's own, and those of the client's that are admitted."""
+"""The functions that the model may call: the server's own, and those of the client's that it accepts."""
 
 from __future__ import annotations
 
@@ -15,33 +15,37 @@ if TYPE_CHECKING:
     from router.deepgram import blocks
 
 
-class Admitted(NamedTuple):
-    """A think block with the functions that are admitted, and the names of the others."""
+class FilteredFunctions(NamedTuple):
+    """A think block with the accepted functions, and the names of the others."""
 
     think: blocks.Think
     not_allowed: tuple[str, ...] = ()
     """Their endpoints may not be called."""
     taken: tuple[str, ...] = ()
-    """The server has functions of these names: a client cannot answer in their place."""
+    """The server has functions of these names, and a client cannot answer in their place."""
 
 
-def admit(think: blocks.Think, hosts: tuple[str, ...], ours: Collection[str]) -> Admitted:
-    """Look at a client's functions."""
+def filter_functions(
+    think: blocks.Think, allowed_origins: tuple[str, ...], server_names: Collection[str]
+) -> FilteredFunctions:
+    """Leave out the client's functions that it may not declare."""
     functions = think.functions or []
-    taken = tuple(it.name for it in functions if it.name in ours)
-    not_allowed = tuple(it.name for it in functions if it.name not in ours and not _may_be_called(it, hosts))
+    taken = tuple(it.name for it in functions if it.name in server_names)
+    not_allowed = tuple(
+        it.name for it in functions if it.name not in server_names and not _may_be_called(it, allowed_origins)
+    )
     if not taken and not not_allowed:
-        return Admitted(think)
+        return FilteredFunctions(think)
     kept = [it for it in functions if it.name not in taken and it.name not in not_allowed]
-    return Admitted(msgspec.structs.replace(think, functions=kept), not_allowed, taken)
+    return FilteredFunctions(msgspec.structs.replace(think, functions=kept), not_allowed, taken)
 
 
-def _may_be_called(function: blocks.Function, hosts: tuple[str, ...]) -> bool:
-    return function.endpoint is None or is_allowed(function.endpoint.url, hosts)
+def _may_be_called(function: blocks.Function, allowed_origins: tuple[str, ...]) -> bool:
+    return function.endpoint is None or is_allowed(function.endpoint.url, allowed_origins)
 
 
 def tool(function: blocks.Function) -> dict[str, Any]:
-    """A function as the upstream has it."""
+    """Return a function as a tool of the upstream's session."""
     tool: dict[str, Any] = {"type": "function", "name": function.name}
     if function.description is not None:
         tool["description"] = function.description
@@ -49,19 +53,19 @@ def tool(function: blocks.Function) -> dict[str, Any]:
     return tool
 
 
-def with_ours(text: str, ours: Sequence[blocks.Function], *, is_first: bool) -> str:
-    """A client's own `session.update`, with the server's functions among its tools. Unchanged where it has none.
+def add_server_functions(text: str, functions: Sequence[blocks.Function], *, is_first: bool) -> str:
+    """Return a client's own `session.update` with the server's functions among its tools.
 
-    One that is not the session's first and says nothing of tools leaves them as they are.
+    A later update without `tools` stays as it is, because the upstream keeps the tools that it has.
     """
     fields = orjson.loads(text)
     session = fields.get("session")
-    if not ours or not isinstance(session, dict) or not (is_first or "tools" in session):
+    if not functions or not isinstance(session, dict) or not (is_first or "tools" in session):
         return text
     given = session.get("tools")
-    names = {function.name for function in ours}
-    theirs = [it for it in given if not _is_named(it, names)] if isinstance(given, list) else []
-    tools = [*(tool(function) for function in ours), *theirs]
+    names = {function.name for function in functions}
+    others = [it for it in given if not _is_named(it, names)] if isinstance(given, list) else []
+    tools = [*(tool(function) for function in functions), *others]
     return orjson.dumps({**fields, "session": {**session, "tools": tools}}).decode()
 
 

@@ -1,4 +1,4 @@
-"""Where a sentence ends, in text that is still growing."""
+"""The sentences of a text that still grows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NO_END: Final = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|sr|jr|vs|no|nr|approx|etc|e\.g|i\.e|a\.m|p\.m|u\.s)|\b[a-z]|(?:^|\s)\d{1,3})\.$",
     re.IGNORECASE,
 )
-"""What ends in a full stop and is no sentence: titles, abbreviations, initials, the number of an item in a list."""
+"""Text with a full stop that ends no sentence: titles, abbreviations, initials, the number of an item in a list."""
 
 
 def sentences_of(text: str, start: int = 0, *, is_final: bool = False) -> tuple[list[str], int]:
-    """The sentences of `text` from `start` on that are complete, trimmed; and where the next one begins.
+    """Return the complete sentences of `text` from `start` on, trimmed, and where the next one begins.
 
-    A full stop at the very end may be a decimal point yet: it ends a sentence only where `is_final` says that
-    nothing follows for now.
+    A full stop at the very end may still become a decimal point: it completes a sentence only where the text
+    `is_final`.
     """
     found = []
     at = start
@@ -34,7 +34,7 @@ def sentences_of(text: str, start: int = 0, *, is_final: bool = False) -> tuple[
 
 
 def ends_here(text: str, start: int) -> bool:
-    """Whether `text` from `start` on may be taken for a whole sentence, although more may follow."""
+    """Whether `text` from `start` on looks like a whole sentence, although more may follow."""
     return _LAST_END.search(text, start) is not None and _is_end(text, start, len(text))
 
 

@@ -1,4 +1,4 @@
-"""Settings to `session.update`, context to items, the choice of a model."""
+"""Settings to `session.update`, and the context to items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.translation import listening, offered_tools, text, validation
-from router.translation.formats import on_wire, validate_formats
+from router.translation.formats import validate_formats, wire_format
 from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
@@ -23,48 +23,48 @@ if TYPE_CHECKING:
 
 
 class InvalidSettings(msgspec.Struct, frozen=True):
-    """Settings that are well formed, and cannot be obeyed. `code` is Deepgram's."""
+    """Why Settings that are well formed cannot be obeyed: a code of Deepgram's, and a sentence for the client."""
 
     code: str
     description: str
 
 
 def first_think(agent: blocks.Agent) -> blocks.Think:
-    """The think block that counts."""
+    """Return the think block that is in use: the first of several, which are fallbacks."""
     if isinstance(agent.think, list):
         return agent.think[0] if agent.think else blocks.Think()
     return agent.think
 
 
 def first_speak(agent: blocks.Agent) -> blocks.Speak:
-    """The speak block that counts."""
+    """Return the speak block that is in use: the first of several, which are fallbacks."""
     if isinstance(agent.speak, list):
         return agent.speak[0] if agent.speak else blocks.Speak()
     return agent.speak
 
 
 def validate_settings(settings: deepgram.Settings) -> InvalidSettings | None:
-    """What keeps us from obeying these Settings, or None."""
+    """Return why these Settings cannot be obeyed, or None."""
     if isinstance(settings.agent, str):
         return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
-    return invalid(validate_formats(settings.audio) or validation.of_agent(settings.agent))
+    return invalid_settings(validate_formats(settings.audio) or validation.validate_agent(settings.agent))
 
 
-def invalid(fault: str | None) -> InvalidSettings | None:
-    """A fault of a field, as the client is told of it."""
-    return InvalidSettings("INVALID_SETTINGS", fault) if fault is not None else None
+def invalid_settings(problem: str | None) -> InvalidSettings | None:
+    """Return the problem of a field with its code, or None where there is none."""
+    return InvalidSettings("INVALID_SETTINGS", problem) if problem is not None else None
 
 
-def chosen(agent: blocks.Agent, available: Callable[[str], bool]) -> blocks.Agent:
-    """`agent` with one think block: the first whose model is available, or else the first."""
+def choose_think(agent: blocks.Agent, is_available: Callable[[str], bool]) -> blocks.Agent:
+    """Return `agent` with one think block: the first whose model is available, or else the first."""
     if not isinstance(agent.think, list):
         return agent
-    fitting = (think for think in agent.think if think.provider.model is None or available(think.provider.model))
+    fitting = (think for think in agent.think if think.provider.model is None or is_available(think.provider.model))
     return msgspec.structs.replace(agent, think=next(fitting, first_think(agent)))
 
 
 def passthrough_agent(session: Any) -> blocks.Agent:
-    """The agent of a client's own `session.update`: what is to be said of it later is added to its instructions."""
+    """Return the agent of a client's own `session.update`, whose instructions a later message may add to."""
     given = session if isinstance(session, dict) else {}
     instructions, modalities = given.get("instructions"), given.get("output_modalities")
     prompt = instructions if isinstance(instructions, str) else None
@@ -79,34 +79,31 @@ def session_of(
     voices: Voices,
     transcription_model: str,
     model: str,
-    ours: Sequence[blocks.Function] = (),
+    server_functions: Sequence[blocks.Function] = (),
 ) -> dict[str, Any]:
-    """The `session` of the one `session.update` that these Settings become. They must be faultless.
-
-    `ours` are the server's own functions.
-    """
-    assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - find_fault said so
+    """Return the `session` of the one `session.update` that these Settings become. They must be valid."""
+    assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - validate_settings refuses an id
     agent = settings.agent
     return {
         "type": "realtime",
         "audio": {
             "input": {
-                "format": on_wire(formats.input),
+                "format": wire_format(formats.input),
                 "transcription": listening.transcription(agent, transcription_model),
                 "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
             },
-            "output": {"format": on_wire(formats.output), **speech_of(agent, voices)},
+            "output": {"format": wire_format(formats.output), **speech_of(agent, voices)},
         },
-        **thinking_of(first_think(agent), model, ours),
+        **thinking_of(first_think(agent), model, server_functions),
     }
 
 
-def thinking_of(think: blocks.Think, model: str, ours: Sequence[blocks.Function] = ()) -> dict[str, Any]:
-    """What a think block says of the `session`."""
+def thinking_of(think: blocks.Think, model: str, server_functions: Sequence[blocks.Function] = ()) -> dict[str, Any]:
+    """Return the fields of `session` that a think block decides."""
     fields = {
         "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
         "instructions": think.prompt,
-        "tools": [offered_tools.tool(function) for function in (*ours, *(think.functions or ()))],
+        "tools": [offered_tools.tool(function) for function in (*server_functions, *(think.functions or ()))],
         "tool_choice": think.toolChoice,
         "max_output_tokens": think.maxOutputTokens,
         "prompt": think.managedPrompt,
@@ -125,10 +122,12 @@ def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
     # Other families refuse the whole update (reference, 4), and none of them reasons.
     if mode is None or not _REASONING.match(model):
         return None
+    # Deepgram's `none` has no counterpart: the API's least effort is `minimal`.
     return {"effort": "minimal" if mode == "none" else mode}
 
 
 _REASONING: Final = re.compile(r"gpt-realtime-2(?!\d)")
+"""The gpt-realtime-2 family, but not a dated model of the first one, such as gpt-realtime-2025-08-28."""
 
 
 def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
@@ -140,24 +139,24 @@ def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
 
 
 CHARACTERS_PER_TOKEN: Final = 4
-"""About, in English."""
+"""Roughly, in English."""
 
 _RETENTION_RATIO: Final = 0.8
-"""How much is kept when the context is full: what is dropped at once is not dropped at every turn."""
+"""The share of a full context that is kept: a large cut is rare, where a small one would come at every turn."""
 
 
 def speech_of(agent: blocks.Agent, voices: Voices) -> dict[str, Any]:
-    """What a speak block says of `audio.output`, and over it the React component's own `sessionAudioOutput`."""
-    asked = agent.sessionAudioOutput or {}
+    """Return the fields of `audio.output`: the React component's `sessionAudioOutput`, or else the speak block's."""
+    given = agent.sessionAudioOutput or {}
     fields = {
-        "voice": asked.get("voice") or voice_of(agent.speak, voices),
-        "speed": asked.get("speed") or first_speak(agent).provider.speed,
+        "voice": given.get("voice") or voice_of(agent.speak, voices),
+        "speed": given.get("speed") or first_speak(agent).provider.speed,
     }
     return {key: value for key, value in fields.items() if value is not None}
 
 
 def context_items(agent: blocks.Agent, new_id: text.NewId) -> list[openai.NewItem]:
-    """One item per message of the context; two per function call: the call, and its output."""
+    """Return one item per message of the context, and two per function call: the call, and its output."""
     items: list[openai.NewItem] = []
     given = agent.context.messages if agent.context is not None else agent.messages
     for message in given or []:
@@ -189,19 +188,20 @@ _UNSET: Final = {
     "truncation": "auto",
     "speed": 1.0,
 }
-"""What a field is where nobody says anything of it. What is not listed cannot be taken back."""
+"""The values that unset a field, which an update would keep otherwise. A field that is not listed cannot be unset."""
 
 
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The update that puts `after` in the place of `before`: what is not in it any more is unset."""
+    """Return the update that replaces `before` by `after`: a field that is in `before` alone is unset."""
     return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
 
 
 def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
+    """Return `session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
     result = dict(session)
     for key, value in changes.items():
         before = result.get(key)
+        # An object of another `type`, such as turn detection, replaces the old one: their fields differ.
         is_nested = isinstance(before, dict) and isinstance(value, dict) and _is_same_kind(before, value)
         result[key] = merged(before, value) if is_nested else value  # type: ignore[arg-type] # both are, then
     return result

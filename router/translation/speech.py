@@ -1,17 +1,17 @@
-"""What was heard of an answer that was cut off, and how to ask for the rest."""
+"""The heard part of an answer that was interrupted, and instructions to speak a text or the rest of one."""
 
 from __future__ import annotations
 
 from typing import Final
 
 CHARACTERS_PER_S: Final = 15.0
-"""How fast the upstream's voices speak, about. The transcript runs ahead of the audio and carries no timing."""
+"""The usual pace of the upstream's voices, roughly. Transcripts run ahead of the audio and carry no timing."""
 
 
 def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str:
-    """The words of `transcript` that so much audio has said, about: whole words, and at least the first.
+    """Estimate the words of `transcript` that were spoken in `played_s`: whole words, and at least the first.
 
-    Where all of its audio is known to take `whole_s`, that is the measure; else the usual pace.
+    Where the whole audio is known to take `whole_s`, that is the pace; else the usual one.
     """
     spoken = transcript.strip()
     per_s = len(spoken) / whole_s if whole_s else CHARACTERS_PER_S
@@ -25,12 +25,15 @@ def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str
 
 
 def verbatim(words: str) -> str:
-    """Instructions for the response that says a given text."""
+    """Return instructions for a response that speaks a given text: the API has no request for that (upstream 3.3)."""
     return f'Say exactly this text, word for word, in its own language, and nothing before or after it: "{words}"'
 
 
 def continuation(prompt: str | None, words: str) -> str:
-    """Instructions for the response that says the rest. They replace the session's, so those are repeated."""
+    """Return instructions for a response that speaks the rest of an answer after `words`.
+
+    The instructions of a response replace the session's (upstream 5.2), so `prompt` comes first.
+    """
     ask = (
         f'Your last answer was cut off after these words: "{words}". Go on from exactly there, without repeating them.'
     )

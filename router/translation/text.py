@@ -13,34 +13,35 @@ NewId = Callable[[], str]
 
 
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
-    """A message of either side, as text. The part's type follows from the role (reference, 2.3)."""
+    """Make a message of either side, as text. The part's type follows from the role (reference, 2.3)."""
     part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
     return openai.MessageItem(id=item_id, role=role, content=[part])
 
 
 def item_text(item: openai.Item) -> str:
-    """What a finished assistant item says: its text parts, or the transcripts of its audio."""
+    """Return the text of a finished assistant item: its text parts, or the transcripts of its audio."""
     parts = item.content or []
     return "".join(part.text or part.transcript or "" for part in parts)
 
 
 def is_assistant_message(item: openai.Item) -> bool:
-    """Whether an item is something that the assistant says."""
+    """Whether an item is a message of the assistant's. An item without a `type` counts as one."""
     return item.role == "assistant" and item.type in ("message", None)
 
 
-def history_of(said: deepgram.ConversationText) -> deepgram.HistoryText:
-    """The History that follows a ConversationText."""
-    return deepgram.HistoryText(role=said.role, content=said.content)
+def history_of(message: deepgram.ConversationText) -> deepgram.HistoryText:
+    """Make the History that follows a ConversationText."""
+    return deepgram.HistoryText(role=message.role, content=message.content)
 
 
 def transcript(content: str, *, is_final: bool) -> deepgram.Transcript:
-    """A Transcript of the `/openai` profile: final behind the user's ConversationText, interim before it."""
+    """Make a Transcript of the `/openai` profile: interim before the user's ConversationText, final after it."""
+    # The upstream reports no confidence unless it is asked for logprobs, and the message requires one.
     alternative = deepgram.Alternative(transcript=content, confidence=1.0)
     channel = deepgram.Channel(alternatives=[alternative])
     return deepgram.Transcript(transcript=content, channel=channel, is_final=is_final, speech_final=is_final)
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:
-    """The UtteranceEnd of a `speech_stopped`."""
+    """Make the UtteranceEnd of a `speech_stopped`."""
     return deepgram.UtteranceEnd(channel=[0, 1], last_word_end=(audio_end_ms or 0.0) / 1000)

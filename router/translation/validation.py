@@ -1,4 +1,4 @@
-"""What of `agent` is well formed and cannot be obeyed: the table of such values, by field."""
+"""The fields of `agent` that are well formed and cannot be obeyed: a table of rules, by field."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from router.deepgram import blocks
 
     Rule = tuple[str, Callable[[Any], Any], Callable[[Any], bool], str]
-    """A field, how to get at it, which values are good, and a text that says so. An absent value always is."""
+    """A field, its value in a block, whether a value is valid, and a text that says so. An absent value is valid."""
 
-MOST_OUTPUT_TOKENS: Final = 4096
+MAX_OUTPUT_TOKENS: Final = 4096
 
-MOST_CONTEXT: Final = 1_000_000_000
-"""Characters: more than any model takes, and a number that every JSON has."""
+MAX_CONTEXT_CHARACTERS: Final = 1_000_000_000
+"""More than any model takes, and a number that every JSON parser reads exactly."""
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
 
@@ -28,7 +28,7 @@ def _within(least: float, most: float) -> Callable[[Any], bool]:
 
 
 def _is_token_limit(value: Any) -> bool:
-    return value == "inf" or (isinstance(value, int) and 1 <= value <= MOST_OUTPUT_TOKENS)
+    return value == "inf" or (isinstance(value, int) and 1 <= value <= MAX_OUTPUT_TOKENS)
 
 
 def _is_prompt_reference(value: dict[str, Any]) -> bool:
@@ -54,14 +54,14 @@ _THINK: Final[tuple[Rule, ...]] = (
     (
         "context_length",
         lambda think: think.context_length,
-        lambda value: value == "max" or 1 <= value <= MOST_CONTEXT,
-        f"`max` or between 1 and {MOST_CONTEXT} characters",
+        lambda value: value == "max" or 1 <= value <= MAX_CONTEXT_CHARACTERS,
+        f"`max` or between 1 and {MAX_CONTEXT_CHARACTERS} characters",
     ),
     (
         "maxOutputTokens",
         lambda think: think.maxOutputTokens,
         _is_token_limit,
-        f"`inf` or between 1 and {MOST_OUTPUT_TOKENS}",
+        f"`inf` or between 1 and {MAX_OUTPUT_TOKENS}",
     ),
     ("managedPrompt", lambda think: think.managedPrompt, _is_prompt_reference, "an object with an `id`"),
 )
@@ -84,12 +84,13 @@ _LISTEN: Final[tuple[Rule, ...]] = (
         "provider.eot_timeout_ms",
         lambda listen: listen.provider.eot_timeout_ms,
         lambda value: value >= 1,
-        "a number of milliseconds",
+        "at least 1 millisecond",
     ),
 )
 
 _AGENT: Final[tuple[Rule, ...]] = (
-    ("think_live", lambda agent: agent.think_live, lambda _: False, "absent: Think Live is not offered here"),
+    # Think Live is Deepgram's own service, in early access.
+    ("think_live", lambda agent: agent.think_live, lambda _: False, "absent: this server does not offer Think Live"),
     (
         "sessionAudioOutput.voice",
         lambda agent: _output(agent, "voice"),
@@ -100,31 +101,31 @@ _AGENT: Final[tuple[Rule, ...]] = (
 )
 
 
-def of_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
-    """A sentence on the first field that cannot be obeyed, or None."""
+def validate_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
+    """Return a sentence about the first field that cannot be obeyed, or None."""
     found = (
         _validate(agent, _AGENT, path),
-        of_think(agent.think, f"{path}.think"),
-        of_speak(agent.speak, f"{path}.speak"),
-        of_listen(agent.listen, f"{path}.listen"),
+        validate_think(agent.think, f"{path}.think"),
+        validate_speak(agent.speak, f"{path}.speak"),
+        validate_listen(agent.listen, f"{path}.listen"),
     )
-    return next((fault for fault in found if fault is not None), None)
+    return next((problem for problem in found if problem is not None), None)
 
 
-def of_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
-    """The same of one think block, or several."""
+def validate_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
+    """Return a sentence about the first field of the think blocks that cannot be obeyed, or None."""
     found = (_validate(block, _THINK, at) or _validate_functions(block, at) for block, at in _each(think, path))
-    return next((fault for fault in found if fault is not None), None)
+    return next((problem for problem in found if problem is not None), None)
 
 
-def of_speak(speak: blocks.Speak | list[blocks.Speak], path: str = "speak") -> str | None:
-    """The same of one speak block, or several."""
+def validate_speak(speak: blocks.Speak | list[blocks.Speak], path: str = "speak") -> str | None:
+    """Return a sentence about the first field of the speak blocks that cannot be obeyed, or None."""
     found = (_validate(block, _SPEAK, at) for block, at in _each(speak, path))
-    return next((fault for fault in found if fault is not None), None)
+    return next((problem for problem in found if problem is not None), None)
 
 
-def of_listen(listen: blocks.Listen, path: str = "listen") -> str | None:
-    """The same of the listen block."""
+def validate_listen(listen: blocks.Listen, path: str = "listen") -> str | None:
+    """Return a sentence about the first field of the listen block that cannot be obeyed, or None."""
     return _validate(listen, _LISTEN, path)
 
 
@@ -136,9 +137,9 @@ def _each(given: Any, path: str) -> Iterator[tuple[Any, str]]:
 
 
 def _validate(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | None:
-    for field, value_of, is_good, text in rules:
+    for field, value_of, is_valid, text in rules:
         value = value_of(block)
-        if value is not None and not is_good(value):
+        if value is not None and not is_valid(value):
             return f"`{path}.{field}` must be {text}"
     return None
 
@@ -147,15 +148,15 @@ def _validate_functions(think: blocks.Think, path: str) -> str | None:
     for at, function in enumerate(think.functions or []):
         field = next((field for field in _FILLERS if getattr(function, field)), None)
         if field is not None:
-            return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which is not offered here"
-        fault = _validate_endpoint(function.endpoint, f"{path}.functions[{at}].endpoint")
-        if fault is not None:
-            return fault
+            return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which this server does not offer"
+        problem = _validate_endpoint(function.endpoint, f"{path}.functions[{at}].endpoint")
+        if problem is not None:
+            return problem
     return None
 
 
 def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | None:
-    """Nothing of a URL or a header's value is repeated: it may be a credential."""
+    # No sentence repeats the URL or a header's value: either may hold a credential.
     if endpoint is None:
         return None
     try:
@@ -165,8 +166,8 @@ def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | Non
     if (endpoint.method or "POST").upper() not in METHODS:
         return f"`{path}.method` must be one of {', '.join(METHODS)}"
     for name, value in (endpoint.headers or {}).items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _HEADERS_OF_OURS:
-            return f"`{path}.headers` must be HTTP headers, but for {', '.join(sorted(_HEADERS_OF_OURS))}"
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+            return f"`{path}.headers` must be HTTP headers other than {', '.join(sorted(_RESERVED_HEADERS))}"
         if not _HEADER_VALUE.fullmatch(value):
             return f"`{path}.headers.{name}` must be printable ASCII text"
     return None
@@ -175,6 +176,7 @@ def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | Non
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+# No line break: with one, a value could add headers, or a request, of its own.
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
-_HEADERS_OF_OURS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade", "te"})
-"""They belong to the request itself."""
+_RESERVED_HEADERS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade", "te"})
+"""They describe the request and its connection, which the router makes itself."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from router.audio.convert import is_to_be_prepared
+from router.audio.convert import needs_preparation
 from router.audio.formats import LINEAR16_24K
 from router.session.work import PrepareAudio, WorkKind
 
@@ -26,7 +26,7 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
     """Have done what is slow about the client's two formats. The upstream's is a guess: it has not agreed yet."""
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
-        if is_to_be_prepared(source, target):
+        if needs_preparation(source, target):
             context.state.preparing.add(name)
             context.start_work(WorkKind.AUDIO, name, PrepareAudio(source, target), PREPARE_S)
 

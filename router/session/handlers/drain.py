@@ -83,4 +83,4 @@ def drain_timed_out(context: Context, _fired: Any) -> None:
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    context.end(errors.ClosingError(error, CloseCode.SERVICE_RESTART, REASON))
+    context.end(errors.FinalError(error, CloseCode.SERVICE_RESTART, REASON))

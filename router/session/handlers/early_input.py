@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from router.audio.formats import MOST_SAMPLE_BYTES, RATES
+from router.audio.formats import MAX_SAMPLE_BYTES, RATES
 from router.deepgram import messages as deepgram
 from router.session import inputs
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from router.session.context import Context
 
-_FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
+_FASTEST_BYTES_PER_S: Final = RATES[-1] * MAX_SAMPLE_BYTES
 """Of microphone audio, while its format is unknown."""
 
 # What comes too early.

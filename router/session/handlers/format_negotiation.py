@@ -13,7 +13,14 @@ import orjson
 
 from router.openai import events as openai
 from router.session import inputs
-from router.translation.formats import Formats, input_format, natively, on_wire, output_format, reported
+from router.translation.formats import (
+    Formats,
+    input_format,
+    native_formats,
+    output_format,
+    reported_formats,
+    wire_format,
+)
 
 if TYPE_CHECKING:
     from router.session.context import Context
@@ -33,19 +40,19 @@ def requested_formats(context: Context, link: UpstreamLink) -> Formats:
     is_known = any(context.options.g711[position : position + 1]) and position not in context.state.linear16_only
     if given is None or not is_known:
         return LINEAR16
-    return natively(input_format(given.audio), output_format(given.audio))
+    return native_formats(input_format(given.audio), output_format(given.audio))
 
 
 def passthrough_formats(given: inputs.PassthroughSessionUpdate) -> Formats:
     """What a client's own `session.update` asks for: it sends and is sent just that."""
     config = orjson.loads(given.text).get("session")
-    heard, spoken = reported(config.get("audio") if isinstance(config, dict) else None)
+    heard, spoken = reported_formats(config.get("audio") if isinstance(config, dict) else None)
     return Formats(heard or LINEAR16.input, spoken or LINEAR16.output)
 
 
 def record_formats(link: UpstreamLink, event: openai.SessionUpdated) -> None:
     """Take what the upstream says of its formats."""
-    heard, spoken = reported(event.session.audio)
+    heard, spoken = reported_formats(event.session.audio)
     link.formats = Formats(heard or link.formats.input, spoken or link.formats.output)
     link.has_said_formats = heard is not None and spoken is not None
 
@@ -61,7 +68,7 @@ def ask_for_linear16(context: Context, link: UpstreamLink) -> None:
     _give_up_g711(context, link, "does not say what it took")
     link.formats = LINEAR16
     link.updates += 1
-    audio = {"input": {"format": on_wire(LINEAR16.input)}, "output": {"format": on_wire(LINEAR16.output)}}
+    audio = {"input": {"format": wire_format(LINEAR16.input)}, "output": {"format": wire_format(LINEAR16.output)}}
     context.to_upstream(
         openai.SessionUpdate(session={"type": "realtime", "audio": audio}, event_id=SETTINGS_EVENT_ID), link
     )

@@ -196,16 +196,18 @@ def warn(context: Context, agent: blocks.Agent) -> None:
         context.to_client(deepgram.Warning(description=description, code="FUNCTION_NAME_TAKEN"))
 
 
-def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.Admitted:
+def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.FilteredFunctions:
     options = context.options
-    return offered_tools.admit(session_config.first_think(agent), options.tool_hosts, {it.name for it in options.tools})
+    return offered_tools.filter_functions(
+        session_config.first_think(agent), options.tool_hosts, {it.name for it in options.tools}
+    )
 
 
 def with_ours(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
     """A client's own `session.update`, with our functions among its tools."""
     is_first = context.state.settings is None
     return inputs.PassthroughSessionUpdate(
-        offered_tools.with_ours(event.text, context.options.tools, is_first=is_first)
+        offered_tools.add_server_functions(event.text, context.options.tools, is_first=is_first)
     )
 
 

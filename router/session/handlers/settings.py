@@ -77,7 +77,7 @@ def configured_by_application(context: Context, _name: str, done: messages.WorkD
 
 def _open_with(context: Context, message: deepgram.Settings) -> None:
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
-    state, chosen = context.state, session_config.chosen(message.agent, context.options.is_available)
+    state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
     state.settings, state.agent = message, agent
     state.turn_detection = listening.detection_mode(agent, context.options.turn_detection)
@@ -102,7 +102,7 @@ def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionU
     state = context.state
     state.settings = message = function_calls.with_ours(context, message)
     state.agent = session_config.passthrough_agent(orjson.loads(message.text).get("session"))
-    state.turn_detection = listening.THE_CLIENT_S
+    state.turn_detection = listening.CLIENT_CONTROLLED
     own = format_negotiation.passthrough_formats(message)
     state.microphone, state.speaker = _microphone(context, own.input), Speaker(own.output)
     dial(context, context.options.fixed_model or context.options.model)
@@ -110,7 +110,7 @@ def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionU
 
 def _microphone(context: Context, source: Format) -> Microphone:
     options = context.options
-    microphone = Microphone(source, preroll_s=options.preroll_s, most_s=options.uncommitted_audio_s)
+    microphone = Microphone(source, preroll_s=options.preroll_s, max_s=options.uncommitted_audio_s)
     # Without a detector of the upstream's, all that was said since the last commit is the turn.
     microphone.is_speech = not context.state.detects_turns
     return microphone

@@ -53,7 +53,7 @@ def replay_audio(context: Context) -> None:
     state = context.state
     if state.microphone is None:
         return
-    context.forward(*state.microphone.again())
+    context.forward(*state.microphone.resend())
     state.is_replaying_speech = state.is_speaking
     if state.is_speaking:
         context.wait(Wait.COMMIT)

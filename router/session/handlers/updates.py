@@ -70,7 +70,7 @@ def _with_think(context: Context, agent: blocks.Agent, message: deepgram.UpdateT
 
 
 def _chosen(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    return session_config.chosen(agent, lambda model: model == context.state.route)
+    return session_config.choose_think(agent, lambda model: model == context.state.route)
 
 
 def _with_speak(_session: Context, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
@@ -119,13 +119,16 @@ class _Kind(msgspec.Struct, frozen=True):
 _KINDS: Final[dict[type, _Kind]] = {
     deepgram.UpdatePrompt: _Kind(deepgram.PromptUpdated(), lambda _: None, _with_prompt, _prompt_changes),
     deepgram.UpdateThink: _Kind(
-        deepgram.ThinkUpdated(), lambda message: validation.of_think(message.think), _with_think, _think_changes
+        deepgram.ThinkUpdated(), lambda message: validation.validate_think(message.think), _with_think, _think_changes
     ),
     deepgram.UpdateSpeak: _Kind(
-        deepgram.SpeakUpdated(), lambda message: validation.of_speak(message.speak), _with_speak, _speak_changes
+        deepgram.SpeakUpdated(), lambda message: validation.validate_speak(message.speak), _with_speak, _speak_changes
     ),
     deepgram.UpdateListen: _Kind(
-        deepgram.ListenUpdated(), lambda message: validation.of_listen(message.listen), _with_listen, _listen_changes
+        deepgram.ListenUpdated(),
+        lambda message: validation.validate_listen(message.listen),
+        _with_listen,
+        _listen_changes,
     ),
 }
 
@@ -135,7 +138,7 @@ _KINDS: Final[dict[type, _Kind]] = {
 
 def update(context: Context, message: Message) -> None:
     """Take an update, or say by field why it cannot be obeyed."""
-    fault = session_config.invalid(_KINDS[type(message)].fault(message))
+    fault = session_config.invalid_settings(_KINDS[type(message)].fault(message))
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return

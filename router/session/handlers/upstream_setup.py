@@ -80,7 +80,7 @@ def _session_of(context: Context, given: deepgram.Settings, link: UpstreamLink) 
         voices=context.options.voices,
         transcription_model=transcription_model(context, link),
         model=context.state.route,
-        ours=context.options.tools,
+        server_functions=context.options.tools,
     )
 
 
@@ -115,7 +115,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
         _go_on_without_changes(context, event)
     elif event.error.event_id == SETTINGS_EVENT_ID or context.state.is_passthrough:
         error = errors.client_error(event.error, context.options.redact)
-        context.end(errors.ClosingError(error, CloseCode.NORMAL_CLOSURE, error.code[:100]))
+        context.end(errors.FinalError(error, CloseCode.NORMAL_CLOSURE, error.code[:100]))
     else:
         context.to_client(errors.client_error(event.error, context.options.redact))
 

@@ -121,7 +121,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> None
     state.is_speaking = state.is_committing = state.is_replaying_speech = False
     if state.microphone is None:
         return
-    audio = state.microphone.committed()
+    audio = state.microphone.commit()
     state.microphone.is_speech = not is_detected
     state.turn.awaits_answer = is_detected and not is_by_hand
     if state.turn.awaits_answer and state.turn.response is ResponseState.NONE:

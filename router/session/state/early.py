@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from router.audio.formats import MOST_SAMPLE_BYTES
+from router.audio.formats import MAX_SAMPLE_BYTES
 from router.session import inputs
 from router.session.state.queues import Queue
 
@@ -43,7 +43,7 @@ class EarlyInputs:
             self.inputs.append(inputs.MicrophoneAudio(data))
         self._audio_bytes += len(data)
         excess = self._audio_bytes - most_bytes
-        dropped = self._drop_oldest(excess - excess % MOST_SAMPLE_BYTES) if excess > 0 else 0
+        dropped = self._drop_oldest(excess - excess % MAX_SAMPLE_BYTES) if excess > 0 else 0
         self.dropped_bytes += dropped
         return dropped
 

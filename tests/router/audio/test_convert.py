@@ -1,4 +1,4 @@
-"""A conversion keeps the spectrum, the count and every byte, however the stream is cut. Of encodings: the next file."""
+"""Conversions between rates keep the spectrum, the count and every byte. Encodings: test_convert_encodings.py."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ INPUT_RATES = [rate for rate in (*RATES, *ODD_RATES) if rate != UPSTREAM_RATE]
 PAIRS = [pair for pair in itertools.product(RATES, RATES) if pair[0] != pair[1]]
 PAIRS += [(rate, UPSTREAM_RATE) for rate in ODD_RATES] + [(UPSTREAM_RATE, 12_345)]
 PASS_BAND = 0.85
-"""Of the lower Nyquist frequency."""
+"""A share of the lower Nyquist frequency."""
 
 
 def resampler_of(rate_in, rate_out):
@@ -66,7 +66,7 @@ def test_a_tone_beyond_the_lower_nyquist_frequency_is_suppressed(rate_in, rate_o
 
 @pytest.mark.parametrize("rate_in", INPUT_RATES)
 def test_several_tones_at_once_stay_apart(rate_in):
-    """A spectrum: nothing appears where nothing was."""
+    """The spectrum has the tones that were put in, and no other."""
     tones = [312.0, 997.0, 1811.0, 3361.0]
     mixed = sum(tone(frequency, rate_in, amplitude=7000) for frequency in tones)
 
@@ -84,7 +84,7 @@ def test_several_tones_at_once_stay_apart(rate_in):
     pair=st.sampled_from(PAIRS),
 )
 @settings(deadline=None, max_examples=150)
-def test_how_the_stream_is_cut_makes_no_difference(data, cuts, pair):
+def test_the_borders_of_the_pieces_make_no_difference(data, cuts, pair):
     """Bit for bit."""
     whole, pieces = resampler_of(*pair), resampler_of(*pair)
     ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
@@ -97,7 +97,7 @@ def test_how_the_stream_is_cut_makes_no_difference(data, cuts, pair):
 
 @given(lengths=st.lists(st.integers(0, 999), max_size=30), pair=st.sampled_from(PAIRS))
 @settings(deadline=None, max_examples=100)
-def test_at_any_time_the_count_is_exact_within_the_hold_back(lengths, pair):
+def test_the_count_is_exact_within_the_hold_back_at_any_time(lengths, pair):
     rate_in, rate_out = pair
     resampler = resampler_of(rate_in, rate_out)
     samples_in = samples_out = 0
@@ -113,8 +113,8 @@ def test_at_any_time_the_count_is_exact_within_the_hold_back(lengths, pair):
 
 
 @pytest.mark.parametrize("rate_in", INPUT_RATES)
-def test_after_a_long_time_the_phase_has_not_moved(rate_in):
-    """A minute of a tone: its last second lies where the clock says."""
+def test_the_phase_has_not_moved_after_a_minute(rate_in):
+    """The last second of a minute of a tone lies where it should."""
     seconds, frequency = 60, 1234.5
     resampler = resampler_of(rate_in, UPSTREAM_RATE)
     data = linear16(tone(frequency, rate_in, seconds))
@@ -143,7 +143,7 @@ def test_full_scale_is_clipped_and_never_wraps(rate_in, rate_out):
     assert actual.min() == -32_768
 
 
-def test_silence_and_a_constant_stay_what_they_are():
+def test_silence_and_a_constant_do_not_change():
     assert resampled(bytes(6400), 16_000, 24_000) == bytes(9600)
     constant = levels_of(resampled(linear16(np.full(16_000, 1234.0)), 44_100, 24_000))
     assert np.all(inner(constant, 24_000) == 1234)
@@ -182,13 +182,13 @@ def test_a_pair_without_a_small_ratio_is_interpolated(rate, kind):
 
 
 @pytest.mark.parametrize("rate", [0, -16_000, 7_999, 48_001])
-def test_a_rate_that_nobody_converts_is_refused(rate):
+def test_a_rate_out_of_range_is_refused(rate):
     with pytest.raises(UnsupportedRates, match=f"from {rate} Hz to 24000 Hz"):
         resampler_of(rate, UPSTREAM_RATE)
 
 
 def test_a_very_long_push_works_in_pieces():
-    """16 MB: beside the output and its pieces, next to nothing is allocated."""
+    """A push of 16 MB allocates its output and pieces, and next to nothing else."""
     data = bytes(16 << 20)
     resampler = resampler_of(16_000, 24_000)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Every encoding, at every rate, to every format that is sent."""
+"""Conversions of every encoding, at every rate, to every format that is sent."""
 
 import itertools
 
@@ -25,7 +25,7 @@ CLIENT += [Format(encoding, rate) for encoding in ("mulaw", "alaw") for rate in 
 CONVERSIONS = [*itertools.product(SOURCES, UPSTREAM), *itertools.product(UPSTREAM, CLIENT)]
 
 LEAST_DB = {"linear16": 58, "linear32": 58, "mulaw": 34, "alaw": 34}
-"""Between a sine and what is not it. G.711 has 37 dB to give, whatever the level; twice, 34 are left."""
+"""Signal to noise, by encoding. G.711 has 37 dB at any level; two conversions leave 34."""
 
 
 def written(levels, audio_format):
@@ -44,7 +44,7 @@ def names(formats):
 
 @pytest.mark.parametrize("formats", CONVERSIONS, ids=names)
 def test_a_sine_keeps_its_spectrum(formats):
-    """Compared with the exact sine at the other rate, cut anywhere: level, time, images, aliases and clicks at once."""
+    """Compared with the exact sine at the other rate, in pieces: level, time, images, aliases and clicks at once."""
     source, target = formats
     least_db = min(LEAST_DB[source.encoding], LEAST_DB[target.encoding])
     for frequency in (437.0, 0.4 * min(source.rate, target.rate)):
@@ -63,7 +63,7 @@ def test_a_sine_keeps_its_spectrum(formats):
     formats=st.sampled_from(CONVERSIONS),
 )
 @settings(deadline=None, max_examples=300)
-def test_how_the_stream_is_cut_makes_no_difference(data, cuts, formats):
+def test_the_borders_of_the_pieces_make_no_difference(data, cuts, formats):
     """Bit for bit, and no piece ends within a sample."""
     whole, pieces = Converter(*formats), Converter(*formats)
     ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
@@ -83,7 +83,7 @@ def test_a_part_of_a_float_waits_for_the_rest_of_it(size):
     assert levels_of(converter.push(data[size:])).tolist() == [8192.0] * 400
 
 
-def test_a_new_stream_begins_without_what_was_left_of_the_old():
+def test_a_new_stream_begins_without_the_rest_of_the_old():
     converter = Converter(LINEAR16_24K, MULAW_8K)
     converter.push(linear16(tone(440, 24_000, 0.1)) + b"\x55")
 
@@ -92,7 +92,7 @@ def test_a_new_stream_begins_without_what_was_left_of_the_old():
 
 
 @pytest.mark.parametrize("same", UPSTREAM)
-def test_what_needs_no_conversion_passes_as_it_is(same):
+def test_audio_in_the_right_format_passes_unchanged(same):
     data = bytes(range(256))
 
     assert converted(Recording(data, same), same) == data
@@ -106,8 +106,8 @@ def test_a_recording_is_converted_whole():
     assert (recording.duration_ms, mulaw.duration_ms) == (500, 500)
 
 
-def test_a_stream_goes_on_in_another_format():
-    """Upstreams may differ in what they take; a client's sample that is cut in two survives the change."""
+def test_a_stream_continues_in_another_format():
+    """The next upstream may take another format: a client's sample that is cut in two survives the change."""
     data = linear16(tone(440, 24_000, 0.2))
     first = Converter(LINEAR16_24K, MULAW_8K)
 
@@ -117,6 +117,6 @@ def test_a_stream_goes_on_in_another_format():
     assert second.push(data[4801:]) == data[4800:]
 
 
-def test_nobody_is_sent_linear32():
+def test_linear32_is_never_an_output():
     with pytest.raises(ValueError, match="linear32"):
         Converter(LINEAR16_24K, Format("linear32", 24_000))

@@ -5,7 +5,7 @@ import pytest
 from router.audio.formats import (
     ALAW_8K,
     LINEAR16_24K,
-    MOST_SAMPLE_BYTES,
+    MAX_SAMPLE_BYTES,
     MULAW_8K,
     SAMPLE_BYTES,
     Format,
@@ -35,10 +35,10 @@ def test_silence_is_the_code_of_zero():
 
 
 def test_audio_that_begins_with_a_whole_sample_does_so_after_any_multiple_of_the_longest():
-    assert all(MOST_SAMPLE_BYTES % size == 0 for size in SAMPLE_BYTES.values())
+    assert all(MAX_SAMPLE_BYTES % size == 0 for size in SAMPLE_BYTES.values())
 
 
-def test_rates_that_nobody_converts_are_named_in_the_error():
+def test_impossible_rates_are_named_in_the_error():
     error = UnsupportedRates(4_000, 24_000)
 
     assert str(error) == "cannot resample from 4000 Hz to 24000 Hz"

@@ -13,7 +13,7 @@ EVERY_CODE = bytes(range(256))
 LAWS = ("mulaw", "alaw")
 
 LEVELS = {
-    # The output values of its tables 1a and 2a at both ends of each segment, times what they are smaller by.
+    # The output values of its tables 1a and 2a at both ends of each segment, scaled to 16 bits.
     "mulaw": {
         0x80: 8031 * 4, 0x8F: 4191 * 4, 0x90: 3999 * 4, 0x9F: 2079 * 4, 0xA0: 1983 * 4, 0xAF: 1023 * 4, 0xB0: 975 * 4,
         0xBF: 495 * 4, 0xC0: 471 * 4, 0xCF: 231 * 4, 0xD0: 219 * 4, 0xDF: 99 * 4, 0xE0: 93 * 4, 0xEF: 33 * 4,
@@ -26,7 +26,7 @@ LEVELS = {
 }  # fmt: skip
 
 SEGMENTS = {
-    # Their decision values: where one segment ends and the next begins.
+    # The decision values between two segments.
     "mulaw": [31 * 4, 95 * 4, 223 * 4, 479 * 4, 991 * 4, 2015 * 4, 4063 * 4],
     "alaw": [64 * 8, 128 * 8, 256 * 8, 512 * 8, 1024 * 8, 2048 * 8],
 }
@@ -62,10 +62,10 @@ def test_every_code_but_the_second_zero_survives_its_decoding(law):
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_a_louder_sample_never_gets_a_lower_level(law):
-    heard = [sample(law, code(law, level)) for level in range(-32768, 32768, 5)]
+def test_a_louder_sample_never_has_a_lower_level(law):
+    levels = [sample(law, code(law, level)) for level in range(-32768, 32768, 5)]
 
-    assert heard == sorted(heard)
+    assert levels == sorted(levels)
 
 
 @pytest.mark.parametrize("law", LAWS)

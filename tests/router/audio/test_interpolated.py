@@ -1,4 +1,4 @@
-"""The filter for odd pairs of rates: its size, and that it agrees with the exact one."""
+"""The filter for odd pairs of rates: its size, and its agreement with the exact filter."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ UPSTREAM_RATE = 24_000
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000])
-def test_it_makes_what_the_exact_filter_makes(rate):
-    """Noise and all, to 75 dB: every output is there, at its place."""
+def test_the_output_is_that_of_the_exact_filter(rate):
+    """The two outputs agree to 75 dB, sample by sample."""
     pcm = linear16(sum(tone(frequency, rate, 0.5, amplitude=5000) for frequency in (210, 1900, 3300)))
 
     exact = levels_of(Stream(rate, UPSTREAM_RATE).convert(pcm))
@@ -24,7 +24,7 @@ def test_it_makes_what_the_exact_filter_makes(rate):
 
 @pytest.mark.parametrize("rate", [8_001, 12_347, 47_999])
 def test_every_sum_is_exact(rate):
-    """As in `polyphase`: so the samples are the same in whatever order the sums are made."""
+    """The samples are the same for any order of the sums, as in `polyphase`."""
     for coefficients in _filter(rate, UPSTREAM_RATE):
         scaled = coefficients * (1 << COEFFICIENT_BITS)
         assert np.array_equal(scaled, np.rint(scaled))
@@ -32,7 +32,7 @@ def test_every_sum_is_exact(rate):
 
 
 @pytest.mark.parametrize("rate", [8_001, 12_347, 47_999])
-def test_a_filter_takes_little_memory_however_odd_the_rates(rate):
+def test_a_filter_takes_little_memory_for_any_rates(rate):
     assert sum(coefficients.nbytes for coefficients in _filter(rate, UPSTREAM_RATE)) < 200_000
 
 

@@ -10,7 +10,7 @@ RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 
 
 def loudest(design, amplitude):
-    """A window of samples of that amplitude whose sum is the largest there can be, and that sum."""
+    """Return the window of samples of that amplitude whose sum is the largest possible, its output, and the sum."""
     output = int(np.abs(design.coefficients).sum(axis=0).argmax())
     coefficients = design.coefficients[:, output]
     samples = np.where(coefficients < 0, -amplitude, amplitude)
@@ -20,7 +20,7 @@ def loudest(design, amplitude):
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("amplitude", [100, 12_000, 14_000, 14_591, 14_592, 14_848, 15_000, 20_000, 32_767])
 def test_the_loudest_sum_of_any_amplitude_is_clipped_and_no_other(rate, amplitude):
-    """On both sides of the amplitude from which on clipping is looked after at all."""
+    """The amplitudes lie on both sides of the bound above which clipping is checked."""
     design = polyphase(rate, UPSTREAM_RATE)
     samples, output, level = loudest(design, amplitude)
     stream = Stream(rate, UPSTREAM_RATE)
@@ -36,7 +36,7 @@ def test_the_loudest_sum_of_any_amplitude_is_clipped_and_no_other(rate, amplitud
 
 @pytest.mark.parametrize("rate", RATES)
 def test_every_sum_is_exact(rate):
-    """16-bit samples times coefficients of so few bits fit into the 53 bits of a float64, summed in any order."""
+    """The sums of 16-bit samples times 24-bit coefficients fit into the 53 bits of a float64, in any order."""
     design = polyphase(rate, UPSTREAM_RATE)
     scaled = design.coefficients * (1 << COEFFICIENT_BITS)
 
@@ -57,7 +57,7 @@ def test_a_filter_takes_little_memory(rate):
 
 
 def test_no_filter_is_larger_than_the_bound():
-    """Between the rates that are small, wherever they lie; the others are not designed at all."""
+    """Every pair that `is_small` is; the others are not designed at all."""
     small = [rate for rate in range(8_000, 48_001, 25) if is_small(rate, UPSTREAM_RATE)]
 
     assert len(small) > 100

@@ -1,4 +1,4 @@
-"""Many samples at once."""
+"""Encodings of many samples at once."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def test_linear32_is_full_scale_at_one():
     assert list(levels) == [0, 16384, -16384, -32768, 1, 1]
 
 
-def test_what_is_louder_is_clipped_and_never_wraps():
+def test_a_sample_beyond_full_scale_is_clipped_and_never_wraps():
     levels = levels_of(linear32_decoded(floats(1.0, 1.5, 3e38, np.inf, -1.5, -3e38, -np.inf)))
 
     assert list(levels) == [32767] * 4 + [-32768] * 3
 
 
 @pytest.mark.parametrize("bits", [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF800001, 0x7FFFFFFF])
-def test_what_is_no_number_is_silence(bits):
-    """A signalling one, too."""
+def test_a_sample_that_is_not_a_number_is_silence(bits):
+    """Signalling ones are among them."""
     assert linear32_decoded(floats(0.5) + bits.to_bytes(4, "little") + floats(0.5)) == b"\0\x40\0\0\0\x40"
 
 

@@ -50,7 +50,7 @@ def test_every_message_of_the_vendors_own_packages_has_a_row():
     assert server_message_types() <= names("What a client is sent") | never
     assert client_event_types() <= names("What the upstream is sent") | never
     assert server_event_types() <= names("What the upstream sends") | {name.strip("`") for name in PASSED_OVER}
-    # What their client sends is walked through in tests/router/deepgram/test_against_the_sdk.py.
+    # tests/router/deepgram/test_messages.py compares the messages of their client.
     assert never <= server_message_types() | client_event_types()
     assert not never & (names("What a client is sent") | names("What the upstream is sent"))
 
@@ -86,6 +86,6 @@ def resolve(dotted):
 
 def test_every_code_of_ours_is_explained():
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py"))
-    said = re.compile(r'(?:code=|closing_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
+    said = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
     explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Codes of our own"]))
     assert {code for source in sources for code in said.findall(source)} == explained

@@ -1,6 +1,5 @@
 """Functions that the router answers itself: what is offered, who answers, and what the user's interruption does."""
 
-import orjson
 import pytest
 
 from actors import messages
@@ -10,7 +9,6 @@ from router.deepgram import blocks
 from router.errors import EndpointError
 from router.session.deadlines import Wait
 from router.session.work import CallEndpoint, CallTool
-from router.translation.offered_tools import with_ours
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
@@ -140,11 +138,6 @@ def test_a_think_block_that_is_replaced_is_held_to_the_same():
     assert tools_of(book) == ["order", "weather"]
     book.forget().upstream({"type": "session.updated"}, response_created(), call_done("c", "weather"))
     assert list(book.work) == ["tool:c"]
-
-
-def test_a_tool_of_the_client_s_whose_name_is_none_is_the_upstream_s_to_refuse():
-    given = orjson.dumps({"session": {"tools": [{"name": []}]}}).decode()
-    assert orjson.loads(with_ours(given, [ORDER], is_first=True))["session"]["tools"][1:] == [{"name": []}]
 
 
 def test_ours_are_offered_in_a_client_s_own_session_update_too():

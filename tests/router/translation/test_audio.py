@@ -21,8 +21,8 @@ CLIENT = [LINEAR16_16K, Format("linear32", 48_000), MULAW_8K, ALAW_8K, Format("a
 UPSTREAM = [LINEAR16_24K, MULAW_8K, ALAW_8K]
 
 
-def microphone(source=LINEAR16_16K, target=LINEAR16_24K, preroll_s=0.5, most_s=60.0):
-    made = Microphone(source, preroll_s=preroll_s, most_s=most_s)
+def microphone(source=LINEAR16_16K, target=LINEAR16_24K, preroll_s=0.5, max_s=60.0):
+    made = Microphone(source, preroll_s=preroll_s, max_s=max_s)
     made.use(target)
     return made
 
@@ -46,7 +46,7 @@ def base64_of(data):
 
 @pytest.mark.parametrize("source", CLIENT)
 @pytest.mark.parametrize("target", UPSTREAM)
-def test_what_a_client_sends_reaches_the_upstream_in_its_format(source, target):
+def test_a_client_s_audio_reaches_the_upstream_in_its_format(source, target):
     data = converted(Recording(linear16(tone(440, 24_000, 0.5)), LINEAR16_24K), Format("linear16", source.rate))
     if source.encoding == "linear32":
         data = (levels_of(data) / 32768).astype("<f4").tobytes()
@@ -58,7 +58,7 @@ def test_what_a_client_sends_reaches_the_upstream_in_its_format(source, target):
     audio = audio_of([*itertools.chain.from_iterable(map(mic.append, cut(data, seed=2))), *mic.finish()])
     heard = levels_of(converted(Recording(audio, target), Format("linear16", target.rate)))
     assert noise_db(tone(440, target.rate, 0.5), heard, target.rate) > 30
-    assert converted(mic.committed(), target) == audio
+    assert converted(mic.commit(), target) == audio
 
 
 @pytest.mark.parametrize("target", UPSTREAM)
@@ -67,7 +67,7 @@ def test_a_turn_ended_by_hand_is_filled_up_to_100_ms_with_silence(target):
 
     mic.append(bytes(640))  # 20 ms
     frames = mic.finish()
-    audio = mic.committed()
+    audio = mic.commit()
     assert audio.duration_ms == 100
     assert converted(audio, target).endswith(target.silence(80))
     assert audio_of(frames).endswith(target.silence(80))
@@ -79,38 +79,38 @@ def test_silence_is_silence_in_the_upstream_s_format(target):
 
 
 @pytest.mark.parametrize("target", UPSTREAM)
-def test_what_is_kept_is_bounded_by_its_length(target):
-    mic = microphone(MULAW_8K, target, preroll_s=0.5, most_s=2.0)
+def test_the_kept_audio_is_bounded_by_its_length(target):
+    mic = microphone(MULAW_8K, target, preroll_s=0.5, max_s=2.0)
     for _ in range(200):
         mic.append(MULAW_8K.silence(20))
-    assert mic.forgotten_bytes == 0, "nobody spoke"
-    assert 480 <= Recording(audio_of(mic.again()), target).duration_ms <= 500
+    assert mic.forgotten_bytes == 0, "the user was silent"
+    assert 480 <= Recording(audio_of(mic.resend()), target).duration_ms <= 500
 
     mic.is_speech = True
     for _ in range(200):
         mic.append(MULAW_8K.silence(20))
-    assert 1980 <= mic.committed().duration_ms <= 2000
+    assert 1980 <= mic.commit().duration_ms <= 2000
     assert mic.forgotten_bytes > 0
 
 
 @pytest.mark.parametrize("source", CLIENT)
 @pytest.mark.parametrize("target", UPSTREAM)
-def test_it_is_kept_in_the_smaller_of_the_two_formats(source, target):
+def test_audio_is_kept_in_the_smaller_of_the_two_formats(source, target):
     mic = microphone(source, target)
     mic.append(source.silence(100))
-    assert mic.committed().format == min(source, target, key=lambda it: it.bytes_per_s)
+    assert mic.commit().format == min(source, target, key=lambda it: it.bytes_per_s)
 
 
 @given(seed=st.integers(0, 1000))
 @settings(deadline=None)
-def test_a_sample_that_a_commit_cuts_in_two_belongs_to_what_follows(seed):
+def test_a_sample_that_a_commit_cuts_in_two_belongs_to_the_next_turn(seed):
     mic = microphone()
     mic.is_speech = True
     data = linear16(tone(440, 16_000, 0.5))
     committed = []
     for piece in cut(data, seed=seed):
         mic.append(piece)
-        committed.append(mic.committed().data)
+        committed.append(mic.commit().data)
     assert b"".join(committed) == data
 
 
@@ -121,18 +121,18 @@ def test_no_append_is_longer_than_a_frame_may_be():
     assert [len(orjson.loads(frame)["audio"]) for frame in frames] == [APPEND_BYTES // 3 * 4, 4]
 
 
-def test_the_next_upstream_may_hear_another_format():
-    """Nothing is lost on the way: not what was kept, not what was held back, not half a sample."""
+def test_the_next_upstream_may_take_another_format():
+    """Nothing is lost: neither the kept audio, nor what the filter holds back, nor half a sample."""
     data = linear16(tone(440, 16_000, 0.6))
     mic = microphone(target=MULAW_8K)
     mic.is_speech = True
     mic.append(data[:9601])
 
     mic.use(LINEAR16_24K)
-    kept = mic.again()
+    kept = mic.resend()
     mic.append(data[9601:])
     mic.finish()
-    heard = levels_of(converted(mic.committed(), LINEAR16_24K))
+    heard = levels_of(converted(mic.commit(), LINEAR16_24K))
     assert Recording(audio_of(kept), LINEAR16_24K).duration_ms == 300
     assert len(heard) == pytest.approx(0.6 * 24_000, abs=3)
     first, second = slice(240, 6960), slice(7440, 14160)
@@ -146,28 +146,28 @@ def test_an_upstream_like_the_one_before_changes_nothing():
     mic.append(bytes(641))
     mic.use(LINEAR16_24K)
 
-    assert len(audio_of(mic.again() + mic.append(bytes(639)) + mic.finish())) >= 1920
+    assert len(audio_of(mic.resend() + mic.append(bytes(639)) + mic.finish())) >= 1920
 
 
-def test_silence_that_is_put_in_goes_before_half_a_sample():
+def test_inserted_silence_goes_before_half_a_sample():
     mic = microphone(LINEAR16_16K)
     mic.append(linear16(np.full(160, 1000.0))[:-1])
     mic.silence(20)
     mic.append(linear16(np.full(160, 1000.0))[-1:])
 
-    kept = levels_of(mic.committed().data)
+    kept = levels_of(mic.commit().data)
     assert set(kept) == {0.0, 1000.0}
     assert (len(kept), kept[-1]) == (160 + 320, 1000.0)
 
 
-def test_only_what_was_appended_is_uncommitted():
+def test_appended_audio_is_uncommitted_until_a_commit():
     mic = microphone(target=ALAW_8K)
     assert not mic.has_uncommitted
 
     mic.append(bytes(640))
     mic.use(LINEAR16_24K)
     assert mic.has_uncommitted
-    mic.committed()
+    mic.commit()
     assert not mic.has_uncommitted
 
 
@@ -175,36 +175,36 @@ STEPS = st.one_of(
     st.integers(1, 1500).map(lambda size: ("append", size)),
     st.integers(1, 50).map(lambda duration_ms: ("silence", duration_ms)),
     st.sampled_from(UPSTREAM).map(lambda target: ("use", target)),
-    st.sampled_from([("again", None), ("committed", None)]),
+    st.sampled_from([("resend", None), ("commit", None)]),
 )
 
 
 @given(source=st.sampled_from(CLIENT), steps=st.lists(STEPS, max_size=25), is_speech=st.booleans())
 @settings(deadline=None, max_examples=200)
-def test_what_is_kept_is_what_was_said_since_the_last_commit_whatever_happens(source, steps, is_speech):
-    """To a few samples, which a filter holds back or rounds; of it, the newest as far as the bound goes."""
-    mic = microphone(source, preroll_s=0.05, most_s=10.0)
+def test_the_kept_audio_is_all_since_the_last_commit_after_any_steps(source, steps, is_speech):
+    """To a few samples, which a filter holds back or rounds; beyond the bound, the newest is kept."""
+    mic = microphone(source, preroll_s=0.05, max_s=10.0)
     mic.is_speech = is_speech
-    said_ms = slack_ms = 0.0
+    sent_ms = slack_ms = 0.0
     for step, value in steps:
         slack_ms += 0.3
         if step == "append":
             frames = mic.append(bytes(value))
-            said_ms += source.duration_ms(value)
+            sent_ms += source.duration_ms(value)
             assert len(audio_of(frames)) % mic.target.sample_bytes == 0
         elif step == "silence":
             mic.silence(value)
-            said_ms += value
+            sent_ms += value
         elif step == "use":
             mic.use(value)
-        elif step == "again":
-            again_ms = mic.target.duration_ms(len(audio_of(mic.again())))
-            assert again_ms == pytest.approx(min(said_ms, said_ms if is_speech else 50), abs=slack_ms + 3.5)
+        elif step == "resend":
+            resent_ms = mic.target.duration_ms(len(audio_of(mic.resend())))
+            assert resent_ms == pytest.approx(min(sent_ms, sent_ms if is_speech else 50), abs=slack_ms + 3.5)
         else:
-            kept = mic.committed()
+            kept = mic.commit()
             assert len(kept.data) % kept.format.sample_bytes == 0
-            assert kept.duration_ms == pytest.approx(min(said_ms, said_ms if is_speech else 50), abs=slack_ms + 3.5)
-            said_ms = slack_ms = 0.0
+            assert kept.duration_ms == pytest.approx(min(sent_ms, sent_ms if is_speech else 50), abs=slack_ms + 3.5)
+            sent_ms = slack_ms = 0.0
 
 
 # The speaker.
@@ -216,7 +216,7 @@ def test_what_is_kept_is_what_was_said_since_the_last_commit_whatever_happens(so
     target=st.sampled_from([LINEAR16_24K, Format("linear16", 44_100), Format("linear16", 8_000), MULAW_8K, ALAW_8K]),
 )
 @settings(deadline=None, max_examples=60)
-def test_where_a_delta_ends_is_not_heard(cuts, source, target):
+def test_the_end_of_a_delta_is_not_audible(cuts, source, target):
     data = converted(Recording(linear16(tone(500, 24_000, 0.1)), LINEAR16_24K), source)
     speaker = speaker_of(target, source)
     ends = [0, *sorted(min(end, len(data)) for end in cuts), len(data)]
@@ -235,7 +235,7 @@ def test_a_new_response_begins_without_the_rest_of_another():
     assert set(speaker.convert(base64_of(bytes(4800)), "r2") + speaker.finish()) == {0}
 
 
-def test_what_is_dropped_is_not_played_at_the_end():
+def test_dropped_audio_is_not_played_at_the_end():
     speaker = speaker_of(MULAW_8K)
     speaker.convert(base64_of(linear16(tone(440, 24_000, 0.1))), "r1")
 
@@ -243,7 +243,7 @@ def test_what_is_dropped_is_not_played_at_the_end():
     assert speaker.finish() == b""
 
 
-def test_the_rest_comes_once():
+def test_the_rest_of_a_response_comes_once():
     speaker = speaker_of(Format("linear16", 48_000))
     played = speaker.convert(base64_of(bytes(480)), "r1")
 
@@ -251,21 +251,21 @@ def test_the_rest_comes_once():
     assert speaker.finish() == b""
 
 
-def test_what_is_not_base64_is_an_error():
+def test_a_delta_that_is_not_base64_is_an_error():
     with pytest.raises(ValueError, match=r"(?i)base64|character|padding"):
         speaker_of().convert("%%%", "r1")
 
 
-def test_a_telephone_that_the_upstream_understands_loads_no_numpy():
+def test_a_telephone_whose_format_the_upstream_takes_loads_no_numpy():
     program = """
 import sys
 from router.audio.formats import MULAW_8K
 from router.session.machine import Session
 from router.translation.audio import Microphone, Speaker
-microphone, speaker = Microphone(MULAW_8K, preroll_s=1.0, most_s=1.0), Speaker(MULAW_8K)
+microphone, speaker = Microphone(MULAW_8K, preroll_s=1.0, max_s=1.0), Speaker(MULAW_8K)
 microphone.use(MULAW_8K)
 speaker.use(MULAW_8K)
-assert microphone.append(b"abc") and microphone.finish() and microphone.again()
+assert microphone.append(b"abc") and microphone.finish() and microphone.resend()
 assert speaker.convert("YWJj", "r1") == b"abc"
 assert speaker.finish() == b""
 assert "numpy" not in sys.modules

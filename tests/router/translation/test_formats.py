@@ -1,4 +1,4 @@
-"""Audio formats in the words of both sides."""
+"""Audio formats of both sides."""
 
 import pytest
 
@@ -8,19 +8,19 @@ from router.deepgram.messages import Audio, AudioFormat
 from router.translation.formats import (
     Formats,
     input_format,
-    natively,
-    on_wire,
+    native_formats,
     output_format,
-    reported,
+    reported_formats,
     validate_formats,
+    wire_format,
 )
 
 
-def heard(encoding="linear16", sample_rate=None, **fields):
+def with_input(encoding="linear16", sample_rate=None, **fields):
     return Audio(input=AudioFormat(encoding=encoding, sample_rate=sample_rate, **fields))
 
 
-def spoken(encoding="linear16", sample_rate=None, **fields):
+def with_output(encoding="linear16", sample_rate=None, **fields):
     return Audio(output=AudioFormat(encoding=encoding, sample_rate=sample_rate, **fields))
 
 
@@ -37,8 +37,8 @@ GOOD_OUTPUT = [
 
 
 @pytest.mark.parametrize(("encoding", "rate"), GOOD_INPUT)
-def test_what_is_not_compressed_is_heard_at_any_rate(encoding, rate):
-    audio = heard(encoding, rate)
+def test_uncompressed_audio_is_taken_at_any_rate(encoding, rate):
+    audio = with_input(encoding, rate)
 
     assert validate_formats(audio) is None
     assert input_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
@@ -46,40 +46,40 @@ def test_what_is_not_compressed_is_heard_at_any_rate(encoding, rate):
 
 @pytest.mark.parametrize(("encoding", "rate"), GOOD_OUTPUT)
 @pytest.mark.parametrize("container", [None, "none", "wav"])
-def test_deepgram_s_own_output_formats_are_spoken(encoding, rate, container):
-    audio = spoken(encoding, rate, container=container, bitrate=128_000)
+def test_deepgram_s_own_output_formats_are_sent(encoding, rate, container):
+    audio = with_output(encoding, rate, container=container, bitrate=128_000)
 
     assert validate_formats(audio) is None
     assert output_format(audio) == Format(encoding, rate or (24_000 if encoding == "linear16" else 8_000))
 
 
 @pytest.mark.parametrize(
-    ("audio", "fault"),
+    ("audio", "sentence"),
     [
         *(
-            (heard(name, 16_000), f"`audio.input.encoding` is {name}: it may be linear16, linear32, mulaw or alaw")
+            (with_input(name, 16_000), f"`audio.input.encoding` is {name}: it may be linear16, linear32, mulaw or alaw")
             for name in ("flac", "amr-nb", "amr-wb", "opus", "ogg-opus", "speex", "g729", "Linear16", "")
         ),
         *(
-            (heard("linear16", rate), f"`audio.input.sample_rate` is {rate}: it may be from 8000 to 48000")
+            (with_input("linear16", rate), f"`audio.input.sample_rate` is {rate}: it may be from 8000 to 48000")
             for rate in (0, -1, 7_999, 48_001, 96_000)
         ),
-        (heard(container="ogg"), "`audio.input.container` is ogg: it may be none or wav"),
+        (with_input(container="ogg"), "`audio.input.container` is ogg: it may be none or wav"),
         *(
-            (spoken(name), f"`audio.output.encoding` is {name}: it may be linear16, mulaw or alaw")
+            (with_output(name), f"`audio.output.encoding` is {name}: it may be linear16, mulaw or alaw")
             for name in ("mp3", "opus", "flac", "aac", "linear32")
         ),
         (
-            spoken("linear16", 22_050),
+            with_output("linear16", 22_050),
             "`audio.output.sample_rate` is 22050: it may be 8000, 16000, 24000, 32000, 44100 or 48000 with linear16",
         ),
-        (spoken("mulaw", 24_000), "`audio.output.sample_rate` is 24000: it may be 8000 or 16000 with mulaw"),
-        (spoken("alaw", 0), "`audio.output.sample_rate` is 0: it may be 8000 or 16000 with alaw"),
-        (spoken(container="ogg"), "`audio.output.container` is ogg: it may be none or wav"),
+        (with_output("mulaw", 24_000), "`audio.output.sample_rate` is 24000: it may be 8000 or 16000 with mulaw"),
+        (with_output("alaw", 0), "`audio.output.sample_rate` is 0: it may be 8000 or 16000 with alaw"),
+        (with_output(container="ogg"), "`audio.output.container` is ogg: it may be none or wav"),
     ],
 )
-def test_what_cannot_be_obeyed_is_named_by_its_field(audio, fault):
-    assert validate_formats(audio) == fault
+def test_a_format_that_cannot_be_obeyed_is_named_by_its_field(audio, sentence):
+    assert validate_formats(audio) == sentence
 
 
 @pytest.mark.parametrize(
@@ -93,16 +93,17 @@ def test_what_cannot_be_obeyed_is_named_by_its_field(audio, fault):
         (Format("linear32", 24_000), LINEAR16_24K),
     ],
 )
-def test_only_what_the_upstream_has_is_native_and_each_direction_by_itself(own, upstream):
-    assert natively(own, LINEAR16_24K) == Formats(upstream, LINEAR16_24K)
-    assert natively(MULAW_8K, own) == Formats(MULAW_8K, upstream)
+def test_each_direction_is_native_where_the_upstream_has_the_client_s_format(own, upstream):
+    assert native_formats(own, LINEAR16_24K) == Formats(upstream, LINEAR16_24K)
+    assert native_formats(MULAW_8K, own) == Formats(MULAW_8K, upstream)
 
 
 @pytest.mark.parametrize("audio_format", [LINEAR16_24K, MULAW_8K, ALAW_8K])
-def test_what_is_asked_for_is_recognised_in_the_answer(audio_format):
-    session = {"input": {"format": on_wire(audio_format)}, "output": {"format": on_wire(audio_format), "voice": "ash"}}
+def test_a_requested_format_is_recognised_in_the_answer(audio_format):
+    given = wire_format(audio_format)
+    session = {"input": {"format": given}, "output": {"format": given, "voice": "ash"}}
 
-    assert reported(session) == (audio_format, audio_format)
+    assert reported_formats(session) == (audio_format, audio_format)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +119,14 @@ def test_what_is_asked_for_is_recognised_in_the_answer(audio_format):
         {"input": {"format": {"type": "audio/pcm", "rate": "24000"}}, "output": {"format": {"type": None}}},
     ],
 )
-def test_an_answer_that_is_not_clear_says_nothing(audio):
-    assert reported(audio) == (None, None)
+def test_an_unclear_answer_has_no_format(audio):
+    assert reported_formats(audio) == (None, None)
 
 
 def test_an_upstream_may_have_a_rate_of_its_own():
     session = {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}, "output": {"format": {"type": "audio/pcm"}}}
 
-    assert reported(session) == (Format("linear16", 16_000), LINEAR16_24K)
+    assert reported_formats(session) == (Format("linear16", 16_000), LINEAR16_24K)
 
 
 @pytest.mark.parametrize("rate", ["16000", "16000.0", "1.6e4"])

@@ -1,4 +1,4 @@
-"""Sentences of a transcript that grows."""
+"""The sentences of a transcript that still grows."""
 
 import pytest
 from hypothesis import given, strategies
@@ -25,12 +25,12 @@ def test_a_sentence_is_complete_when_something_follows_its_end(text, sentences):
     assert sentences_of(text)[0] == sentences
 
 
-def test_what_is_left_is_told_when_nothing_follows():
+def test_the_rest_is_a_sentence_when_no_more_text_comes():
     assert sentences_of("One. Two", is_final=True) == (["One.", "Two"], 8)
     assert sentences_of("One. ", 4, is_final=True) == ([], 4)
 
 
-def test_a_sentence_may_be_taken_for_whole_at_its_mark():
+def test_a_text_looks_like_a_whole_sentence_at_its_mark():
     assert ends_here("Hello there!", 0)
     assert not ends_here("Hello Dr.", 0)
     assert not ends_here("Hello there", 0)
@@ -38,9 +38,9 @@ def test_a_sentence_may_be_taken_for_whole_at_its_mark():
 
 
 @given(strategies.text(alphabet="ab .!?\n1。", max_size=60), strategies.lists(strategies.integers(1, 60), max_size=5))
-def test_nothing_is_lost_and_nothing_told_twice_however_the_text_grows(text, cuts):
-    told, at = [], 0
+def test_no_word_is_lost_or_repeated_for_any_growth_of_the_text(text, cuts):
+    sentences, at = [], 0
     for cut in sorted({*cuts, len(text)}):
         found, at = sentences_of(text[:cut], at, is_final=cut >= len(text))
-        told += found
-    assert "".join("".join(told).split()) == "".join(text.split())
+        sentences += found
+    assert "".join("".join(sentences).split()) == "".join(text.split())

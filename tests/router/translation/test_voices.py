@@ -1,4 +1,4 @@
-"""Which of the upstream's voices a client gets for the one that it asks for."""
+"""The upstream's voice for each voice that a client asks for."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_a_voice_of_deepgram_s_sounds_like_a_woman_or_a_man(model, voice):
         speak(type="aws_polly", voice="Joanna", engine="neural"),
     ],
 )
-def test_what_no_table_names_is_the_default(block):
+def test_a_voice_that_no_table_has_is_the_default(block):
     assert voice_of(block, Voices(default="sage")) == "sage"
 
 
@@ -104,13 +104,13 @@ def test_an_exact_key_wins_over_a_pattern_and_a_longer_pattern_over_a_shorter_on
     assert [voice_of(deepgram(model), voices) for model in asked] == ["a", "b", "c", "d"]
 
 
-def test_a_voice_s_own_name_tells_more_than_its_model():
+def test_a_voice_s_own_name_comes_before_its_model():
     voices = Voices(table={"sonic-*": "ash", "a167": "echo"})
 
     assert voice_of(speak(type="cartesia", model_id="sonic-2", voice={"id": "a167"}), voices) == "echo"
 
 
-def test_of_several_blocks_the_first_that_a_table_names_counts():
+def test_the_first_of_several_blocks_that_a_table_has_decides():
     blocks = [speak(type="eleven_labs", model_id="x"), deepgram("aura-2-zeus-en"), deepgram("aura-2-thalia-en")]
 
     assert voice_of(blocks, Voices(default="sage")) == "cedar"
@@ -118,13 +118,13 @@ def test_of_several_blocks_the_first_that_a_table_names_counts():
     assert voice_of([], Voices(default="sage")) == "sage"
 
 
-def test_the_table_that_is_built_in_names_nothing_but_the_upstream_s_voices():
+def test_the_built_in_table_names_the_upstream_s_voices_and_no_other():
     assert set(BUILT_IN.values()) == set(VOICES)
     assert all(key == key.lower() for key in BUILT_IN)
 
 
-def test_looking_one_up_compiles_nothing():
-    # 230 regular expressions were 8 ms of the first call's, on the thread of every call.
+def test_a_lookup_compiles_no_regular_expression():
+    # Compiling 230 of them took 8 ms of the first call, on the dispatcher's thread.
     compiled = set(re._cache)
     assert voice_of(deepgram("aura-2-thalia-en"), Voices(table={"never-looked-up-before-*": "Ara"})) == "marin"
     assert set(re._cache) == compiled

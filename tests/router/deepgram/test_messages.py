@@ -1,4 +1,4 @@
-"""Our messages against Deepgram's SDK: whatever it can send we have a place for, and what it is never sent is known."""
+"""The messages, compared with Deepgram's SDK: each field that it sends has a place, each message to it is known."""
 
 import inspect
 import types
@@ -16,14 +16,14 @@ with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # i
 
 
 def sent_models():
-    """Every model that the SDK's client sends."""
+    """Yield the models that the SDK's client sends."""
     for name, method in inspect.getmembers(V1SocketClient, inspect.isfunction):
         if name.startswith("send_"):
             yield from models_in(inspect.signature(method).parameters["message"].annotation)
 
 
 def models_in(annotation):
-    """The models that a field may hold."""
+    """Yield the models that a field may hold."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in typing.get_args(annotation):
@@ -31,7 +31,7 @@ def models_in(annotation):
 
 
 def structs_in(annotation):
-    """The structs of ours that a field may hold."""
+    """Yield our structs that a field may hold."""
     if inspect.isclass(annotation) and issubclass(annotation, msgspec.Struct):
         yield annotation
     is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) in (typing.Union, list)
@@ -40,7 +40,7 @@ def structs_in(annotation):
 
 
 def missing(model, struct, path):
-    """The fields of the model that the struct has no place for, with those of the models inside it."""
+    """Yield the fields of a model, and of the models inside it, that the struct has no place for."""
     ours = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name, field in model.model_fields.items():
         if name == "type" and path in CLIENT_MESSAGES:
@@ -54,7 +54,7 @@ def missing(model, struct, path):
 
 
 def types_of(model):
-    """What its `type` may be."""
+    """Return the values that its `type` may have."""
     return typing.get_args(model.model_fields["type"].annotation)
 
 
@@ -70,7 +70,7 @@ def test_every_field_that_the_sdk_sends_has_a_place(kind):
     assert sorted(set(missing(SENT[kind], CLIENT_MESSAGES[kind], kind))) == []
 
 
-def test_what_the_sdk_understands_is_sent_but_for_services_that_are_not_here():
+def test_every_message_that_the_sdk_knows_is_sent_but_for_services_that_are_not_here():
     ours = {struct.__struct_config__.tag for struct in ServerMessage.__subclasses__()}
     theirs = {kind for model in models_in(V1SocketClientResponse) for kind in types_of(model)}
     assert theirs - ours == {"ThinkLiveUpdated", "FrustrationDetected", "__customFromThinkProvider"}
