@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Step = Callable[[bytes], bytes]
 
 PIECE_SAMPLES: Final = 4096
-"""Samples that are converted at once, at most: a push of any length works in little memory."""
+"""Samples in one step of a conversion, at most: a push of any length works in little memory."""
 
 
 class Converter:

@@ -1,8 +1,8 @@
 """The filter between two sample rates: a windowed sinc, cut into phases, laid out as one matrix.
 
-Between two rates in the ratio L/M (lowest terms), every M samples in make L samples out, each the inner
-product of a window of samples and one of L sets of coefficients. A block of M samples, or of several times M,
-is therefore one row of input times one matrix, and a frame is a few rows.
+Between two rates in the ratio L/M (lowest terms), every M input samples make L output samples. Each of these is the
+inner product of a window of samples and one of L sets of coefficients. A block of M samples, or of several times M,
+is therefore one row of input times one matrix. A frame is a few rows.
 
 A pair without a small common ratio would need thousands of sets. `interpolated` converts such a pair.
 

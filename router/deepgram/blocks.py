@@ -1,6 +1,6 @@
 """The blocks of `agent` in Settings: listen, think and speak. The `Update...` messages bring them again.
 
-Every field that the protocol lists is here, whether or not the router acts on it: an ill-typed one is the client's
+Every field that the protocol lists is here, whether or not the router acts on it. An ill-typed one is the client's
 mistake, and the answer names it. Unknown fields are ignored, because a newer client may send more than we know.
 Camel-cased fields are the React component's own.
 """

@@ -1,6 +1,6 @@
 """Client and server messages of Deepgram's Voice Agent protocol, and those that the `/openai` profile adds.
 
-Every field that the protocol lists is here, whether or not the router acts on it: an ill-typed one is the client's
+Every field that the protocol lists is here, whether or not the router acts on it. An ill-typed one is the client's
 mistake, and the answer names it. Unknown fields are ignored, because a newer client may send more than we know.
 The blocks of `agent` are in `blocks`.
 """

@@ -1,6 +1,6 @@
 """Text frames of the upstream to events and back.
 
-Audio is most of the bytes, so both of its events have a shortcut: a delta is sliced out of its frame without a JSON
+Audio is most of the bytes, so both of its events have a shortcut. A delta is sliced out of its frame without a JSON
 parser, and an append is joined from bytes.
 """
 

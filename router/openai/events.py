@@ -1,8 +1,8 @@
 """Server and client events of the OpenAI Realtime API.
 
-Server events are read leniently: only the fields that the router acts on are listed, each with a default, because
-compatible upstreams leave some out and add others. Client events are written strictly, with nothing that the GA API
-does not list: it refuses the whole event otherwise. Beta names are read (`ALIASES`), never written.
+Server events are read leniently, because compatible upstreams leave fields out and add others. Only the fields that the
+router acts on are listed, each with a default. Client events are written strictly, because the GA API refuses an event
+with any field that it does not list. Beta names are read (`ALIASES`), never written.
 """
 
 from __future__ import annotations

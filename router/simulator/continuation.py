@@ -1,7 +1,7 @@
 """The rest of an answer that was interrupted: the instruction that asks for it, and its text. Pure.
 
-A router that replaces an upstream in the middle of an answer gives the new one the history, with the delivered words as
-an assistant's message, and instructs it to continue from there.
+A router that replaces an upstream in the middle of an answer gives the new one the history. The delivered words are an
+assistant's message there, and the instructions ask to continue after them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Control messages: client events that only the simulator knows. Pure.
 
-They apply to the whole simulator and not only to the session that receives them, so that a test can script the answers
-of another connection. They have no acknowledgement, and an invalid one is answered with an `error`.
+They apply to the whole simulator, not only to the session that receives them: a test can script the answers of another
+connection. They have no acknowledgement, and an invalid one is answered with an `error`.
 """
 
 from __future__ import annotations

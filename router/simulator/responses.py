@@ -259,7 +259,7 @@ class Responses:
             if self.on_item is not None:
                 self.on_item(item)
         if self.on_ended is not None:
-            # The audio was streamed faster than it is played: the rest of its duration is still to be heard.
+            # The audio was streamed faster than it is played: its playback lasts longer than the stream.
             self.on_ended(max(0.0, run.audio_ms / 1000 - run.waited_s))
 
     def hold_back(self, item: Item) -> bool:

@@ -148,7 +148,7 @@ class Simulator:
         self._plan.clear()
 
     def script(self, *, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
-        """Prescribe the transcripts of the next spoken turns, and the answers of the next responses."""
+        """Script the transcripts of the next spoken turns, and the answers of the next responses."""
         self._script.add(transcripts, answers)
 
     # Requests, each on its own thread.

@@ -50,7 +50,7 @@ class Ids:
 
 
 class Script:
-    """The transcripts and answers that a test prescribes, in order.
+    """The transcripts and answers that a test scripts, in order.
 
     All sessions of a simulator share it, and all methods are for any thread.
     """
@@ -62,18 +62,18 @@ class Script:
         self._recent_answers: deque[list[Output]] = deque(maxlen=_KEPT_ANSWERS)
 
     def add(self, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
-        """Prescribe the transcripts of the next spoken turns, and the next answers, one each."""
+        """Script the transcripts of the next spoken turns, and the next answers, one each."""
         with self._lock:
             self._transcripts.extend(transcripts)
             self._answers.extend(_outputs(answer) for answer in answers)
 
     def next_transcript(self) -> str | None:
-        """Return the transcript of the next spoken turn, or None where none is prescribed."""
+        """Return the transcript of the next spoken turn, or None where none is scripted."""
         with self._lock:
             return self._transcripts.popleft() if self._transcripts else None
 
     def next_answer(self) -> list[Output] | None:
-        """Return the next answer, or None where none is prescribed."""
+        """Return the next answer, or None where none is scripted."""
         with self._lock:
             if not self._answers:
                 return None
@@ -126,7 +126,7 @@ class Outbox:
         self.send_error(error.kind, error.code, error.message, error.param)
 
     def start_timer(self, name: str, delay_s: float) -> None:
-        """Have `Session.fire` called with `name` later."""
+        """Start a timer, which returns as `Session.fire(name)`."""
         if not self.is_ended:
             self._commands.append(StartTimer(name, delay_s))
 

@@ -1,7 +1,7 @@
 """Server VAD by energy: the start and the end of speech. Pure: time is appended audio, never a clock.
 
-A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1,
-so that the default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
+A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1. The
+default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ APPEND_BYTES: Final = 360 * 1024
 LONGEST_FRAME_S: Final = 60.0
 """Audio in one frame of the client, at most.
 
-A frame is converted in one go on the dispatcher, and 60 s of audio take 20 to 250 ms (docs/decisions/0009).
+The dispatcher converts a frame whole, which takes 20 to 250 ms for 60 s of audio (docs/decisions/0009).
 """
 
 
 class Microphone:
-    """A client's microphone audio on its way upstream: converts it, and keeps what is not committed.
+    """The audio of a client's microphone: converts it for the upstream, and keeps what is not committed.
 
     The next upstream needs the kept audio when one is lost. While the user is silent the last `preroll_s` are kept,
     because the upstream's detector looks back no further; during speech, up to `max_s`. The audio is kept in the
@@ -170,7 +170,7 @@ class Microphone:
 
 
 class Speaker:
-    """The agent's audio on its way to the client: whole samples only, and no seam between two deltas.
+    """The agent's audio: converts it for the client to whole samples, without a seam between two deltas.
 
     Converts nothing until `use` sets the upstream's format.
     """

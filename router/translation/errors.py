@@ -61,7 +61,7 @@ TRY_AGAIN: Final = 1011
 UNAUTHORIZED: Final = (401, 403)
 
 _DESCRIPTION_CHARACTERS: Final = 2000
-"""Of an upstream's message, which may be of any length, at most."""
+"""The length of a description, at most: an upstream's message may have any length."""
 
 _REASON_CHARACTERS: Final = 100
 """A close frame has room for 123 bytes (RFC 6455, 5.5)."""

@@ -47,8 +47,8 @@ _HASTY_THRESHOLD: Final = 0.6
 def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection:
     """Return how a turn ends.
 
-    The client's `turn_detection` comes first. A threshold or a time-out for the end of a turn makes `semantic_vad` of
-    the default `server_vad`: both judge whether the user has finished, and not the length of a silence alone.
+    The client's `turn_detection` comes first. A threshold or a time-out for the end of a turn turns the default
+    `server_vad` into `semantic_vad`. Like Deepgram's, that judges whether the user has finished.
     """
     if agent.turn_detection is not None:
         return agent.turn_detection

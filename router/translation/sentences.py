@@ -18,8 +18,8 @@ _NO_END: Final = re.compile(
 def sentences_of(text: str, start: int = 0, *, is_final: bool = False) -> tuple[list[str], int]:
     """Return the complete sentences of `text` from `start` on, trimmed, and where the next one begins.
 
-    A full stop at the very end may still become a decimal point: it completes a sentence only where `is_final` says
-    that no more text comes.
+    A full stop at the very end may still become a decimal point: it completes a sentence only where the text
+    `is_final`.
     """
     found = []
     at = start

@@ -139,7 +139,7 @@ def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
 
 
 CHARACTERS_PER_TOKEN: Final = 4
-"""Of English text, roughly."""
+"""Roughly, in English."""
 
 _RETENTION_RATIO: Final = 0.8
 """The share of a full context that is kept: a large cut is rare, where a small one would come at every turn."""

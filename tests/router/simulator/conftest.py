@@ -1,4 +1,4 @@
-"""A simulated session driven without sockets, and a client for the real thing."""
+"""A simulated session without sockets, and a simulator with a client on a real one."""
 
 import base64
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from router.simulator import Session, Simulator, SimulatorConfig
@@ -30,7 +31,7 @@ UNDOCUMENTED = {"session": ("id", "object", "expires_at"), "delta": ("obfuscatio
 
 
 def assert_server_event(event: dict[str, Any]) -> None:
-    """Assert that the service could have sent it; what the reference knows beyond the package's types is allowed."""
+    """Assert that the service could have sent it. Fields of recordings beyond the package's types are allowed."""
     known = dict(event)
     if event["type"].endswith(".delta"):
         known.pop("obfuscation", None)
@@ -40,9 +41,9 @@ def assert_server_event(event: dict[str, Any]) -> None:
 
 
 class Machine:
-    """One session under test: inputs in, events out, each judged by the `openai` package's types.
+    """One session under test: inputs in, events out, each checked against the `openai` package's types.
 
-    Timers of streams (`response:`, `transcription:`) run out by themselves, in order, unless `is_stepping`.
+    Timers of streams (`response:`, `transcription:`) fire at once, in order, unless `is_stepping`.
     """
 
     def __init__(self, *faults: Fault, model: str = "gpt-realtime", number: int = 1, **config: Any) -> None:
@@ -66,7 +67,7 @@ class Machine:
         return self
 
     def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
-        """Feed a client event; what came of it."""
+        """Feed a client event, and return the events that follow."""
         return self.feed(orjson.dumps({"type": kind, **fields}))
 
     def feed(self, frame: bytes) -> list[dict[str, Any]]:
@@ -76,7 +77,7 @@ class Machine:
         return self._outcome(lambda: self.session.receive_binary(frame))
 
     def fire(self, name: str) -> list[dict[str, Any]]:
-        """Let a timer run out. It has to be running."""
+        """Fire a timer that runs, and return the events that follow."""
         assert name in self.timers, f"{name} is not running: {sorted(self.timers)}"
         del self.timers[name]
         return self._outcome(lambda: self.session.fire(name))
@@ -87,14 +88,14 @@ class Machine:
         return self.send("session.update", session={"type": "realtime", **session})
 
     def say(self, text: str, **fields: Any) -> list[dict[str, Any]]:
-        """Type a user message."""
+        """Create a user message."""
         content = [{"type": "input_text", "text": text}]
         return self.send(
             "conversation.item.create", item={"type": "message", "role": "user", "content": content, **fields}
         )
 
     def ask(self, text: str, **response: Any) -> list[dict[str, Any]]:
-        """Type a user message, and have it answered."""
+        """Create a user message and a response to it."""
         self.say(text)
         return self.send("response.create", response=response)
 
@@ -107,7 +108,7 @@ class Machine:
         return self.events[start:]
 
     def open_output(self) -> str:
-        """The id of the assistant item that was added last."""
+        """Return the id of the last output item."""
         added = [e for e in self.events if e["type"] == "response.output_item.added"]
         return added[-1]["item"]["id"]
 
@@ -134,7 +135,7 @@ class Machine:
         for command in commands:
             match command:
                 case Send(event):
-                    # As the wire would have it: a later change of the session's own objects must not show.
+                    # Serialised at once, as on the wire: a later change of the session's objects must not show.
                     event = orjson.loads(orjson.dumps(event))
                     assert_server_event(event)
                     self.events.append(event)
@@ -163,12 +164,18 @@ class Client:
         self.socket.send(orjson.dumps({"type": kind, **fields}).decode())
 
     def until(self, kind: str) -> dict[str, Any]:
-        """Receive up to and with the next event of that type."""
+        """Receive events up to the next one of that type, and return it."""
         while True:
             event = orjson.loads(self.socket.recv(timeout=TIMEOUT_S))
             self.seen.append(event)
             if event["type"] == kind:
                 return event
+
+    def closed_with(self) -> tuple[int, str] | None:
+        """Receive to the end, and return the code and reason of the close frame, if there was one."""
+        with pytest.raises(ConnectionClosed) as caught:
+            self.until("nothing")
+        return (caught.value.rcvd.code, caught.value.rcvd.reason) if caught.value.rcvd else None
 
     def ask(self, text: str, **response: Any) -> None:
         content = [{"type": "input_text", "text": text}]
@@ -178,7 +185,7 @@ class Client:
 
 @contextmanager
 def dialled(simulator: Simulator, query: str = "?model=gpt-realtime", **headers: str) -> Iterator[Client]:
-    """A client of the simulator; headers' underscores are dashes."""
+    """Connect a client to the simulator. Underscores in the names of headers stand for dashes."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with connect(
         simulator.url + query, additional_headers=named, compression=None, max_size=None, close_timeout=1
@@ -187,35 +194,42 @@ def dialled(simulator: Simulator, query: str = "?model=gpt-realtime", **headers:
 
 
 def tone(duration_ms: int, level: int = 6000) -> bytes:
-    """A voice, as far as energy goes: PCM at 24 kHz."""
+    """Return a tone with the energy of a voice: PCM at 24 kHz."""
     count = 24 * duration_ms
     return array("h", (int(level * math.sin(index / 12)) for index in range(count))).tobytes()
 
 
 def silence(duration_ms: int) -> bytes:
-    """Nothing: PCM at 24 kHz."""
+    """Return silence: PCM at 24 kHz."""
     return bytes(48 * duration_ms)
 
 
 @pytest.fixture
 def machine() -> Machine:
-    """A session that has greeted its client, streaming as fast as possible."""
+    """Begin a session that streams as fast as possible."""
     return Machine().open()
 
 
 @pytest.fixture(scope="session")
 def make_machine() -> type[Machine]:
-    """Make a session of one's own."""
+    """Return the class of machines, for sessions with settings of their own."""
     return Machine
 
 
 @pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run a simulator that streams as fast as the client reads."""
+    with Simulator(SimulatorConfig(pace=0)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
 def dial():
-    """Connect a client to a simulator."""
+    """Return the function that connects a client to a simulator."""
     return dialled
 
 
 @pytest.fixture
 def sound():
-    """What to append: `sound.tone(ms)`, `sound.silence(ms)`."""
+    """Return audio to append: `sound.tone(ms)`, `sound.silence(ms)`."""
     return type("Sound", (), {"tone": staticmethod(tone), "silence": staticmethod(silence)})

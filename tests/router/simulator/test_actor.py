@@ -32,7 +32,7 @@ class Breaking(Session):
 
 @contextmanager
 def running(dispatcher, *faults, kind=Session, script=None, **config):
-    """A session's actor: its peer, its recorder and its ref."""
+    """Run a session's actor, and yield its peer, recorder and ref."""
     config = SimulatorConfig(pace=0, **config)
     connection, peer = memory_pair(ConnectionLimits(close_timeout_s=1))
     recorder = Recorder(10, 10)
@@ -55,7 +55,7 @@ def send(peer, kind, **fields):
 
 
 def until(peer, kind):
-    """Receive up to and with that event; all of them."""
+    """Receive events up to one of that type, and return all."""
     events = []
     while not events or events[-1]["type"] != kind:
         events.append(orjson.loads(peer.receive()))

@@ -1,11 +1,11 @@
-"""The formats of the Realtime API, as its server takes and refuses them."""
+"""Audio formats: accepted and refused by the schema, and used for input, output and truncation."""
 
 import base64
 
 import pytest
 
 FORMATS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
-"""Each with its bytes per millisecond."""
+"""The formats, each with its bytes per millisecond."""
 
 LOUD = {"audio/pcm": b"\0\x20\0\xe0", "audio/pcmu": bytes([0x10, 0x90]), "audio/pcma": bytes([0x2A, 0xAA])}
 SILENT = {"audio/pcm": b"\0\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
@@ -61,7 +61,7 @@ def test_any_other_format_is_refused_and_nothing_is_changed(machine, direction, 
     assert machine.update(instructions="Be brief.")[0]["session"]["audio"] == before
 
 
-def test_the_beta_s_word_for_a_format_is_refused(machine):
+def test_the_beta_s_name_of_a_format_is_refused(machine):
     (refused,) = machine.update(input_audio_format="g711_ulaw")
     assert refused["error"]["code"] == "unknown_parameter"
 
@@ -113,8 +113,8 @@ def test_an_answer_is_truncated_by_its_length_and_not_by_its_bytes(machine, kind
     assert truncated["type"] == "conversation.item.truncated"
 
 
-def test_audio_from_before_another_format_is_not_taken_for_it(machine):
-    """A client may change it between turns; what is not committed is dropped."""
+def test_audio_in_the_former_format_is_dropped(machine):
+    """A client may change the format between turns; audio that is not committed is dropped."""
     machine.update(audio={"input": {"format": form("audio/pcm"), "turn_detection": None}})
     append(machine, sound("audio/pcm", 500))
     machine.update(audio={"input": {"format": form("audio/pcmu")}})

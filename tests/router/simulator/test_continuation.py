@@ -1,4 +1,4 @@
-"""What a restarted router needs of a new upstream: an answer gone on with, a replayed history understood, quickly."""
+"""The needs of a router that restarts: the rest of an answer, and a replayed history that is understood quickly."""
 
 import base64
 import time
@@ -22,7 +22,7 @@ WEATHER = {
 REALTIME = {"pace": 0, "ping_interval_s": 0}
 
 
-def go_on(words):
+def continue_after(words):
     cut = f'Your last answer was cut off after these words: "{words}".'
     return f"{TASK}\n\n{cut} Go on from exactly there, without repeating them."
 
@@ -40,7 +40,9 @@ def full_answer(*entries, **fields):
 
 
 def continued(words, *entries, **fields):
-    return brain.answer(Context(instructions=go_on(words), entries=(*entries, Message("assistant", words)), **fields))
+    return brain.answer(
+        Context(instructions=continue_after(words), entries=(*entries, Message("assistant", words)), **fields)
+    )
 
 
 def message(role, text):
@@ -53,16 +55,16 @@ def replay(machine, *items):
         machine.send("conversation.item.create", item=item)
 
 
-# An answer gone on with.
+# The rest of an answer.
 
 
-def test_wherever_an_answer_is_cut_the_rest_completes_it():
+def test_the_rest_completes_an_answer_that_is_cut_at_any_character():
     full = full_answer(*said(QUESTION))
     for end in range(1, len(full)):
         assert (full[:end] + text_of(continued(full[:end], *said(QUESTION)))).split() == full.split()
 
 
-def test_between_tokens_the_two_parts_are_the_answer_to_the_letter():
+def test_two_parts_cut_between_tokens_are_the_answer_to_the_letter():
     pieces = tokens(full_answer(*said(QUESTION)))
     for count in range(1, len(pieces)):
         words = "".join(pieces[:count])
@@ -84,11 +86,11 @@ def test_the_instruction_may_be_worded_a_little_differently(sentence):
 
 
 def test_the_words_need_not_be_in_the_history():
-    context = Context(instructions=go_on("You asked:"), entries=said(QUESTION))
+    context = Context(instructions=continue_after("You asked:"), entries=said(QUESTION))
     assert text_of(brain.answer(context)) == full_answer(*said(QUESTION)).removeprefix("You asked:")
 
 
-def test_without_any_words_the_history_says_what_was_delivered():
+def test_the_history_has_the_delivered_words_where_the_instruction_has_none():
     asked = f"{TASK}\n\nYour last answer was cut off after its beginning. Go on from there, without repeating it."
     full = full_answer(*said(QUESTION))
     assert text_of(brain.answer(Context(instructions=asked, entries=said(QUESTION)))) == full
@@ -96,7 +98,7 @@ def test_without_any_words_the_history_says_what_was_delivered():
     assert text_of(brain.answer(Context(instructions=asked, entries=known))) == full[10:]
 
 
-def test_what_the_router_asks_is_understood():
+def test_the_router_s_own_instructions_are_understood():
     full = full_answer(*said(QUESTION))
     for words in ("", full[:9]):
         for prompt in (TASK, None):
@@ -104,33 +106,37 @@ def test_what_the_router_asks_is_understood():
             assert text_of(brain.answer(context)) == full[len(words) :]
 
 
-def test_an_answer_that_was_cut_twice_is_gone_on_with_after_the_second_part():
+def test_an_answer_that_was_cut_twice_continues_after_the_second_part():
     pieces = tokens(full_answer(*said(QUESTION)))
     first, second, rest = "".join(pieces[:3]), "".join(pieces[3:5]), "".join(pieces[5:])
     entries = (*said(QUESTION), Message("assistant", first), Message("assistant", second))
     for words in (second, first + second):
-        assert text_of(brain.answer(Context(instructions=go_on(words), entries=entries))) == rest
+        assert text_of(brain.answer(Context(instructions=continue_after(words), entries=entries))) == rest
 
 
 def test_a_second_part_that_was_truncated_has_no_words_in_the_history_and_counts_all_the_same():
     full = full_answer(*said(QUESTION))
     first, second, rest = full[:10], full[10:20], full[20:]
-    context = Context(instructions=go_on(second), entries=(*said(QUESTION), Message("assistant", first)))
+    context = Context(instructions=continue_after(second), entries=(*said(QUESTION), Message("assistant", first)))
     assert text_of(brain.answer(context)) == rest
 
 
-def test_earlier_turns_stay_what_they_were():
+def test_earlier_turns_of_the_assistant_are_not_the_interrupted_answer():
     entries = said("My name is Ann.", 'You said: "My name is Ann." I will remember that.', "What is my name?")
     assert text_of(continued("Your name", *entries)) == " is Ann."
 
 
-def test_a_report_of_a_functions_output_is_gone_on_with_and_nothing_is_called():
-    entries = (Message("user", "What is the weather in London?"), FunctionCall("get_weather", "c"), FunctionOutput("c", "12 degrees"))
+def test_the_rest_of_a_repeated_output_calls_no_function():
+    entries = (
+        Message("user", "What is the weather in London?"),
+        FunctionCall("get_weather", "c"),
+        FunctionOutput("c", "12 degrees"),
+    )
     assert continued("Here is what I", *entries, tools=(WEATHER,)) == [Say(" found: 12 degrees")]
 
 
-def test_what_has_to_be_said_exactly_is_gone_on_with():
-    instructions = go_on("Welcome to").replace(TASK, 'Say exactly: "Welcome to Acme."')
+def test_a_text_to_say_exactly_is_continued():
+    instructions = continue_after("Welcome to").replace(TASK, 'Say exactly: "Welcome to Acme."')
     context = Context(instructions=instructions, entries=(Message("assistant", "Welcome to"),))
     assert brain.answer(context) == [Say(" Acme.")]
 
@@ -139,11 +145,11 @@ def test_an_answer_that_was_delivered_whole_has_no_rest():
     assert continued(full_answer(*said(QUESTION)), *said(QUESTION)) == []
 
 
-def test_words_of_no_known_answer_are_followed_by_something_short():
+def test_words_of_no_known_answer_are_followed_by_a_short_sentence():
     assert continued("Quite something else", *said(QUESTION)) == [Say(NOTHING_TO_ADD)]
 
 
-def test_a_scripted_answer_is_gone_on_with_in_another_session(make_machine):
+def test_a_scripted_answer_is_continued_in_another_session(make_machine):
     old, new = make_machine().open(), make_machine(number=2).open()
     new.session._state.script = old.script
     old.script.add(answers=[["One moment, please.", Call("get_weather", "{}")], "Next."])
@@ -152,7 +158,7 @@ def test_a_scripted_answer_is_gone_on_with_in_another_session(make_machine):
     old.ask("Hello?")
 
     replay(new, message("user", "Hello?"), message("assistant", "One moment,"))
-    events = new.send("response.create", response={"instructions": go_on("One moment,")})
+    events = new.send("response.create", response={"instructions": continue_after("One moment,")})
 
     assert new.answer.rstrip() == " please."
     assert [e["name"] for e in events if e["type"] == "response.function_call_arguments.done"] == ["get_weather"]
@@ -164,17 +170,17 @@ def test_an_empty_rest_is_a_completed_response_without_output(machine):
     machine.update(output_modalities=["text"])
     full = full_answer(*said(QUESTION))
     replay(machine, message("user", QUESTION), message("assistant", full))
-    events = machine.send("response.create", response={"instructions": go_on(full)})
+    events = machine.send("response.create", response={"instructions": continue_after(full)})
 
     assert [event["type"] for event in events][:2] == ["response.created", "response.done"]
     assert events[1]["response"]["status"] == "completed"
     assert events[1]["response"]["output"] == []
 
 
-def test_spoken_answers_are_gone_on_with(machine):
+def test_a_spoken_answer_is_continued(machine):
     full = full_answer(*said(QUESTION))
     replay(machine, message("user", QUESTION), message("assistant", full[:10]))
-    machine.send("response.create", response={"instructions": go_on(full[:10])})
+    machine.send("response.create", response={"instructions": continue_after(full[:10])})
 
     assert machine.answer == full[10:]
 

@@ -1,4 +1,4 @@
-"""Conversation items: created, placed, retrieved, truncated, deleted."""
+"""The conversation: items created, placed, retrieved, truncated and deleted."""
 
 import base64
 
@@ -81,7 +81,7 @@ def test_a_wrong_item_is_refused(machine, item, code, param):
     assert refused(create(machine, item)) == (code, param)
 
 
-def test_the_wrong_content_type_is_told_the_right_one(machine):
+def test_the_refusal_of_a_content_type_names_the_right_one(machine):
     events = create(machine, {"role": "assistant", "content": [{"type": "text", "text": "x"}]})
 
     assert events[0]["error"]["message"] == "Invalid value: 'text'. Supported values are: 'output_text'."
@@ -188,7 +188,7 @@ def test_truncating_twice_is_refused(machine):
     assert refused(truncate(machine, machine.open_output(), 50)) == ("item_already_truncated", "item_id")
 
 
-def test_truncating_what_is_not_assistant_audio_is_refused(machine):
+def test_truncating_an_item_without_assistant_audio_is_refused(machine):
     create(machine, {"id": "mine"})
     machine.ask("Hello", output_modalities=["text"])
 

@@ -1,4 +1,4 @@
-"""docs/simulator.md says what the tables say."""
+"""docs/simulator.md repeats the tables of faults, flags and control messages."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def text():
 
 
 def rows(text, heading):
-    """The cells of the table that begins with `| heading |`."""
+    """Return the cells of the table that begins with `| heading |`."""
     table = text.split(f"\n| {heading} |", 1)[1].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table]
 

@@ -1,4 +1,4 @@
-"""Faults: every point, every action, and how often."""
+"""Faults: every point, every action, and their number."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def fault(point, action="close", **fields):
 
 
 def tour(machine, sound):
-    """A session that passes every point but the handshake."""
+    """Pass every point but the handshake in one session."""
     machine.open()
     machine.update(tools=[CLOCK], audio={"input": {"transcription": {"model": "whisper-1"}}})
     machine.ask("Hello there")
@@ -47,7 +47,7 @@ def test_a_session_can_be_closed_at_every_point(make_machine, sound, point):
     assert machine.ending == Close(1011, "broken")
 
 
-# What has been sent when the fault happens: the last event before it.
+# The last event before the fault of each point.
 LAST_EVENTS = [
     ("session_created", "session.created"),
     ("session_update", "session.created"),
@@ -95,7 +95,7 @@ def test_a_connection_closed_on_connect_has_sent_nothing(make_machine):
 # Actions.
 
 
-def test_close_may_say_why_first(make_machine):
+def test_an_error_event_may_precede_a_close(make_machine):
     machine = make_machine(
         fault("connect", code=1013, error_type="insufficient_quota", error_code="insufficient_quota")
     ).open()
@@ -109,7 +109,7 @@ def test_reset_and_hang(make_machine):
     assert make_machine(fault("connect", "hang")).open().ending == Hang()
 
 
-def test_a_malformed_frame_is_sent_and_the_session_goes_on(make_machine):
+def test_a_malformed_frame_is_sent_and_the_session_continues(make_machine):
     machine = make_machine(fault("session_updated", "malformed", text="{oops")).open()
 
     assert kinds(machine.update()) == ["session.updated"]
@@ -174,14 +174,14 @@ def test_a_transcription_fails_alone(make_machine, sound):
     assert "response.done" in kinds(events)
 
 
-def test_a_delay_pauses_and_goes_on(make_machine):
+def test_a_delay_pauses_the_session(make_machine):
     machine = make_machine(fault("session_update", "delay", delay_s=1.5)).open()
 
     assert kinds(machine.update()) == ["session.updated"]
     assert machine.pauses == [1.5]
 
 
-def test_any_action_may_be_put_off(make_machine):
+def test_any_action_may_be_delayed(make_machine):
     machine = make_machine(fault("between_turns", delay_s=0.2)).open()
     machine.ask("Hello")
 
@@ -189,10 +189,10 @@ def test_any_action_may_be_put_off(make_machine):
     assert machine.ending == Close(1000, "")
 
 
-# How often.
+# The number of times.
 
 
-def test_a_fault_happens_once_unless_told_otherwise(make_machine):
+def test_a_fault_happens_once_by_default(make_machine):
     once = make_machine(fault("session_update", "swallow")).open()
     always = make_machine(fault("session_update", "swallow", times=0)).open()
 
@@ -223,12 +223,12 @@ def test_faults_of_one_point_happen_in_the_order_of_adding():
     ("point", "action"),
     [("connect", "swallow"), ("handshake", "close"), ("mid_audio", "refuse"), ("connect", "refuse")],
 )
-def test_what_cannot_happen_at_a_point_is_refused(point, action):
+def test_an_action_that_is_impossible_at_a_point_is_refused(point, action):
     with pytest.raises(ValueError, match=f"a fault cannot {action} at {point}"):
         fault(point, action)
 
 
-# As text and as messages.
+# The command line.
 
 
 def test_a_fault_is_read_from_the_command_line():
@@ -252,20 +252,3 @@ def test_a_fault_is_read_from_the_command_line():
 def test_a_bad_fault_is_refused_by_name(text, message):
     with pytest.raises(ValueError, match=message):
         parse_fault(text)
-
-
-def test_a_control_message_adds_and_clears_faults(machine):
-    wish = {"point": "response_create", "action": "error", "error_code": "server_error"}
-    assert machine.send("simulator.fault", fault=wish) == []
-    assert kinds(machine.send("response.create")) == ["error"]
-
-    machine.send("simulator.fault", fault=wish)
-    machine.send("simulator.fault", clear=True)
-    assert kinds(machine.send("response.create"))[0] == "response.created"
-
-
-@pytest.mark.parametrize("fields", [{"fault": {"point": "x", "action": "close"}}, {"wish": 1}, {"fault": 3}])
-def test_a_bad_control_message_is_refused(machine, fields):
-    (event,) = machine.send("simulator.fault", event_id="c", **fields)
-
-    assert (event["error"]["code"], event["error"]["event_id"]) == ("invalid_value", "c")

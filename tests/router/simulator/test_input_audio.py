@@ -1,4 +1,4 @@
-"""Spoken turns: the buffer, turn detection, transcripts, barge-in."""
+"""The user's audio: the buffer, turn detection, transcripts and barge-in."""
 
 import base64
 
@@ -58,7 +58,7 @@ def test_times_count_appended_audio(machine, sound):
     assert of(events, f"{PREFIX}speech_stopped")[0]["audio_end_ms"] == 6000 + 200
 
 
-def test_a_turn_needs_silence_to_arrive(machine, sound):
+def test_a_turn_ends_with_appended_silence_only(machine, sound):
     events = machine.hear(sound.tone(1000))
 
     assert kinds(events) == [f"{PREFIX}speech_started"]
@@ -102,7 +102,7 @@ def test_audio_cut_within_a_sample_is_still_understood(machine, sound):
     assert of(machine.events, f"{PREFIX}speech_stopped")[0]["audio_end_ms"] == 600 + 200
 
 
-def test_g711_is_heard_too(machine):
+def test_speech_in_g711_is_detected_too(machine):
     machine.update(audio={"input": {"format": {"type": "audio/pcmu"}}})
     loud, quiet = bytes([0x10, 0x90] * 4000), bytes([0xFF] * 8000)
     machine.send("input_audio_buffer.append", audio=base64.b64encode(loud).decode())
@@ -262,7 +262,7 @@ def test_committed_audio_can_be_retrieved(machine, sound):
     assert base64.b64decode(retrieved["item"]["content"][0]["audio"]) == spoken
 
 
-def test_only_so_much_audio_is_retained(make_machine, sound):
+def test_retained_audio_is_bounded(make_machine, sound):
     machine = make_machine(retained_audio_s=0.2).open()
     machine.update(audio=MANUAL)
     machine.hear(sound.tone(1000))
@@ -283,7 +283,7 @@ def test_without_transcription_no_user_text_arrives(machine, sound):
     assert not [kind for kind in kinds(turn(machine, sound)) if kind.startswith(TRANSCRIPTION)]
 
 
-def test_scripted_transcripts_are_heard_in_turn(machine, sound):
+def test_scripted_transcripts_are_used_in_order(machine, sound):
     machine.update(audio=TRANSCRIBED, output_modalities=["text"])
     machine.send("simulator.script", transcripts=["My name is Ann.", "What is my name?"])
     turn(machine, sound)
@@ -337,7 +337,7 @@ def test_an_idle_listener_is_asked_again(make_machine):
     machine.ask("Hello")
     spoken_s = len(machine.answer) * 0.06
 
-    # The service counts from the end of playback, which it has to guess.
+    # The service counts from the estimated end of playback.
     assert machine.timers["idle"] == pytest.approx(5 + 0.9 * spoken_s, abs=0.05)
 
     events = machine.fire("idle")

@@ -1,4 +1,4 @@
-"""Whatever a client sends, in whatever order: the session answers by the rules."""
+"""Client events in any order: the session answers by the rules of the protocol."""
 
 import base64
 
@@ -74,7 +74,7 @@ def test_any_order_of_events_keeps_the_rules(make_machine, steps, pace):
 
 
 def check_responses(events):
-    """Each response is created once and done once; in the conversation only one at a time."""
+    """Check that each response is created and done once, and only one at a time in the conversation."""
     active = None
     open_ids = set()
     for event in events:
@@ -94,7 +94,7 @@ def check_responses(events):
 
 
 def check_items(events):
-    """An item is added once, then done once; a deleted one may be done still."""
+    """Check that each item is added once and done once; a deleted one may be done later."""
     added = [event["item"]["id"] for event in events if event["type"] == "conversation.item.added"]
     done = [event["item"]["id"] for event in events if event["type"] == "conversation.item.done"]
     assert len(added) == len(set(added))
@@ -128,7 +128,7 @@ def test_a_response_that_fails_while_an_item_closes_leaves_it_closed(make_machin
 
 
 def check_parts(events):
-    """What was announced of a response has an end."""
+    """Check that each announced part of a response has an end."""
     for what in ("response.output_item", "response.content_part"):
         kinds = [event["type"] for event in events]
         assert kinds.count(f"{what}.added") == kinds.count(f"{what}.done")

@@ -1,4 +1,4 @@
-"""`python -m router.simulator` as a person runs it."""
+"""The command `python -m router.simulator`, as a process."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from router.simulator.__main__ import main
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_a_signal(number):
+def test_the_command_serves_until_a_signal(number):
     command = [sys.executable, "-m", "router.simulator", "--port", "0", "--fault", "response_create:close,code=1012"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
@@ -31,7 +31,7 @@ def test_it_serves_until_a_signal(number):
         assert process.stderr.read() == ""
 
 
-def test_an_address_that_is_taken_is_said_in_a_sentence(capsys):
+def test_an_address_in_use_is_reported_in_a_sentence(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["--port", port]) == 1
@@ -47,7 +47,7 @@ def test_an_address_that_is_taken_is_said_in_a_sentence(capsys):
         (["--unknown"], "--unknown"),
     ],
 )
-def test_a_bad_flag_stops_it_with_a_sentence(capsys, flags, message):
+def test_a_bad_flag_stops_the_command_with_a_sentence(capsys, flags, message):
     with pytest.raises(SystemExit) as caught:
         main(flags)
 

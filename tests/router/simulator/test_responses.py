@@ -1,4 +1,4 @@
-"""Responses: their order, their overrides, their ends."""
+"""Responses: their order, their overrides and their ends."""
 
 import base64
 
@@ -32,7 +32,7 @@ def response_of(events):
 
 
 def streaming(make_machine, text="Tell me a long story", faults=(), **response):
-    """A machine with an answer under way: created, nothing streamed yet."""
+    """Return a machine with a response that was created and has streamed nothing."""
     machine = make_machine(*faults, pace=10).open()
     machine.is_stepping = True
     machine.ask(text, **response)
@@ -40,7 +40,7 @@ def streaming(make_machine, text="Tell me a long story", faults=(), **response):
 
 
 def step(machine, times=1):
-    """Let the stream's timer run out so often."""
+    """Fire the stream's timer several times."""
     for _ in range(times):
         machine.fire(next(name for name in machine.timers if name.startswith("response:")))
 
@@ -349,34 +349,3 @@ def test_rate_limits_may_be_left_out(make_machine):
     machine = make_machine(rate_limits=False).open()
 
     assert kinds(machine.ask("Hello"))[-1] == "response.done"
-
-
-# Scripts.
-
-
-def test_scripted_answers_are_given_in_turn(machine):
-    machine.send(
-        "simulator.script",
-        answers=["One.", {"call": {"name": "f", "arguments": {"a": 1}}}, [{"say": "Wait."}, {"call": {"name": "g"}}]],
-    )
-    machine.ask("x")
-    assert machine.answer == "One."
-
-    (call,) = response_of(machine.ask("x"))["output"]
-    both = response_of(machine.ask("x"))["output"]
-    machine.ask("x")
-
-    assert (call["name"], call["arguments"]) == ("f", '{"a":1}')
-    assert [item["type"] for item in both] == ["message", "function_call"]
-    assert machine.answer == 'You said: "x" I will remember that.'
-
-
-def test_a_bad_script_is_refused(machine):
-    assert code(machine.send("simulator.script", answers=[{}])) == "invalid_value"
-    assert code(machine.send("simulator.script", replies=["x"])) == "invalid_value"
-
-
-def test_control_messages_can_be_switched_off(make_machine):
-    machine = make_machine(control_messages=False).open()
-
-    assert code(machine.send("simulator.script", answers=["x"])) == "invalid_value"

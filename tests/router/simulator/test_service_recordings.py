@@ -1,4 +1,4 @@
-"""The simulator against recordings of the real service: same events, same order, same keys."""
+"""The simulator against recordings of the real service: the same events, in the same order, with the same keys."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ DELTAS = ("response.output_audio_transcript.delta", "response.output_audio.delta
 
 
 def shape(event: dict[str, Any], path: str = "") -> set[str]:
-    """The paths of all keys of an event."""
+    """Return the paths of all keys of an event."""
     paths: set[str] = set()
     for key, value in event.items():
         if key in ("parameters", "arguments"):
@@ -26,7 +26,7 @@ def shape(event: dict[str, Any], path: str = "") -> set[str]:
 
 
 def sequence(events: list[dict[str, Any]]) -> list[str]:
-    """Types in order; runs of one delta are one, and what the service sends whenever it likes is left out."""
+    """Return the types in order: a run of deltas as one, and without the events that come at any time."""
     types: list[str] = []
     for event in events:
         kind = event["type"]
@@ -40,13 +40,13 @@ def sequence(events: list[dict[str, Any]]) -> list[str]:
 
 
 def replay(machine: Any, name: str, sound: Any) -> list[dict[str, Any]]:
-    """Drive the simulator with what the recorded client sent."""
+    """Drive the simulator with the client events of a recording."""
     sent = [each.event for each in recording(name) if each.direction == "sent"]
     received = [each.event for each in recording(name) if each.direction == "received"]
     has_heard = False
     for event in sent:
         if event["type"] == "input_audio_buffer.append":
-            # Recorded audio is cut to a few samples: a turn of the same kind stands in for all of it.
+            # The recorded audio is cut to a few samples: a spoken turn replaces it.
             if not has_heard:
                 machine.script.add(transcripts=[transcript_of(received)])
                 machine.hear(sound.silence(1500), sound.tone(2000), sound.silence(1000))
@@ -86,10 +86,10 @@ def test_events_have_the_recorded_keys(name, machine, sound):
     simulated = replay(machine, name, sound)
 
     for kind in {event["type"] for event in recorded}:
-        wanted = [shape(event) for event in recorded if event["type"] == kind]
+        expected = [shape(event) for event in recorded if event["type"] == kind]
         given = [shape(event) for event in simulated if event["type"] == kind]
-        assert given[0] == wanted[0], kind
-        assert set().union(*given) == set().union(*wanted), kind
+        assert given[0] == expected[0], kind
+        assert set().union(*given) == set().union(*expected), kind
 
 
 def test_the_function_is_called_with_the_recorded_argument(machine, sound):

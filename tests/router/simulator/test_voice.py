@@ -1,4 +1,4 @@
-"""The voice: audible, of the right length, the same every time."""
+"""The voice: audible, of the right length, and the same every time."""
 
 import math
 from array import array
@@ -14,14 +14,14 @@ def rms(audio):
 
 
 @pytest.mark.parametrize(("audio_format", "per_ms"), [("audio/pcm", 48), ("audio/pcmu", 8), ("audio/pcma", 8)])
-def test_length_fits_the_text(audio_format, per_ms):
+def test_the_length_of_speech_fits_its_text(audio_format, per_ms):
     text = "Hello there."
     audio = voice.speech_chunk(text, 0, voice.duration_ms(text), audio_format)
 
     assert len(audio) == len(text) * 60 * per_ms
 
 
-def test_it_is_audible_and_never_clips():
+def test_the_voice_is_audible_and_never_clips():
     audio = voice.speech_chunk("Hello, how are you today?", 0, 1500, "audio/pcm")
 
     assert rms(audio) > 500
