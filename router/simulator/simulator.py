@@ -177,7 +177,7 @@ class Simulator:
 
     def _inject(self, fault: Fault, environ: WSGIEnvironment) -> bool:
         """Inject a fault into a handshake, and return whether the handshake continues."""
-        self._closing.wait(fault.delay_s)
+        self._closing.wait(fault.delay_s)  # `close` cuts the delay short
         if fault.action is FaultAction.DELAY:
             return True
         if fault.action is FaultAction.REFUSE:
@@ -188,7 +188,7 @@ class Simulator:
             sock.close()
         else:
             with self._lock:
-                self._hung.append(sock)
+                self._hung.append(sock)  # a socket that nothing refers to would be closed
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
@@ -245,7 +245,7 @@ class Simulator:
     # On the dispatcher's thread.
 
     def _on_connection(self, _mask: int) -> None:
-        if self._server is not None:
+        if self._server is not None:  # `close` may have come first
             self._server.handle_request()
 
     # The end.
@@ -270,6 +270,7 @@ class Simulator:
         for session in sessions:
             with contextlib.suppress(pykka.ActorDeadError):
                 session.tell(ShutDown())
+        # A close handshake takes `_CLOSE_TIMEOUT_S` at most. An actor that needs twice as long is stopped.
         deadline_s = time.monotonic() + 2 * _CLOSE_TIMEOUT_S
         for session in sessions:
             if not session.actor_stopped.wait(max(0.0, deadline_s - time.monotonic())):
