@@ -147,7 +147,7 @@ def item_from(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
     return Item(id=item_id, kind=kind, fields={**_STATUS.get(kind, {}), **fields})
 
 
-# The fields that the service echoes, in its order. Of an output it echoes no status.
+# The fields that the service echoes, in its order. It echoes no status of an output.
 _SHOWN: Final = {
     "function_call": ("name", "call_id", "arguments"),
     "function_call_output": ("call_id", "output"),

@@ -22,7 +22,6 @@ TRANSCRIPTION_TIMER: Final = "transcription:"
 """The prefix of timers that `InputAudio.transcribe` handles."""
 
 _MIN_COMMIT_MS: Final = 100
-_RATE: Final = {voice.PCM: 24000, voice.PCMU: 8000, voice.PCMA: 8000}
 _WITHOUT_DELTAS: Final = "whisper-1"
 """The only transcription model that sends no deltas."""
 
@@ -117,7 +116,7 @@ class InputAudio:
 
     def _detect(self, audio: bytes) -> None:
         samples = voice.decoded(audio, self._format)
-        for change in self._vad.feed(samples, _RATE[self._format], self._vad_settings):
+        for change in self._vad.feed(samples, voice.RATES[self._format], self._vad_settings):
             if isinstance(change, SpeechStarted):
                 self._speech_started(change)
             else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,7 +16,7 @@ from actors.connections.base import ConnectionLimits
 from actors.connections.client import accept
 from actors.connections.handover import HandshakeRefused, take_over
 from actors.dispatcher import READABLE, Dispatcher
-from router.simulator.actor import ShutDown, SimulatedSession
+from router.simulator.actor import RESET_ON_CLOSE, ShutDown, SimulatedSession
 from router.simulator.admission import SUBPROTOCOL, refusal_of
 from router.simulator.config import SimulatorConfig
 from router.simulator.faults import Fault, FaultAction, FaultPlan, FaultPoint
@@ -184,7 +183,7 @@ class Simulator:
             raise HandshakeRefused(fault.status, fault.message)
         sock = take_over(environ)
         if fault.action is FaultAction.RESET:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             sock.close()
         else:
             with self._lock:
