@@ -67,6 +67,7 @@ class Converter:
         """
         if self._stream is None:
             return b""
+        # `margin` samples of silence, which the last samples wait for.
         rest = self._stream.convert(bytes(2 * self._stream.margin))
         self._stream.restart()
         return self._encode(rest) if self._encode is not None else rest

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 HANG_LIMIT_S: Final = 900.0
 """The life of a hung connection, at most: a peer may never end it."""
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """A `linger` that is on, with a time of zero: closing the socket sends RST and not FIN."""
 
 
@@ -202,7 +202,7 @@ class SimulatedSession(Actor):
     def _reset(self, _command: Reset) -> None:
         if self._duplicate is not None:
             # Without this option the kernel ends the stream in order where no received data is unread.
-            self._duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._connection.abort()
 
     def _hang(self, _command: Hang) -> None:

@@ -92,7 +92,7 @@ def _restate(context: Context) -> list[Output]:
     question = context.question
     if question is None:
         return []
-    if not question.strip():
+    if not question.strip():  # the empty turn of an idle time-out
         return [Say("Are you still there?")]
     if memory.is_speech_without_words(question):
         return [Say(f"I heard you speak: {question}. There is no speech recognition in this simulator.")]

@@ -79,6 +79,7 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
     left: str | None = delivered
     rest: list[Output] = []
     for output in outputs:
+        # A call within the delivered words was made already: it is no part of the rest.
         if not left or not left.strip():
             rest.append(output)
         elif isinstance(output, Say):

@@ -97,6 +97,7 @@ class Conversation:
 
     def before(self, item: Item) -> str | None:
         """Return the id of the item before `item`, or None."""
+        # A client may delete an item while it streams: it has no place then.
         index = self.items.index(item) if item in self.items else 0
         return self.items[index - 1].id if index else None
 
@@ -126,6 +127,7 @@ class Conversation:
         item.fields["content"] = [{"type": "output_audio", "transcript": ""}]
 
     def _known(self, item_id: str, verb: str) -> Item:
+        # The stem of the verb is in both: `Error deleting item`, `item_delete_invalid_item_id`.
         item = self.find(item_id)
         if item is None:
             message = f"Error {verb}ing item: the item with id '{item_id}' does not exist."
@@ -145,6 +147,7 @@ def item_from(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
     return Item(id=item_id, kind=kind, fields={**_STATUS.get(kind, {}), **fields})
 
 
+# The fields that the service echoes, in its order. It echoes no status of an output.
 _SHOWN: Final = {
     "function_call": ("name", "call_id", "arguments"),
     "function_call_output": ("call_id", "output"),

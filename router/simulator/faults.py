@@ -172,6 +172,7 @@ class FaultPlan:
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()
         self._pending: list[list[Any]] = []
+        """For each fault: the fault, the passes still to be skipped, and the times still to happen."""
         for fault in faults:
             self.add(fault)
 

@@ -22,7 +22,6 @@ TRANSCRIPTION_TIMER: Final = "transcription:"
 """The prefix of timers that `InputAudio.transcribe` handles."""
 
 _MIN_COMMIT_MS: Final = 100
-_RATE: Final = {voice.PCM: 24000, voice.PCMU: 8000, voice.PCMA: 8000}
 _WITHOUT_DELTAS: Final = "whisper-1"
 """The only transcription model that sends no deltas."""
 
@@ -36,7 +35,6 @@ class InputAudio:
         self._vad = Vad()
         self._buffer = bytearray()
         self._format: str = voice.PCM
-        self._appended_bytes = 0.0
         self._appended_ms = 0.0
         self._uncommitted_ms = 0.0
         """Without turn detection: the audio that a commit would take."""
@@ -118,7 +116,7 @@ class InputAudio:
 
     def _detect(self, audio: bytes) -> None:
         samples = voice.decoded(audio, self._format)
-        for change in self._vad.feed(samples, _RATE[self._format], self._vad_settings):
+        for change in self._vad.feed(samples, voice.RATES[self._format], self._vad_settings):
             if isinstance(change, SpeechStarted):
                 self._speech_started(change)
             else:
@@ -140,6 +138,7 @@ class InputAudio:
 
     def _speech_stopped(self, stopped: SpeechStopped) -> None:
         outbox = self._state.outbox
+        # The item of the turn has the id that `speech_started` announced.
         item_id, self._speech_item_id = self._speech_item_id or "", None
         outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
         outbox.pass_point(FaultPoint.SPEECH_STOPPED)
@@ -154,6 +153,7 @@ class InputAudio:
     def _start_idle_timer(self, playback_s: float) -> None:
         timeout_ms = (self._detection or {}).get("idle_timeout_ms")
         if timeout_ms is not None:
+            # The service counts from the end of the playback, which it has to estimate.
             self._state.outbox.start_timer(IDLE_TIMER, timeout_ms / 1000 + playback_s)
 
     def time_out(self) -> None:
@@ -197,6 +197,7 @@ class InputAudio:
         return item
 
     def _heard(self, audio_ms: int) -> str:
+        # The empty turn of an idle time-out takes no transcript from the script.
         scripted = self._state.script.next_transcript() if audio_ms else None
         return describe_speech(audio_ms) if scripted is None else scripted
 
@@ -245,6 +246,7 @@ class InputAudio:
     # The buffer.
 
     def _slice(self, start_ms: float, end_ms: float) -> bytes:
+        # The buffer ends at `_appended_ms`; `_trim` may have dropped its beginning.
         per_ms = voice.bytes_of_ms(1, self._format)
         ends = len(self._buffer)
         begin = ends - int(self._appended_ms - start_ms) * per_ms
@@ -254,6 +256,7 @@ class InputAudio:
     def _trim(self) -> None:
         """Drop the audio that cannot be committed any more: all but the padding, or all but the newest of a turn."""
         is_quiet = self._detection is not None and self._speech_item_id is None
+        # 100 ms more than the padding, which reaches back from the first loud window: that is judged a window later.
         kept_ms = self._vad_settings.prefix_padding_ms + 100 if is_quiet else self._state.config.retained_audio_s * 1000
         surplus = len(self._buffer) - int(kept_ms) * voice.bytes_of_ms(1, self._format)
         if surplus > 0:

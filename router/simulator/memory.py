@@ -16,7 +16,9 @@ _FACT: Final = re.compile(
     r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)(?=\s+and my\b|[.,;!?\n]|$)",
     re.IGNORECASE,
 )
+"""`my name is Ann`, `my dog is called Rex and my ...`."""
 _NAME: Final = re.compile(r"\b(?i:i am|i'm|call me|this is) (?P<value>[A-Z][\w-]+)")
+"""`I am Ann`, `call me Ann`: a name begins with a capital letter."""
 _ASKED_FACTS: Final = re.compile(r"\b(?:what|who)(?:'s| is| are| was|s)? my (?P<keys>[^?.!]+)", re.IGNORECASE)
 _SAID_BEFORE: Final = re.compile(r"\bwhat (?:did|have) i (?:just )?(?:say|said|tell|told|ask|asked)", re.IGNORECASE)
 _SAID_BY_YOU: Final = re.compile(

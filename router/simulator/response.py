@@ -173,7 +173,7 @@ class ResponseRun:
         item.audio_ms = end_ms
         self.audio_ms += end_ms - start_ms
         if self._conversation is not None:
-            self._conversation.has_assistant_audio = True
+            self._conversation.has_assistant_audio = True  # from here on the session keeps its voice (upstream 2.4)
         fields = {**self._place(opened), "delta": pybase64.b64encode_as_string(sound)}
         return Event("response.output_audio.delta", fields)
 
@@ -230,6 +230,7 @@ class ResponseRun:
         item.fields["status"] = status
         yield from _CLOSING[opened.kind](self, opened, self._place(opened))
         if self._conversation is not None:
+            # As in the recordings: only the end of a text item names the item before it.
             previous = self._conversation.before(item) if opened.kind == "text" else None
             yield Event("conversation.item.done", {"previous_item_id": previous, "item": item.as_wire()})
         yield Event(
@@ -243,6 +244,7 @@ class ResponseRun:
         yield Event("response.content_part.done", {**place, "part": {"type": "text", "text": opened.text}})
 
     def _close_audio(self, opened: _OpenItem, place: dict[str, Any]) -> Iterator[Step]:
+        # A client may truncate the item while it streams; its transcript is gone then.
         kept = "" if opened.item.is_truncated else opened.text
         opened.item.fields["content"] = [{"type": "output_audio", "transcript": kept}]
         yield Event("response.output_audio.done", place)

@@ -29,6 +29,7 @@ _BURST_EVENTS: Final = 64
 """Events that are sent in one go, roughly: other sessions and the peer's events get their turn in between."""
 
 _TOKENS_PER_MINUTE: Final = 800_000
+"""The limit that `rate_limits.updated` reports. The simulator enforces none."""
 
 
 class _Running:
@@ -97,6 +98,7 @@ class Responses:
             ids=state.ids,
             config=state.config,
         )
+        # Counted now: items that are added while it streams are no input of this response.
         running = _Running(run, run.steps(), _text_tokens(context), self._audio_tokens())
         if is_default:
             self._active = running
@@ -113,7 +115,7 @@ class Responses:
     def _answer(self, context: Context, *, is_default: bool) -> list[Any]:
         outputs = brain.answer(context, self._state.script.recent_answers())
         if not is_default or brain.is_dictated(context):
-            return outputs
+            return outputs  # the script keeps its answer for a response that is free in its choice
         scripted = self._state.script.next_answer()
         return outputs if scripted is None else scripted
 
@@ -245,7 +247,7 @@ class Responses:
             self._active = None
         else:
             self._out_of_band.pop(run.id, None)
-        used = None if status == "failed" else self._usage(running)
+        used = None if status == "failed" else self._usage(running)  # as with the service (upstream 5.4)
         outbox.send("response.done", response=run.as_wire(status, details, used))
         self._send_rate_limits(used)
         if is_default:
@@ -300,6 +302,7 @@ def _entries_of(items: Iterable[Item]) -> Iterator[Entry]:
         fields = item.fields
         if item.kind == "message":
             text = item.heard if item.heard is not None else _text_of(fields["content"])
+            # A truncated message of the assistant has no words. An empty turn of the user is one: it gets an answer.
             if text or fields["role"] == "user":
                 yield Message(fields["role"], text)
         elif item.kind == "function_call":

@@ -68,6 +68,7 @@ class Session:
 
     def open(self, refusal: Refusal | None = None) -> list[Command]:
         """Begin the session on its open socket, or refuse it."""
+        # The point comes before the refusal: a fault at `connect` happens before any event.
         if not self._outbox.pass_point(FaultPoint.CONNECT):
             return self._outbox.take()
         if refusal is not None:
@@ -118,6 +119,7 @@ class Session:
         self._outbox.close(1001, EXPIRY_MESSAGE)
 
     def _handle(self, event: Any) -> None:
+        # Before the checks: a record has the refused events, too.
         if self._observe is not None and isinstance(event, dict):
             self._observe(event)
         self._outbox.event_id = _event_id(event)
@@ -127,7 +129,7 @@ class Session:
         except RequestError as error:
             self._outbox.refuse(error)
         finally:
-            self._outbox.event_id = None
+            self._outbox.event_id = None  # an error of a later timer answers no event
 
     def _apply_control(self, event: Any) -> bool:
         """Apply a control message, and return whether the event was one."""
@@ -178,6 +180,7 @@ class Session:
         state.conversation.check_insert(wire.get("id"), previous)
         audio_format = state.session["audio"]["input"]["format"]["type"]
         item = item_from(wire, wire.get("id") or state.ids.next("item"), audio_format)
+        # An output that names its place goes there at once.
         if previous is not None or not self._responses.hold_back(item):
             self._add_item(item, previous)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,7 +16,7 @@ from actors.connections.base import ConnectionLimits
 from actors.connections.client import accept
 from actors.connections.handover import HandshakeRefused, take_over
 from actors.dispatcher import READABLE, Dispatcher
-from router.simulator.actor import ShutDown, SimulatedSession
+from router.simulator.actor import RESET_ON_CLOSE, ShutDown, SimulatedSession
 from router.simulator.admission import SUBPROTOCOL, refusal_of
 from router.simulator.config import SimulatorConfig
 from router.simulator.faults import Fault, FaultAction, FaultPlan, FaultPoint
@@ -177,18 +176,18 @@ class Simulator:
 
     def _inject(self, fault: Fault, environ: WSGIEnvironment) -> bool:
         """Inject a fault into a handshake, and return whether the handshake continues."""
-        self._closing.wait(fault.delay_s)
+        self._closing.wait(fault.delay_s)  # `close` cuts the delay short
         if fault.action is FaultAction.DELAY:
             return True
         if fault.action is FaultAction.REFUSE:
             raise HandshakeRefused(fault.status, fault.message)
         sock = take_over(environ)
         if fault.action is FaultAction.RESET:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             sock.close()
         else:
             with self._lock:
-                self._hung.append(sock)
+                self._hung.append(sock)  # a socket that nothing refers to would be closed
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
@@ -245,7 +244,7 @@ class Simulator:
     # On the dispatcher's thread.
 
     def _on_connection(self, _mask: int) -> None:
-        if self._server is not None:
+        if self._server is not None:  # `close` may have come first
             self._server.handle_request()
 
     # The end.
@@ -270,6 +269,7 @@ class Simulator:
         for session in sessions:
             with contextlib.suppress(pykka.ActorDeadError):
                 session.tell(ShutDown())
+        # A close handshake takes `_CLOSE_TIMEOUT_S` at most. An actor that needs twice as long is stopped.
         deadline_s = time.monotonic() + 2 * _CLOSE_TIMEOUT_S
         for session in sessions:
             if not session.actor_stopped.wait(max(0.0, deadline_s - time.monotonic())):

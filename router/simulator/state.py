@@ -182,7 +182,7 @@ class Outbox:
         """Do nothing: the pause, or the refusal by `inject`, is all."""
 
     def _end(self, command: Command) -> None:
-        if not self.is_ended:
+        if not self.is_ended:  # the first end counts
             self._commands.append(command)
             self.is_ended = True
 

@@ -93,6 +93,7 @@ class _Phrases:
         self._numbers = [float(number) for number in _NUMBER.findall(question)]
 
     def next(self) -> str:
+        # The last phrase serves all further arguments.
         return self._phrases.pop(0) if len(self._phrases) > 1 else self._phrases[0]
 
     def next_number(self) -> float | None:
@@ -119,6 +120,7 @@ def _value(schema: dict[str, Any], words: _Phrases) -> Any:
         if key in schema:
             return schema[key]
     if schema.get("enum"):
+        # The first choice where the question has none of them.
         lower = words.question.lower()
         return next((choice for choice in schema["enum"] if str(choice).lower() in lower), schema["enum"][0])
     kind = schema.get("type", "string")

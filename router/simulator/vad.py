@@ -123,6 +123,6 @@ class Vad:
 def power_of(threshold: float) -> float:
     """Return the mean square above which a window is speech."""
     if threshold >= 1:
-        return math.inf
+        return math.inf  # by the formula -20 dBFS would be loud enough
     decibel = _FLOOR_DB + threshold * _SPAN_DB
     return float(32768.0**2 * 10 ** (decibel / 10))

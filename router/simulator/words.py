@@ -40,6 +40,7 @@ def is_stop_word(word: str) -> bool:
 
 def stem(word: str) -> str:
     """Return the stem: `order` for `orders` and `ordered`. The rule is crude, and the same for both sides."""
+    # Without a final e: `prices` and `price` have one stem.
     for ending in ("ies", "ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word
             return word[: -len(ending)].rstrip("e")

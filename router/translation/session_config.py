@@ -89,6 +89,7 @@ def session_of(
         "audio": {
             "input": {
                 "format": wire_format(formats.input),
+                # Both explicit: by default the service detects turns, and transcribes nothing (upstream 1.4).
                 "transcription": listening.transcription(agent, transcription_model),
                 "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
             },

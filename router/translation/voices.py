@@ -93,6 +93,7 @@ def _voice_name(voice: Any) -> Any:
 def _entry(name: str, table: Mapping[str, str]) -> str | None:
     if name in table:
         return table[name]
+    # The longest pattern is the most specific one.
     patterns = sorted((key for key in table if "*" in key and _fits(name, key)), key=len)
     return table[patterns[-1]] if patterns else None
 

@@ -1,4 +1,4 @@
-"""The two foreign servers, as processes; each lives in an installation outside the project's environment.
+"""Two servers of other projects, as processes. Each has an installation outside the project's environment.
 
 SWITCHBOARD_UPSTREAMS names the folder that holds both: `s2s/`, a virtual environment with speech-to-speech,
 and `aimock/`, with its `node_modules/`. `.ci/run` makes it.
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def upstreams() -> Path:
-    """The folder of foreign installations."""
+    """Return the folder of the installations."""
     folder = os.environ.get("SWITCHBOARD_UPSTREAMS")
     if not folder:
         pytest.skip("SWITCHBOARD_UPSTREAMS names no folder with the foreign upstreams (.ci/run makes one)")
@@ -25,13 +25,13 @@ def upstreams() -> Path:
 
 @pytest.fixture(scope="module")
 def speech_to_speech_command(upstreams):
-    """What starts Hugging Face's server with a scripted pipeline; it prints its URL, and takes a port."""
+    """Return the command of Hugging Face's server with a scripted pipeline. It prints its URL, and takes a port."""
     return upstreams / "s2s" / "bin" / "python", HERE / "speech_to_speech_server.py"
 
 
 @pytest.fixture(scope="module")
 def speech_to_speech(speech_to_speech_command):
-    """The URL of that server, running."""
+    """Run Hugging Face's server, and yield its URL."""
     with children.child(*speech_to_speech_command) as server:
         yield server.wait_for(r"^ws://\S+")[0]
         assert server.stop() == 0, server.output
@@ -39,7 +39,7 @@ def speech_to_speech(speech_to_speech_command):
 
 @pytest.fixture(scope="module")
 def aimock(upstreams):
-    """The URL of CopilotKit's mock, strict: what its fixtures do not expect closes the connection."""
+    """Run CopilotKit's mock, and yield its URL. It is strict: an unexpected event closes the connection."""
     command = upstreams / "aimock" / "node_modules" / ".bin" / "llmock"
     flags = ("--port", "0", "--strict", "--fixtures", HERE / "aimock_fixtures.json")
     with children.child(command, *flags) as server:

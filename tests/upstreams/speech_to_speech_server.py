@@ -1,11 +1,11 @@
 """`speech-to-speech` as a Realtime server whose pipeline is a script: no model, the same words every time.
 
-The server is Hugging Face's own (its protocol code, queues and response rules); only what its models would
-have done is played here by two threads per session slot. It runs in an environment of its own, never in
-ours, and knows nothing of the router. Its address is the first line that it prints; SIGTERM ends it.
+The server is Hugging Face's own, with its protocol code, queues and response rules. Two threads per session slot do
+the work of its models here. It runs in an environment of its own, never in the project's, and is independent of the
+router. Its address is the first line that it prints; SIGTERM ends it.
 
-The script: what it is told to say exactly is said; a text turn is answered with the user's words; a question about the
-weather, when the session has tools, calls the first of them and then reads out its result; loud audio is a speech turn.
+The script: a text that the instructions say to say exactly is said. A text turn is answered with the user's words. A
+question about the weather calls the first of the session's tools, and its result is read out. Loud audio is a turn.
 """
 
 import json
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 class Pipeline:
-    """What listens, thinks and speaks for one session slot: one thread hears, one answers."""
+    """The pipeline of one session slot: one thread detects speech, one answers."""
 
     def __init__(self, index: int) -> None:
         prompts: Queue[Any] = Queue()
@@ -86,7 +86,7 @@ class Pipeline:
             text_prompt_queue=prompts,
             handlers=[],
         )
-        self._threads = [threading.Thread(target=work) for work in (self._hear, self._answer)]
+        self._threads = [threading.Thread(target=work) for work in (self._detect, self._answer)]
         for thread in self._threads:
             thread.start()
 
@@ -97,14 +97,14 @@ class Pipeline:
         for thread in self._threads:
             thread.join()
 
-    def _hear(self) -> None:
-        ears = Ears()
+    def _detect(self) -> None:
+        detector = Detector()
         while (item := self.unit.input_queue.get()) is not STOP:
-            if is_control_message(item):  # the end of a session, which every stage hands on
-                ears = Ears()
+            if is_control_message(item):  # the end of a session, which every stage passes to the next
+                detector = Detector()
                 self.unit.output_queue.put(item)
                 continue
-            for event in ears.hear(item[0]):
+            for event in detector.judge(item[0]):
                 self.unit.text_output_queue.put(event)
 
     def _answer(self) -> None:
@@ -116,10 +116,10 @@ class Pipeline:
         chat, session = request.runtime_config.chat, request.runtime_config.session
         given = given_text(request.response)
         last = None if given else chat.buffer[-1]
-        call = given is None and wanted_call(last, session.tools or [], f"call_{request.response_key[:12]}")
+        call = given is None and requested_call(last, session.tools or [], f"call_{request.response_key[:12]}")
         put = self.unit.output_queue.put
         if call:
-            # The output of a call is refused unless its call stands in the history, where a model puts it.
+            # The server refuses the output of a call that is not in the history, where a model puts it.
             chat.add_item(RealtimeConversationItemFunctionCall(**call))
             put(AssistantOutputEvent(parts=[AssistantToolCallPart(tool=call)], **ids))
         else:
@@ -134,21 +134,21 @@ class Pipeline:
 
 
 @dataclass
-class Ears:
+class Detector:
     """Voice activity detection by loudness, over chunks of 32 ms at 16 kHz."""
 
-    heard_chunks: int = 0
+    all_chunks: int = 0
     quiet_chunks: int = 0
     turn: int = 0
     is_speaking: bool = False
     started_ms: int = field(default=0)
 
-    def hear(self, chunk: bytes) -> list[Any]:
+    def judge(self, chunk: bytes) -> list[Any]:
         """Return the events that this chunk causes."""
-        self.heard_chunks += 1
+        self.all_chunks += 1
         is_loud = bool(np.abs(np.frombuffer(chunk, np.int16).astype(np.int32)).mean() > LOUD)
         self.quiet_chunks = 0 if is_loud else self.quiet_chunks + 1
-        now_ms = self.heard_chunks * CHUNK_MS
+        now_ms = self.all_chunks * CHUNK_MS
         if is_loud and not self.is_speaking:
             self.is_speaking, self.started_ms, self.turn = True, now_ms, self.turn + 1
             return [SpeechStartedEvent(audio_start_ms=now_ms, **self._turn_ids())]
@@ -165,12 +165,12 @@ class Ears:
 
 
 def given_text(response: Any) -> str | None:
-    """Return what the response's own instructions say to say exactly."""
+    """Return the text that the response's own instructions say to say exactly, or None."""
     instructions = getattr(response, "instructions", None) or ""
     return instructions[instructions.index('"') + 1 : -1] if "Say exactly" in instructions else None
 
 
-def wanted_call(item: Any, tools: list[Any], call_id: str) -> dict[str, Any] | None:
+def requested_call(item: Any, tools: list[Any], call_id: str) -> dict[str, Any] | None:
     """Return the call of the first tool if `item` is a user's question about the weather."""
     if not tools or item.type != "message" or "weather" not in text_of(item):
         return None
@@ -179,7 +179,7 @@ def wanted_call(item: Any, tools: list[Any], call_id: str) -> dict[str, Any] | N
 
 
 def answer_to(item: Any) -> str:
-    """Return what the agent says to a user's words or to a tool's output."""
+    """Return the agent's answer to a user's words or to a tool's output."""
     if item.type == "function_call_output":
         return f"The tool says: {item.output}"
     return f"You said: {text_of(item)}"

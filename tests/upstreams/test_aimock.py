@@ -1,4 +1,4 @@
-"""The router before CopilotKit's mock: text and tools under GA names, no audio, strict about its script."""
+"""The router with CopilotKit's mock as upstream: text and tools under GA names, no audio, strict fixtures."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_a_text_turn_without_audio_still_ends(agent):
 
 
 def test_a_tool_turn_reaches_the_client_and_its_answer_the_upstream(agent):
-    """The mock answers only if the output that it was given is the one that its script expects."""
+    """The mock answers only if it receives the output that its fixture expects."""
     before, after = hold_tool_turn(agent, "What is the weather in Paris?", "sunny, 21 degrees")
     assert before.messages[-1]["functions"][0]["id"] == "call_weather"
     assert before.messages[-1]["functions"][0]["name"] == "get_weather"
@@ -36,7 +36,7 @@ def test_a_tool_turn_reaches_the_client_and_its_answer_the_upstream(agent):
     assert after.text("assistant").endswith("The forecast for Paris: sunny, 21 degrees.")
 
 
-def test_a_conversation_goes_on_after_a_tool_turn(agent):
+def test_a_conversation_continues_after_a_tool_turn(agent):
     hold_tool_turn(agent, "What is the weather in Paris?", "sunny, 21 degrees")
     turn = hold_text_turn(agent, "What is your favourite colour?")
     assert turn.text("assistant") == "My favourite colour is teal."

@@ -1,4 +1,4 @@
-"""An upstream that other people wrote is killed in mid-conversation and started again; the client gets its answer."""
+"""An upstream of another project is killed in mid-conversation and started again: the client gets its answer."""
 
 import re
 

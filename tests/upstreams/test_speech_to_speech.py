@@ -1,4 +1,4 @@
-"""The router before Hugging Face's Realtime server, which acknowledges and refuses in its own way."""
+"""The router with Hugging Face's Realtime server as upstream, which acknowledges and refuses in its own way."""
 
 import json
 import math
@@ -74,7 +74,7 @@ def test_a_prompt_is_added_in_a_running_session(agent):
 
 
 def speech():
-    """A second of it, and two of silence."""
+    """Return a second of speech, and two of silence."""
     loud = [int(9000 * math.sin(2 * math.pi * 200 * at / RATE)) for at in range(RATE)]
     return array("h", loud).tobytes() + bytes(2 * 2 * RATE)
 
@@ -94,7 +94,7 @@ def test_speech_is_transcribed_and_answered(agent):
 
 
 def test_a_telephone_is_understood_although_this_server_takes_g711_for_linear16(router):
-    """It acknowledges mu-law, and goes on writing and reading samples of two bytes: so it is not asked for that."""
+    """The server acknowledges mu-law, and still takes samples of two bytes: the router does not ask for mu-law."""
     telephone = {"encoding": "mulaw", "sample_rate": 8000}
     mulaw = converted(Recording(speech(), Format("linear16", RATE)), MULAW_8K)
     for path in PATHS:
@@ -106,12 +106,12 @@ def test_a_telephone_is_understood_although_this_server_takes_g711_for_linear16(
 
 
 def test_speech_interrupts_the_agent(agent):
-    """It makes all of an answer at once, acknowledges no truncation, and goes on."""
+    """The server makes all of an answer at once, acknowledges no truncation, and continues."""
     agent.send("InjectUserMessage", content="It was a long way to the station, and it rained. " * 8)
     agent.wait_for_audio()
-    heard = speech()
-    for start in range(0, len(heard), FRAME_BYTES):
-        agent.send_audio(heard[start : start + FRAME_BYTES])
+    audio = speech()
+    for start in range(0, len(audio), FRAME_BYTES):
+        agent.send_audio(audio[start : start + FRAME_BYTES])
     agent.wait_for("UserStartedSpeaking")
     if "AgentAudioDone" not in agent.received.types:
         assert not agent.wait_for_turn().audio
@@ -123,7 +123,7 @@ def test_speech_interrupts_the_agent(agent):
 
 
 def test_an_error_whose_code_stands_in_its_type_keeps_it(router):
-    """It does not know this event, which the React component's profile forwards as it is."""
+    """The server does not know this event, which the React component's profile forwards unchanged."""
     with voice_agent(router.address, OPENAI) as agent:
         agent.start()
         agent.send("input_audio_buffer.clear")

@@ -10,7 +10,7 @@ PEM = "-----BEGIN CERTIFICATE-----\n"
 
 
 class Files:
-    """Files in memory; what is missing is missing."""
+    """Files in memory: reading any other raises FileNotFoundError."""
 
     def __init__(self, **files):
         self.files = {name.replace("_", "."): text for name, text in files.items()} | {"ca.pem": PEM}
@@ -36,7 +36,7 @@ def refusal(*argv, env=None, **files):
 
 
 def from_file(text, *argv, env=None, **files):
-    """A configuration from a file `a.toml` of that text."""
+    """Load a configuration from a file `a.toml` with that text."""
     return configure("--config", "a.toml", *argv, env=env, a_toml=text, **files)
 
 

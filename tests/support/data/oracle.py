@@ -1,11 +1,11 @@
-"""The vendors' own packages as oracles for what we put on their wires.
+"""The vendors' own packages as oracles for the objects that the router puts on their wires.
 
 `openai` judges every event for the upstream, `deepgram-sdk` every message for a Deepgram client. Their types
 accept unknown keys at any depth, so that old clients survive new servers; the real peers do not. An object is
-therefore right when its model takes it in strict mode (no coercion: an integer is not a string) and nothing
-of it was left over in any model's `model_extra`.
+therefore right when its model takes it in strict mode (no coercion: an integer is not a string) and leaves no
+key of it in any model's `model_extra`.
 
-What the `/openai` profile adds for the React component stands in `OURS`, and is judged as strictly.
+`OURS` has the messages that the `/openai` profile adds for the React component, which are judged as strictly.
 """
 
 import warnings
@@ -21,18 +21,18 @@ with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # i
     from deepgram.agent.v1.socket_client import V1SocketClientResponse
 
 
-class _Ours(BaseModel, extra="allow"):  # as theirs: what is left over is found by `_check`
+class _Ours(BaseModel, extra="allow"):  # as the vendors' models: `_check` finds the unknown keys
     pass
 
 
 class AgentStartedSpeaking(_Ours):
-    """Without the latencies, which are not known before the answer."""
+    """The start of the agent's speech, without latencies, which are not known before the answer."""
 
     type: Literal["AgentStartedSpeaking"]
 
 
 class AgentDone(_Ours):
-    """AgentAudioDone in the component's words."""
+    """The end of the agent's turn, as the component reads it."""
 
     type: Literal["AgentDone"]
 
@@ -47,7 +47,7 @@ class _Channel(_Ours):
 
 
 class Transcript(_Ours):
-    """What Deepgram's Listen API says on another socket, as far as the component reads it."""
+    """A transcript of Deepgram's Listen API, as far as the component reads it."""
 
     type: Literal["Transcript"]
     transcript: str
@@ -57,7 +57,7 @@ class Transcript(_Ours):
 
 
 class UtteranceEnd(_Ours):
-    """As in Deepgram's Listen API."""
+    """The end of speech, as in Deepgram's Listen API."""
 
     type: Literal["UtteranceEnd"]
     channel: list[int]
@@ -65,18 +65,18 @@ class UtteranceEnd(_Ours):
 
 
 OURS = (AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd)
-"""What `/openai` sends that Deepgram's agent does not: docs/protocol-map.md marks it *oi*."""
+"""Messages of `/openai` that Deepgram's agent does not send: docs/protocol-map.md marks them *oi*."""
 
 
 class OracleError(AssertionError):
-    """An object that its vendor's types do not allow: `wrong`, and what is wrong with it in `faults`."""
+    """An object that its vendor's types do not allow: `wrong`, and its `problems`."""
 
-    def __init__(self, wrong: dict[str, Any], faults: list[str]) -> None:
+    def __init__(self, wrong: dict[str, Any], problems: list[str]) -> None:
         self.wrong = wrong
-        self.faults = faults
+        self.problems = problems
 
     def __str__(self) -> str:
-        return f"{'; '.join(self.faults)} in {self.wrong!r}"
+        return f"{'; '.join(self.problems)} in {self.wrong!r}"
 
 
 def _adapters(members: tuple[Any, ...]) -> dict[str, TypeAdapter[Any]]:
@@ -97,10 +97,10 @@ _COMPONENT_MESSAGES = _SERVER_MESSAGES | _adapters(OURS)
 
 
 def assert_client_event(event: dict[str, Any]) -> None:
-    """Assert that `event` may be sent to OpenAI's GA API: it has no type, key or value that is unknown there.
+    """Assert that `event` may be sent to OpenAI's GA API: it has no unknown type, key or value.
 
     Raises:
-        OracleError: an AssertionError that names the path of every fault.
+        OracleError: an AssertionError that names the path of every problem.
     """
     _check(event, _CLIENT_EVENTS)
 
@@ -116,17 +116,17 @@ def assert_message_of(profile: str, message: dict[str, Any]) -> None:
 
 
 def server_event_types() -> set[str]:
-    """Every `type` in the openai package's server event union."""
+    """Return every `type` in the openai package's server event union."""
     return set(_SERVER_EVENTS)
 
 
 def client_event_types() -> set[str]:
-    """Every `type` in the openai package's client event union."""
+    """Return every `type` in the openai package's client event union."""
     return set(_CLIENT_EVENTS)
 
 
 def server_message_types() -> set[str]:
-    """Every `type` in the deepgram-sdk's union of what a Voice Agent client is sent."""
+    """Return every `type` in the deepgram-sdk's union of messages to a Voice Agent client."""
     return set(_SERVER_MESSAGES)
 
 
@@ -137,13 +137,13 @@ def _check(wire: dict[str, Any], adapters: dict[str, TypeAdapter[Any]]) -> None:
     try:
         model = adapters[kind].validate_json(orjson.dumps(wire), strict=True)
     except ValidationError as error:
-        raise OracleError(wire, [_describe(fault) for fault in error.errors()]) from None
+        raise OracleError(wire, [_describe(problem) for problem in error.errors()]) from None
     if unknown := list(_unknown_keys(model, "")):
         raise OracleError(wire, [f"{path}: unknown key" for path in unknown])
 
 
-def _describe(fault: Any) -> str:
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+def _describe(problem: Any) -> str:
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
 
 
 def _unknown_keys(value: Any, path: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Real traffic of real upstreams, read from where it lives beside the project; it is not part of it.
+"""Recorded traffic of real upstreams, read from a folder beside the checkout: it is not part of the project.
 
-The place is the environment's SWITCHBOARD_RECORDINGS, else `../shared/recordings` beside the checkout. Where
-neither exists, asking for a recording skips the test with that reason. Audio is cut to 33 bytes a delta,
-which is an odd number, and `expires_at` lies in the past.
+SWITCHBOARD_RECORDINGS in the environment names the folder; the default is `../shared/recordings`. Where it does not
+exist, a request for a recording skips the test with that reason. Audio is cut to 33 bytes a delta, an odd number, and
+`expires_at` lies in the past.
 """
 
 import os
@@ -36,7 +36,7 @@ class Interaction:
 
 
 def recordings(*names: str) -> dict[str, tuple[Interaction, ...]]:
-    """Return the interactions of the recordings named (default: all), or skip where the folder is absent."""
+    """Return the interactions of the named recordings (default: all), or skip where the folder is absent."""
     return {name: recording(name) for name in names or NAMES}
 
 

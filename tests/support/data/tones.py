@@ -1,4 +1,4 @@
-"""Sines, and how much of one is left after a conversion."""
+"""Sines, and the noise that a conversion adds to them."""
 
 import math
 import random
@@ -9,7 +9,7 @@ FULL_SCALE = 32768.0
 
 
 def tone(frequency, rate, seconds=1.0, amplitude=20_000.0):
-    """A sine, as exact levels at `rate`."""
+    """Return a sine as exact levels at `rate`."""
     return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
 
 
@@ -26,7 +26,7 @@ def levels_of(pcm):
 
 
 def cut(data, seed, longest=1500):
-    """The same bytes in pieces of random length, odd ones and empty ones among them."""
+    """Yield the bytes in pieces of random length, odd ones and empty ones among them."""
     chance = random.Random(seed)  # noqa: S311 - the same cuts at every run
     at = 0
     while at < len(data):
@@ -40,11 +40,11 @@ def decibels(signal, noise):
 
 
 def inner(levels, rate, margin_s=0.01):
-    """Without the fade at both ends, where the stream begins and ends in silence."""
+    """Return the levels without the fades at both ends, where the stream begins and ends in silence."""
     margin = round(margin_s * rate)
     return levels[margin:-margin]
 
 
 def noise_db(expected, actual, rate):
-    """How far a tone stands above what is not it."""
+    """Return the level of a tone over the difference from it, in dB."""
     return decibels(inner(expected, rate), inner(actual - expected, rate))

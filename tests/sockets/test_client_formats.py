@@ -1,4 +1,4 @@
-"""A spoken turn in every format, over real sockets on both sides, with the simulator as upstream."""
+"""A spoken turn in every audio format: real sockets on both sides, the simulator as upstream."""
 
 import re
 
@@ -41,7 +41,7 @@ def simulator():
 
 
 def known(simulator, *, g711):
-    """An upstream that is (not) known to speak G.711."""
+    """Configure one upstream that is, or is not, known to speak G.711."""
     return {"upstreams": (Upstream(url=simulator.url, g711=g711),)}
 
 
@@ -51,7 +51,7 @@ def settings_for(heard, spoken):
 
 
 def spoken_turn(encoding, rate):
-    """Somebody speaks for a second, and then is silent."""
+    """Return a second of speech, and silence after it."""
     levels = np.concatenate((tone(300, rate, SPEECH_S, amplitude=9000), np.zeros(round(PAUSE_S * rate))))
     if encoding == "linear32":
         return linear32(levels)
@@ -60,7 +60,7 @@ def spoken_turn(encoding, rate):
 
 
 def hold_turn(client, heard, spoken):
-    """The texts of a spoken turn, and the audio of its answer."""
+    """Hold a spoken turn, and return its texts and the audio of its answer."""
     apply_settings(client, settings_for(heard, spoken))
     data = spoken_turn(*heard)
     frame_bytes = Format(*heard).size_bytes(FRAME_MS) + 1  # cut within samples, too
@@ -71,15 +71,15 @@ def hold_turn(client, heard, spoken):
     return texts, b"".join(it for it in frames if isinstance(it, bytes))
 
 
-def said(text, upstream_format, spoken):
-    """What the simulator's voice sounds like in the client's format."""
+def speech_in(text, upstream_format, spoken):
+    """Return the sound of the simulator's voice in the client's format."""
     formats = {PCM: LINEAR16_24K, PCMU: Format("mulaw", 8_000), PCMA: Format("alaw", 8_000)}
     data = voice.speech_chunk(text, 0, len(text) * MS_PER_CHARACTER, upstream_format, MS_PER_CHARACTER)
     return converted(Recording(data, formats[upstream_format]), Format(*spoken))
 
 
 def heard_s(texts):
-    """How long the simulator heard the user speak: it says so instead of a transcript."""
+    """Return the duration of the user's speech, which the simulator says in place of a transcript."""
     return float(re.fullmatch(r"\(speech, ([\d.]+) seconds\)", texts["user"])[1])
 
 
@@ -88,7 +88,7 @@ def native(encoding, rate):
 
 
 def asked_for(simulator):
-    """The formats that the router asked for, update by update."""
+    """Return the formats that the router asked for, update by update."""
     updates = simulator.connections[0].of_type("session.update")
     audio = [update["session"]["audio"] for update in updates]
     return [(it["input"]["format"]["type"], it["output"]["format"]["type"]) for it in audio]
@@ -96,16 +96,16 @@ def asked_for(simulator):
 
 @pytest.mark.parametrize("g711", [True, False])
 @pytest.mark.parametrize(("heard", "spoken"), PAIRS)
-def test_a_turn_is_heard_and_answered_in_the_client_s_formats(simulator, heard, spoken, g711):
+def test_a_turn_is_understood_and_answered_in_the_client_s_formats(simulator, heard, spoken, g711):
     with serving("openai", **known(simulator, g711=g711)) as (_, url), connect(url) as client:
         texts, audio = hold_turn(client, heard, spoken)
         upstream = (native(*heard), native(*spoken)) if g711 else (PCM, PCM)
         assert asked_for(simulator) == [upstream]
         assert heard_s(texts) == pytest.approx(SPEECH_S + 0.5, abs=0.11), "with the silence that proved its end"
-        assert audio == said(texts["assistant"], upstream[1], spoken), "byte for byte"
+        assert audio == speech_in(texts["assistant"], upstream[1], spoken), "byte for byte"
 
 
-def test_an_upstream_that_refuses_g711_hears_linear16(simulator):
+def test_an_upstream_that_refuses_g711_gets_linear16(simulator):
     fault = {"error_code": "invalid_value", "message": "no such format"}
     simulator.add_fault(Fault(point=FaultPoint.SESSION_UPDATE, action=FaultAction.ERROR, **fault))
     heard = spoken = ("mulaw", 8_000)
@@ -113,14 +113,14 @@ def test_an_upstream_that_refuses_g711_hears_linear16(simulator):
         texts, audio = hold_turn(client, heard, spoken)
         assert asked_for(simulator) == [(PCMU, PCMU), (PCM, PCM)]
         assert heard_s(texts) == pytest.approx(SPEECH_S + 0.5, abs=0.11)
-        assert audio == said(texts["assistant"], PCM, spoken)
+        assert audio == speech_in(texts["assistant"], PCM, spoken)
 
 
-def test_what_the_user_says_on_the_telephone_survives_a_loss(simulator):
-    """The upstream goes in mid-speech: the next one hears all of it, in mu-law as it was."""
+def test_speech_on_the_telephone_survives_a_loss(simulator):
+    """The upstream is lost in the middle of speech: the next one gets all of it, still in mu-law."""
     simulator.add_fault(Fault(point=FaultPoint.SPEECH_STARTED, action=FaultAction.RESET))
     heard = spoken = ("mulaw", 8_000)
-    all_of_it = Limits(preroll_s=SPEECH_S + PAUSE_S)  # it comes faster than anybody speaks
+    all_of_it = Limits(preroll_s=SPEECH_S + PAUSE_S)  # the audio comes faster than real time
     with serving("openai", **known(simulator, g711=True), limits=all_of_it) as (_, url), connect(url) as client:
         texts, _ = hold_turn(client, heard, spoken)
         assert heard_s(texts) == pytest.approx(SPEECH_S + 0.5, abs=0.11)

@@ -1,4 +1,4 @@
-"""The oracle is itself under test: it has to refuse what the real server refuses."""
+"""The oracle: it accepts and refuses the same objects as the vendors' servers."""
 
 import copy
 from typing import Any
@@ -64,12 +64,12 @@ def changed(event: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         {"type": "response.cancel", "response_id": "resp_1"},
     ],
 )
-def test_what_the_api_documents_is_accepted(event):
+def test_an_event_of_the_api_s_documentation_is_accepted(event):
     assert_client_event(event)
 
 
 @pytest.mark.parametrize("name", OPENAI)
-def test_what_a_real_client_sent_is_accepted(name):
+def test_an_event_of_a_real_client_is_accepted(name):
     sent = [interaction.event for interaction in recording(name) if interaction.direction == "sent"]
     assert sent
     for event in sent:
@@ -92,7 +92,7 @@ def test_what_a_real_client_sent_is_accepted(name):
 def test_an_unknown_key_is_refused_at_every_depth(path):
     with pytest.raises(OracleError) as caught:
         assert_client_event(changed(SESSION_UPDATE, path, "low"))
-    assert caught.value.faults == [f"{path}: unknown key"]
+    assert caught.value.problems == [f"{path}: unknown key"]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_the_event_unions_are_known_by_type():
         },
     ],
 )
-def test_what_deepgram_sends_is_accepted(message):
+def test_a_message_of_deepgram_s_is_accepted(message):
     assert_server_message(message)
 
 
 @pytest.mark.parametrize(
-    ("message", "fault"),
+    ("message", "problem"),
     [
         ({"type": "AgentDone"}, "type"),
         ({"type": "Transcript", "transcript": "Hi"}, "type"),
@@ -192,8 +192,8 @@ def test_what_deepgram_sends_is_accepted(message):
         ({"type": "FunctionCallRequest", "functions": [{"id": "1"}]}, "functions.0.name"),
     ],
 )
-def test_what_deepgram_never_sends_is_refused(message, fault):
-    with pytest.raises(OracleError, match=fault):
+def test_a_message_that_deepgram_never_sends_is_refused(message, problem):
+    with pytest.raises(OracleError, match=problem):
         assert_server_message(message)
 
 
@@ -212,7 +212,7 @@ def test_what_deepgram_never_sends_is_refused(message, fault):
         },
     ],
 )
-def test_what_the_react_component_is_sent_beyond_that_is_for_it_alone(message):
+def test_a_further_message_to_the_react_component_is_for_it_alone(message):
     assert_message_of("openai", message)
     with pytest.raises(OracleError):
         assert_message_of("converse", message)
@@ -221,7 +221,7 @@ def test_what_the_react_component_is_sent_beyond_that_is_for_it_alone(message):
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_what_is_deepgram_s_own_is_judged_alike_for_both(profile):
+def test_a_message_of_deepgram_s_is_judged_alike_for_both_profiles(profile):
     assert_message_of(profile, {"type": "Welcome", "request_id": "r"})
     with pytest.raises(OracleError):
         assert_message_of(profile, {"type": "Welcome"})

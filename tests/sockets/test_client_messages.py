@@ -1,4 +1,4 @@
-"""The client's messages in conversations: real sockets on both sides, the simulator as upstream."""
+"""Client messages in conversations: real sockets on both sides, the simulator as upstream."""
 
 import math
 from array import array
@@ -23,8 +23,8 @@ def simulator():
 
 
 def texts(frames, role="assistant"):
-    said = [frame for frame in frames if isinstance(frame, dict) and frame["type"] == "ConversationText"]
-    return [each["content"] for each in said if each["role"] == role]
+    messages = [frame for frame in frames if isinstance(frame, dict) and frame["type"] == "ConversationText"]
+    return [each["content"] for each in messages if each["role"] == role]
 
 
 def kinds(frames):
@@ -39,8 +39,8 @@ def spoken_s(text):
     return len(text) * MS_PER_CHARACTER / 1000
 
 
-def remembered(simulator):
-    """What the model was told that the assistant has said, once it was told anything."""
+def assistant_items(simulator):
+    """Wait for items of the assistant's in the conversation, and return their texts."""
 
     def items(connections):
         created = [event["item"] for it in connections for event in it.of_type("conversation.item.create")]
@@ -61,7 +61,7 @@ def test_a_greeting_is_heard_and_remembered_once(simulator):
         assert texts(turn) == [GREETING]
         assert kinds(turn).index("ConversationText") < kinds(turn).index("audio")
         assert audio_s(turn) == pytest.approx(spoken_s(GREETING), abs=0.01)
-        assert remembered(simulator) == [GREETING]
+        assert assistant_items(simulator) == [GREETING]
 
 
 def test_a_greeting_that_is_answered_before_it_was_heard_is_remembered_as_far_as_it_was(simulator):
@@ -69,7 +69,7 @@ def test_a_greeting_that_is_answered_before_it_was_heard_is_remembered_as_far_as
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until(client, "AgentAudioDone")
         assert 'I said: "Good' in texts(ask(client, "What did you say before?"))[0]
-        whole, heard = remembered(simulator)
+        whole, heard = assistant_items(simulator)
         assert whole == GREETING * 20
         assert whole.startswith(heard)
 
@@ -82,21 +82,21 @@ def test_a_greeting_whose_upstream_is_lost_over_it_is_heard_to_its_end(simulator
         assert texts(turn) == [GREETING]
         assert kinds(turn).count("Warning") == 1
         assert audio_s(turn) >= spoken_s(GREETING) * 0.8
-        assert remembered(simulator) == [GREETING]
+        assert assistant_items(simulator) == [GREETING]
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_what_a_client_puts_into_the_agent_s_mouth_is_heard_and_remembered(simulator, profile):
+def test_an_injected_message_of_the_agent_is_heard_and_remembered(simulator, profile):
     with serving(profile, upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="InjectAgentMessage", message="The roses are in.")
         turn = receive_until(client, "AgentAudioDone")
         assert texts(turn) == ["The roses are in."]
         assert audio_s(turn) == pytest.approx(spoken_s("The roses are in."), abs=0.01)
-        assert remembered(simulator) == ["The roses are in."]
+        assert assistant_items(simulator) == ["The roses are in."]
 
 
-def test_a_statement_may_interrupt_and_may_be_refused(simulator):
+def test_an_injected_message_may_interrupt_and_may_be_refused(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until_audio(client)
@@ -129,7 +129,7 @@ def test_functions_that_replace_others_are_called(simulator):
         assert call["name"] == "get_tide"
 
 
-def test_another_voice_after_the_first_audio_comes_with_another_upstream_and_loses_nothing(simulator):
+def test_another_voice_after_the_first_audio_comes_with_another_upstream_that_knows_the_conversation(simulator):
     with serving("converse", upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
         ask(client, "My name is Ada.")
@@ -142,7 +142,7 @@ def test_another_voice_after_the_first_audio_comes_with_another_upstream_and_los
         assert info.generation == 2
 
 
-def test_what_is_heard_may_be_changed_at_any_time(simulator):
+def test_the_listen_block_may_be_changed_at_any_time(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="UpdateListen", listen={"provider": {"type": "deepgram", "language": "fr"}})
