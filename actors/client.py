@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
+from actors.connections.close_codes import CloseCode
 
 if TYPE_CHECKING:
     from actors.connections.base import Connection, ConnectionClosed
@@ -60,7 +61,7 @@ class ClientActor(Actor):
         # Whatever state the failure left the connection in, its socket is closed in the end.
         self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
         self._connection.send_text(self._crash_frame)
-        self._connection.close(1011, "internal error")
+        self._connection.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     # From the connection.
 

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from actors.connections.close_codes import CloseCode
+
 
 class LossKind(enum.Enum):
     """How an upstream was lost."""
@@ -61,7 +63,6 @@ class Decision(enum.Enum):
 HTTP_UNAUTHORIZED: Final = (401, 403)
 HTTP_TOO_MANY: Final = 429
 HTTP_SERVER: Final = 500
-TRY_AGAIN_LATER: Final = 1013
 
 
 def _is_http(loss: Loss) -> bool:
@@ -78,7 +79,7 @@ POLICY: Final = (
     ("HTTP 429, 5xx", lambda loss: _is_http(loss) and _is_capacity(loss.code or 0), Decision.RESTART_ELSEWHERE),
     ("any other HTTP status", _is_http, Decision.RESTART_ELSEWHERE),
     ("it cannot be dialled", lambda loss: loss.kind is LossKind.NOT_DIALLED, Decision.RESTART_ELSEWHERE),
-    ("close 1013: try again later", lambda loss: loss.code == TRY_AGAIN_LATER, Decision.RESTART_ELSEWHERE),
+    ("close 1013: try again later", lambda loss: loss.code == CloseCode.TRY_AGAIN_LATER, Decision.RESTART_ELSEWHERE),
     ("any other close, a reset, silence, a malformed frame, our own failure", lambda _loss: True, Decision.RESTART),
 )
 

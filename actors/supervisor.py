@@ -25,6 +25,7 @@ import msgspec
 from actors import lifecycle, messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
+from actors.connections.close_codes import CloseCode
 from actors.notifications import Notifications
 from actors.record import SessionRecord, SessionState
 from actors.translator import TranslatorActor
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CRASHED: Final = (1011, "internal error")
-NEVER_CLOSED: Final = (1006, "")
+CRASHED: Final = (CloseCode.INTERNAL_ERROR, "internal error")
+NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 
 
 class Supervisor(Actor):
@@ -223,7 +224,7 @@ class Supervisor(Actor):
 
     def _retire(self, session: SessionRecord, generation: int) -> None:
         session.told.add((UpstreamActor.role, generation))
-        session.tell(session.upstreams.pop(generation, None), lifecycle.CloseConnection(1000, ""))
+        session.tell(session.upstreams.pop(generation, None), lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
 
     def _upstream_unwanted(self, message: lifecycle.UpstreamReleased) -> None:
         session = self._live(message.session_id)
@@ -310,7 +311,7 @@ class Supervisor(Actor):
         session.ending = session.ending or (code, reason)
         session.tell(session.client, lifecycle.CloseConnection(code, reason, linger_s))
         for upstream in session.upstreams.values():
-            session.tell(upstream, lifecycle.CloseConnection(1000, ""))
+            session.tell(upstream, lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
         if session.translator is not None:
             session.translator.stop(block=False)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
 from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.close_codes import CloseCode
 from actors.connections.upstream import DialError, DialFailure, dial
 from actors.restart import Loss, LossKind
 
@@ -113,7 +114,8 @@ class UpstreamActor(Actor):
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
         """End: an upstream that missed a part of the conversation is of no use."""
-        self._ended(ConnectionClosed(ending=Ending.OVERFLOWED, code=1006, reason=f"{dropped_bytes} bytes unread"))
+        reason = f"{dropped_bytes} bytes unread"
+        self._ended(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     @guarded
     def on_drained(self) -> None:

@@ -17,6 +17,7 @@ import pykka
 
 from actors import lifecycle
 from actors.connections.client import accept
+from actors.connections.close_codes import CloseCode
 from actors.connections.handover import HandshakeRefused
 from router import hooks
 from router.config import keywords
@@ -47,8 +48,6 @@ logger = logging.getLogger(__name__)
 C = TypeVar("C", bound="Connection")
 
 RETRY_AFTER: Final = (("Retry-After", "1"),)
-
-GOING_AWAY: Final = 1001
 
 Profile = Literal["openai", "converse"]
 """What the clients of a route expect: `openai` is for the React component, `converse` for Deepgram's SDKs."""
@@ -310,7 +309,7 @@ class Router:
                 supervisor.tell(lifecycle.StartSession(spec, connection))
             except pykka.ActorDeadError:  # its dispatcher was given up, and we were not waited for
                 on_end()
-                connection.close(GOING_AWAY, "the server is going away")
+                connection.close(CloseCode.GOING_AWAY, "the server is going away")
         return session_id, connection
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:

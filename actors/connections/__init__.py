@@ -1,6 +1,7 @@
 """Connections: the only place that knows a WebSocket library.
 
 `base`      the seam: Connection, its listener, its limits, its end
+`close_codes`  the codes of close frames, and when each is sent
 `frames`    RFC 6455 frames, pure
 `outbox`    what waits to be written, pure
 `writing`   what every connection does with it: flush, overflow, stall, the end

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from actors.connections.close_codes import CloseCode
+
 if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
 
@@ -130,7 +132,7 @@ class Connection(abc.ABC):
         """Ask whether the peer reads: `on_caught_up` follows once it has read what was sent up to here."""
 
     @abc.abstractmethod
-    def close(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake behind what is still to be written.
 
         `on_closed` follows in `close_timeout_s`, and where a backlog needs more, so much later as `linger_s` says.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from actors.connections.close_codes import CloseCode, is_wire_code
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,12 +36,6 @@ MASKED: Final = 0x80
 
 WHOLE_TEXT: Final = FIN | TEXT
 WHOLE_BINARY: Final = FIN | BINARY
-
-NO_STATUS: Final = 1005
-ABNORMAL: Final = 1006
-PROTOCOL_ERROR: Final = 1002
-INVALID_DATA: Final = 1007
-TOO_BIG: Final = 1009
 
 MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
@@ -81,11 +77,6 @@ class _ViolationError(Exception):
     def __init__(self, close_code: int, description: str) -> None:
         super().__init__(description)
         self.event = ProtocolViolation(close_code, description)
-
-
-def is_wire_code(code: int) -> bool:
-    """Whether `code` may stand in a close frame (RFC 6455, 7.4, and IANA's registry)."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999  # noqa: PLR2004
 
 
 class FrameParser:
@@ -170,19 +161,19 @@ class FrameParser:
         """Judge a frame by its header, before any of its payload is kept."""
         opcode = _OPCODES.get(first)
         if opcode is None:
-            raise _ViolationError(PROTOCOL_ERROR, _why_not(first))
+            raise _ViolationError(CloseCode.PROTOCOL_ERROR, _why_not(first))
         if second & MASKED != self._mask_bit:
-            raise _ViolationError(PROTOCOL_ERROR, "unmasked frame" if self._mask_bit else "masked frame")
+            raise _ViolationError(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._mask_bit else "masked frame")
         if opcode >= CLOSE:
             if length > MAX_CONTROL_BYTES:
-                raise _ViolationError(PROTOCOL_ERROR, f"control frame of {length} bytes")
+                raise _ViolationError(CloseCode.PROTOCOL_ERROR, f"control frame of {length} bytes")
             return
         if (opcode == CONTINUATION) is not (self._message_opcode != 0):
-            raise _ViolationError(PROTOCOL_ERROR, _OUT_OF_TURN[opcode == CONTINUATION])
+            raise _ViolationError(CloseCode.PROTOCOL_ERROR, _OUT_OF_TURN[opcode == CONTINUATION])
         if length > _MAX_LENGTH:
-            raise _ViolationError(PROTOCOL_ERROR, "frame length of 64 bits")
+            raise _ViolationError(CloseCode.PROTOCOL_ERROR, "frame length of 64 bits")
         if len(self._message) + length > self._max_message_bytes:
-            raise _ViolationError(TOO_BIG, f"message over {self._max_message_bytes} bytes")
+            raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
         if first == WHOLE_BINARY:
@@ -242,17 +233,17 @@ def _decode(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
-        raise _ViolationError(INVALID_DATA, f"invalid UTF-8 at byte {error.start}") from None
+        raise _ViolationError(CloseCode.INVALID_DATA, f"invalid UTF-8 at byte {error.start}") from None
 
 
 def _parse_close(payload: bytes) -> Close:
     if not payload:
-        return Close(NO_STATUS, "")
+        return Close(CloseCode.NO_STATUS_RCVD, "")
     if len(payload) == 1:
-        raise _ViolationError(PROTOCOL_ERROR, "close frame of one byte")
+        raise _ViolationError(CloseCode.PROTOCOL_ERROR, "close frame of one byte")
     code = int.from_bytes(payload[:2], "big")
     if not is_wire_code(code):
-        raise _ViolationError(PROTOCOL_ERROR, f"close code {code}")
+        raise _ViolationError(CloseCode.PROTOCOL_ERROR, f"close code {code}")
     return Close(code, _decode(payload[2:]))
 
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from actors.connections import frames
 from actors.connections.base import ConnectionClosed, ConnectionLimits, Ending
+from actors.connections.close_codes import CloseCode
 from actors.connections.protocol import ProtocolConnection
 
 RECEIVE_TIMEOUT_S: Final = 5.0
@@ -131,7 +132,7 @@ class MemoryPeer:
             self._received.put(message)
         return message
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Begin the close handshake."""
         with self._lock:
             if self._own_close is None and self._closed is None:
@@ -171,7 +172,7 @@ class MemoryPeer:
     def lose(self) -> None:
         """Note that the stream is gone."""
         with self._lock:
-            self._end(self._own_close or ConnectionClosed(ending=Ending.RESET, code=frames.ABNORMAL))
+            self._end(self._own_close or ConnectionClosed(ending=Ending.RESET, code=CloseCode.ABNORMAL_CLOSURE))
 
     def _handle(self, event: frames.Event) -> None:
         match event:

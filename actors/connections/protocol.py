@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.connections import frames
 from actors.connections.base import ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
+from actors.connections.close_codes import CloseCode
 from actors.connections.writing import WritingConnection
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class ProtocolConnection(WritingConnection):
         if self._verdict is None and not self._is_ended:
             self._send([frames.ping_frame(PROBE, mask=self._masks)])
 
-    def close(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
         if self._verdict is None and not self._is_ended:
             self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), linger_s)
@@ -117,7 +118,7 @@ class ProtocolConnection(WritingConnection):
 
     def _send_close(self, last_word: str) -> bytes:
         said = frames.text_frames(last_word, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
-        return b"".join([*said, frames.close_frame(1011, "internal error", mask=self._masks)])
+        return b"".join([*said, frames.close_frame(CloseCode.INTERNAL_ERROR, "internal error", mask=self._masks)])
 
     def pause(self) -> None:
         """Stop reading; what was read already is kept for `resume`."""
@@ -238,7 +239,7 @@ class ProtocolConnection(WritingConnection):
         left_s = self._seen_s + limits.ping_interval_s - monotonic()
         if self._is_pinged:
             reason = f"no pong within {limits.ping_timeout_s:g} s"
-            self._end(ConnectionClosed(ending=Ending.TIMED_OUT, code=frames.ABNORMAL, reason=reason))
+            self._end(ConnectionClosed(ending=Ending.TIMED_OUT, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
         elif left_s > 0:
             self._idle.restart(left_s)
         else:

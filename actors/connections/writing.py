@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
-from actors.connections.frames import ABNORMAL
+from actors.connections.close_codes import CloseCode
 from actors.connections.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class WritingConnection(Connection):
 
     def abort(self) -> None:
         """End without a handshake; see `Connection.abort`. Where a close was under way, that is what is told."""
-        self._end(self._verdict or ConnectionClosed(ending=Ending.RESET, code=ABNORMAL))
+        self._end(self._verdict or ConnectionClosed(ending=Ending.RESET, code=CloseCode.ABNORMAL_CLOSURE))
 
     @property
     def is_busy(self) -> bool:
@@ -157,7 +157,8 @@ class WritingConnection(Connection):
         dropped_bytes = self._outbox.drop_backlog()
         logger.warning("%s: write buffer overflowed, %d bytes dropped", self, dropped_bytes)
         if self._overflows > 1:
-            self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=ABNORMAL, reason="the peer did not read"))
+            reason = "the peer did not read"
+            self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
             return
         self._overflow_bytes = dropped_bytes
         if self._dispatcher is not None:
@@ -219,7 +220,7 @@ class WritingConnection(Connection):
     def _on_stalled(self) -> None:
         reason = f"took no byte within {self._limits.write_stall_s:g} s"
         ending = Ending.OVERFLOWED if self._overflows else Ending.TIMED_OUT
-        self._end(self._verdict or ConnectionClosed(ending=ending, code=ABNORMAL, reason=reason))
+        self._end(self._verdict or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     def _tell_drained(self) -> None:
         if self._was_busy and self._outbox.waiting_bytes <= self._limits.low_water_bytes:

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from actors import messages
+from actors.connections.close_codes import CloseCode
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.openai import codec as openai_codec
@@ -159,7 +160,7 @@ class Context:
         self.to_client(closing.error)
         self.end_silently(closing.close_code, closing.close_reason)
 
-    def end_silently(self, code: int = 1000, reason: str = "", linger_s: float = 0.0) -> None:
+    def end_silently(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """End the session of a client that knows why, or that is gone. See `EndSession` for `linger_s`."""
         if self._turn_log is not None:
             self._notify(self._turn_log.take(is_whole=False))

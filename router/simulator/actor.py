@@ -14,6 +14,7 @@ import orjson
 
 from actors.actor import Actor, guarded
 from actors.connections.base import ConnectionClosed, Ending
+from actors.connections.close_codes import CloseCode
 from router.simulator.commands import (
     CancelTimer,
     Close,
@@ -96,9 +97,9 @@ class SimulatedSession(Actor):
 
     def on_failure(self, *_failure: Any) -> None:
         """Tell the peer that it is our fault."""
-        self._connection.close(1011, "internal error")
+        self._connection.close(CloseCode.INTERNAL_ERROR, "internal error")
         self._let_go()
-        failed = ConnectionClosed(ending=Ending.CLOSED_BY_US, code=1011, reason="internal error")
+        failed = ConnectionClosed(ending=Ending.CLOSED_BY_US, code=CloseCode.INTERNAL_ERROR, reason="internal error")
         self._recorder.closed(self._record, failed)
 
     def _let_go(self) -> None:
@@ -124,7 +125,7 @@ class SimulatedSession(Actor):
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Give up on a peer that does not read."""
         logger.warning("session %d: the peer does not read; %d bytes dropped", self._record.number, dropped_bytes)
-        self._connection.close(1008, "the client does not read")
+        self._connection.close(CloseCode.POLICY_VIOLATION, "the client does not read")
 
     @guarded
     def on_caught_up(self) -> None:
@@ -214,7 +215,7 @@ class SimulatedSession(Actor):
         if self._is_hung:
             self._connection.abort()
         else:
-            self._connection.close(1001, "the simulator stops")
+            self._connection.close(CloseCode.GOING_AWAY, "the simulator stops")
 
 
 _PERFORMERS: Final[dict[type, Callable[[SimulatedSession, Any], None]]] = {

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from actors.connections.base import ConnectionClosed
+from actors.connections.close_codes import CloseCode
 from actors.connections.memory import MemoryPeer, memory_link, memory_pair
 from router.core import Router
 
@@ -183,7 +184,7 @@ class _Scripted:
             self.received.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
         return frame
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Begin the close handshake. Harmless when it is closed."""
         self.peer.close(code, reason)
 

@@ -1,7 +1,8 @@
 """What goes wrong, in words for the client.
 
 An upstream's own error keeps its code. Deepgram's codes are for the client's mistakes, and ours for what neither
-of them has a word for; docs/protocol-map.md lists them all.
+of them has a word for; docs/protocol-map.md lists them all. An end that a new call would meet again has close code
+1000, any other 1011; see `CloseCode`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from actors.connections.close_codes import CloseCode
 from router.deepgram import messages as deepgram
 
 if TYPE_CHECKING:
@@ -52,11 +54,6 @@ FATAL: Final = frozenset(
 EXPIRED: Final = frozenset({"session_expired"})
 """Codes of a session that has come to its end, where a new one may begin."""
 
-NORMAL: Final = 1000
-"""Coming back does not help: their JavaScript SDK reconnects on anything else."""
-
-TRY_AGAIN: Final = 1011
-
 UNAUTHORIZED: Final = (401, 403)
 
 _DESCRIPTION_BYTES: Final = 2000
@@ -83,7 +80,7 @@ def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> dee
     return deepgram.Error(description=redact(description)[:_DESCRIPTION_BYTES], code=redact(code_of(error)))
 
 
-def closing_error(code: str, description: str, close_code: int = TRY_AGAIN) -> ClosingError:
+def closing_error(code: str, description: str, close_code: int = CloseCode.INTERNAL_ERROR) -> ClosingError:
     """An end with a code of ours."""
     return ClosingError(deepgram.Error(description=description, code=code), close_code, code)
 
@@ -97,13 +94,13 @@ def http_error(status: int) -> ClosingError:
     """The end when the upstream answered the upgrade with another status than 101."""
     if status in UNAUTHORIZED:
         description = f"the upstream refused our credential (HTTP {status})"
-        return closing_error("UPSTREAM_UNAUTHORIZED", description, close_code=NORMAL)
+        return closing_error("UPSTREAM_UNAUTHORIZED", description, close_code=CloseCode.NORMAL_CLOSURE)
     return closing_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
 
 
 def refused_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> ClosingError:
     """The end that the upstream's own error explains; it comes just before its close (reference, 8)."""
-    close_code = NORMAL if code_of(error) in FATAL else TRY_AGAIN
+    close_code = CloseCode.NORMAL_CLOSURE if code_of(error) in FATAL else CloseCode.INTERNAL_ERROR
     told = client_error(error, redact)
     return ClosingError(told, close_code, told.code[:100])
 
@@ -117,6 +114,6 @@ def loss_error(code: int, reason: str, redact: Callable[[str], str]) -> ClosingE
     """The end when the upstream closed."""
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]
-        return closing_error(cause, f"the upstream refused the session: {cause}", close_code=NORMAL)
+        return closing_error(cause, f"the upstream refused the session: {cause}", close_code=CloseCode.NORMAL_CLOSURE)
     detail = f" {redact(reason)}" if reason else ""
     return closing_error("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.connections.close_codes import CloseCode
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
@@ -19,9 +20,6 @@ from router.translation import errors
 if TYPE_CHECKING:
     from actors import messages
     from router.session.context import Context
-
-DRAIN_CODE: Final = 1012
-"""Service restart (RFC 6455's registry): coming back helps."""
 
 REASON: Final = "SERVER_GOING_AWAY"
 
@@ -77,7 +75,7 @@ def end_drained(context: Context) -> None:
         context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
         return
     linger_s = max(0.0, state.drain_until_s - context.now_s)
-    context.end_silently(DRAIN_CODE, REASON, linger_s)
+    context.end_silently(CloseCode.SERVICE_RESTART, REASON, linger_s)
 
 
 def drain_timed_out(context: Context, _fired: Any) -> None:
@@ -85,4 +83,4 @@ def drain_timed_out(context: Context, _fired: Any) -> None:
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    context.end(errors.ClosingError(error, DRAIN_CODE, REASON))
+    context.end(errors.ClosingError(error, CloseCode.SERVICE_RESTART, REASON))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from actors.connections.close_codes import CloseCode
 from actors.restart import Loss, LossKind
 from router.openai import events as openai
 from router.session.state.states import ResponseState
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.session.context import Context
-
-POLICY_VIOLATION: Final = 1008
-ABNORMAL: Final = 1006
 
 
 def end_lost_session(context: Context, lost: messages.UpstreamLost) -> None:
@@ -31,7 +29,7 @@ def end_lost_session(context: Context, lost: messages.UpstreamLost) -> None:
 
 
 def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.ClosingError:
-    return errors.loss_error(loss.code or ABNORMAL, loss.reason, redact)
+    return errors.loss_error(loss.code or CloseCode.ABNORMAL_CLOSURE, loss.reason, redact)
 
 
 _CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], errors.ClosingError]]] = {
@@ -61,10 +59,11 @@ def client_closed(context: Context, _message: messages.ClientClosed) -> None:
 def settings_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
     description = "no message came in time: send Settings at the start of the session"
-    context.end(errors.closing_error("CLIENT_MESSAGE_TIMEOUT", description, errors.NORMAL))
+    context.end(errors.closing_error("CLIENT_MESSAGE_TIMEOUT", description, CloseCode.NORMAL_CLOSURE))
 
 
 def client_overflowed(context: Context, message: messages.ClientOverflowed) -> None:
     """The client does not read: it alone pays for that."""
     context.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
-    context.end(errors.closing_error("CLIENT_TOO_SLOW", "the client does not read what it is sent", POLICY_VIOLATION))
+    description = "the client does not read what it is sent"
+    context.end(errors.closing_error("CLIENT_TOO_SLOW", description, CloseCode.POLICY_VIOLATION))

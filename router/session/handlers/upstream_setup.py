@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from actors.connections.close_codes import CloseCode
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
@@ -114,7 +115,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
         _go_on_without_changes(context, event)
     elif event.error.event_id == SETTINGS_EVENT_ID or context.state.is_passthrough:
         error = errors.client_error(event.error, context.options.redact)
-        context.end(errors.ClosingError(error, errors.NORMAL, error.code[:100]))
+        context.end(errors.ClosingError(error, CloseCode.NORMAL_CLOSURE, error.code[:100]))
     else:
         context.to_client(errors.client_error(event.error, context.options.redact))
 
