@@ -3,6 +3,7 @@
 `messages`     the immutable vocabulary that actors tell each other
 `dispatcher`   threads that run actors: one selector loop each
 `actor`        our pykka.Actor: an inbox bound to a dispatcher
+`pykka_internals`  the private names of pykka that `actor` uses
 `client`       ClientActor: owns the connection to the client
 `upstream`     UpstreamActor: owns the connection to the upstream, one generation of it
 `translator`   TranslatorActor: feeds a session machine and performs its commands

@@ -15,10 +15,9 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import pykka
-from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
 from actors.dispatcher import on_dispatcher_thread
+from actors.pykka_internals import ActorStop, Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,13 +45,25 @@ class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
 class Future(pykka.ThreadingFuture[T]):
     """pykka's future, which refuses to be waited for on a dispatcher's thread."""
 
+    _is_answered = False
+
+    def set(self, value: Any | None = None) -> None:
+        """Set the value; see `pykka.Future.set`."""
+        super().set(value)
+        self._is_answered = True
+
+    def set_exception(self, exc_info: Any | None = None) -> None:
+        """Set an exception as the value; see `pykka.Future.set_exception`."""
+        super().set_exception(exc_info)
+        self._is_answered = True
+
     def get(self, *, timeout: float | None = None) -> Any:
         """Wait for the value; see `pykka.Future.get`.
 
         Raises:
             WouldDeadlock: on a dispatcher's thread, unless the value is there already.
         """
-        if on_dispatcher_thread() and self._result is None:
+        if on_dispatcher_thread() and not self._is_answered:
             raise WouldDeadlock
         return super().get(timeout=timeout)
 
@@ -327,7 +338,7 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
             break
         if envelope.reply_to is None:
             left_over.append(envelope.message)
-        elif isinstance(envelope.message, _ActorStop):
+        elif isinstance(envelope.message, ActorStop):
             envelope.reply_to.set(None)
         else:
             error = pykka.ActorDeadError(f"{ref} stopped before handling the message")

@@ -4,7 +4,7 @@
 `close_codes`  the codes of close frames, and when each is sent
 `frames`    RFC 6455 frames, pure
 `outbox`    what waits to be written, pure
-`writing`   what every connection does with it: flush, overflow, stall, the end
+`writer`    the writer of a connection: gathers frames, bounds them, detects a stalled peer
 `protocol`  RFC 6455 on a dispatcher, over any stream of bytes
 `stream`    the same over a non-blocking socket, plain or TLS: what both legs share
 `handover`  a request's socket, out of a WSGI server's hands

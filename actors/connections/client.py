@@ -80,12 +80,12 @@ class ClientConnection(StreamConnection):
             said = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
             response = b"".join([response, *said])
         try:
-            taken_bytes = self._transmit(response)
+            taken_bytes = self.transmit(response)
         except OSError as error:  # told after `open`
             logger.debug("handshake not answered: %s", error)
             return
         if taken_bytes < len(response):
-            self._keep_rest(response, taken_bytes)
+            self._writer.keep_rest(response, taken_bytes)
 
 
 def accept(

@@ -56,8 +56,8 @@ class MemoryConnection(ProtocolConnection):
             self._watch_again()
 
     def _on_writable(self) -> None:
-        if self._is_blocked:
-            self._flush()
+        if self._writer.is_blocked:
+            self._writer.flush()
 
     def _receive(self) -> bytes | None:
         if not self._incoming:
@@ -67,7 +67,8 @@ class MemoryConnection(ProtocolConnection):
             raise data
         return data
 
-    def _transmit(self, data: bytes | memoryview) -> int:
+    def transmit(self, data: bytes | memoryview, /) -> int:
+        """Hand `data` to the peer; see `WriterOwner.transmit`."""
         return self.memory_peer.take(bytes(data))
 
     def _watch(self, *, reading: bool, writing: bool) -> None:  # noqa: ARG002 - make_room() tells of room

@@ -1,20 +1,22 @@
-"""RFC 6455 on a dispatcher: what every connection does, over a byte stream that a subclass supplies.
+"""RFC 6455 on a dispatcher, over a byte stream that a subclass supplies: the class of every connection.
 
-Reading, pings and the close handshake both ways, on top of the bounded writing of `writing`. Knows no socket:
+Reading, pings, the close handshake both ways, and the end. Writing is the part of `writer`. It knows no socket:
 `stream` supplies one, `memory` a fake.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import logging
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.connections import frames
-from actors.connections.base import ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
+from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
 from actors.connections.close_codes import CloseCode
-from actors.connections.writing import WritingConnection
+from actors.connections.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,104 +27,134 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_BUDGET_BYTES: Final = 256 * 1024
-"""What one wake-up may read, so that one peer cannot hog the dispatcher."""
+"""The most that one wake-up reads, so that one peer cannot hog the dispatcher."""
 
 EVENT_BUDGET: Final = 256
-"""How many frames may be handled before the others get their turn: 64 kB may hold ten thousand."""
+"""The most frames that are handled before other connections get their turn: 64 kB may hold ten thousand."""
 
 PROBE: Final = b"read?"
-"""The payload of a ping that asks whether what is before it was read; a pong brings it back (RFC 6455, 5.5.3)."""
+"""The payload of a ping that `probe` sends. A peer returns it once it has read up to there (RFC 6455, 5.5.3)."""
 
 
-class ProtocolConnection(WritingConnection):
-    """A connection over some byte stream.
+class ProtocolConnection(Connection):
+    """A WebSocket connection over some byte stream.
 
-    Once `close` was called, messages that still arrive are ignored: the owner has said its last word. Bytes of a
-    peer that broke the protocol are read and thrown away until it hangs up or `close_timeout_s` passes, because
-    closing a socket with unread input resets it, and our close frame would be lost. After a whole close handshake
-    the stream is closed at once, by whichever side we are. Before `open` it belongs to whoever made it, who may
-    `close` or `abort` it on any thread.
+    Messages that arrive after `close` was called are ignored. After a whole close handshake the stream is closed at
+    once, on either side. Before `open` the connection belongs to its maker, who may `close` or `abort` it on any
+    thread.
+
+    Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes: to
+    close a socket with unread input resets it, and the peer would not receive our close frame.
     """
 
     __slots__ = (
+        "_alive_s",
         "_close_deadline",
+        "_closing",
+        "_dispatcher",
+        "_ends_when_flushed",
         "_events",
         "_idle",
+        "_is_ended",
         "_is_paused",
         "_is_pinged",
+        "_limits",
         "_lingers",
+        "_listener",
         "_masks",
         "_parser",
-        "_seen_s",
+        "_peer",
         "_short_read_bytes",
+        "_timers",
+        "_writer",
     )
 
     def __init__(self, *, is_server: bool, limits: ConnectionLimits, peer: str) -> None:
-        super().__init__(limits=limits, peer=peer)
+        self._limits = limits
+        self._peer = peer
         self._masks = not is_server
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes)
+        self._writer = Writer(self, limits)
+        self._dispatcher: Dispatcher | None = None
+        self._listener: ConnectionListener | None = None
+        self._timers: list[Timer] = []
         self._events: Sequence[frames.Event] = ()
-        """What was read and could not be told yet."""
+        """Events that were read and not yet delivered."""
         self._short_read_bytes = 0
-        """A read that gave no more than this has emptied the stream for now."""
+        """A read of at most this many bytes has emptied the stream for now."""
         self._is_paused = False
         self._is_pinged = False
-        self._seen_s = 0.0
+        """Whether a ping is unanswered."""
+        self._alive_s = 0.0
         """When the peer last showed life."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False
-        """The close deadline allows for a backlog."""
+        """Whether the close deadline still includes time for a backlog."""
+        self._closing: ConnectionClosed | None = None
+        """The end that `on_closed` will report. From then on no message goes either way."""
+        self._ends_when_flushed = False
+        self._is_ended = False
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} {self._peer}"
 
     # The seam.
 
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
-        """Begin to read; see `Connection.open`. What was sent before goes out now."""
+        """Begin to read, and write the frames that wait; see `Connection.open`."""
         if self._is_ended:
             return
-        super().open(dispatcher, listener)
+        self._dispatcher, self._listener = dispatcher, listener
+        self._writer.open(dispatcher)
         self._show_life()
-        if self._limits.ping_interval_s and self._verdict is None:
+        if self._limits.ping_interval_s and self._closing is None:
             self._idle = self._new_timer(self._on_idle)
             self._idle.restart(self._limits.ping_interval_s)
         self._watch_again()
 
     def send_text(self, text: str | bytes) -> None:
         """Send one text message; see `Connection.send_text`."""
-        if self._verdict is None and not self._is_ended:
-            self._send(frames.text_frames(text, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes))
+        if self._closing is None and not self._is_ended:
+            self._writer.send(frames.text_frames(text, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes))
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message, or several; see `Connection.send_binary`."""
-        if self._verdict is None and not self._is_ended:
-            self._send(frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes))
+        if self._closing is None and not self._is_ended:
+            self._writer.send(
+                frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
+            )
 
     def probe(self) -> None:
-        """Ask whether the peer reads, with a ping behind what was sent; see `Connection.probe`."""
-        if self._verdict is None and not self._is_ended:
-            self._send([frames.ping_frame(PROBE, mask=self._masks)])
+        """Send a ping behind the messages sent so far; see `Connection.probe`."""
+        if self._closing is None and not self._is_ended:
+            self._writer.send([frames.ping_frame(PROBE, mask=self._masks)])
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
-        """Begin the close handshake; see `Connection.close`. From here on it reads although paused."""
-        if self._verdict is None and not self._is_ended:
-            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), linger_s)
+        """Begin the close handshake; see `Connection.close`. A paused connection reads again."""
+        if self._closing is None and not self._is_ended:
+            self._begin_close(ConnectionClosed(ending=Ending.CLOSED_BY_US, code=code, reason=reason), linger_s)
 
-    def abort_from_outside(self, last_word: str | None = None) -> None:
-        """Say a last word and hang up; see `Connection.abort_from_outside`."""
+    def abort(self) -> None:
+        """End without a handshake; see `Connection.abort`."""
+        self._end(self._closing or ConnectionClosed(ending=Ending.RESET, code=CloseCode.ABNORMAL_CLOSURE))
+
+    def abort_from_outside(self, last_text: str | None = None) -> None:
+        """Send a last text, and shut the stream; see `Connection.abort_from_outside`."""
         if self._is_ended:
             return
         with contextlib.suppress(OSError):
-            if last_word is not None and self._verdict is None and not self._outbox.is_cut:
-                self._transmit(self._send_close(last_word))
+            if last_text is not None and self._closing is None and not self._writer.is_cut:
+                self.transmit(self._last_frames(last_text))
         self._hang_up()
 
-    def _send_close(self, last_word: str) -> bytes:
-        said = frames.text_frames(last_word, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
-        return b"".join([*said, frames.close_frame(CloseCode.INTERNAL_ERROR, "internal error", mask=self._masks)])
+    def _last_frames(self, text: str) -> bytes:
+        unit = frames.text_frames(text, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
+        return b"".join([*unit, frames.close_frame(CloseCode.INTERNAL_ERROR, "internal error", mask=self._masks)])
 
     def pause(self) -> None:
-        """Stop reading; what was read already is kept for `resume`."""
-        if self._verdict is None and not self._has_failed_to_write:
+        """Stop reading. Messages that were read already are kept for `resume`."""
+        if self._closing is None and not self._writer.has_failed:
             self._is_paused = True
             self._watch_again()
 
@@ -136,10 +168,20 @@ class ProtocolConnection(WritingConnection):
             self._dispatcher.call_soon(self._deliver)
             self._watch_again()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether more than `high_water_bytes` wait to be written."""
+        return self._writer.is_busy
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for log lines."""
+        return self._peer
+
     # Reading.
 
     def _read(self) -> None:
-        """Read what is there, within the budget of one wake-up."""
+        """Read until the stream is empty, or the budget of one wake-up is used."""
         budget_bytes = READ_BUDGET_BYTES
         while budget_bytes > 0 and not self._events and not self._is_paused and not self._is_ended:
             received_bytes = self._read_once()
@@ -148,7 +190,7 @@ class ProtocolConnection(WritingConnection):
             budget_bytes -= received_bytes
 
     def _read_once(self) -> int:
-        """Read once; how many bytes, 0 when there is nothing, or nothing any more."""
+        """Read once and deliver. Return how many bytes were read: 0 at the end, too."""
         try:
             data = self._receive()
         except OSError as error:
@@ -159,7 +201,7 @@ class ProtocolConnection(WritingConnection):
         if not data:
             self.abort()
             return 0
-        self._seen_s = monotonic()
+        self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
         self._events = self._parser.feed(data)
@@ -167,13 +209,14 @@ class ProtocolConnection(WritingConnection):
         return len(data)
 
     def _deliver(self) -> None:
-        """Handle what was read, in order; on a later turn what exceeds the budget."""
+        """Handle the events that were read, in order; the rest on a later turn where they exceed the budget."""
         events, self._events = self._events, ()
         if len(events) > 1 and self._limits.join_binary_bytes:
             events = frames.joined(events, self._limits.join_binary_bytes)
         for handled, event in enumerate(events):
+            # A handler may have paused or ended the connection: the next event must not pass it.
             if handled == EVENT_BUDGET or self._is_paused or self._is_ended:
-                self._put_off(events[handled:])
+                self._postpone(events[handled:])
                 return
             try:
                 _HANDLERS[type(event)](self, event)
@@ -181,52 +224,55 @@ class ProtocolConnection(WritingConnection):
                 logger.exception("%s: failed at a message", self)
                 self.abort()
 
-    def _put_off(self, events: Sequence[frames.Event]) -> None:
+    def _postpone(self, events: Sequence[frames.Event]) -> None:
         self._events = events
         if not self._is_paused and not self._is_ended and self._dispatcher is not None:
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:
+        """Read the bytes that the peer sent before it went, a close frame perhaps among them, and end."""
         self._is_paused = False
         while not self._is_ended and (self._events or self._read_once()):
             self._deliver()
         self.abort()
 
     def _on_text(self, text: str) -> None:
-        if self._verdict is None and self._listener is not None:
+        if self._closing is None and self._listener is not None:
             self._listener.on_text(text)
 
     def _on_binary(self, data: bytes) -> None:
-        if self._verdict is None and self._listener is not None:
+        if self._closing is None and self._listener is not None:
             self._listener.on_binary(data)
 
     def _on_ping(self, event: frames.Ping) -> None:
-        self._send([frames.pong_frame(event.payload, mask=self._masks)])
+        self._writer.send([frames.pong_frame(event.payload, mask=self._masks)])
 
     def _on_pong(self, event: frames.Pong) -> None:
-        """Tell the answer to a probe. Any other has counted as life when its bytes came."""
-        if event.payload == PROBE and self._verdict is None and self._listener is not None:
+        # Any other pong has counted as life when its bytes came.
+        if event.payload == PROBE and self._closing is None and self._listener is not None:
             self._listener.on_caught_up()
 
     def _on_close(self, event: frames.Close) -> None:
-        self._is_over_when_flushed = True
-        if self._verdict is None:
-            self._conclude(ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=event.code, reason=event.reason))
-        if not self._is_blocked:  # at once: the end of the stream may be next, and is no reason to keep the echo
-            self._flush()
+        self._ends_when_flushed = True
+        if self._closing is None:
+            self._begin_close(ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=event.code, reason=event.reason))
+        # At once: the peer may close the stream next, and the answer to its close frame would be lost.
+        if not self._writer.is_blocked:
+            self._writer.flush()
 
     def _on_violation(self, event: frames.ProtocolViolation) -> None:
         logger.info("%s: protocol violation: %s", self, event.description)
-        if self._verdict is None:
-            self._conclude(
+        if self._closing is None:
+            self._begin_close(
                 ConnectionClosed(ending=Ending.PROTOCOL_ERROR, code=event.close_code, reason=event.description)
             )
 
-    # Life and death.
+    # Pings.
 
     def _show_life(self) -> None:
-        """The peer is there. Called for what is received: the timer looks back, and is only set where a ping is out."""
-        self._seen_s = monotonic()
+        # The idle timer compares `_alive_s` when it fires, so it need not be set for every read: only where it
+        # waits for the answer to a ping.
+        self._alive_s = monotonic()
         if self._is_pinged and self._idle is not None:
             self._idle.restart(self._limits.ping_interval_s)
         self._is_pinged = False
@@ -234,9 +280,9 @@ class ProtocolConnection(WritingConnection):
     def _on_idle(self) -> None:
         assert self._idle is not None  # noqa: S101 - it is what fired
         limits = self._limits
-        if self._is_paused:
+        if self._is_paused:  # a pong could not be read
             self._show_life()
-        left_s = self._seen_s + limits.ping_interval_s - monotonic()
+        left_s = self._alive_s + limits.ping_interval_s - monotonic()
         if self._is_pinged:
             reason = f"no pong within {limits.ping_timeout_s:g} s"
             self._end(ConnectionClosed(ending=Ending.TIMED_OUT, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
@@ -245,18 +291,21 @@ class ProtocolConnection(WritingConnection):
         else:
             self._is_pinged = True
             self._idle.restart(limits.ping_timeout_s)
-            self._send([frames.ping_frame(mask=self._masks)])
+            self._writer.send([frames.ping_frame(mask=self._masks)])
 
-    def _conclude(self, verdict: ConnectionClosed, linger_s: float = 0.0) -> None:
-        """Send the close frame that goes with `verdict`, which from now on is the one to be told.
+    # The close handshake.
 
-        A peer's close frame is echoed with its code; without one where it gave none (RFC 6455, 5.5.1).
+    def _begin_close(self, closing: ConnectionClosed, linger_s: float = 0.0) -> None:
+        """Send the close frame of `closing`, which `on_closed` will report.
+
+        The answer to a peer's close frame has its code; none where it gave none (RFC 6455, 5.5.1).
         """
-        self._verdict = verdict
-        reason = "" if verdict.ending is Ending.CLOSED_BY_PEER else verdict.reason
-        frame = frames.close_frame(verdict.code, reason, mask=self._masks)
+        self._closing = closing
+        self._writer.begin_close()
+        reason = "" if closing.ending is Ending.CLOSED_BY_PEER else closing.reason
+        frame = frames.close_frame(closing.code, reason, mask=self._masks)
         if self._dispatcher is None:
-            self._end_unopened(frame)
+            self._close_unopened(frame)
             return
         if self._idle is not None:
             self._idle.discard()
@@ -265,30 +314,131 @@ class ProtocolConnection(WritingConnection):
         self._lingers = linger_s > 0
         self._close_deadline.restart(linger_s + self._limits.close_timeout_s)
         self.resume()
-        self._send([frame])
+        self._writer.send([frame])
 
-    def _has_flushed(self) -> None:
-        if self._lingers and self._close_deadline is not None:  # all that was left is the handshake
+    def _close_unopened(self, frame: bytes) -> None:
+        self._writer.send([frame])
+        self._writer.flush_unopened()
+        self.abort()
+
+    def _on_flushed(self) -> None:
+        if self._lingers and self._close_deadline is not None:
+            # The backlog has left: the peer gets the time of the handshake, and no more.
             self._lingers = False
             self._close_deadline.restart(self._limits.close_timeout_s)
-        super()._has_flushed()
-
-    def _end_unopened(self, frame: bytes) -> None:
-        """Say a last word to a peer that nobody ever listened to."""
-        self._send([frame])
-        try:
-            self._transmit(self._outbox.head())
-        except OSError as error:
-            logger.debug("%s: write failed: %s", self, error)
-        self.abort()
+        if self._closing is None:
+            return
+        if self._ends_when_flushed:
+            self._end(self._closing)
+        elif self._closing.ending is Ending.PROTOCOL_ERROR:
+            self._shut_writing()
 
     def _on_close_deadline(self) -> None:
         logger.debug("%s: close handshake not finished in time", self)
         self.abort()
 
+    # From the writer.
+
+    def on_written(self, *, is_moving_again: bool) -> None:
+        """Handle what may follow from a write; see `WriterOwner`."""
+        if is_moving_again:
+            self._show_life()  # the pong of a ping behind the backlog cannot have come yet
+        if not self._writer.is_blocked:
+            self._on_flushed()
+        self._watch_again()
+
+    def on_write_drained(self) -> None:
+        """Notify the listener, which may let the other leg read again."""
+        if self._closing is None:
+            self._notify("on_drained")
+
+    def on_write_overflowed(self) -> None:
+        """Notify the listener of the first overflow; end the connection at the second."""
+        if self._writer.overflows > 1:
+            reason = "the peer did not read"
+            self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
+        elif self._dispatcher is not None:
+            self._dispatcher.call_soon(self._notify_overflow)
+
+    def on_write_stalled(self) -> None:
+        """End the connection: a peer that takes no byte is gone, or as good as gone."""
+        reason = f"took no byte within {self._limits.write_stall_s:g} s"
+        ending = Ending.OVERFLOWED if self._writer.overflows else Ending.TIMED_OUT
+        self._end(self._closing or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
+
+    def on_write_failed(self) -> None:
+        """Read on to the end: the peer's close frame may be on its way, and its code decides about a restart."""
+        if self._dispatcher is not None:
+            self._dispatcher.call_soon(self._read_to_the_end)
+
+    # The end.
+
+    def _end(self, closed: ConnectionClosed) -> None:
+        if self._is_ended:
+            return
+        self._is_ended = True
+        for timer in self._timers:
+            timer.discard()
+        unsent_bytes = self._writer.close()
+        if unsent_bytes:
+            logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes)
+        self._release()
+        self._notify("on_closed", closed)
+        self._listener = None  # it holds this connection: the two would wait for the garbage collector
+
+    def _notify(self, callback: str, *args: Any) -> None:
+        """Call the listener on a later turn, in the order of these calls: never from inside a call of its own."""
+        if self._dispatcher is not None and self._listener is not None:
+            self._dispatcher.call_soon(partial(self._call_listener, getattr(self._listener, callback), *args))
+
+    def _notify_overflow(self) -> None:
+        # The count is taken only now: frames that the owner sent in between were dropped, too.
+        dropped_bytes = self._writer.take_dropped()
+        if not self._is_ended and self._listener is not None:
+            self._call_listener(self._listener.on_overflowed, dropped_bytes)
+
+    def _call_listener(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            callback(*args)
+        except Exception:
+            logger.exception("%s: its owner failed in %s", self, callback)
+            self.abort()
+
+    def _new_timer(self, callback: Callable[[], None]) -> Timer:
+        assert self._dispatcher is not None  # noqa: S101 - there is time from `open` on
+        timer = self._dispatcher.timer(callback)
+        self._timers.append(timer)
+        return timer
+
     def _watch_again(self) -> None:
         if not self._is_ended and self._dispatcher is not None:
-            self._watch(reading=not self._is_paused, writing=self._is_blocked)
+            self._watch(reading=not self._is_paused, writing=self._writer.is_blocked)
+
+    # The byte stream, of a subclass.
+
+    @abc.abstractmethod
+    def _receive(self) -> bytes | None:
+        """Return received bytes, `None` when there are none now, `b""` at the end of the stream. Raise OSError."""
+
+    @abc.abstractmethod
+    def transmit(self, data: bytes | memoryview, /) -> int:
+        """Write some of `data`; see `WriterOwner.transmit`."""
+
+    @abc.abstractmethod
+    def _watch(self, *, reading: bool, writing: bool) -> None:
+        """Call `_read` when there is something to read, and the writer's `flush` when there is room to write."""
+
+    @abc.abstractmethod
+    def _hang_up(self) -> None:
+        """Shut the stream behind the bytes that are written, without the dispatcher. From any thread."""
+
+    @abc.abstractmethod
+    def _shut_writing(self) -> None:
+        """Signal the peer that no byte follows, where the stream can."""
+
+    @abc.abstractmethod
+    def _release(self) -> None:
+        """Stop watching the stream, and close it."""
 
 
 _HANDLERS: Final[dict[type[frames.Event], Callable[[ProtocolConnection, Any], None]]] = {

@@ -63,14 +63,14 @@ class StreamConnection(ProtocolConnection):
 
     def _on_ready(self, mask: int) -> None:
         if mask & ~READABLE:
-            self._flush()
+            self._writer.flush()
         if mask & ~WRITABLE:
             self._read()
 
     def _on_tls_ready(self, mask: int) -> None:
         if mask & ~READABLE or self._write_wants_read:
             self._write_wants_read = False
-            self._flush()
+            self._writer.flush()
         if mask & ~WRITABLE or self._read_wants_write:
             self._read_wants_write = False
             self._read()
@@ -100,7 +100,8 @@ class StreamConnection(ProtocolConnection):
         except ssl.SSLZeroReturnError:
             return b""
 
-    def _transmit(self, data: bytes | memoryview) -> int:
+    def transmit(self, data: bytes | memoryview, /) -> int:
+        """Write some of `data`; see `WriterOwner.transmit`."""
         try:
             return self._sock.send(data if self._tls is None else data[:TLS_WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError):

@@ -77,7 +77,7 @@ def test_who_is_forsaken_after_the_end_hears_nothing_more_as_the_socket_may_be_i
     connection = accept(GOOD | {"werkzeug.socket": ours})
     connection.abort()
     written = []
-    monkeypatch.setattr(type(connection), "_transmit", lambda _self, data: written.append(data))
+    monkeypatch.setattr(type(connection), "transmit", lambda _self, data: written.append(data))
     connection.abort_from_outside("a last word")
     assert written == []
     theirs.close()

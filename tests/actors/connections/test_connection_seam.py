@@ -110,9 +110,9 @@ def test_a_message_may_arrive_byte_by_byte(link, kind):
 def test_of_the_writes_of_one_turn_the_first_leaves_at_once_and_the_others_together(make_link, monkeypatch):
     link = make_link("tcp-server").open()
     pieces = []
-    transmit = StreamConnection._transmit
+    transmit = StreamConnection.transmit
     monkeypatch.setattr(
-        StreamConnection, "_transmit", lambda self, data: pieces.append(len(data)) or transmit(self, data)
+        StreamConnection, "transmit", lambda self, data: pieces.append(len(data)) or transmit(self, data)
     )
     link.do(lambda: [link.connection.send_text("x" * 100) for _ in range(50)])
     assert [link.peer.receive() for _ in range(50)] == ["x" * 100] * 50

@@ -1,0 +1,253 @@
+"""The writer of a connection: frames are gathered, written, bounded, and given a deadline.
+
+It knows no frame format, no socket and no listener. The connection that owns it (`protocol`) builds the frames,
+supplies the byte stream, and decides what follows from an overflow, a stall or a failed write.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from actors.connections.outbox import Outbox
+
+if TYPE_CHECKING:
+    from actors.connections.base import ConnectionLimits
+    from actors.dispatcher import Dispatcher
+    from actors.timers import Timer
+
+logger = logging.getLogger(__name__)
+
+INLINE_FLUSH_BYTES: Final = 128 * 1024
+"""Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
+
+
+class WriterOwner(Protocol):
+    """The connection that a writer belongs to. Every method is called on the dispatcher's thread."""
+
+    def transmit(self, data: bytes | memoryview, /) -> int:
+        """Write some of `data`. Return how many bytes the stream took, 0 when it is full; raise OSError."""
+
+    def on_written(self, *, is_moving_again: bool) -> None:
+        """Handle a write to a slow peer, or one of the close handshake.
+
+        `is_moving_again`: the stream was full before, and took bytes now.
+        """
+
+    def on_write_drained(self) -> None:
+        """Handle that a busy writer has little left to write."""
+
+    def on_write_overflowed(self) -> None:
+        """Handle an overflow; see `Writer.take_dropped`."""
+
+    def on_write_stalled(self) -> None:
+        """Handle that the peer took no byte within `write_stall_s`."""
+
+    def on_write_failed(self) -> None:
+        """Handle that the stream takes no bytes any more."""
+
+
+class Writer:
+    """The frames that one connection sends, on their way to its byte stream.
+
+    Frames are queued in units, the frames of one call, which are kept or dropped together. Everything runs on the
+    dispatcher's thread; before `open` frames only wait.
+    """
+
+    __slots__ = (
+        "_calm_bytes",
+        "_dispatcher",
+        "_dropped_bytes",
+        "_is_closing",
+        "_is_flush_due",
+        "_limits",
+        "_outbox",
+        "_owner",
+        "_stall",
+        "_was_busy",
+        "_written_turn",
+        "has_failed",
+        "is_blocked",
+        "is_closed",
+        "overflows",
+    )
+
+    def __init__(self, owner: WriterOwner, limits: ConnectionLimits) -> None:
+        self._owner = owner
+        self._limits = limits
+        self._outbox = Outbox()
+        self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.high_water_bytes, limits.write_buffer_bytes)
+        """No bound applies to a backlog up to this: one comparison instead of three for nearly every frame."""
+        self._dispatcher: Dispatcher | None = None
+        self._stall: Timer | None = None
+        self._is_flush_due = False
+        self._is_closing = False
+        self._was_busy = False
+        self._written_turn = -1
+        """The dispatcher's turn in which a frame was last written at once."""
+        self._dropped_bytes: int | None = None
+        """Bytes that an overflow dropped, until the owner takes the count."""
+        self.overflows = 0
+        self.is_blocked = False
+        """Whether the stream took less than it was given; the owner calls `flush` when it takes more."""
+        self.has_failed = False
+        """Whether a write failed: no frame is taken any more."""
+        self.is_closed = False
+
+    def open(self, dispatcher: Dispatcher) -> None:
+        """Write from now on, beginning with the frames that wait."""
+        self._dispatcher = dispatcher
+        if self._outbox.waiting_bytes:
+            self._flush_later()
+
+    def begin_close(self) -> None:
+        """Exempt from every bound the frames that follow: the close frame, and answers to pings behind it."""
+        self._is_closing = True
+
+    def close(self) -> int:
+        """Drop all frames and let go of the owner, once. Return how many bytes are unsent."""
+        self.is_closed = True
+        if self._stall is not None:
+            self._stall.discard()
+        del self._owner  # it holds this writer: the two would stay in memory until the garbage collector runs
+        return self._outbox.clear()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether more than `high_water_bytes` wait to be written."""
+        return self._outbox.waiting_bytes > self._limits.high_water_bytes
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the peer may have received a part of a frame, and not yet the rest."""
+        return self._outbox.is_cut
+
+    # Queueing.
+
+    def send(self, unit: list[bytes]) -> None:
+        """Write or queue the frames of one call."""
+        if self.has_failed:
+            return
+        frame = unit[0] if len(unit) == 1 else b"".join(unit)
+        if self._dropped_bytes is not None and not self._is_closing:
+            # The owner does not know of the overflow yet. A frame that followed the gap would be misunderstood.
+            self._dropped_bytes += len(frame)
+            return
+        outbox, dispatcher = self._outbox, self._dispatcher
+        if dispatcher is None:
+            outbox.append(frame)
+            return
+        if not outbox.waiting_bytes and self._written_turn != dispatcher.turns and not self._is_closing:
+            self._written_turn = dispatcher.turns
+            self._write_first(frame)
+            return
+        outbox.append(frame)
+        if outbox.waiting_bytes > self._calm_bytes:
+            self._bound()
+        elif not (self._is_flush_due or self.is_blocked):
+            self._flush_later()
+
+    def keep_rest(self, unit: bytes, taken_bytes: int) -> None:
+        """Queue the rest of a unit of which the stream took `taken_bytes`: it leaves first, and is never dropped."""
+        self._outbox.append(unit)
+        self._outbox.head()
+        self._outbox.advance(taken_bytes)
+
+    def take_dropped(self) -> int:
+        """Return how many bytes were dropped since the overflow, and take frames again."""
+        dropped_bytes, self._dropped_bytes = self._dropped_bytes or 0, None
+        return dropped_bytes
+
+    def _write_first(self, frame: bytes) -> None:
+        """Write the first frame of a turn at once: it is nearly always the only one, and must not wait for others."""
+        try:
+            taken_bytes = self._owner.transmit(frame)
+        except OSError as error:
+            self._fail(error)
+            return
+        if taken_bytes < len(frame):
+            self.keep_rest(frame, taken_bytes)
+            self._bound()
+
+    def _bound(self) -> None:
+        """Flush a backlog in time, and hold it to `write_buffer_bytes`."""
+        outbox, limits = self._outbox, self._limits
+        if not self.is_blocked:
+            if outbox.waiting_bytes > min(INLINE_FLUSH_BYTES, limits.write_buffer_bytes):
+                self.flush()
+            elif not self._is_flush_due:
+                self._flush_later()
+        if outbox.backlog_bytes > limits.write_buffer_bytes and not self._is_closing:
+            self._overflow()
+        elif self.is_busy:
+            self._was_busy = True
+
+    def _overflow(self) -> None:
+        self.overflows += 1
+        self._dropped_bytes = self._outbox.drop_backlog()
+        logger.warning("%s: write buffer overflowed, %d bytes dropped", self._owner, self._dropped_bytes)
+        self._owner.on_write_overflowed()
+
+    # Writing.
+
+    def flush(self) -> None:
+        """Write until nothing is left, or the stream takes no more."""
+        outbox, written_bytes = self._outbox, 0
+        was_blocked, self.is_blocked = self.is_blocked, False
+        while outbox.waiting_bytes and not self.is_blocked:
+            try:
+                taken_bytes = self._owner.transmit(outbox.head())
+            except OSError as error:
+                self._fail(error)
+                return
+            outbox.advance(taken_bytes)
+            written_bytes += taken_bytes
+            self.is_blocked = taken_bytes == 0
+        # The owner's part is needed only where the peer is slow, or the end is near: not for nearly every frame.
+        if was_blocked or self.is_blocked or self._was_busy or self._is_closing:
+            self._follow_up(written_bytes, was_blocked)
+
+    def flush_unopened(self) -> None:
+        """Write as much as the stream takes in one call, without a dispatcher that could write the rest later."""
+        try:
+            self._owner.transmit(self._outbox.head())
+        except OSError as error:
+            logger.debug("%s: write failed: %s", self._owner, error)
+
+    def _flush_later(self) -> None:
+        assert self._dispatcher is not None  # noqa: S101 - callers looked
+        self._is_flush_due = True
+        self._dispatcher.flush_later(self._on_flush_due)
+
+    def _on_flush_due(self) -> None:
+        self._is_flush_due = False
+        if not self.is_blocked:
+            self.flush()
+
+    def _follow_up(self, written_bytes: int, was_blocked: bool) -> None:
+        if self.is_closed:  # a flush that was due when the connection ended
+            return
+        self._watch_stall(written_bytes)
+        if self._was_busy and self._outbox.waiting_bytes <= self._limits.low_water_bytes:
+            self._was_busy = False
+            self._owner.on_write_drained()
+        self._owner.on_written(is_moving_again=was_blocked and written_bytes > 0)
+
+    def _watch_stall(self, written_bytes: int) -> None:
+        if self._stall is None:
+            assert self._dispatcher is not None  # noqa: S101 - nothing is flushed before `open`
+            self._stall = self._dispatcher.timer(self._on_stalled)
+        if not self.is_blocked:
+            self._stall.cancel()
+        elif written_bytes or not self._stall.is_active:
+            self._stall.restart(self._limits.write_stall_s)
+
+    def _on_stalled(self) -> None:
+        self._owner.on_write_stalled()
+
+    def _fail(self, error: OSError) -> None:
+        logger.debug("%s: write failed: %s", self._owner, error)
+        self.has_failed = True
+        self.is_blocked = False
+        self._outbox.clear()
+        self._owner.on_write_failed()

@@ -1,0 +1,81 @@
+"""The private names of pykka that `actor` uses, looked for when it is imported.
+
+pykka runs an actor on a thread of its own and has no public way to run it elsewhere. So `actor` overrides the methods
+that pykka means for new types of actors, and calls the ones that keep its rules. No version promises them to the next:
+hence the bounds in setup.cfg, and this table. Only this module imports private names of pykka.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import Any, Final
+
+SUPPORTED: Final = ">=4.5,<5"
+"""The versions of pykka that setup.cfg allows."""
+
+PRIVATE_NAMES: Final = (
+    "pykka._envelope.Envelope",
+    "pykka.messages._ActorStop",
+    "pykka.Actor._actor_loop_setup",
+    "pykka.Actor._actor_ref",
+    "pykka.Actor._create_actor_inbox",
+    "pykka.Actor._create_future",
+    "pykka.Actor._handle_failure",
+    "pykka.Actor._handle_receive",
+    "pykka.Actor._start_actor_loop",
+    "pykka.Actor._stop",
+    "pykka.ActorRegistry._actor_refs_lock",
+)
+"""Modules, classes and attributes. An attribute that pykka sets in `__init__` stands in its class's annotations."""
+
+
+class UnsupportedPykkaError(ImportError):
+    """The installed pykka lacks a private name that the engine uses."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing, name="pykka")
+        self.missing = missing
+        """Its full name."""
+        self.installed = metadata.version("pykka")
+
+    def __str__(self) -> str:
+        return (
+            f"pykka {self.installed} has no {self.missing}, which the engine of the router needs:"
+            f" install pykka{SUPPORTED}"
+        )
+
+
+def check() -> None:
+    """Look for every name of the table.
+
+    Raises:
+        UnsupportedPykkaError: for the first that is missing.
+    """
+    for name in PRIVATE_NAMES:
+        if not _exists(name):
+            raise UnsupportedPykkaError(name)
+
+
+def _exists(name: str) -> bool:
+    parent, _, last = name.rpartition(".")
+    try:
+        owner = _find(parent)
+    except (ImportError, AttributeError):
+        return False
+    return hasattr(owner, last) or last in getattr(owner, "__annotations__", {})
+
+
+def _find(name: str) -> Any:
+    """Return a module, or a class of the package `pykka`."""
+    package, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(package), last) if last[:1].isupper() else importlib.import_module(name)
+
+
+check()
+
+# Only now: an import that fails would not say which version to install.
+from pykka._envelope import Envelope  # noqa: E402
+from pykka.messages import _ActorStop as ActorStop  # noqa: E402
+
+__all__ = ["PRIVATE_NAMES", "SUPPORTED", "ActorStop", "Envelope", "UnsupportedPykkaError", "check"]
