@@ -32,11 +32,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from router.auth import Principal, Request
     from router.config.model import Deadlines, Limits, RouterConfig
     from router.config.upstream import Upstream
     from router.core import Profile, Router
     from router.errors import ConfigError, RouterError, StartError
-    from router.hooks import Principal, Request, SessionContext, SessionEnd
+    from router.hooks import SessionContext, SessionEnd
     from router.secrets import Secret
     from router.session.reports import Turn, Usage
     from router.tools.registry import ToolCall
@@ -64,12 +65,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "router.auth": ("Principal", "Request"),
     "router.config.model": ("Deadlines", "Limits", "RouterConfig"),
     "router.config.upstream": ("Upstream",),
     "router.core": ("Profile", "Router"),
     "router.errors": ("ConfigError", "RouterError", "StartError"),
     "router.secrets": ("Secret",),
-    "router.hooks": ("Principal", "Request", "SessionContext", "SessionEnd"),
+    "router.hooks": ("SessionContext", "SessionEnd"),
     "router.session.reports": ("Turn", "Usage"),
     "router.tools.registry": ("ToolCall",),
     "router.web.response": ("Answer",),

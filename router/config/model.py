@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from router.config.parsers import model_of, seconds, shown_url, url_with_model, whole
+from router.config.parsers import model_of, seconds, url_with_model, whole
 from router.config.upstream import Upstream
-from router.secrets import Secret
+from router.secrets import Secret, shown_url
 
 __all__ = ["Deadlines", "Limits", "RouterConfig", "Secret", "Upstream", "model_of", "url_with_model"]
 

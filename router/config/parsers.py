@@ -12,7 +12,7 @@ import reprlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from router.secrets import Secret
+from router.secrets import Secret, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def _check_url(url: str) -> None:
         raise ValueError("has no host in it")
     if "#" in url:
         raise ValueError("has a fragment (#) in it, which no WebSocket URL may have")
-    if is_azure(url) and any(name.lower() == "api-version" for name, _ in _query(url)):
+    if is_azure(url) and any(name.lower() == "api-version" for name, _ in query_of(url)):
         raise ValueError(f"has api-version in it, which must be absent on the GA path: {_AZURE_GA}")
 
 
@@ -215,23 +215,3 @@ def url_with_model(url: str, model: str) -> str:
     parts = urlsplit(url)
     asked = [part for part in parts.query.split("&") if part not in ("", "model", "model=")]
     return urlunsplit(parts._replace(query="&".join([*asked, f"model={quote(model, safe='')}"])))
-
-
-def shown_url(url: str) -> str:
-    """Return `url` as it may be printed: of its query only the model's value, as others may be keys."""
-    parts = urlsplit(url)
-    asked = [name + "=" + (value if name == "model" else "***") for name, value in _query(url)]
-    return urlunsplit(parts._replace(query="&".join(asked)))
-
-
-def query_secrets(url: str) -> tuple[str, ...]:
-    """Return the values of the query that `shown_url` hides and that are long enough to be a credential."""
-    return tuple(value for name, value in _query(url) if name != "model" and len(value) >= SHORTEST_SECRET)
-
-
-SHORTEST_SECRET: Final = 8
-
-
-def _query(url: str) -> list[tuple[str, str]]:
-    pairs = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
-    return [(name, value) for name, _, value in pairs]

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from router.config.parsers import shown_url
 from router.errors import ConfigError
-from router.secrets import Secret
+from router.secrets import Secret, shown_url
 
 FLAGS: Final = "the command line"
 ENVIRONMENT: Final = "the environment"

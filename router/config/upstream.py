@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from router.config.parsers import (
-    SHORTEST_SECRET,
     is_azure,
     is_on,
     is_openai,
     one_of,
-    query_secrets,
     secret,
-    shown_url,
     text,
     upstream,
     url_with_model,
 )
 from router.errors import ConfigError
+from router.secrets import MIN_SECRET_CHARS, query_secrets, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +91,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     def secrets(self) -> tuple[str, ...]:
         """What no log line may hold: the key, and whatever else of it is long enough to be one."""
         key = (self.api_key.reveal(),) if self.api_key else ()
-        values = (value for _, value in self.headers if len(value) >= SHORTEST_SECRET)
+        values = (value for _, value in self.headers if len(value) >= MIN_SECRET_CHARS)
         return (*key, *values, *query_secrets(self.url))
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from router.logs.handler import BackgroundHandler
-from router.secrets import spellings
+from router.secrets import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,9 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     stream = stream or sys.stderr
     handler = BackgroundHandler(stream)
     handler.name = HANDLER_NAME
-    handler.setFormatter(_MaskingFormatter(_renderers(format, colors=stream.isatty()), SecretMasker(secrets)))
+    handler.setFormatter(
+        _MaskingFormatter(_renderers(format, colors=stream.isatty()), Redactor(secrets, MASK, CREDENTIALS))
+    )
     root = logging.getLogger()
     for before in [it for it in root.handlers if it.name == HANDLER_NAME]:
         root.removeHandler(before)
@@ -71,29 +73,16 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     threading.excepthook = _log_uncaught_in_thread
 
 
-class SecretMasker:
-    """Replace credentials in text."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {re.escape(spelled) for secret in secrets for spelled in spellings(secret) if spelled}
-        # The longest first: one may be the beginning of another.
-        self._pattern = re.compile("|".join([*sorted(known, key=len, reverse=True), *CREDENTIALS]))
-
-    def __call__(self, text: str) -> str:
-        """Return `text` without them."""
-        return self._pattern.sub(MASK, text)
-
-
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
     """Masks the finished text, so that no way into a line (an argument, a traceback) goes round it."""
 
-    def __init__(self, renderers: list[Processor], masker: SecretMasker) -> None:
+    def __init__(self, renderers: list[Processor], redactor: Redactor) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         super().__init__(foreign_pre_chain=_SHARED, processors=[remove_meta, *renderers])
-        self._masker = masker
+        self._redact = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._masker(super().format(record))
+        return self._redact(super().format(record))
 
 
 def _drop_what_others_left(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:

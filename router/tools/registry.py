@@ -15,7 +15,7 @@ from router.deepgram import blocks
 from router.errors import HandlerError
 
 if TYPE_CHECKING:
-    from router.hooks import Principal
+    from router.auth import Principal
 
 logger = logging.getLogger(__name__)
 

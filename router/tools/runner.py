@@ -12,7 +12,7 @@ from router.tools.registry import ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.hooks import Principal
+    from router.auth import Principal
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class WorkRunner:
     """Looks up by its class what is to be done with a piece of work, and for whom."""
 
-    def __init__(self, toolbox: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
-        self._toolbox = toolbox
+    def __init__(self, functions: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
+        self._functions = functions
         self._make_endpoints = make_endpoints
         self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
             CallTool: self._call_tool,
@@ -39,4 +39,4 @@ class WorkRunner:
 
     def _call_tool(self, work: CallTool, principal: Principal | None) -> str:
         call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name, principal=principal)
-        return self._toolbox.call(call, work.arguments)
+        return self._functions.call(call, work.arguments)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RETRY_PARKING_S: Final = 10
+RETRY_HELD_S: Final = 10
+"""A held thread is free at the end of a call, which lasts for minutes."""
 
 
 class Router(Protocol):
@@ -91,29 +92,30 @@ def _turn_detection(asked: str | None) -> str | None:
     return asked
 
 
-class Parking:
-    """The server's threads that wait for the end of a session: never more than `places`, so that it can serve others.
+class HeldServerThreads:
+    """The server's threads that wait for the end of a session; at most `limit`, so that the server can serve others.
 
     From any thread.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._free = threading.BoundedSemaphore(places)
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = threading.BoundedSemaphore(limit)
 
     @contextlib.contextmanager
-    def slot(self, environ: Environ) -> Iterator[None]:
-        """Hold a place while a request's socket is only lent; nothing where it can be taken over.
+    def hold(self, environ: Environ) -> Iterator[None]:
+        """Hold this thread while the request's socket is lent; hold nothing where the socket can be taken over.
 
         Raises:
-            HandshakeRefused: 501, where there is no socket at all; 503, where all places are taken.
+            HandshakeRefused: 501, where there is no socket at all; 503, where `limit` threads are held.
         """
         if not is_lent(served_socket(environ)):
             yield
             return
+        # Without waiting: a thread that waits for a place is as lost to the server as one that holds it.
         if not self._free.acquire(blocking=False):
-            problem = f"all {self._places} threads for TLS in this server are taken: terminate TLS in front of it"
-            raise HandshakeRefused(503, problem, (("Retry-After", str(RETRY_PARKING_S)),))
+            problem = f"all {self._limit} threads for TLS in this server are held: terminate TLS in front of it"
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, (("Retry-After", str(RETRY_HELD_S)),))
         try:
             yield
         finally:
