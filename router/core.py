@@ -90,7 +90,7 @@ class Router:
             on_turn=on_turn,
             on_usage=on_usage,
         )
-        self._functions = FunctionRegistry(most_bytes=self.config.limits.tool_output_bytes)
+        self._functions = FunctionRegistry()
         self._session_factory = SessionFactory(self.config, self._functions, self._hooks)
         self._is_standalone = False
         self._reset()

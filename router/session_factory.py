@@ -86,17 +86,8 @@ class SessionFactory:
             transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
             g711=tuple(bool(upstream.g711) for upstream in self._upstreams),
             deadlines=config.deadlines,
-            early_audio_s=config.limits.early_audio_s,
-            early_messages=config.limits.early_messages,
-            early_bytes=config.limits.early_bytes,
+            limits=config.limits,
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
-            ledger_tokens=config.limits.ledger_tokens,
-            ledger_bytes=config.limits.ledger_bytes,
-            preroll_s=config.limits.preroll_s,
-            uncommitted_audio_s=config.limits.uncommitted_audio_s,
-            audio_ahead_s=config.limits.audio_ahead_s,
-            queued_audio_bytes=config.limits.queued_audio_bytes,
-            unread_audio_bytes=config.limits.unread_audio_bytes,
             tools=self._functions.functions(),
             tool_hosts=config.tool_hosts,
             is_configured_outside=self._hooks.configure is not None,
@@ -124,7 +115,6 @@ def endpoints_of(config: RouterConfig) -> Endpoints:
     return Endpoints(
         Addresses(config.tool_networks),
         timeout_s=config.deadlines.tool_call_s,
-        most_bytes=config.limits.tool_output_bytes,
         ca_file=config.ca_file,
     )
 

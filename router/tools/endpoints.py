@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from router.config.origins import origin_of
 from router.errors import EndpointError
+from router.tools.registry import MAX_OUTPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +46,18 @@ class _NoAnswerError(EndpointError):
 class Endpoints:
     """Calls endpoints. May be used by several threads."""
 
-    def __init__(self, addresses: Addresses, *, timeout_s: float, most_bytes: int, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        *,
+        timeout_s: float,
+        ca_file: str | None = None,
+        max_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> None:
         self._addresses = addresses
         self._timeout_s = timeout_s
-        self._most_bytes = most_bytes
         self._ca_file = ca_file
+        self._max_bytes = max_bytes
 
     def call(self, work: CallEndpoint) -> str:
         """Return what the endpoint answers with. Blocks, for `timeout_s` and however long DNS takes.
@@ -122,10 +130,10 @@ class Endpoints:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise EndpointError("its answer is packed, although nobody asked for that")
         body = b""
-        while len(body) <= self._most_bytes and (piece := response.read(self._most_bytes + 1 - len(body))):
+        while len(body) <= self._max_bytes and (piece := response.read(self._max_bytes + 1 - len(body))):
             body += piece  # up to the empty piece, at which an answer that broke off is known
-        if len(body) > self._most_bytes:
-            raise EndpointError(f"its answer is longer than {self._most_bytes} bytes")
+        if len(body) > self._max_bytes:
+            raise EndpointError(f"its answer is longer than {self._max_bytes} bytes")
         if time.monotonic() >= deadline_s:  # it was cut off, which may look like its end
             raise TimeoutError
         return body.decode(errors="replace") or "null"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_OUTPUT_BYTES: Final = 128 * 1024
+"""The longest output of a function: some 32,000 tokens, more than a new upstream is given of a whole conversation."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -58,8 +61,8 @@ class Tool(msgspec.Struct, frozen=True):
 class FunctionRegistry:
     """The functions that are registered, by name. May be used by several threads."""
 
-    def __init__(self, *, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, *, max_bytes: int = MAX_OUTPUT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._tools: dict[str, Tool] = {}
         """Without a lock, which the child of a fork would find held: each step below is one of the interpreter's."""
 
@@ -111,8 +114,8 @@ class FunctionRegistry:
         except TypeError:
             raise HandlerError("its handler answered with what is no JSON") from None
         sent = written.encode(errors="replace")  # half a character can be in a text, and cannot be sent
-        if len(sent) > self._most_bytes:
-            raise HandlerError(f"its answer is longer than {self._most_bytes} bytes")
+        if len(sent) > self._max_bytes:
+            raise HandlerError(f"its answer is longer than {self._max_bytes} bytes")
         return sent.decode()
 
 

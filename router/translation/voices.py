@@ -58,7 +58,7 @@ BUILT_IN: Final[dict[str, str]] = {
 class Voices(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration's word on voices."""
 
-    default: str = FEMININE
+    default: str
     """For whatever no table names."""
     table: dict[str, str] = {}
     """Like `BUILT_IN`, and before it."""

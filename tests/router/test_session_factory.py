@@ -2,9 +2,10 @@
 
 import pytest
 
-from router import Request, RouterConfig, Secret
+from actors.connections.base import ConnectionLimits
+from router import Deadlines, Limits, Request, RouterConfig, Secret
 from router.hooks import Hooks
-from router.session_factory import SessionFactory
+from router.session_factory import JOINED_AUDIO_BYTES, SessionFactory
 from router.tools.registry import FunctionRegistry
 
 KEY = "sk-test-0123456789abcdef"
@@ -12,8 +13,16 @@ KEY = "sk-test-0123456789abcdef"
 
 def redact_of(config):
     request = Request(path="/openai", profile="openai", query={}, headers={})
-    factory = SessionFactory(config, FunctionRegistry(most_bytes=1), Hooks())
+    factory = SessionFactory(config, FunctionRegistry(), Hooks())
     return factory.of("s", request, None, perform=print, on_end=print).machine.context.options.redact
+
+
+def test_a_connection_has_the_engine_s_own_limits_unless_the_configuration_changes_them():
+    factory = SessionFactory(RouterConfig(), FunctionRegistry(), Hooks())
+    assert factory.limits == ConnectionLimits(join_binary_bytes=JOINED_AUDIO_BYTES)
+    changed = RouterConfig(limits=Limits(write_buffer_bytes=70_000), deadlines=Deadlines(close_s=3.0))
+    limits = SessionFactory(changed, FunctionRegistry(), Hooks()).limits
+    assert (limits.write_buffer_bytes, limits.close_timeout_s) == (70_000, 3.0)
 
 
 @pytest.mark.parametrize("spelled", ["a/b+c=defgh", "a%2Fb%2Bc%3Ddefgh"])

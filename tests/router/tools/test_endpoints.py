@@ -99,8 +99,8 @@ def raw_server(*answers, holds=False):
         listener.close()
 
 
-def endpoints(networks=(LOOPBACK,), timeout_s=WAIT_S, most_bytes=1000, resolve=socket.getaddrinfo, **more):
-    return Endpoints(Addresses(networks, resolve), timeout_s=timeout_s, most_bytes=most_bytes, **more)
+def endpoints(networks=(LOOPBACK,), timeout_s=WAIT_S, max_bytes=1000, resolve=socket.getaddrinfo, **more):
+    return Endpoints(Addresses(networks, resolve), timeout_s=timeout_s, max_bytes=max_bytes, **more)
 
 
 def call(url, arguments="{}", method=None, headers=None, **options):

@@ -24,7 +24,7 @@ class Endpoints:
 
 
 def test_work_is_done_by_its_class_and_nothing_is_made_for_endpoints_before_one_is_called():
-    toolbox = FunctionRegistry(most_bytes=100)
+    toolbox = FunctionRegistry(max_bytes=100)
     toolbox.add("f", {}, lambda arguments, call: [arguments, call.session_id, call.call_id, call.name, call.principal])
     perform = WorkRunner(toolbox, Endpoints)
     assert perform(CallTool("s", "c", "f", '{"k":1}'), "ada") == '[{"k":1},"s","c","f","ada"]'
@@ -36,7 +36,7 @@ def test_work_is_done_by_its_class_and_nothing_is_made_for_endpoints_before_one_
 
 def test_work_that_nobody_knows_is_a_bug():
     with pytest.raises(KeyError):
-        WorkRunner(FunctionRegistry(most_bytes=100), Endpoints)("dance")
+        WorkRunner(FunctionRegistry(max_bytes=100), Endpoints)("dance")
 
 
 def test_urllib3_is_loaded_only_where_an_endpoint_is_called():

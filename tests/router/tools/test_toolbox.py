@@ -15,7 +15,7 @@ SCHEMA = {"name": "lookup", "description": "Look it up.", "parameters": {"type":
 
 @pytest.fixture
 def toolbox():
-    return FunctionRegistry(most_bytes=100)
+    return FunctionRegistry(max_bytes=100)
 
 
 def answering(toolbox, handler, arguments="{}"):
