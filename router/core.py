@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import uuid
+import warnings
 import weakref
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialTarget
     from router.config.model import RouterConfig
     from router.tools.registry import Handler
-    from router.web.response import Answer, Environ, StartResponse, WSGIApp
+    from router.web.response import Environ, Response, StartResponse, WSGIApp
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Router:
 
     # For a WSGI application.
 
-    def handle(self, environ: Environ, *, profile: Profile = "openai") -> Answer:
+    def handle(self, environ: Environ, *, profile: Profile = "openai") -> Response:
         """Upgrade a request to a session, and return the response of the WSGI application.
 
         The response is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
@@ -221,6 +222,11 @@ class Router:
     def problems(self) -> list[str]:
         """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
         return self._runtime.problems()
+
+    def ailments(self) -> list[str]:
+        """Return the `problems`. Deprecated: it has that name now."""
+        warnings.warn("Router.ailments is called problems now", DeprecationWarning, stacklevel=2)
+        return self.problems()
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether a new session would succeed, and the reason. Judges by recent dials and dials nothing itself.

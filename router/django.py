@@ -13,14 +13,14 @@ from django.http import HttpResponse
 
 from actors.connections.handover import USE_GTHREAD
 from router.core import Profile, Router, checked_profile
-from router.web.response import Answer
+from router.web.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest
 
-UNDER_ASGI = Answer(HTTPStatus.NOT_IMPLEMENTED, f"a view under ASGI cannot serve a WebSocket: {USE_GTHREAD}\n")
+UNDER_ASGI = Response(HTTPStatus.NOT_IMPLEMENTED, f"a view under ASGI cannot serve a WebSocket: {USE_GTHREAD}\n")
 
 
 def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpRequest], HttpResponse]:
@@ -33,7 +33,7 @@ def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpReques
 
     def voice(request: HttpRequest) -> HttpResponse:
         environ = getattr(request, "environ", None)  # an ASGI request has none
-        answer = UNDER_ASGI if environ is None else router.handle(environ, profile=profile)
-        return HttpResponse(answer.body, status=answer.status.value, headers=dict(answer.all_headers))
+        response = UNDER_ASGI if environ is None else router.handle(environ, profile=profile)
+        return HttpResponse(response.body, status=response.status.value, headers=dict(response.all_headers))
 
     return voice

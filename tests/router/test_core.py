@@ -167,7 +167,7 @@ def test_a_key_that_is_refused_after_the_handshake_ends_the_session_for_good():
         assert closing(client) == 1000
 
 
-def test_a_client_that_goes_closes_its_upstream(simulator):
+def test_a_client_that_leaves_closes_its_upstream(simulator):
     with serving(upstream=simulator.url) as (_, url):
         with connect(url) as client:
             apply_settings(client)
@@ -194,7 +194,7 @@ def test_close_ends_every_session_with_a_message_and_a_close_frame(simulator):
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_an_answer_that_is_under_way_is_delivered_whole_before_close_ends_its_session(profile):
+def test_an_answer_in_progress_is_delivered_whole_before_close_ends_its_session(profile):
     with (
         Simulator(SimulatorConfig(pace=4)) as simulator,
         serving(profile, upstream=simulator.url) as (router, url),
@@ -249,6 +249,13 @@ def test_nothing_runs_before_start_and_close_is_harmless_when_repeated():
     assert router.is_alive
     router.close()
     router.close()
+
+
+def test_the_former_name_of_problems_is_accepted_with_a_warning():
+    router = Router(RouterConfig())
+    with pytest.warns(DeprecationWarning, match="Router.ailments is called problems now") as caught:
+        assert router.ailments() == router.problems() == []
+    assert caught[0].filename == __file__, "the warning points at the program"
 
 
 # TLS.
@@ -309,7 +316,7 @@ def deaf_client(url, *said):
         yield deaf
 
 
-def test_a_client_that_does_not_read_is_ended_and_the_others_are_not_held_up(simulator, caplog):
+def test_a_client_that_does_not_read_is_closed_and_the_others_are_not_delayed(simulator, caplog):
     question = {"type": "InjectUserMessage", "content": "tell me more " * 200}
     limits = Limits(write_buffer_bytes=256 * 1024)
     deadlines = Deadlines(close_s=0.5)

@@ -136,7 +136,7 @@ def test_the_greeting_is_shown_after_the_settings(component):
     assert greeting["content"] == "Hi! What can I do for you?"
 
 
-def test_the_agent_says_what_the_component_puts_into_its_mouth(component):
+def test_the_agent_speaks_a_message_that_the_component_injects(component):
     """It names the text `content`."""
     component.start_late()
     component.wait_for("SettingsApplied")
@@ -154,7 +154,7 @@ def test_the_component_s_prompt_is_updated(component):
     assert component.wait_for_turn().text("assistant") == "Aye."
 
 
-def test_a_function_call_is_requested_then_shown_and_its_empty_answer_goes_on(component):
+def test_a_function_call_is_requested_then_shown_and_its_empty_answer_continues_the_turn(component):
     """Its handler returned undefined, so `content` is missing."""
     component.start_late()
     component.wait_for("SettingsApplied")

@@ -189,7 +189,7 @@ def test_its_settings_are_applied_before_the_greeting(client):
     assert greeting.audio
 
 
-def test_it_shows_its_key_in_its_own_way(connect):
+def test_each_sdk_sends_its_key_in_its_own_way(connect):
     """A server of ours sees the handshake: a browser has no other way than subprotocols."""
     with handshakes() as (address, seen), connect(address) as client:
         headers = seen.get(timeout=TIMEOUT_S)
@@ -270,7 +270,7 @@ def test_another_prompt_is_obeyed_from_the_next_turn_on(client):
     assert hold_turn(client, "Who are you?").text("assistant") == "We are pirates."
 
 
-def test_words_are_put_into_the_agent_s_mouth(client):
+def test_an_injected_agent_message_is_spoken(client):
     start(client)
     client.send("InjectAgentMessage", message=NOTICE)
     said = client.wait_for("AgentAudioDone")
