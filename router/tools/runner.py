@@ -1,4 +1,4 @@
-"""Does the work that a session asks for, on the thread that it is called on."""
+"""The work of a session, on the thread that calls it: from the class of the work to the function that does it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WorkRunner:
-    """Looks up by its class what is to be done with a piece of work, and for whom."""
+    """A table of the functions that do a session's work."""
 
     def __init__(self, functions: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
         self._functions = functions
@@ -30,7 +30,7 @@ class WorkRunner:
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
-        """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
+        """Do a piece of work. Raises its failure; a `ToolError` where a function returned no output."""
         return self._perform[type(work)](work, principal)
 
     @functools.cached_property
