@@ -86,7 +86,7 @@ def test_a_greeting_whose_upstream_is_lost_over_it_is_heard_to_its_end(simulator
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_what_a_client_puts_into_the_agent_s_mouth_is_heard_and_remembered(simulator, profile):
+def test_an_injected_agent_message_is_spoken_and_remembered(simulator, profile):
     with serving(profile, upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="InjectAgentMessage", message="The roses are in.")
@@ -142,7 +142,7 @@ def test_another_voice_after_the_first_audio_comes_with_another_upstream_and_los
         assert info.generation == 2
 
 
-def test_what_is_heard_may_be_changed_at_any_time(simulator):
+def test_the_listen_settings_may_change_at_any_time(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="UpdateListen", listen={"provider": {"type": "deepgram", "language": "fr"}})
