@@ -62,8 +62,8 @@ class Router:
 
     Args:
         config: the whole configuration, or
-        settings: its fields, validated as those of the command. None counts as not given. The environment is not read.
-            With neither a key nor an upstream the embedded simulator answers.
+        settings: its fields, validated as those of the command. A field that is None counts as not given, and the
+            environment is not read. With neither a key nor an upstream the embedded simulator answers.
         authenticate and the others: hooks, called on threads of their own; see `router.hooks` and docs/embedding.md.
 
     Raises:
@@ -160,8 +160,8 @@ class Router:
 
         Called as `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The
         schema is OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema
-        of the parameters alone suffices. The handler is called as `handler(arguments, call)`, with a dict and a
-        `ToolCall`, on a thread of the tools pool; it returns text, or any value that can be written as JSON.
+        of the parameters alone suffices. A thread of the tools pool calls `handler(arguments, call)`, with a dict and
+        a `ToolCall`. The handler returns text, or any value that can be written as JSON.
 
         Raises:
             ValueError: the schema or the name is invalid, or the name is taken.
@@ -225,7 +225,7 @@ class Router:
 
     def ailments(self) -> list[str]:
         """Return the `problems`. Deprecated: it has that name now."""
-        warnings.warn("Router.ailments is called problems now", DeprecationWarning, stacklevel=2)
+        warnings.warn("`Router.ailments` is called `problems` now", DeprecationWarning, stacklevel=2)
         return self.problems()
 
     def readiness(self) -> tuple[bool, str]:

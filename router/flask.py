@@ -1,6 +1,6 @@
 """Flask: `mount(app, router, "/voice")` lets the application take calls at that path.
 
-It wraps `app.wsgi_app`, in front of Flask: the request's socket leaves the server, so neither a view nor the code
+It wraps `app.wsgi_app`, in front of Flask, because the request's socket leaves the server: neither a view nor the code
 around one (`before_request`, sessions, blueprints) has a response to give.
 """
 

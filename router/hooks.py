@@ -57,7 +57,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """The hooks of an application; None for each that it does not have."""
 
     authenticate: Authenticate | None = None
-    """Called before the upgrade. None, an exception and a time-out refuse the handshake."""
+    """Called before the upgrade. The handshake is refused where it returns None, raises or times out."""
     configure: Configure | None = None
     """Called with the request and the client's Settings. Its result is merged over them, dict by dict; None removes a
     field, a list is replaced."""

@@ -1,7 +1,7 @@
 """The configuration as keywords of a program: `Router(openai_api_key=..., upstream=...)`.
 
 The parsers and rules are those of the command (`router.config.schema`, `router.config.command_line`), and nothing is
-read from the environment. None counts as not given.
+read from the environment. A keyword that is None counts as not given.
 """
 
 from __future__ import annotations

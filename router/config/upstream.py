@@ -41,7 +41,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
     api_key_header: ApiKeyHeader | None = None
-    """The header of the key: `authorization` (as Bearer) or `api-key`. None becomes the one that the host takes."""
+    """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides where it is None."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are sent beside the credential."""
     model: str | None = None
@@ -49,7 +49,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str | None = None
     """Its own name for the model that transcribes, in place of the configuration's."""
     g711: bool | None = None
-    """Whether it takes and makes mu-law and A-law. None becomes True for OpenAI, Azure and the simulator."""
+    """Whether it takes and makes mu-law and A-law. The host decides where it is None."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
     Resolve = Callable[..., list[tuple[Any, ...]]]
-    """Such as `socket.getaddrinfo`."""
+    """A resolver with the signature of `socket.getaddrinfo`."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_ADDRESSES: Final = 4

@@ -1,8 +1,8 @@
 """HTTP endpoints of functions: one request for each call, bounded in time and size, to an address that was checked.
 
-A connection serves one request. Redirects are not followed, proxies are not used, and compressed responses are refused:
-each is a way around the check of the address or around the bounds (docs/decisions/0013). Certificates are verified
-against the name in the URL. An error repeats neither a header nor the query of a URL.
+A connection serves one request. Redirects are not followed, proxies are not used, and compressed responses are refused.
+Each of them is a way around the check of the address or around the bounds (docs/decisions/0013). Certificates are
+verified against the name in the URL. An error repeats neither a header nor the query of a URL.
 """
 
 from __future__ import annotations

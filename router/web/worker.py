@@ -27,8 +27,8 @@ from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
 
-# A worker ends within `drain_s` and 5 s of SIGTERM, whatever the other deadlines are: first its sessions are drained,
-# then HTTP requests may end, then threads. A later worker is killed by the arbiter.
+# A worker ends within `drain_s` and 5 s of SIGTERM, whatever the other deadlines are. Its sessions are drained first,
+# then HTTP requests may end, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
 """The time of the router to close, after the drain."""
 HTTP_GRACE_S: Final = 2

@@ -253,7 +253,7 @@ def test_nothing_runs_before_start_and_close_is_harmless_when_repeated():
 
 def test_the_former_name_of_problems_is_accepted_with_a_warning():
     router = Router(RouterConfig())
-    with pytest.warns(DeprecationWarning, match="Router.ailments is called problems now") as caught:
+    with pytest.warns(DeprecationWarning, match="`Router.ailments` is called `problems` now") as caught:
         assert router.ailments() == router.problems() == []
     assert caught[0].filename == __file__, "the warning points at the program"
 

@@ -54,7 +54,7 @@ def test_lines_are_written_in_order_by_another_thread(log, stream):
 
 @pytest.fixture
 def little_room(monkeypatch):
-    monkeypatch.setattr(handler, "MOST_LINES", 3)
+    monkeypatch.setattr(handler, "MAX_LINES", 3)
 
 
 def write_too_much(log, stream):
