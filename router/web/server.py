@@ -224,6 +224,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Run the arbiter, which leaves by `SystemExit`."""
         arbiter = _Arbiter(self)
         address = self._listener.getsockname()
+        # gunicorn duplicates the descriptor and closes the one that it is given: `detach` hands that over.
         kind = gunicorn.sock.TCP6Socket if self._listener.family == socket.AF_INET6 else gunicorn.sock.TCPSocket
         arbiter.LISTENERS = [kind(address, self.cfg, arbiter.log, fd=self._listener.detach())]
         arbiter.run()

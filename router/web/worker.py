@@ -110,6 +110,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not self.app.router.is_alive and not self._drains:
             logger.critical("worker unhealthy, exiting; the arbiter starts a replacement")
             self._begin_drain(self.app.drain_s)
+        # The drain's thread may hang: then neither it nor an HTTP request is waited for any longer.
         if time.monotonic() > self._drain_until_s:
             self.cfg.set("graceful_timeout", 0)
             self.alive = False
@@ -137,6 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait as gunicorn does, but at most until a pause or the drain ends."""
         now_s = time.monotonic()
+        # gunicorn waits for a second, in which neither a pause of 5 ms nor the end of a drain would be noticed.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
         super().wait_for_and_dispatch_events(min(timeout, *ahead_s) if ahead_s else timeout)
 
@@ -176,6 +178,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
+        # The request's thread will read with blocking calls; the kernel ends each after this time.
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_S, 0))
         conn.sock.setblocking(False)
         conn.set_timeout()
@@ -198,10 +201,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _begin_drain(self, drain_s: float) -> None:
         # On a thread of its own: this one serves HTTP during the drain, and /readyz answers 503.
         until_s = time.monotonic() + drain_s + CLOSE_S
+        # The arbiter repeats its signal: only a clearly earlier end (SIGQUIT during a drain) begins another.
         if until_s > self._drain_until_s - CLOSE_S / 2:
-            return  # the arbiter repeats its signal
+            return
         self._drain_until_s = until_s
         self._is_replaced = not self.app.scoreboard.is_ending
+        # Each response from now on closes its connection.
         self.max_keepalived = 0
         self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
         thread = threading.Thread(target=self._drain, args=(drain_s,), name="drain", daemon=True)

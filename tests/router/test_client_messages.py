@@ -40,7 +40,7 @@ def spoken_s(text):
 
 
 def remembered(simulator):
-    """What the model was told that the assistant has said, once it was told anything."""
+    """Return the texts that the model was given as the assistant's, once there are any."""
 
     def items(connections):
         created = [event["item"] for it in connections for event in it.of_type("conversation.item.create")]
@@ -54,7 +54,7 @@ def ask(client, question):
     return receive_until(client, "AgentAudioDone")
 
 
-def test_a_greeting_is_heard_and_remembered_once(simulator):
+def test_a_greeting_is_spoken_and_remembered_once(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING))
         turn = receive_until(client, "AgentAudioDone")
@@ -64,7 +64,7 @@ def test_a_greeting_is_heard_and_remembered_once(simulator):
         assert remembered(simulator) == [GREETING]
 
 
-def test_a_greeting_that_is_answered_before_it_was_heard_is_remembered_as_far_as_it_was(simulator):
+def test_a_greeting_that_is_answered_before_its_end_is_remembered_as_far_as_it_was_heard(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until(client, "AgentAudioDone")
@@ -74,7 +74,7 @@ def test_a_greeting_that_is_answered_before_it_was_heard_is_remembered_as_far_as
         assert whole.startswith(heard)
 
 
-def test_a_greeting_whose_upstream_is_lost_over_it_is_heard_to_its_end(simulator):
+def test_a_greeting_whose_upstream_is_lost_is_heard_to_its_end(simulator):
     simulator.add_fault(Fault(point=FaultPoint.MID_AUDIO, action=FaultAction.RESET))
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING))
@@ -96,7 +96,7 @@ def test_an_injected_agent_message_is_spoken_and_remembered(simulator, profile):
         assert remembered(simulator) == ["The roses are in."]
 
 
-def test_a_statement_may_interrupt_and_may_be_refused(simulator):
+def test_an_injected_agent_message_may_interrupt_and_may_be_refused(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until_audio(client)

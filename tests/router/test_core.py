@@ -1,4 +1,4 @@
-"""The Router in-process: real sockets on both sides, the simulator as upstream."""
+"""The `Router` in this process: real sockets on both sides, the simulator as upstream."""
 
 import contextlib
 import functools
@@ -267,7 +267,7 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
 
-    # Queues are without bounds, as what is not read any more would keep the end from being read.
+    # Without a bound of the queues: unread messages would keep the close frame from being read.
     def relay(tls_client):
         with connect(simulator.url + "?model=gpt-realtime", max_queue=None) as plain:
             back = threading.Thread(target=pump, args=(plain, tls_client))
@@ -304,14 +304,14 @@ UPGRADE = (
 
 
 @contextlib.contextmanager
-def deaf_client(url, *said):
-    """A client that says something and then reads nothing, with little room in its kernel."""
+def deaf_client(url, *messages):
+    """Connect a client that sends messages and reads nothing, with a small buffer in its kernel."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", urlsplit(url).port))
         deaf.sendall(UPGRADE.encode())
         assert deaf.recv(12) == b"HTTP/1.1 101"
-        for message in said:
+        for message in messages:
             deaf.sendall(b"".join(text_frames(orjson.dumps(message), mask=True, max_frame_bytes=65536)))
         yield deaf
 
@@ -338,7 +338,7 @@ def test_a_client_that_does_not_read_is_closed_and_the_others_are_not_delayed(si
 
 @pytest.fixture
 def actors_of_a_dead_dispatcher():
-    """They cannot stop, nor close what they own, as nobody runs them: a process ends with them."""
+    """Forget the actors of a dead dispatcher: no thread runs them, and so they cannot stop."""
     yield
     for ref in pykka.ActorRegistry.get_all():
         pykka.ActorRegistry.unregister(ref)
@@ -358,8 +358,8 @@ def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other
         assert router.readiness() == (False, "not running")
         with pytest.raises(InvalidStatus, match="503"):
             connect(url)
-    for ward in dispatcher._abortables:
-        ward._connection._sock.close()
+    for abortable in dispatcher._abortables:
+        abortable._connection._sock.close()
     assert "dispatcher-0 died" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""A router inside of another application, in this process: when it starts, with whom it lives, how it ends."""
+"""A router inside another application, in this process: its start, its requests, its end."""
 
 import contextlib
 import socket
@@ -33,12 +33,12 @@ UPGRADE = {
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_args):
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def hosting(application):
-    """A server of the standard library: the address."""
+    """Serve an application with a server of the standard library; yield its address."""
     server = make_server("127.0.0.1", 0, application, handler_class=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -64,13 +64,13 @@ def request(path="/", **more):
 
 
 def answered(application, environ):
-    """Call a WSGI application; its status and body."""
-    said = []
-    body = b"".join(application(environ, lambda status, _headers: said.append(status)))
-    return int(said[0].split()[0]), body.decode()
+    """Call a WSGI application; return the status and the body."""
+    statuses = []
+    body = b"".join(application(environ, lambda status, _headers: statuses.append(status)))
+    return int(statuses[0].split()[0]), body.decode()
 
 
-# The beginning.
+# The start.
 
 
 def test_the_first_call_starts_the_router(router):
@@ -105,7 +105,7 @@ def test_many_first_requests_start_the_router_once(router):
 def test_a_start_without_threads_leaves_nothing_behind_and_a_later_one_succeeds(caplog):
     router = Router(upstream="ws://127.0.0.1:9/v1/realtime", dispatchers=2)
     before = descriptors()
-    threading.stack_size(1 << 46)  # which no machine has, as the system then says of threads, too
+    threading.stack_size(1 << 46)  # more than any machine has: the system refuses each thread
     try:
         for _ in range(3):
             with pytest.raises(StartError, match="can't start new thread"):
@@ -135,25 +135,25 @@ def test_a_start_with_the_simulator_is_logged(router, caplog):
 
 @pytest.mark.parametrize("profile", [OPENAI, CONVERSE])
 def test_a_session_has_the_requested_profile_and_an_id(router, profile):
-    answers = []
+    responses = []
 
     def application(environ, start_response):
-        answers.append(router.handle(environ, profile="openai" if profile == OPENAI else "converse"))
-        return answers[-1](environ, start_response)
+        responses.append(router.handle(environ, profile="openai" if profile == OPENAI else "converse"))
+        return responses[-1](environ, start_response)
 
     with hosting(application) as url, connect(url) as connection:
         turn = hold_text_turn(started(connection, profile), "hello")
         assert ("AgentDone" in turn.types) == (profile == OPENAI)
-        assert [info.session_id for info in router.sessions()] == [answers[-1].session_id]
-        assert answers[-1].is_upgraded
+        assert [info.session_id for info in router.sessions()] == [responses[-1].session_id]
+        assert responses[-1].is_upgraded
 
 
 def test_a_plain_request_gets_a_response_and_raises_nothing(router):
     environ = request("/voice", **{"wsgi.input": None})
-    answer = router.handle(environ)
-    assert isinstance(answer, Response)
-    assert (answer.status, answer.session_id, answer.is_upgraded) == (HTTPStatus.NOT_IMPLEMENTED, None, False)
-    status, body = answered(answer, environ)
+    response = router.handle(environ)
+    assert isinstance(response, Response)
+    assert (response.status, response.session_id, response.is_upgraded) == (HTTPStatus.NOT_IMPLEMENTED, None, False)
+    status, body = answered(response, environ)
     assert status == 501
     assert "gunicorn --threads 8" in body
 
@@ -163,7 +163,7 @@ def test_an_unknown_profile_is_a_value_error(router):
         router.handle(request(), profile="deepgram")
 
 
-# Together, and the end.
+# Several routers, and the end.
 
 
 def test_several_routers_live_in_one_process():
@@ -189,8 +189,8 @@ def test_several_routers_live_in_one_process():
 def test_a_closed_router_stays_closed(router):
     router.close()
     with socket.socket() as asking:
-        answer = router.handle(request(OPENAI, **UPGRADE, **{"gunicorn.socket": asking}))
-    assert (answer.status, dict(answer.headers).keys()) == (503, {"Retry-After"})
+        response = router.handle(request(OPENAI, **UPGRADE, **{"gunicorn.socket": asking}))
+    assert (response.status, dict(response.headers).keys()) == (503, {"Retry-After"})
     assert answered(router.wsgi_app, request("/readyz"))[0] == 503
     with pytest.raises(StartError):
         router.start()
@@ -217,9 +217,9 @@ def test_a_call_in_acceptance_is_drained_like_any_other():
     may_accept.set()
     caller.join(WAIT_S)
     closer.join(WAIT_S)
-    told = [peer.receive(WAIT_S) for _ in range(2)]
-    assert orjson.loads(told[0])["code"] == "SERVER_GOING_AWAY"
-    assert told[1].code == 1012
+    warning, closed = (peer.receive(WAIT_S) for _ in range(2))
+    assert orjson.loads(warning)["code"] == "SERVER_GOING_AWAY"
+    assert closed.code == 1012
 
 
 def test_a_client_that_is_authenticated_during_the_close_is_refused_with_503():

@@ -1,4 +1,4 @@
-"""Functions of every kind, over real sockets: the simulator calls them, and what they answer is what it says next."""
+"""Functions of every kind, over real sockets: the simulator calls them, and speaks of their results."""
 
 import threading
 
@@ -6,9 +6,9 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
+from router.auth import Principal
 from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
-from router.hooks import Principal
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.playbook import settings
 from tests.support.processes.http_endpoint import Endpoint
@@ -36,7 +36,7 @@ def endpoint():
 
 
 def reached(endpoint, **config):
-    """Configuration with which this endpoint may be called."""
+    """Return the configuration with which this endpoint may be called."""
     return {"tool_hosts": (endpoint.origin,), "tool_networks": ("127.0.0.1/32",), **config}
 
 
@@ -187,7 +187,7 @@ def test_no_thread_is_started_for_functions_before_one_is_called(simulator):
 
 
 def test_functions_that_hang_delay_neither_other_conversations_nor_the_end_of_the_pool(simulator):
-    """One thread, and nothing may wait: the second session's call fails at once, a third session just talks."""
+    """One thread, and no queue: the call of the second session fails at once, and a third session talks on."""
     gate, begun = threading.Event(), threading.Event()
 
     def weather(_arguments, _call):
@@ -241,7 +241,7 @@ def test_a_call_that_the_user_interrupts_is_cancelled_and_its_late_answer_droppe
 
 
 def test_a_call_that_runs_while_the_upstream_is_lost_runs_once_and_is_sent_to_the_next(simulator):
-    """The upstream dies right after it has called; the function answers only when the next one is there."""
+    """The upstream dies right after the call, and the function returns only when the next upstream is there."""
     simulator.add_fault(Fault(point=FaultPoint.FUNCTION_CALL_OUTSTANDING, action=FaultAction.CLOSE, code=1011))
     calls, gate = [], threading.Event()
 

@@ -1,4 +1,4 @@
-"""The command as a process: what it prints, what it answers, how it ends, what it refuses."""
+"""The command as a process: its output, its responses, its end, its refusals."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ from tests.support.processes.children import RUN_PY, ChildError, child, router
 
 KEY = "sk-proj-0123456789-never-shown"
 NOWHERE = "ws://127.0.0.1:9/v1/realtime"
-"""An upstream that nobody listens at: most of what is tested here needs none."""
+"""An address without a server: most tests here need no upstream."""
 
 TIMEOUT_S = 10.0
 PATHS = ("/openai", "/v1/agent/converse")
@@ -36,7 +36,7 @@ DELTA_BYTES = 4800
 
 
 def run(*flags, env=None):
-    """Run the command until it ends by itself; give back its exit code and what it printed."""
+    """Run the command until it ends by itself; return its exit code and its output."""
     with child(sys.executable, RUN_PY, *flags, env=env) as process:
         status = process.wait(timeout_s=TIMEOUT_S)
         with pytest.raises(ChildError):  # the output is whole once no line can follow
@@ -55,7 +55,7 @@ def get(address, path):
 
 @contextmanager
 def simulated(config, *flags):
-    """A router, and the simulator behind it."""
+    """Run a simulator, and a router in front of it."""
     with Simulator(config) as simulator, router("--upstream", simulator.url, *flags) as process:
         yield process, simulator
     judge(simulator)
@@ -63,7 +63,7 @@ def simulated(config, *flags):
 
 @contextmanager
 def welcomed(address, path):
-    """Connect as a client does; the connection was welcomed."""
+    """Connect as a client does, and read the Welcome."""
     with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S, close_timeout=TIMEOUT_S) as connection:
         assert json.loads(connection.recv(TIMEOUT_S))["type"] == "Welcome"
         yield connection
@@ -75,7 +75,7 @@ def welcome(address, path):
 
 
 def closed(connection):
-    """Read to the end; give back the last message and the code of the close frame."""
+    """Read to the end; return the last message and the code of the close frame."""
     last = None
     with suppress(ConnectionClosed):
         while True:
@@ -89,7 +89,7 @@ def running():
         yield process
 
 
-# A life.
+# Requests.
 
 
 def test_the_command_prints_its_addresses_and_its_upstream(running):
@@ -167,7 +167,7 @@ def test_forty_clients_hold_none_of_eight_threads():
         assert get(process.address, "/healthz") == (200, "ok\n")
 
 
-# An end.
+# The end.
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -267,7 +267,7 @@ sys.meta_path.insert(0, Swallows())
 sys.argv = ["run.py", "--port", "0"]
 runpy.run_path(sys.argv.pop(), run_name="__main__")
 """
-"""Ctrl-C while something is imported: in a callback of the interpreter's own, Python prints it and goes on."""
+"""Ctrl-C during an import: in a callback of the interpreter, Python prints the exception and continues."""
 
 
 def test_ctrl_c_before_the_command_listens_ends_it_at_once_without_a_traceback():
@@ -293,7 +293,7 @@ def test_a_client_that_ignores_the_close_frame_does_not_delay_the_end():
 
 
 def workers_of(process, is_right):
-    """Wait until what /readyz tells of the workers is right; they write it every second."""
+    """Wait until /readyz reports the workers as expected; they write their rows every second."""
     pause = threading.Event()
     for _ in range(100):
         told = json.loads(get(process.address, "/readyz")[1])
@@ -304,7 +304,7 @@ def workers_of(process, is_right):
 
 
 def worker_of(process, connection):
-    """The process that holds the other end of a client's connection."""
+    """Return the process that holds the other end of a client's connection."""
     port = connection.local_address[1]
     children = psutil.Process(process.child.pid).children()
     (pid,) = (it.pid for it in children if any(end.raddr and end.raddr.port == port for end in it.net_connections()))
@@ -364,7 +364,7 @@ def test_the_command_leaves_nothing_in_the_home_directory(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# What stops a start.
+# Errors at the start.
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_an_unknown_variable_of_ours_only_warns():
         process.child.wait_for(r"warning.*ROUTER_PROT.*did you mean ROUTER_PORT\?")
 
 
-# What is read, and what is shown.
+# Sources and output.
 
 
 def test_check_prints_the_effective_configuration_and_ends_with_0():
@@ -418,7 +418,7 @@ def test_check_prints_the_effective_configuration_and_ends_with_0():
 
 
 def shell(line, *flags):
-    """A command line of bash, in which $RUN is the command with these flags."""
+    """Run a command line of bash, in which $RUN is the command with these flags."""
     return "bash", "-c", line.replace("$RUN", shlex.join([sys.executable, str(RUN_PY), *flags]))
 
 
@@ -440,7 +440,7 @@ def test_the_command_serves_with_closed_streams(streams):
 
 
 def soon(ask):
-    """Ask until there is somebody who answers."""
+    """Ask until the server answers."""
     pause = threading.Event()
     for _ in range(100):
         with suppress(OSError):
@@ -476,7 +476,7 @@ def test_the_key_is_in_no_line_at_the_level_debug():
                 "agent": {"think": {"provider": {"type": "open_ai", "model": "m"}, "prompt": "p"}},
             }
             connection.send(json.dumps(settings))
-            last, _ = closed(connection)  # nobody listens there
+            last, _ = closed(connection)  # no server is at that address
         assert last["type"] == "Error"
         assert KEY not in json.dumps(last)
     assert "with OPENAI_API_KEY" in process.child.output

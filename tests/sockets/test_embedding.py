@@ -28,7 +28,7 @@ TROUBLE = re.compile("Traceback|ERROR|CRITICAL|Exception")
 
 
 def last_word(connection):
-    """Read to the end; give back the code of the close frame."""
+    """Read to the end; return the code of the close frame."""
     try:
         while True:
             connection.recv(TIMEOUT_S)
@@ -36,7 +36,7 @@ def last_word(connection):
         return connection.close_code
 
 
-# Whatever runs threads takes calls.
+# Every server with threads takes calls.
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -103,7 +103,7 @@ def test_ended_calls_leave_no_descriptor_in_the_server():
         call(20)
         until_s = time.monotonic() + TIMEOUT_S
         while open_files(worker) > before and time.monotonic() < until_s:
-            served.get("/")  # the last call ends in its own time
+            served.get("/")  # the last call may still be ending
         assert open_files(worker) <= before
 
 
@@ -239,7 +239,7 @@ def authority():
 def trusting(authority):
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    # Of 1.3 the server's tickets come while websockets' two threads read and write, and ssl does not bear that.
+    # Not 1.3: its session tickets come while websockets' two threads read and write, which ssl does not support.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -21,7 +21,7 @@ def address():
 
 
 def opened(address, path, **handshake):
-    """Open a connection; what it selected, once it was welcomed."""
+    """Open a connection, read the Welcome, and return the selected subprotocol."""
     with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S, close_timeout=TIMEOUT_S, **handshake) as connection:
         assert json.loads(connection.recv(TIMEOUT_S))["type"] == "Welcome"
         return connection.subprotocol

@@ -1,4 +1,4 @@
-"""The React component's habits at `/openai`, scripted: what it sends when, and the order it depends on."""
+"""The React component at `/openai`, scripted: the messages that it sends, and the order that it depends on."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from tests.support.clients.voice_agent import GET_WEATHER, Received, VoiceAgent
 from tests.support.processes import children
 
 RATE = 16000
-MIC_BYTES = 8192  # 4096 samples: what its audio worklet hands over at once
+MIC_BYTES = 8192  # 4096 samples: one frame of its audio worklet
 SETTINGS_DELAY_S = 0.05
 TIMEOUT_S = 15.0
 QUERY = "token=app-token&service=agent"
@@ -92,7 +92,7 @@ def shape(turn: Received) -> list[str]:
 
 
 def assert_in_order(words: list[str], *expected: str) -> None:
-    """Assert that `expected` occur in this order, whatever stands between them."""
+    """Assert that `expected` occur in this order, with any others between them."""
     rest = iter(words)
     missing = [word for word in expected if word not in rest]
     assert not missing, f"{missing} not in that order in {words}"
