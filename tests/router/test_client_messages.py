@@ -40,7 +40,7 @@ def spoken_s(text):
 
 
 def remembered(simulator):
-    """Return the texts that the model was given as the assistant's, once there are any."""
+    """What the model was told that the assistant has said, once it was told anything."""
 
     def items(connections):
         created = [event["item"] for it in connections for event in it.of_type("conversation.item.create")]
@@ -54,7 +54,7 @@ def ask(client, question):
     return receive_until(client, "AgentAudioDone")
 
 
-def test_a_greeting_is_spoken_and_remembered_once(simulator):
+def test_a_greeting_is_heard_and_remembered_once(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING))
         turn = receive_until(client, "AgentAudioDone")
@@ -64,7 +64,7 @@ def test_a_greeting_is_spoken_and_remembered_once(simulator):
         assert remembered(simulator) == [GREETING]
 
 
-def test_a_greeting_that_is_answered_before_its_end_is_remembered_as_far_as_it_was_heard(simulator):
+def test_a_greeting_that_is_answered_before_it_was_heard_is_remembered_as_far_as_it_was(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until(client, "AgentAudioDone")
@@ -74,7 +74,7 @@ def test_a_greeting_that_is_answered_before_its_end_is_remembered_as_far_as_it_w
         assert whole.startswith(heard)
 
 
-def test_a_greeting_whose_upstream_is_lost_is_heard_to_its_end(simulator):
+def test_a_greeting_whose_upstream_is_lost_over_it_is_heard_to_its_end(simulator):
     simulator.add_fault(Fault(point=FaultPoint.MID_AUDIO, action=FaultAction.RESET))
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING))
@@ -86,7 +86,7 @@ def test_a_greeting_whose_upstream_is_lost_is_heard_to_its_end(simulator):
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_an_injected_agent_message_is_spoken_and_remembered(simulator, profile):
+def test_what_a_client_puts_into_the_agent_s_mouth_is_heard_and_remembered(simulator, profile):
     with serving(profile, upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="InjectAgentMessage", message="The roses are in.")
@@ -96,7 +96,7 @@ def test_an_injected_agent_message_is_spoken_and_remembered(simulator, profile):
         assert remembered(simulator) == ["The roses are in."]
 
 
-def test_an_injected_agent_message_may_interrupt_and_may_be_refused(simulator):
+def test_a_statement_may_interrupt_and_may_be_refused(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client, settings(greeting=GREETING * 20))
         receive_until_audio(client)
@@ -142,7 +142,7 @@ def test_another_voice_after_the_first_audio_comes_with_another_upstream_and_los
         assert info.generation == 2
 
 
-def test_the_listen_settings_may_change_at_any_time(simulator):
+def test_what_is_heard_may_be_changed_at_any_time(simulator):
     with serving("converse", upstream=simulator.url) as (_, url), connect(url) as client:
         apply_settings(client)
         say(client, type="UpdateListen", listen={"provider": {"type": "deepgram", "language": "fr"}})
