@@ -5,7 +5,7 @@
 
 `pytest_plugins = ["router.testing"]` in a `conftest.py` gives the fixtures:
 
-- `call_harness`: calls in memory through a router of the test's own; `CallHarness(router)` is one for another router
+- `switchboard`: calls in memory through a router of the test's own; `CallHarness(router)` is one for another router
 - `simulator`: an OpenAI Realtime server that does not listen and answers at once
 - `probe`: an actor that records messages
 
@@ -49,17 +49,10 @@ def __getattr__(name: str) -> Any:
 
 
 @pytest.fixture
-def call_harness() -> Iterator[CallHarness]:
+def switchboard() -> Iterator[CallHarness]:
     """Place calls in memory through a router with its defaults."""
     with CallHarness() as harness:
         yield harness
-
-
-@pytest.fixture
-def switchboard(call_harness: CallHarness) -> CallHarness:
-    """Return `call_harness`, under its name of the version before."""
-    warnings.warn("the fixture switchboard is called call_harness now", DeprecationWarning, stacklevel=2)
-    return call_harness
 
 
 @pytest.fixture

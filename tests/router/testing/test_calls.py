@@ -20,8 +20,8 @@ def no_port(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_a_call_with_the_simulator_needs_no_port(call_harness, simulator):
-    call = call_harness.call(simulator=simulator)
+def test_a_call_with_the_simulator_needs_no_port(switchboard, simulator):
+    call = switchboard.call(simulator=simulator)
     call.client.start()
     call.client.say("hello there")
     assert call.client.wait_for("ConversationText")["role"] == "user"
@@ -31,8 +31,8 @@ def test_a_call_with_the_simulator_needs_no_port(call_harness, simulator):
     assert simulator.connections[0].types()[0] == "session.update"
 
 
-def test_a_scripted_upstream_sends_the_texts_of_the_test(call_harness):
-    call = call_harness.call()
+def test_a_scripted_upstream_sends_the_texts_of_the_test(switchboard):
+    call = switchboard.call()
     call.client.send_settings()
     upstream = call.upstream()
     assert upstream.open_session()["session"]["instructions"] == "Be brief."
@@ -45,8 +45,8 @@ def test_a_scripted_upstream_sends_the_texts_of_the_test(call_harness):
     assert call.targets[0].url.startswith("ws://nowhere.invalid/")
 
 
-def test_a_test_sends_messages_to_single_actors(call_harness, probe):
-    call = call_harness.call()
+def test_a_test_sends_messages_to_single_actors(switchboard, probe):
+    call = switchboard.call()
     call.upstream()
     call.translator.tell(lifecycle.AttachClient(probe.ref))
     call.translator.tell(messages.ClientTextReceived('{"type":"Nonsense"}'))
@@ -55,8 +55,8 @@ def test_a_test_sends_messages_to_single_actors(call_harness, probe):
     assert set(call.actors) == {"client", "translator", "upstream 1"}
 
 
-def test_a_lost_upstream_is_followed_by_the_next(call_harness):
-    call = call_harness.call()
+def test_a_lost_upstream_is_followed_by_the_next(switchboard):
+    call = switchboard.call()
     call.client.send_settings()
     first = call.upstream()
     first.open_session()
@@ -85,8 +85,8 @@ def _known(credential):
     return Principal(credential) if credential == "ada" else None
 
 
-def test_a_missing_message_fails_a_test_with_the_received_ones(call_harness, probe):
-    call = call_harness.call()
+def test_a_missing_message_fails_a_test_with_the_received_ones(switchboard, probe):
+    call = switchboard.call()
     call.client.wait_for("Welcome")
     call.client.close()
     with pytest.raises(AssertionError, match="closed with 1000"):
@@ -96,9 +96,9 @@ def test_a_missing_message_fails_a_test_with_the_received_ones(call_harness, pro
         probe.wait_for(lifecycle.Drain, timeout_s=0.01)
 
 
-def test_the_actors_of_an_ended_call_are_gone(call_harness):
-    call = call_harness.call()
-    call_harness.router.close(drain_s=0)
+def test_the_actors_of_an_ended_call_are_gone(switchboard):
+    call = switchboard.call()
+    switchboard.router.close(drain_s=0)
     with pytest.raises(AssertionError, match="the session has ended"):
         call.translator.tell(lifecycle.Describe())
 
@@ -113,19 +113,19 @@ def test_a_harness_leaves_no_actor_behind(simulator):
     assert not any(ref.is_alive() for ref in actors)
 
 
-def test_a_client_that_arrives_during_the_close_is_closed_with_1001(call_harness):
-    call_harness.router.start()
-    call_harness.router._runtime.supervisor.stop()
-    client = call_harness.call().client
+def test_a_client_that_arrives_during_the_close_is_closed_with_1001(switchboard):
+    switchboard.router.start()
+    switchboard.router._runtime.supervisor.stop()
+    client = switchboard.call().client
     client.wait_for("Welcome")
     assert client.wait_for_close().code == 1001
-    assert call_harness.router.session_count == 0
+    assert switchboard.router.session_count == 0
 
 
-def test_a_call_that_is_left_at_the_stop_gets_an_error_and_a_close_frame(call_harness, caplog):
-    client = call_harness.call().client
+def test_a_call_that_is_left_at_the_stop_gets_an_error_and_a_close_frame(switchboard, caplog):
+    client = switchboard.call().client
     client.wait_for("Welcome")
-    call_harness.router._runtime.stop()
+    switchboard.router._runtime.stop()
     assert client.wait_for("Error")["code"] == "INTERNAL_SERVER_ERROR"
     client.wait_for_close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -134,8 +134,8 @@ def test_a_call_that_is_left_at_the_stop_gets_an_error_and_a_close_frame(call_ha
 @pytest.mark.parametrize(
     ("former", "now"), [("settle", "send_settings"), ("say_hello", "open_session"), ("take_item", "acknowledge_item")]
 )
-def test_a_former_method_of_a_script_calls_its_successor_with_a_warning(call_harness, monkeypatch, former, now):
-    call = call_harness.call()
+def test_a_former_method_of_a_script_calls_its_successor_with_a_warning(switchboard, monkeypatch, former, now):
+    call = switchboard.call()
     end = call.client if hasattr(call.client, now) else call.upstream()
     calls = []
     monkeypatch.setattr(type(end), now, lambda _self, *given: calls.append(given) or "done")

@@ -18,11 +18,6 @@ def test_the_former_name_of_the_harness_is_accepted_with_a_warning():
     assert caught[0].filename == __file__, "the warning points at the test"
 
 
-def test_the_former_fixture_is_the_harness_with_a_warning(request, call_harness):
-    with pytest.warns(DeprecationWarning, match="the fixture switchboard is called call_harness now"):
-        assert request.getfixturevalue("switchboard") is call_harness
-
-
-def test_the_fixtures_give_a_harness_a_simulator_and_a_probe(call_harness, simulator, probe):
-    call_harness.call(simulator=simulator).client.start()
+def test_the_fixtures_give_a_harness_a_simulator_and_a_probe(switchboard, simulator, probe):
+    switchboard.call(simulator=simulator).client.start()
     assert probe.received == []
