@@ -1,5 +1,7 @@
 """Keys of the version before: each is accepted or ignored once more, with a sentence that says what to do."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from router import ConfigError, Deadlines, Limits, Router, RouterConfig
 from router.config.command_line import parse_command_line
 from router.config.former import FORMER
 from router.config.schema import TABLES
-from tests.support.data.configuration import Files, from_file, refusal_of_file
+from tests.support.data.configuration import Files, documented, from_file, refusal_of_file, section
 
 BEFORE = {
     "deadlines": (
@@ -41,6 +43,12 @@ def test_every_key_of_the_version_before_is_a_key_of_today_or_a_former_one(table
     before, today = set(BEFORE[table].split()), set(TABLES[table].__struct_fields__)
     assert before - today == set(FORMER[table])
     assert set(filter(None, FORMER[table].values())) <= today
+
+
+def test_the_documentation_lists_every_former_key():
+    assert documented("Keys of the version before") == [[f"[{table}]", key, now] for table, key, now in RENAMED]
+    constants = section("Keys of the version before").rpartition("|")[2]
+    assert re.findall(r"`(\w+)` \(", constants) == [key for _, key in CONSTANT]
 
 
 @pytest.mark.parametrize(("table", "key", "now"), RENAMED)
