@@ -110,7 +110,7 @@ def admit(
     try:
         verdict = verdicts.get(timeout=timeout_s)
     except queue.Empty:
-        job.withdraw()
+        job.withdraw()  # a hook that waits for a thread is not called any more; a running one cannot be stopped
         logger.error("session %s: authenticate timed out after %g s", session_id, timeout_s)  # noqa: TRY400
         raise _unavailable() from None
     return msgspec.structs.replace(request, principal=_principal(session_id, verdict))

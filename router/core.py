@@ -261,6 +261,7 @@ class Router:
     def _start(self, *, dials: bool = True) -> bool:
         has_begun = self._runtime.start(dials=dials)
         self._session_factory.simulator_url = self._runtime.simulator_url
+        # Not in the constructor: gunicorn's --preload makes the router in the arbiter, which has no worker yet.
         if has_begun:
             self._host = host.find()
             if self._host is not None:
@@ -301,6 +302,7 @@ class Router:
         self._start_lazily(dials=dialler is None)
         if self._runtime.is_closing:
             raise _going_away()
+        # The sessions of a stalled dispatcher hang, and a dead one is not replaced (docs/decisions/0012).
         if not self.is_alive:
             problem = "the server cannot carry calls at the moment; try again"
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, auth.RETRY_SOON)
@@ -320,7 +322,9 @@ class Router:
         with self._runtime.entry() as supervisor:
             if supervisor is None:
                 raise _going_away()
+            # The Welcome leaves in one write with the answer to the handshake (docs/decisions/0018).
             connection = open_connection(welcome(session_id))
+            # Before the supervisor has the session, whose end may come at once and calls `on_end`.
             self._open.add(session_id)
             try:
                 supervisor.tell(lifecycle.StartSession(spec, connection))
@@ -354,6 +358,7 @@ def checked_profile(profile: str) -> Profile:
 # Forks, and the end of the process.
 
 _routers: weakref.WeakSet[Router] = weakref.WeakSet()
+"""Weak references: a router that an application drops is freed."""
 
 
 def _reset_in_child() -> None:

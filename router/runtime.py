@@ -78,6 +78,7 @@ class Runtime:
         Raises:
             StartError: it was drained or stopped, or no thread can be started.
         """
+        # Every request calls this: without the lock, except for the first one.
         if self._runs(dials=dials):
             return False
         with self._lock:
@@ -124,6 +125,7 @@ class Runtime:
     def stop(self) -> None:
         """End every thread, and cut the connections that are left on them."""
         with self._stopping:
+            # First: the watchdog would take the dispatchers that stop below for dead ones.
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self.supervisor is not None:
@@ -147,6 +149,7 @@ class Runtime:
 
     def problems(self) -> list[str]:
         """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
+        # A dead dispatcher counts at once, before the watchdog's next look.
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
         return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
 
@@ -195,7 +198,7 @@ class Runtime:
             except RuntimeError as error:  # the system's limit of threads is reached
                 logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; the client gets 503
                 raise StartError(str(error)) from error
-            undo.pop_all()
+            undo.pop_all()  # keep them: only a failure above stops those that had started
         self.dispatchers = dispatchers
 
     def _start_supervisor(self) -> Ref:
@@ -205,6 +208,7 @@ class Runtime:
         )
 
     def _stop_threads(self) -> None:
+        # Pools first: waiting work ends in an error, which is delivered on a dispatcher that still runs.
         for pool in (self._connector, self._pools.tools, self._pools.setup, self._pools.hooks, self.auth_pool):
             pool.close()
         for dispatcher in self.dispatchers:

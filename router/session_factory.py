@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 JOINED_AUDIO_BYTES: Final = 8192
 """Microphone frames that are read together reach the session as one, up to a second of telephone audio."""
 
+# Encoded once: it is sent when an actor of the session has failed.
 CRASH_FRAME: Final = deepgram_codec.encode(
     deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
 )
@@ -42,6 +43,7 @@ class SessionFactory:
         self._hooks = hooks
         self._functions = functions
         self._upstreams = config.all_upstreams()
+        # The upstream obeys the query of its URL, so no session can choose another model.
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
         self._redact = Redactor(config.secrets, "[redacted]")
         self.limits = _connection_limits(config)

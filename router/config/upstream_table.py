@@ -97,6 +97,7 @@ def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, .
     """
     if FIELD not in sourced:
         return sourced, ()
+    # `refuse_both` refuses both in one file: here the single upstream is of a flag or a variable.
     one, listed = sourced.get("upstream"), sourced[FIELD]
     if one is None:
         return _with_openai_key(sourced), ()

@@ -91,6 +91,7 @@ class Endpoints:
         connection = self._connect(origin, addresses, deadline_s)
         with contextlib.closing(connection), _shut_down_at(connection.sock, deadline_s):
             try:
+                # urllib3 would read the body at once, whatever its length, and decompress it.
                 connection.request(**request, preload_content=False, decode_content=False)
                 response = connection.getresponse()
             except _FAILURES:
@@ -100,6 +101,7 @@ class Endpoints:
 
     def _connect(self, origin: Origin, addresses: list[str], deadline_s: float) -> HTTPConnection:
         for address in addresses:
+            # At least 1 ms: with a time-out of 0 the socket would be non-blocking.
             connection = self._connection(origin, address, max(0.001, deadline_s - time.monotonic()))
             try:
                 connection.connect()
@@ -113,6 +115,7 @@ class Endpoints:
         raise EndpointError("it cannot be reached")
 
     def _connection(self, origin: Origin, address: str, timeout_s: float) -> HTTPConnection:
+        # Connected to the checked address; the certificate is verified against the name in the URL.
         if origin.scheme == "http":
             return HTTPConnection(address, origin.port, timeout=timeout_s)
         return HTTPSConnection(
@@ -196,6 +199,7 @@ def _in_query(arguments: dict[str, Any]) -> dict[str, str]:
 def _headers(work: CallEndpoint, host: str, body: bytes | None) -> dict[str, str]:
     given = work.endpoint.headers or {}
     names = {name.lower() for name in given}
+    # The client's own headers win: an endpoint may need another content type.
     ours = {"Accept": "application/json, */*", "User-Agent": "switchboard"}
     if body is not None:
         ours["Content-Type"] = "application/json"

@@ -23,7 +23,7 @@ MAX_OUTPUT_BYTES: Final = 128 * 1024
 """The longest output of a function: some 32,000 tokens, more than a new upstream is given of a whole conversation."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
+"""OpenAI's rule for the name of a function: it would refuse the whole session.update otherwise."""
 
 _MISPLACED: Final = {
     "properties": "belongs into `parameters`, or beside `type: object`",

@@ -20,7 +20,9 @@ SILENT_S: Final = 5.0
 """A worker writes its row every second; after this time without one it counts as silent."""
 
 _ROW: Final = struct.Struct("<BBHIIId")
+"""Stage, `is_ready`, padding, pid, sessions, load, `seen_s`."""
 _HEAD_BYTES: Final = 8
+"""The first byte is `is_ending`; the others align the rows."""
 
 
 class Stage(enum.IntEnum):
