@@ -1,4 +1,4 @@
-"""The command: `python run.py` serves the router; `--help` says the rest."""
+"""The command: `python run.py` serves the router; `--help` lists its flags."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 
-# Until there is something to be drained, Ctrl-C ends this at once. Python's own way is an exception at any place, which
-# is lost where the interpreter calls back in the middle of an import. One that is ignored (`nohup`) stays so.
+# Ctrl-C ends the process at once until there is a session to drain. Python's own handler raises an exception, which is
+# lost in a callback of the interpreter during an import. An ignored SIGINT (`nohup`) stays ignored.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import logging
 from pathlib import Path
 
-# The filters are small: threads of the linear algebra library would only cost, and they do not survive a fork.
+# The resampling filters are small: threads of OpenBLAS cost more than they save, and they do not survive a fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from router.config.command_line import describe, parse_command_line
@@ -31,16 +31,16 @@ def main() -> int:
     """Parse, then check or serve; return the exit code."""
     ensure_streams()
     try:
-        start = parse_command_line(sys.argv[1:], os.environ, _read_text)
+        command_line = parse_command_line(sys.argv[1:], os.environ, _read_text)
     except ConfigError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return USAGE_ERROR
-    config = start.config
+    config = command_line.config
     setup.configure(config.log_level, config.log_format, config.secrets)
-    for warning in start.warnings:
+    for warning in command_line.warnings:
         logging.getLogger("router").warning("%s", warning)
-    if start.check:
-        say(describe(start))
+    if command_line.check:
+        say(describe(command_line))
         return 0
     try:
         serve(config, Router.standalone)

@@ -24,7 +24,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class Connector(Pool):
     """A pool that remembers how its latest work ended. Everybody may wait: a dial has a deadline of its own."""
 
-    def __init__(self, threads: int = 8) -> None:
+    def __init__(self, threads: int) -> None:
         super().__init__("connector", threads)
         self._recent: deque[Outcome] = deque(maxlen=RECENT_OUTCOMES)
 

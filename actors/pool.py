@@ -52,7 +52,7 @@ class Pool:
     the end of the process; and its queue has no bound. What hangs here holds its thread, as nothing can end it.
     """
 
-    def __init__(self, name: str, threads: int = 8, *, most_waiting: int | None = None) -> None:
+    def __init__(self, name: str, threads: int, *, most_waiting: int | None = None) -> None:
         self.name = name
         self._max_threads = threads
         self._most_unfinished = None if most_waiting is None else threads + most_waiting

@@ -39,7 +39,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The typed message that the client gets when one of the session's actors has failed."""
     upstreams: int = 1
     """How many there are to dial."""
-    restarts: int = 3
+    restarts: int
     """How many restarts in a row there may be, without a completed turn between them."""
     is_fatal: Callable[[str], bool] = _never
     """Whether a close reason says that another try is of no use."""
@@ -48,6 +48,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     deliver: Callable[[Any], None] | None = None
     """Tells an embedding application: `SessionStarted`, whatever the machine reports, and `SessionEnded`, in order and
     one at a time. Called on a thread of `Pools.hooks`; may block, and raise anything."""
-    deliver_timeout_s: float = 5.0
+    deliver_timeout_s: float
+    """Thereafter the rest of a notification is not waited for."""
     perform: Callable[[Any], Any] = _no_work
     """Does the `work` of `StartWork`. Called on a thread of the pool for it; may block, and raise anything."""

@@ -1,55 +1,62 @@
-"""The product: it knows what messages mean, and how people reach us.
+"""The router: it translates between voice agent clients and an upstream, and carries their sessions.
 
     from router import Router
 
     router = Router(openai_api_key=...)
 
-`core`         the Router: starts sessions
-`engine`       its running parts
-`hooks`        what an embedding application may have called
-`config`       one frozen configuration
-`specs`        what a session is made of
-`given`        the configuration as a program gives it
-`testing`      fixtures and fakes for the tests of an application that embeds us
-`flask`        `mount`, for Flask
-`django`       `view`, for Django
-`web`          the WSGI app, the upgrade of a request, and the server that `run.py` drives
-`simulator`    an OpenAI Realtime server that runs on this machine
-`tools`        functions that the router runs itself
-`session`      one conversation as a state machine: pure
-`translation`  what each side's words mean in the other's: pure
-`deepgram`     the client's words: pure
-`openai`       the upstream's words: pure
-`audio`        formats and resampling: pure
-`errors`       what can go wrong before there is a session
+`core`             the `Router`, which an application holds
+`auth`             the request of a client, its credential, its authentication
+`hooks`            the hooks of an embedding application
+`session_factory`  the spec of a session, made of configuration, functions and hooks
+`session`          one conversation as a state machine; pure
+`translation`      each side's messages in terms of the other's; pure
+`deepgram`         the messages of the client's protocol; pure
+`openai`           the events of the upstream's protocol; pure
+`audio`            formats and resampling; pure
+`tools`            functions that the router runs itself
+`runtime`          the running parts: dispatchers, pools, supervisor
+`pacing`           the pacing of new calls
+`config`           the configuration and its sources
+`web`              the WSGI app, the upgrade of a request, the server of `run.py`
+`flask`            `mount`, for Flask
+`django`           `view`, for Django
+`testing`          fixtures and scripted peers for the tests of an embedding application
+`simulator`        an OpenAI Realtime server on this machine
+`logs`             the log lines of the process
+`secrets`          credentials and their redaction
+`errors`           the errors that the router raises
+`console`          the standard streams of the command
 
-What is public is in `__all__`, and in `flask` and `django`; everything else may change between versions.
+The public names are those of `__all__`, `router.flask`, `router.django` and `router.testing`; all others may change
+between versions.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from router.auth import Principal, Request
     from router.config.model import Deadlines, Limits, RouterConfig
     from router.config.upstream import Upstream
     from router.core import Profile, Router
     from router.errors import ConfigError, RouterError, StartError
-    from router.hooks import Principal, Request, SessionContext, SessionEnd
+    from router.hooks import SessionContext, SessionEnd
     from router.secrets import Secret
     from router.session.reports import Turn, Usage
     from router.tools.registry import ToolCall
-    from router.web.response import Answer
+    from router.web.response import Response
 
 __all__ = [
-    "Answer",
     "ConfigError",
     "Deadlines",
     "Limits",
     "Principal",
     "Profile",
     "Request",
+    "Response",
     "Router",
     "RouterConfig",
     "RouterError",
@@ -64,20 +71,28 @@ __all__ = [
 ]
 
 _HOMES = {
+    "router.auth": ("Principal", "Request"),
     "router.config.model": ("Deadlines", "Limits", "RouterConfig"),
     "router.config.upstream": ("Upstream",),
     "router.core": ("Profile", "Router"),
     "router.errors": ("ConfigError", "RouterError", "StartError"),
     "router.secrets": ("Secret",),
-    "router.hooks": ("Principal", "Request", "SessionContext", "SessionEnd"),
+    "router.hooks": ("SessionContext", "SessionEnd"),
     "router.session.reports": ("Turn", "Usage"),
     "router.tools.registry": ("ToolCall",),
-    "router.web.response": ("Answer",),
+    "router.web.response": ("Response",),
 }
 
 
+_FORMER = {"Answer": "Response"}
+"""Public names of the version before, accepted with a warning."""
+
+
 def __getattr__(name: str) -> Any:
-    """Import what is public when it is asked for: a room inside, imported alone, brings no other with it."""
+    """Import a public name on its first use: a pure room, imported alone, must not load the whole router."""
+    if name in _FORMER:
+        warnings.warn(f"router.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        name = _FORMER[name]
     for home, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(home), name)

@@ -1,4 +1,4 @@
-"""The Router: what an application has of it all. It starts sessions, and knows who asks for them."""
+"""The `Router`: the object that an application holds. It authenticates requests and starts their sessions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import functools
 import logging
 import os
 import uuid
+import warnings
 import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import msgspec
 import pykka
@@ -19,7 +20,7 @@ from actors import lifecycle
 from actors.connections.client import accept
 from actors.connections.close_codes import CloseCode
 from actors.connections.handover import HandshakeRefused
-from router import hooks
+from router import auth, hooks
 from router.config import keywords
 from router.errors import StartError
 from router.pacing import CallPacer
@@ -41,40 +42,39 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialTarget
     from router.config.model import RouterConfig
     from router.tools.registry import Handler
-    from router.web.response import Answer, Environ, StartResponse, WSGIApp
+    from router.web.response import Environ, Response, StartResponse, WSGIApp
 
 logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="Connection")
 
-RETRY_AFTER: Final = (("Retry-After", "1"),)
 
 Profile = Literal["openai", "converse"]
-"""What the clients of a route expect: `openai` is for the React component, `converse` for Deepgram's SDKs."""
+"""The kind of clients on a route: `openai` is for the React component, `converse` for Deepgram's SDKs."""
 
 
 class Router:
-    """Carries sessions between clients and an upstream.
+    """A carrier of sessions between clients and an upstream.
 
-    Nothing runs before the first use, or `start`, so that a process may fork after it was made. A child that is forked
-    later begins anew: it has no sessions, and threads of its own once it needs them. Several may live in one process.
-    All methods may be called from any thread but a dispatcher's.
+    No thread runs before `start` or the first request, so that a process may fork after it made a router. A child that
+    is forked later starts without sessions and creates threads of its own. Several routers may live in one process.
+    All methods may be called from any thread except a dispatcher's.
 
     Args:
-        config: all of it, or
-        settings: its fields, which are checked as the command's are. None counts as not given. Nothing is read from
-            the environment. With neither a key nor an upstream the embedded simulator answers.
+        config: the whole configuration, or
+        settings: its fields, validated as those of the command. A field that is None counts as not given, and the
+            environment is not read. With neither a key nor an upstream the embedded simulator answers.
         authenticate and the others: hooks, called on threads of their own; see `router.hooks` and docs/embedding.md.
 
     Raises:
-        ConfigError: a setting is unknown, or its value no good.
+        ConfigError: a setting is unknown, or its value is invalid.
     """
 
     def __init__(
         self,
         config: RouterConfig | None = None,
         *,
-        authenticate: hooks.Authenticate | None = None,
+        authenticate: auth.Authenticate | None = None,
         configure: hooks.Configure | None = None,
         on_session_start: hooks.OnSessionStart | None = None,
         on_session_end: hooks.OnSessionEnd | None = None,
@@ -91,60 +91,63 @@ class Router:
             on_turn=on_turn,
             on_usage=on_usage,
         )
-        self._toolbox = FunctionRegistry(most_bytes=self.config.limits.tool_output_bytes)
-        self._session_factory = SessionFactory(self.config, self._toolbox, self._hooks)
+        self._functions = FunctionRegistry()
+        self._session_factory = SessionFactory(self.config, self._functions, self._hooks)
         self._is_standalone = False
         self._reset()
         _routers.add(self)
 
     @classmethod
     def standalone(cls, config: RouterConfig) -> Router:
-        """Make a router that has its web server for itself.
+        """Make a router whose web server serves nothing else.
 
-        In a storm of calls that server's threads wait, so that those who talk do not hear it (`router.door`). Those
-        of a host have other work, and never do.
+        In a storm of calls the threads of that server wait (`router.pacing`), so that present callers do not hear it.
+        The threads of a host application have other work and never wait.
         """
         router = cls(config)
         router._is_standalone = True
         return router
 
     def _reset(self) -> None:
-        """Be as before the first start. Also in the child of a fork, which has locks as they were, and no thread."""
+        """Enter the state before the first start; called in the child of a fork, too.
+
+        The child has the locks as they were in the moment of the fork, and none of the threads.
+        """
         self._runtime = Runtime(self.config)
         self._call_pacer = CallPacer()
-        self._parking = upgrade.Parking(self.config.limits.held_server_threads)
-        self._performer = WorkRunner(self._toolbox, lambda: endpoints_of(self.config))
+        self._held_threads = upgrade.HeldServerThreads(self.config.limits.held_server_threads)
+        self._work_runner = WorkRunner(self._functions, lambda: endpoints_of(self.config))
         self._host: host.Host | None = None
-        """Where a server of somebody else's may end us."""
+        """The gunicorn worker around an embedded router; it limits the drain."""
         self._open: set[str] = set()
-        """The ids of the sessions that there are: more is known by the supervisor, who has to be asked."""
+        """The ids of the present sessions. The supervisor knows more, but has to be asked on its dispatcher."""
 
-    # A life: start, close.
+    # Start and close.
 
     def start(self) -> Router:
-        """Start the dispatchers, the supervisor and, where it is the upstream, the embedded simulator. Once.
+        """Start the dispatchers, the supervisor and, where it is the upstream, the embedded simulator. Idempotent.
 
-        Need not be called: the first request does, and pays for it with some milliseconds.
+        The first request starts the router, too, and takes some milliseconds longer for it.
 
         Raises:
-            StartError: it was closed, or no thread can be started.
+            StartError: the router was closed, or no thread can be started.
         """
         self._start()
         return self
 
     def close(self, drain_s: float | None = None) -> None:
-        """End every session with a message and a close frame, and stop. Not from a dispatcher's thread.
+        """End every session with a message and a close frame, and stop. Must not run on a dispatcher's thread.
 
-        A session in which nothing is under way ends at once; what is may go on for `drain_s`, by default the
-        configuration's, or what gunicorn leaves us. Waits for that, and for the clients to go. A second call may
-        shorten the first one's time.
+        An idle session ends at once. A turn in progress may continue for `drain_s`: by default the configuration's,
+        or the time that gunicorn leaves. Blocks until the sessions have ended and the clients have closed. A second
+        call may shorten the time of the first.
         """
         if drain_s is None:
             drain_s = self.config.drain_s if self._host is None else self._host.drain_s(self.config.drain_s)
         self._runtime.drain(drain_s)
         self._runtime.stop()
 
-    # What an embedding application brings.
+    # Functions of an embedding application.
 
     @overload
     def tool(self, name: str, schema: Mapping[str, Any], handler: Handler, /) -> Handler: ...
@@ -152,30 +155,30 @@ class Router:
     @overload
     def tool(self, schema: Mapping[str, Any], /) -> Callable[[Handler], Handler]: ...
 
-    def tool(self, *what: Any) -> Any:
+    def tool(self, *definition: Any) -> Any:
         """Offer a function to the model of every session that starts from now on, and answer its calls.
 
-        As `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The schema is
-        OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema of the
-        parameters alone will do. The handler is called as `handler(arguments, call)`, a dict and a `ToolCall`, on a
-        thread that only functions have; it answers with text, or with anything that can be written as JSON.
+        Called as `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The
+        schema is OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema
+        of the parameters alone suffices. A thread of the tools pool calls `handler(arguments, call)`, with a dict and
+        a `ToolCall`. The handler returns text, or any value that can be written as JSON.
 
         Raises:
-            ValueError: the schema or the name is no good, or the name is taken.
+            ValueError: the schema or the name is invalid, or the name is taken.
         """
-        if len(what) == 1:
-            return functools.partial(self._toolbox.add, None, what[0])
-        return self._toolbox.add(*what)
+        if len(definition) == 1:
+            return functools.partial(self._functions.add, None, definition[0])
+        return self._functions.add(*definition)
 
     # For a WSGI application.
 
-    def handle(self, environ: Environ, *, profile: Profile = "openai") -> Answer:
-        """Upgrade a request to a session, and return what the WSGI application is to answer.
+    def handle(self, environ: Environ, *, profile: Profile = "openai") -> Response:
+        """Upgrade a request to a session, and return the response of the WSGI application.
 
-        The answer is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
-        that cannot be upgraded is answered in plain HTTP; nothing is raised for it. Returns at once where the socket
-        can be taken out of the server's hands; where its own TLS forbids that, when the session is over (see
-        docs/embedding.md).
+        The response is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
+        that cannot be upgraded is answered in plain HTTP and raises nothing. Returns at once where the socket can be
+        taken over from the server. Where the server's own TLS prevents that, it returns at the end of the session
+        (docs/embedding.md).
 
         Raises:
             ValueError: there is no such profile.
@@ -184,9 +187,10 @@ class Router:
 
     @functools.cached_property
     def wsgi_app(self) -> WSGIApp:
-        """The whole application, to be mounted: both WebSocket routes, health, readiness. Starts at its first request.
+        """The whole application, for mounting: both WebSocket routes, health and readiness.
 
-        The paths are `/openai` (the setting `path`), `/v1/agent/converse`, `/healthz` and `/readyz`.
+        The paths are `/openai` (the setting `path`), `/v1/agent/converse`, `/healthz` and `/readyz`. Its first request,
+        of any kind, starts the router.
         """
         app = make_app(self)
 
@@ -197,50 +201,55 @@ class Router:
         return wsgi_app
 
     def accept(self, environ: Environ, profile: str, *, turn_detection: str | None = None) -> str:
-        """Upgrade a WSGI request to a session of its own; returns the session's id.
+        """Upgrade a WSGI request to a new session, and return the session's id.
 
-        The socket is ours from here on, and the server must forget it: what it still writes goes nowhere. Does not
-        block but for `authenticate`; and where the socket is only lent, until the session is over.
+        The session owns the socket from here on; bytes that the server still writes are discarded. Blocks for
+        `authenticate` alone, or until the end of the session where the server only lends its socket.
 
         Raises:
-            HandshakeRefused: the request is no good, or we take no more sessions; the socket was left alone.
+            HandshakeRefused: the request is invalid, or the router takes no more sessions; the socket is untouched.
         """
-        with self._parking.slot(environ):
-            session_id, connection = self._begin(environ, profile, turn_detection)
+        with self._held_threads.hold(environ):
+            session_id, connection = self._accept(environ, profile, turn_detection)
             connection.wait_until_given_back()
         return session_id
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs: none has died, or stalled for 5 s."""
+        """Whether every dispatcher runs: none has died, and none has stalled for 5 s."""
         return self._runtime.is_alive
 
     def problems(self) -> list[str]:
-        """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
+        """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
         return self._runtime.problems()
 
-    def readiness(self) -> tuple[bool, str]:
-        """Whether new sessions would come to life, and why (not). Judged by recent dials; never dials itself.
+    def ailments(self) -> list[str]:
+        """Return the `problems`. Deprecated: it has that name now."""
+        warnings.warn("`Router.ailments` is called `problems` now", DeprecationWarning, stacklevel=2)
+        return self.problems()
 
-        Before the start they would: the first one starts us.
+    def readiness(self) -> tuple[bool, str]:
+        """Return whether a new session would succeed, and the reason. Judges by recent dials and dials nothing itself.
+
+        A router that was not started is ready: the first session starts it, and a load balancer has to send that one.
         """
-        engine = self._runtime
-        if engine.is_closing:
+        runtime = self._runtime
+        if runtime.is_closing:
             return False, "draining"
-        if engine.dispatchers and not engine.is_alive:
+        if runtime.dispatchers and not runtime.is_alive:
             return False, "not running"
-        return (True, "ready") if engine.can_dial() else (False, "no upstream can be dialled")
+        return (True, "ready") if runtime.can_dial() else (False, "no upstream can be dialled")
 
     @property
     def session_count(self) -> int:
-        """How many sessions there are. Does not block."""
+        """The number of present sessions. Does not block."""
         return len(self._open)
 
     def sessions(self, timeout_s: float = 1.0) -> list[lifecycle.SessionInfo]:
-        """The live sessions. Blocks: not on a dispatcher's thread.
+        """Return the live sessions. Blocks, so it must not run on a dispatcher's thread.
 
         Raises:
-            pykka.Timeout: there is no answer in time; `is_alive` says whether there can be.
+            pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether it can.
         """
         sessions: list[lifecycle.SessionInfo] = self._runtime.ask(
             lifecycle.ListSessions(), default=[], timeout_s=timeout_s
@@ -252,6 +261,7 @@ class Router:
     def _start(self, *, dials: bool = True) -> bool:
         has_begun = self._runtime.start(dials=dials)
         self._session_factory.simulator_url = self._runtime.simulator_url
+        # Not in the constructor: gunicorn's --preload makes the router in the arbiter, which has no worker yet.
         if has_begun:
             self._host = host.find()
             if self._host is not None:
@@ -259,72 +269,87 @@ class Router:
         return has_begun
 
     def _start_lazily(self, *, dials: bool = True) -> None:
-        with contextlib.suppress(StartError):  # whoever comes is told
+        # A failed start is logged; the request that caused it gets 503, and a later one tries again.
+        with contextlib.suppress(StartError):
             if self._start(dials=dials) and self._session_factory.simulator_url:
-                logger.warning("there is neither a key nor an upstream: a simulator answers, which understands nothing")
+                logger.warning(
+                    "no key and no upstream are configured: a simulator answers, which understands no language; "
+                    "set openai_api_key or upstream"
+                )
 
-    def _begin(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
-        def open_it(first_text: str) -> ClientConnection:
+    def _accept(self, environ: Environ, profile: str, turn_detection: str | None) -> tuple[str, ClientConnection]:
+        def open_connection(first_text: str) -> ClientConnection:
             return accept(environ, first_text=first_text, limits=self._session_factory.limits)
 
-        return self.begin(environ, profile, open_it, turn_detection=turn_detection)
+        return self.begin(environ, profile, open_connection, turn_detection=turn_detection)
 
     def begin(
         self,
         environ: Environ,
         profile: str,
-        open_it: Callable[[str], C],
+        open_connection: Callable[[str], C],
         *,
         turn_detection: str | None = None,
         dialler: Callable[[DialTarget], Connection] | None = None,
     ) -> tuple[str, C]:
-        """Begin a session over the connection that `open_it` makes, dialling as `dialler` does: for `router.testing`.
+        """Start a session over the connection that `open_connection` makes from the first text to the client.
 
-        `open_it` is given the first text that the client is to be told.
+        With a `dialler` the upstream is dialled by it; `router.testing` connects sessions in memory so.
 
         Raises:
-            HandshakeRefused: we take no more sessions, or `authenticate` does not admit this one.
+            HandshakeRefused: the router takes no more sessions, or `authenticate` refuses this one.
         """
         self._start_lazily(dials=dialler is None)
         if self._runtime.is_closing:
             raise _going_away()
+        # The sessions of a stalled dispatcher hang, and a dead one is not replaced (docs/decisions/0012).
         if not self.is_alive:
-            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not well", RETRY_AFTER)
+            problem = "the server cannot carry calls at the moment; try again"
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, auth.RETRY_SOON)
         session_id = str(uuid.uuid4())
-        request = hooks.Request.of(environ, profile)
-        if hooks.is_upgrade(environ):
-            request = self._hooks.admit(session_id, request, self._runtime.auth_pool, self.config.deadlines.hook_s)
+        request = auth.Request.of(environ, profile)
+        # A plain GET is refused by `accept`: the application need not be asked about it.
+        if auth.is_upgrade(environ):
+            hook, pool = self._hooks.authenticate, self._runtime.auth_pool
+            request = auth.admit(hook, request, pool, session_id=session_id, timeout_s=self.config.deadlines.hook_s)
         on_end = functools.partial(self._open.discard, session_id)
-        spec = self._session_factory.of(session_id, request, turn_detection, perform=self._performer, on_end=on_end)
+        spec = self._session_factory.of(session_id, request, turn_detection, perform=self._work_runner, on_end=on_end)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
+        # After `authenticate`, so that a refused client takes no place in the queue.
         if self._is_standalone:
             self._call_pacer.wait(self._runtime.dispatchers)
         with self._runtime.entry() as supervisor:
             if supervisor is None:
                 raise _going_away()
-            connection = open_it(welcome(session_id))
+            # The Welcome leaves in one write with the answer to the handshake (docs/decisions/0018).
+            connection = open_connection(welcome(session_id))
+            # Before the supervisor has the session, whose end may come at once and calls `on_end`.
             self._open.add(session_id)
             try:
                 supervisor.tell(lifecycle.StartSession(spec, connection))
-            except pykka.ActorDeadError:  # its dispatcher was given up, and we were not waited for
+            except pykka.ActorDeadError:  # the drain did not wait for this call, and its dispatcher has stopped
                 on_end()
                 connection.close(CloseCode.GOING_AWAY, "the server is going away")
         return session_id, connection
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
-        """The actors of a session, to be told and asked: for `router.testing`. Blocks: not on a dispatcher's thread."""
+        """Return the actors of a session, for `router.testing`. Blocks, so it must not run on a dispatcher's thread."""
         asked = lifecycle.FindActors(session_id)
         found: dict[str, Ref] = self._runtime.ask(asked, default={}, timeout_s=timeout_s)
         return found
 
 
 def _going_away() -> HandshakeRefused:
-    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_AFTER)
+    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", auth.RETRY_SOON)
 
 
 def checked_profile(profile: str) -> Profile:
-    """Return a profile; raises `ValueError` where there is none of that name."""
+    """Return the profile of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {profile!r}")
     return profile  # type: ignore[return-value] # the table has those of the type
@@ -333,15 +358,19 @@ def checked_profile(profile: str) -> Profile:
 # Forks, and the end of the process.
 
 _routers: weakref.WeakSet[Router] = weakref.WeakSet()
+"""Weak references: a router that an application drops is freed."""
 
 
-def _begin_anew() -> None:
+def _reset_in_child() -> None:
     for router in list(_routers):
         router._reset()  # noqa: SLF001 - one module
 
 
 def _close_all() -> None:
-    """Tell the clients, whose sessions would be cut otherwise. An interrupt (Ctrl-C again) cuts short what is left."""
+    """Close every router as the interpreter ends, so that each client gets a message and a close frame.
+
+    An interrupt (a second Ctrl-C) cuts the drain short.
+    """
     drain_s = None
     for router in list(_routers):
         try:
@@ -351,5 +380,5 @@ def _close_all() -> None:
             router.close(drain_s)
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_in_child)
 atexit.register(_close_all)

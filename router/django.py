@@ -1,7 +1,7 @@
-"""Django: `path("voice", view(router))` in `urlpatterns` and the project takes calls there.
+"""Django: `path("voice", view(router))` in `urlpatterns` lets the project take calls at that path.
 
-The view hands the request's socket over, and returns a throw-away response: Django and the server must be given
-one, and what they write goes nowhere.
+The view hands the request's socket over and returns a throw-away response, because Django and the server need one.
+The bytes that they write of it are discarded.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from django.http import HttpResponse
 
 from actors.connections.handover import USE_GTHREAD
 from router.core import Profile, Router, checked_profile
-from router.web.response import Answer
+from router.web.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest
 
-UNDER_ASGI = Answer(HTTPStatus.NOT_IMPLEMENTED, f"no WebSocket can be served by a view under ASGI: {USE_GTHREAD}\n")
+UNDER_ASGI = Response(HTTPStatus.NOT_IMPLEMENTED, f"a view under ASGI cannot serve a WebSocket: {USE_GTHREAD}\n")
 
 
 def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpRequest], HttpResponse]:
@@ -32,8 +32,8 @@ def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpReques
     checked_profile(profile)
 
     def voice(request: HttpRequest) -> HttpResponse:
-        environ = getattr(request, "environ", None)
-        answer = UNDER_ASGI if environ is None else router.handle(environ, profile=profile)
-        return HttpResponse(answer.body, status=answer.status.value, headers=dict(answer.all_headers))
+        environ = getattr(request, "environ", None)  # an ASGI request has none
+        response = UNDER_ASGI if environ is None else router.handle(environ, profile=profile)
+        return HttpResponse(response.body, status=response.status.value, headers=dict(response.all_headers))
 
     return voice

@@ -2,11 +2,11 @@
 
 ```
 RouterError
-├── ConfigError      a setting that stops the start
-├── StartError       something else that stops the start
-└── ToolError        a function that the router runs brought no output
-    ├── EndpointError    its endpoint may not be called, or did not answer as it should
-    └── HandlerError     its handler failed, or answered with what is no JSON
+├── ConfigError      an invalid setting, which stops the start
+├── StartError       another reason that stops the start
+└── ToolError        a function of the router returned no output
+    ├── EndpointError    the endpoint may not be called, or its response is invalid
+    └── HandlerError     the handler raised, or its result cannot be written as JSON
 ```
 """
 
@@ -14,36 +14,36 @@ from __future__ import annotations
 
 
 class RouterError(Exception):
-    """Anything that the router itself raises."""
+    """The base of every error of the router."""
 
 
 class ConfigError(RouterError):
-    """A setting that stops the start, with what it is called where it was said."""
+    """An invalid setting, with its name and its source."""
 
     def __init__(self, *, source: str, name: str, problem: str) -> None:
         super().__init__(source, name, problem)
         self.source = source
-        """Where it was said: "the command line", "the environment", ".env", or the path of the file."""
+        """The place that sets it: "the command line", "the environment", ".env", or the path of the file."""
         self.name = name
-        """What it is called there: a flag, a variable, a file key."""
+        """Its name in that place: a flag, a variable, a key of the file."""
         self.problem = problem
-        """What is wrong: the rest of a sentence that begins with the name. Never holds a credential."""
+        """The rest of a sentence that begins with the name. Never holds a credential."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source}) {self.problem}"
 
 
 class StartError(RouterError):
-    """The router cannot start, for a reason outside the configuration: a port in use."""
+    """A failure of the start outside the configuration, such as a port in use."""
 
 
 class ToolError(RouterError):
-    """A function brought no output. `str` says why, as the model and the client may read it: it holds no credential."""
+    """A failure of a function. The model and the client may read its text, which holds no credential."""
 
 
 class EndpointError(ToolError):
-    """An endpoint may not be called, or did not answer as it should."""
+    """An endpoint that may not be called, or whose response is invalid."""
 
 
 class HandlerError(ToolError):
-    """A handler of the embedding application's failed, or answered with what cannot be sent."""
+    """A handler of the embedding application that raised, or whose result cannot be sent."""

@@ -1,7 +1,7 @@
-"""Flask: `mount(app, router, "/voice")` and the application takes calls there.
+"""Flask: `mount(app, router, "/voice")` lets the application take calls at that path.
 
-It wraps `app.wsgi_app`, in front of Flask: the request's socket leaves the server, so that neither a view nor what
-runs around one (`before_request`, sessions, blueprints) has a response to give.
+It wraps `app.wsgi_app`, in front of Flask, because the request's socket leaves the server: neither a view nor the code
+around one (`before_request`, sessions, blueprints) has a response to give.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def mount(app: Flask, router: Router, path: str, *, profile: Profile = "openai") -> None:
-    """Serve WebSockets at `path`, exactly; every other request is the application's as before.
+    """Serve WebSockets at exactly `path`; the application serves every other request as before.
 
-    Call it after whatever else wraps `app.wsgi_app`, so that it stands in front.
+    Call it after any other middleware that wraps `app.wsgi_app`, so that it stands in front of that.
 
     Raises:
         ValueError: the path does not begin with a slash, or there is no such profile.
@@ -36,4 +36,4 @@ def mount(app: Flask, router: Router, path: str, *, profile: Profile = "openai")
             return flask_app(environ, start_response)
         return router.handle(environ, profile=profile)(environ, start_response)
 
-    setattr(app, "wsgi_app", wsgi_app)  # noqa: B010 - a method, to a type checker
+    setattr(app, "wsgi_app", wsgi_app)  # noqa: B010 - a type checker takes it for a method

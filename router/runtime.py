@@ -1,4 +1,4 @@
-"""The running parts of a router: dispatchers and who looks after them, pools, supervisor, the embedded simulator."""
+"""The running parts of a router: dispatchers and their watchdog, thread pools, supervisor, embedded simulator."""
 
 from __future__ import annotations
 
@@ -28,57 +28,62 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LATE_S: Final = 0.5
-"""What the last close handshakes may be late when a router closes."""
+CLOSE_GRACE_S: Final = 0.5
+"""A close handshake that begins at the end of a drain has `close_s`; this is for the threads to notice its end."""
 
-ENTER_S: Final = 1.0
-"""To accept a call takes milliseconds; whoever takes longer is not waited for."""
+ENTRY_S: Final = 1.0
+"""The longest that a drain waits for calls in acceptance, each of which takes milliseconds."""
 
-LOOK_S: Final = 1.0
+POLL_S: Final = 1.0
+"""The interval at which a drain looks whether the dispatchers still run: dead ones never report its end."""
 
 STOP_S: Final = 2.0
-"""For each dispatcher to end, once the sessions have."""
+"""The time for each dispatcher to end, once its sessions have."""
 
 DIALS_JUDGED: Final = 3
 JUDGED_WITHIN_S: Final = 60.0
-"""No upstream can be dialled when the latest dials, so many or fewer, all failed within this time."""
+"""No upstream counts as dialable when the latest `DIALS_JUDGED` dials within this time all failed.
+
+A failure that is older says nothing of now, and without a session no dial would ever correct it.
+"""
 
 
 class Runtime:
-    """Nothing runs before `start`; what was stopped stays so. All methods may be called from any thread."""
+    """The running parts. They start once and cannot restart after a stop. Methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
         self._lock = threading.Lock()
         self._has_entered = threading.Condition(self._lock)
         self._entering = 0
-        """Calls that are being accepted at this moment."""
+        """The number of calls in acceptance at this moment."""
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
         self._pools = Pools(tools=_pool("tools", config), setup=_pool("setup", config), hooks=_pool("hooks", config))
         self.auth_pool = Pool("auth", config.limits.pool_threads)
-        """Runs `authenticate`, on threads of its own like each other use: what hangs there closes no door."""
+        """The threads of `authenticate` alone: a hook of another kind that hangs keeps no new caller out."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
         self._simulator: Simulator | None = None
         self.supervisor: Ref | None = None
         self.drained = threading.Event()
-        """Set when nothing is left of the last session, or of us."""
+        """Set when the last session has ended, or this runtime has stopped."""
 
-    # A life: start, drain, stop.
+    # Start, drain, stop.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start what does not run yet; whether there was anything. Without `dials` no embedded simulator is needed.
+        """Start the parts that do not run; False where all of them did. Without `dials` it starts no simulator.
 
         Raises:
             StartError: it was drained or stopped, or no thread can be started.
         """
+        # Every request calls this: without the lock, except for the first one.
         if self._runs(dials=dials):
             return False
         with self._lock:
             if self._is_closing:
-                raise StartError("the router was closed")
+                raise StartError("the router was closed: make a new one")
             if dials and self._simulates and self._simulator is None:
                 self._start_simulator()
             if self.supervisor is not None:
@@ -88,24 +93,25 @@ class Runtime:
             return True
 
     def drain(self, drain_s: float) -> None:
-        """Have no session begun any more, and wait for those that there are; `drain_s` is for what is under way."""
+        """Refuse new sessions and wait for the end of the present ones, whose turns in progress have `drain_s`."""
         with self._lock:
             self._is_closing = True
             supervisor = self.supervisor
-            self._has_entered.wait_for(lambda: not self._entering, ENTER_S)
+            # A call in acceptance reaches the supervisor before the drain, and is drained like any other.
+            self._has_entered.wait_for(lambda: not self._entering, ENTRY_S)
         if supervisor is None:
             return
-        with contextlib.suppress(pykka.ActorDeadError):  # another call was faster
+        with contextlib.suppress(pykka.ActorDeadError):  # another thread has stopped it in the meantime
             supervisor.tell(lifecycle.Drain(self.drained, drain_s))
-        until_s = time.monotonic() + drain_s + self._config.deadlines.close_s + LATE_S
-        while self.is_alive and not self.drained.wait(min(LOOK_S, max(0.0, until_s - time.monotonic()))):
+        until_s = time.monotonic() + drain_s + self._config.deadlines.close_s + CLOSE_GRACE_S
+        while self.is_alive and not self.drained.wait(min(POLL_S, max(0.0, until_s - time.monotonic()))):
             if time.monotonic() >= until_s:
-                logger.warning("some clients did not close in time, or what is told of them did not end")
+                logger.warning("the drain timed out: a client did not close, or a hook of a session did not return")
                 return
 
     @contextlib.contextmanager
     def entry(self) -> Iterator[Ref | None]:
-        """The supervisor, for who accepts a call: it drains nobody before the call was told to it. None: too late."""
+        """Yield the supervisor to hand a new call to, or None when closing. A drain waits until each block is left."""
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor
             self._entering += 1
@@ -117,49 +123,51 @@ class Runtime:
                 self._has_entered.notify_all()
 
     def stop(self) -> None:
-        """End every thread, and cut off whoever is left on them."""
+        """End every thread, and cut the connections that are left on them."""
         with self._stopping:
+            # First: the watchdog would take the dispatchers that stop below for dead ones.
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self.supervisor is not None:
-                with contextlib.suppress(pykka.Timeout):  # its dispatcher does not run
+                with contextlib.suppress(pykka.Timeout):  # its dispatcher is stalled or dead
                     self.supervisor.stop(block=True, timeout=STOP_S)
                 self.supervisor = None
             self.drained.set()
             self._stop_threads()
 
-    # How it is.
+    # Health.
 
     @property
     def is_closing(self) -> bool:
-        """Whether it takes no sessions any more."""
+        """Whether it refuses new sessions."""
         return self._is_closing
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs: none has died, or stalled for 5 s."""
+        """Whether every dispatcher runs: none has died, and none has stalled for 5 s."""
         return bool(self.dispatchers) and not self.problems()
 
     def problems(self) -> list[str]:
-        """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
+        """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
+        # A dead dispatcher counts at once, before the watchdog's next look.
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
         return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
 
     def can_dial(self) -> bool:
-        """Whether any of the latest dials went well; where there were none, they may. Some pass again, and tell."""
+        """Whether any of the latest dials succeeded, or there were none."""
         since_s = time.monotonic() - JUDGED_WITHIN_S
         latest = [outcome for outcome in self._connector.outcomes() if outcome.at_s > since_s][-DIALS_JUDGED:]
         return not latest or any(outcome.is_ok for outcome in latest)
 
     @property
     def simulator_url(self) -> str:
-        """Where the embedded simulator listens; empty where there is none."""
+        """The address of the embedded simulator; empty where none runs."""
         return self._simulator.url if self._simulator is not None else ""
 
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
-        """Ask the supervisor; `default` is the answer where it does not run. Blocks: not on a dispatcher's thread."""
+        """Ask the supervisor, or return `default` where none runs. Must not run on a dispatcher's thread: it blocks."""
         supervisor = self.supervisor
-        with contextlib.suppress(pykka.ActorDeadError):  # stopped this very moment
+        with contextlib.suppress(pykka.ActorDeadError):  # another thread stopped it a moment ago
             return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)
         return default
 
@@ -174,8 +182,9 @@ class Runtime:
         return self.supervisor is not None and has_upstream and not self._is_closing
 
     def _start_simulator(self) -> None:
-        from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - only where it is the upstream
+        from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - a product with an upstream needs none
 
+        # Nothing reads the records of an embedded simulator: they would grow with every call.
         self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
 
     def _start_dispatchers(self) -> None:
@@ -186,10 +195,10 @@ class Runtime:
                     dispatchers.append(Dispatcher(f"dispatcher-{n}").start())
                     undo.callback(dispatchers[-1].stop)
                 self._watchdog = Watchdog(dispatchers).start()
-            except RuntimeError as error:  # the process, or the machine, has as many threads as it may have
-                logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; whoever comes is told 503
+            except RuntimeError as error:  # the system's limit of threads is reached
+                logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; the client gets 503
                 raise StartError(str(error)) from error
-            undo.pop_all()
+            undo.pop_all()  # keep them: only a failure above stops those that had started
         self.dispatchers = dispatchers
 
     def _start_supervisor(self) -> Ref:
@@ -199,14 +208,15 @@ class Runtime:
         )
 
     def _stop_threads(self) -> None:
+        # Pools first: waiting work ends in an error, which is delivered on a dispatcher that still runs.
         for pool in (self._connector, self._pools.tools, self._pools.setup, self._pools.hooks, self.auth_pool):
             pool.close()
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
-                logger.error("%s does not end", dispatcher.name)
+                logger.error("%s did not stop within %g s: its thread is left behind", dispatcher.name, STOP_S)
             left = dispatcher.abort_from_outside()
             if left:
-                logger.warning("%s: %d connections had not closed in time, and were cut", dispatcher.name, left)
+                logger.warning("%s: %d connections did not close in time and were cut", dispatcher.name, left)
         if self._simulator is not None:
             self._simulator.close()
 

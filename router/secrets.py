@@ -1,13 +1,21 @@
-"""Credentials that never show themselves, and their spellings in a text."""
+"""Credentials: a value that does not print itself, and the redaction of texts and URLs that leave the process."""
 
 from __future__ import annotations
 
 import json
-from urllib.parse import quote, unquote
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MIN_SECRET_CHARS: Final = 8
+"""Shorter values of headers and queries are flags and versions, whose masking would riddle every log line."""
 
 
 class Secret:
-    """A credential that shows itself only when told to: no `repr`, log line or traceback holds it."""
+    """A credential. Its `repr` and `str` are masked; only `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -31,7 +39,53 @@ class Secret:
         return hash(self._value)
 
 
-def spellings(credential: str) -> set[str]:
-    """Return how it may stand in a text: as it is, in a URL, meant by a URL, in JSON, or in a `repr`."""
+class Redactor:
+    """Replaces credentials in a text, in every spelling, by `mask`.
+
+    Args:
+        secrets: the known credentials.
+        mask: the text that takes their place.
+        patterns: regular expressions of texts that look like a credential.
+    """
+
+    def __init__(self, secrets: Iterable[str], mask: str, patterns: Iterable[str] = ()) -> None:
+        known = {spelled for secret in secrets for spelled in _spellings(secret) if spelled}
+        # The longest first: one credential may be the beginning of another, whose rest would stay.
+        escaped = map(re.escape, sorted(known, key=len, reverse=True))
+        self._pattern = re.compile("|".join([*escaped, *patterns]) or _NEVER)
+        self._mask = mask
+
+    def __call__(self, text: str) -> str:
+        """Return the text with every credential masked."""
+        return self._pattern.sub(self._mask, text)
+
+
+_NEVER: Final = r"(?!)"
+"""A pattern that matches nothing; the empty one would match between all characters."""
+
+
+def _spellings(credential: str) -> set[str]:
+    # A peer repeats a credential as it was sent, decoded or encoded for a URL; logs have it in JSON or in a `repr`.
     written = (json.dumps(credential)[1:-1], repr(credential)[1:-1])
     return {credential, quote(credential, safe=""), unquote(credential), *written}
+
+
+# Credentials in URLs.
+
+
+def shown_url(url: str) -> str:
+    """Return `url` for printing: the values of its query are masked, except that of `model`."""
+    parts = urlsplit(url)
+    shown = [name + "=" + (value if name == "model" else "***") for name, value in query_of(url)]
+    return urlunsplit(parts._replace(query="&".join(shown)))
+
+
+def query_secrets(url: str) -> tuple[str, ...]:
+    """Return the values of the query that `shown_url` masks and that are long enough for a credential."""
+    return tuple(value for name, value in query_of(url) if name != "model" and len(value) >= MIN_SECRET_CHARS)
+
+
+def query_of(url: str) -> list[tuple[str, str]]:
+    """Return the names and values of a URL's query, still encoded."""
+    pairs = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
+    return [(name, value) for name, _, value in pairs]

@@ -1,4 +1,4 @@
-"""What the engine needs to know to run a session, as the configuration has it."""
+"""The spec of each session, made of the configuration, the functions and the hooks of a router."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from actors.spec import SessionSpec
 from router.config.parsers import model_of, url_with_model
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
-from router.hooks import Hooks, Request, SessionContext
-from router.secrets import spellings
+from router.hooks import Hooks, SessionContext
+from router.secrets import Redactor
 from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
@@ -21,33 +21,34 @@ from router.translation.voices import Voices
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.auth import Principal, Request
     from router.config.model import RouterConfig
-    from router.hooks import Principal
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
 JOINED_AUDIO_BYTES: Final = 8192
-"""Microphone frames that are read at once are one to the session, up to a second of telephone audio."""
+"""Microphone frames that are read together reach the session as one, up to a second of telephone audio."""
 
+# Encoded once: it is sent when an actor of the session has failed.
 CRASH_FRAME: Final = deepgram_codec.encode(
-    deepgram.Error(description="something went wrong here; it has been logged", code="INTERNAL_SERVER_ERROR")
+    deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
 )
 
 
 class SessionFactory:
-    """Makes the spec of each session. From any thread."""
+    """A maker of session specs. From any thread."""
 
-    def __init__(self, config: RouterConfig, toolbox: FunctionRegistry, hooks: Hooks) -> None:
+    def __init__(self, config: RouterConfig, functions: FunctionRegistry, hooks: Hooks) -> None:
         self._config = config
         self._hooks = hooks
-        self._toolbox = toolbox
+        self._functions = functions
         self._upstreams = config.all_upstreams()
+        # The upstream obeys the query of its URL, so no session can choose another model.
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
-        self._secrets = sorted({it for secret in config.secrets for it in spellings(secret)}, key=len, reverse=True)
-        """The longest first: one may be the beginning of another."""
+        self._redact = Redactor(config.secrets, "[redacted]")
         self.limits = _connection_limits(config)
         self.simulator_url = ""
-        """Where the embedded simulator listens, once it does."""
+        """The address of the embedded simulator, once it runs."""
 
     def of(
         self,
@@ -58,7 +59,7 @@ class SessionFactory:
         perform: Callable[[Any, Principal | None], Any],
         on_end: Callable[[], None],
     ) -> SessionSpec:
-        """Return the spec of a session; `turn_detection` is what its URL asks for."""
+        """Return the spec of a session. `turn_detection` is that of its URL, or None for the configured one."""
         return SessionSpec(
             session_id=session_id,
             machine=Session(session_id, PROFILES[request.profile], self._options(turn_detection)),
@@ -87,18 +88,9 @@ class SessionFactory:
             transcription_models=tuple(upstream.transcription_model for upstream in self._upstreams),
             g711=tuple(bool(upstream.g711) for upstream in self._upstreams),
             deadlines=config.deadlines,
-            early_audio_s=config.limits.early_audio_s,
-            early_messages=config.limits.early_messages,
-            early_bytes=config.limits.early_bytes,
+            limits=config.limits,
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
-            ledger_tokens=config.limits.ledger_tokens,
-            ledger_bytes=config.limits.ledger_bytes,
-            preroll_s=config.limits.preroll_s,
-            uncommitted_audio_s=config.limits.uncommitted_audio_s,
-            audio_ahead_s=config.limits.audio_ahead_s,
-            queued_audio_bytes=config.limits.queued_audio_bytes,
-            unread_audio_bytes=config.limits.unread_audio_bytes,
-            tools=self._toolbox.functions(),
+            tools=self._functions.functions(),
             tool_hosts=config.tool_hosts,
             is_configured_outside=self._hooks.configure is not None,
             is_reported=self._hooks.wants_notifications,
@@ -116,21 +108,15 @@ class SessionFactory:
             limits=self.limits,
         )
 
-    def _redact(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[redacted]")
-        return text
-
 
 def endpoints_of(config: RouterConfig) -> Endpoints:
-    """Return who calls functions' endpoints."""
-    from router.tools.addresses import Addresses  # noqa: PLC0415 - with urllib3, only where one is called
+    """Return the caller of functions' endpoints."""
+    from router.tools.addresses import Addresses  # noqa: PLC0415 - with urllib3, which few configurations need
     from router.tools.endpoints import Endpoints  # noqa: PLC0415
 
     return Endpoints(
         Addresses(config.tool_networks),
         timeout_s=config.deadlines.tool_call_s,
-        most_bytes=config.limits.tool_output_bytes,
         ca_file=config.ca_file,
     )
 

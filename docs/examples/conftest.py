@@ -1,3 +1,3 @@
-"""What an application's own conftest.py needs: the fixtures of `router.testing`."""
+"""The conftest.py of an application: it loads the fixtures of `router.testing`."""
 
 pytest_plugins = ["router.testing"]

@@ -30,7 +30,7 @@ router = Router(openai_api_key=os.environ.get("OPENAI_API_KEY"))  # without a ke
 
 
 def index(_request: HttpRequest) -> HttpResponse:
-    """Be an application like any other."""
+    """Serve a page of the application."""
     return HttpResponse("<p>Call ws://this-host/voice</p>")
 
 

@@ -21,5 +21,5 @@ mount(app, router, "/voice", profile="openai")
 
 @app.get("/")
 def index() -> str:
-    """Be an application like any other."""
+    """Serve a page of the application."""
     return "<p>Call ws://this-host/voice</p>"

@@ -11,21 +11,21 @@ from router.testing import CallHarness
 
 
 @pytest.fixture(scope="module", autouse=True)
-def closed_in_the_end() -> Iterator[None]:
-    """Leave no thread behind."""
+def router_closed_at_the_end() -> Iterator[None]:
+    """Close the router, so that no thread is left behind."""
     yield
     django_app.router.close(drain_s=0)
 
 
-def test_the_page_says_where_to_call() -> None:
-    """The project goes on being one."""
+def test_the_page_names_the_address() -> None:
+    """The project serves its pages as before."""
     assert b"/voice" in Client().get("/").content
 
 
 def test_a_caller_is_answered(simulator: Simulator) -> None:
-    """A whole call, with the simulator for the model."""
-    with CallHarness(django_app.router) as board:
-        call = board.call("openai", simulator=simulator)
+    """Hold a whole call, with the simulator for the model."""
+    with CallHarness(django_app.router) as harness:
+        call = harness.call("openai", simulator=simulator)
         call.client.start()
         call.client.say("hello there")
         call.client.wait_for("AgentAudioDone")

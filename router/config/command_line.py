@@ -1,7 +1,7 @@
-"""What the command was asked: flags, over the environment, over `.env`, over a file, over the defaults.
+"""The configuration of the command: flags, over the environment, over `.env`, over a file, over the defaults.
 
-`load` is pure: the command line, the environment and a way to read files are handed in, so that reading the
-real ones stays at the edge (`run.py`).
+`load` is pure: the command line, the environment and a function that reads files are arguments, and `run.py` passes
+the real ones.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ import msgspec
 from dotenv import dotenv_values
 
 from router.config import upstream_table
+from router.config.former import Warn, present
 from router.config.model import RouterConfig
-from router.config.parsers import is_on
+from router.config.parsers import switch
 from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
 from router.config.schema import SETTINGS, TABLES, Setting
 from router.console import say
 from router.errors import ConfigError
 
 ReadFile = Callable[[str], str]
-"""Return the text of a file; raises `OSError` or `UnicodeError`."""
+"""Returns the text of a file; raises `OSError` or `UnicodeError`."""
 
 
 class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command was asked to do."""
+    """The parsed command line, with the configuration of all sources."""
 
     config: RouterConfig
     check: bool
-    """Whether only to validate."""
+    """Whether the command only validates."""
     sourced: Mapping[str, SourcedValue]
-    """Field (`port`, `deadlines.dial_s`, `upstreams[0].url`) to what was said of it; what is missing is a default."""
+    """Field (`port`, `deadlines.dial_s`, `upstreams[0].url`) to its value and source; a missing one has its default."""
     warnings: tuple[str, ...]
     """Sentences that stop nothing."""
 
@@ -45,19 +46,20 @@ def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -
     """Return the effective configuration.
 
     Raises:
-        ConfigError: an unknown flag or file key, or a bad value anywhere, even one that another overrides.
+        ConfigError: an unknown flag or file key, or an invalid value anywhere, even one that another overrides.
     """
     return parse_command_line(argv, environ, read_file).config
 
 
 def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -> CommandLine:
-    """Return what the command was asked to do; raises as `load` does."""
+    """Return the parsed command line; raises as `load` does."""
     flags = _parse_flags(argv)
     dotenv = _read_dotenv(read_file)
     file = flags.config or environ.get("ROUTER_CONFIG") or dotenv.get("ROUTER_CONFIG")
+    warnings: list[str] = []
     sourced, replaced = upstream_table.resolve(
         {
-            **_from_file(file, read_file, _variables(dotenv, environ)),
+            **_from_file(file, read_file, _variables(dotenv, environ), warnings.append),
             **_from_variables(dotenv, DOTENV),
             **_from_variables(environ, ENVIRONMENT),
             **_from_flags(flags),
@@ -68,12 +70,12 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
     _check_ca_file(sourced, read_file)
     named = upstream_table.variables_named(sourced)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
-    return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*unknown, *replaced))
+    return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*warnings, *unknown, *replaced))
 
 
-def describe(start: CommandLine) -> str:
-    """Return the effective configuration as lines of a file, each with where it was said; never the key."""
-    config, sourced = start.config, start.sourced
+def describe(command_line: CommandLine) -> str:
+    """Return the effective configuration as lines of a file, each with its source; never the key."""
+    config, sourced = command_line.config, command_line.sourced
     rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]
     lines = [line(row.name, getattr(config, row.name), sourced.get(row.name)) for row in rows]
     for table in TABLES:
@@ -83,7 +85,7 @@ def describe(start: CommandLine) -> str:
     return "\n".join([*lines, *upstream_table.describe(config.upstreams, sourced)])
 
 
-# What was said: one function for each place.
+# One function for each source.
 
 
 def _from_flags(flags: argparse.Namespace) -> dict[str, SourcedValue]:
@@ -95,12 +97,12 @@ def _from_flags(flags: argparse.Namespace) -> dict[str, SourcedValue]:
 
 
 def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, SourcedValue]:
-    # An empty variable is one that is not set, as docker and shells have it.
+    # An empty variable counts as unset: compose files and shells write one for a value that is missing.
     sourced: dict[str, SourcedValue] = {}
     for row in SETTINGS:
-        switch, meaning = row.env_switch or ("", "")
-        if variables.get(switch) and checked(is_on, variables[switch], switch, source).value:
-            sourced[row.name] = SourcedValue(meaning, switch, source)
+        variable, meaning = row.env_switch or ("", "")
+        if variables.get(variable) and checked(switch, variables[variable], variable, source).value:
+            sourced[row.name] = SourcedValue(meaning, variable, source)
         for name in reversed(row.env):
             if variables.get(name):
                 sourced[row.name] = checked(row.parser, variables[name], name, source)
@@ -117,39 +119,49 @@ def _variables(dotenv: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
     }
 
 
-def _from_file(path: str | None, read_file: ReadFile, variables: Mapping[str, SourcedValue]) -> dict[str, SourcedValue]:
+def _from_file(
+    path: str | None, read_file: ReadFile, variables: Mapping[str, SourcedValue], warn: Warn
+) -> dict[str, SourcedValue]:
     if not path:
         return {}
     written = _parse_toml(_read(path, read_file, "--config"), path)
     sourced = upstream_table.read(written.pop(upstream_table.FIELD, []), path, variables)
     for table in TABLES:
-        sourced.update(from_table(table, written.pop(table, {}), path))
-    kinds = {row.name: row.parser for row in SETTINGS}
+        sourced.update(from_table(table, written.pop(table, {}), path, warn))
+    parsers = {row.name: row.parser for row in SETTINGS}
     for key, value in written.items():
-        refuse_unknown(key, [*kinds, *TABLES, upstream_table.FIELD], path, "setting")
-        sourced[key] = checked(kinds[key], value, key, path)
+        refuse_unknown(key, [*parsers, *TABLES, upstream_table.FIELD], path, "setting")
+        sourced[key] = checked(parsers[key], value, key, path)
     upstream_table.refuse_both(sourced, path)
     return sourced
 
 
-def from_table(table: str, written: Any, path: str) -> dict[str, SourcedValue]:
-    """Return what is said of a table: each key, and the table with all of them; raises `ConfigError`."""
+def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, SourcedValue]:
+    """Return the values of a table: each key, and the table with all of them. Warn of the keys of the version before.
+
+    Raises:
+        ConfigError: it is no table, a key is unknown, or a value is invalid.
+    """
     if not isinstance(written, dict):
-        raise ConfigError(source=path, name=table, problem=f"must be a table: [{table}]")
+        raise ConfigError(source=source, name=table, problem=f"must be a table: [{table}]")
     hints = get_type_hints(TABLES[table], include_extras=True)
-    sourced = {}
+    sourced, values = {}, {}
     for key, value in written.items():
-        refuse_unknown(key, hints, path, f"setting of [{table}]", f"{table}.")
-        sourced[f"{table}.{key}"] = checked(hints[key].__metadata__[0], value, f"{table}.{key}", path)
-    values = {key: sourced[f"{table}.{key}"].value for key in written}
-    return {**sourced, table: SourcedValue(TABLES[table](**values), table, path)} if sourced else {}
+        name = present(table, key, written, source, warn)
+        if name is None:
+            continue
+        refuse_unknown(name, hints, source, f"setting of [{table}]", f"{table}.")
+        # An error names the key as it was written.
+        found = checked(hints[name].__metadata__[0], value, f"{table}.{key}", source)
+        sourced[f"{table}.{name}"], values[name] = found, found.value
+    return {**sourced, table: SourcedValue(TABLES[table](**values), table, source)} if sourced else {}
 
 
-# What goes together.
+# All sources together.
 
 
 def fields(sourced: Mapping[str, SourcedValue]) -> dict[str, Any]:
-    """Return the fields of a `RouterConfig` that were said."""
+    """Return the fields of a `RouterConfig` that a source sets."""
     return {name: it.value for name, it in sourced.items() if "." not in name}
 
 
@@ -158,7 +170,7 @@ def check_key(
     sourced: Mapping[str, SourcedValue],
     remedy: str = "set OPENAI_API_KEY in the environment or in .env",
 ) -> None:
-    """Raise `ConfigError`, with the remedy, where OpenAI was said to be the upstream and there is no key."""
+    """Raise `ConfigError`, with the remedy, where OpenAI is the upstream and no key is set."""
     if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
         where = sourced["upstream"]
         problem = f"is openai, which needs a key: {remedy}"
@@ -168,7 +180,7 @@ def check_key(
 def _check_ca_file(sourced: Mapping[str, SourcedValue], read_file: ReadFile) -> None:
     where = sourced.get("ca_file")
     if where and "-----BEGIN" not in _read(where.value, read_file, where.name, where.source):
-        problem = f"holds no certificate: {where.value}"
+        problem = f"names a file without a certificate: {where.value}"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
 
@@ -179,23 +191,24 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         found = re.match(r"argument ([^:]+): (.+)", message)
         name, problem = found.groups() if found else ("arguments", message)
-        sourced = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
-        raise ConfigError(source=FLAGS, name=name, problem=sourced)
+        sentence = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
+        raise ConfigError(source=FLAGS, name=name, problem=sentence)
 
     def print_help(self, _file: Any = None) -> None:
         say(self.format_help().rstrip())
 
 
 def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
+    # Without abbreviations: a new flag would change the meaning of a script.
     parser = _Parser(prog="run.py", description="A switchboard for voice agents.", allow_abbrev=False)
     for row in SETTINGS:
         if row.flag:
             parser.add_argument(row.flag, dest=row.name, metavar=row.name.upper(), help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
-    parser.add_argument("--check", action="store_true", help="validate, print what is in force and exit")
+    parser.add_argument("--check", action="store_true", help="validate, print the effective configuration and exit")
     flags, unknown = parser.parse_known_args(argv)
     if unknown:
-        # Only the first, and not what it was set to: it may be a key that somebody took for a flag.
+        # Without the value, and the first alone: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
         known = [row.flag for row in SETTINGS if row.flag] + ["--config", "--check", "--help"]
         refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
@@ -216,18 +229,18 @@ def _unknown_variables(variables: Mapping[str, str], source: str, named: frozens
 
 
 def _variable_meant(name: str) -> str:
-    # A setting's own name is a good guess too, where the variable has another: ROUTER_UPSTREAM.
-    meant = {row.name.upper(): row.env[0] for row in SETTINGS}
-    meant |= {variable.removeprefix("ROUTER_"): variable for row in SETTINGS for variable in row.env}
-    close = difflib.get_close_matches(name.removeprefix("ROUTER_"), meant, n=1)
-    return f"; did you mean {meant[close[0]]}?" if close else ""
+    # The variable of some settings is not named like the setting: ROUTER_UPSTREAM is a likely mistake.
+    known = {row.name.upper(): row.env[0] for row in SETTINGS}
+    known |= {variable.removeprefix("ROUTER_"): variable for row in SETTINGS for variable in row.env}
+    close = difflib.get_close_matches(name.removeprefix("ROUTER_"), known, n=1)
+    return f"; did you mean {known[close[0]]}?" if close else ""
 
 
 def _read_dotenv(read_file: ReadFile) -> dict[str, str]:
     try:
         written = _read(DOTENV, read_file, DOTENV)
     except ConfigError as error:
-        # Often there is none, and some keep a virtual environment under that name.
+        # The file is optional, and `.env` may be the directory of a virtual environment.
         if isinstance(error.__cause__, FileNotFoundError | IsADirectoryError):
             return {}
         raise

@@ -1,13 +1,14 @@
-"""The configuration as a program gives it: `Router(openai_api_key=..., upstream=...)`.
+"""The configuration as keywords of a program: `Router(openai_api_key=..., upstream=...)`.
 
-The same kinds and rules as for the command (`router.settings`, `router.start`), and nothing is read from the
-environment. What is None counts as not given.
+The parsers and rules are those of the command (`router.config.schema`, `router.config.command_line`), and nothing is
+read from the environment. A keyword that is None counts as not given.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypedDict, get_type_hints
 
 import msgspec
 
@@ -19,14 +20,17 @@ from router.config.upstream import Upstream
 from router.errors import ConfigError
 from router.secrets import Secret
 
-PLACE: Final = "Router(...)"
+if TYPE_CHECKING:
+    from router.config.former import Warn
 
-OF_THE_COMMAND: Final = frozenset({"host", "port", "workers", "log_level", "log_format"})
-"""What says how the command serves: embedded, somebody else does."""
+SOURCE: Final = "Router(...)"
+
+COMMAND_ONLY: Final = frozenset({"host", "port", "workers", "log_level", "log_format"})
+"""Settings of the command's server; an embedding application has a server and logs of its own."""
 
 
 class RouterSettings(TypedDict, total=False):
-    """The fields of `RouterConfig` that may be given by keyword; docs/configuration.md says what each is."""
+    """The fields of `RouterConfig` that a program may give; docs/configuration.md explains each."""
 
     path: str
     upstream: str | None
@@ -50,37 +54,39 @@ class RouterSettings(TypedDict, total=False):
     limits: Limits | Mapping[str, Any]
 
 
-def config_of(given: Mapping[str, Any]) -> RouterConfig:
-    """Return the configuration; raises `ConfigError` with the keyword's name."""
+def config_of(given: Mapping[str, Any], warn: Warn) -> RouterConfig:
+    """Return the configuration of keywords; raises `ConfigError` with the keyword's name."""
     sourced: dict[str, SourcedValue] = {}
     for name, value in given.items():
-        if name in OF_THE_COMMAND:
-            raise ConfigError(source=PLACE, name=name, problem="is the command's alone: your own server has that")
-        refuse_unknown(name, get_type_hints(RouterSettings), PLACE, "setting")
+        if name in COMMAND_ONLY:
+            problem = "is a setting of the command alone: configure your own server and logging instead"
+            raise ConfigError(source=SOURCE, name=name, problem=problem)
+        refuse_unknown(name, get_type_hints(RouterSettings), SOURCE, "setting")
         if value is not None:
-            sourced.update(_sourced(name, value))
-    upstream_table.refuse_both(sourced, PLACE)
-    settled, _ = upstream_table.resolve(sourced)
-    config = RouterConfig(**command_line.fields(settled))
-    command_line.check_key(config, settled, "give openai_api_key, too")
+            sourced.update(_sourced(name, value, warn))
+    upstream_table.refuse_both(sourced, SOURCE)
+    resolved, _ = upstream_table.resolve(sourced)
+    config = RouterConfig(**command_line.fields(resolved))
+    command_line.check_key(config, resolved, "give openai_api_key, too")
     return config
 
 
-def _sourced(name: str, value: Any) -> dict[str, SourcedValue]:
+def _sourced(name: str, value: Any, warn: Warn) -> dict[str, SourcedValue]:
     if name in TABLES:
-        return command_line.from_table(name, _table(value), PLACE)
+        return command_line.from_table(name, _table(value), SOURCE, warn)
     if name == upstream_table.FIELD:
-        return upstream_table.read(_plain(value), PLACE, {})
+        return upstream_table.read(_plain(value), SOURCE, {})
     parser = next(row.parser for row in SETTINGS if row.name == name)
-    return {name: checked(parser, _plain(value), name, PLACE)}
+    return {name: checked(parser, _plain(value), name, SOURCE)}
 
 
 def _table(value: Any) -> Any:
+    # A struct of a program is not validated before: its fields are as untrusted as those of a file.
     return msgspec.structs.asdict(value) if isinstance(value, Deadlines | Limits) else _plain(value)
 
 
 def _plain(value: Any) -> Any:
-    """Return what the file would have: a list for any sequence, a dict for any mapping, a key as it is."""
+    """Return the value as the file would have it: lists, dicts and plain text."""
     match value:
         case Secret():
             return value.reveal()
@@ -96,12 +102,18 @@ def _plain(value: Any) -> Any:
 
 
 def checked_config(config: RouterConfig | None, given: Mapping[str, Any]) -> RouterConfig:
-    """Return `config`, or the one that the keywords make.
+    """Return `config`, or the configuration of the keywords. Called by the constructor that takes both.
 
     Raises:
         TypeError: both were given.
-        ConfigError: a keyword is unknown, or its value no good.
+        ConfigError: a keyword is unknown, or its value is invalid.
     """
-    if config is not None and given:
-        raise TypeError(f"Router takes a RouterConfig or keywords, not both: {', '.join(given)}")
-    return config_of(given) if config is None else config
+    if config is not None:
+        if given:
+            raise TypeError(f"Router takes a RouterConfig or keywords, not both: {', '.join(given)}")
+        return config
+    sentences: list[str] = []
+    made = config_of(given, sentences.append)
+    for sentence in sentences:
+        warnings.warn(sentence, DeprecationWarning, stacklevel=3)  # the caller of the constructor
+    return made

@@ -1,6 +1,6 @@
-"""Which endpoints of functions may be called: origins as a person lists them, and the rule that a URL is held to.
+"""The origins of endpoints that may be called: how a person lists them, and the check of a URL against the list.
 
-Pure. Where a name's addresses lie is another question: `router.tools.addresses`.
+Pure. The addresses behind a name are checked elsewhere: `router.tools.addresses`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """A scheme, a host in small letters, and a port."""
+    """A scheme, a host in lower case, and a port."""
 
     scheme: str
     host: str
-    """A name, an address without brackets, or `*.` and the end of names."""
+    """A name, an address without brackets, or `*.` and a suffix of names."""
     port: int
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Origin(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
     def covers(self, other: Origin) -> bool:
-        """Whether `other` is this one, or where this one has a `*`, one of those."""
+        """Whether `other` is this origin, or matches its `*`."""
         if (self.scheme, self.port) != (other.scheme, other.port):
             return False
         return other.host == self.host or (self.host.startswith("*.") and other.host.endswith(self.host[1:]))
@@ -41,7 +41,7 @@ def origin_of(url: str) -> Origin:
     """Return the origin of an endpoint's URL.
 
     Raises:
-        ValueError: it cannot be called; with the rest of a sentence, which repeats nothing of the URL.
+        ValueError: it cannot be called. The text is the rest of a sentence and repeats nothing of the URL.
     """
     if _UNPRINTABLE.search(url):
         raise ValueError("a URL without spaces, line breaks and characters outside ASCII")
@@ -53,7 +53,7 @@ def origin_of(url: str) -> Origin:
     if parts.scheme not in _PORTS or not host:
         raise ValueError("an https:// or http:// URL")
     if "@" in parts.netloc:
-        raise ValueError("a URL without credentials: they belong into `headers`")
+        raise ValueError("a URL without credentials: put them into `headers`")
     if not _is_host(host):
         raise ValueError("a URL whose host is a name or an address")
     return Origin(parts.scheme, host, port or _PORTS[parts.scheme])
@@ -64,7 +64,7 @@ def _is_host(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address and no name."""
+    """Whether a host is an address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -73,29 +73,30 @@ def is_address(host: str) -> bool:
 
 
 def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a URL's origin is one of those listed, as `origins` has them."""
+    """Whether the origin of a URL is on a list that `origins` returned."""
     try:
         origin = origin_of(url)
     except ValueError:
         return False
+    # A URL with a wildcard would equal a listed one.
     if "*" in origin.host:
         return False
     return any(origin_of(listed).covers(origin) for listed in allowed)
 
 
-# What a person writes, as the kinds in `router.values` have it.
+# Parsers, as in `router.config.parsers`.
 
 
 def origins(written: Any) -> tuple[str, ...]:
-    """Take several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; https where none is said."""
+    """Take several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; the default scheme is https."""
     return tuple(dict.fromkeys(_origin(part) for part in _parts(written, "origins")))
 
 
 def _origin(written: Any) -> str:
     if not isinstance(written, str):
-        raise ValueError(f"must be a list of origins, not {reprlib.repr(written)}")  # noqa: TRY004 - as in values
-    sourced = written.strip().lower()
-    url = sourced if "://" in sourced else f"https://{sourced}"
+        raise ValueError(f"must be a list of origins, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
+    lowered = written.strip().lower()
+    url = lowered if "://" in lowered else f"https://{lowered}"
     try:
         origin, parts = origin_of(url), urlsplit(url)
         is_more = parts.path not in ("", "/") or parts.query or parts.fragment
@@ -121,5 +122,5 @@ def _network(written: Any) -> str:
 def _parts(written: Any, what: str) -> list[Any]:
     parts = [part for part in written.split(",") if part.strip()] if isinstance(written, str) else written
     if not isinstance(parts, list):
-        raise ValueError(f"must be a list of {what}, not {reprlib.repr(written)}")  # noqa: TRY004 - as in values
+        raise ValueError(f"must be a list of {what}, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     return parts

@@ -1,8 +1,7 @@
-"""Kinds of configuration values: what a person writes, and what it is checked against.
+"""Parsers of single values: each takes a value as it was written, and returns it checked.
 
-A kind is called with what was written (text from a flag or a variable, any TOML value from a file). It returns
-the value, or raises `ValueError` with the rest of a sentence ("must be ..."). Pure; must not know which
-settings exist.
+A parser is called with text (from a flag or a variable) or with any TOML value (from a file). It returns the value,
+or raises `ValueError` with the rest of a sentence ("must be ..."). Pure; must not know which settings exist.
 """
 
 from __future__ import annotations
@@ -12,27 +11,27 @@ import reprlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from router.secrets import Secret
+from router.secrets import Secret, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
-"""What neither a URL nor an HTTP header may carry as it is."""
+"""Characters that neither a URL nor an HTTP header can carry unencoded."""
 
 
 def secret(written: Any) -> Secret:
-    """Take a credential that is fit for an HTTP header; what is wrong is said without showing it."""
+    """Take a credential that fits into an HTTP header; the error does not show it."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be text and not empty")
     value = written.strip()
     if _UNPRINTABLE.search(value):
-        raise ValueError("has a space, a line break or a character outside ASCII in it")
+        raise ValueError("contains a space, a line break or a character outside ASCII: copy the key again")
     return Secret(value)
 
 
 def whole(low: int, high: int) -> Callable[[Any], int]:
-    """Make a kind: a whole number between two bounds, both included."""
+    """Make a parser of whole numbers between two bounds, both included."""
 
     def parse(written: Any) -> int:
         number = _number(written, int)
@@ -44,7 +43,7 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(low: float, high: float, *, zero_is_off: bool = False) -> Callable[[Any], float]:
-    """Make a kind: a time in seconds between two bounds, both included; 0 too where that switches it off."""
+    """Make a parser of seconds between two bounds, both included; and of 0, where that switches something off."""
 
     def parse(written: Any) -> float:
         number = _number(written, float)
@@ -61,11 +60,12 @@ def _number(written: Any, read: Callable[[str], float]) -> Any:
         number = read(written) if isinstance(written, str) else written
     except ValueError:
         return None
+    # True is an int to Python, and a mistake in a file.
     return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
-    """Make a kind: one of a few words."""
+    """Make a parser of one of a few words."""
     spelled = f"{', '.join(choices[:-1])} or {choices[-1]}"
 
     def parse(written: Any) -> str:
@@ -87,15 +87,15 @@ def texts(written: Any) -> tuple[str, ...]:
     """Take several names: a list, or text with commas between them."""
     parts = [part for part in written.split(",") if part.strip()] if isinstance(written, str) else written
     if not isinstance(parts, list):
-        raise ValueError(f"must be a list of names, not {reprlib.repr(written)}")  # noqa: TRY004 - one kind of error for all kinds
+        raise ValueError(f"must be a list of names, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     return tuple(dict.fromkeys(text(part) for part in parts))
 
 
 def pairs(written: Any) -> dict[str, str]:
-    """Take names for names: a table, or text such as `a=b,c=d`. Capitals do not count in the first of a pair."""
+    """Take a table of names to names, or text such as `a=b,c=d`. The first of each pair is put into lower case."""
     table = _pairs_written(written) if isinstance(written, str) else written
     if not isinstance(table, dict):
-        raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+        raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     return {text(name).lower(): _text_for(name, value) for name, value in table.items()}
 
 
@@ -126,21 +126,21 @@ def file_path(written: Any) -> str:
 
 
 def route(*taken: str) -> Callable[[Any], str]:
-    """Make a kind: the path of a WebSocket route that is none of those taken."""
+    """Make a parser of the paths of a WebSocket route, except those in `taken`."""
 
     def parse(written: Any) -> str:
         path = text(written)
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
             raise ValueError(f"must be a path such as /openai, without a slash at its end, not {reprlib.repr(written)}")
         if path in taken:
-            raise ValueError(f"must be another path than {path}, which the router uses itself")
+            raise ValueError(f"must not be {path}, which the router serves itself")
         return path
 
     return parse
 
 
-def is_on(written: Any) -> bool:
-    """Take a switch, as people write it in a variable."""
+def switch(written: Any) -> bool:
+    """Take a switch: 1, true, yes or on, and their opposites."""
     word = str(written).strip().lower()
     if word not in _SWITCH:
         raise ValueError(f"must be 1 or 0, not {reprlib.repr(written)}")
@@ -151,9 +151,9 @@ _SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys
 
 
 def upstream(written: Any) -> str:
-    """Take `openai`, `simulator`, or the URL of an upstream of one's own."""
+    """Take `openai`, `simulator`, or the URL of another upstream."""
     if not isinstance(written, str):
-        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     url = written.strip()
     if url not in ("openai", "simulator"):
         _check_url(url)
@@ -161,24 +161,24 @@ def upstream(written: Any) -> str:
 
 
 def _check_url(url: str) -> None:
-    # Nothing but the scheme is repeated in what is said: anywhere else there may be a credential.
+    # The errors repeat nothing of the URL except its scheme: any other part may hold a credential.
     if _UNPRINTABLE.search(url):
-        raise ValueError("has a space, a line break or a character outside ASCII in it: percent-encode it")
+        raise ValueError("contains a space, a line break or a character outside ASCII: percent-encode it")
     try:
         parts = urlsplit(url)
         hostname, has_credentials, _ = parts.hostname, "@" in parts.netloc, parts.port
     except ValueError as error:
         raise ValueError("is not a URL: its host or port cannot be read") from error
     if has_credentials:
-        raise ValueError("has credentials in it: a URL ends up in logs, so set OPENAI_API_KEY instead")
+        raise ValueError("contains credentials, and URLs end up in logs: set OPENAI_API_KEY instead")
     if parts.scheme not in ("ws", "wss"):
-        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL{_scheme_said(url)}")
+        raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL{_instead_of(url)}")
     if not hostname:
-        raise ValueError("has no host in it")
+        raise ValueError("has no host")
     if "#" in url:
-        raise ValueError("has a fragment (#) in it, which no WebSocket URL may have")
-    if is_azure(url) and any(name.lower() == "api-version" for name, _ in _query(url)):
-        raise ValueError(f"has api-version in it, which must be absent on the GA path: {_AZURE_GA}")
+        raise ValueError("has a fragment (#), which no WebSocket URL may have: remove it")
+    if is_azure(url) and any(name.lower() == "api-version" for name, _ in query_of(url)):
+        raise ValueError(f"has an api-version, which the GA path refuses: use {_AZURE_GA}")
 
 
 _AZURE_GA: Final = "wss://<resource>.openai.azure.com/openai/v1/realtime"
@@ -187,16 +187,16 @@ _AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".se
 
 
 def is_azure(url: str) -> bool:
-    """Return whether the URL's host is one of Azure OpenAI's."""
+    """Whether the host of a URL is one of Azure OpenAI's."""
     return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
 
 
 def is_openai(url: str) -> bool:
-    """Return whether the URL's host is OpenAI's own."""
+    """Whether the host of a URL is OpenAI's own."""
     return (urlsplit(url).hostname or "").endswith(".openai.com")
 
 
-def _scheme_said(url: str) -> str:
+def _instead_of(url: str) -> str:
     scheme, colon, _ = url.partition("://")
     if colon:
         return f", not {scheme}://"
@@ -204,34 +204,15 @@ def _scheme_said(url: str) -> str:
 
 
 def model_of(url: str) -> str | None:
-    """Return the model that a URL asks for, if it does."""
+    """Return the model in the query of a URL, if any."""
     return dict(parse_qsl(urlsplit(url).query)).get("model")
 
 
 def url_with_model(url: str, model: str) -> str:
-    """Return `url` asking for `model`, or unchanged where it asks for one; the rest of its query stays."""
+    """Return `url` with `model` in its query, or unchanged where it names one. The rest of the query is kept."""
     if model_of(url) is not None:
         return url
     parts = urlsplit(url)
-    asked = [part for part in parts.query.split("&") if part not in ("", "model", "model=")]
-    return urlunsplit(parts._replace(query="&".join([*asked, f"model={quote(model, safe='')}"])))
-
-
-def shown_url(url: str) -> str:
-    """Return `url` as it may be printed: of its query only the model's value, as others may be keys."""
-    parts = urlsplit(url)
-    asked = [name + "=" + (value if name == "model" else "***") for name, value in _query(url)]
-    return urlunsplit(parts._replace(query="&".join(asked)))
-
-
-def query_secrets(url: str) -> tuple[str, ...]:
-    """Return the values of the query that `shown_url` hides and that are long enough to be a credential."""
-    return tuple(value for name, value in _query(url) if name != "model" and len(value) >= SHORTEST_SECRET)
-
-
-SHORTEST_SECRET: Final = 8
-
-
-def _query(url: str) -> list[tuple[str, str]]:
-    pairs = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
-    return [(name, value) for name, _, value in pairs]
+    # A server would read an empty `model=` before ours.
+    others = [part for part in parts.query.split("&") if part not in ("", "model", "model=")]
+    return urlunsplit(parts._replace(query="&".join([*others, f"model={quote(model, safe='')}"])))

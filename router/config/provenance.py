@@ -1,6 +1,6 @@
-"""One value that was said: what it is, where it was said, how it is checked and how it is printed.
+"""One value of the configuration with its source: checking it, and printing it.
 
-Must not know which settings exist, nor who wins over whom: that is `router.start`.
+Must not know which settings exist, nor which source wins: that is `router.config.command_line`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from typing import Any, Final
 
 import msgspec
 
-from router.config.parsers import shown_url
 from router.errors import ConfigError
-from router.secrets import Secret
+from router.secrets import Secret, shown_url
 
 FLAGS: Final = "the command line"
 ENVIRONMENT: Final = "the environment"
 DOTENV: Final = ".env"
 
 Parser = Callable[[Any], Any]
-"""Return the value of what was written; raises `ValueError` with the rest of a sentence."""
+"""Returns the value of a written one; raises `ValueError` with the rest of a sentence."""
 
 
 class SourcedValue(msgspec.Struct, frozen=True):
-    """A value, and where it was said under which name."""
+    """A value, its source, and its name there."""
 
     value: Any
     name: str
@@ -33,7 +32,7 @@ class SourcedValue(msgspec.Struct, frozen=True):
 
 
 def checked(parser: Parser, written: Any, name: str | None, source: str) -> SourcedValue:
-    """Return the value of what was written; raises `ConfigError` where it is no good."""
+    """Return the value of a written one; raises `ConfigError` where it is invalid."""
     try:
         return SourcedValue(parser(written), str(name), source)
     except ValueError as error:
@@ -41,20 +40,20 @@ def checked(parser: Parser, written: Any, name: str | None, source: str) -> Sour
 
 
 def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefix: str = "") -> None:
-    """Raise `ConfigError` for a key that is not known, with the nearest one that is."""
+    """Raise `ConfigError` for a key that is not known, with the nearest known one."""
     if key not in known:
         problem = f"is not a {what}{did_you_mean(key, known)}"
         raise ConfigError(source=source, name=prefix + key, problem=problem)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence: the nearest known name, if one is near."""
+    """Return the end of a sentence with the nearest known name, or nothing where none is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def line(key: str, value: Any, where: SourcedValue | None) -> str:
-    """Return a line of a file that says the same, with where it was said; of a key only, in a comment, that it is."""
+    """Return a line of a file that sets the same value, with its source. A key becomes a comment, masked."""
     if value is None:
         return f"# {key} is not set"
     origin = f"{where.name}, {where.source}" if where else "default"
@@ -66,6 +65,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         pairs = (f"{_toml(key)} = {_toml(item)}" for key, item in value.items())
         return f"{{ {', '.join(pairs)} }}"
+    # JSON's strings, numbers, booleans and lists are TOML's, too.
     return json.dumps(_shown(value), ensure_ascii=False)
 
 

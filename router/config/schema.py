@@ -1,7 +1,7 @@
-"""What can be set, and under which names: the one table.
+"""The table of settings and their names.
 
-The parser of the command line, `--check` and the variables' names come from it; the documentation's table is
-checked against it. Must not know how anything is read: that is `router.start`.
+The command line, the variables and `--check` are derived from it; a test compares the documentation with it. Must not
+know how a value is read: that is `router.config.command_line`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table: one field of `RouterConfig` and the names under which it is set."""
+    """A row of the table: one field of `RouterConfig`, its parser, and its names."""
 
     name: str
-    """The field, and the key in the file."""
+    """The field, which is the key in the file, too."""
     parser: Parser
     help: str
     flag: str | None = None
     env: tuple[str, ...] = ()
-    """Variables, the first before the second."""
+    """Variables; the first wins over the second."""
     env_switch: tuple[str, str] | None = None
-    """A variable that stands for a value when it is on, where none of `env` is set."""
+    """A variable and the value that it stands for when it is on and none of `env` is set."""
     default_text: str | None = None
-    """How the default reads where it is no value but a rule."""
+    """The default in words, where it is a rule."""
 
     @property
     def default(self) -> Any:
-        """The field's default."""
+        """The default of the field."""
         return _DEFAULTS[self.name]
 
 
@@ -68,20 +68,20 @@ SETTINGS: Final = (
     Setting(
         name="openai_api_key",
         parser=secret,
-        help="sent to the upstream, whichever it is, and to nobody else",
+        help="sent to the upstream, whichever it is, and to no other server",
         env=("OPENAI_API_KEY",),
     ),
     Setting(
         name="model",
         parser=text,
-        help="model to ask for, unless the upstream's URL names one",
+        help="model to request, unless the upstream's URL names one",
         flag="--model",
         env=("OPENAI_REALTIME_MODEL",),
     ),
     Setting(
         name="models",
         parser=texts,
-        help="models that a client may ask for itself (agent.think.provider.model)",
+        help="models that a client may request (agent.think.provider.model)",
         env=("ROUTER_MODELS",),
         default_text="none",
     ),
@@ -95,47 +95,47 @@ SETTINGS: Final = (
     Setting(
         name="voice",
         parser=text,
-        help="the agent's voice, where the client asks for none or for one that is in no table",
+        help="the agent's voice, where the client requests none or one that is in no table",
         env=("ROUTER_VOICE",),
     ),
     Setting(
         name="voices",
         parser=pairs,
-        help="the upstream's voice for each that a client may ask for, over a table that is built in",
+        help="the upstream's voice for each that a client may request, over a built-in table",
         env=("ROUTER_VOICES",),
         default_text="none",
     ),
     Setting(
         name="transcription_model",
         parser=text,
-        help="model that transcribes what the user says",
+        help="model that transcribes the user's speech",
         env=("ROUTER_TRANSCRIPTION_MODEL",),
     ),
     Setting(
         name="restarts",
         parser=whole(0, 20),
-        help="attempts in a row to replace an upstream that ended; 0 for none",
+        help="consecutive attempts to replace an upstream that ended; 0 for none",
         flag="--restarts",
         env=("ROUTER_RESTARTS",),
     ),
     Setting(
         name="greeting",
         parser=one_of("auto", "spoken", "text"),
-        help="how a client's greeting is given: auto, spoken or text",
+        help="whether a client's greeting is spoken: auto, spoken or text",
         flag="--greeting",
         env=("ROUTER_GREETING",),
     ),
     Setting(
         name="interrupted_answer",
         parser=one_of("continue", "stop"),
-        help="what becomes of an answer that its upstream did not finish: continue or stop",
+        help="fate of an answer that its upstream did not finish: continue or stop",
         flag="--interrupted-answer",
         env=("ROUTER_INTERRUPTED_ANSWER",),
     ),
     Setting(
         name="drain_s",
         parser=seconds(0, 3600),
-        help="seconds for answers that are under way when the process has to end",
+        help="seconds for a turn in progress when the process has to end",
         flag="--drain-s",
         env=("ROUTER_DRAIN_S",),
     ),
@@ -172,7 +172,7 @@ SETTINGS: Final = (
     Setting(
         name="tool_networks",
         parser=networks,
-        help="addresses that are not public and may be called all the same, such as 10.0.0.0/8",
+        help="networks whose addresses are not public and may be called all the same, such as 10.0.0.0/8",
         env=("ROUTER_TOOL_NETWORKS",),
         default_text="none",
     ),
@@ -186,4 +186,4 @@ SETTINGS: Final = (
 )
 
 TABLES: Final[dict[str, type[Deadlines | Limits]]] = {"deadlines": Deadlines, "limits": Limits}
-"""The file's tables, which are fields of `RouterConfig` under the same name."""
+"""The tables of the file, which are fields of `RouterConfig` of the same name."""

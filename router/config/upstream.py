@@ -1,6 +1,6 @@
-"""Upstreams: whom the router may dial, each with its own credential, headers and names of models.
+"""Upstreams: the servers that the router may dial, each with its own credential, headers and names of models.
 
-Must not know which of them is dialled, when the next one is tried, or where the list was said.
+Must not know which of them is dialled, when the next one is tried, or where the list was written.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from router.config.parsers import (
-    SHORTEST_SECRET,
     is_azure,
-    is_on,
     is_openai,
     one_of,
-    query_secrets,
     secret,
-    shown_url,
+    switch,
     text,
     upstream,
     url_with_model,
 )
 from router.errors import ConfigError
+from router.secrets import MIN_SECRET_CHARS, query_secrets, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,21 +35,21 @@ ApiKeyHeader = Literal["authorization", "api-key"]
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream. Its `repr` shows no key, no header's value and nothing secret of the URL."""
+    """One upstream. Its `repr` shows no key, no value of a header and no secret of the URL."""
 
     url: str
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
     api_key_header: ApiKeyHeader | None = None
-    """How the key is sent: `authorization` (as Bearer) or `api-key`. Never None once made: the host decides."""
+    """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides where it is None."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Sent beside the credential."""
+    """Headers that are sent beside the credential."""
     model: str | None = None
-    """Its own name for the model, an Azure deployment's for example; wins over what a session asks for."""
+    """Its own name for the model, such as an Azure deployment; wins over the model that a session requests."""
     transcription_model: str | None = None
-    """The same for the model that transcribes; else the configuration's."""
+    """Its own name for the model that transcribes, in place of the configuration's."""
     g711: bool | None = None
-    """Whether it hears and speaks mu-law and A-law. Never None once made: OpenAI, Azure and the simulator do."""
+    """Whether it takes and makes mu-law and A-law. The host decides where it is None."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:
@@ -62,19 +60,19 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "g711", is_known)
 
     def dial_url(self, model: str) -> str:
-        """Return what is dialled; a model in the URL wins over the upstream's own, and that over `model`.
+        """Return the URL to dial. A model in it wins over the upstream's own, and that over `model`.
 
         Raises:
             ConfigError: for the embedded simulator, which has an address only once it runs.
         """
         if self.url == "simulator":
-            problem = "is the embedded simulator, which has an address only once it runs"
+            problem = "is the embedded simulator, which has an address only once it runs: start the router first"
             raise ConfigError(source="Upstream", name="url", problem=problem)
         url = OPENAI_URL if self.url == "openai" else self.url
         return url_with_model(url, self.model or model)
 
     def dial_headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the credential, where there is one, and the other headers."""
+        """Return the credential, if there is one, and the other headers."""
         return (*self._credential(), *self.headers)
 
     def _credential(self) -> tuple[tuple[str, str], ...]:
@@ -86,14 +84,14 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return (("Authorization", f"Bearer {key}"),)
 
     def label(self, model: str) -> str:
-        """Return what may be printed of it: never a key, not even one in the URL's query."""
+        """Return its URL for printing: without any key, even in the query."""
         return "simulator" if self.url == "simulator" else shown_url(self.dial_url(model))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log line may hold: the key, and whatever else of it is long enough to be one."""
+        """The key, and every other value that is long enough to be one, for masking in log lines."""
         key = (self.api_key.reveal(),) if self.api_key else ()
-        values = (value for _, value in self.headers if len(value) >= SHORTEST_SECRET)
+        values = (value for _, value in self.headers if len(value) >= MIN_SECRET_CHARS)
         return (*key, *values, *query_secrets(self.url))
 
     def __repr__(self) -> str:
@@ -105,30 +103,30 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return f"Upstream({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-# What a person writes of one, as the kinds in `router.values` have it.
+# Parsers of one table, as in `router.config.parsers`.
 
 
 def listed_upstream(written: Any) -> str:
-    """Take `openai` or a URL: of a list, the embedded simulator is no part."""
+    """Take `openai` or a URL. A list cannot contain the embedded simulator, which never fails over."""
     if isinstance(written, str) and written.strip() == "simulator":
-        raise ValueError("must be openai or a ws:// or wss:// URL: the embedded simulator is in no list")
+        raise ValueError("must be openai or a ws:// or wss:// URL: a list cannot contain the embedded simulator")
     return upstream(written)
 
 
 def variable(written: Any) -> str:
-    """Take a variable's name, in capitals: whatever else is written here may be the key itself, and is not shown."""
+    """Take the name of a variable, in capitals. Any other text may be the key itself, so the error does not show it."""
     if not isinstance(written, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", written):
         raise ValueError("must be the name of an environment variable in capitals, such as AZURE_OPENAI_API_KEY")
     return written
 
 
 def headers(written: Any) -> tuple[tuple[str, str], ...]:
-    """Take a table of HTTP headers; what is wrong is said without showing a value."""
+    """Take a table of HTTP headers; the errors show no value."""
     if not isinstance(written, dict):
-        raise ValueError(f"must be a table of HTTP headers, not {reprlib.repr(written)}")  # noqa: TRY004 - as in texts
+        raise ValueError(f"must be a table of HTTP headers, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     names = [name.lower() for name in written]
     if len(set(names)) < len(names):
-        raise ValueError("has a header twice: case does not count in their names")
+        raise ValueError("has a header twice: names are compared without case")
     return tuple((_header_name(name), _header_value(name, value)) for name, value in written.items())
 
 
@@ -137,19 +135,19 @@ _HANDSHAKE: Final = frozenset({"host", "connection", "upgrade", "content-length"
 
 def _header_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise ValueError(f"has a header whose name is none: {reprlib.repr(name)}")
+        raise ValueError(f"has an invalid header name: {reprlib.repr(name)}")
     if name.lower() in _HANDSHAKE or name.lower().startswith("sec-websocket-"):
-        raise ValueError(f"has the header {name}, which belongs to the handshake itself")
+        raise ValueError(f"has the header {name}, which the handshake sets itself: remove it")
     return name
 
 
 def _header_value(name: str, value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", value):
-        raise ValueError(f"has the header {name} with a value that is no printable ASCII text")
+        raise ValueError(f"has the header {name} with a value that is not printable ASCII")
     return value
 
 
-KINDS: Final[Mapping[str, Callable[[Any], Any]]] = {
+PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "url": listed_upstream,
     "api_key": secret,
     "api_key_env": variable,
@@ -157,6 +155,6 @@ KINDS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "headers": headers,
     "model": text,
     "transcription_model": text,
-    "g711": is_on,
+    "g711": switch,
 }
-"""What a table `[[upstreams]]` of the file may hold."""
+"""The keys of a table `[[upstreams]]` of the file."""

@@ -1,4 +1,4 @@
-"""The file's list of upstreams, `[[upstreams]]`: how it is read, what it needs, what replaces it, how it is printed."""
+"""The file's list of upstreams, `[[upstreams]]`: reading, required keys, replacement by a flag, printing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from router.config.parsers import secret
 from router.config.provenance import SourcedValue, checked, line, refuse_unknown
-from router.config.upstream import KINDS, Upstream
+from router.config.upstream import PARSERS, Upstream
 from router.errors import ConfigError
 from router.secrets import Secret
 
@@ -19,19 +19,19 @@ FIELD: Final = "upstreams"
 _TABLE: Final = f"[[{FIELD}]]"
 
 SourcesByUpstream = dict[str, SourcedValue]
-"""Field (`upstreams[0].url`) to what was said of it."""
+"""Field (`upstreams[0].url`) to its value and source."""
 
 
 # From a file.
 
 
 def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> SourcesByUpstream:
-    """Return what a file says of upstreams: each field, and `upstreams` with all of them.
+    """Return the values of a file's list: each field, and `upstreams` with all of them.
 
     Args:
         written: the file's value.
         path: the file.
-        variables: the environment, over `.env`, for keys that the file only names.
+        variables: the environment, over `.env`, for keys of which the file has only the name.
 
     Raises:
         ConfigError: an unknown key, a bad value, or a variable that is not set.
@@ -51,8 +51,8 @@ def _read_one(
     name: str, table: dict[str, Any], path: str, variables: Mapping[str, SourcedValue], sourced: SourcesByUpstream
 ) -> Upstream:
     for key, value in table.items():
-        refuse_unknown(key, KINDS, path, f"setting of {_TABLE}", f"{name}.")
-        sourced[f"{name}.{key}"] = checked(KINDS[key], value, f"{name}.{key}", path)
+        refuse_unknown(key, PARSERS, path, f"setting of {_TABLE}", f"{name}.")
+        sourced[f"{name}.{key}"] = checked(PARSERS[key], value, f"{name}.{key}", path)
     if "url" not in table:
         raise ConfigError(source=path, name=f"{name}.url", problem="is missing: openai, or a ws:// or wss:// URL")
     if "api_key_env" in table:
@@ -68,17 +68,17 @@ _FIELDS: Final = Upstream.__struct_fields__
 def _key_of_variable(name: str, sourced: SourcesByUpstream, variables: Mapping[str, SourcedValue]) -> SourcedValue:
     named = sourced[f"{name}.api_key_env"]
     if f"{name}.api_key" in sourced:
-        raise ConfigError(source=named.source, name=named.name, problem="is said beside api_key: say one of the two")
+        raise ConfigError(source=named.source, name=named.name, problem="is set beside api_key: set one of the two")
     found = variables.get(named.value)
     if found is None:
-        problem = f"names {named.value}, which is set neither in the environment nor in .env"
+        problem = f"names {named.value}, which neither the environment nor .env sets"
         raise ConfigError(source=named.source, name=named.name, problem=problem)
     return checked(secret, found.value, found.name, found.source)
 
 
 def _check_headers(name: str, upstream: Upstream, path: str) -> None:
     if upstream.api_key and upstream.api_key_header in _header_names(upstream):
-        problem = f"has the header {upstream.api_key_header}, in which api_key is sent"
+        problem = f"has the header {upstream.api_key_header}, which carries api_key: set one of the two"
         raise ConfigError(source=path, name=f"{name}.headers", problem=problem)
 
 
@@ -90,13 +90,14 @@ def _header_names(upstream: Upstream) -> set[str]:
 
 
 def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
-    """Return what holds of all that was said, and warnings: a flag or a variable replaces the list.
+    """Return the values in force, and warnings: a single upstream of a flag or a variable replaces the list.
 
     Raises:
-        ConfigError: the list and a single upstream in one file; an upstream that needs a key and has none.
+        ConfigError: an upstream needs a key and has none.
     """
     if FIELD not in sourced:
         return sourced, ()
+    # `refuse_both` refuses both in one file: here the single upstream is of a flag or a variable.
     one, listed = sourced.get("upstream"), sourced[FIELD]
     if one is None:
         return _with_openai_key(sourced), ()
@@ -106,13 +107,13 @@ def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, .
 
 
 def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
-    """Raise `ConfigError` where one file says a list and a single upstream."""
+    """Raise `ConfigError` where one file has a list and a single upstream."""
     if FIELD in sourced and "upstream" in sourced:
-        raise ConfigError(source=path, name="upstream", problem=f"is said beside {_TABLE}: say one of the two")
+        raise ConfigError(source=path, name="upstream", problem=f"is set beside {_TABLE}: set one of the two")
 
 
 def variables_named(sourced: Mapping[str, SourcedValue]) -> frozenset[str]:
-    """Return the variables that hold keys of the list."""
+    """Return the names of the variables that hold keys of the list."""
     return frozenset(it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
 
 
@@ -139,7 +140,7 @@ def _lacks_key(upstream: Upstream) -> bool:
 
 
 def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue]) -> list[str]:
-    """Return the list as lines of a file, each with where it was said; never a key."""
+    """Return the list as lines of a file, each with its source; never a key."""
     lines = []
     for name, upstream in _named(upstreams):
         lines += ["", _TABLE, *_lines_of(name, upstream, sourced)]

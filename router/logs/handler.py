@@ -1,6 +1,6 @@
 """A log handler that never blocks its caller: a thread of its own writes the lines.
 
-A dispatcher logs too, and where the log goes may stall (a full pipe, a slow disk): every session would stall with it.
+Dispatchers log, too, and a log may stall (a full pipe, a slow disk): every session would stall with it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from typing import TextIO
 
-MOST_LINES: Final = 10_000
-"""What may wait to be written; what comes beyond it is dropped, and counted in a line of its own."""
+MAX_LINES: Final = 10_000
+"""Lines that may wait for the thread; further ones are dropped, and counted in a line of their own."""
 
 FLUSH_S: Final = 1.0
+"""The longest that the end of the process waits for a stalled stream."""
 
 
 class BackgroundHandler(logging.Handler):
-    """Formats on the caller's thread, in order, and writes on one of its own, from the first line to `close`."""
+    """A handler that formats lines on the caller's thread, in order, and writes them on a thread of its own."""
 
     _lines: queue.Queue[str | None]
     _writer: threading.Thread | None
@@ -36,19 +37,19 @@ class BackgroundHandler(logging.Handler):
         _handlers.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a line written. logging holds this handler's lock meanwhile."""
+        """Queue a line. `logging` holds this handler's lock meanwhile."""
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - logging's own way with a line that cannot be formatted
+        except Exception:  # noqa: BLE001 - as every handler of `logging` does
             self.handleError(record)
             return
-        if sys.is_finalizing():  # a warning about what was not closed: no thread can be started any more
+        if sys.is_finalizing():  # a late warning, such as a ResourceWarning: no thread can be started any more
             self._write_line(line)
             return
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, args=(self._lines,), name="log-writer", daemon=True)
             self._writer.start()
-        if self._dropped and self._put(self.format(_told_of(self._dropped))):
+        if self._dropped and self._put(self.format(_record_of(self._dropped))):
             self._dropped = 0
         if not self._put(line):
             self._dropped += 1
@@ -61,7 +62,7 @@ class BackgroundHandler(logging.Handler):
                 lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, FLUSH_S)
 
     def close(self) -> None:
-        """Write what is left, and end the thread."""
+        """Write the queued lines, and end the thread."""
         self.flush()
         if self._writer is not None and self._put(None):
             self._writer.join(FLUSH_S)
@@ -69,8 +70,8 @@ class BackgroundHandler(logging.Handler):
         super().close()
 
     def _begin(self) -> None:
-        # Also in the child of a fork, which has the queue's locks as they were, and no thread.
-        self._lines = queue.Queue(MOST_LINES)
+        # Called in the child of a fork, too: it has the queue's locks as they were at the fork, and no thread.
+        self._lines = queue.Queue(MAX_LINES)
         self._writer = None
 
     def _put(self, line: str | None) -> bool:
@@ -89,21 +90,21 @@ class BackgroundHandler(logging.Handler):
         try:
             self.stream.write(line + "\n")
             self.stream.flush()
-        except (OSError, ValueError):  # the reader of a pipe is gone, or the stream is closed
+        except (OSError, ValueError):  # the reader of the pipe is gone, or the stream is closed
             self._dropped += 1
 
 
-def _told_of(dropped: int) -> logging.LogRecord:
-    told = {"msg": "%d log lines were dropped: what takes them is too slow", "args": (dropped,)}
-    return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", **told})
+def _record_of(dropped: int) -> logging.LogRecord:
+    line = {"msg": "%d log lines were dropped: the reader of the log is too slow", "args": (dropped,)}
+    return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", **line})
 
 
 _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()
 
 
-def _begin_again() -> None:
+def _begin_in_child() -> None:
     for handler in _handlers:
         handler._begin()  # noqa: SLF001 - one module
 
 
-os.register_at_fork(after_in_child=_begin_again)
+os.register_at_fork(after_in_child=_begin_in_child)

@@ -1,7 +1,7 @@
-"""Logging: every line of the process through one pipeline, as text or JSON, on stderr, without credentials.
+"""Logging: one pipeline for every line of the process, as text or JSON, on stderr, without credentials.
 
-`configure` is called once, by the command; the library itself never configures logging. Modules log through the
-standard library or through structlog, as they like: both end here, gunicorn's lines and uncaught exceptions too.
+The command calls `configure` once; the library itself never configures logging. Modules log through the standard
+library or through structlog: both end here, and so do gunicorn's lines, warnings and uncaught exceptions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from router.logs.handler import BackgroundHandler
-from router.secrets import spellings
+from router.secrets import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,11 +32,11 @@ HANDLER_NAME: Final = "router"
 MASK: Final = "***"
 
 CREDENTIALS: Final = (
-    r"(?<=[?&]token=)[^&\s\"']+",  # a client's own, in the query of its request
+    r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
     r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
-    r"\bsk-[\w-]{16,}",  # a key that is not ours, as in a client's message or an upstream's error
+    r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
 )
-"""What looks like a credential is masked wherever it stands, beside those that are known."""
+"""Patterns of texts that look like a credential. They are masked besides the known ones."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -44,12 +44,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: TextIO | None = None) -> None:  # noqa: A002
     """Send all log lines of at least `level` to `stream` (stderr), as `text` or `json`, with `secrets` masked.
 
-    Called again, it replaces what it set up before.
+    A second call replaces the handler of the first.
     """
     stream = stream or sys.stderr
     handler = BackgroundHandler(stream)
     handler.name = HANDLER_NAME
-    handler.setFormatter(_MaskingFormatter(_renderers(format, colors=stream.isatty()), SecretMasker(secrets)))
+    handler.setFormatter(
+        _MaskingFormatter(_renderers(format, colors=stream.isatty()), Redactor(secrets, MASK, CREDENTIALS))
+    )
     root = logging.getLogger()
     for before in [it for it in root.handlers if it.name == HANDLER_NAME]:
         root.removeHandler(before)
@@ -71,33 +73,20 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     threading.excepthook = _log_uncaught_in_thread
 
 
-class SecretMasker:
-    """Replace credentials in text."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {re.escape(spelled) for secret in secrets for spelled in spellings(secret) if spelled}
-        # The longest first: one may be the beginning of another.
-        self._pattern = re.compile("|".join([*sorted(known, key=len, reverse=True), *CREDENTIALS]))
-
-    def __call__(self, text: str) -> str:
-        """Return `text` without them."""
-        return self._pattern.sub(MASK, text)
-
-
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
-    """Masks the finished text, so that no way into a line (an argument, a traceback) goes round it."""
+    """A formatter that masks the finished text: no part of a line (an argument, a traceback) escapes it."""
 
-    def __init__(self, renderers: list[Processor], masker: SecretMasker) -> None:
+    def __init__(self, renderers: list[Processor], redactor: Redactor) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         super().__init__(foreign_pre_chain=_SHARED, processors=[remove_meta, *renderers])
-        self._masker = masker
+        self._redact = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._masker(super().format(record))
+        return self._redact(super().format(record))
 
 
-def _drop_what_others_left(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # A formatter of another handler leaves its text in the record, which looks like an extra then.
+def _drop_foreign_message(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    # The formatter of another handler leaves its text in the record, where it looks like an extra field.
     if event_dict.get("message") == event_dict.get("event"):
         event_dict.pop("message", None)
     return event_dict
@@ -108,7 +97,7 @@ _SHARED: Final[list[Processor]] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
-    _drop_what_others_left,
+    _drop_foreign_message,
     structlog.processors.StackInfoRenderer(),
 ]
 
@@ -122,8 +111,8 @@ def _renderers(format_: str, *, colors: bool) -> list[Processor]:
         ]
     return [
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
-        _keep_to_its_lines,
-        # Not the default, which prints local variables where `rich` happens to be installed.
+        _escape_control,
+        # The default prints local variables, and with them credentials, where `rich` happens to be installed.
         structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
     ]
 
@@ -131,12 +120,12 @@ def _renderers(format_: str, *, colors: bool) -> list[Processor]:
 def _render_json(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> str:
     try:
         return orjson.dumps(event_dict, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # a lone surrogate, a number of more than 64 bits: rare, and no reason to lose a line
+    except TypeError:  # a lone surrogate or a number of more than 64 bits, which orjson refuses
         return json.dumps(event_dict, default=repr, skipkeys=True)
 
 
-def _keep_to_its_lines(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # What a peer sent may be part of an event: it must neither steer the terminal nor forge a line.
+def _escape_control(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    # A text of a peer may be part of an event: it must neither steer the terminal nor forge a line.
     event = str(event_dict.get("event", ""))
     visible = _CONTROL.sub(lambda found: repr(found[0])[1:-1], event)
     return {**event_dict, "event": visible.replace("\n", "\n    ")}

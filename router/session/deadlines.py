@@ -47,7 +47,7 @@ class Wait(enum.Enum):
     """From a user's item to conversation.item.added."""
     FIRST_EVENT = "first_event"
     """From response.create to response.created."""
-    SILENCE = "silence"
+    NEXT_EVENT = "next_event"
     """From one event to the next while a response is active."""
     RESPONSE = "response"
     """From response.created to response.done."""

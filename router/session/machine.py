@@ -125,7 +125,7 @@ class Session:
             turn.response is ResponseState.REQUESTED and turn.has_started_speaking
         )
         if is_answering and self.state.lifecycle is Lifecycle.READY:
-            self.context.wait(Wait.SILENCE)
+            self.context.wait(Wait.NEXT_EVENT)
 
     def describe(self) -> Facts:
         """Return a few facts about the session, for people and tests."""

@@ -1,4 +1,4 @@
-"""What the configuration says about sessions: values only, and no credential."""
+"""The options of sessions, as the configuration sets them: values only, and no credential."""
 
 from __future__ import annotations
 
@@ -6,75 +6,81 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from router.config.model import Deadlines
-from router.translation.voices import Voices
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.config.model import Deadlines, Limits
     from router.deepgram import blocks
     from router.translation.listening import TurnDetection
+    from router.translation.voices import Voices
 
 
-def _as_it_is(text: str) -> str:
+def _unchanged(text: str) -> str:
     return text
 
 
-class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """One per process, but for `turn_detection`, which a request may choose for its session."""
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one session that no deployment has to tune; tests lower them."""
 
-    model: str = "gpt-realtime-2.1"
-    """The default."""
-    models: tuple[str, ...] = ()
-    """What a client may ask for through `agent.think.provider.model`."""
-    fixed_model: str | None = None
-    """The model in the configured upstream's URL, which wins over all."""
-    turn_detection: TurnDetection = "server_vad"
-    voices: Voices = Voices()
-    transcription_model: str = "gpt-realtime-whisper"
-    greeting: Literal["auto", "spoken", "text"] = "auto"
-    """Whether a greeting is said aloud: as the profile has it, always, or never."""
-    deadlines: Deadlines = Deadlines()
     early_audio_s: float = 10.0
-    """How much microphone audio may wait for `session.updated`; the oldest goes first."""
+    """Microphone audio that waits for `session.updated`; the oldest is dropped. As long as a dial may take."""
     early_messages: int = 64
+    """Messages that wait for `session.updated`, and later for a busy upstream. A client sends a few."""
     early_bytes: int = 4 * 1024 * 1024
-    """How many messages may."""
-    interrupted_answer: Literal["continue", "stop"] = "continue"
-    """What becomes of an answer that an upstream's end cut off."""
-    ledger_tokens: int = 24_000
-    ledger_bytes: int = 1024 * 1024
+    """The bytes of those together: a whole conversation as context, and more than 64 long messages."""
     preroll_s: float = 0.5
-    """How much microphone audio is kept while nobody speaks."""
+    """Microphone audio that is kept while the user is silent. A detector places the start of speech 0.3 s back; more
+    would cost memory in every idle session."""
     uncommitted_audio_s: float = 60.0
-    """How much while somebody does."""
-    transcription_models: tuple[str | None, ...] = ()
-    """By position of the upstream, where one has its own; Azure names deployments."""
-    audio_ahead_s: float = 30.0
-    """How far the agent's audio is sent ahead of its playback."""
+    """Microphone audio that is kept while the user speaks: a turn of this length survives the loss of its upstream."""
     queued_audio_bytes: int = 32 * 1024 * 1024
-    """How much of it may wait for that."""
+    """Audio that waits for its playback: eleven minutes, longer than a response may take (`response_s`)."""
     unread_audio_bytes: int = 1024 * 1024
-    """How much may before the client is seen to read."""
+    """The same until the client answers a ping: a client that does not read will never play it."""
+    ledger_bytes: int = 1024 * 1024
+    """The ledger in memory. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
+
+
+class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of every session of a process, except `turn_detection`, which the URL of a session may choose."""
+
+    model: str
+    """The default model."""
+    models: tuple[str, ...] = ()
+    """The models that a client may request through `agent.think.provider.model`."""
+    fixed_model: str | None = None
+    """The model in the URL of the configured upstream, which wins over all."""
+    turn_detection: TurnDetection
+    voices: Voices
+    transcription_model: str
+    transcription_models: tuple[str | None, ...] = ()
+    """By position of the upstream, where one has a name of its own; Azure names deployments."""
+    greeting: Literal["auto", "spoken", "text"]
+    """Whether a greeting is spoken: as the profile has it, always, or never."""
+    interrupted_answer: Literal["continue", "stop"]
+    """The fate of an answer that the end of its upstream cut off."""
+    deadlines: Deadlines
+    limits: Limits
+    bounds: Bounds = Bounds()
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""
     tool_hosts: tuple[str, ...] = ()
     """Origins whose endpoints may be called."""
     g711: tuple[bool, ...] = ()
-    """By position of the upstream, whether it is known to hear and to speak G.711."""
+    """By position of the upstream, whether it is known to take and to make G.711."""
     is_configured_outside: bool = False
-    """The embedding application is asked about each session's Settings."""
+    """Whether the embedding application configures each session (the hook `configure`)."""
     is_reported: bool = False
-    """It wants to hear of turns and costs."""
-    redact: Callable[[str], str] = _as_it_is
-    """Takes credentials out of a text that is to leave the house."""
+    """Whether the embedding application wants turns and costs."""
+    redact: Callable[[str], str] = _unchanged
+    """Masks credentials in a text that leaves the process."""
 
     def is_available(self, model: str) -> bool:
-        """Whether a client that asks for this model gets it."""
+        """Whether a client that requests this model gets it."""
         return self.model_for(model) == model
 
-    def model_for(self, asked: str | None) -> str:
-        """The model to use: the one in the configured URL, else the client's where it is allowed, else the default."""
+    def model_for(self, requested: str | None) -> str:
+        """Return the model to use: that of the configured URL, else the client's if it is allowed, else the default."""
         if self.fixed_model is not None:
             return self.fixed_model
-        return asked if asked is not None and asked in self.models else self.model
+        return requested if requested is not None and requested in self.models else self.model

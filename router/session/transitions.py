@@ -70,7 +70,7 @@ DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] 
     Wait.UPDATE: updates.update_timed_out,
     Wait.ITEM_ACK: upstream_events.ask_anyway,
     Wait.FIRST_EVENT: restart.upstream_silent,
-    Wait.SILENCE: restart.upstream_silent,
+    Wait.NEXT_EVENT: restart.upstream_silent,
     Wait.RESPONSE: restart.upstream_silent,
     Wait.TOOL_ANSWER: function_calls.give_up_on_calls,
     Wait.RESTART: restart.upstream_silent,

@@ -1,17 +1,21 @@
-"""For the tests of an application that embeds a router: whole sessions in memory, with no port, no key and no sleep.
+"""Tests of an application that embeds a router: whole sessions in memory, without a port, a key or a sleep.
+
+`calls`   `CallHarness` and its calls, whose clients and upstreams are scripted
+`probes`  actors that record the messages that they receive
 
 `pytest_plugins = ["router.testing"]` in a `conftest.py` gives the fixtures:
 
-`switchboard`  a router of the test's own, whose calls go over memory; `CallHarness(router)` is one for another router
-`simulator`    an OpenAI Realtime server that listens nowhere, and answers as fast as it is heard
-`probe`        an actor that records what it is told
+- `switchboard`: calls in memory through a router of the test's own; `CallHarness(router)` is one for another router
+- `simulator`: an OpenAI Realtime server that does not listen and answers at once
+- `probe`: an actor that records messages
 
-pytest itself is the application's to install. docs/embedding.md has the recipe.
+The application has to install pytest itself. docs/embedding.md has the recipe.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,16 +40,24 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """Return a class under its name of the version before, with a warning."""
+    if name == "Switchboard":
+        warnings.warn("router.testing.Switchboard is called CallHarness now", DeprecationWarning, stacklevel=2)
+        return CallHarness
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 @pytest.fixture
 def switchboard() -> Iterator[CallHarness]:
-    """Calls over memory, through a router with its defaults."""
-    with CallHarness() as board:
-        yield board
+    """Place calls in memory through a router with its defaults."""
+    with CallHarness() as harness:
+        yield harness
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """An upstream that is no script: hand it to `CallHarness.call`."""
+    """Run an upstream that is not scripted, for `CallHarness.call`."""
     simulator = Simulator(SimulatorConfig(pace=0)).start(listens=False)
     yield simulator
     simulator.close()
@@ -53,7 +65,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def probe() -> Iterator[ProbeRef]:
-    """An actor to be plugged in where another was."""
+    """Start an actor that records messages, on a dispatcher of its own."""
     dispatcher = Dispatcher("probes").start()
     ref = Probe.begin(dispatcher)
     yield ref

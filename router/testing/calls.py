@@ -1,8 +1,9 @@
-"""Calls over memory: a client and an upstream that a test plays, and a real router between them."""
+"""Calls in memory: a scripted client and a scripted upstream, and a real router between them."""
 
 from __future__ import annotations
 
 import queue
+import warnings
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -14,7 +15,7 @@ from actors.connections.memory import MemoryPeer, memory_link, memory_pair
 from router.core import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from actors.actor import Ref
@@ -32,16 +33,17 @@ SETTINGS: Final[dict[str, Any]] = {
     },
     "agent": {"think": {"provider": {"type": "open_ai"}, "prompt": "Be brief."}},
 }
-"""What a client begins with, unless a test gives it something else."""
+"""The Settings of a client, unless a test passes others."""
 
 NOWHERE: Final = "ws://nowhere.invalid/v1/realtime"
+"""An upstream that is configured, so that the router starts no simulator, and never dialled."""
 
 
 class CallHarness:
-    """Places calls through a router, which opens no port and dials nobody. Its methods wait: not for a dispatcher.
+    """Calls through a router, which opens no port and dials no server. Its methods block the test's thread.
 
-    Without a router it makes one of its own, and closes it at the end. One that is given keeps its functions and hooks,
-    and is left as it was found, but started.
+    Without a router it makes one of its own, and closes it at the end. A given router keeps its functions and hooks,
+    and is left running.
     """
 
     def __init__(self, router: Router | None = None, **settings: Any) -> None:
@@ -65,17 +67,17 @@ class CallHarness:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Call:
-        """Begin a session. Its upstream is `simulator`, or else what the test says in `Call.upstream`.
+        """Start a session. Its upstream is `simulator`, or else the script in `Call.upstream`.
 
         Raises:
-            HandshakeRefused: the router does not take it; `status` is the HTTP status that a client would get.
+            HandshakeRefused: the router refuses the session; `status` is the HTTP status that a client would get.
         """
         call = Call(self.router, profile, simulator, _environ(headers or {}, query or {}))
         self._calls.append(call)
         return call
 
     def close(self) -> None:
-        """End every call; and the router, if it is our own."""
+        """End every call, and the router if the harness made it."""
         for call in self._calls:
             call.hang_up()
         if self._owns_router:
@@ -84,8 +86,8 @@ class CallHarness:
 
 def _environ(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, Any]:
     given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
-    asked = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
-    return {**asked, **given, "QUERY_STRING": urlencode(query), "REMOTE_ADDR": "127.0.0.1"}
+    upgrade = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+    return {**upgrade, **given, "QUERY_STRING": urlencode(query), "REMOTE_ADDR": "127.0.0.1"}
 
 
 class Call:
@@ -96,38 +98,38 @@ class Call:
         self._simulator = simulator
         self._dialled: queue.SimpleQueue[MemoryPeer] = queue.SimpleQueue()
         self.targets: list[DialTarget] = []
-        """What was dialled: URL and headers."""
+        """The URL and the headers of each dial."""
         connection, peer = memory_pair()
 
-        def open_it(first_text: str) -> Connection:
+        def open_connection(first_text: str) -> Connection:
             connection.send_text(first_text)
             return connection
 
-        self.session_id, _ = router.begin(environ, profile, open_it, dialler=self._dial)
+        self.session_id, _ = router.begin(environ, profile, open_connection, dialler=self._dial)
         self.client = ScriptedClient(peer)
 
     @property
     def actors(self) -> dict[str, Ref]:
-        """The session's actors at this moment: `client`, `translator`, `upstream 1` and so on."""
+        """The actors of the session at this moment: `client`, `translator`, `upstream 1` and so on."""
         return self._router.actors_of(self.session_id)
 
     @property
     def translator(self) -> Ref:
-        """The actor that holds the session machine: ask it to `Describe`, tell it any input."""
+        """The actor around the session machine: ask it to `Describe`, tell it any input."""
         actors = self.actors
         if "translator" not in actors:
             raise AssertionError("the session has ended")
         return actors["translator"]
 
     def upstream(self) -> ScriptedUpstream:
-        """The next upstream that the session has dialled; the first, at first. Waits for it."""
+        """Wait for the next upstream that the session dials, and return its script; the first call is for the first."""
         try:
             return ScriptedUpstream(self._dialled.get(timeout=TIMEOUT_S))
         except queue.Empty:
-            raise AssertionError("no upstream is dialled") from None
+            raise AssertionError(f"no upstream was dialled within {TIMEOUT_S:g} s") from None
 
     def hang_up(self) -> None:
-        """End the call as a client does, and wait until nothing is left of it."""
+        """Close the connection as a client does, and wait until the actors of the session have stopped."""
         self.client.close()
         for ref in self.actors.values():
             ref.actor_stopped.wait(TIMEOUT_S)
@@ -144,92 +146,107 @@ class Call:
         return ours
 
 
+def _former(name: str, now: str) -> Callable[..., Any]:
+    """Make the method of a former name: it warns, and calls the method of today."""
+
+    def method(self: Any, *args: Any, **given: Any) -> Any:
+        warnings.warn(f"{type(self).__name__}.{name} is called {now} now", DeprecationWarning, stacklevel=2)
+        return getattr(self, now)(*args, **given)
+
+    return method
+
+
 class _Scripted:
-    """One end of a call, in JSON."""
+    """One end of a call, which sends and receives JSON."""
 
     def __init__(self, peer: MemoryPeer) -> None:
         self.peer = peer
-        """For what a script cannot say: resets, half-closes, raw bytes."""
+        """The connection itself, for resets, half-closes and raw bytes."""
         self.received: list[dict[str, Any] | bytes] = []
-        """Everything that came, in order."""
+        """Every message and every piece of audio that came, in order."""
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send a message."""
         self.peer.send_text(orjson.dumps({"type": kind, **fields}).decode())
 
     def receive(self) -> dict[str, Any] | bytes:
-        """Return the next message, or the next audio. Waits for it.
+        """Wait for the next message, or the next audio, and return it.
 
         Raises:
-            AssertionError: the other side closed; it says how.
+            AssertionError: the other side closed; the text has its code and reason.
             TimeoutError: nothing came in time.
         """
         frame = self.peer.receive(TIMEOUT_S)
         if isinstance(frame, ConnectionClosed):
             raise AssertionError(f"closed with {frame.code} {frame.reason}")  # noqa: TRY004 - for a test to fail with
-        told: dict[str, Any] | bytes = frame if isinstance(frame, bytes) else orjson.loads(frame)
-        self.received.append(told)
-        return told
+        message: dict[str, Any] | bytes = frame if isinstance(frame, bytes) else orjson.loads(frame)
+        self.received.append(message)
+        return message
 
     def wait_for(self, kind: str) -> dict[str, Any]:
-        """Return the next message of a type; what comes before it stands in `received`."""
+        """Wait for the next message of a type, and return it; earlier ones are in `received`."""
         while True:
-            told = self.receive()
-            if isinstance(told, dict) and told["type"] == kind:
-                return told
+            message = self.receive()
+            if isinstance(message, dict) and message["type"] == kind:
+                return message
 
     def wait_for_close(self) -> ConnectionClosed:
-        """Return how the other side closed; what comes before it stands in `received`."""
+        """Wait until the other side closes, and return its close; earlier messages are in `received`."""
         while not isinstance(frame := self.peer.receive(TIMEOUT_S), ConnectionClosed):
             self.received.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
         return frame
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Begin the close handshake. Harmless when it is closed."""
+        """Begin the close handshake; no effect on a closed connection."""
         self.peer.close(code, reason)
 
 
 class ScriptedClient(_Scripted):
     """A client of the voice agent."""
 
-    def settle(self, settings: Mapping[str, Any] = SETTINGS) -> None:
-        """Send Settings. They apply when the upstream has taken them: a scripted one when it has said hello."""
+    def send_settings(self, settings: Mapping[str, Any] = SETTINGS) -> None:
+        """Send Settings. They apply when the upstream has accepted them: a scripted one in `open_session`."""
         self.peer.send_text(orjson.dumps(settings).decode())
 
     def start(self, settings: Mapping[str, Any] = SETTINGS) -> None:
-        """Send Settings, and wait until they apply: with a simulator."""
-        self.settle(settings)
+        """Send Settings, and wait until they apply. For calls with a simulator."""
+        self.send_settings(settings)
         self.wait_for("SettingsApplied")
 
     def say(self, text: str) -> None:
-        """Say something, as text."""
+        """Send a text of the user."""
         self.send("InjectUserMessage", content=text)
 
     def send_audio(self, pcm: bytes) -> None:
         """Send a piece of microphone audio."""
         self.peer.send_binary(pcm)
 
+    settle = _former("settle", "send_settings")
+
 
 class ScriptedUpstream(_Scripted):
-    """An OpenAI Realtime server that says what a test has it say."""
+    """An OpenAI Realtime server that sends what the test has it send."""
 
-    def say_hello(self) -> dict[str, Any]:
-        """Say that there is a session; acknowledge the `session.update` that follows, and return it."""
+    def open_session(self) -> dict[str, Any]:
+        """Send `session.created`, acknowledge the `session.update` that follows, and return it."""
         self.send("session.created", session={})
         update = self.wait_for("session.update")
         self.send("session.updated", session={})
         return update
 
-    def take_item(self) -> dict[str, Any]:
-        """Acknowledge the next item, and return it."""
+    def acknowledge_item(self) -> dict[str, Any]:
+        """Acknowledge the next item of the client, and return it."""
         item: dict[str, Any] = self.wait_for("conversation.item.create")["item"]
         self.send("conversation.item.added", item=item)
         return item
 
     def answer(self, text: str, **usage: int) -> None:
-        """Wait until a response is asked for, and answer in text."""
+        """Wait for a `response.create`, and answer it with a text."""
         self.wait_for("response.create")
         ids = {"response_id": "resp", "item_id": "item"}
         self.send("response.created", response={"id": "resp", "status": "in_progress"})
         self.send("response.output_text.done", text=text, **ids)
         self.send("response.done", response={"id": "resp", "status": "completed", "usage": usage})
+
+    say_hello = _former("say_hello", "open_session")
+    take_item = _former("take_item", "acknowledge_item")

@@ -1,8 +1,9 @@
-"""Actors that record what they are told."""
+"""Actors that record the messages that they receive."""
 
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from actors.actor import Actor, Ref
@@ -16,50 +17,50 @@ TIMEOUT_S: Final = 5.0
 
 
 class Probe(Actor):
-    """Takes every message, and keeps it."""
+    """An actor that takes every message and records it."""
 
-    def __init__(self, dispatcher: Dispatcher, told: Told) -> None:
+    def __init__(self, dispatcher: Dispatcher, recording: Recording) -> None:
         super().__init__(dispatcher)
-        self._told = told
+        self._recording = recording
 
     def on_receive(self, message: Any) -> Any:
-        """Keep it. Who asks is answered with None."""
-        self._told.add(message)
+        """Record a message. The answer to an `ask` is None."""
+        self._recording.add(message)
 
     @classmethod
     def begin(cls, dispatcher: Dispatcher) -> ProbeRef:
-        """Start one."""
-        told = Told()
-        ref = cls.start(dispatcher, told)
+        """Start a probe."""
+        recording = Recording()
+        ref = cls.start(dispatcher, recording)
         assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
-        return ProbeRef(ref, told)
+        return ProbeRef(ref, recording)
 
 
-class Told:
-    """What was told, in order. From any thread."""
+class Recording:
+    """Messages in order. From any thread."""
 
     def __init__(self) -> None:
         self._messages: list[Any] = []
         self._changed = threading.Condition()
 
     def add(self, message: Any) -> None:
-        """Note a message."""
+        """Record a message."""
         with self._changed:
             self._messages.append(message)
             self._changed.notify_all()
 
     def all(self) -> list[Any]:
-        """What there is so far."""
+        """Return the messages so far."""
         with self._changed:
             return list(self._messages)
 
     def wait_for(self, kind: type[T], timeout_s: float) -> T:
-        """The first message of a type, which may have come already; see `ProbeRef.wait_for`."""
+        """Return the first message of a type, which may be in the recording already; see `ProbeRef.wait_for`."""
         with self._changed:
             self._changed.wait_for(lambda: self._first(kind) is not None, timeout_s)
             found = self._first(kind)
         if found is None:
-            raise AssertionError(f"no {kind.__name__} within {timeout_s:g} s; told were {self.all()}")
+            raise AssertionError(f"no {kind.__name__} within {timeout_s:g} s; received were {self.all()}")
         return found
 
     def _first(self, kind: type[T]) -> T | None:
@@ -67,26 +68,32 @@ class Told:
 
 
 class ProbeRef:
-    """A probe, as a test holds it."""
+    """The handle of a probe in a test."""
 
-    def __init__(self, ref: Ref, told: Told) -> None:
+    def __init__(self, ref: Ref, recording: Recording) -> None:
         self.ref = ref
-        """What other actors are given: `AttachClient(probe.ref)`."""
-        self._told = told
+        """The reference for other actors: `AttachClient(probe.ref)`."""
+        self._recording = recording
+
+    @property
+    def received(self) -> list[Any]:
+        """The messages that the probe has received so far, in order."""
+        return self._recording.all()
 
     @property
     def told(self) -> list[Any]:
-        """Everything that it was told so far, in order."""
-        return self._told.all()
+        """The messages in `received`. Deprecated: that is its name now."""
+        warnings.warn("ProbeRef.told is called received now", DeprecationWarning, stacklevel=2)
+        return self.received
 
     def wait_for(self, kind: type[T], timeout_s: float = TIMEOUT_S) -> T:
-        """Return the first message of a type that it was or will be told.
+        """Return the first message of a type that the probe has received, or receives in time.
 
         Raises:
-            AssertionError: there is none in time; it says what else there was.
+            AssertionError: none came in time; the text has the other messages.
         """
-        return self._told.wait_for(kind, timeout_s)
+        return self._recording.wait_for(kind, timeout_s)
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """Stop the probe, and wait for its end."""
         self.ref.stop(timeout=TIMEOUT_S)

@@ -1,9 +1,9 @@
-"""Functions that the router runs itself, on the threads of its workers: they may block.
+"""Functions that the router runs itself, on threads of a pool: they may block.
 
-`toolbox`    what the embedding application registered: name, schema, handler
-`endpoints`  HTTP endpoints that a client's Settings name
-`addresses`  which addresses an endpoint may have
-`performer`  does the work that a session asks for
+`registry`   the functions that the embedding application registers: name, schema, handler
+`endpoints`  the HTTP endpoints that a client's Settings name
+`addresses`  the check of the addresses behind an endpoint's name
+`runner`     the work of a session, from its class to the function that does it
 
-What a session offers to the model, and what becomes of a call, is `router.session.functions`.
+The offer of functions to the model, and the life of a call, are in `router.session.handlers.function_calls`.
 """

@@ -1,7 +1,7 @@
-"""Which addresses an endpoint may have: public ones, and those that the configuration names.
+"""The addresses that an endpoint may have: public ones, and those of the configured networks.
 
-A name is resolved once for each call, and what is connected to is an address that was looked at here: a name that
-answers differently a moment later (DNS rebinding) changes nothing.
+A name is resolved once for each call, and the connection goes to an address that was checked here. A name that resolves
+differently a moment later (DNS rebinding) changes nothing.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
     Resolve = Callable[..., list[tuple[Any, ...]]]
-    """Such as `socket.getaddrinfo`."""
+    """A resolver with the signature of `socket.getaddrinfo`."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-MOST_ADDRESSES: Final = 4
-"""Of one name, to be tried one after the other."""
+MAX_ADDRESSES: Final = 4
+"""The addresses of one name that are tried, one after the other, within one deadline."""
 
 
 class Addresses:
-    """Resolves, and refuses. May be used by several threads."""
+    """A resolver that refuses addresses which may not be called. May be used by several threads."""
 
     def __init__(self, networks: Iterable[str] = (), resolve: Resolve = socket.getaddrinfo) -> None:
         self._networks = [ipaddress.ip_network(network) for network in networks]
         self._resolve = resolve
 
     def of(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a host that may be connected to, never none. Blocks for as long as DNS does.
+        """Return the addresses of a host that may be called, at least one. Blocks for as long as DNS does.
 
         Raises:
-            EndpointError: it has no address, or none that may be called.
+            EndpointError: the host has no address, or none that may be called.
         """
         try:
             found = self._resolve(host, port, type=socket.SOCK_STREAM)
@@ -45,20 +45,20 @@ class Addresses:
         allowed = [address for address in addresses if self.is_allowed(address)]
         if not allowed:
             raise EndpointError("its address is not public, and calls to it are not allowed here")
-        return allowed[:MOST_ADDRESSES]
+        return allowed[:MAX_ADDRESSES]
 
     def is_allowed(self, written: str) -> bool:
-        """Whether an address may be connected to."""
-        return all(self._is_good(address) for address in _meant(ipaddress.ip_address(written)))
+        """Whether an address may be called."""
+        return all(self._is_allowed(address) for address in _unwrapped(ipaddress.ip_address(written)))
 
-    def _is_good(self, address: Address) -> bool:
+    def _is_allowed(self, address: Address) -> bool:
         if any(address in network for network in self._networks):
             return True
         return address.is_global and not address.is_multicast
 
 
-def _meant(address: Address) -> Iterator[Address]:
-    # IPv6 carries IPv4 in several ways, which the kernel or a router unpacks.
+def _unwrapped(address: Address) -> Iterator[Address]:
+    # IPv6 carries IPv4 in several ways, which the kernel or a router unwraps: each address in it must be allowed.
     if isinstance(address, ipaddress.IPv4Address):
         yield address
     elif address.ipv4_mapped is not None:

@@ -1,7 +1,8 @@
-"""HTTP endpoints of functions: one request for each call, within a time and a size, to an address that was checked.
+"""HTTP endpoints of functions: one request for each call, bounded in time and size, to an address that was checked.
 
-A connection serves one request. No redirect is followed, no proxy asked, no answer unpacked; certificates are
-verified against the name in the URL. What goes wrong is told without repeating a header or a URL's query.
+A connection serves one request. Redirects are not followed, proxies are not used, and compressed responses are refused.
+Each of them is a way around the check of the address or around the bounds (docs/decisions/0013). Certificates are
+verified against the name in the URL. An error repeats neither a header nor the query of a URL.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from router.config.origins import origin_of
 from router.errors import EndpointError
+from router.tools.registry import MAX_OUTPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,70 +33,81 @@ if TYPE_CHECKING:
     from router.tools.addresses import Addresses
 
 IN_QUERY: Final = frozenset({"GET", "DELETE"})
-"""Methods whose requests have no body: the arguments go into the query."""
+"""Methods without a body: the arguments go into the query."""
 
 SAFE_TO_REPEAT: Final = frozenset({"GET", "PUT", "DELETE"})
+"""Methods of which a second request has the effect of the first (RFC 9110, 9.2.2)."""
 
 _FAILURES: Final = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
 
-class _NoAnswerError(EndpointError):
-    """The request may have been sent, and no answer began."""
+class _NoResponseError(EndpointError):
+    """The request may have been sent, and no response began."""
 
 
 class Endpoints:
-    """Calls endpoints. May be used by several threads."""
+    """A caller of endpoints. May be used by several threads."""
 
-    def __init__(self, addresses: Addresses, *, timeout_s: float, most_bytes: int, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        *,
+        timeout_s: float,
+        ca_file: str | None = None,
+        max_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> None:
         self._addresses = addresses
         self._timeout_s = timeout_s
-        self._most_bytes = most_bytes
         self._ca_file = ca_file
+        self._max_bytes = max_bytes
 
     def call(self, work: CallEndpoint) -> str:
-        """Return what the endpoint answers with. Blocks, for `timeout_s` and however long DNS takes.
+        """Return the body of the endpoint's response. Blocks for at most `timeout_s` and the time that DNS takes.
 
         Raises:
-            EndpointError: there is no such answer; it says why.
+            EndpointError: the request failed, or the response is invalid; the text is the reason.
         """
         deadline_s = time.monotonic() + self._timeout_s
         try:
             return self._call(work, deadline_s)
         except _FAILURES:
-            error = EndpointError("its answer broke off")
+            error = EndpointError("its response broke off")
         except EndpointError as its_own:
             error = its_own
-        raise EndpointError("it did not answer in time") if time.monotonic() >= deadline_s else error
+        # A shutdown at the deadline looks like any failure of the connection.
+        raise EndpointError("it did not respond in time") if time.monotonic() >= deadline_s else error
 
     def _call(self, work: CallEndpoint, deadline_s: float) -> str:
         origin, request = origin_of(work.endpoint.url), _request(work)
         addresses = self._addresses.of(origin.host, origin.port)
         try:
             return self._try(origin, addresses, request, deadline_s)
-        except _NoAnswerError:
+        except _NoResponseError:
             if request["method"] not in SAFE_TO_REPEAT:
                 raise
         return self._try(origin, addresses, request, deadline_s)
 
     def _try(self, origin: Origin, addresses: list[str], request: dict[str, Any], deadline_s: float) -> str:
         connection = self._connect(origin, addresses, deadline_s)
-        with contextlib.closing(connection), _cut_off(connection.sock, deadline_s):
+        with contextlib.closing(connection), _shut_down_at(connection.sock, deadline_s):
             try:
+                # urllib3 would read the body at once, whatever its length, and decompress it.
                 connection.request(**request, preload_content=False, decode_content=False)
                 response = connection.getresponse()
             except _FAILURES:
-                raise _NoAnswerError("it closed the connection without an answer") from None
+                raise _NoResponseError("it closed the connection without a response") from None
             with contextlib.closing(response):
                 return self._read(response, deadline_s)
 
     def _connect(self, origin: Origin, addresses: list[str], deadline_s: float) -> HTTPConnection:
         for address in addresses:
+            # At least 1 ms: with a time-out of 0 the socket would be non-blocking.
             connection = self._connection(origin, address, max(0.001, deadline_s - time.monotonic()))
             try:
                 connection.connect()
             except ssl.SSLCertVerificationError:
                 connection.close()
-                raise EndpointError("its certificate is not to be trusted") from None
+                raise EndpointError("its certificate is not trusted") from None
             except _FAILURES:
                 connection.close()
             else:
@@ -102,6 +115,7 @@ class Endpoints:
         raise EndpointError("it cannot be reached")
 
     def _connection(self, origin: Origin, address: str, timeout_s: float) -> HTTPConnection:
+        # Connected to the checked address; the certificate is verified against the name in the URL.
         if origin.scheme == "http":
             return HTTPConnection(address, origin.port, timeout=timeout_s)
         return HTTPSConnection(
@@ -118,22 +132,22 @@ class Endpoints:
     def _read(self, response: Any, deadline_s: float) -> str:
         if not 200 <= response.status < 300:  # noqa: PLR2004 - success
             also = ", and redirects are not followed" if response.status in (301, 302, 303, 307, 308) else ""
-            raise EndpointError(f"it answered with HTTP {response.status}{also}")
+            raise EndpointError(f"it responded with HTTP {response.status}{also}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise EndpointError("its answer is packed, although nobody asked for that")
+            raise EndpointError("its response is compressed, which the request did not accept")
         body = b""
-        while len(body) <= self._most_bytes and (piece := response.read(self._most_bytes + 1 - len(body))):
-            body += piece  # up to the empty piece, at which an answer that broke off is known
-        if len(body) > self._most_bytes:
-            raise EndpointError(f"its answer is longer than {self._most_bytes} bytes")
-        if time.monotonic() >= deadline_s:  # it was cut off, which may look like its end
+        while len(body) <= self._max_bytes and (piece := response.read(self._max_bytes + 1 - len(body))):
+            body += piece  # up to the empty piece: a read beyond the end raises where the response broke off
+        if len(body) > self._max_bytes:
+            raise EndpointError(f"its response is longer than {self._max_bytes} bytes")
+        if time.monotonic() >= deadline_s:  # a shutdown looks like the end of a response without a length
             raise TimeoutError
         return body.decode(errors="replace") or "null"
 
 
 @contextlib.contextmanager
-def _cut_off(sock: socket.socket, deadline_s: float) -> Iterator[None]:
-    # A socket's own time-out begins anew with every byte that a peer lets drip.
+def _shut_down_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
+    # A socket's own time-out restarts with every byte: a peer that drips would hold the thread without end.
     timer = threading.Timer(max(0.0, deadline_s - time.monotonic()), _shut_down, (sock,))
     timer.daemon = True
     timer.start()
@@ -185,6 +199,7 @@ def _in_query(arguments: dict[str, Any]) -> dict[str, str]:
 def _headers(work: CallEndpoint, host: str, body: bytes | None) -> dict[str, str]:
     given = work.endpoint.headers or {}
     names = {name.lower() for name in given}
+    # The client's own headers win: an endpoint may need another content type.
     ours = {"Accept": "application/json, */*", "User-Agent": "switchboard"}
     if body is not None:
         ours["Content-Type"] = "application/json"

@@ -1,4 +1,4 @@
-"""The functions that an embedding application brings: registered once, offered to every session from then on."""
+"""The functions of an embedding application: registered once, offered to every session that starts later."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ from router.deepgram import blocks
 from router.errors import HandlerError
 
 if TYPE_CHECKING:
-    from router.hooks import Principal
+    from router.auth import Principal
 
 logger = logging.getLogger(__name__)
 
+MAX_OUTPUT_BYTES: Final = 128 * 1024
+"""The longest output of a function: some 32,000 tokens, more than a new upstream is given of a whole conversation."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""OpenAI's rule for the name of a function: it would refuse the whole session.update otherwise."""
 
-
-_ELSEWHERE: Final = {
+_MISPLACED: Final = {
     "properties": "belongs into `parameters`, or beside `type: object`",
-    "function": "is Chat Completions': what stands in it is a schema here",
+    "function": "is Chat Completions': pass its value instead",
 }
-"""What would be passed over where it stands, and with it what the function takes."""
+"""Fields that the model would not see where they are, and with them the parameters of the function."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Which call a handler answers."""
+    """The call that a handler answers."""
 
     session_id: str
     call_id: str
     name: str
     principal: Principal | None = None
-    """Who the client is, where the application has an `authenticate` hook."""
+    """The identity of the client, where the application has an `authenticate` hook."""
 
 
 Handler = Callable[[dict[str, Any], ToolCall], Any]
-"""Answers a call, from its arguments: with text, or with anything that `orjson` can write.
+"""Answers a call, from its arguments, with text or with any value that `orjson` can write.
 
-Called on a thread of the workers, several at a time; may block, but not for longer than `deadlines.tool_call_s`: then
-the model is told that it timed out, and what it returns is dropped. What it raises is logged, and the model is told
-that it failed, not why.
+Called on a thread of the tools pool, several at a time. It may block for `deadlines.tool_call_s`: after that the model
+learns that it timed out, and the result is dropped. An exception is logged; the model learns of the failure, without
+the reason.
 """
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function and who answers it."""
+    """A function and its handler."""
 
     function: blocks.Function
     handler: Handler
@@ -58,39 +61,41 @@ class Tool(msgspec.Struct, frozen=True):
 class FunctionRegistry:
     """The functions that are registered, by name. May be used by several threads."""
 
-    def __init__(self, *, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, *, max_bytes: int = MAX_OUTPUT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._tools: dict[str, Tool] = {}
-        """Without a lock, which the child of a fork would find held: each step below is one of the interpreter's."""
+        """Without a lock, which a fork may copy while it is held: each access is one step of the interpreter."""
 
     def add(self, name: str | None, schema: Mapping[str, Any], handler: Handler) -> Handler:
         """Register a function, and return its handler.
 
         Args:
-            name: or None, where the schema has it.
-            schema: as OpenAI and Deepgram write one, `{name, description, parameters}`; or the JSON Schema of the
+            name: the name, or None where the schema has it.
+            schema: OpenAI's and Deepgram's shape, `{name, description, parameters}`; or the JSON Schema of the
                 parameters alone, `{"type": "object", …}`.
             handler: see `Handler`.
 
         Raises:
-            ValueError: the schema is none, the name is no good or taken, or the handler is a coroutine.
+            ValueError: the schema or the name is invalid, the name is taken, or the handler is a coroutine.
         """
         tool = Tool(_function(name, schema), handler)
         if not callable(handler) or inspect.iscoroutinefunction(handler):
-            raise ValueError(f"the handler of {tool.function.name} must be a function that can be called on a thread")
+            raise ValueError(
+                f"the handler of {tool.function.name} must be a plain function, which is called on a thread"
+            )
         if self._tools.setdefault(tool.function.name, tool) is not tool:
-            raise ValueError(f"there is a function {tool.function.name} already")
+            raise ValueError(f"a function {tool.function.name} is registered already: choose another name")
         return handler
 
     def functions(self) -> tuple[blocks.Function, ...]:
-        """What a session offers to the model, in the order of registration."""
+        """Return the functions that a session offers to the model, in the order of registration."""
         return tuple(tool.function for tool in list(self._tools.values()))
 
     def call(self, call: ToolCall, arguments: str) -> str:
-        """Have a handler answer a call.
+        """Call the handler of a function, and return its result as text.
 
         Raises:
-            HandlerError: it failed.
+            HandlerError: the handler failed, or its result cannot be sent.
         """
         try:
             given = orjson.loads(arguments or "{}")
@@ -109,31 +114,31 @@ class FunctionRegistry:
         try:
             written = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
         except TypeError:
-            raise HandlerError("its handler answered with what is no JSON") from None
-        sent = written.encode(errors="replace")  # half a character can be in a text, and cannot be sent
-        if len(sent) > self._most_bytes:
-            raise HandlerError(f"its answer is longer than {self._most_bytes} bytes")
+            raise HandlerError("its handler returned a value that JSON cannot express") from None
+        sent = written.encode(errors="replace")  # a lone surrogate may be in a text, and UTF-8 cannot carry it
+        if len(sent) > self._max_bytes:
+            raise HandlerError(f"its result is longer than {self._max_bytes} bytes")
         return sent.decode()
 
 
 def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
     if not isinstance(schema, Mapping):
-        raise ValueError("a schema must be a mapping")  # noqa: TRY004 - whatever is wrong with it, one kind of error
+        raise ValueError("a schema must be a mapping")  # noqa: TRY004 - one kind of error for every schema
     is_of_parameters = schema.get("type") == "object"
     fields = {"parameters": schema} if is_of_parameters else schema
     parameters = fields.get("parameters")
     named: Any = name if name is not None else fields.get("name")
     if not isinstance(named, str) or not _NAME.fullmatch(named):
         raise ValueError("a function's name must be 1 to 64 letters, digits, _ or -")
-    misplaced = next((field for field in _ELSEWHERE if field in fields), None)
+    misplaced = next((field for field in _MISPLACED if field in fields), None)
     if misplaced is not None:
-        raise ValueError(f"the schema of {named} is none: `{misplaced}` {_ELSEWHERE[misplaced]}")
+        raise ValueError(f"the schema of {named} is invalid: `{misplaced}` {_MISPLACED[misplaced]}")
     given = {
         "name": named,
         "description": fields.get("description"),
         "parameters": dict(parameters) if isinstance(parameters, Mapping) else parameters,
     }
     try:
-        return msgspec.json.decode(orjson.dumps(given), type=blocks.Function)  # a copy, which can be sent
+        return msgspec.json.decode(orjson.dumps(given), type=blocks.Function)  # a copy, which is known to be JSON
     except (TypeError, msgspec.ValidationError) as error:
-        raise ValueError(f"the schema of {named} is none: {error}") from None
+        raise ValueError(f"the schema of {named} is invalid: {error}") from None

@@ -1,4 +1,4 @@
-"""Does the work that a session asks for, on the thread that it is called on."""
+"""The work of a session, on the thread that calls it: from the class of the work to the function that does it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from router.tools.registry import ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.hooks import Principal
+    from router.auth import Principal
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
 
 class WorkRunner:
-    """Looks up by its class what is to be done with a piece of work, and for whom."""
+    """A table of the functions that do a session's work."""
 
-    def __init__(self, toolbox: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
-        self._toolbox = toolbox
+    def __init__(self, functions: FunctionRegistry, make_endpoints: Callable[[], Endpoints]) -> None:
+        self._functions = functions
         self._make_endpoints = make_endpoints
         self._perform: dict[type, Callable[[Any, Principal | None], Any]] = {
             CallTool: self._call_tool,
@@ -30,7 +30,7 @@ class WorkRunner:
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
-        """Do it. Raises whatever it raises; a `ToolError` where a function brought no output."""
+        """Do a piece of work. Raises its failure; a `ToolError` where a function returned no output."""
         return self._perform[type(work)](work, principal)
 
     @functools.cached_property
@@ -39,4 +39,4 @@ class WorkRunner:
 
     def _call_tool(self, work: CallTool, principal: Principal | None) -> str:
         call = ToolCall(session_id=work.session_id, call_id=work.call_id, name=work.name, principal=principal)
-        return self._toolbox.call(call, work.arguments)
+        return self._functions.call(call, work.arguments)

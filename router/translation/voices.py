@@ -58,7 +58,7 @@ BUILT_IN: Final[dict[str, str]] = {
 class Voices(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of voices."""
 
-    default: str = FEMININE
+    default: str
     """The voice for a name that no table has."""
     table: dict[str, str] = {}
     """Like `BUILT_IN`, and looked up before it."""

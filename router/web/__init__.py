@@ -1,12 +1,14 @@
-"""How people reach the router.
+"""The web server: HTTP and WebSocket requests to the router, which is an argument.
 
-- `app`: the WSGI app: the WebSocket routes, health, a word of welcome.
-- `upgrade`: the upgrade of a request to a session; `answer`: what is answered to a request.
-- `server`: gunicorn, driven in this process.
-- `worker`: gunicorn's worker and logger, as we need them.
-- `host`: somebody else's gunicorn, where a router is embedded.
-- `scoreboard`: what its processes know of each other.
-- `banner`: what is said at the start.
+`app`         the WSGI app: WebSocket routes, health, readiness, front page
+`upgrade`     the upgrade of a request to a session
+`response`    the response to a request, as data
+`server`      gunicorn, driven in this process: the arbiter
+`worker`      gunicorn's worker and logger, changed
+`scoreboard`  the workers of one server, in memory that they share
+`host`        the gunicorn of a host application, in which a router is embedded
+`internals`   the undocumented parts of gunicorn that these modules use
+`banner`      the lines that the command prints at its start
 
-The router itself is handed in; nothing here knows what a message means.
+No module here knows what a message means.
 """

@@ -1,4 +1,4 @@
-"""The WSGI app: WebSocket routes for the two profiles, health, readiness. Must not know what a message means."""
+"""The WSGI app: WebSocket routes of the two profiles, health, readiness. Must not know what a message means."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import orjson
 
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH
 from router.web import upgrade
-from router.web.response import JSON, Answer, Environ, StartResponse, WSGIApp
+from router.web.response import JSON, Environ, Response, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
 
 class Router(upgrade.Router, Protocol):
-    """What the app needs of the router. Every member may be used from any thread."""
+    """The part of the router that the app needs. From any thread."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can carry sessions at all."""
+        """Whether the router can carry sessions at all."""
 
     def readiness(self) -> tuple[bool, str]:
-        """Whether new sessions would come to life, and why (not)."""
+        """Return whether a new session would succeed, and the reason."""
 
 
-Route = Callable[[Environ], Answer]
+Route = Callable[[Environ], Response]
 
 
 def make_app(router: Router, scoreboard: Scoreboard | None = None) -> WSGIApp:
-    """Make the WSGI app that serves `router`. With a board it speaks for all workers where it is asked how it is."""
+    """Make the WSGI app that serves `router`. With a scoreboard its health and readiness are those of all workers."""
     routes: dict[str, Route] = {
         "/": functools.partial(_welcome, router),
         HEALTH_PATH: functools.partial(_health, router, scoreboard),
@@ -48,48 +48,49 @@ def make_app(router: Router, scoreboard: Scoreboard | None = None) -> WSGIApp:
     return app
 
 
-def _respond(routes: dict[str, Route], environ: Environ) -> Answer:
+def _respond(routes: dict[str, Route], environ: Environ) -> Response:
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/"
     route = routes.get(path)
     if route is None:
-        return Answer(HTTPStatus.NOT_FOUND, f"There is nothing here. See {_here(environ)}/\n")
+        return Response(HTTPStatus.NOT_FOUND, f"No such path. See {_here(environ)}/\n")
     if method not in ("GET", "HEAD"):
-        return Answer(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET.\n", headers=(("Allow", "GET, HEAD"),))
+        return Response(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET.\n", headers=(("Allow", "GET, HEAD"),))
     return upgrade.guarded(route, environ)
 
 
-def _health(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Answer:
+def _health(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Response:
     problems = scoreboard.problems(time.monotonic()) if scoreboard is not None else []
     if not router.is_alive:
         problems = ["not alive", *problems]
     if not problems:
-        return Answer(HTTPStatus.OK, "ok\n")
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(problems) + "\n")
+        return Response(HTTPStatus.OK, "ok\n")
+    return Response(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(problems) + "\n")
 
 
-def _readiness(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Answer:
+def _readiness(router: Router, scoreboard: Scoreboard | None, _environ: Environ) -> Response:
     is_ready, reason = router.readiness()
+    # Whichever worker answers: another one that is ready would take the call.
     if not is_ready and scoreboard is not None and scoreboard.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "ready": is_ready,
         "reason": reason,
         **(_of_all(scoreboard) if scoreboard is not None else {}),
     }
     status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, orjson.dumps(told).decode() + "\n", JSON)
+    return Response(status, orjson.dumps(report).decode() + "\n", JSON)
 
 
 def _of_all(scoreboard: Scoreboard) -> dict[str, Any]:
     rows = scoreboard.rows()
-    told = [
+    workers = [
         {"pid": row.pid, "stage": row.stage.name.lower(), "ready": row.is_ready, "sessions": row.sessions}
         for row in rows
     ]
-    return {"sessions": sum(row.sessions for row in rows), "workers": told}
+    return {"sessions": sum(row.sessions for row in rows), "workers": workers}
 
 
-def _welcome(router: Router, environ: Environ) -> Answer:
+def _welcome(router: Router, environ: Environ) -> Response:
     here = _here(environ)
     web_socket = here.replace("http", "ws", 1)
     lines = [
@@ -100,7 +101,7 @@ def _welcome(router: Router, environ: Environ) -> Answer:
         f"{here}{HEALTH_PATH}  whether it is alive",
         f"{here}{READY_PATH}  whether it takes calls",
     ]
-    return Answer(HTTPStatus.OK, "\n".join(lines) + "\n")
+    return Response(HTTPStatus.OK, "\n".join(lines) + "\n")
 
 
 def _here(environ: Environ) -> str:

@@ -1,4 +1,4 @@
-"""What is said at the start: where to connect, what is behind, and loudly when that is the simulator."""
+"""The banner at the start: the addresses, the upstream, and a frame around it when that is the simulator."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SIMULATOR = (
 
 
 def addresses(config: RouterConfig, port: int) -> dict[str, str]:
-    """Return the URLs at which the router is reached, by what they are for."""
-    # Nobody can connect to "every interface": this machine's own address is one of them.
+    """Return the URLs of the router, by purpose."""
+    # A client cannot connect to "every interface": the address of this machine is one of them.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     here = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return {
@@ -32,13 +32,13 @@ def addresses(config: RouterConfig, port: int) -> dict[str, str]:
 
 
 def banner(config: RouterConfig, port: int, *, colors: bool = False) -> str:
-    """Return the lines for a person who starts the router; never the key."""
+    """Return the lines for the person who starts the router; never the key."""
     urls = addresses(config, port)
     lines = [
         f"Switchboard listens on {urls['http']}" + (f" ({config.host})" if config.host not in urls["http"] else ""),
         f"  React component  {urls['react']}",
         f"  Deepgram's SDKs  {urls['sdk']}",
-        f"  upstream         {upstream_said(config)}",
+        f"  upstream         {describe_upstreams(config)}",
     ]
     if config.upstream == "simulator":
         frame = framed(SIMULATOR)
@@ -46,14 +46,14 @@ def banner(config: RouterConfig, port: int, *, colors: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def upstream_said(config: RouterConfig) -> str:
-    """Return what is said of the upstreams: their URLs without anything secret, and the models."""
+def describe_upstreams(config: RouterConfig) -> str:
+    """Return the upstreams in a line: URLs without any secret, models, and whether each has a key."""
     if config.upstream == "simulator":
         return "simulator, embedded"
-    return "; else ".join(_one_said(config, it) for it in config.all_upstreams())
+    return "; else ".join(_describe(config, it) for it in config.all_upstreams())
 
 
-def _one_said(config: RouterConfig, upstream: Upstream) -> str:
+def _describe(config: RouterConfig, upstream: Upstream) -> str:
     name = "a key of its own" if config.upstreams and upstream.api_key != config.openai_api_key else "OPENAI_API_KEY"
     key = f"with {name}" if upstream.api_key else "without a key"
     model = model_of(upstream.dial_url(config.model))

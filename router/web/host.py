@@ -1,7 +1,7 @@
-"""Somebody else's gunicorn, in which a router may live: when its worker is told to end, and how long it has then.
+"""The gunicorn of a host application, in which a router is embedded: the end of its worker, and the time until then.
 
-gunicorn tells an application neither, and does not wait for sockets that were handed over. What is known of it is read
-from its worker, whose methods handle the process's signals. Written against gunicorn 27.
+gunicorn notifies an application of neither, and does not wait for sockets that left it. The router reads both from the
+worker, which it finds by the signals that the worker's methods handle.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from router.web import internals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-LOOK_S: Final = 0.25
+POLL_S: Final = 0.25
 
-ITS_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
-"""What a worker handles; an application may have taken some for itself."""
+WORKER_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
+"""Signals that a worker handles. Several, because an application may have taken some for itself."""
 
-SPARE_S: Final = 3.0
-"""What has to be left of the worker's time when the sessions' is up: for close handshakes, and for our looking."""
+RESERVE_S: Final = 3.0
+"""The part of the worker's time that is left for close handshakes, and for the interval of our look at it."""
 
 
 class Host:
@@ -34,35 +36,44 @@ class Host:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether it has been told to end, or has served its number of requests."""
+        """Whether the worker ends: after a signal, or because it has served its number of requests."""
         return not self._worker.alive
 
-    def drain_s(self, wanted_s: float) -> float:
-        """What sessions may take once it is leaving: `wanted_s`, or less, for it is killed after its time-outs.
+    def drain_s(self, configured_s: float) -> float:
+        """Return the time of a drain: `configured_s`, or less where the worker is killed before.
 
         `--graceful-timeout` counts from the signal; `--timeout` from the worker's last sign of life, which is later.
         """
         cfg = self._worker.cfg
-        limits_s = [float(limit) - SPARE_S for limit in (cfg.timeout, cfg.graceful_timeout) if limit]
-        return max(0.0, min([wanted_s, *limits_s]))
+        # 0 switches a time-out off.
+        limits_s = [float(limit) - RESERVE_S for limit in (cfg.timeout, cfg.graceful_timeout) if limit]
+        return max(0.0, min([configured_s, *limits_s]))
 
     def watch(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
-        """Call `on_leave` once the worker is leaving, on a thread that ends with `is_over`."""
-        threading.Thread(target=self._look, args=(is_over, on_leave), name="host-watch", daemon=True).start()
+        """Call `on_leave` when the worker ends, on a thread that ends with `is_over`."""
+        threading.Thread(target=self._poll, args=(is_over, on_leave), name="host-watch", daemon=True).start()
 
-    def _look(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
-        while not is_over.wait(LOOK_S):
+    def _poll(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
+        while not is_over.wait(POLL_S):
             if self.is_leaving:
-                logger.info("gunicorn's worker is leaving: its calls are drained")
+                logger.info("gunicorn's worker is ending: draining its calls")
                 on_leave()
                 return
 
 
 def find() -> Host | None:
-    """The gunicorn worker that runs this process, if one does that is not our own: `run.py`'s drains by itself."""
+    """Find the gunicorn worker of this process; None where there is none, or it is `router.web.worker`'s."""
     base = sys.modules.get("gunicorn.workers.base")
-    handlers = (signal.getsignal(number) for number in ITS_SIGNALS)
+    handlers = (signal.getsignal(number) for number in WORKER_SIGNALS)
     for worker in (getattr(handler, "__self__", None) for handler in handlers):
         if base is not None and isinstance(worker, base.Worker):
-            return None if type(worker).__module__.startswith("router.") else Host(worker)
+            return None if type(worker).__module__.startswith("router.") else _host(worker)
     return None
+
+
+def _host(worker: Any) -> Host | None:
+    problem = internals.problem(internals.HOST)
+    if problem:
+        logger.warning("calls are cut when the worker ends, without a drain: %s", problem)
+        return None
+    return Host(worker)

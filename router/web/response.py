@@ -1,4 +1,4 @@
-"""What is answered to a request, as data: a server, Flask or Django makes a response of it."""
+"""The response to a request, as data: a server, Flask or Django sends it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PLAIN: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """An HTTP response, which is also a WSGI application that gives it.
+class Response(msgspec.Struct, frozen=True):
+    """An HTTP response, which is also a WSGI application that sends it.
 
-    After an upgrade it is a throw-away one: the server must be given something, and what it writes goes nowhere. Its
-    status, 101, is what stands in the server's access log.
+    After an upgrade it is a throw-away one: the server needs a response, and the bytes that it writes are discarded.
+    The status, 101, is what the access log of the server shows (docs/decisions/0015).
     """
 
     status: HTTPStatus
@@ -29,16 +29,16 @@ class Answer(msgspec.Struct, frozen=True):
     content_type: str = PLAIN
     headers: Headers = ()
     session_id: str | None = None
-    """The session that was begun; None where the request was answered in plain HTTP."""
+    """The id of the new session; None where the request was answered in plain HTTP."""
 
     @property
     def is_upgraded(self) -> bool:
-        """Whether the request's socket is in other hands now."""
+        """Whether the request's socket has left the server."""
         return self.status == HTTPStatus.SWITCHING_PROTOCOLS
 
     @property
     def all_headers(self) -> Headers:
-        """The headers with those that say what the body is."""
+        """The headers, with those that describe the body."""
         if self.is_upgraded:
             return self.headers
         length = str(len(self.body.encode()))
@@ -46,6 +46,6 @@ class Answer(msgspec.Struct, frozen=True):
         return (*about, *self.headers)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, as WSGI has it."""
+        """Send the response, as a WSGI application does."""
         start_response(f"{self.status.value} {self.status.phrase}", list(self.all_headers))
         return [] if self.is_upgraded or environ["REQUEST_METHOD"] == "HEAD" else [self.body.encode()]

@@ -1,7 +1,7 @@
-"""gunicorn, driven in this process: the threaded server that our users already run.
+"""gunicorn, driven in this process: the threaded server that most WSGI applications run under.
 
-The arbiter (gunicorn's word for the parent process) listens and watches over the workers; each worker has a router
-of its own, made after the fork, as threads do not survive one. Must not know what a router does.
+The arbiter (gunicorn's word for the parent process) listens and supervises the workers. Each worker has a router of its
+own, made after the fork because threads do not survive one. Must not know what a router does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gunicorn.arbiter import Arbiter
 
 from router.console import say
 from router.errors import RouterError, StartError
-from router.web import app, banner
+from router.web import app, banner, internals
 from router.web.scoreboard import Scoreboard
 from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
@@ -37,36 +37,37 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 2048
-"""Connections that the kernel keeps while we are busy: 500 callers may come within 2 s."""
+"""Connections that wait in the kernel: 500 callers may come within 2 s."""
 
 KEEP_ALIVE_S: Final = 15
-"""For an HTTP connection to say something, its first word too."""
+"""The longest silence of an HTTP connection between requests, and before the first."""
 
 ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
-LOOK_S: Final = 0.25
+REPEAT_S: Final = 0.25
+"""The interval at which the arbiter repeats a signal to its workers: one that was just forked may miss the first."""
 
 SLOTS_EACH: Final = 8
-"""On the board, for each worker that serves: its predecessors may drain, one behind the other."""
+"""Slots of the scoreboard for each worker that serves: several of its predecessors may drain at a time."""
 
 OPEN_FILES: Final = 65536
 """A session holds two sockets, and the usual soft limit of 1024 files would end at 500 sessions."""
 
 
 class Router(app.Router, Protocol):
-    """What the server needs of a router."""
+    """The part of a router that the server needs."""
 
     @property
     def session_count(self) -> int:
-        """How many sessions it carries."""
+        """The number of present sessions."""
 
     def start(self) -> object:
-        """Start its threads. Raises `RouterError` where it cannot."""
+        """Start the router's threads; raises `RouterError` where it cannot."""
 
     def close(self, drain_s: float) -> None:
-        """End all sessions with a close frame, and stop. What is under way may go on for so long.
+        """End all sessions with a close frame, and stop. A turn in progress may continue for `drain_s`.
 
-        A second call, on another thread, may shorten that.
+        A second call, on another thread, may shorten that time.
         """
 
 
@@ -74,15 +75,18 @@ def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router]) -
     """Serve until a signal ends it; leaves by `SystemExit`, with 0 after SIGTERM or SIGINT.
 
     Raises:
-        StartError: the address cannot be listened on.
+        StartError: the address cannot be listened on, or gunicorn lacks a part that the server uses.
     """
+    problem = internals.problem(internals.OWN_SERVER)
+    if problem:
+        raise StartError(problem)
     _raise_open_files_limit()
     listener = _listen(config.host, config.port)
     _Server(config, make_router, listener).run()
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # Not left to gunicorn, which tries for 5 s and says so in ten lines.
+    # gunicorn would try for 5 s, and log ten lines about it.
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
@@ -92,64 +96,64 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
-        return "that is no name of a host"
-    # An address that cannot be resolved has a number of another kind, and a text of its own.
+        return "the host name is invalid"
+    # A failed resolution has an error number that `os.strerror` does not know.
     return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
 
 
 def _raise_open_files_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < raised:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's arbiter, but for how it ends, and for what would start a second router beside the first."""
+    """gunicorn's arbiter, with another end, and without the start of a second router beside the first."""
 
     app: _Server
     LISTENERS: list[Any]
-    _endings_asked_for = 0
+    _end_signals = 0
 
     def signal(self, sig: int, frame: Any) -> None:
-        """Queue a signal, and count those that say to end: two at once are one too many to be queued."""
-        self._endings_asked_for += sig in ENDINGS
+        """Queue a signal, and count those that end the server: `stop` has to see a second one, queued or not."""
+        self._end_signals += sig in ENDINGS
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """End the workers, which drain; a second signal hurries them. Who does not end in time is killed.
+        """End the workers, which drain. A second signal cuts the drain short, and a late worker is killed.
 
-        gunicorn's own takes no second SIGTERM, and tells a worker once, who may not listen yet.
+        gunicorn's own method ignores a second SIGTERM, and signals a worker once, before it may have its handlers.
         """
         self.app.scoreboard.is_ending = True
         gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
         self.LISTENERS = []
         deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
         while self.WORKERS and time.monotonic() < deadline_s:
-            if graceful and self._endings_asked_for > 1:
+            if graceful and self._end_signals > 1:
                 graceful, deadline_s = False, time.monotonic() + ARBITER_GRACE_S
             self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
-            with contextlib.suppress(queue.Empty):  # a worker that ends is a signal, too
-                self.SIG_QUEUE.get(timeout=LOOK_S)
+            with contextlib.suppress(queue.Empty):  # SIGCHLD of a worker that ended wakes the arbiter, too
+                self.SIG_QUEUE.get(timeout=REPEAT_S)
             self.reap_workers()
         self.kill_workers(signal.SIGKILL)
         self.reap_workers()
 
     def handle_int(self) -> None:
-        """SIGINT: as SIGTERM. gunicorn would hurry at once."""
+        """Drain after SIGINT as after SIGTERM. gunicorn would cut the drain short at once."""
         self.handle_term()
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker, and remember which were told to end."""
+        """Send a signal to a worker, and mark a worker that ends as retired."""
         if sig == signal.SIGTERM and pid in self.WORKERS:
             self.WORKERS[pid].is_retired = True
         super().kill_worker(pid, sig)
 
     def manage_workers(self) -> None:
-        """Keep up the number of workers that serve. gunicorn counts those that drain, and would replace none."""
+        """Keep the number of workers that serve. gunicorn counts draining ones, too, and would not replace them."""
         serving = sorted((it for it in self.WORKERS.values() if not it.is_retired), key=lambda it: it.age)
         for _ in range(self.num_workers - len(serving)):
             self.spawn_worker()
@@ -157,12 +161,12 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
             self.kill_worker(worker.pid, signal.SIGTERM)
 
     def handle_usr2(self) -> None:
-        """SIGUSR2: gunicorn would run the command again, with a listener that ours does not know how to take."""
-        self.log.warning("SIGUSR2 is not supported: start a new router and end this one")
+        """Refuse SIGUSR2: gunicorn would run the command again, with a listener that the command cannot take over."""
+        self.log.warning("SIGUSR2 is not supported: start another router, then end this one with SIGTERM")
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """The gunicorn application. Made in the arbiter; `load` is called in each worker."""
+    """The gunicorn application. The arbiter makes it; each worker calls `load`."""
 
     def __init__(
         self, config: RouterConfig, make_router: Callable[[RouterConfig], Router], listener: socket.socket
@@ -176,7 +180,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Set what differs from gunicorn's defaults. What a version of it does not know is passed over."""
+        """Apply the settings that differ from gunicorn's defaults, except those that its version does not have."""
         for name, value in self._settings().items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -191,27 +195,27 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "threads": self._config.limits.web_threads,
             "worker_connections": CONNECTIONS,
             "keepalive": KEEP_ALIVE_S,
-            "graceful_timeout": 0,  # the arbiter waits for nobody at a reload: it would be deaf meanwhile
-            "limit_request_line": 8190,  # a token may stand in the query
+            "graceful_timeout": 0,  # at a reload the arbiter would wait for old workers, deaf to signals
+            "limit_request_line": 8190,  # the query may carry a long token
             "logger_class": GunicornLogger,
             "loglevel": self._config.log_level,
-            "when_ready": self._say_ready,
+            "when_ready": self._announce,
             "pre_fork": self._give_slot,
             "child_exit": self._free_slot,
             "on_exit": ignore_signals,
-            "control_socket_disable": True,  # it would write into the home directory
+            "control_socket_disable": True,  # it would create a file in the home directory
             "proc_name": "switchboard",
         }
 
     def load(self) -> WSGIApp:
-        """Make this worker's router and the app in front of it."""
+        """Make the router of this worker, and the app in front of it."""
         try:
             self.router = self._make_router(self._config)
             self.router.start()
         except RouterError as error:
             logger.critical("the router cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
-        # What is here now stays: a full collection over it would stop every call of this worker for 12 ms.
+        # Objects of the start live as long as the worker. A full collection over them would stop every call for 12 ms.
         gc.collect()
         gc.freeze()
         return app.make_app(self.router, self.scoreboard)
@@ -220,17 +224,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Run the arbiter, which leaves by `SystemExit`."""
         arbiter = _Arbiter(self)
         address = self._listener.getsockname()
+        # gunicorn duplicates the descriptor and closes the one that it is given: `detach` hands that over.
         kind = gunicorn.sock.TCP6Socket if self._listener.family == socket.AF_INET6 else gunicorn.sock.TCPSocket
         arbiter.LISTENERS = [kind(address, self.cfg, arbiter.log, fd=self._listener.detach())]
         arbiter.run()
 
     @property
     def drain_s(self) -> float:
-        """What a turn that is under way may take."""
+        """The time of a turn in progress when the process has to end."""
         return self._config.drain_s
 
     def close_router(self, drain_s: float) -> None:
-        """End this worker's sessions."""
+        """End the sessions of this worker."""
         if self.router is not None:
             self.router.close(drain_s)
 
@@ -239,13 +244,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         if worker.slot is not None:
-            was_told_to = worker.is_retired or self.scoreboard.is_ending
-            self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_told_to=was_told_to)
+            was_stopped = worker.is_retired or self.scoreboard.is_ending
+            self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_stopped=was_stopped)
 
-    def _say_ready(self, _arbiter: Arbiter) -> None:
+    def _announce(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":
             urls = banner.addresses(self._config, self._port)
-            logger.info("listening", extra={**urls, "upstream": banner.upstream_said(self._config)})
+            logger.info("listening", extra={**urls, "upstream": banner.describe_upstreams(self._config)})
         else:
             say(banner.banner(self._config, self._port, colors=sys.stdout.isatty()))
         if self._config.upstream == "simulator":

@@ -1,6 +1,6 @@
-"""gunicorn's worker and its logger, as we need them: nobody holds a thread for nothing, and the end is in time.
+"""gunicorn's worker and its logger, changed: a silent connection holds no thread, and a worker ends in time.
 
-Written against gunicorn 27: the worker overrides methods that gunicorn does not document.
+The worker overrides methods that gunicorn does not document; `router.web.internals` lists them.
 """
 
 from __future__ import annotations
@@ -27,52 +27,53 @@ from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
 
-# The process is gone within `drain_s` and 5 s of SIGTERM, whatever the other deadlines say: sessions are drained, then
-# HTTP requests may end, then threads; where that is not enough the arbiter kills.
+# A worker ends within `drain_s` and 5 s of SIGTERM, whatever the other deadlines are. Its sessions are drained first,
+# then HTTP requests may end, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
-"""For the router to close, once its sessions' time is up."""
+"""The time of the router to close, after the drain."""
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
 ARBITER_GRACE_S: Final = 6.0
-"""For a worker to end, once its sessions' time is up: a little more than it needs."""
+"""The time of a worker to end, after the drain: a little more than the steps above take."""
 
 RECEIVE_S: Final = 10
-"""The longest silence inside a request. gunicorn knows none: its thread would wait for ever."""
+"""The longest silence inside a request. gunicorn has no such limit: its thread would wait without end."""
 
 CONNECTIONS: Final = 4096
-"""Of HTTP alone: a WebSocket leaves gunicorn's books when it is handed over."""
+"""HTTP connections alone: gunicorn does not count a WebSocket after its hand-over."""
 
 ACCEPT_PAUSE_S: Final = 0.5
+"""The pause after a failed `accept`: at once it would fail again, as files are still missing."""
 
 LEAVE_S: Final = 0.005
-"""For another worker to take a connection that is left to it. All of them are woken by each."""
+"""The time for another worker to take a connection. The kernel wakes all workers for each connection."""
 
-MORE_THAN_OTHERS: Final = 1
-"""So much more may a worker have to do than the one with the least."""
+LOAD_MARGIN: Final = 1
+"""The load beyond that of the least loaded worker at which a connection is left to the others."""
 
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
 def ignore_signals(_arbiter: Any = None) -> None:
-    """Take no signal any more: while the interpreter winds up, one (a second Ctrl-C) would kill the process."""
+    """Ignore all signals from now on: a second Ctrl-C would kill the interpreter while it finishes."""
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, which drains the router when it is told to end.
+    """gunicorn's threaded worker, which drains the router when it ends.
 
-    It goes on serving meanwhile: who asks is told that this server is going away. Where others take its place, it
-    accepts nobody any more, and whoever comes is theirs.
+    It serves HTTP during the drain, so that probes and callers get 503. A worker that is replaced accepts no more
+    connections: its successor does.
     """
 
     alive: bool
     pid: int
     nr_conns: int
     slot: int | None = None
-    """On the board."""
+    """The slot of this worker on the scoreboard."""
     is_retired = False
-    """The arbiter's note: it was told to end."""
+    """Set by the arbiter when it ends this worker."""
     _drains: list[threading.Thread]
     _drain_until_s = math.inf
     _is_replaced = False
@@ -80,40 +81,41 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     _pause_until_s = 0.0
 
     def run(self) -> None:
-        """Serve until told to end and drained; then see that this process ends in time."""
+        """Serve until a signal has ended the drain; then end this process in time."""
         self._drains = []
-        # This is the worker's own copy: the arbiter's is 0, so that it waits for no old worker at a reload.
+        # This is the worker's own copy: the arbiter's is 0, so that a reload does not wait for old workers.
         self.cfg.set("graceful_timeout", HTTP_GRACE_S)
         try:
             super().run()
         finally:
             if not self._drains:
-                logger.warning("the parent process is gone: this worker drains its calls and ends")
+                logger.warning("the parent process is gone: draining the calls of this worker, then ending")
                 self._begin_drain(self.app.drain_s)
             for thread in self._drains:
                 thread.join(max(0.0, self._drain_until_s - time.monotonic()))
             ignore_signals()
-            for conn in self.pending_conns:  # which said nothing to the end
+            for conn in self.pending_conns:  # gunicorn leaves them open
                 conn.close()
             self._end_in_time()
 
     def init_signals(self) -> None:
-        """Leave SIGINT to the arbiter: a terminal sends it to every process, and once is enough."""
+        """Ignore SIGINT: a terminal sends it to the arbiter, too, which signals its workers."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def notify(self) -> None:
-        """Tell the arbiter that we live, and the others how we are. gunicorn's loop does so every second."""
+        """Show the arbiter a sign of life, and write our row. gunicorn's loop calls this every second."""
         super().notify()
-        self._tell_others()
+        self._write_row()
         if not self.app.router.is_alive and not self._drains:
-            logger.critical("this worker is not well any more and leaves: the arbiter starts another")
+            logger.critical("worker unhealthy, exiting; the arbiter starts a replacement")
             self._begin_drain(self.app.drain_s)
+        # The drain's thread may hang: then neither it nor an HTTP request is waited for any longer.
         if time.monotonic() > self._drain_until_s:
             self.cfg.set("graceful_timeout", 0)
             self.alive = False
 
-    def _tell_others(self) -> None:
+    def _write_row(self) -> None:
         if self.slot is None:
             return
         router = self.app.router
@@ -130,28 +132,29 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
-        """Sessions, and connections that may become one; those that are only kept for another request do not count."""
+        """Return the number of sessions, and of connections that may become one: not of those kept alive."""
         return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait as gunicorn does, but no longer than until something is due here."""
+        """Wait as gunicorn does, but at most until a pause or the drain ends."""
         now_s = time.monotonic()
+        # gunicorn waits for a second, in which neither a pause of 5 ms nor the end of a drain would be noticed.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
         super().wait_for_and_dispatch_events(min(timeout, *ahead_s) if ahead_s else timeout)
 
     @property
     def worker_connections(self) -> int:
-        """How many connections gunicorn may hold; none for a moment after one could not be accepted."""
+        """The number of connections that gunicorn may hold; 0 stops it from accepting."""
         return 0 if self._is_replaced or time.monotonic() < self._pause_until_s else CONNECTIONS
 
     @worker_connections.setter
     def worker_connections(self, _configured: int) -> None:
-        """Take what gunicorn's own constructor sets."""
+        """Ignore the value that gunicorn's constructor sets."""
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection, unless another worker has less to do: it is left to that one for a moment, and once.
+        """Accept a connection, or leave it to a less loaded worker, for a moment and once.
 
-        Where files have run out gunicorn would end, and every session with it.
+        A worker that hangs costs a new caller that moment alone (docs/decisions/0014).
         """
         if not self._has_left_one and self._is_another_less_loaded():
             self._has_left_one = True
@@ -160,20 +163,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._has_left_one = False
         try:
             super().accept(listener)
-            self._tell_others()
+            self._write_row()
         except OSError as error:
-            logger.error("cannot accept a connection: %s", error)  # noqa: TRY400 - a full house is no bug
+            # gunicorn would end the worker, and every session with it.
+            logger.error("cannot accept a connection: %s", error)  # noqa: TRY400 - the limit of open files, no bug
             self._pause_until_s = time.monotonic() + ACCEPT_PAUSE_S
 
     def _is_another_less_loaded(self) -> bool:
-        least = self.app.scoreboard.least_load(time.monotonic(), but_for=self.pid)
-        return least is not None and self._load() > least + MORE_THAN_OTHERS
+        least = self.app.scoreboard.least_load(time.monotonic(), except_pid=self.pid)
+        return least is not None and self._load() > least + LOAD_MARGIN
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection a thread once it says something; a browser's spare one would hold it for seconds."""
+        """Give a connection a thread with its first byte: browsers open spare ones, which would hold a thread each."""
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
+        # The request's thread will read with blocking calls; the kernel ends each after this time.
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_S, 0))
         conn.sock.setblocking(False)
         conn.set_timeout()
@@ -182,30 +187,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
 
     def handle_exit(self, _sig: int, _frame: Any) -> None:
-        """SIGTERM: end when what is under way is over."""
+        """Drain after SIGTERM, then end."""
         self.method_queue.defer(self._begin_drain, self.app.drain_s)
 
     def handle_quit(self, _sig: int, _frame: Any) -> None:
-        """SIGQUIT: end now, also where SIGTERM came before. gunicorn would leave without a word to the clients."""
+        """End at once after SIGQUIT, even during a drain. gunicorn would cut the clients without a close frame."""
         self.method_queue.defer(self._begin_drain, 0.0)
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
-        """SIGUSR1: log what every thread is doing. Not from here: what was interrupted may hold the log's lock."""
+        """Log the stack of every thread after SIGUSR1; deferred, as the interrupted code may hold the log's lock."""
         self.method_queue.defer(_log_stacks)
 
     def _begin_drain(self, drain_s: float) -> None:
-        # In a thread, as HTTP is served meanwhile: /readyz says that we drain.
+        # On a thread of its own: this one serves HTTP during the drain, and /readyz answers 503.
         until_s = time.monotonic() + drain_s + CLOSE_S
+        # The arbiter repeats its signal: only a clearly earlier end (SIGQUIT during a drain) begins another.
         if until_s > self._drain_until_s - CLOSE_S / 2:
-            return  # the arbiter says it again and again
+            return
         self._drain_until_s = until_s
         self._is_replaced = not self.app.scoreboard.is_ending
+        # Each response from now on closes its connection.
         self.max_keepalived = 0
         self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
         thread = threading.Thread(target=self._drain, args=(drain_s,), name="drain", daemon=True)
         self._drains.append(thread)
         thread.start()
-        self._tell_others()
+        self._write_row()
 
     def _drain(self, drain_s: float) -> None:
         self.app.close_router(drain_s)
@@ -215,38 +222,38 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.alive = False
 
     def _end_in_time(self) -> None:
-        # The interpreter would wait for a thread that still reads from a slow client.
+        # The interpreter would wait for a thread that still reads from a slow client, without end.
         deadline_s = time.monotonic() + THREADS_GRACE_S
         others = [it for it in threading.enumerate() if not it.daemon and it is not threading.current_thread()]
         for thread in others:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         late = [thread.name for thread in (*others, *self._drains) if thread.is_alive()]
         if late:
-            logger.warning("leaving without waiting for %s", ", ".join(late))
+            logger.warning("ending without waiting for threads: %s", ", ".join(late))
             logging.shutdown()
             os._exit(0)
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]
-    """gunicorn's log lines, through our pipeline; what it says of its own life is of interest to debuggers."""
+    """gunicorn's log lines in the router's pipeline. Its lines about workers and signals are at debug."""
 
     def setup(self, cfg: Any) -> None:
-        """Leave handlers and levels to `router.logs`."""
+        """Leave handlers and levels to `router.logs.setup`."""
         self.cfg = cfg
         self.error_log.propagate = True
         self._access_log_enabled = False
 
     def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log at debug: workers booting, signals handled."""
+        """Log at debug: workers that boot, signals that are handled."""
         self.error_log.debug(msg, *args, **kwargs)
 
     def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log, but for the 120 lines of gunicorn's own configuration."""
+        """Log, except the 120 lines of gunicorn's own configuration."""
         if not msg.startswith("Current configuration"):
             self.error_log.debug(msg, *args, **kwargs)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log with its traceback, unless it is only a client that fell silent (`RECEIVE_S`)."""
+        """Log with the traceback, unless the cause is a client that fell silent (`RECEIVE_S`)."""
         if isinstance(sys.exc_info()[1], BlockingIOError):
             self.error_log.debug("a client did not finish its request")
         else:
@@ -257,4 +264,4 @@ def _log_stacks() -> None:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in frames().items():
         stack = "".join(traceback.format_stack(frame)).rstrip()
-        logger.warning("worker %d, thread %s is here:\n%s", os.getpid(), names.get(ident, ident), stack)
+        logger.warning("worker %d, stack of thread %s:\n%s", os.getpid(), names.get(ident, ident), stack)

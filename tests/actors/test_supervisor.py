@@ -112,7 +112,7 @@ class House:
             dial_target=lambda route, position: self.target(url=f"ws://{route}{position}"),
             dialler=self._dial,
             crash_frame=CRASH_FRAME,
-            **{"restarts": 0, **spec},
+            **{"restarts": 0, "deliver_timeout_s": 5.0, **spec},
         )
         self.supervisor.tell(lifecycle.StartSession(spec, connection))
         assert expect is None or client.receive() == expect
@@ -437,11 +437,19 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(hou
 
 
 def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_let_go(dispatcher):
-    pool = Pool("worker")
-    pools = {"connector": Connector(), "pools": Pools(tools=pool, setup=pool, hooks=pool)}
+    pool = Pool("worker", 1)
+    pools = {"connector": Connector(1), "pools": Pools(tools=pool, setup=pool, hooks=pool)}
     supervisor = as_ref(Supervisor.start(dispatcher, dispatchers=[dispatcher], **pools))
     connection, client = memory_pair()
-    spec = SessionSpec(session_id="late", machine=ScriptedMachine(), dial_target=str, dialler=str, crash_frame="")
+    spec = SessionSpec(
+        session_id="late",
+        machine=ScriptedMachine(),
+        dial_target=str,
+        dialler=str,
+        crash_frame="",
+        restarts=0,
+        deliver_timeout_s=5.0,
+    )
     held = threading.Event()
     dispatcher.call_soon(lambda: held.wait(WAIT_S))
     stop = supervisor.stop(block=False)

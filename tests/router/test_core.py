@@ -1,4 +1,4 @@
-"""The Router in-process: real sockets on both sides, the simulator as upstream."""
+"""The `Router` in this process: real sockets on both sides, the simulator as upstream."""
 
 import contextlib
 import functools
@@ -167,7 +167,7 @@ def test_a_key_that_is_refused_after_the_handshake_ends_the_session_for_good():
         assert closing(client) == 1000
 
 
-def test_a_client_that_goes_closes_its_upstream(simulator):
+def test_a_client_that_leaves_closes_its_upstream(simulator):
     with serving(upstream=simulator.url) as (_, url):
         with connect(url) as client:
             apply_settings(client)
@@ -194,7 +194,7 @@ def test_close_ends_every_session_with_a_message_and_a_close_frame(simulator):
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_an_answer_that_is_under_way_is_delivered_whole_before_close_ends_its_session(profile):
+def test_an_answer_in_progress_is_delivered_whole_before_close_ends_its_session(profile):
     with (
         Simulator(SimulatorConfig(pace=4)) as simulator,
         serving(profile, upstream=simulator.url) as (router, url),
@@ -251,6 +251,13 @@ def test_nothing_runs_before_start_and_close_is_harmless_when_repeated():
     router.close()
 
 
+def test_the_former_name_of_problems_is_accepted_with_a_warning():
+    router = Router(RouterConfig())
+    with pytest.warns(DeprecationWarning, match="`Router.ailments` is called `problems` now") as caught:
+        assert router.ailments() == router.problems() == []
+    assert caught[0].filename == __file__, "the warning points at the program"
+
+
 # TLS.
 
 
@@ -260,7 +267,7 @@ def test_an_upstream_behind_tls_is_dialled_with_its_own_certificates(simulator, 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
 
-    # Queues are without bounds, as what is not read any more would keep the end from being read.
+    # Without a bound of the queues: unread messages would keep the close frame from being read.
     def relay(tls_client):
         with connect(simulator.url + "?model=gpt-realtime", max_queue=None) as plain:
             back = threading.Thread(target=pump, args=(plain, tls_client))
@@ -297,19 +304,19 @@ UPGRADE = (
 
 
 @contextlib.contextmanager
-def deaf_client(url, *said):
-    """A client that says something and then reads nothing, with little room in its kernel."""
+def deaf_client(url, *messages):
+    """Connect a client that sends messages and reads nothing, with a small buffer in its kernel."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", urlsplit(url).port))
         deaf.sendall(UPGRADE.encode())
         assert deaf.recv(12) == b"HTTP/1.1 101"
-        for message in said:
+        for message in messages:
             deaf.sendall(b"".join(text_frames(orjson.dumps(message), mask=True, max_frame_bytes=65536)))
         yield deaf
 
 
-def test_a_client_that_does_not_read_is_ended_and_the_others_are_not_held_up(simulator, caplog):
+def test_a_client_that_does_not_read_is_closed_and_the_others_are_not_delayed(simulator, caplog):
     question = {"type": "InjectUserMessage", "content": "tell me more " * 200}
     limits = Limits(write_buffer_bytes=256 * 1024)
     deadlines = Deadlines(close_s=0.5)
@@ -331,7 +338,7 @@ def test_a_client_that_does_not_read_is_ended_and_the_others_are_not_held_up(sim
 
 @pytest.fixture
 def actors_of_a_dead_dispatcher():
-    """They cannot stop, nor close what they own, as nobody runs them: a process ends with them."""
+    """Forget the actors of a dead dispatcher: no thread runs them, and so they cannot stop."""
     yield
     for ref in pykka.ActorRegistry.get_all():
         pykka.ActorRegistry.unregister(ref)
@@ -351,8 +358,8 @@ def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other
         assert router.readiness() == (False, "not running")
         with pytest.raises(InvalidStatus, match="503"):
             connect(url)
-    for ward in dispatcher._abortables:
-        ward._connection._sock.close()
+    for abortable in dispatcher._abortables:
+        abortable._connection._sock.close()
     assert "dispatcher-0 died" in caplog.text
 
 

@@ -1,8 +1,7 @@
-"""A router inside of another application, in this process: when it starts, with whom it lives, how it ends."""
+"""A router inside another application, in this process: its start, its requests, its end."""
 
 import contextlib
 import socket
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,9 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
-import router as package
 from actors.connections.handover import HandshakeRefused
 from actors.connections.memory import memory_pair
-from router import Answer, Principal, Router, RouterConfig, StartError
+from router import Principal, Response, Router, RouterConfig, StartError
 from tests.support.clients.voice_agent import CONVERSE, OPENAI, hold_text_turn
 from tests.support.processes.children import child
 from tests.support.processes.host_apps import ROOT, started
@@ -35,12 +33,12 @@ UPGRADE = {
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_args):
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def hosting(application):
-    """A server of the standard library: the address."""
+    """Serve an application with a server of the standard library; yield its address."""
     server = make_server("127.0.0.1", 0, application, handler_class=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -66,35 +64,16 @@ def request(path="/", **more):
 
 
 def answered(application, environ):
-    """Call a WSGI application; its status and body."""
-    said = []
-    body = b"".join(application(environ, lambda status, _headers: said.append(status)))
-    return int(said[0].split()[0]), body.decode()
+    """Call a WSGI application; return the status and the body."""
+    statuses = []
+    body = b"".join(application(environ, lambda status, _headers: statuses.append(status)))
+    return int(statuses[0].split()[0]), body.decode()
 
 
-# The beginning.
+# The start.
 
 
-def test_everything_public_can_be_imported():
-    assert {name: getattr(package, name) for name in package.__all__}.keys() == set(package.__all__)
-    with pytest.raises(AttributeError, match="Rooter"):
-        _ = package.Rooter
-
-
-def test_importing_and_making_one_starts_no_thread_and_opens_nothing():
-    said = (
-        "import os, threading\n"
-        "before = len(os.listdir('/proc/self/fd'))\n"
-        "from router import Router\n"
-        "import router.flask, router.django\n"
-        "Router()\n"
-        "print(threading.active_count(), len(os.listdir('/proc/self/fd')) - before)"
-    )
-    ran = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["1", "0"]
-
-
-def test_the_first_call_starts_it(router):
+def test_the_first_call_starts_the_router(router):
     with hosting(lambda environ, start: router.handle(environ)(environ, start)) as url:
         assert not router.is_alive
         with connect(url + "/anything") as connection:
@@ -110,7 +89,7 @@ def test_the_whole_application_starts_with_its_first_request_of_any_kind(router,
     assert router.wsgi_app is router.wsgi_app
 
 
-def test_many_first_requests_start_it_once(router):
+def test_many_first_requests_start_the_router_once(router):
     gate = threading.Barrier(8)
 
     def first(_number):
@@ -123,10 +102,10 @@ def test_many_first_requests_start_it_once(router):
     assert names.count("dispatcher-0") == 1
 
 
-def test_where_no_thread_can_be_started_nothing_is_left_and_it_starts_later(caplog):
+def test_a_start_without_threads_leaves_nothing_behind_and_a_later_one_succeeds(caplog):
     router = Router(upstream="ws://127.0.0.1:9/v1/realtime", dispatchers=2)
     before = descriptors()
-    threading.stack_size(1 << 46)  # which no machine has, as the system then says of threads, too
+    threading.stack_size(1 << 46)  # more than any machine has: the system refuses each thread
     try:
         for _ in range(3):
             with pytest.raises(StartError, match="can't start new thread"):
@@ -146,7 +125,7 @@ def descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_without_a_key_the_simulator_is_told_of(router, caplog):
+def test_a_start_with_the_simulator_is_logged(router, caplog):
     answered(router.wsgi_app, request("/readyz"))
     assert "simulator" in caplog.text
 
@@ -155,39 +134,39 @@ def test_without_a_key_the_simulator_is_told_of(router, caplog):
 
 
 @pytest.mark.parametrize("profile", [OPENAI, CONVERSE])
-def test_a_session_has_the_profile_that_was_asked_for_and_an_id(router, profile):
-    answers = []
+def test_a_session_has_the_requested_profile_and_an_id(router, profile):
+    responses = []
 
     def application(environ, start_response):
-        answers.append(router.handle(environ, profile="openai" if profile == OPENAI else "converse"))
-        return answers[-1](environ, start_response)
+        responses.append(router.handle(environ, profile="openai" if profile == OPENAI else "converse"))
+        return responses[-1](environ, start_response)
 
     with hosting(application) as url, connect(url) as connection:
         turn = hold_text_turn(started(connection, profile), "hello")
         assert ("AgentDone" in turn.types) == (profile == OPENAI)
-        assert [info.session_id for info in router.sessions()] == [answers[-1].session_id]
-        assert answers[-1].is_upgraded
+        assert [info.session_id for info in router.sessions()] == [responses[-1].session_id]
+        assert responses[-1].is_upgraded
 
 
-def test_a_plain_request_is_answered_and_nothing_is_raised(router):
+def test_a_plain_request_gets_a_response_and_raises_nothing(router):
     environ = request("/voice", **{"wsgi.input": None})
-    answer = router.handle(environ)
-    assert isinstance(answer, Answer)
-    assert (answer.status, answer.session_id, answer.is_upgraded) == (HTTPStatus.NOT_IMPLEMENTED, None, False)
-    status, body = answered(answer, environ)
+    response = router.handle(environ)
+    assert isinstance(response, Response)
+    assert (response.status, response.session_id, response.is_upgraded) == (HTTPStatus.NOT_IMPLEMENTED, None, False)
+    status, body = answered(response, environ)
     assert status == 501
     assert "gunicorn --threads 8" in body
 
 
-def test_a_profile_that_there_is_not_is_the_programs_mistake(router):
+def test_an_unknown_profile_is_a_value_error(router):
     with pytest.raises(ValueError, match="profile must be one of openai, converse, not 'deepgram'"):
         router.handle(request(), profile="deepgram")
 
 
-# Together, and the end.
+# Several routers, and the end.
 
 
-def test_several_live_in_one_process():
+def test_several_routers_live_in_one_process():
     first, second = Router(), Router(RouterConfig())
     try:
         with (
@@ -207,17 +186,17 @@ def test_several_live_in_one_process():
         second.close()
 
 
-def test_one_that_was_closed_stays_closed(router):
+def test_a_closed_router_stays_closed(router):
     router.close()
     with socket.socket() as asking:
-        answer = router.handle(request(OPENAI, **UPGRADE, **{"gunicorn.socket": asking}))
-    assert (answer.status, dict(answer.headers).keys()) == (503, {"Retry-After"})
+        response = router.handle(request(OPENAI, **UPGRADE, **{"gunicorn.socket": asking}))
+    assert (response.status, dict(response.headers).keys()) == (503, {"Retry-After"})
     assert answered(router.wsgi_app, request("/readyz"))[0] == 503
     with pytest.raises(StartError):
         router.start()
 
 
-def test_a_call_that_is_being_accepted_as_it_closes_is_ended_like_any_other():
+def test_a_call_in_acceptance_is_drained_like_any_other():
     router = Router(upstream="ws://127.0.0.1:9/v1/realtime").start()
     connection, peer = memory_pair()
     accepting, may_accept = threading.Event(), threading.Event()
@@ -238,12 +217,12 @@ def test_a_call_that_is_being_accepted_as_it_closes_is_ended_like_any_other():
     may_accept.set()
     caller.join(WAIT_S)
     closer.join(WAIT_S)
-    told = [peer.receive(WAIT_S) for _ in range(2)]
-    assert orjson.loads(told[0])["code"] == "SERVER_GOING_AWAY"
-    assert told[1].code == 1012
+    warning, closed = (peer.receive(WAIT_S) for _ in range(2))
+    assert orjson.loads(warning)["code"] == "SERVER_GOING_AWAY"
+    assert closed.code == 1012
 
 
-def test_who_is_let_in_as_it_closes_hears_that_it_is_going_away():
+def test_a_client_that_is_authenticated_during_the_close_is_refused_with_503():
     asked, may_answer = threading.Event(), threading.Event()
 
     def authenticate(_request):
@@ -268,7 +247,7 @@ def test_who_is_let_in_as_it_closes_hears_that_it_is_going_away():
     assert refused == [503]
 
 
-def test_a_process_that_ends_says_good_bye(tmp_path):
+def test_the_end_of_a_process_closes_its_calls(tmp_path):
     (tmp_path / "ending.py").write_text(
         "import sys, threading\n"
         "from wsgiref.simple_server import make_server\n"
@@ -284,9 +263,9 @@ def test_a_process_that_ends_says_good_bye(tmp_path):
         assert process.wait() == 0
 
 
-def test_a_process_may_fork_while_a_call_goes_on():
+def test_a_process_may_fork_during_a_call():
     env = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    with child(sys.executable, Path(__file__).with_name("forking.py"), env=env) as process:
+    with child(sys.executable, ROOT / "tests" / "support" / "processes" / "forking.py", env=env) as process:
         process.wait_for("the child is done")
         process.wait_for("the parent is done")
         assert process.wait() == 0

@@ -1,4 +1,4 @@
-"""Functions of every kind, over real sockets: the simulator calls them, and what they answer is what it says next."""
+"""Functions of every kind, over real sockets: the simulator calls them, and speaks of their results."""
 
 import threading
 
@@ -6,9 +6,9 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
+from router.auth import Principal
 from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
-from router.hooks import Principal
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.playbook import settings
 from tests.support.processes.http_endpoint import Endpoint
@@ -36,7 +36,7 @@ def endpoint():
 
 
 def reached(endpoint, **config):
-    """Configuration with which this endpoint may be called."""
+    """Return the configuration with which this endpoint may be called."""
     return {"tool_hosts": (endpoint.origin,), "tool_networks": ("127.0.0.1/32",), **config}
 
 
@@ -56,7 +56,7 @@ def of_type(frames, kind):
     return [it for it in frames if isinstance(it, dict) and it["type"] == kind]
 
 
-def test_an_endpoint_is_called_and_its_answer_is_spoken_of(simulator, endpoint, caplog):
+def test_an_endpoint_is_called_and_the_agent_speaks_of_its_response(simulator, endpoint, caplog):
     caplog.set_level("DEBUG")
     endpoint.answers("sunny, 21 degrees")
     with serving("converse", upstream=simulator.url, **reached(endpoint)) as (_, url), connect(url) as client:
@@ -84,8 +84,8 @@ def test_an_endpoint_that_fails_is_an_error_for_the_model_and_a_warning_for_the_
         frames = receive_until(client, "AgentAudioDone")
     (warning,) = of_type(frames, "Warning")
     assert warning["code"] == "FUNCTION_CALL_FAILED"
-    assert warning["description"].endswith("(weather) failed: it answered with HTTP 500")
-    assert "weather failed: it answered with HTTP 500" in " ".join(said(frames))
+    assert warning["description"].endswith("(weather) failed: it responded with HTTP 500")
+    assert "weather failed: it responded with HTTP 500" in " ".join(said(frames))
 
 
 def test_an_endpoint_that_hangs_does_so_for_its_call_alone(simulator, endpoint):
@@ -143,7 +143,7 @@ def test_a_python_function_is_offered_to_every_session_and_answers(simulator, pr
     assert all(thread.startswith("tools-") for _, _, thread in calls[:2])
 
 
-def test_a_python_function_knows_who_the_client_is(simulator):
+def test_a_python_function_knows_the_principal(simulator):
     callers = []
     hooks = {"authenticate": lambda _request: ADA}
     with serving("converse", hooks=hooks, upstream=simulator.url) as (router, url):
@@ -155,7 +155,7 @@ def test_a_python_function_knows_who_the_client_is(simulator):
     assert callers == [ADA]
 
 
-def test_what_a_python_function_raises_ends_no_call_and_is_logged_with_the_session(simulator, caplog):
+def test_an_exception_of_a_python_function_ends_no_call_and_is_logged_with_the_session(simulator, caplog):
     def weather(_arguments, _call):
         raise ValueError("no barometer")
 
@@ -171,7 +171,7 @@ def test_what_a_python_function_raises_ends_no_call_and_is_logged_with_the_sessi
     assert "no barometer" in caplog.text
 
 
-def test_a_schema_that_is_none_is_refused_when_it_is_registered():
+def test_an_invalid_schema_is_refused_when_it_is_registered():
     router = Router(RouterConfig())
     with pytest.raises(ValueError, match="name must be"):
         router.tool({"description": "Nameless."})(print)
@@ -186,8 +186,8 @@ def test_no_thread_is_started_for_functions_before_one_is_called(simulator):
         assert not [it for it in threading.enumerate() if it.name.startswith("tools-")]
 
 
-def test_functions_that_hang_hold_up_nobody_s_conversation_and_the_pool_s_end_neither(simulator):
-    """One thread, and nothing may wait: the second session's call fails at once, a third session just talks."""
+def test_functions_that_hang_delay_neither_other_conversations_nor_the_end_of_the_pool(simulator):
+    """One thread, and no queue: the call of the second session fails at once, and a third session talks on."""
     gate, begun = threading.Event(), threading.Event()
 
     def weather(_arguments, _call):
@@ -240,8 +240,8 @@ def test_a_call_that_the_user_interrupts_is_cancelled_and_its_late_answer_droppe
     ]
 
 
-def test_a_call_that_runs_while_the_upstream_is_lost_is_run_once_and_told_to_the_next(simulator):
-    """The upstream dies right after it has called; the function answers only when the next one is there."""
+def test_a_call_that_runs_while_the_upstream_is_lost_runs_once_and_is_sent_to_the_next(simulator):
+    """The upstream dies right after the call, and the function returns only when the next upstream is there."""
     simulator.add_fault(Fault(point=FaultPoint.FUNCTION_CALL_OUTSTANDING, action=FaultAction.CLOSE, code=1011))
     calls, gate = [], threading.Event()
 

@@ -2,14 +2,16 @@
 
 import re
 
+import msgspec
 import numpy as np
 import pytest
 from websockets.sync.client import connect
 
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, Format, Recording
-from router.config.model import Limits
 from router.config.upstream import Upstream
+from router.session.options import Bounds
+from router.session_factory import SessionFactory
 from router.simulator import Fault, FaultAction, FaultPoint, voice
 from tests.support.data.tones import linear32, tone
 from tests.support.machine.playbook import SETTINGS
@@ -116,12 +118,23 @@ def test_an_upstream_that_refuses_g711_gets_linear16(simulator):
         assert audio == speech_in(texts["assistant"], PCM, spoken)
 
 
+@pytest.fixture
+def long_preroll(monkeypatch):
+    """Have the microphone keep a whole turn while the user is silent: the test sends faster than a user speaks."""
+    options = SessionFactory._options
+
+    def with_long_preroll(*given):
+        return msgspec.structs.replace(options(*given), bounds=Bounds(preroll_s=SPEECH_S + PAUSE_S))
+
+    monkeypatch.setattr(SessionFactory, "_options", with_long_preroll)
+
+
+@pytest.mark.usefixtures("long_preroll")
 def test_speech_on_the_telephone_survives_a_loss(simulator):
     """The upstream is lost in the middle of speech: the next one gets all of it, still in mu-law."""
     simulator.add_fault(Fault(point=FaultPoint.SPEECH_STARTED, action=FaultAction.RESET))
     heard = spoken = ("mulaw", 8_000)
-    all_of_it = Limits(preroll_s=SPEECH_S + PAUSE_S)  # the audio comes faster than real time
-    with serving("openai", **known(simulator, g711=True), limits=all_of_it) as (_, url), connect(url) as client:
+    with serving("openai", **known(simulator, g711=True)) as (_, url), connect(url) as client:
         texts, _ = hold_turn(client, heard, spoken)
         assert heard_s(texts) == pytest.approx(SPEECH_S + 0.5, abs=0.11)
         assert simulator.connections[-1].of_type("session.update")[0]["session"]["audio"]["input"]["format"] == {

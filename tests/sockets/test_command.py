@@ -1,4 +1,4 @@
-"""The command as a process: what it prints, what it answers, how it ends, what it refuses."""
+"""The command as a process: its output, its responses, its end, its refusals."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ from tests.support.processes.children import RUN_PY, ChildError, child, router
 
 KEY = "sk-proj-0123456789-never-shown"
 NOWHERE = "ws://127.0.0.1:9/v1/realtime"
-"""An upstream that nobody listens at: most of what is tested here needs none."""
+"""An address without a server: most tests here need no upstream."""
 
 TIMEOUT_S = 10.0
 PATHS = ("/openai", "/v1/agent/converse")
@@ -36,7 +36,7 @@ DELTA_BYTES = 4800
 
 
 def run(*flags, env=None):
-    """Run the command until it ends by itself; give back its exit code and what it printed."""
+    """Run the command until it ends by itself; return its exit code and its output."""
     with child(sys.executable, RUN_PY, *flags, env=env) as process:
         status = process.wait(timeout_s=TIMEOUT_S)
         with pytest.raises(ChildError):  # the output is whole once no line can follow
@@ -55,7 +55,7 @@ def get(address, path):
 
 @contextmanager
 def simulated(config, *flags):
-    """A router, and the simulator behind it."""
+    """Run a simulator, and a router in front of it."""
     with Simulator(config) as simulator, router("--upstream", simulator.url, *flags) as process:
         yield process, simulator
     judge(simulator)
@@ -63,7 +63,7 @@ def simulated(config, *flags):
 
 @contextmanager
 def welcomed(address, path):
-    """Connect as a client does; the connection was welcomed."""
+    """Connect as a client does, and read the Welcome."""
     with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S, close_timeout=TIMEOUT_S) as connection:
         assert json.loads(connection.recv(TIMEOUT_S))["type"] == "Welcome"
         yield connection
@@ -75,7 +75,7 @@ def welcome(address, path):
 
 
 def closed(connection):
-    """Read to the end; give back the last message and the code of the close frame."""
+    """Read to the end; return the last message and the code of the close frame."""
     last = None
     with suppress(ConnectionClosed):
         while True:
@@ -89,10 +89,10 @@ def running():
         yield process
 
 
-# A life.
+# Requests.
 
 
-def test_it_prints_where_to_connect_and_what_is_behind(running):
+def test_the_command_prints_its_addresses_and_its_upstream(running):
     output = running.child.output
     for path in PATHS:
         assert f"ws://{running.address}{path}\n" in output
@@ -101,7 +101,7 @@ def test_it_prints_where_to_connect_and_what_is_behind(running):
     assert "SIMULATOR" not in output
 
 
-def test_without_a_key_it_is_the_simulator_and_says_so_loudly():
+def test_without_a_key_the_simulator_is_announced_in_a_frame():
     with router() as process:
         assert process.child.wait_for("SIMULATOR")
         assert get(process.address, "/readyz")[0] == 200
@@ -129,12 +129,12 @@ def test_another_path_may_take_the_place_of_openai():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_client_is_welcomed(running, path):
+def test_a_client_gets_a_welcome(running, path):
     welcome(running.address, path)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_plain_request_for_a_web_socket_is_told_to_upgrade(running, path):
+def test_a_plain_request_for_a_web_socket_is_answered_with_426(running, path):
     connection = http.client.HTTPConnection(running.address, timeout=TIMEOUT_S)
     connection.request("GET", path)
     response = connection.getresponse()
@@ -167,12 +167,12 @@ def test_forty_clients_hold_none_of_eight_threads():
         assert get(process.address, "/healthz") == (200, "ok\n")
 
 
-# An end.
+# The end.
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_signal_tells_every_client_and_ends_with_0(signum, path):
+def test_a_signal_closes_every_client_with_a_warning_and_ends_with_0(signum, path):
     with child(sys.executable, "-X", "dev", "-W", "always", RUN_PY, "--port", "0", "--upstream", NOWHERE) as process:
         address = process.wait_for(r"ws://(\S+)/openai")[1]
         with ExitStack() as stack:
@@ -186,7 +186,7 @@ def test_a_signal_tells_every_client_and_ends_with_0(signum, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_answer_that_is_under_way_is_finished_and_whoever_comes_meanwhile_is_told_to_come_back(path):
+def test_an_answer_in_progress_is_finished_and_a_new_client_gets_503_meanwhile(path):
     with simulated(SimulatorConfig(pace=4)) as (process, simulator), voice_agent(process.address, path) as agent:
         agent.start()
         agent.send("InjectUserMessage", content="Tell me about the sea.")
@@ -207,7 +207,7 @@ def test_an_answer_that_is_under_way_is_finished_and_whoever_comes_meanwhile_is_
 
 
 @pytest.mark.parametrize(("first", "second"), [("SIGTERM", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGQUIT")])
-def test_a_second_signal_cuts_short_what_is_under_way(first, second):
+def test_a_second_signal_cuts_the_drain_short(first, second):
     hung = Fault(point=FaultPoint.RESPONSE_CREATED, action=FaultAction.HANG)
     with (
         simulated(SimulatorConfig(faults=(hung,)), "--drain-s", "3600") as (process, simulator),
@@ -267,17 +267,17 @@ sys.meta_path.insert(0, Swallows())
 sys.argv = ["run.py", "--port", "0"]
 runpy.run_path(sys.argv.pop(), run_name="__main__")
 """
-"""Ctrl-C while something is imported: in a callback of the interpreter's own, Python prints it and goes on."""
+"""Ctrl-C during an import: in a callback of the interpreter, Python prints the exception and continues."""
 
 
-def test_ctrl_c_before_it_listens_ends_it_at_once_and_without_a_traceback():
+def test_ctrl_c_before_the_command_listens_ends_it_at_once_without_a_traceback():
     program = INTERRUPTED.replace("sys.argv.pop()", repr(str(RUN_PY)))
     with child(sys.executable, "-c", program, env={"PYTHONPATH": str(RUN_PY.parent)}) as process:
         assert process.wait(timeout_s=TIMEOUT_S) == -signal.SIGINT
         assert process.output == ""
 
 
-def test_a_client_that_ignores_the_close_frame_does_not_hold_up_the_end():
+def test_a_client_that_ignores_the_close_frame_does_not_delay_the_end():
     with router("--upstream", NOWHERE) as process:
         silent = socket.create_connection(process.address.split(":"), timeout=TIMEOUT_S)
         with silent:
@@ -293,7 +293,7 @@ def test_a_client_that_ignores_the_close_frame_does_not_hold_up_the_end():
 
 
 def workers_of(process, is_right):
-    """Wait until what /readyz tells of the workers is right; they write it every second."""
+    """Wait until /readyz reports the workers as expected; they write their rows every second."""
     pause = threading.Event()
     for _ in range(100):
         told = json.loads(get(process.address, "/readyz")[1])
@@ -304,7 +304,7 @@ def workers_of(process, is_right):
 
 
 def worker_of(process, connection):
-    """The process that holds the other end of a client's connection."""
+    """Return the process that holds the other end of a client's connection."""
     port = connection.local_address[1]
     children = psutil.Process(process.child.pid).children()
     (pid,) = (it.pid for it in children if any(end.raddr and end.raddr.port == port for end in it.net_connections()))
@@ -328,7 +328,7 @@ def pids(workers):
     return [worker["pid"] for worker in workers]
 
 
-def test_a_worker_that_is_killed_is_replaced_and_the_others_calls_are_not_touched():
+def test_a_killed_worker_is_replaced_and_the_calls_of_the_others_continue():
     with simulated(SimulatorConfig(pace=0), "--workers", "2") as (process, _), ExitStack() as stack:
         workers_of(process, lambda told: [it["stage"] for it in told["workers"]] == ["serving"] * 2)
         agents = [stack.enter_context(voice_agent(process.address, "/openai")) for _ in range(4)]
@@ -346,7 +346,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_calls_are_not_touche
         process.child.wait_for("SIGKILL")
 
 
-def test_where_the_parent_is_killed_calls_are_drained_and_the_workers_go():
+def test_workers_drain_their_calls_and_end_when_the_parent_is_killed():
     with child(sys.executable, RUN_PY, "--port", "0", "--upstream", NOWHERE, "--workers", "2") as process:
         address = process.wait_for(r"ws://(\S+)/openai")[1]
         with welcomed(address, "/openai") as connection:
@@ -357,14 +357,14 @@ def test_where_the_parent_is_killed_calls_are_drained_and_the_workers_go():
         process.wait_for("the parent process is gone")
 
 
-def test_it_leaves_nothing_in_the_home_directory(tmp_path):
+def test_the_command_leaves_nothing_in_the_home_directory(tmp_path):
     env = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": ""}
     with router("--upstream", NOWHERE, env=env) as process:
         assert get(process.address, "/healthz")[0] == 200
     assert list(tmp_path.iterdir()) == []
 
 
-# What stops a start.
+# Errors at the start.
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_it_leaves_nothing_in_the_home_directory(tmp_path):
         (["--check", "--workers", "none"], {}, "--workers"),
     ],
 )
-def test_a_bad_setting_ends_with_2_and_one_sentence_that_names_it(flags, env, named):
+def test_an_invalid_setting_ends_with_2_and_one_sentence_that_names_it(flags, env, named):
     status, output = run(*flags, env=env)
     assert status == 2
     assert named in output
@@ -394,10 +394,10 @@ def test_a_port_in_use_ends_with_one_sentence():
     assert output == f"run.py: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 
-def test_a_host_that_is_no_name_ends_with_one_sentence():
+def test_an_invalid_host_name_ends_with_one_sentence():
     status, output = run("--host", "a" * 64, "--port", "0", "--upstream", NOWHERE)
     assert status == 1
-    assert output == f"run.py: cannot listen on {'a' * 64}, port 0: that is no name of a host\n"
+    assert output == f"run.py: cannot listen on {'a' * 64}, port 0: the host name is invalid\n"
 
 
 def test_an_unknown_variable_of_ours_only_warns():
@@ -405,10 +405,10 @@ def test_an_unknown_variable_of_ours_only_warns():
         process.child.wait_for(r"warning.*ROUTER_PROT.*did you mean ROUTER_PORT\?")
 
 
-# What is read, and what is shown.
+# Sources and output.
 
 
-def test_check_prints_what_is_in_force_and_ends_with_0():
+def test_check_prints_the_effective_configuration_and_ends_with_0():
     status, output = run("--check", "--port", "9001", env={"ROUTER_VOICE": "cedar", "OPENAI_API_KEY": KEY})
     assert status == 0
     assert "port = 9001  # --port, the command line\n" in output
@@ -418,19 +418,19 @@ def test_check_prints_what_is_in_force_and_ends_with_0():
 
 
 def shell(line, *flags):
-    """A command line of bash, in which $RUN is the command with these flags."""
+    """Run a command line of bash, in which $RUN is the command with these flags."""
     return "bash", "-c", line.replace("$RUN", shlex.join([sys.executable, str(RUN_PY), *flags]))
 
 
 @pytest.mark.parametrize("flag", ["--check", "--help"])
-def test_a_reader_that_has_seen_enough_is_no_failure(flag):
+def test_a_reader_that_closes_the_pipe_is_no_failure(flag):
     with child(*shell("$RUN | true; exit ${PIPESTATUS[0]}", flag)) as process:
         assert process.wait(timeout_s=TIMEOUT_S) == 0
         assert process.output == ""
 
 
 @pytest.mark.parametrize("streams", ["> >(true)", ">&-", ">&- 2>&- <&-"])
-def test_it_serves_where_nobody_reads_what_it_prints(streams):
+def test_the_command_serves_with_closed_streams(streams):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     flags = ("--port", address.partition(":")[2], "--upstream", NOWHERE)
@@ -440,7 +440,7 @@ def test_it_serves_where_nobody_reads_what_it_prints(streams):
 
 
 def soon(ask):
-    """Ask until there is somebody who answers."""
+    """Ask until the server answers."""
     pause = threading.Event()
     for _ in range(100):
         with suppress(OSError):
@@ -466,7 +466,7 @@ def test_help_lists_every_flag():
         assert flag in output
 
 
-def test_the_key_is_in_no_line_even_where_all_is_logged():
+def test_the_key_is_in_no_line_at_the_level_debug():
     flags = ["--upstream", f"{NOWHERE}?api-key={KEY}2", "--log-level", "debug"]
     with router(*flags, env={"OPENAI_API_KEY": KEY}) as process:
         with welcomed(process.address, "/v1/agent/converse") as connection:
@@ -476,14 +476,14 @@ def test_the_key_is_in_no_line_even_where_all_is_logged():
                 "agent": {"think": {"provider": {"type": "open_ai", "model": "m"}, "prompt": "p"}},
             }
             connection.send(json.dumps(settings))
-            last, _ = closed(connection)  # nobody listens there
+            last, _ = closed(connection)  # no server is at that address
         assert last["type"] == "Error"
         assert KEY not in json.dumps(last)
     assert "with OPENAI_API_KEY" in process.child.output
     assert KEY not in process.child.output
 
 
-def test_when_no_upstream_can_be_dialled_it_is_not_ready():
+def test_the_command_is_not_ready_when_no_upstream_can_be_dialled():
     with router("--upstream", NOWHERE) as process:
         with welcomed(process.address, "/openai") as connection:
             connection.send(json.dumps({"type": "Settings", "audio": {}, "agent": {"think": {}}}))
@@ -493,7 +493,7 @@ def test_when_no_upstream_can_be_dialled_it_is_not_ready():
         assert json.loads(body)["reason"]
 
 
-def test_json_lines_are_all_that_is_printed_with_log_format_json():
+def test_log_format_json_prints_json_lines_alone():
     with child(sys.executable, RUN_PY, "--port", "0", "--log-format", "json") as process:
         address = process.wait_for(r'"http":"http://([^"]+)"')[1]
         welcome(address, "/openai")

@@ -28,7 +28,7 @@ TROUBLE = re.compile("Traceback|ERROR|CRITICAL|Exception")
 
 
 def last_word(connection):
-    """Read to the end; give back the code of the close frame."""
+    """Read to the end; return the code of the close frame."""
     try:
         while True:
             connection.recv(TIMEOUT_S)
@@ -36,7 +36,7 @@ def last_word(connection):
         return connection.close_code
 
 
-# Whatever runs threads takes calls.
+# Every server with threads takes calls.
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -80,7 +80,7 @@ def test_a_router_that_runs_before_the_fork_begins_anew_in_each_worker(tmp_path)
 # gunicorn, with live sessions.
 
 
-def test_sessions_hold_none_of_its_threads_and_none_of_its_connections():
+def test_sessions_hold_neither_threads_nor_connections_of_the_server():
     with host(*GUNICORN, "--threads", "2", "--worker-connections", "4", FLASK) as served, ExitStack() as stack:
         agents = [stack.enter_context(served.call()) for _ in range(12)]
         assert served.get("/")[0] == 200
@@ -88,7 +88,7 @@ def test_sessions_hold_none_of_its_threads_and_none_of_its_connections():
             hold_text_turn(agent, "hello")
 
 
-def test_calls_that_are_over_leave_no_descriptor_in_the_server():
+def test_ended_calls_leave_no_descriptor_in_the_server():
     with host(*GUNICORN, FLASK) as served:
         worker = int(served.child.wait_for(r"Booting worker with pid: (\d+)")[1])
 
@@ -103,7 +103,7 @@ def test_calls_that_are_over_leave_no_descriptor_in_the_server():
         call(20)
         until_s = time.monotonic() + TIMEOUT_S
         while open_files(worker) > before and time.monotonic() < until_s:
-            served.get("/")  # the last call ends in its own time
+            served.get("/")  # the last call may still be ending
         assert open_files(worker) <= before
 
 
@@ -124,7 +124,7 @@ def test_a_kept_alive_connection_can_be_upgraded():
                 converse(started(connection))
 
 
-def test_its_time_outs_are_about_requests_and_not_about_sessions():
+def test_the_time_outs_of_the_server_are_those_of_requests_and_not_of_sessions():
     with host(*GUNICORN, "--timeout", "2", "--keep-alive", "1", FLASK) as served, served.call() as agent:
         until_s = time.monotonic() + 4.0
         while time.monotonic() < until_s:
@@ -132,7 +132,7 @@ def test_its_time_outs_are_about_requests_and_not_about_sessions():
         assert "WORKER TIMEOUT" not in served.child.output
 
 
-def test_its_access_log_has_one_line_for_a_call_when_it_begins():
+def test_the_access_log_has_one_line_for_a_call_at_its_start():
     with host(*GUNICORN, "--access-logfile", "-", FLASK) as served:
         with served.call() as agent:
             served.child.wait_for(r'"GET /voice HTTP/1.1" 101 ')
@@ -142,7 +142,7 @@ def test_its_access_log_has_one_line_for_a_call_when_it_begins():
         assert served.child.output.count("/voice") == 1
 
 
-def test_a_worker_that_served_its_number_of_requests_says_good_bye_and_the_next_one_takes_over():
+def test_a_worker_that_served_its_number_of_requests_drains_its_calls_and_the_next_one_takes_over():
     with host(*GUNICORN, "--max-requests", "2", FLASK) as served:
         with connect(f"ws://{served.address}/voice") as connection:
             started(connection)
@@ -153,7 +153,7 @@ def test_a_worker_that_served_its_number_of_requests_says_good_bye_and_the_next_
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
-def test_a_worker_that_is_stopped_says_good_bye(stop):
+def test_a_stopped_worker_drains_its_calls(stop):
     with host(*GUNICORN, FLASK) as served, connect(f"ws://{served.address}/voice") as connection:
         started(connection)
         served.child.send_signal(stop)
@@ -214,7 +214,7 @@ mount(app, Router(authenticate=authenticate, on_turn=on_turn), "/voice", profile
 """
 
 
-def test_hooks_refuse_with_an_http_status_and_hear_of_turns(tmp_path):
+def test_hooks_refuse_with_an_http_status_and_receive_turns(tmp_path):
     (tmp_path / "hooked_app.py").write_text(HOOKED)
     with host(*GUNICORN, "hooked_app:app", modules=tmp_path) as served:
         with pytest.raises(InvalidStatus) as refused:
@@ -239,7 +239,7 @@ def authority():
 def trusting(authority):
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    # Of 1.3 the server's tickets come while websockets' two threads read and write, and ssl does not bear that.
+    # Not 1.3: its session tickets come while websockets' two threads read and write, which ssl does not support.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -251,7 +251,7 @@ def certificate(authority, tmp_path):
     return str(tmp_path / "server.pem")
 
 
-def test_with_tls_in_the_server_itself_a_session_parks_a_thread_and_some_are_left(certificate, trusting, tmp_path):
+def test_with_tls_in_the_server_a_session_holds_a_thread_and_some_are_left(certificate, trusting, tmp_path):
     (tmp_path / "few.py").write_text(
         "from router import Router\nrouter = Router(limits={'held_server_threads': 2})\napplication = router.wsgi_app\n"
     )
@@ -271,7 +271,7 @@ def test_with_tls_in_the_server_itself_a_session_parks_a_thread_and_some_are_lef
     assert not TROUBLE.search(served.child.output), served.child.output
 
 
-def test_a_parked_thread_does_not_hold_up_the_end_of_its_worker(certificate, trusting):
+def test_a_held_thread_does_not_delay_the_end_of_its_worker(certificate, trusting):
     tls = ("--certfile", certificate, "--keyfile", certificate)
     with (
         host(*GUNICORN, *tls, FLASK) as served,
@@ -287,7 +287,7 @@ def test_a_parked_thread_does_not_hold_up_the_end_of_its_worker(certificate, tru
 # Who cannot upgrade says so.
 
 
-def test_waitress_is_told_what_to_use():
+def test_waitress_gets_a_sentence_that_names_a_server_to_use():
     with host("-m", "waitress", "--listen", "127.0.0.1:0", "wsgi_app:application") as served:
         status, said = served.get("/voice", UPGRADE)
         assert (status, "gunicorn --threads 8" in said) == (501, True)
@@ -300,7 +300,7 @@ ASGI = {
 
 
 @pytest.mark.parametrize("bridge", ASGI)
-def test_an_asgi_server_is_told_what_to_use(bridge, tmp_path):
+def test_an_asgi_server_gets_a_sentence_that_names_a_server_to_use(bridge, tmp_path):
     (tmp_path / "bridged.py").write_text(ASGI[bridge])
     uvicorn = ("-m", "uvicorn", "--port", "0", "--ws", "none", "--lifespan", "off")
     with host(*uvicorn, "bridged:app", modules=tmp_path) as served:

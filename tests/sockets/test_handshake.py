@@ -21,7 +21,7 @@ def address():
 
 
 def opened(address, path, **handshake):
-    """Open a connection; what it selected, once it was welcomed."""
+    """Open a connection, read the Welcome, and return the selected subprotocol."""
     with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S, close_timeout=TIMEOUT_S, **handshake) as connection:
         assert json.loads(connection.recv(TIMEOUT_S))["type"] == "Welcome"
         return connection.subprotocol
@@ -29,7 +29,7 @@ def opened(address, path, **handshake):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("scheme", ["Token", "token", "TOKEN", "Bearer", "bearer", "BEARER"])
-def test_a_server_side_client_brings_its_key_in_a_header(address, path, scheme):
+def test_a_server_side_client_sends_its_key_in_a_header(address, path, scheme):
     assert opened(address, path, additional_headers={"Authorization": f"{scheme} {KEY}"}) is None
 
 
@@ -45,18 +45,18 @@ def test_a_server_side_client_brings_its_key_in_a_header(address, path, scheme):
     ],
     ids=lambda value: value if isinstance(value, str) else str(len(value)),
 )
-def test_a_browser_brings_it_as_a_subprotocol_and_the_key_is_never_selected(address, path, offered, selected):
+def test_a_browser_sends_its_key_as_a_subprotocol_which_is_never_selected(address, path, offered, selected):
     assert opened(address, path, subprotocols=offered) == selected
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_react_component_brings_it_in_the_query(address, path):
+def test_the_react_component_sends_its_key_in_the_query(address, path):
     assert opened(address, f"{path}?token={KEY}&service=agent") is None
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("service", ["transcription", "speak"])
-def test_another_service_is_refused_before_there_is_a_socket(address, path, service):
+def test_another_service_is_refused_before_the_upgrade(address, path, service):
     query = f"service={service}&model=nova-3&sample_rate=16000&encoding=linear16&channels=1&token={KEY}"
     with pytest.raises(InvalidStatus) as refused:
         opened(address, f"{path}?{query}")

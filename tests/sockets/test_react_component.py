@@ -1,4 +1,4 @@
-"""The React component's habits at `/openai`, scripted: what it sends when, and the order it depends on."""
+"""The React component at `/openai`, scripted: the messages that it sends, and the order that it depends on."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from tests.support.clients.voice_agent import GET_WEATHER, Received, VoiceAgent
 from tests.support.processes import children
 
 RATE = 16000
-MIC_BYTES = 8192  # 4096 samples: what its audio worklet hands over at once
+MIC_BYTES = 8192  # 4096 samples: one frame of its audio worklet
 SETTINGS_DELAY_S = 0.05
 TIMEOUT_S = 15.0
 QUERY = "token=app-token&service=agent"
@@ -92,7 +92,7 @@ def shape(turn: Received) -> list[str]:
 
 
 def assert_in_order(words: list[str], *expected: str) -> None:
-    """Assert that `expected` occur in this order, whatever stands between them."""
+    """Assert that `expected` occur in this order, with any others between them."""
     rest = iter(words)
     missing = [word for word in expected if word not in rest]
     assert not missing, f"{missing} not in that order in {words}"
@@ -136,7 +136,7 @@ def test_the_greeting_is_shown_after_the_settings(component):
     assert greeting["content"] == "Hi! What can I do for you?"
 
 
-def test_the_agent_says_what_the_component_puts_into_its_mouth(component):
+def test_the_agent_speaks_a_message_that_the_component_injects(component):
     """It names the text `content`."""
     component.start_late()
     component.wait_for("SettingsApplied")
@@ -154,7 +154,7 @@ def test_the_component_s_prompt_is_updated(component):
     assert component.wait_for_turn().text("assistant") == "Aye."
 
 
-def test_a_function_call_is_requested_then_shown_and_its_empty_answer_goes_on(component):
+def test_a_function_call_is_requested_then_shown_and_its_empty_answer_continues_the_turn(component):
     """Its handler returned undefined, so `content` is missing."""
     component.start_late()
     component.wait_for("SettingsApplied")

@@ -29,7 +29,7 @@ NOTICE = "This call is recorded."
 WEATHER = "Sunny in Paris, 21 degrees"
 TIME = "It is five to eleven"
 LONG = "Remember every word of this. " + "It was a long way to the station, and it rained. " * 8
-"""Its answer repeats it, which takes the agent half a minute."""
+"""A question that the answer repeats, which takes the agent half a minute."""
 
 
 def function(name, description):
@@ -69,7 +69,7 @@ def router():
 
 @pytest.fixture(scope="module")
 def npm():
-    """The folder where @deepgram/sdk is installed."""
+    """Return the folder where @deepgram/sdk is installed."""
     folder = os.environ.get("SWITCHBOARD_CLIENTS")
     if not folder:
         pytest.skip("SWITCHBOARD_CLIENTS names no folder with @deepgram/sdk (.ci/run makes one)")
@@ -107,14 +107,14 @@ def chromium(request):
 
 @pytest.fixture(scope="module", params=[python, python_async, node, chromium], ids=lambda runtime: runtime.__name__)
 def connect(request):
-    """What connects one of the SDKs to an address."""
+    """Return the function that connects one of the SDKs to an address."""
     with request.param(request) as connect:
         yield connect
 
 
 @pytest.fixture
 def client(connect, router):
-    """One SDK, connected. It delivers no error, and its end is a normal close."""
+    """Connect one SDK. It delivers no error, and its end is a normal close."""
     with connect(router.address) as client:
         yield client
     assert client.close_code == 1000
@@ -126,7 +126,7 @@ def client(connect, router):
 
 @contextmanager
 def handshakes():
-    """Accept WebSockets as the router does; the address, and a queue of the headers that came."""
+    """Accept WebSockets as the router does; yield the address, and a queue of the received headers."""
     seen = queue.SimpleQueue()
 
     def listen(connection):
@@ -157,7 +157,7 @@ def hold_turn(client: SdkClient, text):
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory) -> Path:
-    """A WAV file in which somebody says SPEECH."""
+    """Make a WAV file in which a voice says SPEECH."""
     espeak = shutil.which("espeak-ng")
     if espeak is None:
         pytest.skip("real speech needs Debian's package espeak-ng")
@@ -168,7 +168,7 @@ def spoken(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def speech(spoken) -> bytes:
-    """The same as linear16 at 16 kHz, and then a second of silence, which ends the turn."""
+    """Return it as linear16 at 16 kHz, with a second of silence behind it, which ends the turn."""
     return read_linear16(spoken) + bytes(2 * RATE)
 
 
@@ -189,8 +189,8 @@ def test_its_settings_are_applied_before_the_greeting(client):
     assert greeting.audio
 
 
-def test_it_shows_its_key_in_its_own_way(connect):
-    """A server of ours sees the handshake: a browser has no other way than subprotocols."""
+def test_each_sdk_sends_its_key_in_its_own_way(connect):
+    """A server of the test sees the handshake: a browser can use nothing but subprotocols."""
     with handshakes() as (address, seen), connect(address) as client:
         headers = seen.get(timeout=TIMEOUT_S)
     assert client.close_code == 1000
@@ -222,7 +222,7 @@ def test_real_speech_is_heard_transcribed_and_answered(client, speech):
 
 @pytest.fixture(scope="module")
 def listening(npm, spoken):
-    """A browser whose microphone hears somebody saying SPEECH."""
+    """Run a browser whose microphone plays SPEECH."""
     with deepgram_javascript.chromium(npm, chromium_program(), microphone=spoken) as runtime:
         yield runtime
 
@@ -238,7 +238,7 @@ def test_a_browser_s_own_microphone_is_heard(listening, router, speech):
 
 
 def heard_s(transcript):
-    """Return how long the embedded upstream, which does not pretend to understand, says somebody spoke."""
+    """Return the length of the speech as the embedded simulator states it: it understands no words."""
     return sum(float(seconds) for seconds in re.findall(r"([\d.]+) seconds", transcript))
 
 
@@ -250,7 +250,7 @@ def test_two_functions_run_on_the_client_in_one_turn(client):
     assert [call["name"] for call in calls] == ["get_weather", "get_time"]
     assert all(call["client_side"] for call in calls)
     assert not client.received.of("AgentAudioDone")
-    for call, content in zip(reversed(calls), (TIME, WEATHER), strict=True):  # in whatever order
+    for call, content in zip(reversed(calls), (TIME, WEATHER), strict=True):  # in the other order
         client.send("FunctionCallResponse", id=call["id"], name=call["name"], content=content)
     said = client.wait_for("AgentAudioDone").text("assistant")
     assert WEATHER in said
@@ -270,7 +270,7 @@ def test_another_prompt_is_obeyed_from_the_next_turn_on(client):
     assert hold_turn(client, "Who are you?").text("assistant") == "We are pirates."
 
 
-def test_words_are_put_into_the_agent_s_mouth(client):
+def test_an_injected_agent_message_is_spoken(client):
     start(client)
     client.send("InjectAgentMessage", message=NOTICE)
     said = client.wait_for("AgentAudioDone")
@@ -278,11 +278,13 @@ def test_words_are_put_into_the_agent_s_mouth(client):
     assert said.audio
     assert not client.received.of("InjectionRefused")
     heard = re.search(r'I said: "(.*)"', hold_turn(client, "What did you say?").text("assistant"))
-    assert NOTICE.startswith(heard[1])  # this question has interrupted it: it remembers what was heard
+    assert NOTICE.startswith(
+        heard[1]
+    )  # this question has interrupted the notice, which is remembered as far as it was heard
 
 
 def test_speech_interrupts_the_agent_and_is_answered_itself(client, speech):
-    """What came in between is all of the old answer, and nothing of it comes after the user has started to speak."""
+    """Everything in between is of the old answer, and nothing of it comes after the user has started to speak."""
     start(client)
     client.send("InjectUserMessage", content=LONG)
     client.wait_until("audio", lambda: client.received.audio)

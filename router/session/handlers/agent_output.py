@@ -110,7 +110,7 @@ def start_speaking(context: Context, _event: Any) -> None:
     context.to_component(deepgram.AgentStartedSpeaking())
     if turn.response is ResponseState.REQUESTED:  # of an upstream that announces no response
         context.stop_waiting(Wait.FIRST_EVENT)
-        context.wait(Wait.SILENCE)
+        context.wait(Wait.NEXT_EVENT)
 
 
 def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> None:

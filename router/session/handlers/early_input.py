@@ -22,9 +22,9 @@ _FASTEST_BYTES_PER_S: Final = RATES[-1] * MAX_SAMPLE_BYTES
 
 def keep_message(context: Context, message: Any) -> None:
     """Keep a message until the session is ready."""
-    options = context.options
+    bounds = context.options.bounds
     if not context.state.early.keep_message(message, len(context.client_text.encode())):
-        most = f"{options.early_messages} messages, or {options.early_bytes} bytes of them"
+        most = f"{bounds.early_messages} messages, or {bounds.early_bytes} bytes of them"
         description = f"more than {most}, before SettingsApplied: one is dropped"
         context.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
 
@@ -39,8 +39,8 @@ class Waiting(Protocol):
 
 def has_room(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
     """Whether another may wait, too. Where none does, there is room for it, whatever it takes."""
-    options, size_bytes = context.options, sum(it.size_bytes for it in (*waiting, another))
-    return not waiting or (len(waiting) < options.early_messages and size_bytes <= options.early_bytes)
+    bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
+    return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)
 
 
 def is_one_too_many(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
@@ -68,7 +68,7 @@ def keep_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
 def _most_early_bytes(context: Context) -> int:
     microphone = context.state.microphone
     bytes_per_s = microphone.source.bytes_per_s if microphone is not None else _FASTEST_BYTES_PER_S
-    return int(context.options.early_audio_s * bytes_per_s)
+    return int(context.options.bounds.early_audio_s * bytes_per_s)
 
 
 def before_settings(context: Context, message: Any) -> None:

@@ -113,7 +113,7 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     if turn.is_interrupted_early:
         cancel_active(context)
     context.stop_waiting(Wait.FIRST_EVENT)
-    context.wait(Wait.SILENCE)
+    context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
     return None
 
@@ -197,7 +197,7 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
 def end_of_response(context: Context) -> None:
     """Close the books on a response."""
     turn = context.state.turn
-    context.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     flush_audio(context)
     verbatim.conclude(context)
     turn.response_id = turn.event_id = turn.current_request = None
@@ -233,5 +233,5 @@ def _another_is_active(context: Context) -> ResponseState:
     turn = context.state.turn
     turn.requests.appendleft(turn.current_request or ResponseRequest())
     context.stop_waiting(Wait.FIRST_EVENT)
-    context.wait(Wait.SILENCE)
+    context.wait(Wait.NEXT_EVENT)
     return ResponseState.ACTIVE

@@ -26,7 +26,7 @@ UPSTREAM_WAITS: Final = (
     Wait.UPDATE,
     Wait.ITEM_ACK,
     Wait.FIRST_EVENT,
-    Wait.SILENCE,
+    Wait.NEXT_EVENT,
     Wait.RESPONSE,
     Wait.ASK_AGAIN,
     Wait.ROLLOVER,

@@ -166,7 +166,7 @@ def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseStat
         return turn.response
     context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
     failures = turn.failures
-    context.stop_waiting(Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE)
+    context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     interrupt_work(context, is_lost=False)
     turn.failures = failures
     context.wait(Wait.ASK_AGAIN)

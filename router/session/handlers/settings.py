@@ -109,8 +109,8 @@ def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionU
 
 
 def _microphone(context: Context, source: Format) -> Microphone:
-    options = context.options
-    microphone = Microphone(source, preroll_s=options.preroll_s, max_s=options.uncommitted_audio_s)
+    bounds = context.options.bounds
+    microphone = Microphone(source, preroll_s=bounds.preroll_s, max_s=bounds.uncommitted_audio_s)
     # Without a detector of the upstream's, all that was said since the last commit is the turn.
     microphone.is_speech = not context.state.detects_turns
     return microphone

@@ -80,16 +80,19 @@ class State:
         self.standby_state = StandbyState.NONE
         self.standby_sequence = 0
         """Of the ledger's newest entry that the spare has been told."""
-        self.ledger = Ledger(new_id=self.new_id, most_tokens=options.ledger_tokens, most_bytes=options.ledger_bytes)
+        bounds = options.bounds
+        self.ledger = Ledger(
+            new_id=self.new_id, most_tokens=options.limits.ledger_tokens, most_bytes=bounds.ledger_bytes
+        )
         self.calls = Calls()
         self.turn = Turn()
-        self.early = EarlyInputs(most_messages=options.early_messages, most_bytes=options.early_bytes)
+        self.early = EarlyInputs(most_messages=bounds.early_messages, most_bytes=bounds.early_bytes)
         self.linear16_only: set[int] = set()
         """Upstreams, by position, that have shown that they know no G.711."""
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim_transcripts = InterimTranscripts()
-        self.playback = Playback(options.audio_ahead_s, options.queued_audio_bytes, options.unread_audio_bytes)
+        self.playback = Playback(options.limits.audio_ahead_s, bounds.queued_audio_bytes, bounds.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.latency = TurnLatency()
         self.verbatim_items: Queue[str] = Queue(most=MOST_PLAYED)

@@ -10,11 +10,11 @@ from actors.restart import Decision, Loss, LossKind, Verdict
 from router.deepgram import blocks
 from router.session.deadlines import Wait
 from router.session.machine import Session
-from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.state.session import DETECTED
 from router.session.state.states import Lifecycle
 from tests.support.machine.invariants import Witness
+from tests.support.machine.options import session_options
 from tests.support.machine.playbook import (
     SESSION_ID,
     SETTINGS,
@@ -108,7 +108,7 @@ class Driver:
     """Feeds a session whatever comes, and judges it by the witness's rules and by what its own events say."""
 
     def __init__(self, profile):
-        options = SessionOptions(g711=(True,), tools=(blocks.Function(name="order"),))
+        options = session_options(g711=(True,), tools=(blocks.Function(name="order"),))
         self.session = Session(SESSION_ID, PROFILES[profile], options)
         self.witness = Witness(self.session)
         self.timers = set()
@@ -207,8 +207,8 @@ class Driver:
         if state.lifecycle is not Lifecycle.READY:
             return
         waits = {
-            "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.SILENCE}),
-            "an answer to speech": (state.turn.awaits_answer, {Wait.FIRST_EVENT, Wait.SILENCE}),
+            "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.NEXT_EVENT}),
+            "an answer to speech": (state.turn.awaits_answer, {Wait.FIRST_EVENT, Wait.NEXT_EVENT}),
             "a commit": (state.is_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
             "an acknowledgement": (state.upstream.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
             "an update": (state.upstream.is_updating, {Wait.UPDATE}),

@@ -11,8 +11,8 @@ from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.deepgram import blocks
 from router.session.machine import Session
-from router.session.options import SessionOptions
 from router.session.profile import PROFILES
+from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS, call_done, response_created
 from tests.support.machine.samples import CLIENT, UPSTREAM
 
@@ -101,7 +101,7 @@ STEPS = strategies.lists(
 
 def hold(first, steps, profile):
     """Hold a conversation, whatever is said in it; what the client was told."""
-    options = SessionOptions(g711=(True,), tools=(blocks.Function(name="order"),), tool_hosts=("https://x.y",))
+    options = session_options(g711=(True,), tools=(blocks.Function(name="order"),), tool_hosts=("https://x.y",))
     session = Session(SESSION_ID, PROFILES[profile], options)
     told = []
 

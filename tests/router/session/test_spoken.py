@@ -286,7 +286,7 @@ def test_what_was_left_at_that_is_taken_back_as_far_as_it_was_not_heard():
     book.expect(STARTED_TO_SPEAK, upstream=[{"type": "conversation.item.delete"}, said("Hello")])
 
 
-@pytest.mark.parametrize("wait", [Wait.FIRST_EVENT, Wait.SILENCE, Wait.RESPONSE])
+@pytest.mark.parametrize("wait", [Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE])
 def test_an_upstream_that_falls_silent_over_it_is_given_up(wait):
     book = greeted()
     if wait is not Wait.FIRST_EVENT:

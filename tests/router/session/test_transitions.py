@@ -18,10 +18,10 @@ from router.session import inputs, transitions
 from router.session.deadlines import Wait, length_s
 from router.session.diagram import draw
 from router.session.handlers.ignored import ignore
-from router.session.options import SessionOptions
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.tables import IllegalTransition, on
 from router.session.work import WorkKind, work_key
+from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
 ROOT = Path(__file__).parents[3]
@@ -152,7 +152,7 @@ def test_the_standby_upstream_accepts_only_what_the_one_in_use_accepts():
 def test_every_wait_has_a_length_and_an_end():
     assert set(transitions.DEADLINES) == set(Wait)
     for wait in set(Wait) - {Wait.ROLLOVER, Wait.STANDBY, Wait.PLAYBACK, Wait.DRAIN}:
-        assert length_s(wait, SessionOptions().deadlines) > 0
+        assert length_s(wait, session_options().deadlines) > 0
 
 
 def test_every_ending_of_a_living_client_says_something_before_the_close():

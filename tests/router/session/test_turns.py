@@ -208,7 +208,7 @@ def test_status_details_may_be_a_string():
     answering().upstream(response_done(status_details="completed")).expect(AUDIO_DONE, DONE)
 
 
-@pytest.mark.parametrize("wait", [Wait.SILENCE, Wait.RESPONSE])
+@pytest.mark.parametrize("wait", [Wait.NEXT_EVENT, Wait.RESPONSE])
 def test_an_upstream_that_falls_silent_in_an_answer_is_given_up(wait):
     book = answering().fire(wait)
     assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause=wait.value))]

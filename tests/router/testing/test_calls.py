@@ -1,4 +1,4 @@
-"""Calls over memory, as an embedding application's tests place them."""
+"""Calls in memory, as the tests of an embedding application place them."""
 
 import socket
 
@@ -11,10 +11,10 @@ from router.testing import CallHarness, HandshakeRefused
 
 @pytest.fixture(autouse=True)
 def no_port(monkeypatch):
-    """Whoever listens, or connects, fails."""
+    """Fail each attempt to listen or to connect."""
 
     def refuse(*_args):
-        raise AssertionError("a test over memory used the network")
+        raise AssertionError("a test in memory used the network")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -31,21 +31,21 @@ def test_a_call_with_the_simulator_needs_no_port(switchboard, simulator):
     assert simulator.connections[0].types()[0] == "session.update"
 
 
-def test_a_call_with_a_script_says_what_the_test_says(switchboard):
+def test_a_scripted_upstream_sends_the_texts_of_the_test(switchboard):
     call = switchboard.call()
-    call.client.settle()
+    call.client.send_settings()
     upstream = call.upstream()
-    assert upstream.say_hello()["session"]["instructions"] == "Be brief."
+    assert upstream.open_session()["session"]["instructions"] == "Be brief."
     call.client.wait_for("SettingsApplied")
     call.client.say("hello")
-    assert upstream.take_item()["content"][0]["text"] == "hello"
+    assert upstream.acknowledge_item()["content"][0]["text"] == "hello"
     upstream.answer("Hello yourself.")
     assert call.client.wait_for("ConversationText")["content"] == "hello"
     assert call.client.wait_for("ConversationText")["content"] == "Hello yourself."
     assert call.targets[0].url.startswith("ws://nowhere.invalid/")
 
 
-def test_actors_are_told_and_asked(switchboard, probe):
+def test_a_test_sends_messages_to_single_actors(switchboard, probe):
     call = switchboard.call()
     call.upstream()
     call.translator.tell(lifecycle.AttachClient(probe.ref))
@@ -57,24 +57,24 @@ def test_actors_are_told_and_asked(switchboard, probe):
 
 def test_a_lost_upstream_is_followed_by_the_next(switchboard):
     call = switchboard.call()
-    call.client.settle()
+    call.client.send_settings()
     first = call.upstream()
-    first.say_hello()
+    first.open_session()
     call.client.wait_for("SettingsApplied")
     first.close(1011)
     assert call.client.wait_for("Warning")["code"] == "UPSTREAM_RESTARTED"
-    call.upstream().say_hello()
+    call.upstream().open_session()
     assert len(call.targets) == 2
 
 
 def test_the_application_s_own_router_brings_its_functions_and_hooks(simulator):
     router = Router(upstream="ws://nowhere.invalid", authenticate=lambda request: _known(request.credential))
     router.tool("add", {"type": "object"}, lambda arguments, _call: sum(arguments.values()))
-    with CallHarness(router) as board:
+    with CallHarness(router) as harness:
         with pytest.raises(HandshakeRefused) as refused:
-            board.call(headers={"Authorization": "Token nobody"})
+            harness.call(headers={"Authorization": "Token nobody"})
         assert refused.value.status == 401
-        call = board.call(simulator=simulator, headers={"Authorization": "Token ada"})
+        call = harness.call(simulator=simulator, headers={"Authorization": "Token ada"})
         call.client.start()
         (update,) = simulator.connections[0].of_type("session.update")
         assert [tool["name"] for tool in update["session"]["tools"]] == ["add"]
@@ -85,27 +85,27 @@ def _known(credential):
     return Principal(credential) if credential == "ada" else None
 
 
-def test_what_does_not_come_fails_a_test_with_what_came_instead(switchboard, probe):
+def test_a_missing_message_fails_a_test_with_the_received_ones(switchboard, probe):
     call = switchboard.call()
     call.client.wait_for("Welcome")
     call.client.close()
     with pytest.raises(AssertionError, match="closed with 1000"):
         call.client.wait_for("SettingsApplied")
     probe.ref.tell(messages.ClientOpened())
-    with pytest.raises(AssertionError, match=r"no Drain within 0\.01 s; told were \[ClientOpened"):
+    with pytest.raises(AssertionError, match=r"no Drain within 0\.01 s; received were \[ClientOpened"):
         probe.wait_for(lifecycle.Drain, timeout_s=0.01)
 
 
-def test_the_actors_of_a_call_that_is_over_are_gone_and_it_says_so(switchboard):
+def test_the_actors_of_an_ended_call_are_gone(switchboard):
     call = switchboard.call()
     switchboard.router.close(drain_s=0)
     with pytest.raises(AssertionError, match="the session has ended"):
         call.translator.tell(lifecycle.Describe())
 
 
-def test_a_switchboard_leaves_nothing_behind(simulator):
-    with CallHarness() as board:
-        calls = [board.call(simulator=simulator) for _ in range(5)]
+def test_a_harness_leaves_no_actor_behind(simulator):
+    with CallHarness() as harness:
+        calls = [harness.call(simulator=simulator) for _ in range(5)]
         for call in calls:
             call.client.start()
         actors = [ref for call in calls for ref in call.actors.values()]
@@ -113,7 +113,7 @@ def test_a_switchboard_leaves_nothing_behind(simulator):
     assert not any(ref.is_alive() for ref in actors)
 
 
-def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
+def test_a_client_that_arrives_during_the_close_is_closed_with_1001(switchboard):
     switchboard.router.start()
     switchboard.router._runtime.supervisor.stop()
     client = switchboard.call().client
@@ -122,10 +122,24 @@ def test_a_client_that_comes_as_the_router_closes_is_told_so(switchboard):
     assert switchboard.router.session_count == 0
 
 
-def test_a_call_that_a_stop_finds_still_there_is_hung_up_with_a_last_word(switchboard, caplog):
+def test_a_call_that_is_left_at_the_stop_gets_an_error_and_a_close_frame(switchboard, caplog):
     client = switchboard.call().client
     client.wait_for("Welcome")
     switchboard.router._runtime.stop()
     assert client.wait_for("Error")["code"] == "INTERNAL_SERVER_ERROR"
     client.wait_for_close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("former", "now"), [("settle", "send_settings"), ("say_hello", "open_session"), ("take_item", "acknowledge_item")]
+)
+def test_a_former_method_of_a_script_calls_its_successor_with_a_warning(switchboard, monkeypatch, former, now):
+    call = switchboard.call()
+    end = call.client if hasattr(call.client, now) else call.upstream()
+    calls = []
+    monkeypatch.setattr(type(end), now, lambda _self, *given: calls.append(given) or "done")
+    with pytest.warns(DeprecationWarning, match=f"{type(end).__name__}.{former} is called {now} now") as caught:
+        assert getattr(end, former)(1) == "done"
+    assert calls == [(1,)]
+    assert caught[0].filename == __file__, "the warning points at the test"

@@ -1,4 +1,4 @@
-"""Which addresses a function's endpoint may have."""
+"""The addresses that the endpoint of a function may have."""
 
 import socket
 
@@ -31,11 +31,11 @@ def test_an_address_that_is_not_public_is_refused(address):
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_a_public_address_is_good(address):
+def test_a_public_address_is_allowed(address):
     assert Addresses(resolve=resolving([address])).of("name.example", 443) == [address]
 
 
-def test_what_the_configuration_names_is_good_too_and_nothing_beside_it():
+def test_addresses_of_the_configured_networks_are_allowed_and_no_others():
     addresses = Addresses(["127.0.0.1/32", "fd00::/8"])
     assert addresses.is_allowed("127.0.0.1")
     assert addresses.is_allowed("::ffff:127.0.0.1")
@@ -44,13 +44,13 @@ def test_what_the_configuration_names_is_good_too_and_nothing_beside_it():
     assert not addresses.is_allowed("fe80::1")
 
 
-def test_of_several_addresses_those_that_are_good_are_left_each_once_and_not_too_many():
+def test_the_first_four_allowed_addresses_of_a_name_are_kept_each_once():
     found = ["10.0.0.1", "8.8.8.8", "8.8.8.8", *(f"8.8.4.{n}" for n in range(9))]
     assert Addresses(resolve=resolving(found)).of("name.example", 443) == ["8.8.8.8", "8.8.4.0", "8.8.4.1", "8.8.4.2"]
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("too long")])
-def test_a_host_without_an_address_is_an_error_of_ours(error):
+def test_a_host_without_an_address_is_an_endpoint_error(error):
     def resolve(*_args, **_more):
         raise error
 
@@ -59,6 +59,6 @@ def test_a_host_without_an_address_is_an_error_of_ours(error):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "127.1", "::1"])
-def test_other_spellings_of_an_address_are_seen_through(host):
+def test_other_spellings_of_an_address_are_recognized(host):
     with pytest.raises(EndpointError, match="not public"):
         Addresses().of(host, 443)

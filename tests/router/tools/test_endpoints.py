@@ -22,7 +22,7 @@ MOST_DRIPS = 100
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Records its requests, and answers with what `server.answers` has for the path."""
+    """Records its requests, and responds with the entry of `server.answers` for the path."""
 
     protocol_version = "HTTP/1.1"
 
@@ -56,7 +56,7 @@ class Server(ThreadingHTTPServer):
         self.thread.start()
 
     def handle_error(self, *_args):
-        pass  # a client that does not trust us hangs up
+        pass  # a client that does not trust the certificate hangs up
 
     def close(self):
         self.shutdown()
@@ -73,7 +73,7 @@ def server():
 
 @contextlib.contextmanager
 def raw_server(*answers, holds=False):
-    """Answers each connection with bytes, one after the other, and hangs up; or holds on to it."""
+    """Answers each connection with bytes, one after the other, and closes it, or holds it."""
     listener = socket.create_server((LOOPBACK, 0))
     done, seen = threading.Event(), []
 
@@ -99,8 +99,8 @@ def raw_server(*answers, holds=False):
         listener.close()
 
 
-def endpoints(networks=(LOOPBACK,), timeout_s=WAIT_S, most_bytes=1000, resolve=socket.getaddrinfo, **more):
-    return Endpoints(Addresses(networks, resolve), timeout_s=timeout_s, most_bytes=most_bytes, **more)
+def endpoints(networks=(LOOPBACK,), timeout_s=WAIT_S, max_bytes=1000, resolve=socket.getaddrinfo, **more):
+    return Endpoints(Addresses(networks, resolve), timeout_s=timeout_s, max_bytes=max_bytes, **more)
 
 
 def call(url, arguments="{}", method=None, headers=None, **options):
@@ -116,7 +116,7 @@ def problem(*args, **options):
 # A request.
 
 
-def test_the_arguments_are_the_json_body_and_the_answer_is_the_output(server):
+def test_the_arguments_are_the_json_body_and_the_response_is_the_output(server):
     url = f"http://{LOOPBACK}:{server.server_port}/order?tenant=1"
     assert call(url, '{"city": "Rome"}', headers={"X-Key": "k", "user-agent": "mine"}) == '{"ok":true}'
     ((method, path, headers, body),) = server.requests
@@ -155,12 +155,12 @@ def test_no_arguments_are_an_empty_object(server):
     assert server.requests[0][3] == b"{}"
 
 
-def test_an_empty_answer_is_null(server):
+def test_an_empty_response_is_null(server):
     server.answers["/"] = (204, {}, b"")
     assert call(f"http://{LOOPBACK}:{server.server_port}/") == "null"
 
 
-# What an answer may not be.
+# Invalid responses.
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -172,48 +172,48 @@ def test_a_redirect_is_not_followed(server, status):
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
-def test_a_refusal_is_told_by_its_status_and_asked_once(server, status):
+def test_an_error_status_is_reported_and_the_request_not_repeated(server, status):
     server.answers["/"] = (status, {}, b"a stack trace")
-    assert problem(f"http://{LOOPBACK}:{server.server_port}/", method="GET") == f"it answered with HTTP {status}"
+    assert problem(f"http://{LOOPBACK}:{server.server_port}/", method="GET") == f"it responded with HTTP {status}"
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_too_long_is_none(server):
+def test_a_response_that_is_too_long_is_an_error(server):
     server.answers["/"] = (200, {}, b"x" * 1000)
     assert call(f"http://{LOOPBACK}:{server.server_port}/") == "x" * 1000
     server.answers["/"] = (200, {}, b"x" * 1001)
-    assert problem(f"http://{LOOPBACK}:{server.server_port}/") == "its answer is longer than 1000 bytes"
+    assert problem(f"http://{LOOPBACK}:{server.server_port}/") == "its response is longer than 1000 bytes"
 
 
-def test_an_endless_answer_is_cut_off():
-    def for_ever(connection):
+def test_an_endless_response_is_cut_off():
+    def without_end(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         with contextlib.suppress(OSError):
             while True:
                 connection.sendall(b"ff\r\n" + b"x" * 255 + b"\r\n")
 
-    with raw_server(for_ever) as (port, _):
-        assert problem(f"http://{LOOPBACK}:{port}/") == "its answer is longer than 1000 bytes"
+    with raw_server(without_end) as (port, _):
+        assert problem(f"http://{LOOPBACK}:{port}/") == "its response is longer than 1000 bytes"
 
 
-def test_a_packed_answer_is_refused_unopened(server):
+def test_a_compressed_response_is_refused_unread(server):
     server.answers["/"] = (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b")
-    assert "packed" in problem(f"http://{LOOPBACK}:{server.server_port}/")
+    assert "compressed" in problem(f"http://{LOOPBACK}:{server.server_port}/")
     assert server.requests[0][2]["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
-def test_a_server_that_does_not_answer_in_time_is_given_up(sent):
+def test_a_server_that_does_not_respond_in_time_is_abandoned(sent):
     with raw_server(sent, holds=True) as (port, _):
-        assert problem(f"http://{LOOPBACK}:{port}/", timeout_s=0.2) == "it did not answer in time"
+        assert problem(f"http://{LOOPBACK}:{port}/", timeout_s=0.2) == "it did not respond in time"
 
 
 @pytest.mark.parametrize(
     ("scheme", "start"),
     [("http", b"HTTP/1.1 200 OK\r\nX: "), ("http", b"HTTP/1.1 200 OK\r\n\r\n"), ("https", b"\x16\x03\x03\x40\x00")],
 )
-def test_a_server_that_lets_its_answer_drip_is_given_up_in_the_same_time(scheme, start):
-    """The last one lets the first record of its TLS handshake drip."""
+def test_a_server_whose_response_drips_is_abandoned_in_the_same_time(scheme, start):
+    """In the last case the first record of the TLS handshake drips."""
     done = threading.Event()
     dripped = 0
 
@@ -227,30 +227,30 @@ def test_a_server_that_lets_its_answer_drip_is_given_up_in_the_same_time(scheme,
 
     with raw_server(drip) as (port, _):
         try:
-            assert problem(f"{scheme}://{LOOPBACK}:{port}/", timeout_s=0.3) == "it did not answer in time"
+            assert problem(f"{scheme}://{LOOPBACK}:{port}/", timeout_s=0.3) == "it did not respond in time"
         finally:
             done.set()
     assert dripped < MOST_DRIPS
 
 
 @pytest.mark.parametrize("sent", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
-def test_what_is_no_answer_is_an_error_of_ours(sent):
+def test_a_malformed_response_is_an_endpoint_error(sent):
     with raw_server(sent, sent) as (port, _):
         assert problem(f"http://{LOOPBACK}:{port}/")
 
 
-# Asking again.
+# Repeated requests.
 
 
-def test_a_safe_request_that_got_no_answer_is_asked_once_more():
+def test_a_safe_request_without_a_response_is_repeated_once():
     with raw_server(b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as (port, seen):
         assert call(f"http://{LOOPBACK}:{port}/", method="GET") == "ok"
     assert len(seen) == 2
 
 
-def test_a_request_that_may_have_had_an_effect_is_never_asked_twice():
+def test_a_request_that_may_have_had_an_effect_is_never_repeated():
     with raw_server(b"", b"") as (port, seen):
-        assert problem(f"http://{LOOPBACK}:{port}/") == "it closed the connection without an answer"
+        assert problem(f"http://{LOOPBACK}:{port}/") == "it closed the connection without a response"
     assert len(seen) == 1
 
 
@@ -269,7 +269,7 @@ def test_a_server_that_is_not_there_cannot_be_reached():
     assert problem(f"http://{LOOPBACK}:{port}/") == "it cannot be reached"
 
 
-# Where it goes.
+# The address.
 
 
 def test_an_address_that_is_not_public_is_not_connected_to(server):
@@ -277,8 +277,8 @@ def test_an_address_that_is_not_public_is_not_connected_to(server):
     assert server.requests == []
 
 
-def test_a_name_that_changes_its_mind_is_asked_once_and_only_the_address_that_was_looked_at_is_called(server):
-    """DNS rebinding: the answer that is checked is allowed, a second one would not be."""
+def test_a_name_is_resolved_once_and_only_the_checked_address_is_called(server):
+    """DNS rebinding: the first address is allowed, and a second one would not be."""
     answers = [["127.0.0.1"], ["127.0.0.2"]]
     asked = []
 
@@ -295,7 +295,7 @@ def test_a_name_that_changes_its_mind_is_asked_once_and_only_the_address_that_wa
     assert len(server.requests) == 1
 
 
-def test_no_proxy_is_asked(server, monkeypatch):
+def test_no_proxy_is_used(server, monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert call(f"http://{LOOPBACK}:{server.server_port}/") == '{"ok":true}'
@@ -349,7 +349,7 @@ def test_a_certificate_for_another_name_is_not_trusted(authority, names):
     ca, path = authority
     with tls_server(ca, *names) as (server, _):
         url = f"https://api.example:{server.server_port}/"
-        assert problem(url, resolve=named, ca_file=path) == "its certificate is not to be trusted"
+        assert problem(url, resolve=named, ca_file=path) == "its certificate is not trusted"
         assert server.requests == []
 
 
@@ -357,10 +357,10 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(authority):
     ca, _ = authority
     with tls_server(ca, "api.example") as (server, _):
         url = f"https://api.example:{server.server_port}/"
-        assert problem(url, resolve=named) == "its certificate is not to be trusted"
+        assert problem(url, resolve=named) == "its certificate is not trusted"
 
 
-def test_what_goes_wrong_is_told_without_headers_and_query(server):
+def test_an_error_repeats_neither_headers_nor_query(server):
     server.answers["/"] = (500, {}, b"")
     url = f"http://{LOOPBACK}:{server.server_port}/?key=secret"
     with pytest.raises(EndpointError) as caught:

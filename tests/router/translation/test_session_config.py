@@ -20,7 +20,7 @@ def agent(**fields):
 
 
 def session_of(given, **options):
-    defaults = {"turn_detection": "server_vad", "formats": Formats(), "voices": Voices()}
+    defaults = {"turn_detection": "server_vad", "formats": Formats(), "voices": Voices(default="marin")}
     models = {"transcription_model": "gpt-4o-transcribe", "model": "gpt-realtime"}
     return session_config.session_of(Settings(Audio(), given), **(defaults | models | options))
 

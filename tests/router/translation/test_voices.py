@@ -24,7 +24,7 @@ def test_a_voice_that_the_upstream_has_is_itself(voice):
 
 @pytest.mark.parametrize(("voice", "nearest"), [("fable", "ballad"), ("nova", "coral"), ("onyx", "ash")])
 def test_a_voice_of_the_speech_api_becomes_one_of_the_upstream_s(voice, nearest):
-    assert voice_of(speak(type="open_ai", model="tts-1-hd", voice=voice), Voices()) == nearest
+    assert voice_of(speak(type="open_ai", model="tts-1-hd", voice=voice), Voices(default="marin")) == nearest
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_voice_that_no_table_has_is_the_default(block):
     ],
 )
 def test_the_configuration_s_table_wins_over_the_one_built_in(key, block):
-    assert voice_of(block, Voices(table={key: "Ara"})) == "Ara"
+    assert voice_of(block, Voices(default="marin", table={key: "Ara"})) == "Ara"
 
 
 @pytest.mark.parametrize(
@@ -94,18 +94,20 @@ def test_the_configuration_s_table_wins_over_the_one_built_in(key, block):
     ],
 )
 def test_a_star_stands_for_anything_and_no_other_character_does(pattern, fits):
-    assert voice_of(deepgram("aura-2-thalia-en"), Voices(table={pattern: "Ara"})) == ("Ara" if fits else "marin")
+    assert voice_of(deepgram("aura-2-thalia-en"), Voices(default="marin", table={pattern: "Ara"})) == (
+        "Ara" if fits else "marin"
+    )
 
 
 def test_an_exact_key_wins_over_a_pattern_and_a_longer_pattern_over_a_shorter_one():
-    voices = Voices(table={"*": "a", "aura-*": "b", "aura-2-*": "c", "aura-2-thalia-en": "d"})
+    voices = Voices(default="marin", table={"*": "a", "aura-*": "b", "aura-2-*": "c", "aura-2-thalia-en": "d"})
 
     asked = ["flux-kit-en", "aura-zeus-en", "aura-2-zeus-en", "aura-2-thalia-en"]
     assert [voice_of(deepgram(model), voices) for model in asked] == ["a", "b", "c", "d"]
 
 
 def test_a_voice_s_own_name_comes_before_its_model():
-    voices = Voices(table={"sonic-*": "ash", "a167": "echo"})
+    voices = Voices(default="marin", table={"sonic-*": "ash", "a167": "echo"})
 
     assert voice_of(speak(type="cartesia", model_id="sonic-2", voice={"id": "a167"}), voices) == "echo"
 
@@ -126,5 +128,8 @@ def test_the_built_in_table_names_the_upstream_s_voices_and_no_other():
 def test_a_lookup_compiles_no_regular_expression():
     # Compiling 230 of them took 8 ms of the first call, on the dispatcher's thread.
     compiled = set(re._cache)
-    assert voice_of(deepgram("aura-2-thalia-en"), Voices(table={"never-looked-up-before-*": "Ara"})) == "marin"
+    assert (
+        voice_of(deepgram("aura-2-thalia-en"), Voices(default="marin", table={"never-looked-up-before-*": "Ara"}))
+        == "marin"
+    )
     assert set(re._cache) == compiled

@@ -1,4 +1,4 @@
-"""What is said at the start."""
+"""The banner at the start."""
 
 import pytest
 
@@ -9,27 +9,27 @@ from router.web.banner import addresses, banner, framed
 KEY = "sk-proj-0123456789-never-shown"
 
 
-def test_it_says_where_to_connect_and_what_is_behind():
+def test_the_banner_names_the_addresses_and_the_upstream():
     config = RouterConfig(upstream="openai", openai_api_key=Secret(KEY), path="/voice")
     text = banner(config, 9001)
-    for sourced in (
+    for line in (
         "http://127.0.0.1:9001\n",
         "ws://127.0.0.1:9001/voice\n",
         "ws://127.0.0.1:9001/v1/agent/converse\n",
         "wss://api.openai.com/v1/realtime, model gpt-realtime-2.1, with OPENAI_API_KEY\n",
     ):
-        assert sourced in text
+        assert line in text
     assert KEY not in text
     assert "SIMULATOR" not in text
 
 
-def test_a_key_in_the_upstreams_query_is_not_shown_and_its_model_is():
+def test_the_query_of_the_upstream_is_not_shown_but_its_model_is():
     text = banner(RouterConfig(upstream="wss://h/x?api-key=0123456789&model=own"), 1)
     assert "wss://h/x, model own, without a key" in text
     assert "0123456789" not in text
 
 
-def test_the_simulator_is_loud():
+def test_the_simulator_is_announced_in_a_frame():
     text = banner(RouterConfig(), 1)
     assert "SIMULATOR" in text
     assert "OPENAI_API_KEY" in text
@@ -51,7 +51,7 @@ def test_colours_are_for_terminals():
         ("voice.example", "http://voice.example:5"),
     ],
 )
-def test_the_address_is_one_to_connect_to(host, http):
+def test_a_client_can_connect_to_the_address(host, http):
     config = RouterConfig(host=host)
     assert addresses(config, 5)["http"] == http
     assert host in banner(config, 5)

@@ -1,4 +1,4 @@
-"""What is known of somebody else's gunicorn; with a real one in tests/sockets/test_embedding.py."""
+"""The gunicorn of a host application; tests/sockets/test_embedding.py has a real one."""
 
 import signal
 import threading
@@ -16,14 +16,23 @@ def worker(timeout, graceful_timeout, *, alive=True):
 
 
 class Worker(base.Worker):
-    """gunicorn's, of which nothing but this is begun."""
+    """gunicorn's worker, with nothing started but its life."""
 
     def __init__(self):
         self.alive = True
 
 
+@pytest.fixture
+def gunicorn_worker(monkeypatch):
+    """A worker of gunicorn that handles the signals of this process."""
+    worker = Worker()
+    handlers = dict.fromkeys(host.WORKER_SIGNALS, worker.handle_exit)
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    return worker
+
+
 @pytest.mark.parametrize(
-    ("timeout", "graceful_timeout", "wanted_s", "drain_s"),
+    ("timeout", "graceful_timeout", "configured_s", "drain_s"),
     [
         (30, 30, 30, 27),
         (30, 10, 30, 7),
@@ -34,8 +43,8 @@ class Worker(base.Worker):
         (30, 30, 5, 5),
     ],
 )
-def test_calls_have_3_s_less_than_the_smaller_of_its_time_outs(timeout, graceful_timeout, wanted_s, drain_s):
-    assert host.Host(worker(timeout, graceful_timeout)).drain_s(wanted_s) == drain_s
+def test_calls_have_3_s_less_than_the_smaller_time_out_of_the_worker(timeout, graceful_timeout, configured_s, drain_s):
+    assert host.Host(worker(timeout, graceful_timeout)).drain_s(configured_s) == drain_s
 
 
 def test_a_worker_is_leaving_when_it_is_told_to():
@@ -43,25 +52,34 @@ def test_a_worker_is_leaving_when_it_is_told_to():
     assert host.Host(worker(30, 30, alive=False)).is_leaving
 
 
-def test_where_there_is_no_gunicorn_there_is_no_host():
+def test_without_gunicorn_no_host_is_found():
     assert host.find() is None
 
 
-def test_to_look_for_it_stops_no_thread_for_good():
+def test_the_search_for_a_host_stops_no_thread_for_good():
     assert_comes_back("router.web.host", "find")
 
 
 @pytest.mark.parametrize("taken", [(), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT)])
-def test_it_is_known_by_the_signals_that_it_handles_though_the_application_took_some(monkeypatch, taken):
+def test_the_worker_is_found_by_its_signals_although_the_application_took_some(monkeypatch, taken):
     gunicorns = Worker()
-    handlers = dict.fromkeys(host.ITS_SIGNALS, gunicorns.handle_exit) | dict.fromkeys(taken, print)
+    handlers = dict.fromkeys(host.WORKER_SIGNALS, gunicorns.handle_exit) | dict.fromkeys(taken, print)
     monkeypatch.setattr(signal, "getsignal", handlers.get)
     assert not host.find().is_leaving
     gunicorns.handle_exit(signal.SIGTERM, None)
     assert host.find().is_leaving
 
 
-def test_who_watches_is_told_once_it_leaves():
+def test_a_gunicorn_without_the_parts_that_we_read_is_no_host_and_a_warning(gunicorn_worker, monkeypatch, caplog):
+    assert host.find() is not None
+    monkeypatch.setattr(base.Worker, "__init__", lambda self: setattr(self, "is_running", True))
+    assert host.find() is None
+    assert "calls are cut when the worker ends, without a drain: gunicorn" in caplog.text
+    assert "Worker.alive" in caplog.text
+    assert gunicorn_worker.alive
+
+
+def test_a_watch_calls_once_the_worker_leaves():
     leaving, left, is_over = worker(30, 30), threading.Event(), threading.Event()
     host.Host(leaving).watch(is_over, left.set)
     assert not left.is_set()
@@ -69,8 +87,8 @@ def test_who_watches_is_told_once_it_leaves():
     assert left.wait(5)
 
 
-def test_the_watch_ends_with_what_it_is_for():
-    is_over, told = threading.Event(), []
-    host.Host(worker(30, 30)).watch(is_over, lambda: told.append(1))
+def test_a_watch_ends_with_its_router():
+    is_over, calls = threading.Event(), []
+    host.Host(worker(30, 30)).watch(is_over, lambda: calls.append(1))
     is_over.set()
-    assert told == []
+    assert calls == []

@@ -13,10 +13,10 @@ from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.session.deadlines import Wait
 from router.session.machine import Session
-from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.session.work import WorkKind, parted
 from tests.support.data.oracle import assert_client_event, assert_message_of
+from tests.support.machine.options import session_options
 
 ANY = type(
     "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
@@ -45,7 +45,7 @@ class Playbook:
     """Whether conversions are ready as soon as they are asked for; else a test `performs` them."""
 
     def __init__(self, profile: str = "openai", **options: Any) -> None:
-        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(**options))
+        self.session = Session(SESSION_ID, PROFILES[profile], session_options(**options))
         self.commands: list[messages.Command] = []
         self.timers: dict[str, float] = {}
         """What is waited for; the rollover is left out unless a test asks for it."""

@@ -17,13 +17,13 @@ from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.deepgram.blocks import Function
 from router.session.machine import Session
-from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.simulator import Session as SimulatedSession
 from router.simulator import SimulatorConfig, commands
 from router.simulator.faults import FaultPlan
 from router.simulator.state import Script
 from tests.support.machine.invariants import Witness
+from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
 
 RATE = 24_000
@@ -52,7 +52,7 @@ class Together:
     def __init__(
         self, profile: str, *, latency_s: float = 0.02, agent: dict[str, Any] | None = None, **simulator: Any
     ) -> None:
-        self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(tools=(ORDER,)))
+        self.session = Session(SESSION_ID, PROFILES[profile], session_options(tools=(ORDER,)))
         self.witness = Witness(self.session)
         self.now_s = 1000.0
         self.fired: list[str] = []

@@ -1,4 +1,4 @@
-"""Where the configuration is said: every row of the table, who wins over whom, the sentences that stop a start."""
+"""The sources of the configuration: every row of the table, their precedence, the sentences that stop a start."""
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ from router.config import upstream_table
 from router.config.command_line import describe, parse_command_line
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig
 from router.config.schema import SETTINGS, TABLES
-from router.errors import ConfigError, RouterError
+from router.errors import ConfigError
 from router.secrets import Secret
 from tests.support.data.configuration import KEY, Files, configure, refusal
 
@@ -77,7 +77,7 @@ REFUSED = {
 }
 
 WRONG = {name: next(filter(None, bad)) for name, bad in REFUSED.items()}
-"""One bad value for each, and none that a variable may not hold."""
+"""One invalid value for each, which a variable can hold."""
 
 FILE_REFUSED = [
     ("port", "port = true"),
@@ -104,9 +104,9 @@ FILE_REFUSED = [
     ("deadlines.rollover_after_s", "[deadlines]\nrollover_after_s = 0"),
     ("deadlines.rollover_interval_s", "[deadlines]\nrollover_interval_s = -1"),
     ("limits.ledger_tokens", "[limits]\nledger_tokens = 0"),
-    ("limits.ledger_bytes", "[limits]\nledger_bytes = 1.5"),
-    ("limits.uncommitted_audio_s", "[limits]\nuncommitted_audio_s = 601"),
-    ("limits.preroll_s", "[limits]\npreroll_s = -1"),
+    ("limits.audio_ahead_s", "[limits]\naudio_ahead_s = 0.1"),
+    ("limits.pool_queue", "[limits]\npool_queue = -1"),
+    ("limits.dial_threads", "[limits]\ndial_threads = true"),
     ("limits.web_threads", "[limits]\nweb_threads = 0"),
     ("limits.web_threads", "[limits]\nweb_threads = 2.5"),
     ("limits.write_buffer_bytes", "[limits]\nwrite_buffer_bytes = 1"),
@@ -124,7 +124,7 @@ def rows(has):
 # Every row.
 
 
-def test_without_anything_said_all_defaults_hold():
+def test_without_a_setting_all_defaults_hold():
     assert configure() == RouterConfig()
 
 
@@ -174,7 +174,7 @@ def test_an_ipv6_address_may_come_in_brackets(written, host):
     assert configure("--host", written).host == host
 
 
-# Who wins.
+# Precedence.
 
 
 def test_flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default():
@@ -192,7 +192,7 @@ def test_dotenv_never_overrides_the_environment():
     assert config.voice == "cedar"
 
 
-def test_the_routers_own_variable_wins_over_the_older_name():
+def test_the_router_s_own_variable_wins_over_the_older_name():
     assert configure(env={"OPENAI_PROXY_PORT": "1", "ROUTER_PORT": "2"}).port == 2
 
 
@@ -211,12 +211,12 @@ def test_the_flag_for_the_file_wins_over_the_variable():
         ({"OPENAI_PROXY_DEBUG": "1", "ROUTER_LOG_LEVEL": "error"}, "error"),
     ],
 )
-def test_the_debug_switch_means_log_level_debug_unless_a_level_is_said(env, level):
+def test_the_debug_switch_means_log_level_debug_unless_a_level_is_set(env, level):
     assert configure(env=env).log_level == level
 
 
 @pytest.mark.parametrize("row", rows(lambda row: row.env))
-def test_an_empty_variable_is_one_that_is_not_set(row):
+def test_an_empty_variable_counts_as_unset(row):
     variables = dict.fromkeys(row.env, "")
     assert configure(env=variables) == RouterConfig()
     assert configure(dotenv="".join(f"{name}=\n" for name in variables)) == RouterConfig()
@@ -227,17 +227,17 @@ def test_a_dollar_in_dotenv_is_a_dollar():
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "no"), IsADirectoryError(21, "a directory")])
-def test_no_dotenv_is_no_trouble(error):
+def test_dotenv_is_optional(error):
     assert configure(dotenv=error) == RouterConfig()
 
 
-# What stops a start.
+# Errors.
 
 
 @pytest.mark.parametrize(
     ("row", "written"), [(row, bad) for row in SETTINGS if row.flag for bad in REFUSED.get(row.name, [])]
 )
-def test_a_bad_value_is_named_with_its_flag(row, written):
+def test_an_invalid_value_is_named_with_its_flag(row, written):
     error = refusal(f"{row.flag}={written}")
     assert (error.name, error.source) == (row.flag, "the command line")
     assert str(error).startswith(f"{row.flag} (the command line) ")
@@ -245,7 +245,7 @@ def test_a_bad_value_is_named_with_its_flag(row, written):
 
 @pytest.mark.parametrize("row", rows(lambda row: row.name in WRONG))
 @pytest.mark.parametrize("where", ["the environment", ".env"])
-def test_a_bad_value_is_named_with_its_variable_even_where_a_flag_overrides_it(row, where):
+def test_an_invalid_value_is_named_with_its_variable_even_where_a_flag_overrides_it(row, where):
     bad = WRONG[row.name]
     sourced = {"env": {row.env[0]: bad}} if where == "the environment" else {"dotenv": f"{row.env[0]}={bad}\n"}
     error = refusal(row.flag, EXAMPLES[row.name][0], **sourced)
@@ -253,7 +253,7 @@ def test_a_bad_value_is_named_with_its_variable_even_where_a_flag_overrides_it(r
 
 
 @pytest.mark.parametrize(("name", "file"), FILE_REFUSED)
-def test_a_bad_value_is_named_with_its_key_and_its_file(name, file):
+def test_an_invalid_value_is_named_with_its_key_and_its_file(name, file):
     error = refusal("--config", "a.toml", a_toml=file)
     assert str(error).startswith(f"{name} (a.toml) ")
 
@@ -270,7 +270,7 @@ def test_a_bad_value_is_named_with_its_key_and_its_file(name, file):
         ([f"--openai-api-key={KEY}"], "--openai-api-key (the command line) is not a flag"),
     ],
 )
-def test_an_unknown_flag_is_named_and_what_it_was_set_to_is_not(argv, sentence):
+def test_an_unknown_flag_is_named_without_its_value(argv, sentence):
     assert str(refusal(*argv)) == sentence
 
 
@@ -312,7 +312,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(sourced, sentence):
     ("sourced", "problem"),
     [
         ({"env": {"ROUTER_CA_FILE": "none.pem"}}, "cannot be read: No such file or directory (none.pem)"),
-        ({"env": {"ROUTER_CA_FILE": "x.pem"}, "x_pem": "nothing"}, "holds no certificate: x.pem"),
+        ({"env": {"ROUTER_CA_FILE": "x.pem"}, "x_pem": "nothing"}, "names a file without a certificate: x.pem"),
     ],
 )
 def test_a_ca_file_without_certificates_stops_the_start(sourced, problem):
@@ -328,14 +328,14 @@ def test_a_key_unfit_for_a_header_stops_the_start_and_is_not_shown(bad):
 
 
 @given(st.sampled_from([row for row in SETTINGS if row.flag]), st.text(max_size=30))
-def test_whatever_a_flag_is_set_to_it_gives_a_configuration_or_a_sentence_that_names_it(row, written):
+def test_any_value_of_a_flag_gives_a_configuration_or_a_sentence_that_names_it(row, written):
     error = error_of(f"{row.flag}={written}")
     assert error is None or str(error).startswith(f"{row.flag} (the command line) ")
     assert "\n" not in str(error)
 
 
 @given(st.text(max_size=60))
-def test_whatever_a_file_holds_it_gives_a_configuration_or_a_sentence_that_names_it(text):
+def test_any_file_gives_a_configuration_or_a_sentence_that_names_it(text):
     error = error_of("--config", "a.toml", a_toml=text)
     assert error is None or "(a.toml)" in str(error)
 
@@ -347,14 +347,7 @@ def error_of(*argv, **files):
         return error
 
 
-def test_a_config_error_is_a_router_error_with_its_facts():
-    error = ConfigError(source=".env", name="ROUTER_PORT", problem="must be a number")
-    assert isinstance(error, RouterError)
-    assert (error.source, error.name, error.problem) == (".env", "ROUTER_PORT", "must be a number")
-    assert str(error) == "ROUTER_PORT (.env) must be a number"
-
-
-# What only warns.
+# Warnings.
 
 
 @pytest.mark.parametrize(
@@ -387,7 +380,7 @@ def test_check_is_a_flag_of_its_own():
     assert not parse_command_line([], {}, Files()).check
 
 
-def test_describe_prints_a_file_that_says_the_same_with_the_origin_of_each_line():
+def test_describe_prints_a_file_that_sets_the_same_with_the_source_of_each_line():
     argv = ["--port", "9001", "--config", "a.toml"]
     files = Files(a_toml='models = ["a", "b"]\n[deadlines]\ndial_s = 3\n', dotenv="ROUTER_VOICE=cedar\n")
     start = parse_command_line(argv, {"ROUTER_WORKERS": "3"}, files)
@@ -406,11 +399,11 @@ def test_describe_prints_a_file_that_says_the_same_with_the_origin_of_each_line(
         assert line in printed.splitlines()
 
 
-def test_a_bad_voice_is_named():
+def test_an_invalid_voice_is_named():
     assert "(for aura-*)" in str(refusal("--config", "a.toml", a_toml='[voices]\n"aura-*" = 5'))
 
 
-def test_what_check_prints_of_a_key_is_no_key():
+def test_describe_masks_the_key():
     env = {"OPENAI_API_KEY": KEY}
     printed = describe(parse_command_line([], env, Files()))
     assert '# openai_api_key = "***"  # OPENAI_API_KEY, the environment' in printed.splitlines()

@@ -54,7 +54,7 @@ def test_lines_are_written_in_order_by_another_thread(log, stream):
 
 @pytest.fixture
 def little_room(monkeypatch):
-    monkeypatch.setattr(handler, "MOST_LINES", 3)
+    monkeypatch.setattr(handler, "MAX_LINES", 3)
 
 
 def write_too_much(log, stream):
@@ -67,7 +67,7 @@ def write_too_much(log, stream):
     log.handlers[0].flush()
 
 
-def test_what_is_dropped_is_counted_in_a_line_of_its_own(little_room, log, stream):  # noqa: ARG001 - before the log
+def test_dropped_lines_are_counted_in_a_line_of_its_own(little_room, log, stream):  # noqa: ARG001 - before the log
     write_too_much(log, stream)
     lines = stream.getvalue().splitlines()
     dropped = next(int(line.split()[0]) for line in lines if "were dropped" in line)
@@ -82,7 +82,7 @@ def test_that_line_is_formatted_like_any_other(little_room, log, stream):  # noq
     assert [it["level"] for it in told if "were dropped" in it["event"]] == ["WARNING"]
 
 
-def test_a_stream_that_is_gone_costs_the_lines_only(log, stream):
+def test_a_closed_stream_costs_its_lines_alone(log, stream):
     stream.go_on.set()
     stream.close()
     log.info("nobody reads this")

@@ -1,7 +1,7 @@
 """A command like `run.py`, with a tiny router: it takes sockets over, holds them, and ends them with a close frame.
 
-What goes wrong is asked for by name on the command line: `no_start`, `no_accept`, `no_end`,
-`few_files`, `turns_ill`; also `two_workers` and `one_thread`.
+The command line names the faults: `no_start`, `no_accept`, `no_end`, `few_files`, `unhealthy`; also `two_workers` and
+`one_thread`. See tests/router/web/test_server.py.
 """
 
 import os
@@ -25,7 +25,7 @@ DRAIN_S = 0.0
 
 
 class StandIn:
-    """Carries nothing, but owns its sockets as the real one does."""
+    """A router that carries no messages, but owns its sockets as the real one does."""
 
     def __init__(self, config):
         self.config = config
@@ -36,8 +36,8 @@ class StandIn:
 
     def start(self):
         if "no_start" in FAULTS:
-            raise RouterError("there is no dispatcher to be had")
-        os.write(1, f"router {os.getpid()} below {os.getppid()}\n".encode())  # at once: two workers print
+            raise RouterError("no dispatcher can be started")
+        os.write(1, f"router {os.getpid()} below {os.getppid()}\n".encode())  # in one write: two workers print
 
     def accept(self, environ, profile, *, turn_detection=None):
         if "no_accept" in FAULTS:
@@ -46,10 +46,10 @@ class StandIn:
             raise HandshakeRefused(426, "a WebSocket is served here")
         sock = take_over(environ)
         sock.setblocking(True)
-        with self._lock:  # who has seen the line is not overlooked by `close`
+        with self._lock:  # a client that has read the line is in the list when `close` looks
             sock.sendall(SWITCHING + f"{profile} {turn_detection}\n".encode())
             self._sockets.append(sock)
-        self.is_alive = "turns_ill" not in FAULTS
+        self.is_alive = "unhealthy" not in FAULTS
 
     @property
     def session_count(self):
@@ -88,5 +88,5 @@ def main():
 
 
 if __name__ == "__main__":
-    signal.alarm(60)  # a last resort: nothing of a test that was killed stays behind
+    signal.alarm(60)  # a last resort: a test that was killed leaves no process behind
     main()

@@ -3,22 +3,22 @@
 import pytest
 
 from router import ConfigError, Deadlines, Limits, Router, RouterConfig, Secret, Upstream
-from router.config.keywords import OF_THE_COMMAND, RouterSettings, config_of
+from router.config.keywords import COMMAND_ONLY, RouterSettings, config_of
 
 KEY = "sk-test-0123456789abcdef"
 
 
 def test_every_field_of_the_configuration_can_be_given_and_nothing_else():
-    assert set(RouterSettings.__annotations__) == set(RouterConfig.__struct_fields__) - OF_THE_COMMAND
+    assert set(RouterSettings.__annotations__) == set(RouterConfig.__struct_fields__) - COMMAND_ONLY
 
 
-@pytest.mark.parametrize("name", sorted(OF_THE_COMMAND))
-def test_what_says_how_the_command_serves_is_refused(name):
-    with pytest.raises(ConfigError, match=rf"^{name} \(Router\(\.\.\.\)\) is the command's alone"):
+@pytest.mark.parametrize("name", sorted(COMMAND_ONLY))
+def test_a_setting_of_the_command_alone_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"^{name} \(Router\(\.\.\.\)\) is a setting of the command alone"):
         Router(**{name: 1})
 
 
-def test_with_nothing_given_the_simulator_answers():
+def test_without_settings_the_simulator_answers():
     assert Router().config == RouterConfig(upstream="simulator")
 
 
@@ -47,9 +47,10 @@ def test_values_may_be_of_our_own_types_or_plain():
             "models": ("a", "b"),
             "voices": {"aura-*": "cedar"},
             "deadlines": {"dial_s": 3},
-            "limits": {"early_messages": 5},
+            "limits": {"pool_threads": 5},
             "upstreams": [{"url": "openai"}, {"url": "ws://127.0.0.1:9", "headers": {"X-Tenant": "acme"}}],
-        }
+        },
+        pytest.fail,
     )
     typed = config_of(
         {
@@ -57,19 +58,20 @@ def test_values_may_be_of_our_own_types_or_plain():
             "models": ["a", "b"],
             "voices": {"aura-*": "cedar"},
             "deadlines": Deadlines(dial_s=3.0),
-            "limits": Limits(early_messages=5),
+            "limits": Limits(pool_threads=5),
             "upstreams": (Upstream(url="openai"), Upstream(url="ws://127.0.0.1:9", headers=(("X-Tenant", "acme"),))),
-        }
+        },
+        pytest.fail,
     )
     mixed = {"openai_api_key": KEY, "upstreams": [Upstream(url="openai"), {"url": "ws://127.0.0.1:9"}]}
     assert plain == typed
-    assert [it.url for it in config_of(mixed).upstreams] == ["openai", "ws://127.0.0.1:9"]
+    assert [it.url for it in config_of(mixed, pytest.fail).upstreams] == ["openai", "ws://127.0.0.1:9"]
     assert plain.upstreams[0].api_key == Secret(KEY)
     assert plain.upstreams[1].api_key is None
 
 
 @pytest.mark.parametrize(
-    ("given", "sourced"),
+    ("given", "sentence"),
     [
         ({"upstrem": "openai"}, "upstrem (Router(...)) is not a setting; did you mean upstream?"),
         ({"upstream": "openai"}, "upstream (Router(...)) is openai, which needs a key: give openai_api_key, too"),
@@ -85,16 +87,16 @@ def test_values_may_be_of_our_own_types_or_plain():
         ({"upstreams": [Upstream(url="ws://x"), Upstream(url="simulator")]}, "upstreams[1].url (Router(...)) must be"),
         ({"upstreams": [Upstream(url="ws://x", headers=(("Host", "y"),))]}, "upstreams[0].headers (Router(...)) has"),
         ({"upstreams": [{"url": "openai"}]}, "upstreams[0].api_key (Router(...)) is missing"),
-        ({"upstreams": [{"url": "ws://x"}], "upstream": "ws://y"}, "upstream (Router(...)) is said beside"),
+        ({"upstreams": [{"url": "ws://x"}], "upstream": "ws://y"}, "upstream (Router(...)) is set beside"),
     ],
 )
-def test_what_is_no_good_is_named_with_its_keyword(given, sourced):
+def test_an_invalid_setting_is_named_with_its_keyword(given, sentence):
     with pytest.raises(ConfigError) as error:
         Router(**given)
-    assert sourced in str(error.value)
+    assert sentence in str(error.value)
 
 
-def test_a_bad_key_is_refused_without_being_shown():
+def test_an_invalid_key_is_refused_without_being_shown():
     with pytest.raises(ConfigError) as error:
         Router(openai_api_key=f"{KEY} and more")
     assert "openai_api_key" in str(error.value)

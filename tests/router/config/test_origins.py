@@ -5,7 +5,7 @@ import pytest
 from router.config.origins import is_allowed, networks, origin_of, origins
 
 
-def test_https_and_its_port_are_meant_where_nothing_else_is_said():
+def test_the_default_scheme_is_https():
     listed = "API.example, *.b.example:8443 ,http://10.0.0.5:8080,https://[2606:4700::1111]/,api.example:443"
     assert origins(listed) == (
         "https://api.example",
@@ -22,7 +22,7 @@ def test_https_and_its_port_are_meant_where_nothing_else_is_said():
         *(["*"], ["a.*.example"], ["*.*.example"], [1], {"a": "b"}, "http://[::1", "ä.example"),
     ],
 )
-def test_what_is_no_origin_is_refused_with_an_example(written):
+def test_an_invalid_origin_is_refused_with_an_example(written):
     with pytest.raises(ValueError, match="must be"):
         origins(written)
 
@@ -65,6 +65,6 @@ def test_networks_are_read_from_text_and_from_a_list():
 
 
 @pytest.mark.parametrize("written", ["10.0.0.1/8", "x", ["a"], [1], 5])
-def test_what_is_no_network_is_refused_with_an_example(written):
+def test_an_invalid_network_is_refused_with_an_example(written):
     with pytest.raises(ValueError, match="must be"):
         networks(written)

@@ -1,4 +1,4 @@
-"""Who does which work."""
+"""The work of a session, by its class."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from router.tools.runner import WorkRunner
 
 
 class Endpoints:
-    """Stands for endpoints: counts how often it is made."""
+    """A stand-in for endpoints, which counts how often it is made."""
 
     made = 0
 
@@ -23,10 +23,12 @@ class Endpoints:
         return f"{work.endpoint.url} {work.arguments}"
 
 
-def test_work_is_done_by_its_class_and_nothing_is_made_for_endpoints_before_one_is_called():
-    toolbox = FunctionRegistry(most_bytes=100)
-    toolbox.add("f", {}, lambda arguments, call: [arguments, call.session_id, call.call_id, call.name, call.principal])
-    perform = WorkRunner(toolbox, Endpoints)
+def test_work_is_done_by_its_class_and_endpoints_are_made_for_the_first_call_of_one():
+    functions = FunctionRegistry(max_bytes=100)
+    functions.add(
+        "f", {}, lambda arguments, call: [arguments, call.session_id, call.call_id, call.name, call.principal]
+    )
+    perform = WorkRunner(functions, Endpoints)
     assert perform(CallTool("s", "c", "f", '{"k":1}'), "ada") == '[{"k":1},"s","c","f","ada"]'
     assert Endpoints.made == 0
     for _ in range(2):
@@ -34,9 +36,9 @@ def test_work_is_done_by_its_class_and_nothing_is_made_for_endpoints_before_one_
     assert Endpoints.made == 1
 
 
-def test_work_that_nobody_knows_is_a_bug():
+def test_work_of_an_unknown_class_is_a_bug():
     with pytest.raises(KeyError):
-        WorkRunner(FunctionRegistry(most_bytes=100), Endpoints)("dance")
+        WorkRunner(FunctionRegistry(max_bytes=100), Endpoints)("dance")
 
 
 def test_urllib3_is_loaded_only_where_an_endpoint_is_called():

@@ -63,36 +63,13 @@ def log_everywhere(text):
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_the_key_is_masked_wherever_it_comes_into_a_line(lines, form):
+def test_the_key_is_masked_in_every_part_of_a_line(lines, form):
     read = lines(form=form)
     log_everywhere(KEY)
     text = "\n".join(read())
     assert text.count(setup.MASK) >= 7
     for spelled in (KEY, json.dumps(KEY)[1:-1], repr(KEY)[1:-1]):
         assert spelled not in text
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("GET /openai?a=1&token=abc.def&b=2", "GET /openai?a=1&token=***&b=2"),
-        ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
-        ("Incorrect API key provided: sk-proj-abcdefghijklmnop1234.", "Incorrect API key provided: ***."),
-        ("risk-averse and task-oriented-but-not-a-key", "risk-averse and task-oriented-but-not-a-key"),
-        ("https://host/?key=sk%22proj%5C0123456789", "https://host/?key=***"),
-        ("nothing of the kind", "nothing of the kind"),
-    ],
-)
-def test_what_looks_like_a_credential_is_masked_too(said, shown):
-    assert setup.SecretMasker([KEY])(said) == shown
-
-
-def test_of_two_secrets_where_one_begins_the_other_nothing_is_left():
-    assert setup.SecretMasker(["abcd", "abcdefgh"])("abcdefgh abcd") == "*** ***"
-
-
-def test_an_empty_secret_masks_nothing():
-    assert setup.SecretMasker([""])("abc") == "abc"
 
 
 def test_text_is_for_people(lines):
@@ -105,7 +82,7 @@ def test_text_is_for_people(lines):
     assert "\x1b" not in line
 
 
-def test_json_is_one_object_a_line_with_what_was_added(lines):
+def test_json_is_one_object_a_line_with_the_extra_fields(lines):
     read = lines(form="json")
     adapter = logging.LoggerAdapter(logging.getLogger("actors.x"), {"session": "7f3a"})
     adapter.warning("a\nb")
@@ -133,7 +110,7 @@ def test_tracebacks_show_no_local_variables(lines):
     assert local not in "\n".join(read())
 
 
-def test_what_a_peer_sent_neither_forges_a_line_nor_steers_the_terminal(lines):
+def test_a_text_of_a_peer_neither_forges_a_line_nor_steers_the_terminal(lines):
     read = lines()
     logging.getLogger("x").info("said %s", "a\n2026-01-01 [info] forged\x1b[2J")
     first, second = read()
@@ -158,7 +135,7 @@ def test_configured_again_a_line_is_still_written_once(lines):
     assert len(read()) == 1
 
 
-def test_warnings_and_what_nobody_caught_in_a_thread_go_the_same_way(lines):
+def test_warnings_and_uncaught_exceptions_of_threads_are_log_lines(lines):
     read = lines(form="json")
     with warnings.catch_warnings():
         warnings.simplefilter("always")

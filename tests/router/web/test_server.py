@@ -8,16 +8,13 @@ import socket
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from gunicorn.workers.gthread import PollableMethodQueue
 
-from router.web.worker import Worker
 from tests.support.processes.children import child
 
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
+STAND_IN = REPOSITORY / "tests" / "support" / "processes" / "web_server.py"
 TIMEOUT_S = 10.0
 
 UPGRADE = (
@@ -28,7 +25,7 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 
 
 class Server:
-    """The command as a process, and ways to talk to it."""
+    """The command as a process, and connections to it."""
 
     def __init__(self, process):
         self.process = process
@@ -51,7 +48,7 @@ class Server:
             return get(connection, path)
 
     def web_socket(self, path="/openai"):
-        """Open one; give back its socket and the first line that came over it."""
+        """Open a WebSocket; return its socket and the first line that came over it."""
         sock = self.connect()
         sock.sendall(UPGRADE.format(path=path).encode())
         received = b""
@@ -66,7 +63,7 @@ class Server:
 
     @property
     def complaints(self):
-        """What was logged at a level that somebody would have to look at."""
+        """The lines at a level that an operator has to look at."""
         return [
             line for line in self.process.output.splitlines() if re.search("warning|error|critical|Traceback", line)
         ]
@@ -81,13 +78,13 @@ def get(connection, path):
 @contextmanager
 def running(*faults):
     env = {"PYTHONPATH": str(REPOSITORY)}
-    with child(sys.executable, "-X", "dev", "-W", "always", HERE / "stand_in.py", *faults, env=env) as process:
+    with child(sys.executable, "-X", "dev", "-W", "always", STAND_IN, *faults, env=env) as process:
         yield Server(process)
 
 
 @pytest.fixture(scope="module")
 def lasting_server():
-    """One for all tests that leave it as it was."""
+    """A server for all tests that leave it as it was."""
     with running() as server:
         yield server
 
@@ -116,7 +113,7 @@ def test_both_routes_lead_to_their_profile(lasting_server):
         assert line == f"{profile} None"
 
 
-def test_a_plain_request_for_a_web_socket_is_told_to_upgrade(lasting_server):
+def test_a_plain_request_for_a_web_socket_is_answered_with_426(lasting_server):
     with lasting_server.http() as connection:
         connection.request("GET", "/openai")
         response = connection.getresponse()
@@ -137,14 +134,14 @@ def test_a_failure_of_the_router_costs_one_request_and_shows_no_token():
         assert "hunter2" not in server.process.output
 
 
-def test_connections_that_say_nothing_hold_no_thread():
+def test_silent_connections_hold_no_thread():
     with running("one_thread") as server, ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(server.connect())
         assert server.get("/healthz") == (200, "ok\n")
 
 
-def test_when_files_run_out_those_who_are_connected_do_not_pay():
+def test_present_sessions_survive_a_lack_of_file_descriptors():
     with running("few_files") as server:
         sock, _ = server.web_socket()
         with sock:
@@ -188,7 +185,7 @@ def test_ctrl_c_twice_reaches_every_process_and_cuts_nothing_short(server):
     assert server.complaints == []
 
 
-def test_while_it_drains_a_kept_connection_is_told_so(server):
+def test_a_kept_connection_gets_503_during_a_drain(server):
     sock, _ = server.web_socket()
     with sock, server.http() as kept:
         assert get(kept, "/readyz")[0] == 200
@@ -207,26 +204,26 @@ def test_idle_connections_do_not_hold_up_the_end(server):
         assert server.process.stop() == 0
 
 
-def test_a_router_that_does_not_end_is_left_behind_in_time():
+def test_the_process_ends_in_time_although_its_router_does_not():
     with running("no_end") as server:
         assert server.process.stop() == 0
-        server.process.wait_for("leaving without waiting for drain")
+        server.process.wait_for("ending without waiting for threads: drain")
 
 
 def test_a_router_that_cannot_start_ends_the_command_with_its_sentence():
     env = {"PYTHONPATH": str(REPOSITORY)}
-    with child(sys.executable, HERE / "stand_in.py", "no_start", env=env) as process:
+    with child(sys.executable, STAND_IN, "no_start", env=env) as process:
         assert process.wait(timeout_s=TIMEOUT_S) not in (0, None)
-        process.wait_for("the router cannot start: there is no dispatcher to be had")
+        process.wait_for("the router cannot start: no dispatcher can be started")
         assert "Traceback" not in process.output
 
 
-def test_a_worker_that_is_not_well_drains_and_is_replaced():
-    with running("turns_ill") as server:
+def test_an_unhealthy_worker_drains_and_is_replaced():
+    with running("unhealthy") as server:
         sock, _ = server.web_socket()
         with sock:
             assert sock.recv(4) == GOING_AWAY
-        server.process.wait_for("critical.*not well any more")
+        server.process.wait_for("critical.*worker unhealthy, exiting")
         server.wait_for_another_worker()
         assert server.get("/healthz") == (200, "ok\n")
 
@@ -254,19 +251,8 @@ def test_sighup_replaces_the_workers(server):
 
 def test_sigusr1_logs_what_every_thread_does(lasting_server):
     os.kill(lasting_server.process.pid, signal.SIGUSR1)
-    lasting_server.process.wait_for(r"worker \d+, thread MainThread is here")
+    lasting_server.process.wait_for(r"worker \d+, stack of thread MainThread")
     assert lasting_server.get("/healthz")[0] == 200
-
-
-def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_one_that_holds_the_lock(caplog):
-    waiting = PollableMethodQueue()
-    waiting.init()
-    worker = SimpleNamespace(method_queue=waiting)
-    Worker.handle_usr1(worker, signal.SIGUSR1, None)
-    assert not caplog.records
-    waiting.run_callbacks(None)
-    assert "thread MainThread is here" in caplog.text
-    waiting.close()
 
 
 def test_sigusr2_starts_no_second_router(server):

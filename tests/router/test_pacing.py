@@ -1,4 +1,4 @@
-"""New calls wait while those who talk already do, but not for ever."""
+"""New calls wait while the dispatchers lag, for a bounded time."""
 
 import threading
 
@@ -20,8 +20,8 @@ def dispatcher():
 
 
 @pytest.fixture
-def behind(dispatcher, monkeypatch):
-    """The dispatcher is kept busy until this event is set, and that is at once too long."""
+def lag(dispatcher, monkeypatch):
+    """An event that ends the lag of the dispatcher, which is over the limit at once."""
     monkeypatch.setattr(pacing, "LAG_LIMIT_S", 0.0)
     busy, over = threading.Event(), threading.Event()
     dispatcher.call_soon(lambda: (busy.set(), over.wait(WAIT_S)))
@@ -30,28 +30,28 @@ def behind(dispatcher, monkeypatch):
     over.set()
 
 
-def test_at_a_dispatcher_that_rests_nobody_waits(dispatcher, monkeypatch):
-    monkeypatch.setattr(pacing, "WAIT_S", 0.0)
+def test_a_call_does_not_wait_for_an_idle_dispatcher(dispatcher, monkeypatch):
+    monkeypatch.setattr(pacing, "MAX_WAIT_S", 0.0)
 
     pacing.CallPacer().wait([dispatcher])
 
 
-def test_a_call_waits_until_the_dispatcher_has_caught_up(dispatcher, behind):
+def test_a_call_waits_until_the_dispatcher_has_caught_up(dispatcher, lag):
     passed = threading.Event()
     caller = threading.Thread(target=lambda: (pacing.CallPacer().wait([dispatcher]), passed.set()))
     caller.start()
 
     assert not passed.wait(0.1)
-    behind.set()
+    lag.set()
     assert passed.wait(WAIT_S)
     caller.join()
 
 
 @pytest.mark.parametrize("callers", [1, 3])
-def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behind, monkeypatch, callers):
-    monkeypatch.setattr(pacing, "WAIT_S", 0.05)
-    the_door = pacing.CallPacer()
-    threads = [threading.Thread(target=the_door.wait, args=([dispatcher],)) for _ in range(callers)]
+def test_a_call_that_has_waited_for_the_longest_time_starts_in_any_case(dispatcher, lag, monkeypatch, callers):
+    monkeypatch.setattr(pacing, "MAX_WAIT_S", 0.05)
+    pacer = pacing.CallPacer()
+    threads = [threading.Thread(target=pacer.wait, args=([dispatcher],)) for _ in range(callers)]
 
     for thread in threads:
         thread.start()
@@ -59,12 +59,12 @@ def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behin
         thread.join(WAIT_S)
 
     assert not any(thread.is_alive() for thread in threads)
-    assert not behind.is_set()
+    assert not lag.is_set()
     assert dispatcher.lag_s > pacing.LAG_LIMIT_S
 
 
 @pytest.mark.parametrize(("make", "waits"), [(Router, 0), (Router.standalone, 1)], ids=["a host's", "its own"])
-def test_the_threads_of_a_host_never_wait_at_the_door(monkeypatch, make, waits):
+def test_the_threads_of_a_host_are_never_paced(monkeypatch, make, waits):
     waited = []
     monkeypatch.setattr(pacing.CallPacer, "wait", lambda *_: waited.append(1))
     router = make(RouterConfig())

@@ -1,4 +1,4 @@
-"""A process that forks while its router carries a call; the child takes one of its own. See test_embedded.py."""
+"""A process that forks while its router carries a call; the child takes its own: tests/router/test_embedded.py."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from tests.support.processes.host_apps import started
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_args):
-        """Be quiet."""
+        """Log nothing."""
 
 
 def serve(router):
@@ -23,7 +23,7 @@ def serve(router):
     return f"ws://127.0.0.1:{server.server_port}/openai"
 
 
-def be_the_child(router):
+def run_child(router):
     assert threading.enumerate() == [threading.main_thread()]
     assert pykka.ActorRegistry.get_all() == []
     assert not router.is_alive
@@ -43,7 +43,7 @@ def main():
         pid = os.fork()
         if pid == 0:
             try:
-                be_the_child(router)
+                run_child(router)
                 print("the child is done", flush=True)
             finally:
                 os._exit(0)

@@ -14,7 +14,7 @@ from router.web.scoreboard import Row, Scoreboard, Stage
 
 
 class StandIn:
-    """A router that keeps what it was given, or refuses it."""
+    """A router that records the requests that it accepts, or refuses them."""
 
     def __init__(self, *, path="/openai", is_alive=True, readiness=(True, "ready"), failure=None):
         self.config = RouterConfig(path=path)
@@ -32,12 +32,14 @@ class StandIn:
         return self._readiness
 
 
-def call(router, path, *, method="GET", query="", board=None, **more):
-    """Call the app; give back status, headers and body."""
+def call(router, path, *, method="GET", query="", scoreboard=None, **more):
+    """Call the app; return status, headers and body."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, **more}
     setup_testing_defaults(environ)
     answered = []
-    body = b"".join(make_app(router, board)(environ, lambda status, headers: answered.append((status, dict(headers)))))
+    body = b"".join(
+        make_app(router, scoreboard)(environ, lambda status, headers: answered.append((status, dict(headers))))
+    )
     ((status, headers),) = answered
     assert status.startswith("101 ") or method == "HEAD" or headers["Content-Length"] == str(len(body))
     return int(status.partition(" ")[0]), headers, body.decode()
@@ -46,7 +48,7 @@ def call(router, path, *, method="GET", query="", board=None, **more):
 @pytest.mark.parametrize(
     ("path", "profile"), [("/openai", "openai"), ("/v1/agent/converse", "converse"), ("/voice", "openai")]
 )
-def test_a_web_socket_request_goes_to_the_router_and_the_server_gets_a_throw_away_answer(path, profile):
+def test_a_web_socket_request_goes_to_the_router_and_the_server_gets_a_throw_away_response(path, profile):
     router = StandIn(path="/voice" if path == "/voice" else "/openai")
     assert call(router, path)[0] == 101
     assert router.accepted == [(path, profile, None)]
@@ -88,14 +90,14 @@ def test_a_query_that_cannot_be_served_is_refused_with_a_sentence(path, query, n
     assert router.accepted == []
 
 
-def test_what_the_router_refuses_is_answered_in_plain_http_with_its_headers():
+def test_a_refusal_of_the_router_is_a_plain_http_response_with_its_headers():
     refused = HandshakeRefused(503, "the server is going away", (("Retry-After", "1"),))
     status, headers, body = call(StandIn(failure=refused), "/openai")
     assert (status, headers["Retry-After"], body) == (503, "1", "the server is going away\n")
 
 
 @pytest.mark.parametrize(("server", "upgrade"), [({"gunicorn.socket": None}, "websocket"), ({}, None)])
-def test_a_plain_request_is_told_what_to_upgrade_to_where_the_server_lets_us(server, upgrade):
+def test_a_plain_request_gets_the_upgrade_headers_where_the_server_permits_them(server, upgrade):
     refused = HandshakeRefused(426, "a WebSocket is served here")
     status, headers, body = call(StandIn(failure=refused), "/openai", **server)
     assert (status, headers.get("Upgrade"), body) == (426, upgrade, "a WebSocket is served here\n")
@@ -124,27 +126,27 @@ def test_health_is_whether_it_is_alive(is_alive, status):
 
 
 @pytest.mark.parametrize(("readiness", "status"), [((True, "ready"), 200), ((False, "draining"), 503)])
-def test_readiness_is_the_routers_with_its_reason(readiness, status):
+def test_readiness_is_the_router_s_with_its_reason(readiness, status):
     answered, headers, body = call(StandIn(readiness=readiness), "/readyz")
     assert answered == status
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body) == {"ready": readiness[0], "reason": readiness[1]}
 
 
-def test_the_front_page_says_where_to_connect():
+def test_the_front_page_names_the_addresses():
     status, _, body = call(StandIn(path="/voice"), "/", HTTP_HOST="voice.example:81")
     assert status == 200
     for address in ("ws://voice.example:81/voice ", "ws://voice.example:81/v1/agent/converse ", "/healthz", "/readyz"):
         assert address in body
 
 
-def test_mounted_below_a_path_the_front_page_says_so():
+def test_the_front_page_of_a_mounted_router_names_its_path():
     body = call(StandIn(), "/", HTTP_HOST="voice.example", SCRIPT_NAME="/agent")[2]
     assert "ws://voice.example/agent/openai " in body
     assert "http://voice.example/agent/readyz " in body
 
 
-def test_behind_tls_the_front_page_says_wss():
+def test_the_front_page_behind_tls_names_wss_addresses():
     body = call(StandIn(), "/", **{"HTTP_HOST": "voice.example", "wsgi.url_scheme": "https"})[2]
     assert "wss://voice.example/openai " in body
 
@@ -170,19 +172,19 @@ def test_head_is_get_without_a_body():
 
 
 @pytest.fixture
-def board():
-    board = Scoreboard(4)
+def scoreboard():
+    scoreboard = Scoreboard(4)
     now_s = time.monotonic()
     for row in (
         Row(pid=1, stage=Stage.SERVING, is_ready=True, sessions=3, seen_s=now_s),
         Row(pid=2, stage=Stage.DRAINING, sessions=2, seen_s=now_s),
     ):
-        board.write(board.take_slot(now_s), row)
-    return board
+        scoreboard.write(scoreboard.take_slot(now_s), row)
+    return scoreboard
 
 
-def test_readiness_tells_of_all_workers_and_one_that_is_ready_is_enough(board):
-    status, _, body = call(StandIn(readiness=(False, "draining")), "/readyz", board=board)
+def test_readiness_lists_all_workers_and_one_that_is_ready_suffices(scoreboard):
+    status, _, body = call(StandIn(readiness=(False, "draining")), "/readyz", scoreboard=scoreboard)
     assert status == 200
     assert json.loads(body) == {
         "ready": True,
@@ -195,8 +197,11 @@ def test_readiness_tells_of_all_workers_and_one_that_is_ready_is_enough(board):
     }
 
 
-def test_health_is_that_of_all_workers(board):
-    assert call(StandIn(), "/healthz", board=board)[::2] == (200, "ok\n")
-    board.free_slot(0, 1, time.monotonic(), was_told_to=False)
-    assert call(StandIn(), "/healthz", board=board)[::2] == (503, "worker 1 is dead\n")
-    assert call(StandIn(is_alive=False), "/healthz", board=board)[::2] == (503, "not alive\nworker 1 is dead\n")
+def test_health_is_that_of_all_workers(scoreboard):
+    assert call(StandIn(), "/healthz", scoreboard=scoreboard)[::2] == (200, "ok\n")
+    scoreboard.free_slot(0, 1, time.monotonic(), was_stopped=False)
+    assert call(StandIn(), "/healthz", scoreboard=scoreboard)[::2] == (503, "worker 1 is dead\n")
+    assert call(StandIn(is_alive=False), "/healthz", scoreboard=scoreboard)[::2] == (
+        503,
+        "not alive\nworker 1 is dead\n",
+    )

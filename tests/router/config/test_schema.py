@@ -1,0 +1,23 @@
+"""The table of settings, and the documentation that is compared with it."""
+
+from router.config.schema import SETTINGS
+from tests.support.data.configuration import documented
+
+
+def names(row):
+    switch = [f"{row.env_switch[0]}=1 is {row.env_switch[1]}"] if row.env_switch else []
+    return ", ".join([*row.env, *switch])
+
+
+def default(row):
+    return "none" if row.default is None and not row.default_text else str(row.default_text or row.default)
+
+
+def test_the_documentation_lists_every_setting_with_its_names_and_default():
+    expected = [[row.flag or "", names(row), row.name, default(row)] for row in SETTINGS]
+    assert [cells[:4] for cells in documented("Settings")] == expected
+    assert all(cells[4] for cells in documented("Settings"))
+
+
+def test_every_setting_has_a_line_of_help():
+    assert all(row.help and "\n" not in row.help for row in SETTINGS)

@@ -1,0 +1,54 @@
+"""gunicorn's worker and logger, changed; tests/router/web/test_server.py has them in processes."""
+
+import logging
+import signal
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.workers.gthread import PollableMethodQueue
+
+from router.web.worker import GunicornLogger, Worker
+
+
+def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_one_that_holds_the_lock(caplog):
+    waiting = PollableMethodQueue()
+    waiting.init()
+    worker = SimpleNamespace(method_queue=waiting)
+    Worker.handle_usr1(worker, signal.SIGUSR1, None)
+    assert not caplog.records
+    waiting.run_callbacks(None)
+    assert "stack of thread MainThread" in caplog.text
+    waiting.close()
+
+
+@pytest.fixture
+def log(caplog):
+    """A logger as gunicorn makes it, which is set up for the router."""
+    caplog.set_level(logging.DEBUG)
+    logger = GunicornLogger.__new__(GunicornLogger)
+    logger.error_log = logging.getLogger("gunicorn.test")
+    logger.setup(SimpleNamespace())
+    return logger
+
+
+def test_the_lines_of_gunicorn_about_itself_are_at_debug(log, caplog):
+    log.info("Booting worker with pid: %s", 7)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("DEBUG", "Booting worker with pid: 7")
+    ]
+
+
+def test_the_configuration_of_gunicorn_is_not_logged(log, caplog):
+    log.debug("Current configuration:\n  a: 1")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("error", "level"), [(BlockingIOError(), "DEBUG"), (ZeroDivisionError(), "ERROR")])
+def test_a_client_that_fell_silent_is_no_error(log, caplog, error, level):
+    try:
+        raise error
+    except type(error):
+        log.exception("Error handling request")
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert bool(record.exc_info) == (level == "ERROR")
