@@ -58,7 +58,7 @@ def spoken(seconds=4, text="One two three four five six seven eight nine ten ele
 
 def told(book):
     """What another upstream would be told that the assistant said."""
-    items = [item for item in book.session.state.ledger.since() if getattr(item, "role", None) == "assistant"]
+    items = [item for item in book.session.state.ledger.items_after() if getattr(item, "role", None) == "assistant"]
     return [item.content[0].text for item in items]
 
 
@@ -250,14 +250,14 @@ def given_again(item_id, text):
 
 def test_another_upstream_is_told_how_much_was_heard_of_what_it_knows_as_a_text():
     book = spoken().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
-    (item,) = book.session.state.ledger.since()
+    (item,) = book.session.state.ledger.items_after()
     book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=given_again(item.id, "One two three"))
     assert told(book) == ["One two three"]
 
 
 def test_another_upstream_is_told_how_much_was_heard_of_the_beginning_that_it_went_on_from():
     book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
-    (item,) = book.session.state.ledger.since()
+    (item,) = book.session.state.ledger.items_after()
     book.after(1.0).upstream(SPEECH_STARTED).expect(STOP_PLAYING, AUDIO_DONE, DONE, upstream=given_again(item.id, ANY))
     assert told(book) == ["One two three"]
 
@@ -302,7 +302,7 @@ def test_what_the_user_writes_while_the_next_upstream_is_dialled_interrupts_what
 def queued_behind_the_rest():
     """A message waits behind the rest of an answer, which the user interrupts; also, the item that both wait for."""
     book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
-    (item,) = book.session.state.ledger.since()
+    (item,) = book.session.state.ledger.items_after()
     book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
     return book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."}), item.id
 
@@ -317,7 +317,7 @@ def test_what_was_to_be_said_behind_the_rest_of_an_answer_is_said_where_its_item
 def test_what_was_to_be_said_behind_the_rest_of_an_answer_survives_another_loss_and_is_no_answer():
     book, _ = queued_behind_the_rest()
     book.upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY, ANY])
-    *_, stop = book.session.state.ledger.since()
+    *_, stop = book.session.state.ledger.items_after()
     book.upstream(item_added(stop.id)).expect(upstream=[{"type": "response.create"}])
     book.upstream(response_created("resp_2")).forget().upstream(response_done("resp_2"))
     (create,) = book.events_to_upstream
@@ -336,7 +336,7 @@ def test_the_next_upstream_that_stands_ready_is_told_how_much_was_heard_too():
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
     for kind in ("session.created", "session.updated"):
         book.feed(messages.UpstreamTextReceived(generation, orjson.dumps({"type": kind}).decode()))
-    (item,) = book.session.state.ledger.since()
+    (item,) = book.session.state.ledger.items_after()
     book.forget().after(1.0).upstream(SPEECH_STARTED)
     to_next = [it.frame for it in book.commands if getattr(it, "generation", None) == generation]
     book.forget()

@@ -72,7 +72,7 @@ def test_content_of_another_type_name_is_told():
 def test_its_own_events_are_passed_over_by_name(kind):
     assert of_type(kind)
     assert kind in CONSUMED
-    assert not told(XAI).session.state.unknown
+    assert not told(XAI).session.state.unknown_types
 
 
 # xAI, as it transcribes.
@@ -97,7 +97,7 @@ def test_cumulative_transcripts_are_told_once_when_they_are_complete(profile):
     )
     texts = [frame for frame in book.frames_to_client if frame["type"] == "ConversationText"]
     assert texts == [user("Hello, my name is Ada.")]
-    assert not book.session.state.unknown
+    assert not book.session.state.unknown_types
 
 
 def test_a_transcript_that_is_completed_twice_is_told_once():
@@ -130,7 +130,7 @@ def test_text_and_audio_under_their_beta_names_are_told():
         AUDIO_DONE,
     ]
     assert b"\0\0" in book.frames_to_client[0] or b"\0\0" in book.frames_to_client[1]
-    assert not book.session.state.unknown
+    assert not book.session.state.unknown_types
 
 
 def test_an_error_whose_code_stands_in_its_type_is_judged_by_it():
@@ -238,14 +238,14 @@ def test_what_cannot_be_read_is_logged_once_a_type():
         book.upstream(error("oh", param=5))
     logged = [line for line in book.logged if "ignored" in line]
     assert len(logged) == 3
-    assert book.session.state.unknown == {"response.output_text.done", "from.the.future", "error"}
+    assert book.session.state.unknown_types == {"response.output_text.done", "from.the.future", "error"}
 
 
 def test_unknown_types_without_end_are_not_all_remembered():
     book = Playbook("converse").ready()
     for number in range(1000):
         book.upstream({"type": f"noise.{number}"})
-    assert len(book.session.state.unknown) <= 100
+    assert len(book.session.state.unknown_types) <= 100
     assert len([line for line in book.logged if "ignored" in line]) <= 101
 
 
@@ -263,7 +263,7 @@ def test_unknown_types_without_end_are_not_all_remembered():
         ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, ["max_output_tokens"]),
         ("incomplete", {"type": "incomplete", "reason": "content_filter"}, ["content_filter"]),
         ("incomplete", {"type": "incomplete", "reason": "from_the_future"}, ["from_the_future"]),
-        ("incomplete", None, ["the upstream does not say why"]),
+        ("incomplete", None, ["the upstream gives no reason"]),
         ("incomplete", "content_filter", ["content_filter"]),
         (None, None, []),
         ("from_the_future", None, []),

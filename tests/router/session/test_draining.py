@@ -27,7 +27,7 @@ from tests.support.machine.playbook import (
 
 WARNING = {
     "type": "Warning",
-    "description": "the server is going away: what is under way is finished, then connect again",
+    "description": "the server is going away: the turn in progress is finished, then connect again",
     "code": "SERVER_GOING_AWAY",
 }
 DRAIN_S = 30.0

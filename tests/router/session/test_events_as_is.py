@@ -96,7 +96,7 @@ def test_what_a_client_deletes_no_other_upstream_is_told():
     book = Playbook().ready(UPDATE).client({**ITEM, "item": item}, ITEM).forget()
     delete = {"type": "conversation.item.delete", "item_id": "mine"}
     book.client(delete).expect(upstream=[delete])
-    assert list(book.session.state.ledger.since()) == [ITEM["item"]]
+    assert list(book.session.state.ledger.items_after()) == [ITEM["item"]]
 
 
 def test_a_call_may_be_answered_in_openai_events():

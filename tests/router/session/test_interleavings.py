@@ -209,7 +209,7 @@ class Driver:
         waits = {
             "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.SILENCE}),
             "an answer to speech": (state.turn.awaits_answer, {Wait.FIRST_EVENT, Wait.SILENCE}),
-            "a commit": (state.is_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
+            "a commit": (state.is_user_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
             "an acknowledgement": (state.upstream.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
             "an update": (state.upstream.is_updating, {Wait.UPDATE}),
             "the client's function": (bool(state.calls.of_client()), {Wait.TOOL_ANSWER}),
@@ -217,7 +217,7 @@ class Driver:
             "playback": (state.playback.is_waiting, {Wait.PLAYBACK}),
             "another try": (state.resume is not None, {Wait.ASK_AGAIN}),
             "the next upstream": (state.standby is not None and state.standby_state.name != "SEEDED", {Wait.STANDBY}),
-            "its update": (state.standby is not None and state.standby.updates > 0, {Wait.STANDBY}),
+            "its update": (state.standby is not None and state.standby.pending_updates > 0, {Wait.STANDBY}),
         }
         for what, (is_waited_for, deadlines) in waits.items():
             assert not is_waited_for or {it.value for it in deadlines} & self.timers, f"{what} has no deadline"

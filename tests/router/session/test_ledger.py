@@ -10,7 +10,7 @@ from router.translation.text import message_item
 
 def ledger(tokens=1_000_000, size=1_000_000_000):
     ids = itertools.count(1)
-    return Ledger(new_id=lambda: f"id_{next(ids)}", most_tokens=tokens, most_bytes=size)
+    return Ledger(new_id=lambda: f"id_{next(ids)}", max_tokens=tokens, max_bytes=size)
 
 
 def linear16(data):
@@ -19,7 +19,7 @@ def linear16(data):
 
 def told(book, since=0):
     """The items in short."""
-    return [in_short(item) for item in book.since(since)]
+    return [in_short(item) for item in book.items_after(since)]
 
 
 def in_short(item):
@@ -156,5 +156,5 @@ def test_speech_is_told_in_the_format_that_the_next_upstream_hears():
     book.add_speech("u", Recording(MULAW_8K.silence(100), MULAW_8K))
 
     for audio_format in (LINEAR16_24K, MULAW_8K):
-        (item,) = book.since(0, audio_format)
+        (item,) = book.items_after(0, audio_format)
         assert item.content[0].audio == audio_format.silence(100)

@@ -2,7 +2,7 @@
 
 from router.openai import events as openai
 from router.session.state.turn import ResponseRequest
-from router.session.state.upstream import MOST_ITEMS, Items
+from router.session.state.upstream import MAX_ITEMS, Items
 
 
 def added(item_id, role="user"):
@@ -11,18 +11,18 @@ def added(item_id, role="user"):
 
 def test_of_a_conversation_that_goes_on_for_days_the_newest_items_are_known():
     items = Items()
-    for number in range(MOST_ITEMS + 1):
-        items.created(f"ours_{number}", "message", "user", None)
+    for number in range(MAX_ITEMS + 1):
+        items.register(f"ours_{number}", "message", "user", None)
         assert items.acknowledge(added(f"ours_{number}")) == []
         assert items.claim_text(f"theirs_{number}")
-    assert [items.is_ours(f"ours_{number}") for number in (0, 1, MOST_ITEMS)] == [False, True, True]
-    assert [items.claim_text(f"theirs_{number}") for number in (0, 1, MOST_ITEMS)] == [True, True, False]
+    assert [items.is_ours(f"ours_{number}") for number in (0, 1, MAX_ITEMS)] == [False, True, True]
+    assert [items.claim_text(f"theirs_{number}") for number in (0, 1, MAX_ITEMS)] == [True, True, False]
 
 
 def test_an_upstream_that_acknowledges_nothing_makes_nothing_grow_and_no_question_is_forgotten():
     items = Items()
-    items.created("question", "message", "user", ResponseRequest())
-    for number in range(2 * MOST_ITEMS):
-        items.created(f"ours_{number}", "message", "user", None)
-    assert len(items._unacknowledged) == MOST_ITEMS
+    items.register("question", "message", "user", ResponseRequest())
+    for number in range(2 * MAX_ITEMS):
+        items.register(f"ours_{number}", "message", "user", None)
+    assert len(items._unacknowledged) == MAX_ITEMS
     assert items.acknowledge(added("question")) == [ResponseRequest()]

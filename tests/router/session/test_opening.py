@@ -149,7 +149,7 @@ def test_a_model_outside_the_list_is_replaced_with_a_warning():
 
 def test_the_model_in_the_url_wins():
     book = connecting(given=settings(think={"provider": {"model": "gpt-x"}}), models=("gpt-x",), fixed_model="gpt-url")
-    assert book.session.state.route == "gpt-url"
+    assert book.session.state.model == "gpt-url"
     assert book.generation == 1
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from actors import messages
-from router.session.handlers.configure_hook import merged
+from router.session.handlers.configure_hook import merge
 from router.session.work import ConfigureSession
 from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, settings, user
 
@@ -109,4 +109,4 @@ def test_settings_that_are_no_good_are_refused_before_anybody_is_asked():
 def test_overrides_are_laid_over_dict_by_dict():
     given = {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": 1}}
     overrides = {"a": {"c": [3]}, "d": None, "e": 2, "g": {"h": 1}, "i": None}
-    assert merged(given, overrides) == {"a": {"b": 1, "c": [3]}, "e": 2, "g": {"h": 1}}
+    assert merge(given, overrides) == {"a": {"b": 1, "c": [3]}, "e": 2, "g": {"h": 1}}

@@ -9,8 +9,8 @@ from router.session.state.queues import Newest, Queue
 
 
 @given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
-def test_it_does_what_a_deque_does(steps, most):
-    ours, theirs = Queue(most=most), deque(maxlen=most)
+def test_it_does_what_a_deque_does(steps, maxlen):
+    ours, theirs = Queue(maxlen=maxlen), deque(maxlen=maxlen)
     for number, step in enumerate(steps):
         arguments = [number] if step == "append" else []
         if step != "popleft" or theirs:
@@ -25,7 +25,7 @@ def test_what_is_urgent_goes_in_front():
 
 
 def test_of_many_the_newest_are_kept():
-    newest = Newest(most=2)
+    newest = Newest(maxlen=2)
     for number in (1, 2, 2, 3):
         newest.add(number)
     assert [number in newest for number in (1, 2, 3)] == [False, True, True]

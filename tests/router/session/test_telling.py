@@ -123,9 +123,9 @@ def test_a_transcript_that_does_not_come_is_not_waited_for_for_ever():
 
 def test_a_transcript_that_does_not_come_to_a_turn_without_text_keeps_no_other_upstream_waiting():
     book = heard("converse").upstream(response_done()).expect(AUDIO_DONE)
-    assert book.session.state.is_under_way
+    assert book.session.state.is_busy
     book.fire(Wait.TRANSCRIPT).expect()
-    assert not book.session.state.is_under_way
+    assert not book.session.state.is_busy
 
 
 def test_a_transcript_that_fails_is_not_waited_for():

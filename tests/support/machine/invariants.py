@@ -13,8 +13,7 @@ from actors import messages
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.machine import Session
-from router.session.state.session import ResponseState
-from router.session.state.states import Lifecycle
+from router.session.state.states import Lifecycle, ResponseState
 from tests.support.data.oracle import assert_client_event, assert_message_of
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -139,7 +138,7 @@ class ClientSide:
             self._unannounced = max(0, self._unannounced - 1)
         if kind in ENDS and state.turn.response is ResponseState.REQUESTED:
             response_id = event["response"]["id"] if "response" in event else event.get("response_id")
-            if not state.turn.is_of_another(response_id):
+            if not state.turn.is_other_response(response_id):
                 self._unannounced = max(0, self._unannounced - 1)
         if not isinstance(state.settings, deepgram.Settings):
             return
@@ -257,7 +256,7 @@ class UpstreamSide:
         if isinstance(message, messages.UpstreamTextReceived) and message.generation == self._generation:
             event = orjson.loads(message.text)
             if event["type"] == "session.updated" and state.lifecycle is Lifecycle.CONFIGURING:
-                self._is_updated = state.upstream.updates == 1
+                self._is_updated = state.upstream.pending_updates == 1
             if event["type"] == "response.output_audio.delta":
                 self._audio_bytes += len(event["delta"]) * 3 // 4
                 is_active = state.turn.response is ResponseState.ACTIVE

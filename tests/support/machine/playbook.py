@@ -15,7 +15,7 @@ from router.session.deadlines import Wait
 from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
-from router.session.work import WorkKind, parted
+from router.session.work import WorkKind, split_key
 from tests.support.data.oracle import assert_client_event, assert_message_of
 
 ANY = type(
@@ -72,7 +72,7 @@ class Playbook:
     def feed(self, message: messages.Input) -> "Playbook":
         for command in self.session.handle(message, self.now_s):
             self._note(command)
-        conversions = [key for key in self.work if parted(key)[0] is WorkKind.AUDIO]
+        conversions = [key for key in self.work if split_key(key)[0] is WorkKind.AUDIO]
         return self.performs(conversions[0]) if conversions and self.prepares_at_once else self
 
     def after(self, duration_s: float) -> "Playbook":
