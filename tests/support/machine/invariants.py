@@ -35,7 +35,7 @@ BYTES_PER_S = 48_000
 """Of the upstream's audio: linear16 at 24 kHz."""
 
 
-class Witness:
+class Invariants:
     """Watches one session."""
 
     def __init__(self, session: Session) -> None:

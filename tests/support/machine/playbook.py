@@ -287,13 +287,13 @@ def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
 # Events for the upstream.
 
 
-def asks_for(text: str) -> dict[str, Any]:
+def verbatim_create(text: str) -> dict[str, Any]:
     """The response.create that has a text said."""
     asked = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
     return {"type": "response.create", "response": {**asked, "instructions": Containing(f'"{text}"')}}
 
 
-def said(text: str) -> dict[str, Any]:
+def assistant_item(text: str) -> dict[str, Any]:
     """The item of what the assistant said."""
     content = [{"type": "output_text", "text": text}]
     return {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", "content": content}}

@@ -4,7 +4,7 @@ from tests.support.data.recordings import recording
 from tests.support.machine.playbook import Playbook, settings
 
 
-def told(name, profile="converse"):
+def replayed(name, profile="converse"):
     """Drive a session as the recorded client did, with what the recorded service answered."""
     book = Playbook(profile)
     book.opened()
@@ -25,7 +25,7 @@ def _say(book, item):
         book.client({"type": "InjectUserMessage", "content": item["content"][0]["text"]})
 
 
-def told_frames(book):
+def client_frames(book):
     """What the client was sent after SettingsApplied; a run of audio frames is one word."""
     frames = []
     for frame in book.frames_to_client[1:]:
@@ -35,7 +35,7 @@ def told_frames(book):
     return frames
 
 
-def spoken(name):
+def recorded_texts(name):
     """What the recorded assistant said."""
     kinds = ("response.output_audio_transcript.done", "response.output_text.done")
     events = (interaction.event for interaction in recording(name))

@@ -23,7 +23,7 @@ from router.simulator import Session as SimulatedSession
 from router.simulator import SimulatorConfig, commands
 from router.simulator.faults import FaultPlan
 from router.simulator.state import Script
-from tests.support.machine.invariants import Witness
+from tests.support.machine.invariants import Invariants
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
 
 RATE = 24_000
@@ -46,14 +46,14 @@ ORDER = Function(name="get_parcel", description="Tell where the parcel is", para
 """A function of the router's own."""
 
 
-class Together:
+class Simulation:
     """One session, its client and its upstreams."""
 
     def __init__(
         self, profile: str, *, latency_s: float = 0.02, agent: dict[str, Any] | None = None, **simulator: Any
     ) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], SessionOptions(tools=(ORDER,)))
-        self.witness = Witness(self.session)
+        self.invariants = Invariants(self.session)
         self.now_s = 1000.0
         self.fired: list[str] = []
         """The session's timers that ran out."""
@@ -77,9 +77,9 @@ class Together:
         self.client({**SETTINGS, "agent": {**SETTINGS["agent"], "think": think, **(agent or {})}})
 
     @property
-    def told(self) -> list[dict[str, Any]]:
+    def received(self) -> list[dict[str, Any]]:
         """What the client was told."""
-        return self.witness.client.messages
+        return self.invariants.client.messages
 
     # What the client does.
 
@@ -130,7 +130,7 @@ class Together:
     def _handle(self, message: messages.Input) -> None:
         if self.closed:
             return
-        for command in self.witness.handle(message, self.now_s):
+        for command in self.invariants.handle(message, self.now_s):
             self._perform(command)
 
     def _perform(self, command: messages.Command) -> None:
@@ -211,6 +211,6 @@ class Together:
             self._handle(messages.UpstreamLost(generation, loss, Verdict(decision=Decision.RESTART)))
 
 
-def texts(together: Together, role: str) -> Iterator[str]:
+def texts(simulation: Simulation, role: str) -> Iterator[str]:
     """What the client was told that `role` said."""
-    return (it["content"] for it in together.told if it["type"] == "ConversationText" and it["role"] == role)
+    return (it["content"] for it in simulation.received if it["type"] == "ConversationText" and it["role"] == role)

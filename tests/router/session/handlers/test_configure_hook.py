@@ -1,4 +1,4 @@
-"""What the embedding application has to say to a client's Settings."""
+"""The hook `configure`, which may change a client's Settings."""
 
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ KEY = "configure:"
 
 
 def asked(given=SETTINGS):
-    """A session whose application is being asked."""
+    """Return a session whose hook runs."""
     book = Playbook(is_configured_outside=True).opened().client(given)
     assert book.work[KEY] == messages.StartWork(KEY, ConfigureSession(given), 5.0, is_preparation=True)
     return book.forget()
@@ -31,7 +31,7 @@ def configuration(book):
     return update["session"]
 
 
-def test_the_upstream_is_configured_when_the_application_has_answered():
+def test_the_upstream_is_configured_when_the_hook_has_returned():
     book = asked().upstream_opens().upstream(CREATED)
     assert book.commands == []
     answered(book, {"agent": {"think": {"prompt": "You are Ada."}}})
@@ -39,7 +39,7 @@ def test_the_upstream_is_configured_when_the_application_has_answered():
     book.forget().upstream(UPDATED).expect(APPLIED)
 
 
-def test_an_answer_that_comes_before_the_upstream_is_waited_with():
+def test_a_result_that_comes_before_the_upstream_waits_for_it():
     book = answered(asked(), {"agent": {"think": {"prompt": "You are Ada."}}})
     book.upstream_opens().upstream(CREATED)
     assert configuration(book)["instructions"] == "You are Ada."
@@ -61,25 +61,25 @@ def test_an_answer_that_comes_before_the_upstream_is_waited_with():
         {"type": None},
     ],
 )
-def test_where_it_has_nothing_to_say_or_nothing_of_sense_the_settings_stay(result):
+def test_an_empty_or_invalid_result_leaves_the_settings_as_they_are(result):
     book = answered(asked().upstream_opens().upstream(CREATED), result)
     assert configuration(book)["instructions"] == "Be brief."
 
 
-def test_its_answer_may_be_any_mapping():
+def test_the_result_may_be_any_mapping():
     book = answered(asked().upstream_opens().upstream(CREATED), MappingProxyType({"agent": {"think": {"prompt": "X"}}}))
     assert configuration(book)["instructions"] == "X"
 
 
 @pytest.mark.parametrize("kind", messages.WorkFailureKind)
-def test_where_it_fails_the_settings_stay_and_the_call_goes_on(kind):
+def test_a_failure_leaves_the_settings_as_they_are_and_the_call_continues(kind):
     book = asked().upstream_opens().upstream(CREATED)
     answered(book, failure=messages.WorkFailure(kind))
     assert configuration(book)["instructions"] == "Be brief."
     book.forget().upstream(UPDATED).expect(APPLIED)
 
 
-def test_what_the_client_says_meanwhile_waits():
+def test_the_client_s_input_waits_for_the_hook():
     book = asked().client({"type": "InjectUserMessage", "content": "hello"}, b"\0\0" * 480)
     book.expect(user("hello"))
     answered(book.upstream_opens().upstream(CREATED)).forget()
@@ -88,25 +88,25 @@ def test_what_the_client_says_meanwhile_waits():
     assert kinds == ["conversation.item.create", "input_audio_buffer.append"]
 
 
-def test_a_client_s_own_session_update_is_laid_over_too():
+def test_the_overrides_change_a_client_s_own_session_update_too():
     given = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
     book = answered(asked(given).upstream_opens().upstream(CREATED), {"session": {"instructions": "You are Ada."}})
     assert configuration(book)["instructions"] == "You are Ada."
 
 
-def test_the_model_may_be_another_and_is_dialled_again():
+def test_the_hook_may_choose_another_model_which_is_dialled():
     book = Playbook(is_configured_outside=True, models=("gpt-realtime-mini",)).opened().client(SETTINGS).forget()
     answered(book, {"agent": {"think": {"provider": {"model": "gpt-realtime-mini"}}}})
     (opened,) = [command for command in book.commands if isinstance(command, messages.OpenUpstream)]
     assert opened.route == "gpt-realtime-mini"
 
 
-def test_settings_that_are_no_good_are_refused_before_anybody_is_asked():
+def test_invalid_settings_are_refused_before_the_hook_runs():
     book = Playbook(is_configured_outside=True).opened().client({**settings(), "agent": "an id"})
     assert [orjson.loads(c.frame)["type"] for c in book.commands] == ["Error"]
 
 
-def test_overrides_are_laid_over_dict_by_dict():
+def test_overrides_are_merged_dict_by_dict():
     given = {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": 1}}
     overrides = {"a": {"c": [3]}, "d": None, "e": 2, "g": {"h": 1}, "i": None}
     assert merge(given, overrides) == {"a": {"b": 1, "c": [3]}, "e": 2, "g": {"h": 1}}

@@ -1,4 +1,4 @@
-"""The process is going away: who is told what, who may finish, and when it is over."""
+"""The drain of a session whose process is about to end."""
 
 import base64
 
@@ -30,6 +30,7 @@ WARNING = {
     "description": "the server is going away: the turn in progress is finished, then connect again",
     "code": "SERVER_GOING_AWAY",
 }
+
 DRAIN_S = 30.0
 QUESTION = {"type": "InjectUserMessage", "content": "hello"}
 CREATED = {"type": "session.created", "session": {}}
@@ -44,20 +45,22 @@ AUDIO = {
     "delta": base64.b64encode(SECOND).decode(),
 }
 
+ANSWER = (STARTED, assistant("Hello."), AUDIO_DONE, DONE)
+
 
 def drain(book, deadline_s=DRAIN_S):
     return book.feed(messages.DrainBegan(deadline_s))
 
 
-def ended(book, *to_client, linger_s=DRAIN_S):
-    """The client was told this, and is closed."""
+def assert_ended(book, *to_client, linger_s=DRAIN_S):
+    """Assert that the client received these frames, and is closed."""
     assert book.frames_to_client == list(to_client)
     assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY", linger_s)
     assert book.commands[-1] is book.ending
 
 
 def asked(book):
-    """A question that the upstream has, and a response that it was asked for."""
+    """Ask a question that the upstream acknowledges, so that a response is requested."""
     book.client(QUESTION).upstream(item_added(book.events_to_upstream[-1]["item"]["id"]))
     return book.forget()
 
@@ -66,76 +69,73 @@ def answered(book):
     return book.upstream(response_created(), text_done("Hello."), response_done())
 
 
-ANSWER = (STARTED, assistant("Hello."), AUDIO_DONE, DONE)
-
-
-# Nothing is under way.
+# No work in progress.
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_a_client_that_waits_for_nothing_is_told_and_closed_at_once(profile):
-    ended(drain(Playbook(profile).ready()), WARNING)
+def test_an_idle_client_is_warned_and_closed_at_once(profile):
+    assert_ended(drain(Playbook(profile).ready()), WARNING)
 
 
-def test_before_settings_there_is_nothing_to_wait_for():
-    ended(drain(Playbook().opened()), WARNING)
-    ended(drain(Playbook().opened().client(QUESTION).forget()), WARNING)
+def test_a_session_without_settings_ends_at_once():
+    assert_ended(drain(Playbook().opened()), WARNING)
+    assert_ended(drain(Playbook().opened().client(QUESTION).forget()), WARNING)
 
 
 def test_an_upstream_that_is_not_ready_is_not_waited_for():
-    ended(drain(Playbook().opened().client(SETTINGS).forget()), WARNING)
-    ended(drain(Playbook().opened().client(SETTINGS).upstream(CREATED).forget()), WARNING)
+    assert_ended(drain(Playbook().opened().client(SETTINGS).forget()), WARNING)
+    assert_ended(drain(Playbook().opened().client(SETTINGS).upstream(CREATED).forget()), WARNING)
 
 
-def test_a_client_that_was_accepted_as_the_drain_began_is_told_and_closed_at_once():
+def test_a_client_that_was_accepted_as_the_drain_began_is_warned_and_closed_at_once():
     book = drain(Playbook())
-    ended(book, WARNING)
+    assert_ended(book, WARNING)
     assert book.forget().feed(messages.ClientOpened()).commands == []
 
 
 def test_a_turn_that_is_over_is_not_waited_for():
-    ended(drain(answered(asked(Playbook().ready())).forget()), WARNING)
+    assert_ended(drain(answered(asked(Playbook().ready())).forget()), WARNING)
 
 
-# Something is.
+# Work in progress.
 
 
-def test_an_answer_is_delivered_whole_and_then_the_session_ends():
+def test_an_answer_is_delivered_whole_before_the_session_ends():
     book = asked(Playbook().ready()).upstream(response_created()).forget()
     drain(book).expect(WARNING)
     book.upstream(text_done("Hello.")).expect(STARTED, assistant("Hello."))
     book.upstream(response_done())
-    ended(book, AUDIO_DONE, DONE)
+    assert_ended(book, AUDIO_DONE, DONE)
 
 
-def test_an_answer_is_heard_to_its_end():
+def test_the_caller_hears_an_answer_to_its_end():
     book = asked(Playbook().ready()).upstream(response_created(), text_done("Hello.")).forget()
     drain(book).expect(WARNING)
     book.upstream(AUDIO, AUDIO, response_done()).expect(SECOND, SECOND, AUDIO_DONE, DONE)
     assert book.timers[Wait.PLAYBACK.value] == 2
-    ended(book.after(2).fire(Wait.PLAYBACK), linger_s=28)
+    assert_ended(book.after(2).fire(Wait.PLAYBACK), linger_s=28)
 
 
-def test_audio_that_waits_here_for_a_caller_to_hear_what_is_before_it_is_sent_first():
+def test_waiting_audio_is_sent_before_the_session_ends():
     book = asked(Playbook(audio_ahead_s=1.0).ready()).upstream(response_created(), text_done("Hello.")).forget()
     drain(book).expect(WARNING)
     book.upstream(AUDIO, AUDIO, AUDIO, response_done()).expect(SECOND, SECOND)
     book.after(1).fire(Wait.PLAYBACK).expect(SECOND, AUDIO_DONE, DONE)
-    ended(book.after(2).fire(Wait.PLAYBACK), linger_s=27)
+    assert_ended(book.after(2).fire(Wait.PLAYBACK), linger_s=27)
 
 
-def test_the_client_may_take_what_is_left_of_the_time_to_read_the_answer():
+def test_the_client_may_use_the_rest_of_the_time_to_read_the_answer():
     book = asked(Playbook().ready())
     drain(book).expect(WARNING)
-    ended(answered(book.after(10)), *ANSWER, linger_s=20)
+    assert_ended(answered(book.after(10)), *ANSWER, linger_s=20)
 
 
-def test_a_question_is_answered_wherever_it_is_on_its_way():
+def test_a_question_on_its_way_upstream_is_answered():
     book = Playbook().ready().client(QUESTION)
     item_id = book.events_to_upstream[-1]["item"]["id"]
     drain(book.forget()).expect(WARNING)
     book.upstream(item_added(item_id)).expect(upstream=[{"type": "response.create"}])
-    ended(answered(book), *ANSWER)
+    assert_ended(answered(book), *ANSWER)
 
 
 def test_a_question_that_came_before_the_upstream_was_ready_is_answered():
@@ -144,10 +144,10 @@ def test_a_question_that_came_before_the_upstream_was_ready_is_answered():
     book.upstream(CREATED, UPDATED)
     item_id = book.events_to_upstream[-1]["item"]["id"]
     book.expect(APPLIED, upstream=[{"type": "session.update"}, {"type": "conversation.item.create"}])
-    ended(answered(book.upstream(item_added(item_id)).forget()), *ANSWER)
+    assert_ended(answered(book.upstream(item_added(item_id)).forget()), *ANSWER)
 
 
-def test_a_question_asked_meanwhile_is_answered_too():
+def test_a_question_during_the_drain_is_answered_too():
     book = asked(Playbook().ready())
     drain(book).forget()
     book.client(QUESTION)
@@ -155,10 +155,10 @@ def test_a_question_asked_meanwhile_is_answered_too():
     answered(book.forget()).expect(*ANSWER)
     book.upstream(item_added(item_id)).expect(upstream=[{"type": "response.create"}])
     book.upstream(response_created("resp_2"), text_done("Again.", "item_2"), response_done("resp_2"))
-    ended(book, STARTED, assistant("Again."), AUDIO_DONE, DONE)
+    assert_ended(book, STARTED, assistant("Again."), AUDIO_DONE, DONE)
 
 
-def test_somebody_who_speaks_is_heard_out_and_answered():
+def test_a_user_who_speaks_may_finish_and_is_answered():
     book = Playbook("converse").ready().upstream(SPEECH_STARTED).forget()
     drain(book).expect(WARNING)
     answered(book.upstream(COMMITTED)).forget()
@@ -167,28 +167,28 @@ def test_somebody_who_speaks_is_heard_out_and_answered():
     assert book.commands[-1] is book.ending
 
 
-def test_a_noise_that_nobody_answers_is_not_waited_for():
+def test_the_answer_to_a_noise_is_not_waited_for():
     book = drain(Playbook().ready().upstream(SPEECH_STARTED)).upstream(COMMITTED).forget()
-    ended(book.upstream(transcribed(" ")))
+    assert_ended(book.upstream(transcribed(" ")))
 
 
-def test_speech_that_is_ended_by_hand_is_waited_for():
+def test_speech_that_a_pause_ends_is_waited_for():
     book = Playbook(turn_detection="manual").ready().client(b"\0\0" * 4800).forget()
     drain(book).expect(WARNING)
     book.fire(Wait.MANUAL_COMMIT).forget()
-    ended(answered(book), *ANSWER)
+    assert_ended(answered(book), *ANSWER)
 
 
-def test_a_function_call_is_waited_for_and_what_the_agent_makes_of_its_answer():
+def test_a_function_call_and_its_follow_up_are_waited_for():
     book = asked(Playbook().ready(settings(think={"functions": [{"name": "lookup"}]})))
     book.upstream(response_created(), call_done(), response_done()).forget()
     drain(book).expect(WARNING)
     book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
     assert book.ending is None
-    ended(answered(book.forget()), *ANSWER)
+    assert_ended(answered(book.forget()), *ANSWER)
 
 
-def test_a_restart_that_is_under_way_with_an_open_question_is_waited_for():
+def test_a_restart_with_an_open_question_is_waited_for():
     book = asked(Playbook().ready()).upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).forget()
     drain(book).expect(WARNING)
     book.restarted(upstream=[{"type": "conversation.item.create"}])
@@ -197,7 +197,7 @@ def test_a_restart_that_is_under_way_with_an_open_question_is_waited_for():
 # Time.
 
 
-def test_what_is_not_over_in_time_is_cut_off_and_the_client_told_so():
+def test_a_session_that_exceeds_its_time_is_cut_off_with_an_error():
     book = drain(asked(Playbook().ready()).upstream(response_created())).forget()
     assert book.timers[Wait.DRAIN.value] == DRAIN_S
     book.fire(Wait.DRAIN)
@@ -207,7 +207,7 @@ def test_what_is_not_over_in_time_is_cut_off_and_the_client_told_so():
     assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY")
 
 
-def test_a_second_drain_shortens_the_time_and_is_not_told_again():
+def test_a_second_drain_shortens_the_time_without_another_warning():
     book = drain(asked(Playbook().ready())).forget()
     drain(book.after(1), 5).expect()
     assert book.timers[Wait.DRAIN.value] == 5

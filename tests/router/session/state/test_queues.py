@@ -1,4 +1,4 @@
-"""Short queues, and the newest of many."""
+"""Short queues, and the newest of many items."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ from router.session.state.queues import Newest, Queue
 
 
 @given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
-def test_it_does_what_a_deque_does(steps, maxlen):
+def test_a_queue_does_what_a_deque_does(steps, maxlen):
     ours, theirs = Queue(maxlen=maxlen), deque(maxlen=maxlen)
     for number, step in enumerate(steps):
         arguments = [number] if step == "append" else []
@@ -18,13 +18,13 @@ def test_it_does_what_a_deque_does(steps, maxlen):
         assert list(ours) == list(theirs)
 
 
-def test_what_is_urgent_goes_in_front():
+def test_an_item_can_be_added_at_the_front():
     queue = Queue([2])
     queue.appendleft(1)
     assert queue == [1, 2]
 
 
-def test_of_many_the_newest_are_kept():
+def test_the_newest_items_are_kept():
     newest = Newest(maxlen=2)
     for number in (1, 2, 2, 3):
         newest.add(number)

@@ -1,4 +1,4 @@
-"""What is known of an upstream's items."""
+"""The items of one upstream."""
 
 from router.openai import events as openai
 from router.session.state.turn import ResponseRequest
@@ -9,7 +9,7 @@ def added(item_id, role="user"):
     return openai.Item(id=item_id, type="message", role=role)
 
 
-def test_of_a_conversation_that_goes_on_for_days_the_newest_items_are_known():
+def test_the_newest_items_of_a_long_conversation_are_known():
     items = Items()
     for number in range(MAX_ITEMS + 1):
         items.register(f"ours_{number}", "message", "user", None)
@@ -19,7 +19,7 @@ def test_of_a_conversation_that_goes_on_for_days_the_newest_items_are_known():
     assert [items.claim_text(f"theirs_{number}") for number in (0, 1, MAX_ITEMS)] == [True, True, False]
 
 
-def test_an_upstream_that_acknowledges_nothing_makes_nothing_grow_and_no_question_is_forgotten():
+def test_an_upstream_that_acknowledges_nothing_costs_bounded_memory_and_loses_no_question():
     items = Items()
     items.register("question", "message", "user", ResponseRequest())
     for number in range(2 * MAX_ITEMS):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from router.simulator import Fault, FaultAction, FaultPoint
-from tests.support.machine.simulation import Together, texts
+from tests.support.machine.simulation import Simulation, texts
 
 HARMLESS = {"transcript", "microphone", "playback", "commit", "ask_again", "manual_commit", "rollover"}
-"""Timers that run out in a conversation where nothing is wrong."""
+"""Timers that expire in a conversation without a fault."""
 
 RACES = {
     "conversation_already_has_active_response",
@@ -17,7 +17,7 @@ RACES = {
     "input_audio_buffer_commit_empty",
     "cannot_update_voice",
 }
-"""What a strict upstream may complain of: both sides acted at the same time, or it has spoken already."""
+"""Errors of a strict upstream that only report a race, or a voice that is fixed."""
 
 ACTIONS = {
     "say": lambda it: it.say("My name is Ada."),
@@ -41,13 +41,16 @@ ACTIONS = {
     "keep alive": lambda it: it.client({"type": "KeepAlive"}),
     "end turn": lambda it: it.client({"type": "ForceEndTurn"}),
 }
+
 GAPS_S = [0.0, 0.01, 0.05, 0.3, 1.0, 5.0]
 STEPS = strategies.lists(
     strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from(sorted(ACTIONS))), max_size=12
 )
+
 LOSSES = strategies.lists(
     strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from([*sorted(ACTIONS), "lose"])), max_size=12
 )
+
 AGENTS = [{}, {"greeting": "Welcome."}, {"turn_detection": "semantic_vad"}, {"turn_detection": "manual"}]
 LIVES_S = [3600.0, 40.0]
 WAYS = strategies.fixed_dictionaries(
@@ -59,12 +62,40 @@ WAYS = strategies.fixed_dictionaries(
         "session_seconds": strategies.sampled_from(LIVES_S),
     }
 )
+
 PROFILES = strategies.sampled_from(["openai", "converse"])
 LONG_S = 180.0
+ACKS = {
+    "prompt": "PromptUpdated",
+    "change the voice": "SpeakUpdated",
+    "listen": "ListenUpdated",
+    "think": "ThinkUpdated",
+}
+
+TYPED = {
+    "say": ["My name is Ada."],
+    "ask": ["What did you say?"],
+    "ask for two": ["What are the weather and the time?"],
+    "ask the router": ["Where is the parcel?"],
+}
+
+POINTS = (
+    FaultPoint.RESPONSE_CREATED,
+    FaultPoint.MID_TRANSCRIPT,
+    FaultPoint.MID_AUDIO,
+    FaultPoint.AUDIO_DONE,
+    FaultPoint.BEFORE_RESPONSE_DONE,
+)
+
+CUTS = [
+    {"point": point, "action": action, "skip": skip}
+    for point, action, skip in itertools.product(POINTS, (FaultAction.CLOSE, FaultAction.FAIL), (0, 3))
+    if not skip or point in (FaultPoint.MID_TRANSCRIPT, FaultPoint.MID_AUDIO)
+]
 
 
-def play(profile, steps, way):
-    it = Together(profile, **way)
+def hold(profile, steps, way):
+    it = Simulation(profile, **way)
     for gap_s, action in steps:
         it.run(gap_s)
         it.lose() if action == "lose" else ACTIONS[action](it)
@@ -73,7 +104,7 @@ def play(profile, steps, way):
 
 
 def assert_at_rest(it):
-    """Nothing is under way, and nothing waits for anything."""
+    """Assert that no work is in progress, and that nothing waits."""
     state = it.session.state
     assert state.lifecycle.name == "READY"
     assert state.turn.response.name == "NONE"
@@ -88,35 +119,21 @@ def assert_at_rest(it):
 def assert_nothing_is_lost(it, steps):
     typed = [text for _, action in steps for text in TYPED.get(action, ())]
     assert [text for text in texts(it, "user") if not text.startswith("(")] == typed
-    kinds = [message["type"] for message in it.told]
+    kinds = [message["type"] for message in it.received]
     if typed:
-        said = max(at for at, message in enumerate(it.told) if message.get("content") in typed)
-        assert "AgentAudioDone" in kinds[said:], "the last question has no end of a turn"
+        last = max(at for at, message in enumerate(it.received) if message.get("content") in typed)
+        assert "AgentAudioDone" in kinds[last:], "no turn ends after the last question"
     for action, ack in ACKS.items():
-        assert kinds.count(ack) == sum(other == action for _, other in steps), f"{ack} is not what was asked for"
-
-
-ACKS = {
-    "prompt": "PromptUpdated",
-    "change the voice": "SpeakUpdated",
-    "listen": "ListenUpdated",
-    "think": "ThinkUpdated",
-}
-TYPED = {
-    "say": ["My name is Ada."],
-    "ask": ["What did you say?"],
-    "ask for two": ["What are the weather and the time?"],
-    "ask the router": ["Where is the parcel?"],
-}
+        assert kinds.count(ack) == sum(other == action for _, other in steps), f"{ack} does not match the requests"
 
 
 def assert_clean(it, steps):
-    """As nothing went wrong, nothing but races was complained of, and no deadline ran out."""
+    """Assert that only races caused errors, and that no deadline expired."""
     assert_at_rest(it)
     assert_nothing_is_lost(it, steps)
     late = set(it.fired) - HARMLESS
-    assert not late, f"{late} ran out"
-    errors = [message for message in it.told if message["type"] == "Error"]
+    assert not late, f"{late} expired"
+    errors = [message for message in it.received if message["type"] == "Error"]
     assert not errors, errors
     refused = [event["error"] for event in it.events if event["type"] == "error"]
     assert {error["code"] for error in refused} <= RACES, refused
@@ -125,51 +142,35 @@ def assert_clean(it, steps):
 
 
 def assert_lossless(it, steps):
-    """However often the upstream was lost."""
+    """Assert that nothing is lost, however often the upstream was lost."""
     assert_at_rest(it)
     assert_nothing_is_lost(it, steps)
-    errors = [message for message in it.told if message["type"] == "Error"]
+    errors = [message for message in it.received if message["type"] == "Error"]
     assert not errors, errors
+
+
+def answer_text(profile, *cuts):
+    it = Simulation(profile, pace=20.0, faults=tuple(Fault(**cut) for cut in cuts))
+    it.say("My name is Ada.")
+    it.run(LONG_S)
+    assert [message["type"] for message in it.received].count("AgentAudioDone") == 1
+    return "".join("".join(texts(it, "assistant")).split())
 
 
 @settings(max_examples=100, deadline=None)
 @given(PROFILES, STEPS, WAYS)
-def test_a_conversation_comes_to_rest_and_nothing_of_it_is_lost(profile, steps, way):
-    assert_clean(play(profile, steps, way), steps)
+def test_a_conversation_comes_to_rest_and_loses_nothing(profile, steps, way):
+    assert_clean(hold(profile, steps, way), steps)
 
 
 @settings(max_examples=100, deadline=None)
 @given(PROFILES, LOSSES, WAYS)
 def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(profile, steps, way):
-    assert_lossless(play(profile, steps, way), steps)
-
-
-# An answer that is cut off, and its rest as well.
-
-POINTS = (
-    FaultPoint.RESPONSE_CREATED,
-    FaultPoint.MID_TRANSCRIPT,
-    FaultPoint.MID_AUDIO,
-    FaultPoint.AUDIO_DONE,
-    FaultPoint.BEFORE_RESPONSE_DONE,
-)
-CUTS = [
-    {"point": point, "action": action, "skip": skip}
-    for point, action, skip in itertools.product(POINTS, (FaultAction.CLOSE, FaultAction.FAIL), (0, 3))
-    if not skip or point in (FaultPoint.MID_TRANSCRIPT, FaultPoint.MID_AUDIO)
-]
-
-
-def told_of_an_answer(profile, *cuts):
-    it = Together(profile, pace=20.0, faults=tuple(Fault(**cut) for cut in cuts))
-    it.say("My name is Ada.")
-    it.run(LONG_S)
-    assert [message["type"] for message in it.told].count("AgentAudioDone") == 1
-    return "".join("".join(texts(it, "assistant")).split())
+    assert_lossless(hold(profile, steps, way), steps)
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
-def test_an_answer_that_is_cut_off_and_its_rest_as_well_is_told_once_and_whole(profile):
-    whole = told_of_an_answer(profile)
+def test_an_answer_that_is_cut_off_together_with_its_rest_is_sent_once_and_whole(profile):
+    whole = answer_text(profile)
     for cuts in itertools.product(CUTS, repeat=2):
-        assert told_of_an_answer(profile, *cuts) == whole, cuts
+        assert answer_text(profile, *cuts) == whole, cuts
