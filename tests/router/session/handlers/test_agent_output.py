@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.machine.beginnings import answering, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
@@ -23,24 +24,6 @@ from tests.support.machine.playbook import (
 
 def text_delta(text):
     return {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": text}
-
-
-def responding(profile="converse", given=SETTINGS, **options):
-    return Playbook(profile, **options).ready(given).upstream(response_created()).forget()
-
-
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
-
-
-def answering(profile="openai", **options):
-    """A session in the middle of an answer."""
-    book = Playbook(profile, **options).ready()
-    book.upstream(item_added(inject(book)), response_created())
-    return book.forget()
 
 
 # Text.

@@ -3,12 +3,20 @@
 import pytest
 
 from actors.restart import Decision
+from tests.support.machine.beginnings import (
+    SECOND,
+    answering,
+    assistant_texts,
+    output_item,
+    speaking,
+    spoken,
+    truncate,
+)
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
     STARTED,
-    Playbook,
     assistant,
     delta,
     error,
@@ -20,7 +28,6 @@ from tests.support.machine.playbook import (
     user,
 )
 
-SECOND = bytes(48_000)
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
 SPEECH_STOPPED = {"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 900}
 COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
@@ -29,52 +36,12 @@ CANCEL = {"type": "response.cancel", "response_id": "resp_1"}
 CANCELLED = response_done(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
 
 
-def output_item(item_id="item_1", response_id="resp_1"):
-    item = {"id": item_id, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    return {"type": "response.output_item.added", "response_id": response_id, "output_index": 0, "item": item}
-
-
-def truncate(heard_ms, item_id="item_1"):
-    return {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": heard_ms}
-
-
-def speaking(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent speaks. The audio is sent, and nothing of it heard."""
-    book = Playbook(profile).ready().upstream(response_created(), output_item(), transcript_delta(text))
-    return book.upstream(*[delta(SECOND)] * seconds).forget()
-
-
-def spoken(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent has finished. The caller still listens."""
-    return speaking(seconds, text, profile).upstream(transcript_done(text), response_done()).forget()
-
-
-def assistant_texts(book):
-    """Return the assistant's texts that another upstream would get."""
-    items = [item for item in book.session.state.ledger.items_after() if getattr(item, "role", None) == "assistant"]
-    return [item.content[0].text for item in items]
-
-
 def with_a_message_behind_the_rest():
     """Return a session with a message behind the rest of an answer that the user interrupts, and the item of both."""
     book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
     (item,) = book.session.state.ledger.items_after()
     book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
     return book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."}), item.id
-
-
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
-
-
-def answering(profile="openai", **options):
-    """A session in the middle of an answer."""
-    book = Playbook(profile, **options).ready()
-    book.upstream(item_added(inject(book)), response_created())
-    return book.forget()
 
 
 def test_an_interrupted_answer_is_cancelled_and_truncated_at_the_heard_part():

@@ -5,9 +5,9 @@ import pytest
 from actors import messages
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import SECOND, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
-    SETTINGS,
     STARTED,
     Playbook,
     assistant,
@@ -21,12 +21,7 @@ from tests.support.machine.playbook import (
     user,
 )
 
-SECOND = bytes(48_000)
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
-
-
-def responding(profile="converse", given=SETTINGS, **options):
-    return Playbook(profile, **options).ready(given).upstream(response_created()).forget()
 
 
 def with_spoken_question(profile="openai"):

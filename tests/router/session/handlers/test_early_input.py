@@ -8,6 +8,14 @@ import pytest
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, MULAW_8K, Recording
 from tests.support.data.tones import linear16, tone
+from tests.support.machine.beginnings import (
+    asked_and_queued,
+    connecting,
+    inject,
+    session_update,
+    settings_with,
+    updated,
+)
 from tests.support.machine.playbook import (
     ANY,
     APPLIED,
@@ -23,7 +31,6 @@ from tests.support.machine.playbook import (
 PCM = {"type": "audio/pcm", "rate": 24000}
 PCMU = {"type": "audio/pcmu"}
 SUPPORTS_G711 = (True,)
-TELEPHONE = {"encoding": "mulaw", "sample_rate": 8000}
 SPEECH = converted(Recording(linear16(tone(440, 24_000, 0.4)), LINEAR16_24K), MULAW_8K)
 OWN_UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
 CREATE = {"type": "response.create"}
@@ -32,41 +39,6 @@ CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
 FORCE = {"type": "ForceEndTurn"}
 PROMPT = {"type": "UpdatePrompt", "prompt": "Speak French."}
-
-
-def settings_with(given=None, spoken=None):
-    audio = {"input": given or TELEPHONE, "output": spoken or TELEPHONE}
-    return {**SETTINGS, "audio": audio}
-
-
-def updated(input_format=None, output_format=None):
-    formats = {"input": {"format": input_format}, "output": {"format": output_format}}
-    session = {"audio": formats} if input_format else {}
-    return {"type": "session.updated", "session": session}
-
-
-def inject(book, text="One moment.", field="message", **more):
-    return book.client({"type": "InjectAgentMessage", field: text, **more})
-
-
-def asked_and_queued(*texts, **options):
-    """Return a session with an unacknowledged question and messages behind it."""
-    book = Playbook("converse", **options).ready().client({"type": "InjectUserMessage", "content": "hello"})
-    for text in texts:
-        inject(book, text, behavior="queue")
-    return book
-
-
-def connecting(profile="openai", given=None, **options):
-    return Playbook(profile, **options).opened().client(given or SETTINGS)
-
-
-def acknowledgement_of(kind):
-    return {"type": kind}
-
-
-def session_update(**session):
-    return {"type": "session.update", "session": {"type": "realtime", **session}}
 
 
 def test_early_messages_wait_in_order_for_session_updated():
@@ -123,7 +95,7 @@ def test_updates_before_settings_are_applied_wait_in_order():
     book.expect(user("hello"))
     book.upstream(CREATED).forget().upstream(UPDATED)
     book.expect(APPLIED, upstream=[{"item": {"role": "user"}}, session_update(instructions=ANY)])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"))
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"})
 
 
 def test_an_injected_message_before_settings_are_applied_waits():

@@ -6,14 +6,8 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind
 from router.session.deadlines import Wait
-from tests.support.machine.playbook import SETTINGS, Playbook, item_added, response_created
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
+from tests.support.machine.beginnings import asked
+from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from router.audio.convert import converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
 from router.session.deadlines import Wait
 from tests.support.data.tones import linear16, tone
+from tests.support.machine.beginnings import TELEPHONE, settings_with, updated
 from tests.support.machine.playbook import (
     APPLIED,
     AUDIO_DONE,
-    SETTINGS,
     Playbook,
     error,
     item_added,
@@ -27,21 +27,9 @@ PCM = {"type": "audio/pcm", "rate": 24000}
 PCMU = {"type": "audio/pcmu"}
 PCMA = {"type": "audio/pcma"}
 SUPPORTS_G711 = (True,)
-TELEPHONE = {"encoding": "mulaw", "sample_rate": 8000}
 G711_REFUSED = error("invalid_value", "no such format", event_id="sb_settings", param="session.audio.input.format.type")
 LOST = Loss(kind=LossKind.CLOSED, code=1006)
 SPEECH = converted(Recording(linear16(tone(440, 24_000, 0.4)), LINEAR16_24K), MULAW_8K)
-
-
-def settings_with(given=None, spoken=None):
-    audio = {"input": given or TELEPHONE, "output": spoken or TELEPHONE}
-    return {**SETTINGS, "audio": audio}
-
-
-def updated(input_format=None, output_format=None):
-    formats = {"input": {"format": input_format}, "output": {"format": output_format}}
-    session = {"audio": formats} if input_format else {}
-    return {"type": "session.updated", "session": session}
 
 
 def requested_formats(book):

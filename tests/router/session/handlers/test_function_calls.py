@@ -11,17 +11,16 @@ from router.errors import EndpointError
 from router.session.deadlines import Wait
 from router.session.work import CallEndpoint, CallTool
 from router.translation.offered_tools import with_ours
+from tests.support.machine.beginnings import asked, connecting, message_item, restart
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
-    SETTINGS,
     STARTED,
     THINKING,
     Playbook,
     assistant,
     call_done,
-    item_added,
     request,
     response_created,
     response_done,
@@ -56,31 +55,6 @@ def client_called(profile="openai", *calls):
 
 def answer(**fields):
     return {"type": "FunctionCallResponse", **fields}
-
-
-def connecting(profile="openai", given=None, **options):
-    return Playbook(profile, **options).opened().client(given or SETTINGS)
-
-
-def item_of(role, text):
-    kind = "input_text" if role == "user" else "output_text"
-    return {"item": {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}}
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
-
-
-def restart(book, *to_client):
-    """Bring the next upstream up. The book keeps the events to it."""
-    book.upstream_opens().upstream({"type": "session.created", "session": {}})
-    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
-    book.forget().upstream({"type": "session.updated", "session": {}})
-    assert book.frames_to_client == list(to_client)
-    return book
 
 
 def think(*functions):
@@ -447,7 +421,9 @@ def test_a_call_that_outlasts_a_restart_is_waited_for():
 def test_a_client_s_call_is_replayed_and_its_answer_is_taken():
     book = asked().upstream(response_created(), call_done(), response_done()).forget()
     book.upstream_closes(decision=RESTART).expect(RESTARTED)
-    restart(book).expect(upstream=[item_of("user", "hello"), {"item": {"type": "function_call", "call_id": "call_1"}}])
+    restart(book).expect(
+        upstream=[message_item("user", "hello"), {"item": {"type": "function_call", "call_id": "call_1"}}]
+    )
     book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
     book.expect(THINKING, upstream=[{"item": {"call_id": "call_1", "output": "42"}}, CREATE])
     book.upstream(response_created("r2"), text_done("42.", "i2"), response_done("r2"))
@@ -482,7 +458,7 @@ def test_an_output_is_replayed_and_its_response_requested_again():
     book.upstream_closes(decision=RESTART).expect(RESTARTED)
     restart(book).expect(
         upstream=[
-            item_of("user", "hello"),
+            message_item("user", "hello"),
             {"item": {"type": "function_call"}},
             {"item": {"type": "function_call_output", "output": "42"}},
             CREATE,

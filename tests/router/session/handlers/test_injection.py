@@ -4,6 +4,7 @@ import pytest
 
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import SECOND, asked_and_queued, inject
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
@@ -26,12 +27,7 @@ from tests.support.machine.playbook import (
 CREATE = {"type": "response.create"}
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
-SECOND = bytes(48000)
 REFUSED = {"type": "InjectionRefused", "message": ANY}
-
-
-def inject(book, text="One moment.", field="message", **more):
-    return book.client({"type": "InjectAgentMessage", field: text, **more})
 
 
 def idle():
@@ -50,14 +46,6 @@ def user_item(text):
 def agent_is_asked():
     book = idle().client({"type": "InjectUserMessage", "content": "hello"})
     return book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
-
-
-def asked_and_queued(*texts, **options):
-    """Return a session with an unacknowledged question and messages behind it."""
-    book = Playbook("converse", **options).ready().client({"type": "InjectUserMessage", "content": "hello"})
-    for text in texts:
-        inject(book, text, behavior="queue")
-    return book
 
 
 def agent_answers():

@@ -5,44 +5,18 @@ import orjson
 from actors import messages
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import assistant_texts, speaking, spoken
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
     DONE,
-    Playbook,
     assistant_item,
-    delta,
     response_created,
     response_done,
-    transcript_delta,
-    transcript_done,
 )
 
-SECOND = bytes(48_000)
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
-
-
-def output_item(item_id="item_1", response_id="resp_1"):
-    item = {"id": item_id, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    return {"type": "response.output_item.added", "response_id": response_id, "output_index": 0, "item": item}
-
-
-def speaking(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent speaks. The audio is sent, and nothing of it heard."""
-    book = Playbook(profile).ready().upstream(response_created(), output_item(), transcript_delta(text))
-    return book.upstream(*[delta(SECOND)] * seconds).forget()
-
-
-def spoken(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent has finished. The caller still listens."""
-    return speaking(seconds, text, profile).upstream(transcript_done(text), response_done()).forget()
-
-
-def assistant_texts(book):
-    """Return the assistant's texts that another upstream would get."""
-    items = [item for item in book.session.state.ledger.items_after() if getattr(item, "role", None) == "assistant"]
-    return [item.content[0].text for item in items]
 
 
 def corrected(item_id, text):

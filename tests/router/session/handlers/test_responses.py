@@ -5,6 +5,7 @@ import pytest
 from actors import messages
 from actors.restart import Loss, LossKind
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import answering, ask
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
@@ -28,36 +29,18 @@ UPDATED = {"type": "session.updated", "session": {}}
 PROMPT = {"type": "UpdatePrompt", "prompt": "Speak French."}
 
 
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
-
-
-def answering(profile="openai", **options):
-    """A session in the middle of an answer."""
-    book = Playbook(profile, **options).ready()
-    book.upstream(item_added(inject(book)), response_created())
-    return book.forget()
-
-
-def acknowledgement_of(kind):
-    return {"type": kind}
-
-
 # The request.
 
 
 def test_no_response_is_requested_while_one_is_active():
     book = answering()
-    book.upstream(item_added(inject(book, "and?"))).expect()
+    book.upstream(item_added(ask(book, "and?"))).expect()
     book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[CREATE])
 
 
 def test_a_response_that_the_upstream_began_by_itself_is_waited_for():
     book = Playbook().ready().upstream(response_created("vad"))
-    book.upstream(item_added(inject(book))).expect()
+    book.upstream(item_added(ask(book))).expect()
     book.upstream(response_done("vad")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
 
 
@@ -72,21 +55,19 @@ def test_a_response_waits_for_the_updates_that_were_requested_before_it():
     book = Playbook().ready().client(PROMPT, {"type": "InjectUserMessage", "content": "hello"})
     item_id = book.events_to_upstream[-1]["item"]["id"]
     book.forget().upstream(item_added(item_id)).expect()
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"), upstream=[{"type": "response.create"}])
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[{"type": "response.create"}])
 
 
 def test_an_unknown_active_response_is_waited_for_and_its_error_absorbed():
     book = Playbook().ready()
-    book.upstream(item_added(inject(book))).expect(upstream=[CREATE])
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
     book.upstream(error("conversation_already_has_active_response")).expect()
     book.upstream(response_done("theirs")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
 
 
 def test_an_active_response_that_delayed_an_earlier_question_does_not_delay_a_later_one():
     book = Playbook().ready()
-    book.upstream(
-        item_added(inject(book)), error("conversation_already_has_active_response", event_id="earlier")
-    ).forget()
+    book.upstream(item_added(ask(book)), error("conversation_already_has_active_response", event_id="earlier")).forget()
     book.upstream(response_created(), text_done("Hi."), response_done()).expect(
         STARTED, assistant("Hi."), AUDIO_DONE, DONE
     )
@@ -94,16 +75,16 @@ def test_an_active_response_that_delayed_an_earlier_question_does_not_delay_a_la
 
 def test_a_response_that_is_refused_ends_the_turn():
     book = Playbook().ready()
-    book.upstream(item_added(inject(book)))
+    book.upstream(item_added(ask(book)))
     event_id = book.events_to_upstream[0]["event_id"]
     book.forget().upstream(error("invalid_value", "no", event_id=event_id))
     book.expect({"type": "Error", "description": "no", "code": "invalid_value"}, AUDIO_DONE, DONE)
-    book.upstream(item_added(inject(book))).expect(upstream=[CREATE])
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
 
 
 def test_an_upstream_that_never_answers_is_abandoned():
     book = Playbook().ready()
-    book.upstream(item_added(inject(book))).forget().fire(Wait.FIRST_EVENT)
+    book.upstream(item_added(ask(book))).forget().fire(Wait.FIRST_EVENT)
     assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause="first_event"))]
 
 
@@ -123,10 +104,10 @@ def test_a_numbered_response_is_played_although_an_earlier_one_of_that_number_wa
 
 def test_an_upstream_that_announces_no_response_ends_it_with_its_text():
     book = Playbook().ready()
-    book.upstream(item_added(inject(book))).forget()
+    book.upstream(item_added(ask(book))).forget()
     book.upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
     book.upstream(response_done()).expect()
-    book.upstream(item_added(inject(book))).expect(upstream=[CREATE])
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
 
 
 def test_no_deadline_runs_between_turns():

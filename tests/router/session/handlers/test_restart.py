@@ -1,11 +1,11 @@
 """The loss of an upstream, and its replacement."""
 
-import orjson
 import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import acknowledge_last, asked, dial_standby, feed_standby, restart
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
@@ -14,7 +14,6 @@ from tests.support.machine.playbook import (
     Playbook,
     assistant,
     error,
-    item_added,
     response_created,
     response_done,
     settings,
@@ -25,43 +24,6 @@ from tests.support.machine.playbook import (
 RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY}
 CREATE = {"type": "response.create"}
 RESTART = Decision.RESTART
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
-
-
-def acknowledge_last(book):
-    """Acknowledge the item that was created last."""
-    created = [e["item"] for e in book.events_to_upstream if e["type"] == "conversation.item.create"]
-    book.forget()
-    return book.upstream({"type": "conversation.item.added", "item": created[-1]})
-
-
-def restart(book, *to_client):
-    """Bring the next upstream up. The book keeps the events to it."""
-    book.upstream_opens().upstream({"type": "session.created", "session": {}})
-    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
-    book.forget().upstream({"type": "session.updated", "session": {}})
-    assert book.frames_to_client == list(to_client)
-    return book
-
-
-def dial_standby(book):
-    """Dial the standby upstream, and return its generation."""
-    book.fire(Wait.ROLLOVER)
-    (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
-    assert command.is_standby
-    book.forget()
-    return command.generation
-
-
-def feed_standby(book, generation, *events):
-    for event in events:
-        book.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])

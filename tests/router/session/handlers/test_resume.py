@@ -5,6 +5,7 @@ import pytest
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import acknowledge_last, answering, asked, restart
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
@@ -24,43 +25,6 @@ from tests.support.machine.playbook import (
 RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY}
 CREATE = {"type": "response.create"}
 RESTART = Decision.RESTART
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
-
-
-def acknowledge_last(book):
-    """Acknowledge the item that was created last."""
-    created = [e["item"] for e in book.events_to_upstream if e["type"] == "conversation.item.create"]
-    book.forget()
-    return book.upstream({"type": "conversation.item.added", "item": created[-1]})
-
-
-def restart(book, *to_client):
-    """Bring the next upstream up. The book keeps the events to it."""
-    book.upstream_opens().upstream({"type": "session.created", "session": {}})
-    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
-    book.forget().upstream({"type": "session.updated", "session": {}})
-    assert book.frames_to_client == list(to_client)
-    return book
-
-
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
-
-
-def answering(profile="openai", **options):
-    """A session in the middle of an answer."""
-    book = Playbook(profile, **options).ready()
-    book.upstream(item_added(inject(book)), response_created())
-    return book.forget()
 
 
 # Questions.

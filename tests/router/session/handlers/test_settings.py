@@ -7,6 +7,7 @@ from actors import messages
 from actors.restart import Decision
 from router.session.handlers.settings import welcome
 from router.translation.voices import Voices
+from tests.support.machine.beginnings import connecting
 from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, assistant, item_added, settings
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
@@ -64,10 +65,6 @@ EVERYTHING = {
         "from_the_future": {"any": "thing"},
     },
 }
-
-
-def connecting(profile="openai", given=None, **options):
-    return Playbook(profile, **options).opened().client(given or SETTINGS)
 
 
 def session_of(given, **options):

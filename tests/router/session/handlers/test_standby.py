@@ -5,6 +5,7 @@ import orjson
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import asked, dial_standby, feed_standby, message_item
 from tests.support.machine.playbook import (
     ANY,
     AUDIO_DONE,
@@ -12,7 +13,6 @@ from tests.support.machine.playbook import (
     STARTED,
     Playbook,
     assistant,
-    item_added,
     response_created,
     response_done,
     text_done,
@@ -20,32 +20,6 @@ from tests.support.machine.playbook import (
 )
 
 RESTART = Decision.RESTART
-
-
-def item_of(role, text):
-    kind = "input_text" if role == "user" else "output_text"
-    return {"item": {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}}
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
-
-
-def dial_standby(book):
-    """Dial the standby upstream, and return its generation."""
-    book.fire(Wait.ROLLOVER)
-    (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
-    assert command.is_standby
-    book.forget()
-    return command.generation
-
-
-def feed_standby(book, generation, *events):
-    for event in events:
-        book.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
 
 
 def test_the_next_upstream_is_prepared_before_a_session_expires_and_takes_over_between_turns():
@@ -59,14 +33,14 @@ def test_the_next_upstream_is_prepared_before_a_session_expires_and_takes_over_b
     book.forget()
     feed_standby(book, generation, {"type": "session.updated", "session": {}})
     assert [c.generation for c in book.commands] == [generation]
-    book.expect(upstream=[item_of("user", "hello")])
+    book.expect(upstream=[message_item("user", "hello")])
     book.upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."))
     book.upstream(response_done())
     assert messages.CloseUpstream(1) in book.commands
-    book.expect(AUDIO_DONE, DONE, upstream=[item_of("assistant", "Hi.")])
+    book.expect(AUDIO_DONE, DONE, upstream=[message_item("assistant", "Hi.")])
     assert book.generation == generation
     book.client({"type": "InjectUserMessage", "content": "again"}).expect(
-        user("again"), upstream=[item_of("user", "again")]
+        user("again"), upstream=[message_item("user", "again")]
     )
     assert book.session.describe()["rollovers"] == 1
 

@@ -4,6 +4,7 @@ import pybase64
 
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import acknowledge_last, asked, message_item, restart
 from tests.support.machine.playbook import (
     ANY,
     Playbook,
@@ -19,34 +20,6 @@ RESTARTED = {"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY
 CREATE = {"type": "response.create"}
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
 RESTART = Decision.RESTART
-
-
-def item_of(role, text):
-    kind = "input_text" if role == "user" else "output_text"
-    return {"item": {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}}
-
-
-def asked(content="hello", profile="openai", **options):
-    """Return a session with an acknowledged question."""
-    book = Playbook(profile, **options).ready().client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    return book.upstream(item_added(item_id)).forget()
-
-
-def acknowledge_last(book):
-    """Acknowledge the item that was created last."""
-    created = [e["item"] for e in book.events_to_upstream if e["type"] == "conversation.item.create"]
-    book.forget()
-    return book.upstream({"type": "conversation.item.added", "item": created[-1]})
-
-
-def restart(book, *to_client):
-    """Bring the next upstream up. The book keeps the events to it."""
-    book.upstream_opens().upstream({"type": "session.created", "session": {}})
-    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
-    book.forget().upstream({"type": "session.updated", "session": {}})
-    assert book.frames_to_client == list(to_client)
-    return book
 
 
 def spoken_question():
@@ -65,12 +38,12 @@ def test_the_next_upstream_gets_the_whole_conversation_in_order():
     book.upstream_closes(1006, decision=RESTART).expect(RESTARTED)
     restart(book).expect(
         upstream=[
-            item_of("user", "a"),
-            item_of("assistant", "b"),
-            item_of("user", "c"),
+            message_item("user", "a"),
+            message_item("assistant", "b"),
+            message_item("user", "c"),
             {"item": {"type": "function_call", "call_id": "call_1", "name": "lookup", "arguments": "{}"}},
             {"item": {"type": "function_call_output", "call_id": "call_1", "output": "42"}},
-            item_of("assistant", "It is 42."),
+            message_item("assistant", "It is 42."),
         ]
     )
 
@@ -110,7 +83,7 @@ def test_transcribed_speech_is_replayed_as_text_in_its_place():
     completed = {"type": "conversation.item.input_audio_transcription.completed", "item_id": "u", "transcript": " Hm? "}
     book = spoken_question().upstream(response_created(), text_done("Yes."), completed, response_done()).forget()
     book.upstream_closes(decision=RESTART).expect(RESTARTED)
-    restart(book).expect(upstream=[item_of("user", "Hm?"), item_of("assistant", "Yes.")])
+    restart(book).expect(upstream=[message_item("user", "Hm?"), message_item("assistant", "Yes.")])
 
 
 def test_a_client_stops_playing_at_new_speech_where_the_next_upstream_took_the_replayed_speech_for_a_noise():

@@ -1,11 +1,11 @@
 """Changes of a running session, and their acknowledgements."""
 
-import orjson
 import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import feed_standby, session_update
 from tests.support.machine.playbook import ANY, APPLIED, Playbook, error, response_created, response_done, settings
 
 OWN_UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
@@ -22,24 +22,11 @@ UPDATE = {"type": "session.update", "session": {"type": "realtime", "tool_choice
 LOST = Loss(kind=LossKind.CLOSED, code=1006)
 
 
-def acknowledgement_of(kind):
-    return {"type": kind}
-
-
-def session_update(**session):
-    return {"type": "session.update", "session": {"type": "realtime", **session}}
-
-
 def dialled_standby(book):
     (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
     assert command.is_standby
     book.forget()
     return command.generation
-
-
-def feed_standby(book, generation, *events):
-    for event in events:
-        book.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
 
 
 def voice_error(book):
@@ -78,16 +65,16 @@ def with_pending_update():
 def test_an_update_is_acknowledged_when_the_upstream_has_applied_it(profile, message, session, acknowledgement):
     book = Playbook(profile).ready().client(message).expect(upstream=[session_update(**session)])
     assert book.timers["update"] == 5.0
-    book.upstream(UPDATED).expect(acknowledgement_of(acknowledgement))
+    book.upstream(UPDATED).expect({"type": acknowledgement})
     assert "update" not in book.timers
 
 
 def test_updates_are_applied_one_after_the_other():
     book = Playbook().ready().client(PROMPT, LISTEN, PROMPT).expect(upstream=[session_update(instructions=ANY)])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"), upstream=[session_update(audio={"input": {}})])
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[session_update(audio={"input": {}})])
     prompt = "Be brief.\n\nSpeak French.\n\nSpeak French."
-    book.upstream(UPDATED).expect(acknowledgement_of("ListenUpdated"), upstream=[session_update(instructions=prompt)])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"))
+    book.upstream(UPDATED).expect({"type": "ListenUpdated"}, upstream=[session_update(instructions=prompt)])
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"})
     book.upstream(UPDATED).expect()
 
 
@@ -165,7 +152,7 @@ def test_a_refused_update_is_not_acknowledged_and_has_no_effect(is_named):
         {"type": "Error", "description": "no (session.instructions)", "code": "invalid_value"},
         upstream=[session_update(audio={"input": {}})],
     )
-    book.upstream(UPDATED).expect(acknowledgement_of("ListenUpdated"))
+    book.upstream(UPDATED).expect({"type": "ListenUpdated"})
     book.client(PROMPT).expect(upstream=[session_update(instructions="Be brief.\n\nSpeak French.")])
 
 
@@ -173,7 +160,7 @@ def test_another_error_refuses_no_update():
     book = Playbook().ready().client(PROMPT).forget()
     book.upstream(error(None, "hiccup"), error("invalid_value", "no", event_id="another", param="session.x"))
     assert [message["type"] for message in book.frames_to_client] == ["Error", "Error"]
-    book.forget().upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"))
+    book.forget().upstream(UPDATED).expect({"type": "PromptUpdated"})
 
 
 def test_an_update_that_two_upstreams_do_not_acknowledge_is_dropped_with_an_error():
@@ -193,8 +180,8 @@ def test_an_update_that_is_on_its_way_at_a_loss_is_applied_by_the_next_upstream(
     assert "update" not in book.timers
     book.client(LISTEN)
     book.restarted(upstream=[session_update(instructions="Be brief.\n\nSpeak French.")])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"), upstream=[session_update(audio={"input": {}})])
-    book.upstream(UPDATED).expect(acknowledgement_of("ListenUpdated"))
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[session_update(audio={"input": {}})])
+    book.upstream(UPDATED).expect({"type": "ListenUpdated"})
 
 
 def test_the_next_upstream_is_configured_with_the_updates():
@@ -225,7 +212,7 @@ def test_a_session_that_ends_forgets_its_updates():
 
 def test_a_client_s_own_session_update_takes_its_turn():
     book = Playbook().ready().client(PROMPT, UPDATE).expect(upstream=[session_update(instructions=ANY)])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"), upstream=[UPDATE])
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[UPDATE])
     book.upstream(UPDATED).expect(APPLIED)
 
 
@@ -243,7 +230,7 @@ def test_a_passthrough_session_can_be_updated_too():
     given = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
     book = Playbook().ready(given).client(PROMPT)
     book.expect(upstream=[session_update(instructions="Be brief.\n\nSpeak French.")])
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"))
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"})
     book.client(LISTEN)
     assert "turn_detection" not in book.events_to_upstream[0]["session"]["audio"]["input"]
     book.upstream(UPDATED).forget().upstream_is_lost(LOST).expect(RESTARTED)
@@ -295,14 +282,14 @@ def test_a_session_that_has_spoken_gets_its_new_voice_from_another_upstream_betw
     book.forget().upstream(fixed)
     assert book.frames_to_client == []
     generation = dialled_standby(book)
-    book.upstream(UPDATED).expect(acknowledgement_of("PromptUpdated"))
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"})
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
     feed_standby(book, generation, CREATED)
     book.expect(upstream=[session_update(instructions=ANY, audio={"output": {"voice": "cedar"}})])
     feed_standby(book, generation, UPDATED)
     book.expect()
     book.upstream(response_done())
-    assert book.frames_to_client[-1] == acknowledgement_of("SpeakUpdated")
+    assert book.frames_to_client[-1] == {"type": "SpeakUpdated"}
     assert book.generation == generation
 
 
@@ -319,7 +306,7 @@ def test_two_changes_of_voice_need_one_upstream():
 def test_a_new_voice_may_come_with_a_restart():
     book = Playbook().ready().client(SPEAK)
     book.upstream(voice_error(book)).forget().upstream_is_lost(LOST).expect(RESTARTED)
-    book.restarted(acknowledgement_of("SpeakUpdated"))
+    book.restarted({"type": "SpeakUpdated"})
 
 
 # The standby upstream.
@@ -332,9 +319,7 @@ def test_a_configured_standby_upstream_gets_the_update_too(is_seeded):
     assert [command.generation for command in book.commands if isinstance(command, messages.SendToUpstream)] == [
         generation
     ]
-    book.expect(
-        acknowledgement_of("PromptUpdated"), upstream=[session_update(instructions="Be brief.\n\nSpeak French.")]
-    )
+    book.expect({"type": "PromptUpdated"}, upstream=[session_update(instructions="Be brief.\n\nSpeak French.")])
     feed_standby(book, generation, UPDATED, *([] if is_seeded else [UPDATED]))
     book.forget().upstream(response_done())
     assert book.generation == generation
@@ -354,7 +339,7 @@ def test_an_acknowledgement_from_the_time_on_standby_acknowledges_no_later_updat
     book, generation = with_pending_update()
     book.upstream_is_lost(LOST).client(SPEAK).forget()
     assert book.generation == generation
-    book.upstream(UPDATED).expect().upstream(UPDATED).expect(acknowledgement_of("SpeakUpdated"))
+    book.upstream(UPDATED).expect().upstream(UPDATED).expect({"type": "SpeakUpdated"})
 
 
 def test_a_standby_upstream_that_refuses_an_update_is_closed():

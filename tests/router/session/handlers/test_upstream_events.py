@@ -3,43 +3,23 @@
 import pytest
 
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import ask, speaking
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
     Playbook,
     assistant,
-    delta,
     error,
     item_added,
     response_created,
     response_done,
     text_done,
-    transcript_delta,
 )
 
-SECOND = bytes(48_000)
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
 KEY = "sk-secret-0123456789"
 CREATE = {"type": "response.create"}
-
-
-def output_item(item_id="item_1", response_id="resp_1"):
-    item = {"id": item_id, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    return {"type": "response.output_item.added", "response_id": response_id, "output_index": 0, "item": item}
-
-
-def speaking(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent speaks. The audio is sent, and nothing of it heard."""
-    book = Playbook(profile).ready().upstream(response_created(), output_item(), transcript_delta(text))
-    return book.upstream(*[delta(SECOND)] * seconds).forget()
-
-
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
 
 
 # Acknowledgements.
@@ -47,14 +27,14 @@ def inject(book, content="hello"):
 
 def test_the_acknowledgement_of_another_item_requests_nothing():
     book = Playbook().ready()
-    inject(book)
+    ask(book)
     book.upstream(item_added("spoken", content=[{"type": "input_audio", "transcript": None}])).expect()
     book.upstream(item_added("other", "assistant", status="in_progress", content=[])).expect()
 
 
 def test_an_acknowledgement_under_another_id_counts_once():
     book = Playbook().ready()
-    inject(book)
+    ask(book)
     theirs = item_added("theirs", content=[{"type": "input_text", "text": "hello"}])
     book.upstream(theirs).expect(upstream=[CREATE])
     book.upstream({**theirs, "type": "conversation.item.done"}).expect()
@@ -62,7 +42,7 @@ def test_an_acknowledgement_under_another_id_counts_once():
 
 def test_two_items_are_acknowledged_by_their_own_events():
     book = Playbook().ready()
-    first, second = inject(book, "one"), inject(book, "two")
+    first, second = ask(book, "one"), ask(book, "two")
     book.upstream(item_added(first), {**item_added(first), "type": "conversation.item.done"}).expect(upstream=[CREATE])
     book.upstream(response_created(), item_added(second)).expect()
     book.upstream(text_done("1"), response_done()).expect(STARTED, assistant("1"), AUDIO_DONE, DONE, upstream=[CREATE])
@@ -70,13 +50,13 @@ def test_two_items_are_acknowledged_by_their_own_events():
 
 def test_an_item_that_is_never_acknowledged_is_answered_anyway():
     book = Playbook().ready()
-    inject(book)
+    ask(book)
     book.fire(Wait.ITEM_ACK).expect(upstream=[CREATE])
 
 
 def test_an_item_that_the_upstream_refuses_is_not_answered():
     book = Playbook().ready()
-    item_id = inject(book)
+    item_id = ask(book)
     book.upstream(error("string_above_max_length", "too long", event_id=item_id))
     book.expect({"type": "Error", "description": "too long", "code": "string_above_max_length"})
 

@@ -5,16 +5,13 @@ import pytest
 from actors import messages
 from actors.restart import Decision, Loss, LossKind
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import connecting
 from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, error
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
 CREATE = {"type": "response.create"}
 RESTART = Decision.RESTART
-
-
-def connecting(profile="openai", given=None, **options):
-    return Playbook(profile, **options).opened().client(given or SETTINGS)
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])

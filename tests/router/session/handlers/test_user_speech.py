@@ -4,6 +4,7 @@ import pybase64
 import pytest
 
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import SECOND, ask
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
@@ -17,7 +18,6 @@ from tests.support.machine.playbook import (
     user,
 )
 
-SECOND = bytes(48_000)
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
 SPEECH_STOPPED = {"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 900}
 COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
@@ -54,13 +54,6 @@ def component_transcript(text, *, is_final):
     }
 
 
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
-
-
 def manual(**options):
     return Playbook(**options).ready(settings(turn_detection="manual"))
 
@@ -87,7 +80,7 @@ def test_long_audio_is_split():
 
 
 def test_a_frame_of_more_than_a_minute_is_dropped_and_answered():
-    """Converting it would hold everybody else up for as long."""
+    """Its conversion would hold up every session of the dispatcher."""
     book = Playbook().ready().client(bytes(61 * 48_000))
     (answer,) = book.frames_to_client
     assert answer["code"] == "AUDIO_FRAME_TOO_LONG"
@@ -153,7 +146,7 @@ def test_an_answer_to_speech_has_a_deadline():
 
 def test_an_answer_to_speech_has_a_deadline_although_an_earlier_request_is_refused():
     book = Playbook().ready()
-    book.upstream(item_added(inject(book)))
+    book.upstream(item_added(ask(book)))
     refused = error("server_error", event_id=book.events_to_upstream[-1]["event_id"])
     book.upstream(SPEECH_STARTED, COMMITTED, refused)
     assert Wait.FIRST_EVENT.value in book.timers
@@ -313,3 +306,11 @@ def test_interim_silence_is_not_sent():
 )
 def test_on_converse_there_are_no_interim_transcripts(event):
     Playbook("converse").ready().upstream(event).expect()
+
+
+def test_the_oldest_interim_words_are_forgotten():
+    book = Playbook().ready()
+    for number in range(9):
+        book.upstream(interim_delta("a", f"u{number}"))
+    book.forget().upstream(interim_delta("b", "u0"), interim_delta("b", "u8"))
+    book.expect(component_transcript("b", is_final=False), component_transcript("ab", is_final=False))

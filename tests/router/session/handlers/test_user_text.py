@@ -4,54 +4,24 @@ import pytest
 
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import ask, assistant_texts, speaking, truncate
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
     Playbook,
     assistant,
-    delta,
     item_added,
     response_created,
     response_done,
     text_done,
-    transcript_delta,
     user,
 )
 
-SECOND = bytes(48_000)
 STOP_PLAYING = {"type": "UserStartedSpeaking"}
 CANCEL = {"type": "response.cancel", "response_id": "resp_1"}
 CANCELLED = response_done(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
 CREATE = {"type": "response.create"}
-
-
-def output_item(item_id="item_1", response_id="resp_1"):
-    item = {"id": item_id, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    return {"type": "response.output_item.added", "response_id": response_id, "output_index": 0, "item": item}
-
-
-def truncate(heard_ms, item_id="item_1"):
-    return {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": heard_ms}
-
-
-def speaking(seconds=4, text="One two three four five six seven eight nine ten eleven twelve.", profile="openai"):
-    """Return a session whose agent speaks. The audio is sent, and nothing of it heard."""
-    book = Playbook(profile).ready().upstream(response_created(), output_item(), transcript_delta(text))
-    return book.upstream(*[delta(SECOND)] * seconds).forget()
-
-
-def assistant_texts(book):
-    """Return the assistant's texts that another upstream would get."""
-    items = [item for item in book.session.state.ledger.items_after() if getattr(item, "role", None) == "assistant"]
-    return [item.content[0].text for item in items]
-
-
-def inject(book, content="hello"):
-    book.client({"type": "InjectUserMessage", "content": content})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget()
-    return item_id
 
 
 def test_a_text_turn_over_openai_is_answered_in_the_component_s_order():
@@ -70,16 +40,16 @@ def test_a_text_turn_over_openai_is_answered_in_the_component_s_order():
 )
 def test_a_response_is_requested_only_once_the_upstream_has_the_item(acknowledgement):
     book = Playbook().ready()
-    item_id = inject(book)
+    item_id = ask(book)
     book.expect()
     book.upstream({**item_added(item_id), "type": acknowledgement}).expect(upstream=[CREATE])
 
 
 def test_a_further_message_does_not_postpone_the_deadline_of_the_first():
     book = Playbook().ready()
-    first = inject(book)
+    first = ask(book)
     del book.timers[Wait.ITEM_ACK.value]
-    second = inject(book)
+    second = ask(book)
     assert Wait.ITEM_ACK.value not in book.timers
     book.upstream(item_added(first))
     assert Wait.ITEM_ACK.value in book.timers

@@ -7,6 +7,7 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Loss, LossKind
 from router.session.deadlines import Wait
+from tests.support.machine.beginnings import SECOND
 from tests.support.machine.playbook import (
     ANY,
     APPLIED,
@@ -37,7 +38,6 @@ SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
 CREATE = {"type": "response.create"}
 LOST = Loss(kind=LossKind.CLOSED, code=1006)
 HELLO = "Hello there. What can I do for you?"
-SECOND = bytes(48000)
 
 
 def greeted(profile="converse", **options):
