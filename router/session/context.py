@@ -118,7 +118,7 @@ class Context:
         self._commands.append(messages.CloseUpstream(generation))
 
     def abandon(self, loss: Loss) -> None:
-        """Declare the upstream in use lost. `UpstreamLost` follows, with the supervisor's decision about it."""
+        """Report the upstream in use as lost. `UpstreamLost` follows, with the supervisor's decision about it."""
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:

@@ -34,8 +34,8 @@ HEAD: Final = """\
 Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
 `python -m router.session.diagram > docs/session-states.md`.
 
-A session is three small machines. `LIFECYCLE` has the stages of the session, `RESPONSE` those of the upstream's
-response, and `STANDBY` those of the upstream that will follow the one in use. Joint rules connect them: they are
+A session is three small machines. `LIFECYCLE` has the stages of the session, and `RESPONSE` those of the upstream's
+response. `STANDBY` has the stages of the upstream that will follow the one in use. Joint rules connect them: they are
 applied after every input, in order.
 
 A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.

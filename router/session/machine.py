@@ -39,14 +39,16 @@ class Session:
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input, and return the commands that follow from it, in order.
 
-        An input of a generation that is neither in use nor on standby is counted and ignored: an abandoned upstream may
-        still have frames on their way.
+        An input of another generation is counted and ignored, because an abandoned upstream may still have frames on
+        their way.
         """
         context, state = self.context, self.state
         context.now_s = now_s
         decode = _DECODERS.get(type(message))
         decoded = message if decode is None else decode(context, message)
+        # Of any generation: the tokens of an abandoned upstream are charged, too.
         context.report_usage(decoded)
+        # Inputs of the client, of timers and of work have no generation.
         generation = getattr(message, "generation", None)
         if generation is None or generation == state.upstream.generation:
             self.take(decoded)
@@ -114,6 +116,7 @@ class Session:
         self._rows = transitions.LIFECYCLE[lifecycle]
         self.context.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
         if lifecycle is Lifecycle.READY:
+            # Now, so that they precede every later input.
             for early in self.state.early.take():
                 self.take(early)
 

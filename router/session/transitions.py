@@ -4,8 +4,8 @@ Rules of this file. Every transition of the session stands here, and nothing els
 empty one too. `ON_UNEXPECTED` handles an input that the state's table does not list. An input that may rightly cross on
 the wire is listed, with `ignore`: silence is a decision. `router.session.tables` explains rows and rules.
 
-Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: in LIFECYCLE for the
-message to the client, then in RESPONSE for its effect on the response in progress. Inputs of the standby upstream, and
+Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: LIFECYCLE decides
+about the message to the client, then RESPONSE about the response in progress. Inputs of the standby upstream, and
 signals, are looked up in STANDBY alone.
 
 `python -m router.session.diagram` draws docs/session-states.md from these tables.

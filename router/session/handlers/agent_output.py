@@ -37,6 +37,7 @@ def text_delta(context: Context, event: Delta) -> None:
         return
     turn.answer.transcript += event.delta
     turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
+    # speech-to-speech announces no items (upstream 12.4): the first delta names the item.
     turn.answer.item_id = turn.answer.item_id or event.item_id
     context.state.latency.mark("token_s", context.now_s)
     start_speaking(context)
@@ -102,7 +103,7 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
 
 
 def deliver_heard(context: Context, item_id: str | None, answer: Answer, words: str) -> None:
-    """Send the words that the caller heard of a cut answer, as far as the client lacks them."""
+    """Send the heard words of a cut answer, as far as the client lacks them."""
     rest = words[answer.delivered_chars :].strip()
     if rest:
         delivery.send_text(context, item_id, rest)

@@ -1,8 +1,8 @@
 """Cut off the agent where the user interrupts, and correct every copy of the conversation to the words that were heard.
 
 The client empties its buffer at UserStartedSpeaking (client 4.2), and audio that waits here is dropped. The session
-cancels the response and truncates its items at the estimated end of what the caller heard, since the upstream cannot
-know it (upstream 7.1). The ledger keeps the heard words for the next upstream.
+cancels the response and truncates its items at the estimated end of the heard audio, which the upstream cannot know
+(upstream 7.1). The ledger keeps the heard words for the next upstream.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def _drop_continuations(context: Context) -> None:
     resume = [state.resume] if state.resume is not None else []
     if not any(request.is_continuation for request in (*resume, *items.waiting, *turn.requests)):
         return
-    # The request for the rest of an answer may be in any of three places: before its upstream is ready, while the
-    # ledger's last item is unacknowledged, and in the queue.
+    # The continuation waits in one of three places: until its upstream is ready, until the ledger's last item is
+    # acknowledged, or in the queue.
     state.resume = next(iter(without_continuations(resume)), None)
     items.replace_waiting(without_continuations)
     turn.requests = Queue(without_continuations(turn.requests))
@@ -124,7 +124,7 @@ def _drop_continuations(context: Context) -> None:
 
 
 def truncate(context: Context, item_id: str, heard_s: float) -> None:
-    """Have the upstream forget the part of an item that the caller did not hear.
+    """Remove the part of an item that the caller did not hear from the upstream's conversation.
 
     An item of which the caller heard nothing is deleted: it cannot be truncated to 0 ms (upstream 7.3).
     """

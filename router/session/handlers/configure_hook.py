@@ -34,6 +34,7 @@ def take_result(
     context: Context, done: messages.WorkDone
 ) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
     """Return the client's message with the hook's overrides, or None where there are none."""
+    # None lets the joint rule configure the upstream.
     text, context.state.settings_in_hook = context.state.settings_in_hook, None
     if done.failure is not None:
         reason = "" if done.failure.error is None else f" {done.failure.error!r}"
@@ -76,7 +77,7 @@ def _decode(context: Context, text: str) -> deepgram.Settings | inputs.Passthrou
 
 
 def merge(settings: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `settings` with `overrides`, merged dict by dict. None deletes a field, and lists are replaced."""
+    """Return `settings` with `overrides`, merged dict by dict. A value of None deletes a field; lists are replaced."""
     result = dict(settings)
     for key, value in overrides.items():
         if value is None:

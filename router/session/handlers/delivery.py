@@ -27,6 +27,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     transcripts = context.state.transcripts
     for message in sent:
         if transcripts.held:
+            # The messages of a turn keep their order, so it waits, too.
             transcripts.held.append(HeldMessage(message, None))
         else:
             _send_behind_audio(context, message)
@@ -78,7 +79,7 @@ def schedule_audio(context: Context, piece: Piece) -> None:
 
 
 def client_caught_up(context: Context, _caught_up: messages.ClientCaughtUp) -> None:
-    """Trust a client that reads: more of its audio may wait in memory."""
+    """Record that the client reads: more of its audio may wait in memory."""
     context.state.playback.is_trusted = True
 
 

@@ -51,6 +51,7 @@ def _warn_client(context: Context) -> None:
 
 def is_drained(context: Context) -> bool:
     """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
+    # Joint rules are applied after the end of a session, too.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
     return is_draining and not _has_work(context)
 
@@ -88,6 +89,7 @@ def end_drained(context: Context) -> None:
 def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """End the session in the middle of its work, with an Error that says so."""
     if context.state.turn.response is not ResponseState.NONE:
+        # The rest of it would only cost tokens.
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
     context.end(errors.ClosingError(error, DRAIN_CODE, REASON))

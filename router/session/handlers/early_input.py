@@ -1,7 +1,7 @@
 """Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
 
-Nothing may go upstream earlier: its default session would answer audio by itself, without the client's prompt, and that
-answer would fix the voice (upstream 1.5).
+Nothing may go upstream earlier. The upstream's default session would answer audio by itself, without the client's
+prompt, and that answer would fix the voice (upstream 1.5).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _FASTEST_BYTES_PER_S: Final = RATES[-1] * MOST_SAMPLE_BYTES
 def keep_message(context: Context, message: object) -> None:
     """Keep a message until the session is ready, or answer that it exceeds a bound."""
     options = context.options
+    # The size is that of the frame: a decoded message has none.
     if not context.state.early.keep_message(message, len(context.client_text.encode())):
         bound = f"{options.early_messages} messages, or {options.early_bytes} bytes"
         description = f"the message is dropped: more than {bound} came before SettingsApplied"
@@ -69,6 +70,7 @@ def keep_user_message(context: Context, message: deepgram.InjectUserMessage) -> 
 def keep_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
     """Keep audio until the session is ready. Beyond the bound the oldest audio is dropped."""
     dropped = context.state.early.keep_audio(piece.data, _max_early_bytes(context))
+    # One log line for the session: a client may send audio for minutes.
     is_first_drop = dropped and context.state.early.dropped_bytes == dropped
     if is_first_drop:
         context.log(logging.WARNING, "early microphone audio is dropped, the oldest first")

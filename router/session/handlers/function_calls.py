@@ -135,6 +135,7 @@ def tool_done(context: Context, call_id: str, done: messages.WorkDone) -> None:
     """Pass on the output of a function that the router ran, or its failure."""
     call = context.state.calls.outstanding.get(call_id)
     if call is None:
+        # The user interrupted as the work ended.
         context.state.ignored += 1
         return
     output = done.result
@@ -193,6 +194,7 @@ def cancel_calls(context: Context) -> None:
     if of_client:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
+        # Where the upstream answers the speech, `responses.begin_response` drops this request.
         turn.request(ResponseRequest())
         if turn.response is ResponseState.NONE:
             end_turn(context)

@@ -59,6 +59,7 @@ def _record_answer(context: Context) -> None:
     calls = context.state.calls
     if not calls.of_client():
         context.stop_waiting(Wait.TOOL_ANSWER)
+    # The session creates no response then: two would answer the same calls.
     if not calls.outstanding:
         context.state.turn.is_answered_by_passthrough = True
 

@@ -39,8 +39,8 @@ _MAX_REASON_CHARS: Final = 200
 def is_due(context: Context) -> bool:
     """Whether a response is requested, and may be created now.
 
-    It waits while the user speaks or awaits an answer, which covers both questions, and while an update is pending,
-    because the client asked for the update first. A resumed request goes first, as soon as it may be repeated.
+    It waits while the user speaks or awaits an answer: the upstream's own answer covers both questions. It waits for
+    updates, too, because the client requested them first. A resumed request goes first, as soon as it may be repeated.
     """
     state, turn = context.state, context.state.turn
     if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:

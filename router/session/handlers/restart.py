@@ -69,6 +69,7 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         end_lost_session(context, lost)
         return None
     context.stop_waiting(*UPSTREAM_WAITS)
+    # The next upstream detects the speech anew.
     state.user_speech.is_detected = False
     # Before the work is interrupted: a held text counts as sent, and its transcripts were lost with the upstream.
     delivery.abandon_transcripts(context)
@@ -80,6 +81,7 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         return Lifecycle.READY
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
+    # The supervisor's back-off does not count as time of the restart.
     context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
     context.open_upstream(state.upstream.generation, state.model, delay_s=lost.verdict.delay_s)
     return None

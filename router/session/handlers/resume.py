@@ -1,7 +1,7 @@
 """Interrupt the work in progress, and request its continuation, at the next upstream or after a failed response.
 
-An answer is continued behind its last delivered words. For a spoken answer these are the words whose audio was played,
-at 15 characters a second, because the transcript runs ahead of the audio and carries no timing (docs/decisions/0008).
+An answer is continued behind its last delivered words. For a spoken answer these are the words whose audio was played.
+They are estimated at 15 characters a second, because the transcript carries no timing (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     state, turn = context.state, context.state.turn
     has_failed = not is_lost or turn.failures > 1
     active = _active(context)
+    # The resumed request goes first, unless a given text was to be spoken before it.
     is_first = active is not None or not turn.requests or turn.requests[0].verbatim is None
     # Before the state of the turn is reset, because both depend on it.
     pending = _pending(context)
@@ -42,6 +43,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     answer, turn.answer = turn.answer, Answer()
     is_interrupted, turn.is_interrupted_early = turn.is_interrupted_early or turn.is_interrupted, False
     turn.current_request, turn.response_id, turn.event_id = None, None, None
+    # `pending` covers the other answers. Given texts and the client's own responses keep their places.
     turn.requests = Queue(request for request in turn.requests if not request.is_answer and request is not pending)
     turn.failures = 0
     turn.awaits_answer = False
@@ -49,6 +51,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         rest = verbatim.rest_request(context, active, active.verbatim, answer, is_lost=is_lost)
         if rest is not None:
             turn.requests.appendleft(rest)
+        # The rest of the text is the first request now.
         active, is_first = None, False
     elif is_interrupted or (active is not None and answer.sent_text and not answer.is_commentary and not has_failed):
         # Only the end of the answer is missing. A commentary is no answer: the function call that it announces is.
@@ -106,7 +109,7 @@ def _in_sequence(
 def _cut_answer(
     context: Context, answer: Answer, active: ResponseRequest, *, has_failed: bool, is_lost: bool
 ) -> ResponseRequest | None:
-    """Deliver the heard words of an answer, and return the request that continues it. None: it is left as it is.
+    """Deliver the heard words of an answer. Return the request that continues it, or None where it is to end there.
 
     The client may have more text than audio. The continuation speaks that text, and does not send it again.
     """

@@ -45,6 +45,7 @@ def dial(context: Context, model: str) -> None:
     if state.upstream.generation and state.model == model:
         return
     if state.upstream.generation:
+        # It was dialled in advance, for another model.
         context.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
         context.close_upstream(state.upstream.generation)
     state.model = model
@@ -63,6 +64,7 @@ def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | No
         return Lifecycle.AWAITING_SETTINGS
     context.stop_waiting(Wait.SETTINGS)
     if context.options.is_configured_outside:
+        # They count as they are where the hook changes nothing, or fails.
         context.state.settings = message
         configure_hook.start(context, context.client_text)
     else:
@@ -108,6 +110,7 @@ def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionU
     message = function_calls.add_router_functions(context, message)
     state.settings = message
     state.agent = session_config.passthrough_agent(orjson.loads(message.text).get("session"))
+    # Its turn detection is unknown here, so the session does not expect the upstream to answer speech by itself.
     state.turn_detection = listening.THE_CLIENT_S
     formats = format_negotiation.passthrough_formats(message)
     state.microphone, state.speaker = _microphone(context, formats.input), Speaker(formats.output)
@@ -143,6 +146,7 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
         description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
     elif context.state.is_applied:
+        # Until then, the SettingsApplied of the first message is still to come.
         context.to_client(deepgram.SettingsApplied())
 
 
@@ -174,5 +178,6 @@ def _greet(context: Context, greeting: str) -> None:
     if how == "spoken" or (how == "auto" and context.profile.spoken_greeting):
         context.state.turn.request(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
     else:
+        # The component shows a greeting, and speaks none.
         context.state.ledger.add(text.message_item(item_id, "assistant", greeting))
         context.to_client(deepgram.ConversationText(role="assistant", content=greeting))

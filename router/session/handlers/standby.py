@@ -32,6 +32,7 @@ def request_standby(context: Context, _fired: messages.TimerFired | None = None)
 def dial_standby(context: Context, _requested: inputs.StandbyRequested) -> None:
     """Dial the next upstream while the one in use serves the session."""
     state, deadlines = context.state, context.options.deadlines
+    # `standby_opened` starts the wait for session.created anew, so that a slow dial does not shorten it.
     context.wait_for(Wait.STANDBY, deadlines.dial_s + deadlines.session_created_s)
     state.standby = state.next_link()
     context.open_upstream(state.standby.generation, state.model, is_standby=True)
@@ -60,6 +61,7 @@ def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState
         return StandbyState.CONFIGURING
     context.stop_waiting(Wait.STANDBY)
     state.standby_sequence = state.ledger.sequence
+    # Without a request: the upstream in use gives the answers.
     takeover.replay_ledger(context, state.standby, 0)
     return None
 
@@ -73,6 +75,7 @@ def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
 
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
     """Close a standby upstream that refuses an update. An item that it refuses is only missing there."""
+    # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
         standby_failed(context, event)
         return StandbyState.NONE
@@ -104,6 +107,7 @@ def standby_failed(context: Context, _input: object) -> None:
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
     _warn_of_end(context)
+    # An upstream that fails at once must not be dialled in a tight loop.
     context.wait_for(Wait.ROLLOVER, context.options.deadlines.rollover_interval_s)
 
 
@@ -131,6 +135,7 @@ def _warn_of_end(context: Context) -> None:
 def can_switch_over(context: Context) -> bool:
     """Whether the standby upstream is ready, and the switch interrupts no turn and no update."""
     state = context.state
+    # An update on its way would be acknowledged by neither of the two.
     is_seeded = (
         state.standby is not None and state.standby_state is StandbyState.SEEDED and state.standby.pending_updates <= 0
     )
@@ -147,6 +152,7 @@ def switch_over(context: Context) -> None:
     context.close_upstream(old.generation)
     state.forget_upstream_ids()
     format_negotiation.apply_formats(context)
+    # Only the entries since `seed_standby`.
     takeover.replay_ledger(context, state.upstream, state.standby_sequence)
     takeover.replay_audio(context)
     takeover.send_pending_acks(context)

@@ -65,6 +65,7 @@ def _chosen(context: Context, agent: blocks.Agent) -> blocks.Agent:
 
 
 def _with_speak(_context: Context, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
+    # The component's own field would override the new voice.
     return msgspec.structs.replace(agent, speak=message.speak, sessionAudioOutput=None)
 
 
@@ -253,6 +254,7 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
     updates = context.state.updates
     if not updates or not context.state.upstream.is_updating:
         return False
+    # At most one update is on its way, so an error about the session can only be about this one.
     is_named = error.event_id == updates[0].event_id
     if not is_named and (error.event_id is not None or not (error.param or "").startswith("session.")):
         return False
@@ -290,6 +292,7 @@ def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     if current.is_late:
         _report_failure(context, current)
         return
+    # The next upstream gets it first. This one gets no other update until it is lost.
     context.state.updates.appendleft(msgspec.structs.replace(current, is_late=True))
     context.state.upstream.is_updating = True
     restart.abandon_silent(context, fired)

@@ -26,6 +26,7 @@ def item_added(context: Context, event: openai.ConversationItemAdded | openai.Co
     context.state.turn.request(*requests)
     if requests:
         context.stop_waiting(Wait.ITEM_ACK)
+        # The next unacknowledged item has the whole deadline for itself.
         if items.awaits_acknowledgement:
             context.wait(Wait.ITEM_ACK)
 

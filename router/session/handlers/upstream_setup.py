@@ -110,6 +110,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
 
     Other errors are passed on: some services send them unasked, and the deadline decides about silence.
     """
+    # A close may follow, which this error explains.
     context.state.last_error = event.error
     if abandon_refusing_upstream(context, event.error):
         return
@@ -118,6 +119,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
     elif event.error.event_id == CHANGES_EVENT_ID:
         _drop_changes(context, event)
     elif event.error.event_id == SETTINGS_EVENT_ID or context.state.is_passthrough:
+        # With the close code that no SDK reconnects after: the same Settings would be refused again (client 7.1).
         error = errors.client_error(event.error, context.options.redact)
         context.end(errors.ClosingError(error, errors.NORMAL, error.code[:100]))
     else:

@@ -107,7 +107,7 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def speech_started(context: Context, _event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Tell the client to stop playing, and cut off the agent: the unheard part, and the part that is still to come."""
+    """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
     state = context.state
     # The next upstream detects replayed speech again, whose start the client knows.
     if not state.is_replaying_speech:

@@ -54,6 +54,7 @@ def parameters(verbatim_text: VerbatimText) -> openai.ResponseParameters:
 def has_voice(context: Context) -> bool:
     """Whether the agent speaks at all, by the Settings or by the client's own updates."""
     modalities = session_config.first_think(context.state.agent).outputModalities
+    # The client's own session.update came later, so it counts.
     return context.state.session_changes.get("output_modalities", modalities) != ["text"]
 
 
@@ -163,6 +164,7 @@ def rest_request(
     """
     heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()
+    # With `stop`, a text of which nothing was heard is still spoken.
     if rest and not (heard and context.options.interrupted_answer == "stop"):
         context.state.turn.is_resumed = True
         return msgspec.structs.replace(

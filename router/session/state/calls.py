@@ -76,6 +76,7 @@ class Calls:
         """Return whether an answer is the first one to a cancelled call, and count it then."""
         if call_id is None:
             call_id = next((key for key, value in self._cancelled.items() if value == name), None)
+        # Only once: a second answer is a mistake of the client.
         is_late = call_id is not None and self._cancelled.pop(call_id, None) is not None
         self.late += is_late
         return is_late

@@ -67,7 +67,7 @@ class Change(NamedTuple):
     """The id under which the ledger's item was created upstream."""
     sequence: int
     item: Item | None
-    """The item that replaces it. None deletes it."""
+    """The item that replaces it, or None where it is deleted."""
 
 
 class Ledger:
@@ -105,7 +105,7 @@ class Ledger:
     def correct(self, item_id: str | None, content: str) -> Change | None:
         """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
 
-        Return the change. None: the item has these words already, or was dropped.
+        Return the change, or None where the item has these words already, or was dropped.
         """
         entry = next((it for it in reversed(self._entries) if it.item_id == item_id and it.item is not None), None)
         if entry is None or _has_text(entry.item, content):

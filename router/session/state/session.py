@@ -136,7 +136,7 @@ class State:
 
     @property
     def deepgram_settings(self) -> deepgram.Settings | None:
-        """The client's Settings. None before them, and in a passthrough session."""
+        """The client's Settings, or None before them and in a passthrough session."""
         return self.settings if isinstance(self.settings, deepgram.Settings) else None
 
     @property

@@ -169,6 +169,7 @@ class Turn:
             self._request(request)
 
     def _request(self, request: ResponseRequest) -> None:
+        # The order of the queue: urgent texts, then resumed requests, then the others as they came.
         if request.is_general and any(other.is_general for other in self.requests):
             if request.continues_turn:
                 self.requests = Queue(
