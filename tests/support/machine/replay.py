@@ -1,11 +1,11 @@
-"""Recordings of real upstreams, played to a session that is driven as the recorded client was."""
+"""Recordings of real upstreams, replayed to a session whose client acts as the recorded one did."""
 
 from tests.support.data.recordings import recording
 from tests.support.machine.playbook import Playbook, settings
 
 
 def replayed(name, profile="converse"):
-    """Drive a session as the recorded client did, with what the recorded service answered."""
+    """Replay the recorded events of both sides to a session."""
     book = Playbook(profile)
     book.opened()
     book.client(settings())
@@ -14,11 +14,11 @@ def replayed(name, profile="converse"):
         if interaction.direction == "received":
             book.upstream(event)
         elif event["type"] == "conversation.item.create":
-            _say(book, event["item"])
+            _act(book, event["item"])
     return book
 
 
-def _say(book, item):
+def _act(book, item):
     if item["type"] == "function_call_output":
         book.client({"type": "FunctionCallResponse", "id": item["call_id"], "content": item["output"]})
     elif item["type"] == "message" and item["role"] == "user" and item["content"][0]["type"] == "input_text":
@@ -26,7 +26,7 @@ def _say(book, item):
 
 
 def client_frames(book):
-    """What the client was sent after SettingsApplied; a run of audio frames is one word."""
+    """Return the frames to the client after SettingsApplied. Consecutive audio frames are one word."""
     frames = []
     for frame in book.frames_to_client[1:]:
         word = "audio" if isinstance(frame, bytes) else frame
@@ -36,7 +36,7 @@ def client_frames(book):
 
 
 def recorded_texts(name):
-    """What the recorded assistant said."""
+    """Return the texts of the recorded assistant."""
     kinds = ("response.output_audio_transcript.done", "response.output_text.done")
     events = (interaction.event for interaction in recording(name))
     return [event.get("transcript") or event.get("text") for event in events if event["type"] in kinds]
