@@ -40,7 +40,7 @@ def is_due(context: Context) -> bool:
     """Whether a response is requested, and may be created now.
 
     It waits while the user speaks or awaits an answer: the upstream's own answer covers both questions. It waits for
-    updates, too, because the client requested them first. A resumed request goes first, as soon as it may be repeated.
+    updates, too, because the client requested them first. A resumed request goes first, once it may be repeated.
     """
     state, turn = context.state, context.state.turn
     if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
@@ -110,7 +110,7 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     turn.begin(event.response.id)
     turn.answer = Answer()
     if turn.response is ResponseState.NONE:
-        # No request is out, so the upstream began it by itself.
+        # No response.create was sent, so the upstream began it by itself.
         turn.current_request = None
     elif turn.current_request is not None:
         turn.answer.resent_chars = turn.current_request.resent_chars
@@ -253,8 +253,8 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
 
 
 def _await_other_response(context: Context) -> ResponseState:
-    # Repeat the request when the other response has ended. Its response.created is on its way, or was lost in a race:
-    # either way this one counts as active, and its response.done is awaited.
+    # Repeat the request when the other response has ended. Its response.created came unnoticed, or is on its way: it
+    # counts as active in either case, and the session waits for its response.done.
     turn = context.state.turn
     turn.requests.appendleft(turn.current_request or ResponseRequest())
     context.stop_waiting(Wait.FIRST_EVENT)

@@ -40,7 +40,7 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless one is on its way. The URL names the model (upstream 1.1)."""
+    """Dial an upstream for this model, unless there is one. The URL names the model (upstream 1.1)."""
     state = context.state
     if state.upstream.generation and state.model == model:
         return
@@ -125,8 +125,8 @@ def _microphone(context: Context, source: Format) -> Microphone:
     return microphone
 
 
-def _choose_model(context: Context, given: blocks.Agent, chosen: blocks.Agent) -> str:
-    requested, think = session_config.first_think(given).provider.model, session_config.first_think(chosen)
+def _choose_model(context: Context, requested_agent: blocks.Agent, chosen: blocks.Agent) -> str:
+    requested, think = session_config.first_think(requested_agent).provider.model, session_config.first_think(chosen)
     model = context.options.model_for(think.provider.model)
     if requested is not None and requested != model:
         warn_of_model(context, f"`agent.think.provider.model` {requested} is not available here: {model} is used")

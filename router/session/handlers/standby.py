@@ -90,7 +90,7 @@ def standby_acknowledged(context: Context, event: openai.ConversationItemAdded |
 
 
 def standby_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """Give up a standby upstream that did not take its next step in time."""
+    """Close a standby upstream that did not take its next step in time."""
     context.signal(inputs.StandbyTimedOut())
 
 
@@ -135,10 +135,10 @@ def _warn_of_end(context: Context) -> None:
 def can_switch_over(context: Context) -> bool:
     """Whether the standby upstream is ready, and the switch interrupts no turn and no update."""
     state = context.state
-    # An update on its way would be acknowledged by neither of the two.
     is_seeded = (
         state.standby is not None and state.standby_state is StandbyState.SEEDED and state.standby.pending_updates <= 0
     )
+    # An update on its way would be acknowledged by neither of the two.
     return is_seeded and state.lifecycle is Lifecycle.READY and not state.updates and not state.is_busy
 
 

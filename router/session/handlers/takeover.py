@@ -1,4 +1,4 @@
-"""Hand the conversation to another upstream: the ledger, the uncommitted audio, and the request that is resumed."""
+"""Hand the conversation to another upstream: the ledger, the uncommitted audio, and the resumed request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle
 
 
 def take_over(context: Context, since: int = 0) -> None:
-    """Give a configured upstream the ledger, the uncommitted audio, and the request that is resumed."""
+    """Give a configured upstream the ledger, the uncommitted audio, and the resumed request."""
     state = context.state
     request, state.resume = state.resume, None
     context.log(logging.INFO, f"upstream {state.upstream.generation} has taken over")

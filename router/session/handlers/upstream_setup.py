@@ -108,7 +108,7 @@ def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.S
 def judge_error(context: Context, event: openai.Error) -> None:
     """End the session where the error refuses the Settings, since the next upstream would refuse them, too.
 
-    Other errors are passed on: some services send them unasked, and the deadline decides about silence.
+    Other errors are passed on: they may be about something else, and the deadline decides.
     """
     # A close may follow, which this error explains.
     context.state.last_error = event.error

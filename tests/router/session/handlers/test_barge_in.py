@@ -17,12 +17,14 @@ from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
+    Playbook,
     assistant,
     delta,
     error,
     item_added,
     response_created,
     response_done,
+    transcribed,
     transcript_delta,
     transcript_done,
     user,
@@ -116,6 +118,13 @@ def test_on_converse_the_sentence_in_playback_stays_and_later_ones_are_not_sent(
     book.upstream(SPEECH_STARTED).expect(STOP_PLAYING, upstream=[CANCEL, truncate(1000)])
     book.upstream(transcript_done("One two three. Four five six. Seven eight nine."), CANCELLED).expect(AUDIO_DONE)
     assert assistant_texts(book) == ["One two three."]
+
+
+def test_text_that_waits_for_a_transcript_is_not_sent_once_it_is_interrupted():
+    book = Playbook("converse").ready().upstream(SPEECH_STARTED, SPEECH_STOPPED, COMMITTED)
+    book.upstream(response_created(), output_item(), delta(SECOND), transcript_done("Hi.", "item_1")).forget()
+    book.after(0.5).upstream({**SPEECH_STARTED, "item_id": "v"}).forget()
+    book.upstream(transcribed("Hello.", "u"), CANCELLED).expect(user("Hello."), AUDIO_DONE)
 
 
 def test_an_answer_that_was_requested_before_the_interruption_is_cancelled_when_it_begins():
