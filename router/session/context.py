@@ -1,12 +1,12 @@
-"""What a handler may do: read and change the state, send to either side, wait, end the session, log.
+"""The interface of a session to its handlers: the state, messages to either side, waits, work, the end, log lines.
 
-Each method appends commands to the list that `Session.handle` returns; nothing here waits or touches a socket.
+Each method appends commands to the list that `Session.handle` returns. Nothing here waits, or touches a socket.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from actors import messages
 from actors.connections.close_codes import CloseCode
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state.upstream import UpstreamLink
+    from router.session.work import Work
     from router.translation.errors import FinalError
 
 MAX_UNKNOWN_TYPES: Final = 100
@@ -40,7 +41,7 @@ class Context:
         self.options = options
         self.state = State(session_id, options)
         self.now_s = 0.0
-        """When the current input arrived, on the dispatcher's clock."""
+        """The arrival of the current input, on the dispatcher's clock."""
         self.client_text = ""
         """The client's last text frame, undecoded."""
         self.has_ended = False
@@ -63,48 +64,49 @@ class Context:
     # To the client.
 
     def to_client(self, *sent: deepgram.ServerMessage) -> None:
-        """Send messages to the client, and a History behind each ConversationText where the client wants one."""
+        """Send messages to the client. A History follows each ConversationText where the client wants one."""
         for message in sent:
             self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
+            # Not `isinstance`: a CallText only shows a call, which has a History of its own when it is answered.
             if type(message) is deepgram.ConversationText:
                 self.to_history(text.history_of(message))
 
     def to_history(self, *sent: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
-        """Send History messages to a client that wants them as a later session's context."""
+        """Send History messages to a client that wants them. It may send them back as the next session's context."""
         if self.sends_history:
             self.to_client(*sent)
 
     @property
     def sends_history(self) -> bool:
         """Whether the client wants History messages."""
-        given = self.state.settings
-        flag = given.flags.history if isinstance(given, deepgram.Settings) else None
+        settings = self.state.deepgram_settings
+        flag = settings.flags.history if settings is not None else None
         return self.profile.history if flag is None else flag
 
     def to_component(self, *sent: deepgram.ServerMessage) -> None:
-        """Send messages that only the React component knows."""
+        """Send messages that the React component alone knows."""
         if self.profile.component_messages:
             self.to_client(*sent)
 
-    def send_audio(self, pcm: bytes) -> None:
-        """Send audio to the client, in the client's format."""
+    def emit_audio(self, pcm: bytes) -> None:
+        """Send audio in the client's format."""
         self._commands.append(messages.SendToClient(pcm))
 
     def probe_client(self) -> None:
-        """Ping the client behind the sent frames; its answer arrives as `ClientCaughtUp`."""
+        """Ping the client behind the sent frames. Its answer arrives as `ClientCaughtUp`."""
         self._commands.append(messages.ProbeClient())
 
     # To the upstream.
 
     def to_upstream(self, event: openai.ClientEvent, link: UpstreamLink | None = None) -> None:
-        """Send an event to the upstream in use, or to another one."""
+        """Send an event to the upstream in use, or to `link`."""
         generation = (link or self.state.upstream).generation
         self._commands.append(messages.SendToUpstream(openai_codec.encode(event), generation))
 
     def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
-        """Send encoded frames to the upstream in use, or to another one."""
+        """Send encoded frames to the upstream in use, or to `link`."""
         generation = (link or self.state.upstream).generation
         for frame in frames:
             self._commands.append(messages.SendToUpstream(frame, generation))
@@ -118,7 +120,7 @@ class Context:
         self._commands.append(messages.CloseUpstream(generation))
 
     def abandon(self, loss: Loss) -> None:
-        """Declare the upstream in use lost. `UpstreamLost` follows, with what to do about it."""
+        """Report the upstream in use as lost. `UpstreamLost` follows, with the supervisor's decision about it."""
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
@@ -128,11 +130,11 @@ class Context:
     # Time and work.
 
     def wait(self, wait: Wait) -> None:
-        """Start a deadline, or start it again."""
+        """Start a deadline. One that runs already starts again."""
         self.wait_for(wait, length_s(wait, self.options.deadlines))
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
-        """Start a timer of any length, or start it again."""
+        """Start a timer of any length. One that runs already starts again."""
         self._commands.append(messages.StartTimer(wait.value, delay_s))
 
     def schedule_rollover(self) -> None:
@@ -145,7 +147,7 @@ class Context:
         for wait in waits:
             self._commands.append(messages.CancelTimer(wait.value))
 
-    def start_work(self, kind: WorkKind, name: str, work: Any, timeout_s: float) -> None:
+    def start_work(self, kind: WorkKind, name: str, work: Work, timeout_s: float) -> None:
         """Run work on a thread of a pool. The handler that `transitions.WORK` names takes its `WorkDone`."""
         key, is_preparation = work_key(kind, name), kind in PREPARATIONS
         self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
@@ -157,24 +159,25 @@ class Context:
     # The end.
 
     def end(self, closing: FinalError) -> None:
-        """Send the last error and end the session."""
+        """Send the last error, and end the session."""
         self.to_client(closing.error)
         self.end_silently(closing.close_code, closing.close_reason)
 
     def end_silently(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
-        """End the session of a client that knows why, or that is gone. See `EndSession` for `linger_s`."""
+        """End the session of a client that knows the reason or is gone. See `EndSession` for `linger_s`."""
         if self._turn_log is not None:
             self._notify(self._turn_log.take(is_whole=False))
         self._commands.append(messages.EndSession(code, reason, linger_s))
-        self.state.standby = None  # it ends with the other connections, and must not be configured any more
+        # The standby upstream ends with the other connections. A joint rule must not configure it any more.
+        self.state.standby = None
         self.has_ended = True
 
     # Notifications and log lines.
 
     def report_usage(self, decoded: object) -> None:
         """Notify the embedding application of the tokens that an upstream event counts."""
-        if self._turn_log is not None and type(decoded) in reports.COSTLY:
-            self._notify(reports.usage_of(decoded, self.state.route))
+        if self._turn_log is not None and isinstance(decoded, reports.USAGE_EVENTS):
+            self._notify(reports.usage_of(decoded, self.state.model))
 
     def _notify(self, notification: reports.Turn | reports.Usage | None) -> None:
         if notification is not None:
@@ -186,7 +189,7 @@ class Context:
 
     def log_unknown(self, kind: str, problem: str) -> None:
         """Write a log line about an upstream event of an unknown type or shape, once for each type."""
-        unknown = self.state.unknown
+        unknown = self.state.unknown_types
         if kind in unknown or len(unknown) >= MAX_UNKNOWN_TYPES:
             return
         unknown.add(kind)

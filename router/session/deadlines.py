@@ -1,7 +1,7 @@
-"""Every wait of a session: how long, and what happens at its end.
+"""Every wait of a session, and its length. `router.session.transitions.DEADLINES` names the handlers of their ends.
 
-The dial's own deadline, the pings' and the close handshake's belong to the connections; they are configured in
-the same place. docs/configuration.md shows them all.
+The connections have deadlines of their own: for the dial, the pings and the close handshake. All of them are configured
+in one place, `[deadlines]` (docs/configuration.md).
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ if TYPE_CHECKING:
     from router.config.model import Deadlines
 
 MANUAL_COMMIT_S: Final = 0.4
-"""With turn detection `manual`, so long without audio ends the user's turn."""
+"""With turn detection `manual`, a pause of this length ends the user's turn."""
 
 ASK_AGAIN_S: Final = 0.5
+"""The pause before a failed response is requested again. It gives a busy upstream time to recover."""
 
 COMMIT_S: Final = 5.0
-"""Speech that ended and is not committed by then was none."""
+"""The time from the end of speech to its commit. Speech without a commit by then was a noise."""
 
 FILL_AFTER_S: Final = 0.3
-"""A microphone that says nothing for so long in the middle of the user's speech has stopped."""
+"""A microphone that is silent for this long in the middle of the user's speech has stopped."""
 
 ROLLOVER_LEAD_S: Final = 60.0
-"""So long before an upstream's session expires, or a tenth of its life if that is less, the next is got ready."""
+"""The time before an upstream's end at which its successor is dialled."""
 
 ROLLOVER_LEAD: Final = 0.1
+"""The same as a share of the upstream's life, for a short one. The smaller of the two counts."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
-"""No upstream's session lives longer: one that says so counts in milliseconds."""
+"""The longest life of an upstream's session that is believed. A longer one is probably in milliseconds."""
 
 
 class Wait(enum.Enum):
-    """What a session waits for. The value is the name of its timer, and of its length in `Deadlines`."""
+    """The waits of a session. The value is the name of the timer, and of its length in `Deadlines`."""
 
     SETTINGS = "settings"
     """From the client's handshake to its Settings."""
@@ -52,31 +54,31 @@ class Wait(enum.Enum):
     RESPONSE = "response"
     """From response.created to response.done."""
     TRANSCRIPT = "transcript"
-    """From the agent's text, or the end of its turn, to the transcript of what the user said before it."""
+    """From the agent's text, or the end of its turn, to the transcript of the user's speech before it."""
     COMMIT = "commit"
-    """From the end of the user's speech to its commit, by which it becomes a turn."""
+    """From the end of the user's speech to its commit, which makes it a turn."""
     TOOL_ANSWER = "tool_answer"
-    """From a FunctionCallRequest to the last FunctionCallResponse that it wants."""
+    """From a FunctionCallRequest to the last FunctionCallResponse."""
     RESTART = "restart"
     """From the loss of an upstream to the next one's session.updated."""
     ASK_AGAIN = "ask_again"
-    """From a response that failed for want of capacity to the next try."""
+    """From a failed response to its repeated request."""
     ROLLOVER = "rollover"
-    """From session.created to the time to get the next upstream ready."""
-    STANDBY = "spare"
-    """From one step of the next upstream's getting ready to the next: as long as those of the one in use."""
+    """From session.created to the time to dial the next upstream."""
+    STANDBY = "standby"
+    """From one step of the standby upstream's setup to the next, with the limits of the upstream in use."""
     PLAYBACK = "playback"
-    """Until the client has played so much that it may have more audio."""
+    """Until the client has played enough for more audio."""
     MICROPHONE = "microphone"
     """From one microphone frame to the next, in the middle of the user's speech."""
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
     DRAIN = "drain"
-    """From the news that the process is ending to the session's end, if something is under way for so long."""
+    """From the begin of a drain to the session's end, where its work takes that long."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """How long a wait may be. ROLLOVER, SPARE, PLAYBACK and DRAIN have no fixed length."""
+    """Return the length of a wait. ROLLOVER, STANDBY, PLAYBACK and DRAIN have no fixed length."""
     if wait is Wait.RESTART:
         return deadlines.dial_s + deadlines.restart_s
     if wait is Wait.UPDATE:
@@ -94,12 +96,13 @@ _FIXED_S: Final = {
     Wait.MICROPHONE: FILL_AFTER_S,
     Wait.COMMIT: COMMIT_S,
 }
+"""The lengths that no configuration changes."""
 
 
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
-    """How long after `opened_at` (both in Unix seconds) to get the next upstream ready.
+    """Return the time from `opened_at` to the dial of the next upstream. Both arguments are Unix seconds.
 
-    An `expires_at` that is absent, past, or implausibly near or far is not trusted: clocks differ, and units do.
+    An `expires_at` that is absent, past, or implausibly near or far is not trusted, because clocks and units differ.
     """
     life_s = expires_at - opened_at if expires_at is not None else 0.0
     in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)

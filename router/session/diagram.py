@@ -24,8 +24,9 @@ _SIDES: Final = {
     "router.session.inputs": "client",
     "router.openai.events": "upstream",
     "router.openai.codec": "upstream",
-    "actors.messages": "engine",
+    "actors.messages": "actors",
 }
+"""The sender of an input, by the module that defines its type."""
 
 HEAD: Final = """\
 # The states of a session
@@ -33,9 +34,9 @@ HEAD: Final = """\
 Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
 `python -m router.session.diagram > docs/session-states.md`.
 
-A session is three small machines. `LIFECYCLE` is how far it has come, `RESPONSE` is whether the upstream is answering,
-and `STANDBY` is how far the upstream is that will follow the one in use. Joint rules connect them: they are applied
-after every input, in their order.
+A session is three small machines. `LIFECYCLE` has the stages of the session, and `RESPONSE` those of the upstream's
+response. `STANDBY` has the stages of the upstream that will follow the one in use. Joint rules connect them: they are
+applied after every input, in order.
 
 A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.
 
@@ -99,10 +100,8 @@ def _edges(state: enum.Enum, row: Row[Any]) -> Iterator[Edge]:
 
 def _edges_of_rules(states: type[enum.Enum]) -> Iterator[Edge]:
     for rule in transitions.JOINT:
-        if isinstance(rule.state, states):
-            for following in (rule.next_state, *rule.instead):
-                if following is not rule.state:
-                    yield rule.state, following, rule.handler.__name__
+        if isinstance(rule.state, states) and rule.next_state is not None:
+            yield rule.state, rule.next_state, rule.handler.__name__
 
 
 def _ends() -> Edge:
@@ -146,7 +145,7 @@ def _rules() -> str:
 def _move(rule: Rule[Any]) -> str:
     if rule.state is None:
         return "none"
-    following = " or ".join(state.name for state in (rule.next_state, *rule.instead))
+    following = " or ".join(state.name for state in (rule.next_state, *([rule.state] if rule.may_stay else [])))
     return f"`{_MACHINES[type(rule.state)]}`: {rule.state.name} to {following}"
 
 

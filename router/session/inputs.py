@@ -1,7 +1,7 @@
-"""Inputs that no wire carries in this form.
+"""Inputs that no wire carries in this form, and signals.
 
-The other inputs are Deepgram's client messages, OpenAI's server events, and the engine's own
-(`actors.messages.Input`), by their own names.
+The other inputs are Deepgram's client messages, OpenAI's server events and the actors' own (`actors.messages.Input`),
+under their own names.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import msgspec
 
 
 class MicrophoneAudio(msgspec.Struct, frozen=True):
-    """A piece of the client's audio, as it came."""
+    """A piece of the client's audio, as the client sent it."""
 
     data: bytes
 
 
 class EchoedUserMessage(msgspec.Struct, frozen=True):
-    """An InjectUserMessage that the client has seen echoed, but the upstream has not been told."""
+    """An InjectUserMessage that was echoed to the client, and not yet sent upstream."""
 
     content: str
 
@@ -77,15 +77,16 @@ def passthrough_of(kind: str, text: str, fields: dict[str, Any]) -> Passthrough:
     return _PASSTHROUGH.get(kind, PassthroughEvent)(text)
 
 
-# Signals: handlers send them to the machine, which looks them up in STANDBY at once.
+# Signals: handlers send them to the machine, which looks them up in STANDBY at once. So a handler of one table causes a
+# transition of another, and the transition still stands in the tables.
 
 
 class StandbyRequested(msgspec.Struct, frozen=True):
-    """The upstream in use has to be followed by another one."""
+    """The upstream in use needs a successor."""
 
 
 class StandbyReleased(msgspec.Struct, frozen=True):
-    """The standby upstream is not wanted any more."""
+    """The standby upstream is not needed any more."""
 
 
 class StandbyPromoted(msgspec.Struct, frozen=True):

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state.session import State
-    from router.session.tables import Row, Rule
+    from router.session.tables import Row
 
 
 class Session:
-    """One conversation. `handle` is the whole surface: an input and the time in, commands out."""
+    """One conversation. `handle` is the whole interface to the actors: an input and the time in, commands out."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
@@ -39,13 +39,16 @@ class Session:
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input, and return the commands that follow from it, in order.
 
-        An input of a generation that is neither in use nor on standby is counted and ignored.
+        An input of another generation is counted and ignored, because an abandoned upstream may still have frames on
+        their way.
         """
         context, state = self.context, self.state
         context.now_s = now_s
         decode = _DECODERS.get(type(message))
         decoded = message if decode is None else decode(context, message)
+        # Of any generation: the tokens of an abandoned upstream are charged, too.
         context.report_usage(decoded)
+        # Inputs of the client, of timers and of work have no generation.
         generation = getattr(message, "generation", None)
         if generation is None or generation == state.upstream.generation:
             self.take(decoded)
@@ -54,53 +57,53 @@ class Session:
         else:
             state.ignored += 1
         if type(message) is messages.UpstreamTextReceived:
-            self._extend_silence()
+            self._restart_silence_deadline()
         if type(decoded) not in transitions.NEVER_SETTLES:
             self._settle()
         return context.take_commands()
 
-    def take(self, decoded: Any) -> None:
+    def take(self, decoded: object) -> None:
         """Look a decoded input up in LIFECYCLE and, in READY, in RESPONSE."""
         kind, before = type(decoded), self.state.lifecycle
         row = self._rows.get(kind)
         if row is None:
             transitions.ON_UNEXPECTED(self.context, decoded)
             return
-        self._run(row, decoded)
+        self._follow(row, decoded)
         if kind in transitions.RESPONSE_INPUTS and before is Lifecycle.READY:
             self._take_for_response(decoded)
 
-    def _take_for_response(self, decoded: Any) -> None:
+    def _take_for_response(self, decoded: object) -> None:
         row = transitions.RESPONSE[self.state.turn.response].get(type(decoded))
-        if row is None or self.state.lifecycle is Lifecycle.ENDED:
-            return
-        self._run(row, decoded)
+        # The handler in LIFECYCLE may have ended the session.
+        if row is not None and self.state.lifecycle is not Lifecycle.ENDED:
+            self._follow(row, decoded)
 
-    def _take_for_standby(self, decoded: Any) -> None:
+    def _take_for_standby(self, decoded: object) -> None:
         row = transitions.STANDBY[self.state.standby_state].get(type(decoded))
         if row is None:
             self.state.ignored += 1
-            return
-        self._run(row, decoded)
+        else:
+            self._follow(row, decoded)
 
-    def _run(self, row: Row[Any], decoded: Any) -> None:
-        chosen = row.handler(self.context, decoded)
-        self._enter(row.next_state if chosen is None else row.chosen(chosen))
+    def _follow(self, row: Row[Any], decoded: object) -> None:
+        chosen = row.handler(self.context, decoded)  # type: ignore[arg-type] # the table's key is the input's type
+        state = row.next_state if chosen is None else row.chosen(chosen)
+        # Most rows stay in their state: frames of audio do, many times a second.
+        if state is not row.state or self.context.has_ended:
+            self._enter(state)
         while self.context.signals:
             self._take_for_standby(self.context.signals.pop(0))
 
     def _settle(self) -> None:
-        """Apply the joint rules, in their order, once each."""
+        """Apply the joint rules, once each and in order: each may make a later one hold."""
         for rule in transitions.JOINT:
             if rule.holds(self.context):
-                self._apply(rule)
-
-    def _apply(self, rule: Rule[Any]) -> None:
-        chosen = rule.handler(self.context)
-        self._enter(rule.next_state if chosen is None else chosen)
+                chosen = rule.handler(self.context)
+                self._enter(rule.next_state if chosen is None else rule.chosen(chosen))  # type: ignore[arg-type]
 
     def _enter(self, state: Lifecycle | ResponseState | StandbyState | None) -> None:
-        """Enter a state of the table that it belongs to; ENDED where the handler has ended the session."""
+        """Enter a state of the table that it belongs to, or the end where the handler has ended the session."""
         if isinstance(state, ResponseState):
             self.state.turn.response = state
         elif isinstance(state, StandbyState):
@@ -115,11 +118,12 @@ class Session:
         self._rows = transitions.LIFECYCLE[lifecycle]
         self.context.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
         if lifecycle is Lifecycle.READY:
+            # Now, so that they precede every later input.
             for early in self.state.early.take():
                 self.take(early)
 
-    def _extend_silence(self) -> None:
-        # Any event shows that the upstream lives, so the deadline of silence starts again while it answers.
+    def _restart_silence_deadline(self) -> None:
+        # Any event shows that the upstream is alive. Without response.created the first output counts as its start.
         turn = self.state.turn
         is_answering = turn.response is ResponseState.ACTIVE or (
             turn.response is ResponseState.REQUESTED and turn.has_started_speaking
@@ -128,7 +132,7 @@ class Session:
             self.context.wait(Wait.NEXT_EVENT)
 
     def describe(self) -> Facts:
-        """Return a few facts about the session, for people and tests."""
+        """Return a few facts about the session, for operators and tests."""
         state = self.state
         return {
             "profile": self.context.profile.name,
@@ -162,6 +166,7 @@ def _decode_upstream_text(context: Context, message: messages.UpstreamTextReceiv
     decoded = openai_codec.decode(message.text)
     if not isinstance(decoded, openai_codec.Partial):
         return decoded
+    # One unreadable field is no reason to lose an acknowledgement: the rest of the event counts.
     context.log_unknown(decoded.type, decoded.problem)
     return decoded.event
 
@@ -172,4 +177,4 @@ _DECODERS: Final[dict[type, Callable[[Context, Any], object]]] = {
     messages.UpstreamTextReceived: _decode_upstream_text,
     messages.UpstreamBinaryReceived: lambda _context, _message: openai_codec.Malformed("a binary message"),
 }
-"""Decoders of the inputs that carry a frame; every other input is looked up undecoded."""
+"""Decoders of the inputs that carry a frame. Every other input is looked up as it is."""

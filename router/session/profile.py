@@ -1,4 +1,4 @@
-"""What differs between the two routes. One translator serves both; the differences are data."""
+"""The differences between the two routes, as data: one session machine serves both."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import msgspec
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A way of speaking to clients."""
+    """The behaviour of one route."""
 
     name: str
     early_inputs_wait: bool
-    """What comes before Settings is kept; otherwise it is answered NON_SETTINGS_MESSAGE_BEFORE_SETTINGS."""
+    """Input before Settings is kept. Otherwise it is answered with NON_SETTINGS_MESSAGE_BEFORE_SETTINGS."""
     openai_events: bool
-    """OpenAI client events are forwarded as they are; otherwise they are unparsable."""
+    """OpenAI client events are forwarded unchanged. Otherwise they are unparsable."""
     settings_repeat: bool
-    """A second Settings is answered SettingsApplied; otherwise SETTINGS_ALREADY_APPLIED."""
+    """A second Settings is answered with SettingsApplied, otherwise with SETTINGS_ALREADY_APPLIED."""
     history: bool
-    """History is sent unless Settings say otherwise; else only if they ask for it."""
+    """History is sent unless Settings refuse it. Otherwise it is sent only where they ask for it."""
     sentences: bool
-    """The agent's text is told sentence by sentence; otherwise item by item."""
+    """The agent's text is sent sentence by sentence, otherwise item by item."""
     spoken_greeting: bool
-    """A greeting is said aloud, unless the configuration says otherwise; else it is a text."""
+    """A greeting is spoken unless the configuration says otherwise. Otherwise it is a text."""
     component_messages: bool
-    """The React component's own messages are sent: AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd, and
-    the text "Function call: ..."."""
+    """The React component's own messages are sent (client 9.5): AgentStartedSpeaking, AgentDone, Transcript,
+    UtteranceEnd, and the text "Function call: ..."."""
 
 
 OPENAI: Final = Profile(
@@ -38,7 +38,7 @@ OPENAI: Final = Profile(
     spoken_greeting=False,
     component_messages=True,
 )
-"""What the dg_react_agent component expects, at `/openai`."""
+"""The route `/openai`, as the React component of dg_react_agent expects it."""
 
 CONVERSE: Final = Profile(
     name="converse",
@@ -50,6 +50,6 @@ CONVERSE: Final = Profile(
     spoken_greeting=True,
     component_messages=False,
 )
-"""Deepgram's own: official messages only, at `/v1/agent/converse`."""
+"""The route `/v1/agent/converse`, as Deepgram documents it: official messages only."""
 
 PROFILES: Final = {profile.name: profile for profile in (OPENAI, CONVERSE)}

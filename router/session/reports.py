@@ -1,6 +1,6 @@
-"""What an embedding application is told of a session: a turn when it is over, and what each response has cost.
+"""The notifications for an embedding application: each turn when it is over, and the tokens that each response used.
 
-Seen where the client's messages leave and the upstream's events come in; it changes nothing.
+They are taken where the client's messages leave and the upstream's events arrive. They change nothing in the session.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from router.openai import events as openai
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What was said, as the client was told."""
+    """One text of a turn, as the client received it."""
 
     role: Literal["user", "assistant"]
     content: str
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said since the turn before it, in the order in which the client was told."""
+    """The texts since the previous turn, in the order in which the client received them."""
 
     said: tuple[Said, ...]
     functions: tuple[str, ...] = ()
-    """The names of the functions that were called."""
+    """The names of the called functions."""
     is_whole: bool = True
-    """False for what had been said when the call ended in the middle of a turn."""
+    """False for the texts so far where the session ended in the middle of a turn."""
 
     def text(self, role: Literal["user", "assistant"]) -> str:
-        """What one of the two said, joined by spaces."""
+        """Return the texts of one side, joined by spaces."""
         return " ".join(said.content for said in self.said if said.role == role)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the upstream says that something has cost."""
+    """The tokens that the upstream counted for one response or one transcription."""
 
     kind: Literal["response", "transcription"]
     id: str | None
-    """Of the response, or of the item that was transcribed."""
+    """The id of the response, or of the transcribed item."""
     model: str
-    """That was asked for."""
+    """The requested model."""
     status: str | None = None
-    """Of a response: a cancelled one costs, too."""
+    """The status of a response. A cancelled one uses tokens, too."""
     details: dict[str, Any]
-    """The upstream's own object: `total_tokens`, `input_tokens`, `output_tokens`, and what they are made of."""
+    """The upstream's own object: `total_tokens`, `input_tokens`, `output_tokens`, and their parts."""
 
     @property
     def input_tokens(self) -> int:
-        """What was read."""
+        """The tokens that the model read."""
         return _number(self.details.get("input_tokens"))
 
     @property
     def output_tokens(self) -> int:
-        """What was written or said."""
+        """The tokens that the model generated."""
         return _number(self.details.get("output_tokens"))
 
     @property
     def total_tokens(self) -> int:
-        """Both."""
+        """The sum of both."""
         return _number(self.details.get("total_tokens")) or self.input_tokens + self.output_tokens
 
 
@@ -67,33 +67,36 @@ def _number(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-COSTLY: Final = frozenset({openai.ResponseDone, openai.InputAudioTranscriptionCompleted})
-"""Events that may say what something has cost."""
+USAGE_EVENTS: Final = (openai.ResponseDone, openai.InputAudioTranscriptionCompleted)
+"""The events that may carry usage."""
 
 
-def usage_of(event: Any, model: str) -> Usage | None:
-    """What one of the costly events says of that, if it does."""
+def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionCompleted, model: str) -> Usage | None:
+    """Return the usage that an event carries, or None."""
     if isinstance(event, openai.ResponseDone):
+        # xAI has the usage beside the response, not in it (upstream 12.1).
         details, status = event.response.usage or event.usage, event.response.status
         kind: Literal["response", "transcription"] = "response"
         identity = event.response.id
     else:
         details, status, kind, identity = event.usage, None, "transcription", event.item_id
+    # A cancelled or failed response may have null here (upstream 5.4).
     if not isinstance(details, dict):
         return None
     return Usage(kind=kind, id=identity, model=model, status=status, details=details)
 
 
 class TurnLog:
-    """Collects a turn from the messages to the client."""
+    """A collector of turns from the messages to the client."""
 
     def __init__(self) -> None:
         self._said: list[Said] = []
         self._functions: list[str] = []
 
     def note(self, message: deepgram.ServerMessage) -> Turn | None:
-        """Take notice of a message; the turn, where it ends one."""
-        if type(message) is deepgram.ConversationText:  # not CallText, which shows a call to the component
+        """Record a message. Return the turn that it ends, if any."""
+        # Not `isinstance`: a CallText only shows a call to the React component, and its function is recorded below.
+        if type(message) is deepgram.ConversationText:
             self._said.append(Said(message.role, message.content))
         elif isinstance(message, deepgram.FunctionCallRequest):
             self._functions += (function.name for function in message.functions)
@@ -102,7 +105,7 @@ class TurnLog:
         return None
 
     def take(self, *, is_whole: bool = True) -> Turn | None:
-        """What there is, as a turn; None where nothing was said."""
+        """Remove and return the texts so far as a turn, or None where there are none."""
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None

@@ -1,8 +1,8 @@
 """The types of the session's tables: rows and joint rules.
 
 A table maps each input that a state accepts to a row. A row pairs a handler with the next state. A handler returns
-None to enter the row's next state. It returns another state to enter that one instead: the row lists it under
-`instead`, so that the tables show every transition.
+None to enter that state. It returns another state to enter that one instead, and its row has to list it: so the tables
+show every transition. Joint rules are such pairs, too, with a condition in place of an input.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ class IllegalTransition(RouterError):  # noqa: N818 - not an error of a peer: a 
 
 
 class Row(Generic[S]):
-    """What one state does about one input."""
+    """The transition that one input causes in one state."""
 
-    __slots__ = ("handler", "instead", "kind", "next_state")
+    __slots__ = ("handler", "instead", "kind", "next_state", "state")
 
     def __init__(
-        self, kind: type, handler: Callable[[Context, Never], S | None], next_state: S, instead: tuple[S, ...]
+        self, kind: type, handler: Callable[[Context, Never], S | None], state: S, next_state: S, instead: tuple[S, ...]
     ) -> None:
         self.kind = kind
         self.handler = handler
         """Takes inputs of `kind`: `on` checks the types. Here they are `Never`, because the rows of a table differ."""
+        self.state = state
         self.next_state = next_state
         self.instead = instead
         """The states that the handler may choose instead."""
@@ -70,12 +71,14 @@ def on(
     handler: Callable[[Context, I], S | None],
     next_state: S | None = None,
     *,
+    may_stay: bool = False,
     instead: tuple[S, ...] = (),
 ) -> Entry[S]:
-    """Return the row of an input. Without `next_state`, the state stays."""
+    """Return the row of an input. Without `next_state` the state stays; `may_stay` lets the handler choose that."""
 
     def entry(state: S) -> Row[S]:
-        return Row(kind, handler, state if next_state is None else next_state, instead)
+        choices = (state, *instead) if may_stay else instead
+        return Row(kind, handler, state, state if next_state is None else next_state, choices)
 
     return entry
 
@@ -87,9 +90,9 @@ def rows(state: S, *entries: Entry[S]) -> Table[S]:
 
 
 class Rule(Generic[S]):
-    """A joint rule: what follows as soon as a condition over several tables holds."""
+    """A joint rule: the transition that a condition over several tables causes."""
 
-    __slots__ = ("handler", "holds", "instead", "next_state", "state")
+    __slots__ = ("handler", "holds", "may_stay", "next_state", "state")
 
     def __init__(
         self,
@@ -98,11 +101,22 @@ class Rule(Generic[S]):
         *,
         state: S | None = None,
         next_state: S | None = None,
-        instead: tuple[S, ...] = (),
+        may_stay: bool = False,
     ) -> None:
         self.holds = holds
         self.handler = handler
         self.state = state
-        """The state in which the rule can hold, of the table that it changes. None: it changes none."""
+        """The state in which the rule can hold, of the table that it changes. A rule without it changes no state."""
         self.next_state = next_state
-        self.instead = instead
+        self.may_stay = may_stay
+        """Whether the handler may choose to stay."""
+
+    def chosen(self, state: S) -> S:
+        """Return the state that the handler chose.
+
+        Raises:
+            IllegalTransition: the rule does not list it.
+        """
+        if state is not self.next_state and not (self.may_stay and state is self.state):
+            raise IllegalTransition(self.handler.__name__, state)
+        return state

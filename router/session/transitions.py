@@ -1,12 +1,12 @@
-"""The tables: the inputs that each state accepts, their handlers, and the next states.
+"""The tables: the inputs that each state accepts, their handlers, and the next states. The product's table of contents.
 
 Rules of this file. Every transition of the session stands here, and nothing else does. Every state has its table, an
-empty one too. `ON_UNEXPECTED` handles an input that the table of the state does not list. An input that may rightly
-cross on the wire is listed, with `ignore`: silence is a decision. `router.session.tables` explains rows and rules.
+empty one too. `ON_UNEXPECTED` handles an input that the state's table does not list. An input that may rightly cross on
+the wire is listed, with `ignore`: silence is a decision. `router.session.tables` explains rows and rules.
 
-Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: in LIFECYCLE for
-the message to the client, then in RESPONSE for its effect on the response in progress. Inputs of the standby
-upstream, and signals, are looked up in STANDBY alone.
+Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: LIFECYCLE decides
+about the message to the client, then RESPONSE about the response in progress. Inputs of the standby upstream, and
+signals, are looked up in STANDBY alone.
 
 `python -m router.session.diagram` draws docs/session-states.md from these tables.
 """
@@ -48,12 +48,14 @@ from router.session.handlers import (
 from router.session.handlers.ignored import ignore, ignore_event, log_unknown, on_unexpected
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.tables import Entry, Rule, Table, on, rows
-from router.session.work import WorkKind, parted
+from router.session.work import WorkKind, split_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from router.session.context import Context
+
+# LIFECYCLE: the stages of a session.
 
 AWAITING_SETTINGS: Final = Lifecycle.AWAITING_SETTINGS
 CONNECTING: Final = Lifecycle.CONNECTING
@@ -61,49 +63,17 @@ CONFIGURING: Final = Lifecycle.CONFIGURING
 READY: Final = Lifecycle.READY
 ENDED: Final = Lifecycle.ENDED
 
-# Deadlines and work: the rows of `TimerFired` and `WorkDone` look these up.
-
-DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] = {
-    Wait.SETTINGS: ending.settings_timed_out,
-    Wait.SESSION_CREATED: restart.upstream_silent,
-    Wait.SESSION_UPDATED: restart.upstream_silent,
-    Wait.UPDATE: updates.update_timed_out,
-    Wait.ITEM_ACK: upstream_events.ask_anyway,
-    Wait.FIRST_EVENT: restart.upstream_silent,
-    Wait.NEXT_EVENT: restart.upstream_silent,
-    Wait.RESPONSE: restart.upstream_silent,
-    Wait.TOOL_ANSWER: function_calls.give_up_on_calls,
-    Wait.RESTART: restart.upstream_silent,
-    Wait.ASK_AGAIN: resume.ask_again,
-    Wait.ROLLOVER: standby.request_standby,
-    Wait.STANDBY: standby.timed_out,
-    Wait.TRANSCRIPT: delivery.give_up_transcripts,
-    Wait.COMMIT: user_speech.commit_timed_out,
-    Wait.PLAYBACK: delivery.release_audio,
-    Wait.MICROPHONE: user_speech.fill_silence,
-    Wait.MANUAL_COMMIT: user_speech.commit,
-    Wait.DRAIN: drain.drain_timed_out,
-}
-
-WORK: Final[Mapping[WorkKind, Callable[[Context, str, messages.WorkDone], None]]] = {
-    WorkKind.TOOL: function_calls.tool_done,
-    WorkKind.CONFIGURE: settings.configured_by_application,
-    WorkKind.AUDIO: conversions.prepared,
-}
-
 
 def deadline(context: Context, fired: messages.TimerFired) -> None:
-    """Look a deadline up in DEADLINES."""
+    """Look the deadline up in DEADLINES."""
     DEADLINES[Wait(fired.name)](context, fired)
 
 
 def work_done(context: Context, done: messages.WorkDone) -> None:
-    """Look finished work up in WORK."""
-    kind, name = parted(done.key)
+    """Look the finished work up in WORK."""
+    kind, name = split_key(done.key)
     WORK[kind](context, name, done)
 
-
-# LIFECYCLE: how far the session is.
 
 _IN_ANY_STATE: Final[tuple[Entry[Lifecycle], ...]] = (
     on(deepgram.KeepAlive, ignore),
@@ -121,7 +91,7 @@ _IN_ANY_STATE: Final[tuple[Entry[Lifecycle], ...]] = (
 
 _FROM_UPSTREAM: Final[tuple[Entry[Lifecycle], ...]] = (
     on(messages.UpstreamLost, restart.upstream_lost, CONNECTING),
-    on(openai_codec.Malformed, restart.upstream_malformed),
+    on(openai_codec.Malformed, restart.abandon_malformed),
     on(openai_codec.Unknown, log_unknown),
     on(openai.Ignored, ignore_event),
 )
@@ -143,8 +113,9 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
 )
 
 _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
-    on(deepgram.Settings, settings.settings_again),
+    on(deepgram.Settings, settings.repeat_settings),
     on(deepgram.InjectUserMessage, early_input.keep_user_message),
+    # Not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
     on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
     on(deepgram.InjectAgentMessage, early_input.keep_message),
     on(deepgram.ForceEndTurn, early_input.keep_message),
@@ -167,7 +138,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_FROM_UPSTREAM,
         *_BEFORE_SETTINGS,
         on(messages.ClientOpened, settings.client_opened),
-        on(deepgram.Settings, settings.open_session, CONNECTING, instead=(AWAITING_SETTINGS,)),
+        on(deepgram.Settings, settings.open_session, CONNECTING, may_stay=True),
         on(inputs.PassthroughSessionUpdate, settings.open_passthrough_session, CONNECTING),
         # The upstream is dialled before Settings arrive.
         on(messages.UpstreamOpened, upstream_setup.upstream_opened),
@@ -181,6 +152,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_FROM_UPSTREAM,
         *_BEFORE_READY,
         on(messages.UpstreamOpened, upstream_setup.upstream_opened),
+        # A joint rule leads to CONFIGURING: session.created, the hook and the converters come in any order.
         on(openai.SessionCreated, upstream_setup.on_session_created),
         on(openai.Error, refusals.record_error),
     ),
@@ -189,16 +161,17 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_IN_ANY_STATE,
         *_FROM_UPSTREAM,
         *_BEFORE_READY,
-        on(openai.SessionUpdated, takeover.session_updated, READY, instead=(CONFIGURING,)),
+        on(openai.SessionUpdated, takeover.session_updated, READY, may_stay=True),
         on(openai.Error, upstream_setup.judge_error),
     ),
     READY: rows(
         READY,
         *_IN_ANY_STATE,
         *_FROM_UPSTREAM,
-        on(messages.UpstreamLost, restart.upstream_lost, CONNECTING, instead=(READY,)),
+        # With a standby upstream the session stays ready.
+        on(messages.UpstreamLost, restart.upstream_lost, CONNECTING, may_stay=True),
         # The client
-        on(deepgram.Settings, settings.settings_again),
+        on(deepgram.Settings, settings.repeat_settings),
         on(deepgram.InjectUserMessage, user_text.inject_user_message),
         on(inputs.EchoedUserMessage, user_text.add_early_user_message),
         on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
@@ -228,8 +201,8 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(openai.InputAudioTranscriptionCompleted, user_speech.transcription_completed),
         on(openai.InputAudioTranscriptionFailed, user_speech.transcription_failed),
         # The upstream: the assistant's output
-        on(openai.ResponseCreated, ignore),
-        on(openai.ResponseDone, ignore),
+        on(openai.ResponseCreated, ignore),  # RESPONSE takes it
+        on(openai.ResponseDone, ignore),  # RESPONSE takes it
         on(openai.ResponseOutputItemAdded, function_calls.output_item_added),
         on(openai.ResponseOutputTextDelta, agent_output.text_delta),
         on(openai.ResponseOutputTextDone, agent_output.text_done),
@@ -246,58 +219,51 @@ ON_END: Final = ENDED
 
 ON_UNEXPECTED: Final = on_unexpected
 
-# RESPONSE: whether the upstream is answering. A joint rule leads from NONE to REQUESTED.
+# RESPONSE: the stages of the upstream's response. A joint rule leads from NONE to REQUESTED.
 
 RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
     ResponseState.NONE: rows(
         ResponseState.NONE,
-        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, instead=(ResponseState.NONE,)),
+        # The upstream begins responses by itself, too.
+        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, may_stay=True),
     ),
     ResponseState.REQUESTED: rows(
         ResponseState.REQUESTED,
-        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, instead=(ResponseState.REQUESTED,)),
-        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, instead=(ResponseState.REQUESTED,)),
-        on(
-            openai.ResponseOutputTextDone,
-            responses.finish_unannounced,
-            ResponseState.NONE,
-            instead=(ResponseState.REQUESTED,),
-        ),
-        on(
-            openai.ResponseOutputAudioTranscriptDone,
-            responses.finish_unannounced,
-            ResponseState.NONE,
-            instead=(ResponseState.REQUESTED,),
-        ),
+        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, may_stay=True),
+        # Some servers send no response.created.
+        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, may_stay=True),
+        on(openai.ResponseOutputTextDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
+        on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
         on(
             openai.Error,
             responses.response_refused,
             ResponseState.NONE,
-            instead=(ResponseState.REQUESTED, ResponseState.ACTIVE),
+            may_stay=True,
+            instead=(ResponseState.ACTIVE,),
         ),
         on(messages.UpstreamLost, ignore, ResponseState.NONE),
     ),
     ResponseState.ACTIVE: rows(
         ResponseState.ACTIVE,
         on(openai.ResponseCreated, responses.another_begins),
-        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, instead=(ResponseState.ACTIVE,)),
+        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, may_stay=True),
         on(messages.UpstreamLost, ignore, ResponseState.NONE),
     ),
 }
 
-SIGNALS: Final = frozenset(get_args(inputs.Signal))
-"""Inputs that handlers send to STANDBY themselves."""
-
 RESPONSE_INPUTS: Final = frozenset(kind for table in RESPONSE.values() for kind in table)
 
-# STANDBY: how far the upstream is that will follow the one in use. An input that is not listed means nothing.
+# STANDBY: the stages of the upstream that will follow the one in use. An input that is not listed is counted.
+
+SIGNALS: Final = frozenset(get_args(inputs.Signal))
+"""Inputs that handlers send to STANDBY themselves."""
 
 _STANDBY_FAILS: Final[tuple[Entry[StandbyState], ...]] = (
     on(messages.UpstreamLost, standby.standby_failed, StandbyState.NONE),
     on(openai_codec.Malformed, standby.standby_failed, StandbyState.NONE),
     on(inputs.StandbyTimedOut, standby.standby_failed, StandbyState.NONE),
     on(inputs.StandbyReleased, standby.close_standby, StandbyState.NONE),
-    on(inputs.StandbyRequested, ignore),
+    on(inputs.StandbyRequested, ignore),  # it is on its way already
 )
 
 STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
@@ -317,8 +283,8 @@ STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
     StandbyState.CONFIGURING: rows(
         StandbyState.CONFIGURING,
         *_STANDBY_FAILS,
-        on(openai.SessionUpdated, standby.seed_standby, StandbyState.SEEDED, instead=(StandbyState.CONFIGURING,)),
-        on(openai.Error, standby.judge_error, StandbyState.NONE, instead=(StandbyState.CONFIGURING,)),
+        on(openai.SessionUpdated, standby.seed_standby, StandbyState.SEEDED, may_stay=True),
+        on(openai.Error, standby.judge_error, StandbyState.NONE, may_stay=True),
     ),
     StandbyState.SEEDED: rows(
         StandbyState.SEEDED,
@@ -331,22 +297,54 @@ STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
     ),
 }
 
-# The joint rules.
+# JOINT: transitions that several tables cause together, in whatever order their inputs come. Applied after every input.
 
 JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], ...]] = (
+    # First, so that a drained session begins nothing new.
     Rule(drain.is_drained, drain.end_drained),
     Rule(upstream_setup.is_due, upstream_setup.configure, state=CONNECTING, next_state=CONFIGURING),
+    # Before the responses that wait for the update.
     Rule(updates.is_due, updates.send),
+    # Before the next response, which would make the session busy again.
     Rule(standby.can_switch_over, standby.switch_over, state=StandbyState.SEEDED, next_state=StandbyState.NONE),
     Rule(
         responses.is_due,
         responses.create_next,
         state=ResponseState.NONE,
         next_state=ResponseState.REQUESTED,
-        instead=(ResponseState.NONE,),
+        may_stay=True,
     ),
 )
-"""What follows from several tables together, in whichever order their inputs came. Applied after every input."""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
-"""Inputs after which no joint rule can newly hold: they arrive many times a second, and looking costs time."""
+"""Inputs after which no joint rule can newly hold. They arrive many times a second, and each look costs time."""
+
+# DEADLINES and WORK: the rows of `TimerFired` and `WorkDone` look these up.
+
+DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] = {
+    Wait.SETTINGS: ending.settings_timed_out,
+    Wait.SESSION_CREATED: restart.abandon_silent,
+    Wait.SESSION_UPDATED: restart.abandon_silent,
+    Wait.UPDATE: updates.update_timed_out,
+    Wait.ITEM_ACK: upstream_events.request_anyway,
+    Wait.FIRST_EVENT: restart.abandon_silent,
+    Wait.NEXT_EVENT: restart.abandon_silent,
+    Wait.RESPONSE: restart.abandon_silent,
+    Wait.TOOL_ANSWER: function_calls.answers_timed_out,
+    Wait.RESTART: restart.abandon_silent,
+    Wait.ASK_AGAIN: resume.request_again,
+    Wait.ROLLOVER: standby.request_standby,
+    Wait.STANDBY: standby.standby_timed_out,
+    Wait.TRANSCRIPT: delivery.abandon_transcripts,
+    Wait.COMMIT: user_speech.commit_timed_out,
+    Wait.PLAYBACK: delivery.release_audio,
+    Wait.MICROPHONE: user_speech.fill_silence,
+    Wait.MANUAL_COMMIT: user_speech.commit,
+    Wait.DRAIN: drain.drain_timed_out,
+}
+
+WORK: Final[Mapping[WorkKind, Callable[[Context, str, messages.WorkDone], None]]] = {
+    WorkKind.TOOL: function_calls.tool_done,
+    WorkKind.CONFIGURE: settings.apply_hook,
+    WorkKind.AUDIO: conversions.prepared,
+}

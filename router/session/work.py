@@ -1,9 +1,9 @@
-"""The work that a session has done off its dispatcher: its kinds, and the keys by which its end is told."""
+"""The work that a session has done on threads of a pool: its kinds, its keys, and its arguments."""
 
 from __future__ import annotations
 
 import enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -12,58 +12,61 @@ from router.deepgram.blocks import Endpoint  # noqa: TC001 - msgspec resolves th
 
 
 class WorkKind(enum.Enum):
-    """What is done. The value is the first word of the key."""
+    """The kinds of work. The value is the first word of the key."""
 
     TOOL = "tool"
-    """A function call that the router answers itself; its name is the call's id."""
+    """A function call that the router answers. Its name is the call's id."""
     CONFIGURE = "configure"
-    """What the embedding application has to say to a client's Settings. There is one at a time."""
+    """The hook `configure` of the embedding application. One runs at a time, without a name."""
     AUDIO = "audio"
-    """A conversion that will be wanted; its name is whose."""
+    """The preparation of an audio converter. Its name is `microphone` or `speaker`."""
 
 
 PREPARATIONS: Final = frozenset({WorkKind.CONFIGURE, WorkKind.AUDIO})
-"""What a session needs before it can begin."""
+"""The work that a session needs before it can begin. It has threads of its own (docs/decisions/0019)."""
 
 
 def work_key(kind: WorkKind, name: str) -> str:
-    """The key of a piece of work."""
+    """Return the key under which `WorkDone` reports the end of work."""
     return f"{kind.value}:{name}"
 
 
-def parted(key: str) -> tuple[WorkKind, str]:
-    """The kind and the name of a key."""
+def split_key(key: str) -> tuple[WorkKind, str]:
+    """Return the kind and the name of a key."""
     kind, _, name = key.partition(":")
     return WorkKind(kind), name
 
 
 class PrepareAudio(msgspec.Struct, frozen=True):
-    """Load and design what is needed to convert so. Without it the first audio would do so, and hold up every call."""
+    """Load and design the converter between two formats. On the dispatcher this would hold up every session."""
 
     source: Format
     target: Format
 
 
 class CallTool(msgspec.Struct, frozen=True):
-    """Run a function of the embedding application's. Its result is the output, as text."""
+    """Run a function of the embedding application. Its result is the output, as text."""
 
     session_id: str
     call_id: str
     name: str
     arguments: str
-    """As the model wrote them."""
+    """The arguments as the model wrote them."""
 
 
 class ConfigureSession(msgspec.Struct, frozen=True):
-    """Ask the embedding application what a session shall be configured with. Its result is a dict, or None."""
+    """Run the hook `configure` of the embedding application. Its result is a dict, or None."""
 
     settings: dict[str, Any]
-    """The client's message: its Settings, or on `/openai` its session.update."""
+    """The client's message: its Settings, or its session.update on `/openai`."""
 
 
 class CallEndpoint(msgspec.Struct, frozen=True):
-    """Ask a function's endpoint. Its result is the output, as text."""
+    """Call the endpoint of a function. Its result is the output, as text."""
 
     endpoint: Endpoint
     arguments: str
-    """As the model wrote them."""
+    """The arguments as the model wrote them."""
+
+
+Work: TypeAlias = PrepareAudio | CallTool | ConfigureSession | CallEndpoint

@@ -57,12 +57,12 @@ RENAMED = {
 OLD_NAMES = re.compile(rf"(?<![\w/-])(?:{'|'.join(' '.join(RENAMED.values()).split())})(?!\w)")
 
 _VERBS = """
-abort accept acknowledge acquire activate adapt add address adjust advance allocate allow alternate announce answer
-append apply approximate arm ask assemble assert assign associate attach attempt authenticate authorize await balance
-ban begin bind block book bound break broadcast buffer build bump cache calculate call cancel cap capture carry cast
-catch change check choose claim clamp classify clean clear close coalesce collect combine commit compare complete
-compose compress compute concatenate configure confirm connect consume contain continue convert copy correct count
-create cut debug decide decline decode decrease decrement deduplicate defer define delay delegate delete deliver
+abandon abort accept acknowledge acquire activate adapt add address adjust advance allocate allow alternate announce
+answer append apply approximate arm ask assemble assert assign associate attach attempt authenticate authorize await
+balance ban begin bind block book bound break broadcast buffer build bump cache calculate call cancel cap capture
+carry cast catch change check choose claim clamp classify clean clear close coalesce collect combine commit compare
+complete compose compress compute concatenate configure confirm connect consume contain continue convert copy correct
+count create cut debug decide decline decode decrease decrement deduplicate defer define delay delegate delete deliver
 demand deny deregister derive describe deserialize detach detect determine dial disable discard disconnect dispatch
 display dispose distribute divide do double downmix draft drain draw drive drop dump duplicate echo edit emit empty
 enable encode end enforce enqueue ensure enter enumerate erase escape establish estimate evaluate examine exchange

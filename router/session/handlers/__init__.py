@@ -1,1 +1,32 @@
-"""Handlers."""
+"""The functions that the tables name. Each takes a `Context` and an input.
+
+The topics, in the order of a call:
+
+`settings`            takes a client's Settings and dials the upstream for them
+`configure_hook`      lets the embedding application change a client's Settings
+`conversions`         prepares the audio converters while the upstream is dialled
+`format_negotiation`  agrees on G.711 or linear16 with an upstream
+`upstream_setup`      brings an upstream from its handshake to its acknowledged configuration
+`early_input`         keeps client input until the session is ready
+`user_text`           adds the user's typed messages to the conversation
+`user_speech`         takes the user's speech, from the microphone to the transcript
+`upstream_events`     takes acknowledgements of items, and errors, in a running session
+`responses`           creates responses, one at a time, and ends them
+`agent_output`        turns the text and audio of a response into messages for the client
+`delivery`            orders the agent's messages, and paces its audio
+`verbatim`            has the agent speak a given text word for word
+`injection`           decides whether an InjectAgentMessage may be spoken now
+`barge_in`            cuts off the agent where the user interrupts
+`function_calls`      runs function calls, in the client or in the router
+`passthrough`         forwards the client's own OpenAI events
+`updates`             changes a running session, one `session.update` at a time
+`items`               creates, corrects and deletes conversation items upstream
+`restart`             replaces a lost upstream
+`resume`              interrupts the work in progress, and requests its continuation
+`takeover`            hands the conversation to another upstream
+`standby`             prepares the upstream that follows before a session expires
+`drain`               finishes a session whose process is about to end
+`ending`              ends a session with a typed message and a close frame
+`refusals`            answers unreadable client messages, and judges fatal upstream errors
+`ignored`             counts the inputs that change nothing
+"""

@@ -1,9 +1,13 @@
-"""Handlers of what the agent says, and the end of its turn."""
+"""Turn the text and audio of a response into messages for the client, and end the agent's turn.
+
+An audio delta takes five steps: decode (`router.openai.codec`), convert (`Speaker.convert`), announce
+(`_announce_audio`), schedule (`delivery.schedule_audio`), emit (`Context.emit_audio`).
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
@@ -18,50 +22,57 @@ if TYPE_CHECKING:
     from router.session.context import Context
     from router.session.state.turn import Answer
 
-# Its words.
-
-
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
+
+# Text.
 
 
 def text_delta(context: Context, event: Delta) -> None:
-    """Remember what is being said: it has to be known where an answer is cut off. Tell the sentences that it ends."""
+    """Record the text so far, and send the sentences that it completes.
+
+    The text is recorded where it is sent only as a whole, too: a cut answer needs the words that the caller heard.
+    """
     turn = context.state.turn
     if turn.is_suppressed(event.response_id):
         return
     turn.answer.transcript += event.delta
     turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
+    # speech-to-speech announces no items (upstream 12.4): the first delta names the item.
     turn.answer.item_id = turn.answer.item_id or event.item_id
     context.state.latency.mark("token_s", context.now_s)
-    start_speaking(context, event)
+    start_speaking(context)
     if context.profile.sentences:
         _send_sentences(context, turn.answer)
 
 
 def text_done(context: Context, event: openai.ResponseOutputTextDone) -> None:
-    """Tell the text of an item."""
+    """Deliver the text of an item."""
     if not context.state.turn.is_suppressed(event.response_id):
         deliver_text(context, event.item_id, event.text)
 
 
 def transcript_done(context: Context, event: openai.ResponseOutputAudioTranscriptDone) -> None:
-    """Tell the transcript of an item."""
+    """Deliver the transcript of an item."""
     if not context.state.turn.is_suppressed(event.response_id):
         deliver_text(context, event.item_id, event.transcript)
 
 
 def deliver_text(context: Context, item_id: str | None, content: str) -> None:
-    """Tell what the assistant said: once an item, whichever event brings it first, or what of it was not told yet."""
+    """Send the part of an item's text that the client lacks, and add the item to the ledger.
+
+    Up to five events repeat the text (upstream 5.7). The first one counts, whichever it is.
+    """
     state = context.state
     if not content.strip() or not state.upstream.items.claim_text(item_id):
         return
-    start_speaking(context, None)
+    start_speaking(context)
     answer = state.turn.answer
     if not context.profile.sentences:
         _send_item_text(context, item_id, content)
     elif answer.item_id in (item_id, None):
         if not content.startswith(answer.transcript[: answer.sent_chars]):
-            content = answer.transcript  # told in part, and another wording cannot be gone on with
+            # The final wording differs from the sentences that were sent, and cannot continue them: the deltas count.
+            content = answer.transcript
         answer.transcript = content
         _send_sentences(context, answer, is_final=True)
     else:
@@ -74,13 +85,13 @@ def deliver_text(context: Context, item_id: str | None, content: str) -> None:
 
 def _send_item_text(context: Context, item_id: str | None, content: str) -> None:
     answer = context.state.turn.answer
-    news = content[answer.resent_chars :].strip() if answer.item_id in (item_id, None) else content
-    if news:
-        _send_text(context, item_id, news)
+    unsent = content[answer.resent_chars :].strip() if answer.item_id in (item_id, None) else content
+    if unsent:
+        _send_text(context, item_id, unsent)
 
 
 def _send_sentences(context: Context, answer: Answer, *, is_final: bool = False) -> None:
-    # What the client was told of the answer that this one goes on with is not told again.
+    # From `delivered_chars` on: the client has the beginning already where this answer continues another one.
     sentences, answer.sent_chars = sentences_of(answer.transcript, answer.delivered_chars, is_final=is_final)
     for sentence in sentences:
         _send_text(context, answer.item_id, sentence)
@@ -92,29 +103,33 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
 
 
 def deliver_heard(context: Context, item_id: str | None, answer: Answer, words: str) -> None:
-    """Tell what a caller has heard of an answer that was cut off, as far as that is not told yet."""
+    """Send the heard words of a cut answer, as far as the client lacks them."""
     rest = words[answer.delivered_chars :].strip()
     if rest:
         delivery.send_text(context, item_id, rest)
 
 
-# Its voice.
+# Audio.
 
 
-def start_speaking(context: Context, _event: Any) -> None:
-    """Tell the component that a response's first output follows."""
+def start_speaking(context: Context) -> None:
+    """Send the component AgentStartedSpeaking ahead of a response's first output."""
     turn = context.state.turn
     if turn.has_started_speaking:
         return
     turn.has_started_speaking = True
     context.to_component(deepgram.AgentStartedSpeaking())
-    if turn.response is ResponseState.REQUESTED:  # of an upstream that announces no response
+    if turn.response is ResponseState.REQUESTED:
+        # Some servers send no response.created: their first output ends the wait for it.
         context.stop_waiting(Wait.FIRST_EVENT)
         context.wait(Wait.NEXT_EVENT)
 
 
 def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> None:
-    """Play a piece of the answer, unless the user has interrupted it."""
+    """Decode, convert, announce, schedule and emit a piece of audio, unless the user interrupted its response.
+
+    Deltas still arrive after a cancel (upstream 7.4), and a client plays every binary frame: it names no response.
+    """
     state = context.state
     if event.response_id in state.turn.interrupted:
         state.interrupted_bytes += len(event.delta.rstrip("=")) * 3 // 4
@@ -125,28 +140,29 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         context.log(logging.WARNING, f"a piece of audio is not base64 and dropped: {error}")
         return
     if pcm:
-        _emit(context, event, pcm)
+        _announce_audio(context)
+        _schedule(context, pcm)
 
 
-def _emit(context: Context, event: openai.ResponseOutputAudioDelta, pcm: bytes) -> None:
+def _announce_audio(context: Context) -> None:
     state, answer = context.state, context.state.turn.answer
-    start_speaking(context, event)
+    start_speaking(context)
     if answer.sent_chars < len(answer.transcript) and _is_sentence(context, answer):
-        _send_sentences(context, answer, is_final=True)  # its text is told ahead of its audio
-    if state.latency.mark("audio_s", context.now_s) and _is_announced(context):
+        # Its full stop may yet be a decimal point, but the text of a sentence comes ahead of its audio (client 4.1).
+        _send_sentences(context, answer, is_final=True)
+    if state.latency.mark("audio_s", context.now_s) and _announces_speech(context):
         delivery.send(context, state.latency.started_speaking())
-    _schedule(context, pcm)
 
 
 def _schedule(context: Context, pcm: bytes) -> None:
     answer, speaker = context.state.turn.answer, context.state.speaker
     piece = Piece(answer.item_id, pcm, speaker.duration_s(pcm))
-    answer.played_s += piece.duration_s
+    answer.received_s += piece.duration_s
     delivery.schedule_audio(context, piece)
 
 
 def flush_audio(context: Context) -> None:
-    """Play what the conversion has held back of a response, which has ended."""
+    """Schedule the last milliseconds of a response, which the converter's filter held back."""
     rest = context.state.speaker.finish()
     if rest:
         _schedule(context, rest)
@@ -156,24 +172,26 @@ def _is_sentence(context: Context, answer: Answer) -> bool:
     return context.profile.sentences and ends_here(answer.transcript, answer.sent_chars)
 
 
-def _is_announced(context: Context) -> bool:
-    given = context.state.settings
-    return not context.profile.component_messages and isinstance(given, deepgram.Settings) and given.experimental
+def _announces_speech(context: Context) -> bool:
+    # Deepgram sends AgentStartedSpeaking only where `experimental` is true (client 4.4). The component always gets one.
+    settings = context.state.deepgram_settings
+    return not context.profile.component_messages and settings is not None and settings.experimental
 
 
-# The end of its turn.
+# The end of the turn.
 
 
 def end_turn(context: Context) -> None:
-    """Tell that the agent's turn is over, where it is."""
+    """Send AgentAudioDone and the latency report, unless a function call or another response continues the turn."""
     turn = context.state.turn
     if not turn.is_open or context.state.calls.outstanding or turn.will_continue:
         return
     turn.is_open = False
-    timeline, context.state.latency = context.state.latency, TurnLatency()
+    latency, context.state.latency = context.state.latency, TurnLatency()
     delivery.send(context, deepgram.AgentAudioDone())
     if context.profile.component_messages:
         delivery.send(context, deepgram.AgentDone())
-    report = timeline.report()
+    report = latency.report()
+    # A turn without output has no latency to report.
     if report != deepgram.LatencyReport():
         delivery.send(context, report)

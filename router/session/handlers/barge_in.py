@@ -1,8 +1,8 @@
-"""The user interrupts: what was not heard is taken back everywhere, so that nobody believes that it was said.
+"""Cut off the agent where the user interrupts, and correct every copy of the conversation to the words that were heard.
 
-The client has its buffer emptied by UserStartedSpeaking; what waits for it here is dropped. The upstream cancels the
-response and truncates its items at what the caller can have heard (reference, 5.6: it cannot know). The ledger holds
-what was heard, for the next upstream.
+The client empties its buffer at UserStartedSpeaking (client 4.2), and audio that waits here is dropped. The session
+cancels the response and truncates its items at the estimated end of the heard audio, which the upstream cannot know
+(upstream 7.1). The ledger keeps the heard words for the next upstream.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from router.openai import events as openai
 from router.session.handlers import verbatim
 from router.session.handlers.agent_output import deliver_heard, end_turn
 from router.session.handlers.items import CUT_EVENT_ID, correct_item
-from router.session.state import transcripts
 from router.session.state.queues import Queue
 from router.session.state.states import ResponseState
 from router.session.state.turn import without_continuations
@@ -25,26 +24,32 @@ if TYPE_CHECKING:
     from router.session.state.playback import Unheard
 
 
-def silence(context: Context) -> None:
-    """Stop what the agent says where no speech of the user's has told the client to: UserStartedSpeaking alone does."""
+def stop_agent(context: Context) -> None:
+    """Cut off the agent for a reason other than the user's voice, such as a typed message.
+
+    Only UserStartedSpeaking makes a client stop playing, so it is sent here, too.
+    """
     if context.state.playback.is_audible(context.now_s):
         context.to_client(deepgram.UserStartedSpeaking())
     interrupt(context)
 
 
 def interrupt(context: Context) -> None:
-    """Cut off what the agent says, and what it is about to say."""
+    """Cut off the agent's current speech, and the speech that it is about to begin."""
     state = context.state
+    # Both before `stop`, which empties the playback.
     is_audible = state.playback.is_audible(context.now_s)
     unheard = state.playback.unheard(context.now_s)
-    behind = [message for message in state.playback.stop(context.now_s) if not isinstance(message, transcripts.WORDS)]
-    state.transcripts.forget({it.played.item_id for it in unheard})
+    waiting = state.playback.stop(context.now_s)
+    item_ids = {it.played.item_id for it in unheard}
+    state.transcripts.drop_texts(item_ids)
     _stop_response(context, is_audible=is_audible)
     for item in unheard:
-        _withdraw(context, item)
-    _leave_unsaid(context, {it.played.item_id for it in unheard})
-    context.to_client(*behind)
-    _drop_rest(context)
+        _cut_item(context, item)
+    _cut_silent_answer(context, item_ids)
+    # The texts of unheard audio are dropped with it. Other messages, such as the end of the turn, are still due.
+    context.to_client(*(message for message in waiting if not isinstance(message, deepgram.ConversationText)))
+    _drop_continuations(context)
 
 
 def _stop_response(context: Context, *, is_audible: bool) -> None:
@@ -52,11 +57,15 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
     if turn.response is ResponseState.ACTIVE and not turn.is_interrupted:
         cancel_active(context)
     elif turn.response is ResponseState.REQUESTED and (is_audible or verbatim.current_verbatim(context) is not None):
-        turn.is_interrupted_early = True  # a cancel that overtakes response.created may be lost (reference, 2.6)
+        # A cancel that overtakes response.created may be lost (upstream 7.4): cancel the response when it begins.
+        turn.is_interrupted_early = True
 
 
 def cancel_active(context: Context) -> None:
-    """Have the active response cancelled; whatever still comes of it is dropped."""
+    """Cancel the active response, and drop its output from now on.
+
+    The upstream's detector cancels it, too; then this cancel is a lost race, and its error is absorbed.
+    """
     turn = context.state.turn
     turn.interrupted.append(turn.response_id)
     turn.is_interrupted_early = False
@@ -64,14 +73,15 @@ def cancel_active(context: Context) -> None:
     context.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
 
 
-def _withdraw(context: Context, item: Unheard) -> None:
+def _cut_item(context: Context, item: Unheard) -> None:
     played, heard_s = item
     item_id, answer = played.item_id, context.state.turn.answer
     is_whole = played.text is not None
     transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
+    # The transcript carries no timing (upstream 5.8), so the heard words are a share of it by duration.
     words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
     if item_id is not None and verbatim.is_verbatim_item(context, item_id):
-        verbatim.withdraw(context, item_id, words, is_whole=is_whole)
+        verbatim.replace_by_heard(context, item_id, words, is_whole=is_whole)
         return
     if item_id is not None and played.is_upstream:
         if not played.is_truncated:
@@ -84,13 +94,13 @@ def _withdraw(context: Context, item: Unheard) -> None:
         context.state.ledger.add_assistant_text(item_id, words)
 
 
-def _leave_unsaid(context: Context, cut: set[str | None]) -> None:
-    """Tell nothing more of an answer without audio; what was told of it stands."""
+def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
+    """Keep the sent text of an interrupted answer that has no unheard audio, and send no more of it."""
     answer, state = context.state.turn.answer, context.state
-    if not state.turn.is_interrupted or answer.item_id in cut:
+    if not state.turn.is_interrupted or answer.item_id in cut_ids:
         return
     if verbatim.current_verbatim(context) is not None:
-        verbatim.leave_unsaid(context, answer)
+        verbatim.keep_heard(context, answer)
         return
     if answer.item_id is not None:
         state.upstream.items.suppress_text(answer.item_id)
@@ -98,26 +108,31 @@ def _leave_unsaid(context: Context, cut: set[str | None]) -> None:
         state.ledger.add_assistant_text(answer.item_id, answer.transcript[: answer.sent_chars].strip())
 
 
-def _drop_rest(context: Context) -> None:
-    """Have no more of an answer that was cut off by the end of its upstream, and would be gone on with."""
+def _drop_continuations(context: Context) -> None:
+    """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted that answer."""
     state, turn, items = context.state, context.state.turn, context.state.upstream.items
     resume = [state.resume] if state.resume is not None else []
     if not any(request.is_continuation for request in (*resume, *items.waiting, *turn.requests)):
         return
+    # The continuation waits in one of three places: until its upstream is ready, until the ledger's last item is
+    # acknowledged, or in the queue.
     state.resume = next(iter(without_continuations(resume)), None)
-    items.change_waiting(without_continuations)
+    items.replace_waiting(without_continuations)
     turn.requests = Queue(without_continuations(turn.requests))
     turn.is_resumed = False
     end_turn(context)
 
 
 def truncate(context: Context, item_id: str, heard_s: float) -> None:
-    """Have the upstream forget what an item says beyond what was heard of it."""
+    """Remove the part of an item that the caller did not hear from the upstream's conversation.
+
+    An item of which the caller heard nothing is deleted: it cannot be truncated to 0 ms (upstream 7.3).
+    """
     heard_ms = int(heard_s * 1000)
     if heard_ms:
         event = openai.ConversationItemTruncate(
             item_id=item_id, content_index=0, audio_end_ms=heard_ms, event_id=CUT_EVENT_ID
         )
         context.to_upstream(event)
-    else:  # of which nothing was heard cannot be truncated
+    else:
         context.to_upstream(openai.ConversationItemDelete(item_id=item_id, event_id=CUT_EVENT_ID))

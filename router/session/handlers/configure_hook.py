@@ -1,7 +1,7 @@
-"""Handlers of what the embedding application has to say to a client's Settings, before the upstream is configured.
+"""Let the embedding application change a client's Settings: the hook `configure`, before the upstream is configured.
 
-It is asked off the dispatcher. The session waits for it as it waits for its upstream: what the client says meanwhile
-is kept. It decides nothing about the call: where it fails, or what it says is no good, the Settings stay as they are.
+The hook runs on a pool thread. The session waits for it as it waits for its upstream, and keeps the client's input
+meanwhile. Where the hook fails or returns something invalid, the Settings stay as they are: it cannot end the call.
 """
 
 from __future__ import annotations
@@ -23,62 +23,67 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 
-def ask(context: Context, text: str) -> None:
-    """Ask the application, and wait for its answer."""
-    context.state.asked_with = text
+def start(context: Context, text: str) -> None:
+    """Run the hook with the client's message, as the client wrote it."""
+    context.state.settings_in_hook = text
     work = ConfigureSession(orjson.loads(text))
     context.start_work(WorkKind.CONFIGURE, "", work, context.options.deadlines.hook_s)
 
 
-def answered(context: Context, done: messages.WorkDone) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
-    """What the session is to be configured with, if not with what the client sent."""
-    text, context.state.asked_with = context.state.asked_with, None
+def take_result(
+    context: Context, done: messages.WorkDone
+) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
+    """Return the client's message with the hook's overrides, or None where there are none."""
+    # None lets the joint rule configure the upstream.
+    text, context.state.settings_in_hook = context.state.settings_in_hook, None
     if done.failure is not None:
-        why = "" if done.failure.error is None else f" {done.failure.error!r}"
-        context.log(logging.ERROR, f"configure {done.failure.kind.value}{why}: the Settings stay as they are")
+        reason = "" if done.failure.error is None else f" {done.failure.error!r}"
+        context.log(logging.ERROR, f"configure {done.failure.kind.value}{reason}: the Settings stay as they are")
         return None
     if done.result is None or text is None:
         return None
     try:
-        return _read(context, _laid_over(text, done.result))
+        return _decode(context, _override(text, done.result))
     except ValueError as error:
-        context.log(logging.ERROR, f"what configure returned is no good: {error}: the Settings stay as they are")
+        context.log(logging.ERROR, f"the result of configure is invalid: {error}: the Settings stay as they are")
         return None
 
 
-def _laid_over(text: str, overrides: Any) -> str:
+def _override(text: str, overrides: object) -> str:
     if not isinstance(overrides, Mapping):
-        raise ValueError("it is no dict")  # noqa: TRY004 - whatever is wrong with it, one kind of error
-    given = orjson.loads(text)
-    laid = merged(given, overrides)
-    if laid.get("type") != given["type"]:
+        raise ValueError("it is not a dict")  # noqa: TRY004 - take_result logs every fault of a result alike
+    settings = orjson.loads(text)
+    result = merge(settings, overrides)
+    # Another type would make another message of it, for which the session's state has no row.
+    if result.get("type") != settings["type"]:
         raise ValueError("it changes the type of the message")
     try:
-        return orjson.dumps(laid).decode()
+        return orjson.dumps(result).decode()
     except TypeError as error:
-        raise ValueError(f"it is no JSON: {error}") from error
+        raise ValueError(f"it is not JSON: {error}") from error
 
 
-def _read(context: Context, text: str) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
+def _decode(context: Context, text: str) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
+    # By the rules of a client's message: one reading, whether the client or the application wrote a field.
     if context.state.is_passthrough:
         return inputs.PassthroughSessionUpdate(text)
-    read: Any = deepgram_codec.decode(text)
-    if isinstance(read, deepgram_codec.Unparsable):
-        raise ValueError(read.problem)  # noqa: TRY004 - the same
-    fault = session_config.validate_settings(read)
+    message: Any = deepgram_codec.decode(text)
+    if isinstance(message, deepgram_codec.Unparsable):
+        raise ValueError(message.problem)  # noqa: TRY004 - as above
+    fault = session_config.validate_settings(message)
     if fault is not None:
         raise ValueError(fault.description)
-    return read  # type: ignore[no-any-return] # text that was Settings, and still says so
+    return message  # type: ignore[no-any-return] # the type is unchanged, so it is Settings
 
 
-def merged(given: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` with `overrides` laid over it, dict by dict; None takes a field out. Lists are replaced."""
-    laid = dict(given)
+def merge(settings: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` with `overrides`, merged dict by dict. A value of None deletes a field; lists are replaced."""
+    result = dict(settings)
     for key, value in overrides.items():
         if value is None:
-            laid.pop(key, None)
-        elif isinstance(value, dict) and isinstance(laid.get(key), dict):
-            laid[key] = merged(laid[key], value)
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merge(result[key], value)
         else:
-            laid[key] = value
-    return laid
+            result[key] = value
+    return result

@@ -1,7 +1,7 @@
-"""What a session's audio will be converted with is got ready off the dispatcher, while its upstream is dialled.
+"""Build the session's audio converters on a pool thread while the upstream is dialled.
 
-Its upstream is configured only then: who converts on the dispatcher meanwhile would wait for what is being loaded,
-and everybody else with it.
+The upstream is configured only when they are ready. The first converter loads numpy and designs a filter: on the
+dispatcher, that would stop every session.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 PREPARE_S: Final = 2.0
-"""The longest that is waited for it; what is not ready then is made by the first audio."""
+"""The longest wait for the converters. After it, the first audio builds them on the dispatcher."""
 
 
 def prepare(context: Context, microphone: Format, speaker: Format) -> None:
-    """Have done what is slow about the client's two formats. The upstream's is a guess: it has not agreed yet."""
+    """Start to build the converters for the client's two formats.
+
+    The upstream has agreed on no format yet, so they are built for linear16 at 24 kHz, which every upstream supports.
+    """
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
         if needs_preparation(source, target):
@@ -32,7 +35,7 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
 
 
 def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
-    """Go on; log where it was not done."""
+    """Record that a converter is ready. A failure is logged, and does not stop the session."""
     context.state.preparing.discard(name)
     if done.failure is not None:
-        context.log(logging.WARNING, f"the conversion of the {name} is not prepared: {done.failure.kind.value}")
+        context.log(logging.WARNING, f"the audio converter of the {name} is not prepared: {done.failure.kind.value}")

@@ -1,36 +1,40 @@
-"""The way of the agent's words and audio to the client: in order, behind the user's words, and not too far ahead.
+"""Order the agent's messages, and pace its audio: behind the user's words, and not too far ahead of the caller.
 
-Two things may hold a turn up. Its text waits for the transcript of what the user said, which may come later than the
-answer. Its audio waits while the client has more than enough to play (`playback`). What belongs behind either, such as
-the end of the turn, goes behind it.
+Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
+the answer (upstream 4.7). Its audio waits while the client has more than enough to play
+(`router.session.state.playback`). A message that follows either, such as the end of the turn, waits behind it.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.state.transcripts import Held
+from router.session.state.transcripts import HeldMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actors import messages
     from router.session.context import Context
     from router.session.state.playback import Piece
 
 
-def send(context: Context, *messages: deepgram.ServerMessage) -> None:
-    """Tell the client something of the agent's turn, behind what is held up."""
+def send(context: Context, *sent: deepgram.ServerMessage) -> None:
+    """Send messages of the agent's turn, behind the messages that are held up."""
     transcripts = context.state.transcripts
-    for message in messages:
+    for message in sent:
         if transcripts.held:
-            transcripts.held.append(Held(message, None))
+            # The messages of a turn keep their order, so it waits, too.
+            transcripts.held.append(HeldMessage(message, None))
         else:
             _send_behind_audio(context, message)
 
 
 def send_text(context: Context, item_id: str | None, content: str) -> None:
-    """Tell what the agent says, once what the user said before is told."""
+    """Send a text of the agent, once the client has the transcript of the user's speech before it."""
     transcripts = context.state.transcripts
     message = deepgram.ConversationText(role="assistant", content=content)
     if not transcripts.are_awaited:
@@ -38,57 +42,59 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.held.append(Held(message, item_id))
+    transcripts.held.append(HeldMessage(message, item_id))
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:
-    """The words of the user's item are told, or will never be: what waited for them may go."""
+    """Send the held messages once the last awaited transcript was sent, or failed."""
     transcripts = context.state.transcripts
-    transcripts.came(item_id)
+    transcripts.resolve(item_id)
     if not transcripts.are_awaited:
         context.stop_waiting(Wait.TRANSCRIPT)
-        send(context, *transcripts.take())
+        send(context, *transcripts.take_held())
 
 
-def give_up_transcripts(context: Context, _fired: Any = None) -> None:
-    """The user's words did not come in time: the agent's go first."""
+def abandon_transcripts(context: Context, _fired: messages.TimerFired | None = None) -> None:
+    """Stop waiting for transcripts, and send the held messages: a text in the wrong order is better than a late one."""
     transcripts = context.state.transcripts
     if transcripts.held:
-        context.log(logging.INFO, "the transcript of the user's speech is late: the answer is told before it")
+        context.log(logging.INFO, "the transcript of the user's speech is late: the answer is sent before it")
     context.stop_waiting(Wait.TRANSCRIPT)
-    send(context, *transcripts.give_up())
+    send(context, *transcripts.abandon())
 
 
 def schedule_audio(context: Context, piece: Piece) -> None:
-    """Send a piece of audio, or let it wait."""
+    """Emit a piece of audio, or keep it until the client has played enough."""
     playback = context.state.playback
     was_waiting = playback.is_waiting
-    if playback.receive(piece, context.now_s):
-        context.send_audio(piece.data)
+    if playback.schedule(piece, context.now_s):
+        context.emit_audio(piece.data)
     elif not was_waiting:
+        # Only the client's pong shows that it reads: the kernel's buffers take 30 s of audio without a reader
+        # (docs/decisions/0011).
         context.probe_client()
         context.wait_for(Wait.PLAYBACK, playback.due_in_s(context.now_s))
     else:
-        _release(context, playback.overflowing(context.now_s))
+        _emit(context, playback.release_excess(context.now_s))
 
 
-def client_caught_up(context: Context, _caught_up: Any) -> None:
-    """The client reads: what waits for its playback waits for no other reason, and more of it may."""
+def client_caught_up(context: Context, _caught_up: messages.ClientCaughtUp) -> None:
+    """Record that the client reads: more of its audio may wait in memory."""
     context.state.playback.is_trusted = True
 
 
-def release_audio(context: Context, _fired: Any) -> None:
-    """The client has played so much that it may have more."""
+def release_audio(context: Context, _fired: messages.TimerFired) -> None:
+    """Emit the waiting audio that is due, because the client has played enough."""
     playback = context.state.playback
-    _release(context, playback.release_audio(context.now_s))
+    _emit(context, playback.release(context.now_s))
     if playback.is_waiting:
         context.wait_for(Wait.PLAYBACK, playback.due_in_s(context.now_s))
 
 
-def _release(context: Context, due: list[Any]) -> None:
+def _emit(context: Context, due: Iterable[bytes | deepgram.ServerMessage]) -> None:
     for each in due:
         if isinstance(each, bytes):
-            context.send_audio(each)
+            context.emit_audio(each)
         else:
             context.to_client(each)
 
@@ -96,6 +102,6 @@ def _release(context: Context, due: list[Any]) -> None:
 def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> None:
     playback = context.state.playback
     if playback.is_waiting:
-        playback.wait(message)
+        playback.hold(message)
     else:
         context.to_client(message)

@@ -1,13 +1,13 @@
-"""Handlers of a drain: the process is going away, and no answer shall be cut off for that.
+"""Finish a session whose process is about to end, without cutting off an answer.
 
-The client is told at once. The session ends as soon as nothing is under way (a joint rule), and at the latest when
-its time is up.
+The client is warned at once. The session ends as soon as no work is in progress (a joint rule), and at the latest when
+its time is over.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from actors.connections.close_codes import CloseCode
 from router.deepgram import messages as deepgram
@@ -30,11 +30,11 @@ QUESTIONS: Final = (
     inputs.PassthroughItemCreate,
     inputs.PassthroughResponseCreate,
 )
-"""What brings an answer about, once the upstream is ready to take it."""
+"""The early inputs that the agent answers once the upstream is ready."""
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Tell the client, and set the session its time. A second one may shorten it."""
+    """Warn the client, and limit the session's time. A second drain may shorten it."""
     state = context.state
     if state.drain_until_s == math.inf:
         _warn_client(context)
@@ -43,33 +43,39 @@ def begin_drain(context: Context, began: messages.DrainBegan) -> None:
 
 
 def _warn_client(context: Context) -> None:
-    description = "the server is going away: what is under way is finished, then connect again"
+    description = "the server is going away: the turn in progress is finished, then connect again"
     context.to_client(deepgram.Warning(description=description, code="SERVER_GOING_AWAY"))
 
 
 def is_drained(context: Context) -> bool:
-    """Whether the session has to end, and nothing is under way that the end would cut, but for what is still heard."""
+    """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
+    # Joint rules are applied after the end of a session, too.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
-    return is_draining and not _is_under_way(context)
+    return is_draining and not _has_work(context)
 
 
-def _is_under_way(context: Context) -> bool:
+def _has_work(context: Context) -> bool:
     state = context.state
-    is_asked = state.lifecycle is not Lifecycle.AWAITING_SETTINGS and any(
+    # Without Settings the kept inputs will never be answered.
+    has_question = state.lifecycle is not Lifecycle.AWAITING_SETTINGS and any(
         isinstance(kept, QUESTIONS) for kept in state.early.inputs
     )
-    is_to_be_told = state.playback.is_waiting or state.transcripts.held
-    return bool(is_asked or is_to_be_told or state.turn.is_open or state.is_under_way or _awaits_commit(context))
+    has_unsent = state.playback.is_waiting or state.transcripts.held
+    return bool(has_question or has_unsent or state.turn.is_open or state.is_busy or _awaits_commit(context))
 
 
 def _awaits_commit(context: Context) -> bool:
+    # With turn detection `manual` no event reports that the user speaks: uncommitted audio is the only sign.
     state = context.state
-    is_by_hand = state.turn_detection == "manual" and not state.is_committing
-    return is_by_hand and state.microphone is not None and state.microphone.has_uncommitted
+    is_manual = state.turn_detection == "manual" and not state.is_committing
+    return is_manual and state.microphone is not None and state.microphone.has_uncommitted
 
 
 def end_drained(context: Context) -> None:
-    """End, once the last answer has been heard. The client knows why, and may take its time to read it."""
+    """End the session when the caller has heard the last answer: clients stop playing when their socket closes.
+
+    The client knows the reason. It may take the rest of the drain's time to read its backlog.
+    """
     state = context.state
     if state.playback.is_audible(context.now_s):
         context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
@@ -78,9 +84,10 @@ def end_drained(context: Context) -> None:
     context.end_silently(CloseCode.SERVICE_RESTART, REASON, linger_s)
 
 
-def drain_timed_out(context: Context, _fired: Any) -> None:
-    """End, although something is cut off: the client is told that it is."""
+def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
+    """End the session in the middle of its work, with an Error that says so."""
     if context.state.turn.response is not ResponseState.NONE:
+        # The rest of it would only cost tokens.
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
     context.end(errors.FinalError(error, CloseCode.SERVICE_RESTART, REASON))

@@ -1,9 +1,13 @@
-"""Handlers of client input that arrives before the session is ready."""
+"""Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
+
+Nothing may go upstream earlier. The upstream's default session would answer audio by itself, without the client's
+prompt, and that answer would fix the voice (upstream 1.5).
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from router.audio.formats import MAX_SAMPLE_BYTES, RATES
 from router.deepgram import messages as deepgram
@@ -15,64 +19,71 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 _FASTEST_BYTES_PER_S: Final = RATES[-1] * MAX_SAMPLE_BYTES
-"""Of microphone audio, while its format is unknown."""
-
-# What comes too early.
+"""The highest rate of microphone audio. It bounds early audio while its format is unknown."""
 
 
-def keep_message(context: Context, message: Any) -> None:
-    """Keep a message until the session is ready."""
+# Bounds.
+
+
+def keep_message(context: Context, message: object) -> None:
+    """Keep a message until the session is ready, or answer that it exceeds a bound."""
     bounds = context.options.bounds
+    # The size is that of the frame: a decoded message has none.
     if not context.state.early.keep_message(message, len(context.client_text.encode())):
-        most = f"{bounds.early_messages} messages, or {bounds.early_bytes} bytes of them"
-        description = f"more than {most}, before SettingsApplied: one is dropped"
+        bound = f"{bounds.early_messages} messages, or {bounds.early_bytes} bytes"
+        description = f"the message is dropped: more than {bound} came before SettingsApplied"
         context.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
 
 
 class Waiting(Protocol):
-    """What waits for an upstream that is there, but busy."""
+    """A request that waits for a busy upstream."""
 
     @property
     def size_bytes(self) -> int:
-        """About what it takes."""
+        """Its approximate size."""
 
 
 def has_room(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
-    """Whether another may wait, too. Where none does, there is room for it, whatever it takes."""
+    """Whether another request may wait, too. A single one may, whatever its size: its frame had a bound already."""
     bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)
 
 
-def is_one_too_many(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
-    """Answer a message that would wait behind too many others; whether it would."""
+def refuse_excess(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
+    """Answer a message that exceeds the bound of waiting ones. Return whether it does."""
     if has_room(context, waiting, another):
         return False
-    description = f"{len(waiting)} such messages wait for the upstream: one more is dropped"
+    description = f"the message is dropped: {len(waiting)} such messages wait for the upstream"
     context.to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
     return True
 
 
+# Messages and audio.
+
+
 def keep_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, and keep it."""
+    """Echo a user's message at once, because the client's page shows the echo, and keep it."""
     context.to_client(deepgram.ConversationText(role="user", content=message.content))
     keep_message(context, inputs.EchoedUserMessage(message.content))
 
 
 def keep_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
-    """Keep audio until the session is ready, so much of it as is allowed."""
-    dropped = context.state.early.keep_audio(piece.data, _most_early_bytes(context))
-    if dropped and context.state.early.dropped_bytes == dropped:
+    """Keep audio until the session is ready. Beyond the bound the oldest audio is dropped."""
+    dropped = context.state.early.keep_audio(piece.data, _max_early_bytes(context))
+    # One log line for the session: a client may send audio for minutes.
+    is_first_drop = dropped and context.state.early.dropped_bytes == dropped
+    if is_first_drop:
         context.log(logging.WARNING, "early microphone audio is dropped, the oldest first")
 
 
-def _most_early_bytes(context: Context) -> int:
+def _max_early_bytes(context: Context) -> int:
     microphone = context.state.microphone
     bytes_per_s = microphone.source.bytes_per_s if microphone is not None else _FASTEST_BYTES_PER_S
     return int(context.options.bounds.early_audio_s * bytes_per_s)
 
 
-def before_settings(context: Context, message: Any) -> None:
-    """Keep what came before Settings, or answer that it came too early, as the profile has it."""
+def before_settings(context: Context, message: object) -> None:
+    """Keep input that arrived before Settings, or answer that it is too early, as the profile says."""
     if not context.profile.early_inputs_wait:
         _answer_too_early(context)
     elif isinstance(message, inputs.MicrophoneAudio):

@@ -1,4 +1,4 @@
-"""Handlers of every end. A teardown always reaches the client as a typed message, and then a close frame."""
+"""End a session. The client gets a typed message for every end but its own, and then a close frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def end_lost_session(context: Context, lost: messages.UpstreamLost) -> None:
-    """The upstream is lost and there will be no other: say why."""
+    """End a session whose upstream is lost and will not be replaced, with the best known reason.
+
+    The upstream's last error explains its close where it is fatal, or came before SettingsApplied. A later error that
+    is not fatal did not end the connection.
+    """
     loss = lost.loss
     error = context.state.last_error
     if error is not None and (errors.code_of(error) in errors.FATAL or not context.state.is_applied):
@@ -36,32 +40,39 @@ _CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], err
     LossKind.CLOSED: _closed,
     LossKind.NOT_DIALLED: lambda loss, _: errors.dial_error(loss.cause),
     LossKind.HTTP: lambda loss, _: errors.upgrade_error(loss.code or 0),
-    LossKind.SILENT: lambda loss, _: errors.final_error("UPSTREAM_TIMEOUT", f"the upstream fell silent ({loss.cause})"),
+    LossKind.SILENT: lambda loss, _: errors.final_error(
+        "UPSTREAM_TIMEOUT", f"the upstream missed the deadline {loss.cause}"
+    ),
     LossKind.MALFORMED: lambda _loss, _: errors.final_error(
-        "UPSTREAM_PROTOCOL_ERROR", "the upstream sent something that is none of its protocol"
+        "UPSTREAM_PROTOCOL_ERROR", "the upstream sent a frame that is not an event"
     ),
     LossKind.FAILED: lambda _loss, _: errors.final_error(
-        "INTERNAL_SERVER_ERROR", "the connection to the upstream failed on our side"
+        "INTERNAL_SERVER_ERROR", "the router failed to use its connection to the upstream"
     ),
-    LossKind.REFUSED: lambda loss, _: errors.final_error(loss.cause, f"the upstream refused to go on: {loss.cause}"),
+    LossKind.REFUSED: lambda loss, _: errors.final_error(loss.cause, f"the upstream refused to continue: {loss.cause}"),
 }
 
 
 def client_closed(context: Context, _message: messages.ClientClosed) -> None:
-    """The client is gone: a session ends with its client, and nobody shall pay for an answer that nobody hears."""
+    """End the session of a client that is gone. Its answer is cancelled, since every further token would cost money."""
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     context.end_silently()
 
 
 def settings_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """The client is connected and does not say what it wants: an upstream does not wait for it for ever."""
-    description = "no message came in time: send Settings at the start of the session"
+    """End the session of a client that sent no Settings: it holds an upstream that was dialled in advance."""
+    description = "no Settings came in time: send them at the start of the session"
     context.end(errors.final_error("CLIENT_MESSAGE_TIMEOUT", description, CloseCode.NORMAL_CLOSURE))
 
 
 def client_overflowed(context: Context, message: messages.ClientOverflowed) -> None:
-    """The client does not read: it alone pays for that."""
+    """End the session of a client that does not read.
+
+    To stop reading the upstream instead would keep `speech_started` behind the audio that it should interrupt
+    (docs/decisions/0005).
+    """
     context.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
-    description = "the client does not read what it is sent"
-    context.end(errors.final_error("CLIENT_TOO_SLOW", description, CloseCode.POLICY_VIOLATION))
+    context.end(
+        errors.final_error("CLIENT_TOO_SLOW", "the client does not read its messages", CloseCode.POLICY_VIOLATION)
+    )

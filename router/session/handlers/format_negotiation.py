@@ -1,7 +1,8 @@
-"""The audio formats that a line agrees to: G.711 as the client has it, or linear16 at 24 kHz, which all of them know.
+"""Agree on audio formats with an upstream: the client's own G.711, or linear16 at 24 kHz, which all of them support.
 
-G.711 is asked for only of an upstream that is known for it, and counts only once it says so: one that takes any
-`session.update`, and goes on reading samples of two bytes, would hear noise (docs/decisions/0009).
+G.711 is requested only from an upstream that is known to support it, and counts only once session.updated names it. One
+compatible server acknowledges it and continues with 16-bit samples, which the caller would hear as noise (upstream
+12.5, docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -29,67 +30,68 @@ if TYPE_CHECKING:
 LINEAR16: Final = Formats()
 
 SETTINGS_EVENT_ID: Final = "sb_settings"
-"""The `event_id` of a session.update that configures a line: an error that brings it back refuses the Settings."""
+"""The `event_id` of a configuring session.update. An error that carries it refuses the Settings (upstream 8.1)."""
 
 
 def requested_formats(context: Context, link: UpstreamLink) -> Formats:
-    """What to ask this line for."""
-    given, position = context.state.settings, link.position
-    if isinstance(given, inputs.PassthroughSessionUpdate):
-        return passthrough_formats(given)
+    """Return the formats to request from an upstream."""
+    settings, position = context.state.settings, link.position
+    if isinstance(settings, inputs.PassthroughSessionUpdate):
+        return passthrough_formats(settings)
     is_known = any(context.options.g711[position : position + 1]) and position not in context.state.linear16_only
-    if given is None or not is_known:
+    if settings is None or not is_known:
         return LINEAR16
-    return native_formats(input_format(given.audio), output_format(given.audio))
+    return native_formats(input_format(settings.audio), output_format(settings.audio))
 
 
-def passthrough_formats(given: inputs.PassthroughSessionUpdate) -> Formats:
-    """What a client's own `session.update` asks for: it sends and is sent just that."""
-    config = orjson.loads(given.text).get("session")
-    heard, spoken = reported_formats(config.get("audio") if isinstance(config, dict) else None)
-    return Formats(heard or LINEAR16.input, spoken or LINEAR16.output)
+def passthrough_formats(update: inputs.PassthroughSessionUpdate) -> Formats:
+    """Return the formats of a client's own `session.update`. The client sends and receives exactly these."""
+    config = orjson.loads(update.text).get("session")
+    in_format, out_format = reported_formats(config.get("audio") if isinstance(config, dict) else None)
+    return Formats(in_format or LINEAR16.input, out_format or LINEAR16.output)
 
 
 def record_formats(link: UpstreamLink, event: openai.SessionUpdated) -> None:
-    """Take what the upstream says of its formats."""
-    heard, spoken = reported_formats(event.session.audio)
-    link.formats = Formats(heard or link.formats.input, spoken or link.formats.output)
-    link.has_said_formats = heard is not None and spoken is not None
+    """Record the formats that session.updated names. An absent one stays as requested."""
+    in_format, out_format = reported_formats(event.session.audio)
+    link.formats = Formats(in_format or link.formats.input, out_format or link.formats.output)
+    link.has_confirmed_formats = in_format is not None and out_format is not None
 
 
-def is_reached(context: Context, link: UpstreamLink) -> bool:
-    """Whether what was asked for is sure to hold."""
-    is_theirs = not context.state.is_passthrough
-    return link.formats == LINEAR16 or link.has_said_formats or not is_theirs
+def is_agreed(context: Context, link: UpstreamLink) -> bool:
+    """Whether the formats are certain. In a passthrough session the formats are the client's own business."""
+    return link.formats == LINEAR16 or link.has_confirmed_formats or context.state.is_passthrough
 
 
-def ask_for_linear16(context: Context, link: UpstreamLink) -> None:
-    """Ask for what every upstream knows; one more `session.updated` is to come."""
-    _give_up_g711(context, link, "does not say what it took")
+def request_linear16(context: Context, link: UpstreamLink) -> None:
+    """Request linear16 from an upstream that did not confirm G.711. One more `session.updated` follows."""
+    _rule_out_g711(context, link, "does not name the formats that it accepted")
     link.formats = LINEAR16
-    link.updates += 1
+    link.pending_updates += 1
     audio = {"input": {"format": wire_format(LINEAR16.input)}, "output": {"format": wire_format(LINEAR16.output)}}
     context.to_upstream(
         openai.SessionUpdate(session={"type": "realtime", "audio": audio}, event_id=SETTINGS_EVENT_ID), link
     )
 
 
-def is_refused(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Whether an error may be about G.711: the same is to be asked for again then, without."""
-    is_asked = link.formats != LINEAR16 and not context.state.is_passthrough
-    if not is_asked or error.event_id not in (SETTINGS_EVENT_ID, None):
+def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
+    """Return whether an error may refuse G.711. The configuration has to be sent again then, without G.711."""
+    is_requested = link.formats != LINEAR16 and not context.state.is_passthrough
+    # Some servers leave the `event_id` out of their errors.
+    if not is_requested or error.event_id not in (SETTINGS_EVENT_ID, None):
         return False
-    _give_up_g711(context, link, "refuses it")
+    _rule_out_g711(context, link, "refuses it")
     return True
 
 
-def _give_up_g711(context: Context, link: UpstreamLink, why: str) -> None:
+def _rule_out_g711(context: Context, link: UpstreamLink, reason: str) -> None:
+    # By position, not by generation: the next connection to this upstream need not try again.
     context.state.linear16_only.add(link.position)
-    context.log(logging.WARNING, f"G.711 was asked for, and the upstream {why}: it gets linear16")
+    context.log(logging.WARNING, f"G.711 was requested, and the upstream {reason}: linear16 is used")
 
 
-def apply(context: Context) -> None:
-    """Hear and speak as the line in use does."""
+def apply_formats(context: Context) -> None:
+    """Convert the client's audio to and from the formats of the upstream in use."""
     state = context.state
     if not state.is_passthrough and state.microphone is not None:
         state.microphone.use(state.upstream.formats.input)

@@ -1,9 +1,9 @@
-"""Handlers of function calls, and the functions that the router runs itself."""
+"""Run function calls, in the client or in the router, and pass their outputs to the model."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from router.openai import events as openai
     from router.session.context import Context
 
+# Calls.
+
 
 def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -> None:
-    """Remember what a call's item names, or that another item is being said."""
+    """Record the function that a call's item names, or begin the response's next message."""
     turn = context.state.turn
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
@@ -36,19 +38,21 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         answer = Answer()
         answer.item_id = event.item.id
         answer.is_commentary = event.item.phase == "commentary"
+        # Only the first message of a response repeats text of the answer that it continues.
         answer.resent_chars = 0 if turn.answer.item_id else turn.answer.resent_chars
         turn.answer = answer
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
-    """Have a function run, by the client or by us. This event alone is the trigger: two others repeat the call."""
+    """Run a function, in the client or in the router. Two later events repeat the call (upstream 6.1), unused."""
     calls = context.state.calls
     name = calls.name_of(event)
     turn = context.state.turn
+    # In a cancelled response the arguments may be incomplete, and the event may still come (upstream 6.3).
     if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.interrupted):
-        context.log(logging.INFO, f"the call {event.call_id} of a cancelled response is dropped")
+        context.log(logging.INFO, f"the function call {event.call_id} of a cancelled response is dropped")
         return
-    work = work_of(context, event.call_id, name, event.arguments)
+    work = _work_of(context, event.call_id, name, event.arguments)
     call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
     if not calls.request(call, event.response_id):
         return
@@ -57,38 +61,50 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
     else:
         context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
     turn.is_open = True
-    context.state.latency.mark("tool_s", context.now_s)
+    context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     if context.profile.component_messages:
         delivery.send(context, functions.call_text(name, event.arguments))
 
 
+def _work_of(context: Context, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:
+    """Return the router's work for a call, or None where the client has to answer it.
+
+    An undeclared function is the client's, too: the React component declares some of its functions late. Deepgram would
+    end the session (client 5.2).
+    """
+    if any(function.name == name for function in context.options.tools):
+        return CallTool(context.state.session_id, call_id, name, arguments)
+    for function in session_config.first_think(context.state.agent).functions or []:
+        if function.name == name and function.endpoint is not None:
+            return CallEndpoint(function.endpoint, arguments)
+    return None
+
+
 # Answers.
 
 
 def answer_function_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
-    """Pass a client's answer on, or have the next upstream told it, where that is on its way.
-
-    The component waits for any sign of life now: AgentThinking goes out at once.
-    """
+    """Pass a client's answer on. AgentThinking comes first, since the component waits 500 ms for it (client 9.4)."""
     call_id = context.state.calls.find(message.id, message.name)
     if call_id is None:
-        answer_unknown_call(context, message)
+        _answer_unknown_call(context, message)
         return
     context.to_client(deepgram.AgentThinking(content=""))
     output = functions.output_of(message)
-    _tell_history(context, context.state.calls.outstanding[call_id], output)
-    _answered(context, call_id, output)
+    _send_history(context, context.state.calls.outstanding[call_id], output)
+    _record_answer(context, call_id, output)
 
 
-def _tell_history(context: Context, call: deepgram.RequestedFunction, output: str) -> None:
+def _send_history(context: Context, call: deepgram.RequestedFunction, output: str) -> None:
     if context.sends_history:
         delivery.send(context, functions.history_of(call, output))
 
 
-def _answered(context: Context, call_id: str, output: str) -> None:
+def _record_answer(context: Context, call_id: str, output: str) -> None:
     _add_output(context, call_id, output)
+    # One response follows all outputs (upstream 6.2).
     if not context.state.calls.outstanding:
         context.state.turn.request(ResponseRequest(continues_turn=True))
 
@@ -98,26 +114,28 @@ def _add_output(context: Context, call_id: str, output: str) -> None:
     del calls.outstanding[call_id]
     item = functions.output_item(context.state.new_id(), call_id, output)
     context.state.ledger.add(item)
-    if context.state.lifecycle is Lifecycle.READY:  # else an upstream is on its way, which will be told the ledger
+    # Otherwise an upstream is on its way, and gets the whole ledger.
+    if context.state.lifecycle is Lifecycle.READY:
         create_item(context, item)
     if not calls.of_client():
         context.stop_waiting(Wait.TOOL_ANSWER)
 
 
-def answer_unknown_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
-    """Answer a second answer to a call, or one to a call that never was. One to a cancelled call is only late."""
-    if context.state.calls.is_late(message.id, message.name):
-        context.log(logging.INFO, f"the answer to the cancelled call {message.id or message.name} is dropped")
+def _answer_unknown_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
+    """Answer a second answer, or one to an unknown call, with an Error. An answer to a cancelled call is only late."""
+    if context.state.calls.count_late_answer(message.id, message.name):
+        context.log(logging.INFO, f"the answer to the cancelled function call {message.id or message.name} is dropped")
         return
     which = f"`id` {message.id}" if message.id is not None else f"`name` {message.name}"
-    description = f"FunctionCallResponse: no function call with {which} is waiting for an answer"
+    description = f"FunctionCallResponse: no function call with {which} waits for an answer"
     context.to_client(deepgram.Error(description=description, code="UNKNOWN_FUNCTION_CALL"))
 
 
 def tool_done(context: Context, call_id: str, done: messages.WorkDone) -> None:
-    """Pass on what a function of ours answered, or that it did not."""
+    """Pass on the output of a function that the router ran, or its failure."""
     call = context.state.calls.outstanding.get(call_id)
     if call is None:
+        # The user interrupted as the work ended.
         context.state.ignored += 1
         return
     output = done.result
@@ -126,8 +144,8 @@ def tool_done(context: Context, call_id: str, done: messages.WorkDone) -> None:
         _warn_of_failure(context, call, problem)
         output = functions.failed_output(call.name, problem)
     delivery.send(context, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
-    _tell_history(context, call, output)
-    _answered(context, call_id, output)
+    _send_history(context, call, output)
+    _record_answer(context, call_id, output)
 
 
 def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
@@ -135,6 +153,7 @@ def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
         return f"timed out after {timeout_s:g} s"
     if failure.kind is messages.WorkFailureKind.REFUSED:
         return "failed: too many functions are running"
+    # A ToolError is written for the model. Any other exception may hold the application's secrets.
     return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
 
 
@@ -144,22 +163,25 @@ def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem
     context.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
 
 
-def give_up_on_calls(context: Context, _fired: Any) -> None:
-    """The client did not answer: tell the model so, that it may go on; and the client, that it is too late."""
+def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
+    """Give the model an error as the output of each call that the client did not answer, so that it can continue.
+
+    The React component never answers a function without a handler (client 9.3).
+    """
     problem = f"timed out after {length_s(Wait.TOOL_ANSWER, context.options.deadlines):g} s"
     for call in context.state.calls.of_client():
         _warn_of_failure(context, call, problem)
-        _answered(context, call.id, functions.failed_output(call.name, problem))
+        _record_answer(context, call.id, functions.failed_output(call.name, problem))
 
 
-# The user interrupts.
+# Interruption.
 
 
 def cancel_calls(context: Context) -> None:
-    """The user goes on talking instead: each call gets an output that says so.
+    """Cancel the outstanding calls, because the user interrupted. Their outputs tell the model so.
 
-    The client is told of those that it runs. What it, or a function of ours, answers from now on is too late. The
-    upstream answers what the user says next; only where that turns out to be nothing is a response asked for.
+    The client is notified of the calls that it runs. Later answers are late, from the client as from the router's
+    functions. The upstream answers the user's speech by itself. A response is requested for speech that is a noise.
     """
     calls, turn = context.state.calls, context.state.turn
     cancelled = list(calls.outstanding.values())
@@ -168,23 +190,27 @@ def cancel_calls(context: Context) -> None:
         if not call.client_side:
             context.cancel_work(WorkKind.TOOL, call.id)
         _add_output(context, call.id, functions.cancelled_output(call.name))
-    theirs = [deepgram.CancelledFunction(id=call.id, name=call.name) for call in cancelled if call.client_side]
-    if theirs:
-        delivery.send(context, deepgram.FunctionCallCancelled(functions=theirs))
+    of_client = [deepgram.CancelledFunction(id=call.id, name=call.name) for call in cancelled if call.client_side]
+    if of_client:
+        delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
+        # Where the upstream answers the speech, `responses.begin_response` drops this request.
         turn.request(ResponseRequest())
         if turn.response is ResponseState.NONE:
             end_turn(context)
 
 
+# Declarations.
+
+
 def admit(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    """`agent`, which has one think block, with those of its functions that are admitted."""
+    """Return `agent`, which has one think block, with the admitted ones of its functions."""
     think = _admitted(context, agent).think
     return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
 
 
-def warn(context: Context, agent: blocks.Agent) -> None:
-    """Tell the client which of its functions are left out."""
+def warn_of_omitted(context: Context, agent: blocks.Agent) -> None:
+    """Warn the client of its functions that are left out."""
     admitted = _admitted(context, agent)
     if admitted.not_allowed:
         names = ", ".join(admitted.not_allowed)
@@ -192,7 +218,7 @@ def warn(context: Context, agent: blocks.Agent) -> None:
         context.to_client(deepgram.Warning(description=description, code="FUNCTION_ENDPOINT_NOT_SUPPORTED"))
     if admitted.taken:
         names = ", ".join(admitted.taken)
-        description = f"the server has functions of these names, which the client's do not replace: {names}"
+        description = f"the server has functions of these names, so the client's are left out: {names}"
         context.to_client(deepgram.Warning(description=description, code="FUNCTION_NAME_TAKEN"))
 
 
@@ -203,22 +229,9 @@ def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.FilteredFu
     )
 
 
-def with_ours(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
-    """A client's own `session.update`, with our functions among its tools."""
+def add_router_functions(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
+    """Return a client's own `session.update` with the router's functions among its tools."""
     is_first = context.state.settings is None
     return inputs.PassthroughSessionUpdate(
         offered_tools.add_server_functions(event.text, context.options.tools, is_first=is_first)
     )
-
-
-def work_of(context: Context, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:
-    """What is to be done to answer a call; None where that is for the client: also of a function that nobody declared.
-
-    Deepgram ends a session whose model calls a function that was not declared.
-    """
-    if any(function.name == name for function in context.options.tools):
-        return CallTool(context.state.session_id, call_id, name, arguments)
-    for function in session_config.first_think(context.state.agent).functions or []:
-        if function.name == name and function.endpoint is not None:
-            return CallEndpoint(function.endpoint, arguments)
-    return None

@@ -1,4 +1,4 @@
-"""Handlers of inputs that change nothing: some are expected, the others are counted."""
+"""Count the inputs that change nothing. Some are expected, and the others are logged."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def ignore(_context: Context, _input: object) -> None:
-    """Do nothing, on purpose."""
+    """Do nothing, on purpose. A row with this handler is a decision, and not an omission."""
 
 
 def ignore_event(context: Context, _event: openai.Ignored) -> None:
-    """Count an event that means nothing to the client; `router.openai.events.CONSUMED` gives the reasons."""
+    """Count an event that means nothing to the client. `router.openai.events.CONSUMED` gives the reasons."""
     context.state.ignored += 1
 
 

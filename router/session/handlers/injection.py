@@ -1,4 +1,4 @@
-"""Handlers of InjectAgentMessage: the client puts words into the agent's mouth. Whether it may is a table."""
+"""Decide whether an InjectAgentMessage may be spoken now, by a table of its `behavior` and the party that speaks."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ if TYPE_CHECKING:
 
 
 class SpeakingParty(enum.Enum):
-    """Whose turn it is."""
+    """The party whose turn it is. The value opens the client's InjectionRefused."""
 
     USER = "the user is speaking"
-    AGENT = "the agent is speaking, or about to"
-    NOBODY = "nobody is speaking"
+    AGENT = "the agent is speaking, or about to speak"
+    NEITHER = "neither is speaking"
 
 
 class Verdict(enum.Enum):
-    """What becomes of an injection."""
+    """The fate of an injected message."""
 
     REFUSED = enum.auto()
-    SAID = enum.auto()
-    """When its turn comes: at once, where nothing is to be said before it."""
-    SAID_INSTEAD = enum.auto()
-    """At once, and in the place of what is being said."""
+    QUEUED = enum.auto()
+    """It is spoken in its turn: at once, where nothing is queued before it."""
+    INTERRUPTS = enum.auto()
+    """It is spoken at once, in place of the current speech."""
 
 
 VERDICTS: Final[dict[str, dict[SpeakingParty, Verdict]]] = {
-    # Reference, 6.4.
+    # As Deepgram documents it (client 6.1).
     "default": {
         SpeakingParty.USER: Verdict.REFUSED,
         SpeakingParty.AGENT: Verdict.REFUSED,
-        SpeakingParty.NOBODY: Verdict.SAID,
+        SpeakingParty.NEITHER: Verdict.QUEUED,
     },
     "queue": {
         SpeakingParty.USER: Verdict.REFUSED,
-        SpeakingParty.AGENT: Verdict.SAID,
-        SpeakingParty.NOBODY: Verdict.SAID,
+        SpeakingParty.AGENT: Verdict.QUEUED,
+        SpeakingParty.NEITHER: Verdict.QUEUED,
     },
     "interrupt": {
-        SpeakingParty.USER: Verdict.SAID_INSTEAD,
-        SpeakingParty.AGENT: Verdict.SAID_INSTEAD,
-        SpeakingParty.NOBODY: Verdict.SAID,
+        SpeakingParty.USER: Verdict.INTERRUPTS,
+        SpeakingParty.AGENT: Verdict.INTERRUPTS,
+        SpeakingParty.NEITHER: Verdict.QUEUED,
     },
 }
 
 
 def inject_agent_message(context: Context, message: deepgram.InjectAgentMessage) -> None:
-    """Have the agent say a text, or refuse it."""
+    """Let the agent speak a text, or refuse it."""
+    # The schema has the text in `message`, the React component in `content` (client 9.3).
     content = message.message if message.message is not None else message.content
     if message.is_dynamic:
         description = "InjectAgentMessage: `is_dynamic` needs Think Live, which is not offered here"
@@ -68,28 +69,31 @@ def inject_agent_message(context: Context, message: deepgram.InjectAgentMessage)
 
 
 def _inject(context: Context, content: str, behavior: str) -> None:
-    whose = floor(context)
-    verdict = VERDICTS[behavior][whose]
+    party = speaking_party(context)
+    verdict = VERDICTS[behavior][party]
     if verdict is Verdict.REFUSED:
-        context.to_client(deepgram.InjectionRefused(message=f"{whose.value}: the message is ignored"))
+        context.to_client(deepgram.InjectionRefused(message=f"{party.value}: the message is dropped"))
         return
     turn, items = context.state.turn, context.state.upstream.items
-    is_urgent = verdict is Verdict.SAID_INSTEAD
+    is_urgent = verdict is Verdict.INTERRUPTS
     request = ResponseRequest(verbatim=new_verbatim_text(context.state.new_id(), content, is_urgent=is_urgent))
     if not early_input.has_room(context, [*turn.requests, *items.waiting], request):
-        context.to_client(deepgram.InjectionRefused(message="too much waits to be said: the message is ignored"))
+        context.to_client(deepgram.InjectionRefused(message="too many messages wait to be spoken: this one is dropped"))
         return
-    if is_urgent and whose is SpeakingParty.AGENT:
-        barge_in.silence(context)
+    if is_urgent and party is SpeakingParty.AGENT:
+        barge_in.stop_agent(context)
+        # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before its
+        # response.created may be lost (upstream 7.4), so it is cancelled when it begins.
         turn.is_interrupted_early = turn.awaits_answer or turn.response is ResponseState.REQUESTED
+    # A message behind a question whose item is unacknowledged has to wait with it: it would overtake the answer.
     if is_urgent or not items.queue_behind(request):
         turn.request(request)
 
 
-def floor(context: Context) -> SpeakingParty:
-    """Whose turn it is. The agent's lasts until the caller can have heard it."""
+def speaking_party(context: Context) -> SpeakingParty:
+    """Return the party whose turn it is. The agent's turn lasts until the caller has heard its end."""
     state = context.state
-    if state.is_speaking:
+    if state.is_user_speaking:
         return SpeakingParty.USER
-    is_agents = state.turn.is_open or state.is_under_way or state.playback.is_audible(context.now_s)
-    return SpeakingParty.AGENT if is_agents else SpeakingParty.NOBODY
+    is_agents = state.turn.is_open or state.is_busy or state.playback.is_audible(context.now_s)
+    return SpeakingParty.AGENT if is_agents else SpeakingParty.NEITHER

@@ -1,6 +1,6 @@
 """Create, correct and delete conversation items upstream.
 
-A text item cannot be truncated (reference, 2.4): the session deletes it and creates it again with the words that the
+A text item cannot be truncated (upstream 7.2): the session deletes it and creates it again with the words that the
 caller heard.
 """
 
@@ -15,60 +15,69 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.session.context import Context
-    from router.session.state.ledger import Cut
-    from router.session.state.playback import Played
+    from router.session.state.ledger import Change, Item
+    from router.session.state.playback import PlayedItem
     from router.session.state.turn import ResponseRequest
     from router.session.state.upstream import UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
-"""The `event_id` of what takes back: an error that brings it back is a race that we lost, and nobody's business."""
+"""The `event_id` of each cancel, truncation and deletion. Their errors are lost races, and of no use to the client."""
 
 
-def correct_item(context: Context, item_id: str | None, words: str, played: Played | None = None) -> None:
-    """Of this item only `words` were heard, or nothing. `played` is its audio, where the line in use has to know."""
-    cut = context.state.ledger.cut(item_id, words)
-    if cut is None:
+def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> None:
+    """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
+
+    `played` is the item's audio, where the upstream in use may have to be corrected.
+    """
+    change = context.state.ledger.correct(item_id, words)
+    if change is None:
         return
-    for link, known_as in _links_that_know(context, cut, played):
-        context.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
-        if cut.item is not None:
-            create_item(context, cut.item, link=link)
+    for link, known_id in _links_that_know(context, change, played):
+        context.to_upstream(openai.ConversationItemDelete(item_id=known_id, event_id=CUT_EVENT_ID), link)
+        if change.item is not None:
+            create_item(context, change.item, link=link)
 
 
-def forget_item(context: Context, item_id: Any) -> None:
-    """The client has an item deleted."""
-    for cut in context.state.ledger.forget(item_id):
-        for link, known_as in _links_that_know(context, cut, None):
-            context.to_upstream(openai.ConversationItemDelete(item_id=known_as, event_id=CUT_EVENT_ID), link)
+def delete_item(context: Context, item_id: object) -> None:
+    """Delete an item that the client deleted, so that no other upstream gets it."""
+    for change in context.state.ledger.delete(item_id):
+        for link, known_id in _links_that_know(context, change, None):
+            context.to_upstream(openai.ConversationItemDelete(item_id=known_id, event_id=CUT_EVENT_ID), link)
 
 
-def _links_that_know(context: Context, cut: Cut, played: Played | None) -> Iterator[tuple[UpstreamLink, str]]:
-    """The lines that know the item in words, and by which id."""
+def _links_that_know(context: Context, change: Change, played: PlayedItem | None) -> Iterator[tuple[UpstreamLink, str]]:
+    """Yield the upstreams that have the item as a text, each with the item's id there."""
     state = context.state
     if played is not None and not played.is_upstream:
-        yield state.upstream, cut.known_as
+        # An earlier upstream generated it, so this one got it as a text of the ledger.
+        yield state.upstream, change.item_id
     elif played is not None and played.is_truncated and played.item_id is not None:
+        # A second truncation is an error (upstream 7.3).
         yield state.upstream, played.item_id
     if (
         state.standby is not None
         and state.standby_state is StandbyState.SEEDED
-        and cut.sequence <= state.standby_sequence
+        and change.sequence <= state.standby_sequence
     ):
-        yield state.standby, cut.known_as
+        yield state.standby, change.item_id
 
 
 def create_item(
-    context: Context, item: Any, *, link: UpstreamLink | None = None, request: ResponseRequest | None = None
+    context: Context, item: Item, *, link: UpstreamLink | None = None, request: ResponseRequest | None = None
 ) -> None:
-    """Add an item to the conversation. An id of ours is the `event_id`, too: an error brings it back."""
+    """Add an item to the conversation. `request` is created when the upstream has acknowledged the item.
+
+    The item's id is its `event_id`, too, because an error carries the `event_id` alone (upstream 8.1).
+    """
     link = link or context.state.upstream
     kind, role, item_id = _kind_of(item)
     item_id = item_id or context.state.new_id()
-    link.items.created(item_id, kind, role, request)
-    context.to_upstream(openai.ConversationItemCreate(item=item, event_id=item_id), link)
+    link.items.register(item_id, kind, role, request)
+    event = openai.ConversationItemCreate(item=item, event_id=item_id)  # type: ignore[arg-type] # a dict is encoded, too
+    context.to_upstream(event, link)
 
 
-def _kind_of(item: Any) -> tuple[str, str | None, str | None]:
+def _kind_of(item: Item) -> tuple[str, str | None, str | None]:
     if isinstance(item, dict):
         item_id = item.get("id")
         return str(item.get("type")), item.get("role"), item_id if isinstance(item_id, str) else None

@@ -1,30 +1,37 @@
-"""Handlers of refusals: upstream errors that end a connection, and client messages that cannot be read."""
+"""Judge fatal upstream errors, and answer unreadable client messages."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from actors.restart import Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.translation import errors
 
 if TYPE_CHECKING:
+    from router.deepgram import codec as deepgram_codec
     from router.openai import events as openai
     from router.session.context import Context
 
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
+_MAX_NAME_CHARS: Final = 80
+"""The characters of an unknown `type` that the answer repeats: the client may write any number."""
+
 
 def record_error(context: Context, event: openai.Error) -> None:
-    """Keep what the upstream says before its session exists: a close follows, which this explains."""
+    """Record an upstream error from before its session: it explains the close frame that follows (upstream 9.2)."""
     context.state.last_error = event.error
-    context.log(logging.WARNING, f"the upstream says {errors.code_of(event.error)}: {event.error.message}")
+    context.log(logging.WARNING, f"the upstream sent an error: {errors.code_of(event.error)}: {event.error.message}")
     abandon_refusing_upstream(context, event.error)
 
 
 def abandon_refusing_upstream(context: Context, error: openai.ErrorDetail) -> bool:
-    """Give the upstream up where its error says that it serves us no more; whether it does."""
+    """Abandon the upstream where its error says that it will not serve the session. Return whether it says so.
+
+    The close frame that follows would say the same, but only later, or never.
+    """
     if not is_fatal_error(error):
         return False
     code = errors.code_of(error)
@@ -33,19 +40,19 @@ def abandon_refusing_upstream(context: Context, error: openai.ErrorDetail) -> bo
 
 
 def is_fatal_error(error: openai.ErrorDetail) -> bool:
-    """Whether an upstream that says this serves us no more."""
+    """Whether an error means that this upstream will not serve the session any more."""
     return errors.code_of(error) in errors.FATAL | errors.EXPIRED
 
 
-# What cannot be read.
+# Unreadable client messages.
 
 
-def answer_unparsable(context: Context, unparsable: Any) -> None:
-    """Answer a message that cannot be read: the answer names the field, and the session goes on."""
+def answer_unparsable(context: Context, unparsable: deepgram_codec.Unparsable) -> None:
+    """Answer an unreadable message with an Error that names the field. One bad message ends no session."""
     context.to_client(deepgram.Error(description=unparsable.problem, code=UNPARSABLE))
 
 
-def answer_foreign(context: Context, foreign: Any) -> None:
-    """Answer a message of a type that is none of ours. It is not forwarded."""
-    name = foreign.type[:80]
-    context.to_client(deepgram.Error(description=f"the field `type` is {name}: unknown here", code=UNPARSABLE))
+def answer_foreign(context: Context, foreign: deepgram_codec.Foreign) -> None:
+    """Answer a message of an unknown type. It is not forwarded: the upstream would refuse it in words of its own."""
+    name = foreign.type[:_MAX_NAME_CHARS]
+    context.to_client(deepgram.Error(description=f"the field `type` is {name}: an unknown type", code=UNPARSABLE))

@@ -1,4 +1,4 @@
-"""Handlers of a lost upstream: interrupt the work, dial again, warn the client."""
+"""Replace a lost upstream: interrupt the work, dial again, warn the client."""
 
 from __future__ import annotations
 
@@ -34,60 +34,69 @@ UPSTREAM_WAITS: Final = (
     Wait.MANUAL_COMMIT,
     Wait.COMMIT,
 )
-"""Those that belong to the upstream that is lost; a function's answer is still waited for."""
+"""The waits that end with their upstream. The wait for a function's answer continues: the next upstream gets it."""
 
-# What makes us give an upstream up.
+_MAX_CAUSE_CHARS: Final = 100
+
+# Reasons to abandon an upstream.
 
 
-def upstream_silent(context: Context, fired: messages.TimerFired) -> None:
-    """The upstream did not do in time what it has to."""
+def abandon_silent(context: Context, fired: messages.TimerFired) -> None:
+    """Abandon an upstream that missed a deadline."""
     wait = Wait(fired.name)
-    context.log(logging.WARNING, f"the upstream is given up: {wait.value} ran out")
+    context.log(logging.WARNING, f"the upstream is abandoned: the deadline {wait.value} expired")
     context.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
 
 
-def upstream_malformed(context: Context, malformed: openai_codec.Malformed) -> None:
-    """The upstream sent something that is no event."""
+def abandon_malformed(context: Context, malformed: openai_codec.Malformed) -> None:
+    """Abandon an upstream that sent a frame which is not an event."""
     context.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")
-    context.abandon(Loss(kind=LossKind.MALFORMED, cause=malformed.problem[:100]))
+    context.abandon(Loss(kind=LossKind.MALFORMED, cause=malformed.problem[:_MAX_CAUSE_CHARS]))
 
 
-# Making it good.
+# The loss.
 
 
 def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | None:
-    """Go on with the upstream that stands ready, or dial again, or say why not. What was under way is cut off first."""
+    """Interrupt the work in progress, and continue at the standby upstream, or at a new one, or end the session.
+
+    The supervisor's verdict says whether a restart is allowed. A switch to the standby upstream is no restart.
+    """
     state = context.state
     has_standby = state.standby_state is StandbyState.SEEDED
     if lost.verdict.decision is Decision.TEAR_DOWN and not has_standby:
         end_lost_session(context, lost)
         return None
     context.stop_waiting(*UPSTREAM_WAITS)
-    state.user_speech.is_on = False
-    delivery.give_up_transcripts(context)  # of what this upstream heard, none will come
+    # The next upstream detects the speech anew.
+    state.user_speech.is_detected = False
+    # Before the work is interrupted: a held text counts as sent, and its transcripts were lost with the upstream.
+    delivery.abandon_transcripts(context)
     interrupt_work(context)
-    keep_verbatim_requests(context, state.upstream.items.give_up_waiting())
+    keep_verbatim_requests(context, state.upstream.items.take_waiting())
     _warn(context, lost)
     if has_standby:
         context.signal(inputs.StandbyPromoted())
         return Lifecycle.READY
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
+    # The supervisor's back-off does not count as time of the restart.
     context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
-    context.open_upstream(state.upstream.generation, state.route, delay_s=lost.verdict.delay_s)
+    context.open_upstream(state.upstream.generation, state.model, delay_s=lost.verdict.delay_s)
     return None
 
 
 def forget_upstream(context: Context, _lost: messages.UpstreamLost) -> None:
-    """The upstream that was dialled in advance is gone before it was needed: it is dialled again when it is."""
+    """Forget an upstream that was lost before there were Settings. The Settings dial another one."""
     context.stop_waiting(*UPSTREAM_WAITS)
     context.state.upstream = UpstreamLink(0)
 
 
 def _warn(context: Context, lost: messages.UpstreamLost) -> None:
+    # Before SettingsApplied the client has noticed nothing, and only waits a little longer.
     if context.state.is_applied:
         cause = context.options.redact(lost.loss.cause)
         description = (
-            f"the connection to the model was lost ({cause}) and is made again; an Error follows if it cannot be"
+            f"the connection to the model was lost ({cause}) and is being restored; an Error follows if that fails"
         )
         context.to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))

@@ -1,9 +1,13 @@
-"""Interrupt the work in progress and store the request that continues it; repeat a response that failed."""
+"""Interrupt the work in progress, and request its continuation, at the next upstream or after a failed response.
+
+An answer is continued behind its last delivered words. For a spoken answer these are the words whose audio was played.
+They are estimated at 15 characters a second, because the transcript carries no timing (docs/decisions/0008).
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,66 +21,69 @@ from router.session.state.turn import Answer, ResponseRequest
 from router.translation import errors, speech
 
 if TYPE_CHECKING:
+    from actors import messages
     from router.openai import events as openai
     from router.session.context import Context
 
 
 def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
-    """Put what is under way into words that another upstream, or the same, can be asked with: `State.resume`.
+    """Interrupt the work in progress, and store in `State.resume` the request that continues it.
 
-    What was told of a response that failed is its beginning; of any other it is all that it says.
+    `is_lost` is false where a response failed, and the upstream stays in use. A failed answer is incomplete even where
+    its whole text was sent. An answer that was cut off by a loss is complete then: only its end is missing.
     """
     state, turn = context.state, context.state.turn
     has_failed = not is_lost or turn.failures > 1
     active = _active(context)
+    # The resumed request goes first, unless a given text was to be spoken before it.
     is_first = active is not None or not turn.requests or turn.requests[0].verbatim is None
+    # Before the state of the turn is reset, because both depend on it.
     pending = _pending(context)
     flush_audio(context)
     answer, turn.answer = turn.answer, Answer()
-    is_interrupted_early, turn.is_interrupted_early = turn.is_interrupted_early or turn.is_interrupted, False
+    is_interrupted, turn.is_interrupted_early = turn.is_interrupted_early or turn.is_interrupted, False
     turn.current_request, turn.response_id, turn.event_id = None, None, None
+    # `pending` covers the other answers. Given texts and the client's own responses keep their places.
     turn.requests = Queue(request for request in turn.requests if not request.is_answer and request is not pending)
     turn.failures = 0
     turn.awaits_answer = False
-    if active is not None and active.verbatim is not None and not is_interrupted_early:
-        _requeue(context, active, answer, is_lost=is_lost)
+    if active is not None and active.verbatim is not None and not is_interrupted:
+        rest = verbatim.rest_request(context, active, active.verbatim, answer, is_lost=is_lost)
+        if rest is not None:
+            turn.requests.appendleft(rest)
+        # The rest of the text is the first request now.
         active, is_first = None, False
-    elif is_interrupted_early or (
-        active is not None and answer.sent_text and not answer.is_commentary and not has_failed
-    ):
-        active = None  # nothing is left of it but its end
-        _end_turn_unless_it_goes_on(context, pending)
-    elif active is not None and (answer.played_s or answer.sent_chars or answer.sent_text):
-        active = _interrupt_answer(context, answer, active, has_failed=has_failed, is_lost=is_lost)
-    state.resume = _one_after_the_other(active, pending, is_first=is_first)
+    elif is_interrupted or (active is not None and answer.sent_text and not answer.is_commentary and not has_failed):
+        # Only the end of the answer is missing. A commentary is no answer: the function call that it announces is.
+        active = None
+        if pending is None or not pending.continues_turn:
+            end_turn(context)
+    elif active is not None and (answer.received_s or answer.sent_chars or answer.sent_text):
+        active = _cut_answer(context, answer, active, has_failed=has_failed, is_lost=is_lost)
+    state.resume = _in_sequence(active, pending, is_first=is_first)
 
 
 def _active(context: Context) -> ResponseRequest | None:
-    """What the response under way was asked for; None where a function's answer is waited for instead."""
+    """Return the request of the response in progress, or None where the session awaits a function's answer instead."""
     turn = context.state.turn
-    is_verbatim_item = turn.current_request is not None and turn.current_request.verbatim is not None
-    if turn.response is ResponseState.NONE or (context.state.calls.outstanding and not is_verbatim_item):
+    is_verbatim = turn.current_request is not None and turn.current_request.verbatim is not None
+    if turn.response is ResponseState.NONE or (context.state.calls.outstanding and not is_verbatim):
         return None
+    # A response that the upstream began by itself has no request, and is continued like any answer.
     return turn.current_request or ResponseRequest()
 
 
-def _requeue(context: Context, active: ResponseRequest, answer: Answer, *, is_lost: bool) -> None:
-    rest = verbatim.interrupt(context, active, answer, is_lost=is_lost)
-    if rest is not None:
-        context.state.turn.requests.appendleft(rest)
-
-
 def _pending(context: Context) -> ResponseRequest | None:
-    """What is wanted beside it, or about to be."""
-    turn, items = context.state.turn, context.state.upstream.items
-    general = next((request for request in turn.requests if request.verbatim is None), None)
-    if general is not None:
-        return general
-    waiting = items.give_up_waiting()
+    """Return the request that was to follow the response in progress, from the first place that has one."""
+    turn, upstream_items = context.state.turn, context.state.upstream.items
+    queued = next((request for request in turn.requests if request.verbatim is None), None)
+    if queued is not None:
+        return queued
+    waiting = upstream_items.take_waiting()
     keep_verbatim_requests(context, waiting)
-    asked = next((request for request in waiting if request.verbatim is None), None)
-    if asked is not None:
-        return asked
+    unacknowledged = next((request for request in waiting if request.verbatim is None), None)
+    if unacknowledged is not None:
+        return unacknowledged
     return ResponseRequest() if turn.awaits_answer else context.state.resume
 
 
@@ -88,36 +95,31 @@ def keep_verbatim_requests(context: Context, waiting: list[ResponseRequest]) -> 
     context.state.turn.request(*(request for request in waiting if request.verbatim is not None))
 
 
-def _one_after_the_other(
+def _in_sequence(
     active: ResponseRequest | None, pending: ResponseRequest | None, *, is_first: bool
 ) -> ResponseRequest | None:
-    # An answer that is begun again answers what was asked meanwhile, too. One that is gone on with does not, and what
-    # the client asks for in its own words is another.
+    # An answer that starts again covers later questions, too, since the conversation holds them by then. A continuation
+    # does not, and a response that the client requested with its own event is another one in any case.
     if active is not None and pending is not None and not (active.is_general and pending.is_general):
         active = msgspec.structs.replace(active, follow_up=pending)
     request = active or pending
     return msgspec.structs.replace(request, is_resumed=is_first) if request is not None else None
 
 
-def _end_turn_unless_it_goes_on(context: Context, pending: ResponseRequest | None) -> None:
-    if pending is None or not pending.continues_turn:
-        end_turn(context)
-
-
-def _interrupt_answer(
+def _cut_answer(
     context: Context, answer: Answer, active: ResponseRequest, *, has_failed: bool, is_lost: bool
 ) -> ResponseRequest | None:
-    """Tell what was heard of an answer, and have the rest said, or leave it at that.
+    """Deliver the heard words of an answer. Return the request that continues it, or None where it is to end there.
 
-    The transcript runs ahead of the audio. What was told beyond the sound is said again, and not told again; a
-    response that failed ends with the transcript so far.
+    The client may have more text than audio. The continuation speaks that text, and does not send it again.
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
-    if is_cut and not is_lost and answer.item_id is not None:  # it stays in the conversation that goes on
-        barge_in.truncate(context, answer.item_id, answer.played_s)
-        context.state.playback.truncated(answer.item_id)
-    words = answer.sent_text if answer.sent_text and not is_cut else _delivered(answer)
-    if answer.played_s:
+    if is_cut and not is_lost and answer.item_id is not None:
+        # The conversation continues at this upstream, and must not hold words that the caller did not hear.
+        barge_in.truncate(context, answer.item_id, answer.received_s)
+        context.state.playback.mark_truncated(answer.item_id)
+    words = answer.sent_text if answer.sent_text and not is_cut else _delivered_words(answer)
+    if answer.received_s:
         context.state.playback.set_text(answer.item_id, words)
     if answer.sent_text:
         items.correct_item(context, answer.item_id, words)
@@ -129,30 +131,31 @@ def _interrupt_answer(
         return None
     context.state.turn.is_resumed = True
     resent_chars = _resent_chars(answer, words)
-    if not words:  # none of its audio was there yet: it is begun again, but for the text that was told
+    if not words:
+        # No audio arrived: the answer starts again, without the text that the client has.
         return msgspec.structs.replace(active, resent_chars=resent_chars)
     return ResponseRequest(continues_turn=True, resume_after=words, resent_chars=resent_chars)
 
 
 def _resent_chars(answer: Answer, words: str) -> int:
-    """How many characters beyond `words` the client was told, whether they came again or not."""
+    """Return the number of characters behind `words` that the client has, from this answer or an earlier one."""
     sent = answer.sent_text or answer.transcript[: answer.delivered_chars]
-    # White space around it is no part of what was told, and the next answer may begin with its own, or with none.
+    # Without the white space around it: the next answer may begin with white space of its own, or with none.
     return len(sent.strip()[len(words) :]) + max(0, answer.delivered_chars - len(sent))
 
 
-def _delivered(answer: Answer) -> str:
-    """The words that have reached the client: as sound, where the answer is spoken."""
+def _delivered_words(answer: Answer) -> str:
+    """Return the words that reached the caller: as audio, where the answer is spoken."""
     if not answer.is_spoken:
         return answer.transcript[: answer.sent_chars].strip()
-    return speech.heard(answer.transcript, answer.played_s) if answer.played_s else ""
+    return speech.heard(answer.transcript, answer.received_s) if answer.received_s else ""
 
 
-# A response that failed.
+# A failed response.
 
 
 def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
-    """Request a failed response once more; abandon the upstream where that one fails, too.
+    """Request a failed response once more. Abandon the upstream where that one fails, too.
 
     Return the response's state where it stays, because `UpstreamLost` follows.
     """
@@ -164,17 +167,18 @@ def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseStat
         code = context.options.redact(errors.code_of(error))
         context.abandon(Loss(kind=LossKind.REFUSED, cause=code))
         return turn.response
-    context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is asked for again")
+    context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is requested again")
     failures = turn.failures
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     interrupt_work(context, is_lost=False)
+    # `interrupt_work` resets the count, as after a loss.
     turn.failures = failures
     context.wait(Wait.ASK_AGAIN)
     return None
 
 
-def ask_again(context: Context, _fired: Any) -> None:
-    """The time has come to ask for a failed response again."""
+def request_again(context: Context, _fired: messages.TimerFired) -> None:
+    """Request a failed response again, after the pause."""
     request, context.state.resume = context.state.resume, None
     if request is not None:
         context.state.turn.request(request)

@@ -1,4 +1,4 @@
-"""Handlers of a client's Settings, from the handshake to SettingsApplied."""
+"""Take a client's Settings, from the handshake to SettingsApplied."""
 
 from __future__ import annotations
 
@@ -25,25 +25,30 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client: it leaves with the answer to the handshake, before `ClientOpened`."""
+    """Return the first frame to every client. It leaves with the answer to the handshake, before `ClientOpened`."""
     return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
 
 
 def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
-    """Wait for the Settings of a client that has its Welcome. The upstream is dialled in advance."""
+    """Wait for the client's Settings, and dial the default upstream meanwhile.
+
+    A dial takes about a second at the real service. A client that never sends Settings costs an unused upstream session
+    (docs/decisions/0008).
+    """
     context.wait(Wait.SETTINGS)
     dial(context, context.options.fixed_model or context.options.model)
 
 
 def dial(context: Context, model: str) -> None:
-    """Have an upstream for this model, unless one is on its way."""
+    """Dial an upstream for this model, unless there is one. The URL names the model (upstream 1.1)."""
     state = context.state
-    if state.upstream.generation and state.route == model:
+    if state.upstream.generation and state.model == model:
         return
     if state.upstream.generation:
+        # It was dialled in advance, for another model.
         context.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
         context.close_upstream(state.upstream.generation)
-    state.route = model
+    state.model = model
     state.upstream = state.next_link()
     context.open_upstream(state.upstream.generation, model)
 
@@ -52,23 +57,24 @@ def dial(context: Context, model: str) -> None:
 
 
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
-    """Take the Settings, and dial the upstream that they ask for."""
+    """Take the Settings, and dial the upstream that they ask for. After invalid ones the client may send others."""
     fault = session_config.validate_settings(message)
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return Lifecycle.AWAITING_SETTINGS
     context.stop_waiting(Wait.SETTINGS)
     if context.options.is_configured_outside:
+        # They count as they are where the hook changes nothing, or fails.
         context.state.settings = message
-        configure_hook.ask(context, context.client_text)
+        configure_hook.start(context, context.client_text)
     else:
         _open_with(context, message)
     return None
 
 
-def configured_by_application(context: Context, _name: str, done: messages.WorkDone) -> None:
-    """Go on with what the embedding application has to say, or with the client's own Settings."""
-    message = configure_hook.answered(context, done) or context.state.settings
+def apply_hook(context: Context, _name: str, done: messages.WorkDone) -> None:
+    """Configure the session with the result of the `configure` hook, or with the client's own Settings."""
+    message = configure_hook.take_result(context, done) or context.state.settings
     if isinstance(message, inputs.PassthroughSessionUpdate):
         _open_with_passthrough(context, message)
     elif message is not None:
@@ -76,7 +82,7 @@ def configured_by_application(context: Context, _name: str, done: messages.WorkD
 
 
 def _open_with(context: Context, message: deepgram.Settings) -> None:
-    assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - find_fault said so
+    assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - validate_settings refuses the id of a stored agent
     state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
     state.settings, state.agent = message, agent
@@ -84,59 +90,63 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
     state.microphone = _microphone(context, input_format(message.audio))
     state.speaker = Speaker(output_format(message.audio))
     conversions.prepare(context, state.microphone.source, output_format(message.audio))
-    function_calls.warn(context, chosen)
+    function_calls.warn_of_omitted(context, chosen)
     dial(context, _choose_model(context, message.agent, agent))
 
 
 def open_passthrough_session(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
-    """Take a client's own session.update for its Settings."""
+    """Take a client's own session.update in place of its Settings."""
     context.stop_waiting(Wait.SETTINGS)
     if context.options.is_configured_outside:
         context.state.settings = message
-        configure_hook.ask(context, message.text)
+        configure_hook.start(context, message.text)
     else:
         _open_with_passthrough(context, message)
 
 
 def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
     state = context.state
-    state.settings = message = function_calls.with_ours(context, message)
+    # Before `settings` is set: the router's functions join the tools of the first session.update.
+    message = function_calls.add_router_functions(context, message)
+    state.settings = message
     state.agent = session_config.passthrough_agent(orjson.loads(message.text).get("session"))
+    # Its turn detection is unknown here, so the session does not expect the upstream to answer speech by itself.
     state.turn_detection = listening.CLIENT_CONTROLLED
-    own = format_negotiation.passthrough_formats(message)
-    state.microphone, state.speaker = _microphone(context, own.input), Speaker(own.output)
+    formats = format_negotiation.passthrough_formats(message)
+    state.microphone, state.speaker = _microphone(context, formats.input), Speaker(formats.output)
     dial(context, context.options.fixed_model or context.options.model)
 
 
 def _microphone(context: Context, source: Format) -> Microphone:
     bounds = context.options.bounds
     microphone = Microphone(source, preroll_s=bounds.preroll_s, max_s=bounds.uncommitted_audio_s)
-    # Without a detector of the upstream's, all that was said since the last commit is the turn.
+    # Without the upstream's detector no event marks the start of speech: all audio since the last commit is the turn.
     microphone.is_speech = not context.state.detects_turns
     return microphone
 
 
-def _choose_model(context: Context, given: blocks.Agent, chosen: blocks.Agent) -> str:
-    asked, think = session_config.first_think(given).provider.model, session_config.first_think(chosen)
+def _choose_model(context: Context, requested_agent: blocks.Agent, chosen: blocks.Agent) -> str:
+    requested, think = session_config.first_think(requested_agent).provider.model, session_config.first_think(chosen)
     model = context.options.model_for(think.provider.model)
-    if asked is not None and asked != model:
-        warn_of_model(context, f"`agent.think.provider.model` {asked} is not available here: {model} is used")
+    if requested is not None and requested != model:
+        warn_of_model(context, f"`agent.think.provider.model` {requested} is not available here: {model} is used")
     elif think.endpoint is not None:
-        warn_of_model(context, f"`agent.think.endpoint` is not asked here: {model} is used")
+        warn_of_model(context, f"`agent.think.endpoint` is not called here: {model} is used")
     return model
 
 
 def warn_of_model(context: Context, description: str) -> None:
-    """Tell the client that another model thinks than it asked for."""
+    """Warn the client that the session uses another model than it requested. The React component always names one."""
     context.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
 
 
-def settings_again(context: Context, _message: deepgram.Settings) -> None:
-    """Answer a second Settings. The React component sends one after a reload."""
+def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
+    """Answer a second Settings, as the profile says. The React component sends one after a reload."""
     if not context.profile.settings_repeat:
-        description = "Settings were given already: they can be given once"
+        description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
     elif context.state.is_applied:
+        # Until then, the SettingsApplied of the first message is still to come.
         context.to_client(deepgram.SettingsApplied())
 
 
@@ -144,28 +154,30 @@ def settings_again(context: Context, _message: deepgram.Settings) -> None:
 
 
 def apply_settings(context: Context) -> None:
-    """Tell the client that its Settings are applied, and put what they bring into the ledger. Once a session."""
+    """Send SettingsApplied, and add the client's context and greeting to the ledger. A restart does not repeat this."""
     state = context.state
     if state.is_applied:
         return
     state.is_applied = True
     context.to_client(deepgram.SettingsApplied())
     if not state.is_passthrough:
-        _begin_with(context, state.agent)
+        _add_context(context, state.agent)
 
 
-def _begin_with(context: Context, agent: blocks.Agent) -> None:
+def _add_context(context: Context, agent: blocks.Agent) -> None:
     ledger, new_id = context.state.ledger, context.state.new_id
     for item in session_config.context_items(agent, new_id):
         ledger.add(item)
+    # A conversation that continues an earlier one is not greeted again.
     if agent.greeting and not len(ledger):
-        _greet_client(context, agent.greeting)
+        _greet(context, agent.greeting)
 
 
-def _greet_client(context: Context, greeting: str) -> None:
+def _greet(context: Context, greeting: str) -> None:
     item_id, how = context.state.new_id(), context.options.greeting
     if how == "spoken" or (how == "auto" and context.profile.spoken_greeting):
         context.state.turn.request(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
     else:
+        # The component shows a greeting, and speaks none.
         context.state.ledger.add(text.message_item(item_id, "assistant", greeting))
         context.to_client(deepgram.ConversationText(role="assistant", content=greeting))

@@ -1,6 +1,7 @@
-"""Handlers of the upstream that will follow the one in use, before that one's session expires.
+"""Prepare the upstream that follows before the session of the one in use expires (upstream 9.1).
 
-It is opened, configured and told the ledger in advance, and plugged in between turns, so that nobody notices.
+It is dialled, configured and given the ledger in advance. The session switches over to it between turns, so the caller
+notices nothing. A failure costs no restart: it is tried again as long as the upstream in use lives.
 """
 
 from __future__ import annotations
@@ -20,31 +21,32 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 
-def request_standby(context: Context, _fired: object) -> None:
-    """Request the next upstream; later where the session has no Settings yet or restarts."""
+def request_standby(context: Context, _fired: messages.TimerFired | None = None) -> None:
+    """Request the next upstream. Before the session is ready, record that it is due, and do it then."""
     if context.state.lifecycle is Lifecycle.READY:
         context.signal(inputs.StandbyRequested())
     else:
-        context.state.upstream.is_overdue = True
+        context.state.upstream.is_rollover_due = True
 
 
 def dial_standby(context: Context, _requested: inputs.StandbyRequested) -> None:
-    """Dial the next upstream while this one serves."""
+    """Dial the next upstream while the one in use serves the session."""
     state, deadlines = context.state, context.options.deadlines
+    # `standby_opened` starts the wait for session.created anew, so that a slow dial does not shorten it.
     context.wait_for(Wait.STANDBY, deadlines.dial_s + deadlines.session_created_s)
     state.standby = state.next_link()
-    context.open_upstream(state.standby.generation, state.route, is_standby=True)
+    context.open_upstream(state.standby.generation, state.model, is_standby=True)
 
 
 def standby_opened(context: Context, opened: messages.UpstreamOpened) -> None:
-    """It has shaken hands."""
+    """Wait for the standby upstream's session.created."""
     if context.state.standby is not None:
         context.state.standby.opened_at, context.state.standby.position = opened.unix_s, opened.position
         context.wait_for(Wait.STANDBY, context.options.deadlines.session_created_s)
 
 
 def configure_standby(context: Context, event: openai.SessionCreated) -> None:
-    """Configure it like the one in use."""
+    """Configure the standby upstream like the one in use."""
     standby = context.state.standby
     if standby is not None:
         standby.expires_at = event.session.expires_at
@@ -53,26 +55,28 @@ def configure_standby(context: Context, event: openai.SessionCreated) -> None:
 
 
 def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState | None:
-    """Tell it the ledger, as far as it goes; what is said until it is plugged in follows then."""
+    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over."""
     state = context.state
-    if state.standby is None or not upstream_setup.is_configured(context, state.standby, event):
+    if state.standby is None or not upstream_setup.record_acknowledgement(context, state.standby, event):
         return StandbyState.CONFIGURING
     context.stop_waiting(Wait.STANDBY)
     state.standby_sequence = state.ledger.sequence
+    # Without a request: the upstream in use gives the answers.
     takeover.replay_ledger(context, state.standby, 0)
     return None
 
 
 def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
-    """It has taken a change that was made since it was configured."""
+    """Record that the standby upstream took an update that came after its configuration."""
     standby = context.state.standby
-    if standby is not None and upstream_setup.is_configured(context, standby, event):
+    if standby is not None and upstream_setup.record_acknowledgement(context, standby, event):
         context.stop_waiting(Wait.STANDBY)
 
 
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """It is of no use where it refuses a change; an item that it refuses is only missing."""
-    if context.state.standby is not None and context.state.standby.updates > 0:
+    """Close a standby upstream that refuses an update. An item that it refuses is only missing there."""
+    # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
+    if context.state.standby is not None and context.state.standby.pending_updates > 0:
         standby_failed(context, event)
         return StandbyState.NONE
     context.state.ignored += 1
@@ -80,17 +84,17 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
 
 
 def standby_acknowledged(context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
-    """It has an item."""
+    """Record that the standby upstream has an item."""
     if context.state.standby is not None:
         context.state.standby.items.acknowledge(event.item)
 
 
-def timed_out(context: Context, _fired: object) -> None:
-    """Give the standby upstream up: it did not take its next step in time."""
+def standby_timed_out(context: Context, _fired: messages.TimerFired) -> None:
+    """Close a standby upstream that did not take its next step in time."""
     context.signal(inputs.StandbyTimedOut())
 
 
-def close_standby(context: Context, _input: object) -> None:
+def close_standby(context: Context, _input: object = None) -> None:
     """Close the standby upstream."""
     standby, context.state.standby = context.state.standby, None
     if standby is not None:
@@ -99,48 +103,56 @@ def close_standby(context: Context, _input: object) -> None:
 
 
 def standby_failed(context: Context, _input: object) -> None:
-    """It is gone: another is tried after a while, as long as the one in use lives."""
-    close_standby(context, None)
-    context.log(logging.WARNING, "the next upstream cannot be got ready: it is tried again")
-    _warn_of_the_end(context)
+    """Close the standby upstream, warn the client once, and try another one after the interval."""
+    close_standby(context)
+    context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
+    _warn_of_end(context)
+    # An upstream that fails at once must not be dialled in a tight loop.
     context.wait_for(Wait.ROLLOVER, context.options.deadlines.rollover_interval_s)
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """It may only refuse a format; it is of no use for any other error."""
+    """Configure the standby upstream again where the error may refuse G.711. Close it after any other error."""
     standby = context.state.standby
-    if standby is not None and format_negotiation.is_refused(context, standby, event.error):
+    if standby is not None and format_negotiation.rule_out_refused_g711(context, standby, event.error):
         upstream_setup.send_configuration(context, standby)
         return StandbyState.CONFIGURING
     standby_failed(context, event)
     return None
 
 
-def _warn_of_the_end(context: Context) -> None:
+def _warn_of_end(context: Context) -> None:
     link = context.state.upstream
-    if not link.is_warned:
-        link.is_warned = True
-        description = "the connection to the model ends soon, and no other could be made yet: it is tried again"
+    if not link.has_warned:
+        link.has_warned = True
+        description = "the connection to the model ends soon, and its successor failed so far: it is tried again"
         context.to_client(deepgram.Warning(description=description, code="MAXIMUM_SESSION_LENGTH_APPROACHING"))
 
 
+# The switch.
+
+
 def can_switch_over(context: Context) -> bool:
-    """Whether the standby upstream is ready, and nothing is under way that the change would cut."""
+    """Whether the standby upstream is ready, and the switch interrupts no turn and no update."""
     state = context.state
-    is_seeded = state.standby is not None and state.standby_state is StandbyState.SEEDED and state.standby.updates <= 0
-    return is_seeded and state.lifecycle is Lifecycle.READY and not state.updates and not state.is_under_way
+    is_seeded = (
+        state.standby is not None and state.standby_state is StandbyState.SEEDED and state.standby.pending_updates <= 0
+    )
+    # An update on its way would be acknowledged by neither of the two.
+    return is_seeded and state.lifecycle is Lifecycle.READY and not state.updates and not state.is_busy
 
 
 def switch_over(context: Context) -> None:
-    """Put the spare in the place of the one in use."""
+    """Put the standby upstream in the place of the one in use."""
     state = context.state
     if state.standby is None:
         return
     old, state.upstream, state.standby = state.upstream, state.standby, None
     state.rollovers += 1
     context.close_upstream(old.generation)
-    state.upstream_is_gone()
-    format_negotiation.apply(context)
+    state.forget_upstream_ids()
+    format_negotiation.apply_formats(context)
+    # Only the entries since `seed_standby`.
     takeover.replay_ledger(context, state.upstream, state.standby_sequence)
     takeover.replay_audio(context)
     takeover.send_pending_acks(context)
@@ -149,7 +161,7 @@ def switch_over(context: Context) -> None:
 
 
 def promote(context: Context, _promoted: inputs.StandbyPromoted) -> None:
-    """Put the standby upstream in the place of the one that was lost."""
+    """Put the standby upstream in the place of the one that was lost, and resume the interrupted work there."""
     state = context.state
     if state.standby is None:
         return

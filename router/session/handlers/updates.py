@@ -1,8 +1,8 @@
-"""Handlers of what changes a running session: one `session.update` at a time.
+"""Change a running session, one `session.update` at a time.
 
-The upstream's acknowledgement names no update (reference, 2.1). With one on its way, `session.updated` and an error are
-known to be its. An update that is on its way when the upstream is lost goes to the next one. Responses that are wanted
-wait for the updates that were asked for before them.
+The upstream's acknowledgement names no update (upstream 2.3). With a single one on its way, `session.updated` and an
+error are known to be about it. An update that is on its way when the upstream is lost goes to the next one. Responses
+wait for the updates that the client requested before them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from router.session.handlers import (
     upstream_setup,
 )
 from router.session.state.states import Lifecycle, StandbyState
+from router.session.state.upstream import Update
 from router.translation import errors, listening, session_config, validation
 
 if TYPE_CHECKING:
@@ -36,29 +37,18 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.session.context import Context
-    from router.session.state.upstream import UpstreamLink
-
-    Message = deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
+    from router.session.state.upstream import UpdateMessage, UpstreamLink
 
 
 VOICE_IS_FIXED: Final = "cannot_update_voice"
-"""The upstream's code where assistant audio is present (reference, 2.1)."""
+"""The upstream's code once the conversation holds assistant audio (upstream 2.4)."""
 
 
-class Update(msgspec.Struct, frozen=True):
-    """A change that is wanted. `event_id` comes back in the error that refuses it."""
-
-    message: Message | inputs.PassthroughSessionUpdate
-    event_id: str
-    size_bytes: int
-    is_late: bool = False
-    """An upstream did not acknowledge it in time."""
+# The kinds: the agent that each update makes, and the changes that the upstream gets.
 
 
-# What each update means: the agent that it makes, and what the upstream is told of that.
-
-
-def _with_prompt(_session: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
+def _with_prompt(_context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
+    # The pages of the docs disagree (client 3.1). To add a prompt that was meant to replace is the smaller harm.
     think = session_config.first_think(agent)
     prompt = f"{think.prompt}\n\n{message.prompt}" if think.prompt else message.prompt
     return msgspec.structs.replace(agent, think=msgspec.structs.replace(think, prompt=prompt))
@@ -70,29 +60,31 @@ def _with_think(context: Context, agent: blocks.Agent, message: deepgram.UpdateT
 
 
 def _chosen(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    return session_config.choose_think(agent, lambda model: model == context.state.route)
+    # A session keeps its model (upstream 1.1), so of several think blocks the one for that model fits.
+    return session_config.choose_think(agent, lambda model: model == context.state.model)
 
 
-def _with_speak(_session: Context, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
+def _with_speak(_context: Context, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
+    # The component's own field would override the new voice.
     return msgspec.structs.replace(agent, speak=message.speak, sessionAudioOutput=None)
 
 
-def _with_listen(_session: Context, agent: blocks.Agent, message: deepgram.UpdateListen) -> blocks.Agent:
+def _with_listen(_context: Context, agent: blocks.Agent, message: deepgram.UpdateListen) -> blocks.Agent:
     provider = listening.updated(agent.listen.provider, message.listen.provider)
     return msgspec.structs.replace(agent, listen=blocks.Listen(provider=provider))
 
 
-def _prompt_changes(_session: Context, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
+def _prompt_changes(_context: Context, _link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     return {"instructions": session_config.first_think(after).prompt}
 
 
-def _think_changes(context: Context, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
-    before, model, ours = context.state.agent, context.state.route, context.options.tools
+def _think_changes(context: Context, _link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
+    before, model, ours = context.state.agent, context.state.model, context.options.tools
     thinking = (session_config.thinking_of(session_config.first_think(agent), model, ours) for agent in (before, after))
     return session_config.replaced(*thinking)
 
 
-def _speak_changes(context: Context, _line: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
+def _speak_changes(context: Context, _link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     voices = context.options.voices
     output = session_config.replaced(
         *(session_config.speech_of(agent, voices) for agent in (context.state.agent, after))
@@ -103,6 +95,7 @@ def _speak_changes(context: Context, _line: UpstreamLink, after: blocks.Agent) -
 def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     model = upstream_setup.transcription_model(context, link)
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
+    # In a passthrough session turn detection is the client's own business.
     if not context.state.is_passthrough:
         mode = listening.detection_mode(after, context.options.turn_detection)
         changes["turn_detection"] = listening.turn_detection(after.listen.provider, mode)
@@ -111,7 +104,8 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
 
 class _Kind(msgspec.Struct, frozen=True):
     ack: deepgram.ServerMessage
-    fault: Callable[[Any], str | None]
+    validate: Callable[[Any], str | None]
+    """Returns the fault of a message, or None."""
     agent: Callable[[Context, blocks.Agent, Any], blocks.Agent]
     changes: Callable[[Context, UpstreamLink, blocks.Agent], dict[str, Any]]
 
@@ -133,48 +127,48 @@ _KINDS: Final[dict[type, _Kind]] = {
 }
 
 
-# An update is wanted.
+# The request.
 
 
-def update(context: Context, message: Message) -> None:
-    """Take an update, or say by field why it cannot be obeyed."""
-    fault = session_config.invalid_settings(_KINDS[type(message)].fault(message))
+def update(context: Context, message: UpdateMessage) -> None:
+    """Queue an update, or answer which field makes it invalid."""
+    fault = session_config.invalid_settings(_KINDS[type(message)].validate(message))
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return
-    wanted = Update(message, context.state.new_id(), size_bytes=len(msgspec.json.encode(message)))
-    if early_input.is_one_too_many(context, context.state.updates, wanted):
+    requested = Update(message, context.state.new_id(), size_bytes=len(msgspec.json.encode(message)))
+    if early_input.refuse_excess(context, context.state.updates, requested):
         return
     if isinstance(message, deepgram.UpdateThink):
         _warn_of_model(context, message)
-        function_calls.warn(
+        function_calls.warn_of_omitted(
             context, _chosen(context, msgspec.structs.replace(context.state.agent, think=message.think))
         )
-    context.state.updates.append(wanted)
+    context.state.updates.append(requested)
 
 
 def _warn_of_model(context: Context, message: deepgram.UpdateThink) -> None:
-    asked = session_config.first_think(_with_think(context, context.state.agent, message)).provider.model
-    if asked is not None and asked != context.state.route:
-        settings.warn_of_model(context, f"`think.provider.model` {asked} is not used: a session keeps its model")
+    requested = session_config.first_think(_with_think(context, context.state.agent, message)).provider.model
+    if requested is not None and requested != context.state.model:
+        settings.warn_of_model(context, f"`think.provider.model` {requested} is not used: a session keeps its model")
 
 
 def update_passthrough(context: Context, event: inputs.PassthroughSessionUpdate) -> None:
-    """Take a client's own session.update."""
-    text, event_id = passthrough.with_event_id(context, function_calls.with_ours(context, event).text)
-    wanted = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text))
-    if not early_input.is_one_too_many(context, context.state.updates, wanted):
-        context.state.updates.append(wanted)
+    """Queue a client's own session.update."""
+    text, event_id = passthrough.with_event_id(context, function_calls.add_router_functions(context, event).text)
+    requested = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text))
+    if not early_input.refuse_excess(context, context.state.updates, requested):
+        context.state.updates.append(requested)
 
 
 def is_due(context: Context) -> bool:
-    """An update is wanted, and none is on its way."""
+    """Whether an update is requested, and none is on its way."""
     state = context.state
     return bool(state.updates) and not state.upstream.is_updating and state.lifecycle is Lifecycle.READY
 
 
 def send(context: Context) -> None:
-    """Send the update that is wanted longest."""
+    """Send the update that was requested first."""
     state = context.state
     state.upstream.is_updating = True
     context.wait(Wait.UPDATE)
@@ -189,130 +183,144 @@ def _send(context: Context, update: Update, link: UpstreamLink) -> None:
         context.to_upstream(openai.SessionUpdate(session=changes, event_id=update.event_id), link)
 
 
-def _changes(context: Context, message: Message, link: UpstreamLink) -> dict[str, Any]:
+def _changes(context: Context, message: UpdateMessage, link: UpstreamLink) -> dict[str, Any]:
     kind = _KINDS[type(message)]
     return kind.changes(context, link, kind.agent(context, context.state.agent, message))
 
 
-# Its end.
+# The acknowledgement.
 
 
 def updated(context: Context, event: openai.SessionUpdated) -> None:
-    """The update that is on its way is applied. The client of a `session.update` hears SettingsApplied, as at first."""
+    """Apply the update that is on its way, and acknowledge it to the client: a session.update with SettingsApplied."""
     format_negotiation.record_formats(context.state.upstream, event)
-    format_negotiation.apply(context)
-    if context.state.upstream.updates > 0:  # one that it was told of before it was in use
-        context.state.upstream.updates -= 1
+    format_negotiation.apply_formats(context)
+    if context.state.upstream.pending_updates > 0:
+        # This acknowledges an update from the upstream's time on standby, and says nothing about a later one.
+        context.state.upstream.pending_updates -= 1
         return
-    taken = _take(context)
-    if taken is None:
+    current = _take_current(context)
+    if current is None:
         return
-    _update_standby(context, taken)
-    if isinstance(taken.message, inputs.PassthroughSessionUpdate):
-        _apply_passthrough(context, orjson.loads(taken.message.text).get("session"))
+    _update_standby(context, current)
+    if isinstance(current.message, inputs.PassthroughSessionUpdate):
+        _apply_passthrough(context, orjson.loads(current.message.text).get("session"))
         context.to_client(deepgram.SettingsApplied())
         return
-    _apply(context, taken.message)
-    context.to_client(_KINDS[type(taken.message)].ack)
+    _apply(context, current.message)
+    context.to_client(_KINDS[type(current.message)].ack)
 
 
-def _apply(context: Context, message: Message) -> None:
+def _apply(context: Context, message: UpdateMessage) -> None:
     state = context.state
     changes = _changes(context, message, state.upstream)
     state.agent = _KINDS[type(message)].agent(context, state.agent, message)
     if not state.is_passthrough:
         state.turn_detection = listening.detection_mode(state.agent, context.options.turn_detection)
-    if state.changes or state.is_passthrough:
-        _remember(context, {"type": "realtime", **changes})
+    # The next upstream is configured with `State.agent`, and with the changes behind it. They would undo this update.
+    if state.session_changes or state.is_passthrough:
+        _record_changes(context, {"type": "realtime", **changes})
 
 
-def _apply_passthrough(context: Context, changes: Any) -> None:
+def _apply_passthrough(context: Context, changes: object) -> None:
     state = context.state
-    _remember(context, changes)
+    _record_changes(context, changes)
     if not state.is_passthrough and state.microphone is not None:
         state.turn_detection = listening.passthrough_detection(changes, state.turn_detection)
         state.microphone.is_speech |= not state.detects_turns
 
 
-def _remember(context: Context, changes: Any) -> None:
-    """Another upstream will be told it, after what the session began with."""
+def _record_changes(context: Context, changes: object) -> None:
+    """Record changes for the next upstream, which gets them after the client's first configuration."""
     if isinstance(changes, dict):
-        context.state.changes = session_config.merged(context.state.changes, changes)
+        context.state.session_changes = session_config.merged(context.state.session_changes, changes)
 
 
 def _update_standby(context: Context, update: Update) -> None:
-    """The upstream that was configured in advance hears of it, too; one that was not will hear it in full."""
-    standby = context.state.standby
-    if standby is None or context.state.standby_state is StandbyState.CONNECTING:
+    """Send an update to a standby upstream that was configured before. A later one gets it with its configuration."""
+    standby_link = context.state.standby
+    if standby_link is None or context.state.standby_state is StandbyState.CONNECTING:
         return
-    standby.updates += 1
+    standby_link.pending_updates += 1
     context.wait_for(Wait.STANDBY, context.options.deadlines.session_updated_s)
-    _send(context, update, standby)
+    _send(context, update, standby_link)
 
 
-def is_refused(context: Context, error: openai.ErrorDetail) -> bool:
-    """Drop the update that this error refuses, if it does; whether nobody has to hear of that.
+# The refusal.
 
-    Without an id the update is known by the field that the error names.
+
+def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
+    """Drop the update that an error refuses, if any. Return whether the client need not see the error.
+
+    An error without an `event_id` refuses the update where it names a field of the session.
     """
     updates = context.state.updates
     if not updates or not context.state.upstream.is_updating:
         return False
+    # At most one update is on its way, so an error about the session can only be about this one.
     is_named = error.event_id == updates[0].event_id
     if not is_named and (error.event_id is not None or not (error.param or "").startswith("session.")):
         return False
-    refused = _take(context)
+    refused = _take_current(context)
     if refused is None or errors.code_of(error) != VOICE_IS_FIXED:
         return False
     return _change_voice(context, refused.message)
 
 
-def _change_voice(context: Context, message: Message | inputs.PassthroughSessionUpdate) -> bool:
-    """A session that has spoken keeps its voice: another one takes over between turns, told what was said."""
+def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
+    """Request another upstream for the new voice, since a session that has spoken keeps its voice.
+
+    It takes over between turns, with the conversation as text. The client gets its acknowledgement then.
+    """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
     state = context.state
     state.agent = _with_speak(context, state.agent, message)
     state.pending_acks.append(deepgram.SpeakUpdated())
-    if state.standby_state is not StandbyState.CONNECTING:  # else it is told when it is configured
+    # A standby upstream that is not configured yet will get the new voice. A configured one has the old voice.
+    if state.standby_state is not StandbyState.CONNECTING:
         context.signal(inputs.StandbyReleased())
-    standby.request_standby(context, None)
+    standby.request_standby(context)
     return True
 
 
 def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
-    """The upstream did not say in time whether it took the update: another may, or we go on without."""
-    taken = _take(context)
-    if taken is None:
+    """Abandon an upstream that did not acknowledge an update. Drop an update that two upstreams did not acknowledge.
+
+    One silence is a loss of the upstream. Two are the fault of the update, and end no session (docs/decisions/0006).
+    """
+    current = _take_current(context)
+    if current is None:
         return
-    if taken.is_late:
-        _give_up(context, taken)
+    if current.is_late:
+        _report_failure(context, current)
         return
-    context.state.updates.appendleft(msgspec.structs.replace(taken, is_late=True))
+    # The next upstream gets it first. This one gets no other update until it is lost.
+    context.state.updates.appendleft(msgspec.structs.replace(current, is_late=True))
     context.state.upstream.is_updating = True
-    restart.upstream_silent(context, fired)
+    restart.abandon_silent(context, fired)
 
 
-def _give_up(context: Context, taken: Update) -> None:
-    is_as_is = isinstance(taken.message, inputs.PassthroughSessionUpdate)
-    name = "session.update" if is_as_is else type(taken.message).__name__
+def _report_failure(context: Context, update: Update) -> None:
+    is_passthrough = isinstance(update.message, inputs.PassthroughSessionUpdate)
+    name = "session.update" if is_passthrough else type(update.message).__name__
     context.log(logging.WARNING, f"{name} is not acknowledged")
     timeout_s = length_s(Wait.UPDATE, context.options.deadlines)
-    description = f"{name}: the upstream has not taken it within {timeout_s:g} s"
+    description = f"{name}: the upstream did not acknowledge it within {timeout_s:g} s"
     context.to_client(deepgram.Error(description=description, code="UPDATE_NOT_APPLIED"))
 
 
-def _take(context: Context) -> Update | None:
+def _take_current(context: Context) -> Update | None:
+    """Remove and return the update that is on its way, or None."""
     state = context.state
     if not state.updates or not state.upstream.is_updating:
         return None
     state.upstream.is_updating = False
     context.stop_waiting(Wait.UPDATE)
-    taken: Update = state.updates.popleft()
-    return taken
+    return state.updates.popleft()
 
 
-# Messages of services that are not here.
+# Messages to services that are not offered.
 
 _NOT_OFFERED: Final[dict[type, str]] = {
     deepgram.UpdateThinkLive: "UpdateThink_Live: Think Live is not offered here",
@@ -321,5 +329,5 @@ _NOT_OFFERED: Final[dict[type, str]] = {
 
 
 def refuse_unoffered(context: Context, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
-    """Answer a message to a service that is not here."""
+    """Answer a message to a service that is not offered."""
     context.to_client(deepgram.Error(description=_NOT_OFFERED[type(message)], code="INVALID_SETTINGS"))

@@ -1,4 +1,4 @@
-"""Handlers of what the user writes."""
+"""Add the user's typed messages to the conversation."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ if TYPE_CHECKING:
     from router.session import inputs
     from router.session.context import Context
 
-# The user writes.
-
 
 def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, and add it to the conversation. While the agent speaks, it interrupts."""
+    """Echo a user's message at once, and add it to the conversation. It interrupts an agent that the caller hears."""
     if context.state.playback.is_audible(context.now_s):
-        barge_in.silence(context)
+        barge_in.stop_agent(context)
     context.to_client(deepgram.ConversationText(role="user", content=message.content))
     add_user_message(context, message)
 
 
 def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) -> None:
-    """Add a user's message that came while there was no upstream. What is still heard of the agent, it interrupts."""
+    """Add a user's message from the time without an upstream. It interrupts the agent's audio that is still playing."""
     if context.state.playback.is_audible(context.now_s):
-        barge_in.silence(context)
+        barge_in.stop_agent(context)
     add_user_message(context, message)
 
 
 def add_user_message(context: Context, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
-    """Add a user's message to the conversation. A response is asked for once the upstream has the item.
+    """Add a user's message to the conversation. Request a response once the upstream has acknowledged the item.
 
-    Asking sooner is what made the upstream close with code 1000 before it answered.
+    An earlier response.create made the upstream close with code 1000 before it answered.
     """
     item = text.message_item(context.state.new_id(), "user", message.content)
     context.state.ledger.add(item)
     context.state.latency.mark("asked_s", context.now_s)
+    # The deadline of the oldest unacknowledged item counts: more messages must not postpone it.
     if not context.state.upstream.items.awaits_acknowledgement:
         context.wait(Wait.ITEM_ACK)
     create_item(context, item, request=ResponseRequest())

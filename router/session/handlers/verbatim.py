@@ -1,14 +1,14 @@
-"""Handlers of what the agent says word for word, on its own or a client's behalf.
+"""Have the agent speak a given text word for word: a greeting, or an InjectAgentMessage.
 
-The API has no way to have a text said. A response outside the conversation is told to say exactly this (reference,
-2.5); its audio is played, its own transcript is not told: the client's text is the one that was given, ahead of the
-audio. Only when it has been said is it put into the conversation, and the ledger: as a text, once, and as far as it
-was heard. To the turn it is a response like any other: one at a time, with the same deadlines.
+The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
+text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
+text joins the conversation and the ledger only when it was spoken: once, and as far as the caller heard it. To the
+tables it is a response like any other, with the same deadlines, one at a time.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from router.session.state.turn import Answer, ResponseRequest, VerbatimText
 
 MARK: Final = {"switchboard": "statement"}
-"""The metadata of such a response: its response.created brings it back."""
+"""The metadata of such a response. Its response.created brings them back (upstream 5.3)."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
-    """What the response that is requested or active is to say, if that is given."""
+    """Return the given text of the response in progress, or None."""
     request = context.state.turn.current_request
     return request.verbatim if request is not None else None
 
 
 def is_marked(event: openai.ResponseCreated) -> bool:
-    """Whether this response was asked for to say a statement."""
+    """Whether a response was requested to speak a given text."""
     metadata = event.response.metadata or {}
     return all(metadata.get(key) == value for key, value in MARK.items())
 
 
 def parameters(verbatim_text: VerbatimText) -> openai.ResponseParameters:
-    """What the response is asked for with. Neither the conversation nor the tools are its business."""
+    """Return the parameters of the response. Neither the conversation nor the tools may influence the words."""
     return openai.ResponseParameters(
         conversation="none",
         input=[],
@@ -52,14 +52,17 @@ def parameters(verbatim_text: VerbatimText) -> openai.ResponseParameters:
 
 
 def has_voice(context: Context) -> bool:
-    """Whether the agent speaks at all, as Settings or a client's own updates have it."""
-    asked = session_config.first_think(context.state.agent).outputModalities
-    return context.state.changes.get("output_modalities", asked) != ["text"]
+    """Whether the agent speaks at all, by the Settings or by the client's own updates."""
+    modalities = session_config.first_think(context.state.agent).outputModalities
+    # The client's own session.update came later, so it counts.
+    return context.state.session_changes.get("output_modalities", modalities) != ["text"]
 
 
-def begin(context: Context, request: ResponseRequest) -> None:
-    """Its response is about to be asked for: tell the client the text, ahead of the audio, and once."""
-    verbatim_text: Any = request.verbatim
+# The begin.
+
+
+def begin(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> None:
+    """Send the client the text once, ahead of the audio, before its response is created."""
     _send_text_once(context, verbatim_text)
     sent = msgspec.structs.replace(verbatim_text, is_sent=True)
     context.state.turn.current_request = msgspec.structs.replace(request, verbatim=sent)
@@ -68,13 +71,13 @@ def begin(context: Context, request: ResponseRequest) -> None:
 
 def _send_text_once(context: Context, verbatim_text: VerbatimText) -> None:
     if not verbatim_text.is_sent:
-        start_speaking(context, None)
+        start_speaking(context)
         context.state.latency.mark("text_s", context.now_s)
         delivery.send_text(context, verbatim_text.item_id, verbatim_text.text)
 
 
 def expect(context: Context, verbatim_text: VerbatimText) -> None:
-    """What is played from now on is this item, and its text is told."""
+    """Make the text the current answer: the audio that follows is its audio, and the client has its words."""
     answer = context.state.turn.answer
     answer.item_id = verbatim_text.item_id
     answer.transcript = answer.sent_text = verbatim_text.text
@@ -82,80 +85,93 @@ def expect(context: Context, verbatim_text: VerbatimText) -> None:
     answer.is_spoken = True
 
 
-def is_another(context: Context, event: openai.ResponseCreated) -> bool:
-    """Whether this response is not the one that says our statement: the upstream answers the user beside it."""
+def is_other_response(context: Context, event: openai.ResponseCreated) -> bool:
+    """Whether a response is the upstream's answer to the user, which begins in place of the given text."""
+    # Some servers return no metadata. Without a question of the user's, the response can only be the requested one.
     return current_verbatim(context) is not None and not is_marked(event) and context.state.turn.awaits_answer
 
 
 def is_late(context: Context, event: openai.ResponseCreated) -> bool:
-    """Whether this response says a statement that nobody waits for any more."""
+    """Whether a response speaks a given text whose place another response took."""
     return is_marked(event) and current_verbatim(context) is None
 
 
-# Its end.
+# The end.
 
 
 def conclude(context: Context) -> None:
-    """It has been said: put it into the conversation. What was heard of one that was interrupted is there already."""
+    """Add a text that was spoken to the conversation. An interrupted one is there already, as far as it was heard."""
     verbatim_text, turn = current_verbatim(context), context.state.turn
     if verbatim_text is None or turn.response_id in turn.interrupted or turn.is_interrupted_early:
         return
-    _remember(context, verbatim_text.item_id, verbatim_text.text)
+    _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.playback.set_text(verbatim_text.item_id, verbatim_text.text)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:
-    """The agent has no voice: its text is all there is of the turn."""
+    """Send the text of an agent without a voice, and end its turn."""
     _send_text_once(context, verbatim_text)
-    _remember(context, verbatim_text.item_id, verbatim_text.text)
+    _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.turn.has_started_speaking = False
     end_turn(context)
 
 
-def _remember(context: Context, item_id: str, content: str, *, is_lost: bool = False) -> None:
+def _add_to_conversation(context: Context, item_id: str, content: str, *, is_lost: bool = False) -> None:
     item = text.message_item(item_id, "assistant", content)
-    context.state.verbatim_items.append(item_id)
+    context.state.verbatim_item_ids.append(item_id)
     context.state.ledger.add(item)
-    if not is_lost:  # else the next upstream will be told the ledger
+    # A lost upstream takes no item. The next one gets the whole ledger.
+    if not is_lost:
         create_item(context, item)
 
 
-def withdraw(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
-    """The user has interrupted it: so much was heard. A text cannot be truncated: it is replaced (reference, 2.4)."""
+# Interruption.
+
+
+def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
+    """Keep only the words of an interrupted text that the caller heard. `is_whole`: the conversation has all of it.
+
+    A text item cannot be truncated (upstream 7.2), so it is deleted, and created anew with these words.
+    """
     if is_whole:
         context.to_upstream(openai.ConversationItemDelete(item_id=item_id))
         correct_item(context, item_id, "")
     if words:
-        _remember(context, context.state.new_id(), words)
+        _add_to_conversation(context, context.state.new_id(), words)
 
 
-def leave_unsaid(context: Context, answer: Answer) -> None:
-    """The user has interrupted it, and has heard all that there was of it."""
+def keep_heard(context: Context, answer: Answer) -> None:
+    """Add the spoken part of an interrupted text to the conversation, where the caller heard all audio so far."""
     verbatim_text = current_verbatim(context)
-    if verbatim_text is not None and answer.played_s:
-        before = verbatim_text.text.removesuffix(verbatim_text.rest)
-        withdraw(
-            context, verbatim_text.item_id, before + speech.heard(verbatim_text.rest, answer.played_s), is_whole=False
-        )
+    if verbatim_text is not None and answer.received_s:
+        spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)
+        words = spoken_before + speech.heard(verbatim_text.rest, answer.received_s)
+        replace_by_heard(context, verbatim_text.item_id, words, is_whole=False)
 
 
 def is_verbatim_item(context: Context, item_id: str) -> bool:
-    """Whether this item is one of ours: its audio is no part of the conversation upstream."""
-    now = current_verbatim(context)
-    return item_id in context.state.verbatim_items or (now is not None and now.item_id == item_id)
+    """Whether an item is a given text. Its audio is no part of the conversation upstream, and cannot be truncated."""
+    current = current_verbatim(context)
+    return item_id in context.state.verbatim_item_ids or (current is not None and current.item_id == item_id)
 
 
-def interrupt(context: Context, request: ResponseRequest, answer: Answer, *, is_lost: bool) -> ResponseRequest | None:
-    """Its upstream is lost, or failed over it: what is still to be said."""
-    verbatim_text: Any = request.verbatim
-    heard = speech.heard(verbatim_text.rest, answer.played_s) if answer.played_s else ""
+def rest_request(
+    context: Context, request: ResponseRequest, verbatim_text: VerbatimText, answer: Answer, *, is_lost: bool
+) -> ResponseRequest | None:
+    """Return the request for the part still to be spoken, after the upstream was lost or its response failed.
+
+    Return None, and end the turn, where nothing is left, or the configuration says to stop there.
+    """
+    heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()
+    # With `stop`, a text of which nothing was heard is still spoken.
     if rest and not (heard and context.options.interrupted_answer == "stop"):
         context.state.turn.is_resumed = True
-        rest_of_it = msgspec.structs.replace(verbatim_text, rest=rest, is_sent=True)
-        return msgspec.structs.replace(request, verbatim=rest_of_it)
+        return msgspec.structs.replace(
+            request, verbatim=msgspec.structs.replace(verbatim_text, rest=rest, is_sent=True)
+        )
     spoken = verbatim_text.text.removesuffix(rest).strip()
-    _remember(context, verbatim_text.item_id, spoken, is_lost=is_lost)
+    _add_to_conversation(context, verbatim_text.item_id, spoken, is_lost=is_lost)
     context.state.playback.set_text(verbatim_text.item_id, spoken)
     end_turn(context)
     return None

@@ -1,4 +1,4 @@
-"""The function calls of a session: which are outstanding, and which were cancelled."""
+"""The function calls of a session: the outstanding ones, and the cancelled ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 
-MOST_CANCELLED: Final = 64
+MAX_CANCELLED: Final = 64
+"""Cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
 
 
 class Calls:
@@ -17,31 +18,32 @@ class Calls:
 
     def __init__(self) -> None:
         self.outstanding: dict[str, deepgram.RequestedFunction] = {}
-        """By call id, in the order of the requests: what is not answered."""
+        """The unanswered calls by call id, in the order of their requests."""
         self.late = 0
-        """Answers to calls that were cancelled."""
+        """Answers to cancelled calls."""
         self._cancelled: dict[str, str] = {}
-        """The names of those that the client was running, by id, until it answers all the same: the newest."""
+        """The names of cancelled calls that the client ran, by id, until the client answers them."""
         self._requested: set[tuple[str | None, str]] = set()
-        """Of the upstream in use, by response: some servers number their calls, and begin anew with each."""
+        """Response id and call id of every call of this upstream. Some servers number the calls of each response."""
         self._names: dict[str, str] = {}
+        """Function names by the id of the call's item."""
 
-    def upstream_is_gone(self) -> None:
-        """Another upstream is in use: what the one before called its items and calls means nothing to it."""
+    def forget_upstream_ids(self) -> None:
+        """Forget the ids that the previous upstream gave: the next one may give them again."""
         self._requested.clear()
         self._names.clear()
 
     def record_name(self, item: openai.Item) -> None:
-        """Remember the name of a call's item: older servers leave it out of the event that carries the arguments."""
+        """Remember the function that a call's item names."""
         if item.type == "function_call" and item.id and item.name:
             self._names[item.id] = item.name
 
     def name_of(self, event: openai.ResponseFunctionCallArgumentsDone) -> str:
-        """The name of the function that is called."""
+        """Return the name of the called function. Older servers give it in the call's item alone (upstream 6.1)."""
         return event.name or self._names.get(event.item_id or "", "")
 
     def request(self, call: deepgram.RequestedFunction, response_id: str | None) -> bool:
-        """Remember a call; False where it was requested before, or is being run: no tool runs twice."""
+        """Record a call. Return False where it was requested before or is outstanding: no function runs twice."""
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
@@ -50,27 +52,31 @@ class Calls:
         return True
 
     def find(self, call_id: str | None, name: str | None) -> str | None:
-        """The client's call that an answer is for: by id, or where it has none by name, the oldest first."""
-        theirs = self.of_client()
+        """Return the id of the client's call that an answer is for, or None.
+
+        An answer without an id is for the oldest call of its function: `id` is optional (client 5.2).
+        """
+        calls = self.of_client()
         if call_id is not None:
-            return next((call.id for call in theirs if call.id == call_id), None)
-        return next((call.id for call in theirs if call.name == name), None)
+            return next((call.id for call in calls if call.id == call_id), None)
+        return next((call.id for call in calls if call.name == name), None)
 
     def of_client(self) -> list[deepgram.RequestedFunction]:
-        """The outstanding calls that the client is to answer."""
+        """Return the outstanding calls that the client has to answer."""
         return [call for call in self.outstanding.values() if call.client_side]
 
     def cancel(self, call: deepgram.RequestedFunction) -> None:
-        """Expect no answer to a call, and one that comes all the same to be late."""
+        """Record that a call was cancelled: an answer to it is late, and not an error."""
         if call.client_side:
             self._cancelled[call.id] = call.name
-            if len(self._cancelled) > MOST_CANCELLED:
+            if len(self._cancelled) > MAX_CANCELLED:
                 del self._cancelled[next(iter(self._cancelled))]
 
-    def is_late(self, call_id: str | None, name: str | None) -> bool:
-        """Whether an answer is one to a call that was cancelled; once for each."""
+    def count_late_answer(self, call_id: str | None, name: str | None) -> bool:
+        """Return whether an answer is the first one to a cancelled call, and count it then."""
         if call_id is None:
             call_id = next((key for key, value in self._cancelled.items() if value == name), None)
+        # Only once: a second answer is a mistake of the client.
         is_late = call_id is not None and self._cancelled.pop(call_id, None) is not None
         self.late += is_late
         return is_late

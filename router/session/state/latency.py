@@ -1,43 +1,46 @@
-"""When what happened in the agent's turn: what LatencyReport and AgentStartedSpeaking tell."""
+"""The moments of the agent's turn, for LatencyReport and AgentStartedSpeaking."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from router.deepgram import messages as deepgram
 
+Moment = Literal["asked_s", "transcribed_s", "token_s", "text_s", "call_s", "audio_s"]
+
 _MICROSECOND: Final = 6
-"""Digits behind the point: what a clock tells beyond that is noise."""
+"""Decimals of a latency: the clock's noise is larger than the next digit."""
 
 
 class TurnLatency:
-    """The moments of one turn, on the dispatcher's clock, each the first of its kind; None where it did not happen.
+    """The moments of one turn, on the dispatcher's clock. Each is the first of its kind, or None.
 
-    A turn begins when the user has finished: with the end of speech or a message. One that the agent begins itself
-    starts with its response.
+    A turn begins when the user finishes: with the end of speech, a commit or a typed message. A turn that the agent
+    begins starts with its response.
     """
 
-    __slots__ = ("asked_s", "audio_s", "heard_s", "text_s", "token_s", "tool_s")
+    __slots__ = ("asked_s", "audio_s", "call_s", "text_s", "token_s", "transcribed_s")
 
     def __init__(self) -> None:
         self.asked_s: float | None = None
-        self.heard_s: float | None = None
-        """What the user said was put into words."""
+        self.transcribed_s: float | None = None
+        """The transcript of the user's speech arrived."""
         self.token_s: float | None = None
         self.text_s: float | None = None
-        """A sentence, or the whole text of an item."""
-        self.tool_s: float | None = None
+        """A sentence was complete, or the whole text of an item."""
+        self.call_s: float | None = None
+        """The model called a function."""
         self.audio_s: float | None = None
 
-    def mark(self, moment: str, now_s: float) -> bool:
-        """Remember a moment; whether it is the first of its kind."""
+    def mark(self, moment: Moment, now_s: float) -> bool:
+        """Record a moment. Return whether it is the first of its kind."""
         is_first = getattr(self, moment) is None
         if is_first:
             setattr(self, moment, now_s)
         return is_first
 
     def started_speaking(self) -> deepgram.AgentStartedSpeaking:
-        """What tells that the agent's first audio follows, with how long that took."""
+        """Return the announcement of the agent's first audio. All three latencies are mandatory there (client 4.4)."""
         report = self.report()
         return deepgram.AgentStartedSpeaking(
             total_latency=report.total_latency or 0.0,
@@ -46,12 +49,12 @@ class TurnLatency:
         )
 
     def report(self) -> deepgram.LatencyReport:
-        """What has been measured, in seconds from the end of the user's turn; `tts_latency` from the first text."""
+        """Return the latencies in seconds from the end of the user's turn. `tts_latency` begins at the first text."""
         return deepgram.LatencyReport(
-            stt_latency=_between(self.asked_s, self.heard_s),
+            stt_latency=_between(self.asked_s, self.transcribed_s),
             ttt_token_latency=_between(self.asked_s, self.token_s),
             ttt_text_latency=_between(self.asked_s, self.text_s),
-            ttt_tool_latency=_between(self.asked_s, self.tool_s),
+            ttt_tool_latency=_between(self.asked_s, self.call_s),
             tts_latency=_between(self.token_s, self.audio_s),
             total_latency=_between(self.asked_s, self.audio_s),
         )
@@ -60,4 +63,5 @@ class TurnLatency:
 def _between(start_s: float | None, end_s: float | None) -> float | None:
     if start_s is None or end_s is None:
         return None
+    # A late transcript of the previous turn may be marked before this turn's question: no latency is negative.
     return max(0.0, round(end_s - start_s, _MICROSECOND))

@@ -1,9 +1,9 @@
-"""The agent's audio on its way to a caller's ear: what was sent, and how much of it can have been heard.
+"""The agent's audio on its way to the caller: an estimate of what the caller has heard, and the audio ahead of it.
 
-Nobody tells when audio is played, so it is estimated: a client plays what it is sent at once and without a gap. An
-upstream makes audio faster than it is played, and nothing in either protocol slows it down; what is more than
-`most_ahead_s` ahead of the caller's ear waits here, in order with the messages that belong behind it. What waits is
-bounded in memory: by little until the client is seen to read, for one that does not will never play any of it.
+No protocol reports playback (upstream 5.9), so it is estimated: a client plays audio at once and without a gap. An
+upstream generates audio faster than a client plays it (upstream 5.8), and neither protocol can slow it down. Audio more
+than `max_ahead_s` ahead of the caller waits here, in order with the messages that follow it. Its size is bounded, by
+little until the client is seen to read: a client that does not read never plays any of it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from router.deepgram.messages import ServerMessage
 
-MOST_PLAYED: Final = 16
-"""Items that are remembered, the newest: an older one has been heard long ago, or was very short."""
+MAX_ITEMS: Final = 16
+"""Items that are remembered, the newest: the caller heard the older ones long ago, or they were very short."""
 
 
 class Piece(NamedTuple):
@@ -29,8 +29,8 @@ class Piece(NamedTuple):
     duration_s: float
 
 
-class Played:
-    """An item's audio: how much the upstream made of it, and how much of that was sent to the client."""
+class PlayedItem:
+    """The audio of one item: the part that the upstream generated, and the part that was sent to the client."""
 
     __slots__ = ("is_truncated", "is_upstream", "item_id", "received_s", "sent_s", "text")
 
@@ -39,60 +39,64 @@ class Played:
         self.received_s = 0.0
         self.sent_s = 0.0
         self.text: str | None = None
-        """What it says, once all of that is known."""
+        """Its words, once all of them are known."""
         self.is_upstream = True
-        """The upstream in use made it, and knows it by this id."""
+        """The upstream in use generated it, and knows it by this id."""
         self.is_truncated = False
-        """There, which is possible once."""
+        """It was truncated upstream. A second truncation is an error (upstream 7.3)."""
 
 
 class Unheard(NamedTuple):
-    """An item of which the caller has not heard the end."""
+    """An item whose end the caller has not heard."""
 
-    played: Played
+    played: PlayedItem
     heard_s: float
 
 
 class Playback:
-    """The playback of one client, estimated. Times are of the dispatcher's clock."""
+    """The estimated playback of one client. Times are of the dispatcher's clock."""
 
-    def __init__(self, most_ahead_s: float, held_bytes: int, unread_bytes: int) -> None:
-        self._most_ahead_s = most_ahead_s
-        self._held_bytes = held_bytes
-        self._unread_bytes = unread_bytes
+    def __init__(self, max_ahead_s: float, max_queued_bytes: int, max_unread_bytes: int) -> None:
+        self._max_ahead_s = max_ahead_s
+        self._max_queued_bytes = max_queued_bytes
+        self._max_unread_bytes = max_unread_bytes
         self._ends_s = 0.0
-        """When the caller will have heard what was sent."""
-        self._items: Queue[Played] = Queue(most=MOST_PLAYED)
+        """The time at which the caller will have heard all audio that was sent."""
+        self._items: Queue[PlayedItem] = Queue(maxlen=MAX_ITEMS)
         self._waiting: Queue[Piece | ServerMessage] = Queue()
         self._waiting_bytes = 0
         self.is_trusted = False
-        """The client was seen to read since something began to wait."""
+        """The client was seen to read since audio began to wait."""
         self.dropped_bytes = 0
-        """Of audio that waited when the user interrupted it."""
+        """The size of audio that still waited when the user interrupted it."""
 
-    # What is known.
+    # Questions.
 
     def ahead_s(self, now_s: float) -> float:
-        """How much of what was sent is still to be heard."""
+        """Return the duration of sent audio that the caller has not heard yet."""
         return max(0.0, self._ends_s - now_s)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether anything waits: what is said now belongs behind it."""
+        """Whether audio waits. A message that is sent now belongs behind it."""
         return bool(self._waiting)
 
     def is_audible(self, now_s: float) -> bool:
-        """Whether the agent is being heard, or has more to be heard."""
+        """Whether the caller hears the agent, or is going to."""
         return self.is_waiting or self._ends_s > now_s
 
     def due_in_s(self, now_s: float) -> float:
-        """When the next of what waits may go: a little is let through at a time, not every piece on its own."""
-        return max(0.0, self.ahead_s(now_s) - self._most_ahead_s * 0.9)
+        """Return the time until waiting audio may be sent.
+
+        A tenth of the limit is played first, so that one timer releases many pieces.
+        """
+        return max(0.0, self.ahead_s(now_s) - self._max_ahead_s * 0.9)
 
     def unheard(self, now_s: float) -> list[Unheard]:
-        """The items of which the caller has not heard the end, the oldest first."""
+        """Return the items whose end the caller has not heard, the oldest first."""
         left_s = self.ahead_s(now_s)
         found = []
+        # Audio is played in the order of the items, so the unheard part is the end of the newest ones.
         for played in reversed(self._items):
             heard_s = max(0.0, played.sent_s - left_s)
             left_s = max(0.0, left_s - played.sent_s)
@@ -100,60 +104,62 @@ class Playback:
                 found.append(Unheard(played, heard_s))
         return found[::-1]
 
-    # What happens.
+    # Changes.
 
-    def receive(self, piece: Piece, now_s: float) -> bool:
-        """Take a piece of audio; whether it is to be sent now. Otherwise it waits."""
+    def schedule(self, piece: Piece, now_s: float) -> bool:
+        """Record a piece of audio. Return whether to send it now; it waits otherwise."""
         self._item(piece.item_id).received_s += piece.duration_s
-        if self._waiting or self.ahead_s(now_s) > self._most_ahead_s:
-            self.wait(piece)
+        if self._waiting or self.ahead_s(now_s) > self._max_ahead_s:
+            self.hold(piece)
             return False
-        self._sent(piece, now_s)
+        self._record_sent(piece, now_s)
         return True
 
-    def wait(self, piece: Piece | ServerMessage) -> None:
-        """Put something behind what waits."""
+    def hold(self, piece: Piece | ServerMessage) -> None:
+        """Queue a piece of audio or a message behind the waiting ones."""
         self._waiting.append(piece)
         if isinstance(piece, Piece):
             self._waiting_bytes += len(piece.data)
 
-    def release_audio(self, now_s: float) -> list[bytes | ServerMessage]:
-        """What may go now, in order."""
-        return self._take(lambda: self.ahead_s(now_s) <= self._most_ahead_s, now_s)
+    def release(self, now_s: float) -> list[bytes | ServerMessage]:
+        """Remove and return the audio and messages that are due, in order."""
+        return self._release(lambda: self.ahead_s(now_s) <= self._max_ahead_s, now_s)
 
-    def overflowing(self, now_s: float) -> list[bytes | ServerMessage]:
-        """What goes early, as more waits than may be held in memory: the connection has a bound of its own."""
-        most_bytes = self._held_bytes if self.is_trusted else self._unread_bytes
-        return self._take(lambda: self._waiting_bytes > most_bytes, now_s)
+    def release_excess(self, now_s: float) -> list[bytes | ServerMessage]:
+        """Remove and return the oldest audio beyond the bound on memory. It is early; the connection bounds it next."""
+        max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
+        return self._release(lambda: self._waiting_bytes > max_bytes, now_s)
 
-    def _take(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
+    def _release(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
         due: list[bytes | ServerMessage] = []
+        # A message needs no room of its own: it follows the audio before it at once.
         while self._waiting and (not isinstance(self._waiting[0], Piece) or is_due()):
             first = self._waiting.popleft()
             if isinstance(first, Piece):
                 self._waiting_bytes -= len(first.data)
-                self._sent(first, now_s)
+                self._record_sent(first, now_s)
                 due.append(first.data)
             else:
                 due.append(first)
+        # Trust lasts as long as audio waits: the next wait begins with a new probe.
         self.is_trusted = self.is_trusted and self.is_waiting
         return due
 
     def set_text(self, item_id: str | None, text: str) -> None:
-        """Remember what an item says."""
+        """Record the words of an item."""
         self._item(item_id).text = text
 
-    def truncated(self, item_id: str | None) -> None:
-        """Remember that an item was truncated upstream."""
+    def mark_truncated(self, item_id: str | None) -> None:
+        """Record that an item was truncated upstream."""
         self._item(item_id).is_truncated = True
 
-    def upstream_is_gone(self) -> None:
-        """Another upstream is in use, which knows what was said before by other ids, and as text."""
+    def forget_upstream_ids(self) -> None:
+        """Record that another upstream is in use. It knows earlier items as texts, by other ids."""
         for played in self._items:
             played.is_upstream = False
 
     def stop(self, now_s: float) -> list[ServerMessage]:
-        """The client plays no more: nothing of what was sent will be heard. The messages that waited."""
+        """Drop the audio, because the client empties its buffer. Return the messages that waited behind it."""
         messages = [first for first in self._waiting if not isinstance(first, Piece)]
         self.dropped_bytes += self._waiting_bytes
         self._waiting.clear()
@@ -162,13 +168,14 @@ class Playback:
         self._items.clear()
         return messages
 
-    def _item(self, item_id: str | None) -> Played:
+    def _item(self, item_id: str | None) -> PlayedItem:
         found = next((it for it in reversed(self._items) if it.item_id == item_id), None)
         if found is None:
-            found = Played(item_id)
+            found = PlayedItem(item_id)
             self._items.append(found)
         return found
 
-    def _sent(self, piece: Piece, now_s: float) -> None:
+    def _record_sent(self, piece: Piece, now_s: float) -> None:
         self._item(piece.item_id).sent_s += piece.duration_s
+        # After a pause of the upstream the client plays from now on, not from the end of the last piece.
         self._ends_s = max(self._ends_s, now_s) + piece.duration_s

@@ -1,4 +1,4 @@
-"""What a session keeps a little of: short queues, which are nearly always empty, and the newest of many ids."""
+"""Small containers with a bound. Nearly all of them are empty nearly all the time, in every session of the process."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ T = TypeVar("T")
 
 
 class Queue(list[T], Generic[T]):
-    """A list with what is wanted of a `deque`, which takes 0.7 kB when it is empty. `most` is a deque's `maxlen`."""
+    """A short queue with the interface of a deque, which takes 0.7 kB even when it is empty."""
 
-    __slots__ = ("_most",)
+    __slots__ = ("_maxlen",)
 
-    def __init__(self, items: Iterable[T] = (), *, most: int | None = None) -> None:
+    def __init__(self, items: Iterable[T] = (), *, maxlen: int | None = None) -> None:
         super().__init__(items)
-        self._most = most
+        self._maxlen = maxlen
 
     def append(self, item: T) -> None:
-        """Add at the end; with `most` there already, the first goes."""
-        if len(self) == self._most:
+        """Add an item at the end. A full queue drops its first item."""
+        if len(self) == self._maxlen:
             del self[0]
         super().append(item)
 
     def appendleft(self, item: T) -> None:
-        """Add in front."""
+        """Add an item at the front."""
         self.insert(0, item)
 
     def popleft(self) -> T:
-        """Take the first."""
+        """Remove and return the first item."""
         return self.pop(0)
 
 
 class Newest(dict[T, None], Generic[T]):
-    """A set of which the first goes when there are more than `most`. An empty one takes less than a `set`."""
+    """A set of the `maxlen` items that were added last. An empty dict is smaller than an empty set."""
 
-    __slots__ = ("_most",)
+    __slots__ = ("_maxlen",)
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, maxlen: int) -> None:
         super().__init__()
-        self._most = most
+        self._maxlen = maxlen
 
     def add(self, item: T) -> None:
-        """Have it be the newest, unless it is there."""
+        """Add an item as the newest. An item that is there keeps its place."""
         self[item] = None
-        if len(self) > self._most:
+        if len(self) > self._maxlen:
             del self[next(iter(self))]

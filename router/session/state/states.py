@@ -6,7 +6,7 @@ import enum
 
 
 class Lifecycle(enum.Enum):
-    """How far the session is."""
+    """The stages of a session."""
 
     AWAITING_SETTINGS = "awaiting Settings"
     CONNECTING = "connecting"
@@ -19,7 +19,7 @@ class Lifecycle(enum.Enum):
 
 
 class ResponseState(enum.Enum):
-    """Whether the upstream is answering."""
+    """The stages of a response. An upstream has one active response at a time (upstream 5.1)."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -28,7 +28,7 @@ class ResponseState(enum.Enum):
 
 
 class StandbyState(enum.Enum):
-    """How far the upstream is that will follow the one in use."""
+    """The stages of the upstream that will follow the one in use."""
 
     NONE = "none"
     CONNECTING = "connecting"

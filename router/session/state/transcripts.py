@@ -1,101 +1,106 @@
-"""Transcripts of the user's speech: those awaited, and the words of those in progress."""
+"""Transcripts of the user's speech: the awaited ones, and the words of those in progress.
+
+A transcript may arrive before, during or after the answer to it (upstream 4.7).
+"""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.deepgram import messages as deepgram
+from router.deepgram.messages import ConversationText
 from router.session.state.queues import Queue
 
-MOST_ITEMS: Final = 8
-"""That are put into words at the same time, or were lately."""
+if TYPE_CHECKING:
+    from router.deepgram import messages as deepgram
+
+MAX_ITEMS: Final = 8
+"""Items whose interim words, or whose completion, are remembered."""
+
+MAX_EARLY: Final = 8
+"""Early transcripts that are remembered: speech that never becomes an item must not collect here."""
 
 
 class InterimTranscripts:
-    """The words so far, by item; an item that is complete has none any more."""
+    """The words of the user's items so far. A complete item has no interim words."""
 
     def __init__(self) -> None:
         self._words: dict[str | None, str] = {}
-        self._complete: Queue[str | None] = Queue(most=MOST_ITEMS)
+        self._complete: Queue[str | None] = Queue(maxlen=MAX_ITEMS)
 
-    def heard(self, item_id: str | None, words: str) -> bool:
-        """Remember the words so far; False where they are no news, or the item is complete."""
+    def update(self, item_id: str | None, words: str) -> bool:
+        """Record the words so far. Return False where they are unchanged, or the item is complete."""
         if self.is_complete(item_id) or self._words.get(item_id) == words:
             return False
         self._words[item_id] = words
-        while len(self._words) > MOST_ITEMS:
+        while len(self._words) > MAX_ITEMS:
             del self._words[next(iter(self._words))]
         return True
 
     def so_far(self, item_id: str | None) -> str:
-        """The words of an item so far."""
+        """Return the words of an item so far."""
         return self._words.get(item_id, "")
 
     def complete(self, item_id: str | None) -> None:
-        """The final words of an item are in: nothing interim follows them."""
+        """Record that the final words of an item have arrived: interim words that follow are late."""
         self._words.pop(item_id, None)
+        # Without an id, the next item would count as complete, too.
         if item_id is not None:
             self._complete.append(item_id)
 
     def is_complete(self, item_id: str | None) -> bool:
-        """Whether the final words of an item are in."""
+        """Whether the final words of an item have arrived."""
         return item_id is not None and item_id in self._complete
 
 
-WORDS: Final = (deepgram.ConversationText,)
-"""What says what the agent says: not told any more once it is cut off."""
+class HeldMessage(NamedTuple):
+    """A message for the client that waits for a transcript, and the agent's item whose words it has."""
 
-MOST_EARLY: Final = 8
+    message: deepgram.ServerMessage
+    item_id: str | None
 
 
 class Transcripts:
-    """The user's speech that is yet to be put into words, by item; and what of the agent's waits for it."""
+    """The user's items whose transcripts are awaited, and the agent's messages that wait for them."""
 
     def __init__(self) -> None:
         self._awaited: set[str] = set()
-        self._early: Queue[str] = Queue(most=MOST_EARLY)
-        """Items whose transcript came before they were committed."""
-        self.held: Queue[Held] = Queue()
+        """Item ids; an empty one stands for an item without an id, as aimock commits (upstream 12.6)."""
+        self._early: Queue[str] = Queue(maxlen=MAX_EARLY)
+        """Items whose transcript arrived before they were committed."""
+        self.held: Queue[HeldMessage] = Queue()
 
     @property
     def are_awaited(self) -> bool:
-        """Whether any is still to come."""
+        """Whether any transcript is awaited."""
         return bool(self._awaited)
 
-    def committed(self, item_id: str | None) -> None:
-        """The user's speech became an item: its words follow, unless they came before."""
+    def expect(self, item_id: str | None) -> None:
+        """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
             self._awaited.add(item_id or "")
 
-    def came(self, item_id: str | None) -> None:
-        """A transcript came, or will not."""
+    def resolve(self, item_id: str | None) -> None:
+        """Stop awaiting a transcript, because it arrived or failed. It also resolves an item without an id."""
         if item_id is not None and item_id not in self._awaited:
             self._early.append(item_id)
         self._awaited -= {item_id, ""}
 
-    def upstream_is_gone(self) -> None:
-        """Another upstream is in use, whose items are others."""
+    def forget_upstream_ids(self) -> None:
+        """Forget the ids that the previous upstream gave: the next one may give them again."""
         self._early.clear()
 
-    def give_up(self) -> list[deepgram.ServerMessage]:
-        """Wait for none any more; what was held."""
+    def abandon(self) -> list[deepgram.ServerMessage]:
+        """Stop awaiting any transcript, and return the held messages."""
         self._awaited.clear()
-        return self.take()
+        return self.take_held()
 
-    def take(self) -> list[deepgram.ServerMessage]:
-        """Take out what was held."""
+    def take_held(self) -> list[deepgram.ServerMessage]:
+        """Remove and return the held messages."""
         held = [it.message for it in self.held]
         self.held.clear()
         return held
 
-    def forget(self, item_ids: set[str | None]) -> None:
-        """Hold no words of these items: they were cut off."""
-        kept = [it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, WORDS)]
+    def drop_texts(self, item_ids: set[str | None]) -> None:
+        """Drop the held texts of items that were cut off. Other messages stay, such as the end of the turn."""
+        kept = [it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, ConversationText)]
         self.held = Queue(kept)
-
-
-class Held(NamedTuple):
-    """A message that waits for a transcript, and the item whose words it says."""
-
-    message: deepgram.ServerMessage
-    item_id: str | None

@@ -1,8 +1,10 @@
-"""An upstream of the session: what it was sent and has not acknowledged, and what it has said of itself."""
+"""One upstream of the session: the items that it was sent and has not acknowledged, and its session's properties."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
 
 from router.session.state.queues import Newest
 from router.translation.formats import Formats
@@ -10,43 +12,55 @@ from router.translation.formats import Formats
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.deepgram import messages as deepgram
     from router.openai import events as openai
+    from router.session import inputs
     from router.session.state.turn import ResponseRequest
 
-MOST_ITEMS: Final = 1000
-"""Of one upstream that are known by their ids, the newest: a conversation may go on for days."""
+    UpdateMessage: TypeAlias = (
+        deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
+    )
+
+MAX_ITEMS: Final = 1000
+"""Items of one upstream that are remembered by id, the newest: a conversation may last for days."""
 
 
 class Items:
-    """The items that we created upstream: which of them are unacknowledged, and whose text has been told."""
+    """The items of one upstream: those that wait for its acknowledgement, and those whose text was sent.
+
+    A response to an item is created only when the upstream has the item. The request waits with the item until then.
+    """
 
     def __init__(self) -> None:
-        self._unacknowledged: dict[str, _Created] = {}
-        self._ours: Newest[str] = Newest(most=MOST_ITEMS)
-        self._told: Newest[str] = Newest(most=MOST_ITEMS)
+        self._unacknowledged: dict[str, _Unacknowledged] = {}
+        self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
+        self._claimed: Newest[str] = Newest(maxlen=MAX_ITEMS)
+        """Items of the upstream's whose text was sent, or must not be."""
 
-    def created(self, item_id: str, kind: str, role: str | None, request: ResponseRequest | None) -> None:
-        """Remember an item that is on its way upstream, and the response that is wanted once it is there."""
+    def register(self, item_id: str, kind: str, role: str | None, request: ResponseRequest | None) -> None:
+        """Record an item that is on its way upstream, and the response to create when it is acknowledged."""
         self._ours.add(item_id)
-        self._unacknowledged[item_id] = _Created(kind, role, request)
-        if len(self._unacknowledged) > MOST_ITEMS:  # of an upstream that acknowledges nothing
-            idle = (key for key, created in self._unacknowledged.items() if not created.requests)
+        self._unacknowledged[item_id] = _Unacknowledged(kind, role, request)
+        if len(self._unacknowledged) > MAX_ITEMS:
+            # This upstream acknowledges nothing. An item with a request must stay: its request would be lost.
+            idle = (key for key, waiting in self._unacknowledged.items() if not waiting.requests)
             self._unacknowledged.pop(next(idle, ""), None)
 
     def queue_behind(self, request: ResponseRequest) -> bool:
-        """Have a response wait behind that to the newest unacknowledged item; False where it need not."""
-        waiting = [created for created in self._unacknowledged.values() if created.requests]
+        """Queue a request behind that of the newest unacknowledged item. Return False where none waits."""
+        waiting = [item for item in self._unacknowledged.values() if item.requests]
         if waiting:
             waiting[-1].requests.append(request)
         return bool(waiting)
 
     def acknowledge(self, item: openai.Item) -> list[ResponseRequest]:
-        """Take the news that `item` is in the conversation; the responses that it wants, and that waited behind it.
+        """Record that the conversation holds an item. Return the requests that waited for it.
 
-        An upstream that gives it another id still counts, where type and role fit the oldest unacknowledged one.
+        Some upstreams choose another id. Such an item acknowledges the oldest one of the same type and role.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
+            # The second acknowledgement: conversation.item.done follows conversation.item.added (upstream 3.1).
             return []
         key = item_id if item_id in self._unacknowledged else self._oldest_like(item)
         if key is None:
@@ -55,70 +69,89 @@ class Items:
         return self._unacknowledged.pop(key).requests
 
     def _oldest_like(self, item: openai.Item) -> str | None:
+        # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
+        # that it is about to generate.
         if any(part.type == "input_audio" for part in item.content or []):
-            return None  # spoken: the upstream made it from its own buffer
+            return None
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
-            return None  # generated: the upstream is about to say it
+            return None
         like = (item.type or "message", item.role)
-        return next((key for key, created in self._unacknowledged.items() if created.like == like), None)
+        return next((key for key, waiting in self._unacknowledged.items() if waiting.like == like), None)
 
-    def refused(self, item_id: str) -> list[ResponseRequest]:
-        """Forget an item that the upstream did not take; what was to be said behind the response that it wanted."""
-        created = self._unacknowledged.pop(item_id, None)
-        return [request for request in created.requests if request.verbatim is not None] if created is not None else []
+    def reject(self, item_id: str) -> list[ResponseRequest]:
+        """Forget an item that the upstream refused. Return the verbatim requests that waited for it.
 
-    def give_up_waiting(self) -> list[ResponseRequest]:
-        """Stop waiting for acknowledgements; the responses that are wanted."""
+        The request for an answer is dropped: without the item there is no question to answer.
+        """
+        item = self._unacknowledged.pop(item_id, None)
+        return [request for request in item.requests if request.verbatim is not None] if item is not None else []
+
+    def take_waiting(self) -> list[ResponseRequest]:
+        """Stop waiting for acknowledgements. Remove and return the requests that waited for them."""
         requests = self.waiting
-        for created in self._unacknowledged.values():
-            created.requests = []
+        for item in self._unacknowledged.values():
+            item.requests = []
         return requests
 
-    def change_waiting(self, change: Callable[[list[ResponseRequest]], list[ResponseRequest]]) -> None:
-        """Want other responses once items are acknowledged."""
-        for created in self._unacknowledged.values():
-            created.requests = change(created.requests)
+    def replace_waiting(self, replace: Callable[[list[ResponseRequest]], list[ResponseRequest]]) -> None:
+        """Replace the requests that wait for each item."""
+        for item in self._unacknowledged.values():
+            item.requests = replace(item.requests)
 
     @property
     def waiting(self) -> list[ResponseRequest]:
-        """The responses that are wanted once items are acknowledged."""
-        return [request for created in self._unacknowledged.values() for request in created.requests]
+        """The requests that wait for an acknowledgement."""
+        return [request for item in self._unacknowledged.values() for request in item.requests]
 
     @property
     def awaits_acknowledgement(self) -> bool:
-        """Whether an item that wants a response is unacknowledged."""
+        """Whether a request waits for an acknowledgement."""
         return bool(self.waiting)
 
     @property
     def awaits_resumed(self) -> bool:
-        """Whether one of them is asked for again, which comes before whatever was wanted later."""
+        """Whether a resumed request waits, which comes before all later ones."""
         return any(request.is_resumed for request in self.waiting)
 
     def is_ours(self, item_id: str | None) -> bool:
-        """Whether we created it: its text is no news to the client."""
+        """Whether the session created the item. The client has its text already."""
         return item_id in self._ours
 
     def claim_text(self, item_id: str | None) -> bool:
-        """Whether this item's text is still to be told; from now on it is not."""
+        """Claim the right to send an item's text: return True at the first call for an item.
+
+        Up to five events repeat the text of one item (upstream 5.7).
+        """
         if item_id is None:
             return True
-        if item_id in self._told or item_id in self._ours:
+        if item_id in self._claimed or item_id in self._ours:
             return False
-        self._told.add(item_id)
+        self._claimed.add(item_id)
         return True
 
     def suppress_text(self, item_id: str) -> None:
-        """Nothing more of this item is to be told: it was cut off."""
-        self._told.add(item_id)
+        """Send no further text of an item, because it was cut off."""
+        self._claimed.add(item_id)
 
 
-class _Created:
+class _Unacknowledged:
     __slots__ = ("like", "requests")
 
     def __init__(self, kind: str, role: str | None, request: ResponseRequest | None) -> None:
         self.like = (kind, role)
         self.requests = [] if request is None else [request]
-        """The response that it wants, and what waits behind that."""
+        """The request for the item's answer, and the requests that wait behind it."""
+
+
+class Update(msgspec.Struct, frozen=True):
+    """A change of a running session, as the client requested it."""
+
+    message: UpdateMessage | inputs.PassthroughSessionUpdate
+    event_id: str
+    """The `event_id` of its session.update. The error that refuses the update carries it (upstream 8.1)."""
+    size_bytes: int
+    is_late: bool = False
+    """An upstream did not acknowledge it in time."""
 
 
 class UpstreamLink:
@@ -128,20 +161,22 @@ class UpstreamLink:
         self.generation = generation
         self.items = Items()
         self.is_updating = False
-        """The first of the updates that are wanted is on its way."""
+        """The first of `State.updates` was sent, and is not acknowledged."""
         self.position = 0
-        """In the configured list."""
+        """Its position in the configured list of upstreams."""
         self.opened_at = 0.0
         """Unix seconds."""
         self.expires_at: float | None = None
+        """Unix seconds, as session.created announced them."""
         self.formats = Formats()
-        """What it hears and speaks in: as it was asked for, and then as it says."""
-        self.has_said_formats = False
+        """Its audio formats: first the requested ones, then those that session.updated names."""
+        self.has_confirmed_formats = False
+        """session.updated named both formats."""
         self.is_created = False
-        """session.created is in."""
-        self.updates = 0
-        """session.updates that are not acknowledged."""
-        self.is_overdue = False
-        """Its time to be followed by the next came before it was in use."""
-        self.is_warned = False
-        """The client knows that it ends soon."""
+        """session.created has arrived."""
+        self.pending_updates = 0
+        """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
+        self.is_rollover_due = False
+        """Its rollover was due before the session was ready."""
+        self.has_warned = False
+        """The client was warned of its end."""

@@ -45,7 +45,7 @@ def test_every_code_says_what_it_means():
     assert all("RFC 6455" in text or "IANA" in text for text in docstrings)
 
 
-CLOSING_CALLS = {"CloseConnection", "EndSession", "close", "close_frame", "closing_error"}
+CLOSING_CALLS = {"CloseConnection", "EndSession", "close", "close_frame", "final_error"}
 
 
 def _numbers(tree):

@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order: what must hold for every session."""
+"""Random inputs in any order: the rules that hold for every session."""
 
 import msgspec
 import orjson
@@ -13,7 +13,7 @@ from router.session.machine import Session
 from router.session.profile import PROFILES
 from router.session.state.session import DETECTED
 from router.session.state.states import Lifecycle
-from tests.support.machine.invariants import Witness
+from tests.support.machine.invariants import Invariants
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import (
     SESSION_ID,
@@ -29,7 +29,6 @@ from tests.support.machine.samples import CLIENT, UPSTREAM
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 CLOSED = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
-
 ENGINE = [
     messages.UpstreamOpened(1, 0, 0.0),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
@@ -37,6 +36,17 @@ ENGINE = [
     messages.ClientClosed(CLOSED),
     messages.DrainBegan(30.0),
 ]
+
+TELEPHONE = {
+    **SETTINGS,
+    "audio": {
+        "input": {"encoding": "mulaw", "sample_rate": 8000},
+        "output": {"encoding": "linear16", "sample_rate": 8000},
+    },
+}
+"""Audio that is converted in one direction, and in the other passes unchanged, where the upstream supports it."""
+
+GREETED = {**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": "Welcome."}}
 
 
 def as_text(made, items):
@@ -72,7 +82,7 @@ SENSE = [
     ["lose", "come_back"],
     ["roll", "roll", "roll", "roll"],
 ]
-"""Pieces of what happens in a conversation: without them, little that is random comes to anything."""
+"""Sensible sequences of events. Random events alone seldom lead anywhere."""
 
 ANYTHING = strategies.one_of(
     strategies.sampled_from(as_text(messages.ClientTextReceived, CLIENT)),
@@ -81,41 +91,33 @@ ANYTHING = strategies.one_of(
     strategies.sampled_from(["acknowledge", "play", "lose", "come_back", "wait", "work", "fail", "roll", "refuse"]),
     strategies.sampled_from(list(Wait)),
 )
+
 MIDDLES = strategies.lists(
     strategies.one_of(ANYTHING.map(lambda one: [one]), strategies.sampled_from(SENSE)), max_size=30
 ).map(lambda pieces: [what for piece in pieces for what in piece])
+
 BEGINNINGS = [
     messages.ClientOpened(),
     *as_text(messages.ClientTextReceived, CLIENT[:1]),
     *of_upstream(*UPSTREAM[:2]),
 ]
 
-TELEPHONE = {
-    **SETTINGS,
-    "audio": {
-        "input": {"encoding": "mulaw", "sample_rate": 8000},
-        "output": {"encoding": "linear16", "sample_rate": 8000},
-    },
-}
-"""Audio that is converted in one direction, and in the other passes as it is, where the upstream takes it so."""
-
 TELEPHONE_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [TELEPHONE]), *BEGINNINGS[2:]]
-GREETED = {**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": "Welcome."}}
 GREETED_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [GREETED]), *BEGINNINGS[2:]]
 
 
 class Driver:
-    """Feeds a session whatever comes, and judges it by the witness's rules and by what its own events say."""
+    """A driver that feeds a session any input, and judges it by the invariants and by its own counts."""
 
     def __init__(self, profile):
         options = session_options(g711=(True,), tools=(blocks.Function(name="order"),))
         self.session = Session(SESSION_ID, PROFILES[profile], options)
-        self.witness = Witness(self.session)
+        self.invariants = Invariants(self.session)
         self.timers = set()
         self.under_way = []
         self.acknowledged = set()
         self.is_abandoned = False
-        """The upstream was given up, and its loss is not told yet."""
+        """The upstream was abandoned, and its loss is not reported yet."""
         self.now_s = 0.0
 
     def feed(self, what):
@@ -133,7 +135,7 @@ class Driver:
     def acknowledge(self):
         created = [
             event["item"]["id"]
-            for event in self.witness.upstream.events
+            for event in self.invariants.upstream.events
             if event["type"] == "conversation.item.create" and event["item"].get("role") == "user"
         ]
         for item_id in [item_id for item_id in created if item_id not in self.acknowledged][:1]:
@@ -152,7 +154,7 @@ class Driver:
             self._upstream(event)
 
     def roll(self):
-        """The next upstream gets on, by one step."""
+        """Let the standby upstream take its next step."""
         state = self.session.state
         if state.standby is None:
             self.feed(Wait.ROLLOVER)
@@ -161,8 +163,8 @@ class Driver:
         self._handle(messages.UpstreamTextReceived(state.standby.generation, orjson.dumps({"type": step}).decode()))
 
     def refuse(self):
-        """The upstream refuses what it was asked for last."""
-        asked = [event for event in self.witness.upstream.events if event["type"] == "response.create"]
+        """Refuse the last response.create."""
+        asked = [event for event in self.invariants.upstream.events if event["type"] == "response.create"]
         if asked:
             self._upstream(error("invalid_value", event_id=asked[-1].get("event_id")))
 
@@ -183,14 +185,14 @@ class Driver:
 
     def _handle(self, message):
         self.now_s += 0.01
-        for command in self.witness.handle(message, self.now_s):
+        for command in self.invariants.handle(message, self.now_s):
             match command:
                 case messages.StartTimer(name):
                     self.timers.add(name)
                 case messages.CancelTimer(name):
                     self.timers.discard(name)
                 case messages.StartWork(key):
-                    assert key not in self.under_way, "a tool runs twice"
+                    assert key not in self.under_way, "a function runs twice"
                     self.under_way.append(key)
                 case messages.CancelWork(key):
                     self.under_way.remove(key)
@@ -202,14 +204,14 @@ class Driver:
             self.judge_waits()
 
     def judge_waits(self):
-        """Nothing is waited for without a deadline."""
+        """Assert that every wait has a deadline."""
         state = self.session.state
         if state.lifecycle is not Lifecycle.READY:
             return
         waits = {
             "an answer": (state.turn.response.name != "NONE", {Wait.FIRST_EVENT, Wait.NEXT_EVENT}),
             "an answer to speech": (state.turn.awaits_answer, {Wait.FIRST_EVENT, Wait.NEXT_EVENT}),
-            "a commit": (state.is_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
+            "a commit": (state.is_user_speaking and state.turn_detection in DETECTED, {Wait.MICROPHONE, Wait.COMMIT}),
             "an acknowledgement": (state.upstream.items.awaits_acknowledgement, {Wait.ITEM_ACK}),
             "an update": (state.upstream.is_updating, {Wait.UPDATE}),
             "the client's function": (bool(state.calls.of_client()), {Wait.TOOL_ANSWER}),
@@ -217,24 +219,24 @@ class Driver:
             "playback": (state.playback.is_waiting, {Wait.PLAYBACK}),
             "another try": (state.resume is not None, {Wait.ASK_AGAIN}),
             "the next upstream": (state.standby is not None and state.standby_state.name != "SEEDED", {Wait.STANDBY}),
-            "its update": (state.standby is not None and state.standby.updates > 0, {Wait.STANDBY}),
+            "its update": (state.standby is not None and state.standby.pending_updates > 0, {Wait.STANDBY}),
         }
         for what, (is_waited_for, deadlines) in waits.items():
             assert not is_waited_for or {it.value for it in deadlines} & self.timers, f"{what} has no deadline"
 
     def judge(self):
-        told = [
+        texts = [
             message["content"]
-            for message in self.witness.client.messages
+            for message in self.invariants.client.messages
             if message["type"] == "ConversationText" and message["role"] == "assistant"
         ]
         restarts = self.session.state.generation
-        assert told.count("Hi.") <= restarts, "an item's text is told twice"
-        assert told.count("Ho.") <= restarts
-        assert told.count("Welcome.") <= 1, "a greeting's text is told twice"
+        assert texts.count("Hi.") <= restarts, "an item's text is sent twice"
+        assert texts.count("Ho.") <= restarts
+        assert texts.count("Welcome.") <= 1, "a greeting's text is sent twice"
         if self.session.state.lifecycle.name != "ENDED":
             waited_for = {f"tool:{it.id}" for it in self.session.state.calls.outstanding.values() if not it.client_side}
-            assert waited_for <= set(self.under_way), "a call waits for work that nobody does"
+            assert waited_for <= set(self.under_way), "a call waits for work that is not running"
 
 
 @settings(max_examples=300, deadline=None)
@@ -250,13 +252,13 @@ def test_the_rules_hold_for_any_interleaving(beginning, middle, profile, end):
         driver.feed(what)
     driver.judge()
     if isinstance(end, messages.ClientClosed | messages.DrainBegan):
-        assert driver.witness.client.has_ended
+        assert driver.invariants.client.has_ended
 
 
 @settings(max_examples=100, deadline=None)
 @given(strategies.lists(strategies.sampled_from(["say", "acknowledge", "created", "done"]), max_size=40))
-def test_every_question_is_asked_for_and_none_while_a_response_is_active(steps):
-    """A well-behaved upstream: it acknowledges, begins what was asked for, and ends it."""
+def test_every_question_is_answered_and_no_response_is_requested_while_one_is_active(steps):
+    """The upstream acknowledges each item, begins each requested response, and ends it."""
     driver = Driver("converse")
     for what in BEGINNINGS:
         driver.feed(what)

@@ -1,4 +1,4 @@
-"""Whatever stands in the fields of a message: the session takes it, or says what is wrong with it."""
+"""Random values in the fields of messages: the session takes them, or answers which field is wrong."""
 
 import copy
 import json
@@ -17,6 +17,7 @@ from tests.support.machine.playbook import SESSION_ID, SETTINGS, call_done, resp
 from tests.support.machine.samples import CLIENT, UPSTREAM
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1006)
+
 CREATED, UPDATED = '{"type":"session.created"}', '{"type":"session.updated"}'
 
 AGENT = {
@@ -42,10 +43,12 @@ AGENT = {
     "speak": [{"provider": {"type": "deepgram", "model": "aura-2-thalia-en", "speed": 1.0, "voice": {"id": "v"}}}],
     "listen": {"provider": {"language": "en", "keyterms": ["a"], "language_hints": ["en"], "eot_timeout_ms": 5000}},
 }
+
 AUDIO = {
     "input": {"format": {"type": "audio/pcm", "rate": 24000}, "turn_detection": {"type": "server_vad"}},
     "output": {"voice": "alloy", "format": {"type": "audio/pcmu"}},
 }
+
 TOOLS = [{"type": "function", "name": "a"}]
 FROM_CLIENT = [
     {**SETTINGS, "flags": {"history": True}, "tags": ["a"], "agent": AGENT},
@@ -55,6 +58,7 @@ FROM_CLIENT = [
     {"type": "response.create", "event_id": "e", "response": {"instructions": "x"}},
     *CLIENT,
 ]
+
 ERROR = {"type": "failed", "error": {"code": "x", "message": "m"}}
 FROM_UPSTREAM = [
     {"type": "session.created", "session": {"id": "s", "expires_at": 1_700_003_600, "audio": AUDIO}},
@@ -62,11 +66,12 @@ FROM_UPSTREAM = [
     {"type": "conversation.item.added", "item": {"id": "i", "role": "assistant", "content": [{"text": "t"}]}},
     *UPSTREAM,
 ]
+
 VALUES = [None, 0, -1, 0.5, 1e18, 1e30, 2**63, True, "", "x", "inf", [], {}, [None], [{}], ["x"], {"a": 1}]
 
 
 def paths(within, path=()):
-    """Where the fields of a message are, but for its type."""
+    """Yield the paths of a message's fields, except its type."""
     steps = within.items() if isinstance(within, dict) else enumerate(within) if isinstance(within, list) else ()
     for step, value in steps:
         if (*path, step) != ("type",):
@@ -76,7 +81,7 @@ def paths(within, path=()):
 
 @strategies.composite
 def odd(draw, known):
-    """One of the messages, with another value in some of its fields."""
+    """Draw one of the messages, with another value in some of its fields."""
     message = copy.deepcopy(draw(strategies.sampled_from(known)))
     for _ in range(draw(strategies.integers(0, 2))):
         found = list(paths(message))
@@ -99,18 +104,18 @@ STEPS = strategies.lists(
 )
 
 
-def hold(first, steps, profile):
-    """Hold a conversation, whatever is said in it; what the client was told."""
+def converse(first, steps, profile):
+    """Hold a conversation of these messages, and return the frames to the client."""
     options = session_options(g711=(True,), tools=(blocks.Function(name="order"),), tool_hosts=("https://x.y",))
     session = Session(SESSION_ID, PROFILES[profile], options)
-    told = []
+    sent = []
 
     def feed(message):
         for command in session.handle(message, 0.0):
             if isinstance(command, messages.StartTimer):
                 assert 0 <= command.delay_s <= 24 * 3600, command
             elif isinstance(command, messages.SendToClient):
-                told.append(command.frame)
+                sent.append(command.frame)
 
     def from_upstream(*texts):
         for text in texts:
@@ -130,13 +135,7 @@ def hold(first, steps, profile):
             verdict = Verdict(decision=Decision.RESTART)
             feed(messages.UpstreamLost(session.state.upstream.generation, LOSS, verdict))
             from_upstream(CREATED, UPDATED, UPDATED)
-    return told
-
-
-@settings(max_examples=200, deadline=None)
-@given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
-def test_no_message_costs_a_session_whatever_stands_in_its_fields(first, steps, profile):
-    hold(first, steps, profile)
+    return sent
 
 
 def nested(levels):
@@ -151,20 +150,26 @@ DEEP = {
     "Settings": lambda deep: {**SETTINGS, "agent": {"think": think(deep)}},
     "an update": lambda deep: {"type": "UpdateThink", "think": think(deep)},
     "an answer": lambda deep: {"type": "FunctionCallResponse", "id": "call_1", "content": deep},
-    "an update of theirs": lambda deep: {"type": "session.update", "session": {"type": "realtime", "tools": [deep]}},
+    "a session.update": lambda deep: {"type": "session.update", "session": {"type": "realtime", "tools": [deep]}},
     "an item": lambda deep: {"type": "conversation.item.create", "item": {"type": "message", "content": deep}},
     "a response": lambda deep: {"type": "response.create", "response": {"metadata": deep}},
     "nonsense": lambda deep: {"type": "Nonsense", "fields": deep},
 }
 
 
+@settings(max_examples=200, deadline=None)
+@given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
+def test_no_message_ends_a_session_whatever_its_fields_hold(first, steps, profile):
+    converse(first, steps, profile)
+
+
 @pytest.mark.parametrize("profile", ["openai", "converse"])
 @pytest.mark.parametrize("message", DEEP.values(), ids=DEEP)
 @pytest.mark.parametrize("levels", [200, *range(248, 256), 400])
-def test_no_message_costs_a_session_however_deep_it_is(message, levels, profile):
-    """More levels can be read than written."""
+def test_no_message_ends_a_session_however_deep_it_is(message, levels, profile):
+    """JSON can be read at more levels than it can be written."""
     text = json.dumps(message(nested(levels)))
     called = [("upstream", orjson.dumps(event).decode()) for event in (response_created(), call_done())]
-    told = hold(text, [*called, ("client", text)], profile)
+    sent = converse(text, [*called, ("client", text)], profile)
     if levels >= 254:
-        assert sum("UNPARSABLE_CLIENT_MESSAGE" in frame for frame in told) == 2
+        assert sum("UNPARSABLE_CLIENT_MESSAGE" in frame for frame in sent) == 2

@@ -1,4 +1,4 @@
-"""docs/protocol-map.md against the code: every message has a row, and every row tells the truth."""
+"""docs/protocol-map.md against the code: every message has a row, and every row is true."""
 
 import importlib
 import re
@@ -28,34 +28,34 @@ def tags(base):
     return {struct.__struct_config__.tag for struct in base.__subclasses__()}
 
 
-FOUR = ("What a client sends", "What a client is sent", "What the upstream sends", "What the upstream is sent")
+FOUR = ("From the client", "To the client", "From the upstream", "To the upstream")
 MAPPED = [row for section in FOUR for row in rows(section)]
-PASSED_OVER = dict(row for row in rows("What of the upstream's is passed over") if row[0] != "event")
+IGNORED = dict(row for row in rows("Events that are ignored") if row[0] != "event")
 
 
 def test_every_message_of_either_protocol_has_a_row():
-    assert names("What a client sends") == set(deepgram.CLIENT_MESSAGES) | openai.FORWARDED
-    assert names("What a client is sent") == tags(deepgram.ServerMessage)
-    assert names("What the upstream sends") == set(openai.SERVER_EVENTS)
-    assert names("What the upstream is sent") == tags(openai.ClientEvent) | {"input_audio_buffer.append"}
+    assert names("From the client") == set(deepgram.CLIENT_MESSAGES) | openai.FORWARDED
+    assert names("To the client") == tags(deepgram.ServerMessage)
+    assert names("From the upstream") == set(openai.SERVER_EVENTS)
+    assert names("To the upstream") == tags(openai.ClientEvent) | {"input_audio_buffer.append"}
 
 
-def test_what_is_passed_over_stands_there_with_its_reason():
+def test_every_ignored_event_has_its_reason():
     aliases = {name: f"`{read_as}`" for name, read_as in openai.ALIASES.items()}
-    assert {name.strip("`"): why for name, why in PASSED_OVER.items()} == openai.CONSUMED | aliases
+    assert {name.strip("`"): why for name, why in IGNORED.items()} == openai.CONSUMED | aliases
 
 
-def test_every_message_of_the_vendors_own_packages_has_a_row():
-    never = names("What is never sent")
-    assert server_message_types() <= names("What a client is sent") | never
-    assert client_event_types() <= names("What the upstream is sent") | never
-    assert server_event_types() <= names("What the upstream sends") | {name.strip("`") for name in PASSED_OVER}
-    # tests/router/deepgram/test_messages.py compares the messages of their client.
+def test_every_message_of_the_vendors_packages_has_a_row():
+    never = names("Messages that are never sent")
+    assert server_message_types() <= names("To the client") | never
+    assert client_event_types() <= names("To the upstream") | never
+    assert server_event_types() <= names("From the upstream") | {name.strip("`") for name in IGNORED}
+    # What their client sends is walked through in tests/router/deepgram/test_against_the_sdk.py.
     assert never <= server_message_types() | client_event_types()
-    assert not never & (names("What a client is sent") | names("What the upstream is sent"))
+    assert not never & (names("To the client") | names("To the upstream"))
 
 
-def test_every_event_of_the_upstream_s_own_library_is_known_by_name():
+def test_every_event_of_the_upstream_s_library_is_known():
     known = set(openai.SERVER_EVENTS) | set(openai.CONSUMED) | set(openai.ALIASES)
     assert server_event_types() <= known
     assert not set(openai.SERVER_EVENTS) & set(openai.CONSUMED)
@@ -84,8 +84,8 @@ def resolve(dotted):
         return getattr(resolve(owner), name)
 
 
-def test_every_code_of_ours_is_explained():
+def test_every_code_is_explained():
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py"))
-    said = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
-    explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Codes of our own"]))
-    assert {code for source in sources for code in said.findall(source)} == explained
+    pattern = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
+    explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Error codes"]))
+    assert {code for source in sources for code in pattern.findall(source)} == explained

@@ -1,4 +1,4 @@
-"""What an embedding application hears of turns and costs."""
+"""The notifications for an embedding application: turns and usage."""
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
@@ -15,10 +15,10 @@ from tests.support.machine.playbook import (
 )
 
 QUESTION = {"type": "InjectUserMessage", "content": "hello"}
-COST = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_token_details": {"cached_tokens": 5}}
+USAGE = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10, "input_token_details": {"cached_tokens": 5}}
 
 
-def notification(book):
+def notifications(book):
     return [command.notification for command in book.commands if isinstance(command, messages.Notify)]
 
 
@@ -28,64 +28,64 @@ def asked(**options):
     return book.upstream(response_created())
 
 
-def test_a_turn_is_told_when_it_is_over_as_the_client_was():
+def test_a_turn_is_reported_when_it_is_over():
     book = asked().upstream(text_done("Hello."))
-    assert notification(book) == []
+    assert notifications(book) == []
     book.upstream(response_done())
-    (turn,) = notification(book)
+    (turn,) = notifications(book)
     assert turn == Turn(said=(Said("user", "hello"), Said("assistant", "Hello.")))
     assert (turn.text("user"), turn.text("assistant")) == ("hello", "Hello.")
 
 
-def test_functions_are_told_by_name_and_their_text_is_not_what_was_said():
+def test_functions_are_reported_by_name_and_their_shown_text_is_no_speech():
     book = asked().upstream(call_done(), response_done())
     book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
     book.upstream(response_created("resp_2"), text_done("42.", "item_2"), response_done("resp_2"))
-    (turn,) = notification(book)
+    (turn,) = notifications(book)
     assert turn.functions == ("lookup",)
     assert turn.text("assistant") == "42."
 
 
-def test_a_function_that_the_router_answers_is_told_once_though_its_answer_is_shown_too():
+def test_a_function_of_the_router_is_reported_once_although_its_answer_is_shown_too():
     book = asked(tools=(blocks.Function(name="order", description="Order it.", parameters={}),))
     book.upstream(call_done(name="order"), response_done())
     book.feed(messages.WorkDone("tool:call_1", '"sent"'))
     assert book.frames_to_client[-1]["type"] == "FunctionCallResponse"
     book.upstream(response_created("resp_2"), text_done("Sent.", "item_2"), response_done("resp_2"))
-    (turn,) = notification(book)
+    (turn,) = notifications(book)
     assert turn.functions == ("order",)
 
 
-def test_what_was_said_when_the_call_ends_in_mid_turn_is_told_as_a_turn_that_is_not_whole():
+def test_a_turn_that_the_session_s_end_cuts_off_is_reported_as_not_whole():
     book = asked().forget().feed(messages.ClientClosed(ConnectionClosed(ending=Ending.RESET, code=1006)))
-    assert notification(book) == [Turn(said=(Said("user", "hello"),), is_whole=False)]
+    assert notifications(book) == [Turn(said=(Said("user", "hello"),), is_whole=False)]
     assert isinstance(book.commands[-1], messages.EndSession)
 
 
-def test_each_response_s_cost_is_told_whatever_became_of_it():
-    book = asked().forget().upstream(response_done(status="cancelled", usage=COST))
-    usage = notification(book)[0]
-    assert usage == Usage(kind="response", id="resp_1", model="gpt-realtime-2.1", status="cancelled", details=COST)
+def test_the_usage_of_each_response_is_reported_whatever_its_status():
+    book = asked().forget().upstream(response_done(status="cancelled", usage=USAGE))
+    usage = notifications(book)[0]
+    assert usage == Usage(kind="response", id="resp_1", model="gpt-realtime-2.1", status="cancelled", details=USAGE)
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 10, 30)
 
 
-def test_a_cost_beside_the_response_is_told_too():
-    """Where xAI has it: it leaves it out of the response (reference, 10.2)."""
-    usage = notification(asked().forget().upstream({**response_done(usage={}), "usage": COST}))[0]
-    assert (usage.id, usage.details) == ("resp_1", COST)
+def test_usage_beside_the_response_is_reported_too():
+    """The usage of xAI stands beside the response (upstream 12.1)."""
+    usage = notifications(asked().forget().upstream({**response_done(usage={}), "usage": USAGE}))[0]
+    assert (usage.id, usage.details) == ("resp_1", USAGE)
 
 
-def test_a_transcript_has_a_cost_of_its_own():
+def test_a_transcript_has_usage_of_its_own():
     kind = "conversation.item.input_audio_transcription.completed"
     event = {"type": kind, "item_id": "u", "transcript": "hello", "usage": {"type": "duration", "seconds": 2}}
-    usage = notification(asked().forget().upstream(event))[0]
+    usage = notifications(asked().forget().upstream(event))[0]
     assert (usage.kind, usage.id, usage.details["seconds"], usage.total_tokens) == ("transcription", "u", 2, 0)
 
 
-def test_costs_of_an_odd_shape_are_no_costs():
-    assert [type(it) for it in notification(asked().upstream(response_done(usage="many")))] == [Turn]
+def test_usage_of_an_odd_shape_is_ignored():
+    assert [type(it) for it in notifications(asked().upstream(response_done(usage="many")))] == [Turn]
 
 
-def test_nothing_is_told_where_nobody_listens():
-    book = Playbook().ready().client(QUESTION).upstream(response_created(), response_done(usage=COST))
-    assert notification(book) == []
+def test_nothing_is_reported_without_a_hook():
+    book = Playbook().ready().client(QUESTION).upstream(response_created(), response_done(usage=USAGE))
+    assert notifications(book) == []

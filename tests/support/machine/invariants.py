@@ -1,7 +1,7 @@
-"""Sees all that goes into a session machine and all that comes out of it, and fails where a rule is broken.
+"""The invariants of a session machine, judged by every input and every command.
 
-The rules hold for every session, whatever its client and its upstreams do, in whatever order. A driver calls `handle`
-in the session's place.
+They hold for every session, whatever its client and its upstreams do, and in whatever order. A test calls
+`Invariants.handle` in place of `Session.handle`. It fails at the first broken rule, with the trace so far.
 """
 
 from typing import Any
@@ -13,8 +13,7 @@ from actors import messages
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.machine import Session
-from router.session.state.session import ResponseState
-from router.session.state.states import Lifecycle
+from router.session.state.states import Lifecycle, ResponseState
 from tests.support.data.oracle import assert_client_event, assert_message_of
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -25,59 +24,59 @@ ACKS = {
     "ListenUpdated": "UpdateListen",
     "InjectionRefused": "InjectAgentMessage",
 }
-"""What is sent at most once for each of these."""
+"""The acknowledgements, and the requests that each may follow once."""
 
 ENDS = ("response.done", "response.output_text.done", "response.output_audio_transcript.done")
-"""What ends a response that was never announced."""
+"""The events that end a response without response.created."""
 
 SHOWN = (messages.SendToClient, messages.SendToUpstream, messages.EndSession, messages.Log)
 
 BYTES_PER_S = 48_000
-"""Of the upstream's audio: linear16 at 24 kHz."""
+"""The rate of the upstream's audio: linear16 at 24 kHz."""
 
 
-class Witness:
-    """Watches one session."""
+class Invariants:
+    """The invariants of one session."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.client = ClientSide(session)
         self.upstream = UpstreamSide(session)
-        self._story: list[str] = []
+        self._trace: list[str] = []
 
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
-        """Have the session handle an input; a failure tells the story that led to it."""
-        self._story.append(f"{now_s:.2f} > {_shown(message)}")
-        self.client.came(message)
-        self.upstream.came(message)
+        """Let the session handle an input, and judge its commands."""
+        self._trace.append(f"{now_s:.2f} > {_shown(message)}")
+        self.client.record_input(message)
+        self.upstream.record_input(message)
         had_ended = self.client.has_ended
         commands = self.session.handle(message, now_s)
-        self._story += [f"          {_shown(command)}" for command in commands if isinstance(command, SHOWN)]
+        self._trace += [f"          {_shown(command)}" for command in commands if isinstance(command, SHOWN)]
         try:
             for command in commands:
-                self._see(command, message)
+                self._judge(command, message)
             assert not (had_ended and [it for it in commands if not isinstance(it, messages.Log)]), "more after an end"
-            self.client.settled()
+            self.client.judge_after_input()
         except AssertionError as broken:
-            raise AssertionError("\n".join([str(broken), *self._story[-60:]])) from None
+            raise AssertionError("\n".join([str(broken), *self._trace[-60:]])) from None
         return commands
 
-    def _see(self, command: messages.Command, message: messages.Input) -> None:
+    def _judge(self, command: messages.Command, message: messages.Input) -> None:
         match command:
             case messages.SendToClient(str() as frame):
-                self.client.told(orjson.loads(frame))
-                self.upstream.client_was_told(orjson.loads(frame))
+                self.client.sent_text(orjson.loads(frame))
+                self.upstream.record_sent_to_client(orjson.loads(frame))
             case messages.SendToClient(bytes() as frame):
-                self.client.played(frame, message)
+                self.client.sent_audio(frame, message)
             case messages.SendToUpstream(frame, generation):
                 self.upstream.sent(orjson.loads(frame), generation)
-                self.client.asked_upstream(orjson.loads(frame))
+                self.client.record_sent_upstream(orjson.loads(frame))
             case messages.EndSession():
                 self.client.has_ended = True
 
 
 class ClientSide:
-    """What the client may be told."""
+    """The rules for messages to the client."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -87,28 +86,28 @@ class ClientSide:
         self.requested: dict[str, bool] = {}
         """Function calls, and whether the client runs them."""
         self._running: set[str] = set()
-        """Those that the upstream in use has requested, or that another did and are not answered."""
+        """Calls that the upstream in use requested, and unanswered calls of an earlier one."""
         self._carried_over: set[str] = set()
         self._generation = 0
         self._answered_here: set[str] = set()
         self._asked: list[str] = []
-        """The types of what the client sent."""
+        """The types of the client's messages."""
         self._last: Any = None
         self._must_follow: dict[str, Any] | None = None
         self._unended = 0
-        """Responses, and calls without one, of which no AgentAudioDone has told the end; several may be one turn."""
+        """Responses, and calls without one, whose turn has not ended with AgentAudioDone. Several may be one turn."""
         self._unannounced = 0
-        """Responses that were asked for and have not begun; those outside the conversation carry metadata."""
+        """Requested responses that have not begun, without those outside the conversation, which carry metadata."""
         self._awaited: set[str] = set()
-        """Items of the user's speech that are to be put into words before an answer is."""
+        """Items of the user's speech whose transcript goes before an answer's text."""
         self._transcribed: set[str] = set()
         self._cut: set[str | None] = set()
         """Responses that the user interrupted."""
 
-    # What comes.
+    # Inputs.
 
-    def came(self, message: messages.Input) -> None:
-        """Take note of an input."""
+    def record_input(self, message: messages.Input) -> None:
+        """Record an input."""
         state = self._session.state
         if state.upstream.generation != self._generation:
             self._generation = state.upstream.generation
@@ -119,7 +118,7 @@ class ClientSide:
                 self._asked.append(_type_of(text))
             case messages.UpstreamTextReceived(generation, text):
                 if generation == self._session.state.upstream.generation:
-                    self._upstream_said(orjson.loads(text))
+                    self._record_upstream_event(orjson.loads(text))
             case messages.UpstreamLost():
                 self._awaited.clear()
                 self._cut.clear()
@@ -128,10 +127,10 @@ class ClientSide:
                 if name == Wait.TRANSCRIPT.value:
                     self._awaited.clear()
 
-    def _upstream_said(self, event: dict[str, Any]) -> None:
+    def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
         if kind == "response.created" and state.turn.response is not ResponseState.ACTIVE:
-            self._cut.discard(event["response"]["id"])  # an id that is given again is another response's
+            self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response
         if state.lifecycle is not Lifecycle.READY:
             return
         if kind == "response.created" and not event["response"].get("metadata"):
@@ -139,7 +138,7 @@ class ClientSide:
             self._unannounced = max(0, self._unannounced - 1)
         if kind in ENDS and state.turn.response is ResponseState.REQUESTED:
             response_id = event["response"]["id"] if "response" in event else event.get("response_id")
-            if not state.turn.is_of_another(response_id):
+            if not state.turn.is_other_response(response_id):
                 self._unannounced = max(0, self._unannounced - 1)
         if not isinstance(state.settings, deepgram.Settings):
             return
@@ -150,19 +149,19 @@ class ClientSide:
         elif kind == "input_audio_buffer.committed" and event["item_id"] not in self._transcribed:
             self._awaited.add(event["item_id"])
 
-    def asked_upstream(self, event: dict[str, Any]) -> None:
-        """Take note of what became of it upstream."""
+    def record_sent_upstream(self, event: dict[str, Any]) -> None:
+        """Record an event to the upstream."""
         if event["type"] == "response.create":
             self._unended += 1
             self._unannounced += not event.get("response", {}).get("metadata")
         elif event["type"] == "conversation.item.create":
             self._running -= self._carried_over & {event["item"].get("call_id")}
 
-    # What goes.
+    # Commands.
 
-    def told(self, message: dict[str, Any]) -> None:
-        """Judge a message."""
-        assert not self.has_ended, f"{message} behind the end"
+    def sent_text(self, message: dict[str, Any]) -> None:
+        """Judge a message to the client."""
+        assert not self.has_ended, f"{message} after the end"
         assert_message_of(self._profile, message)
         self._judge_sequence(message)
         self.messages.append(message)
@@ -171,8 +170,8 @@ class ClientSide:
             judge(message)
 
     def _judge_sequence(self, message: dict[str, Any]) -> None:
-        wanted, self._must_follow = self._must_follow, None
-        assert wanted is None or message == wanted, f"{message} instead of {wanted}"
+        expected, self._must_follow = self._must_follow, None
+        assert expected is None or message == expected, f"{message} instead of {expected}"
         if message["type"] == "History" and "role" in message:
             assert self._last == {**message, "type": "ConversationText"}, f"{message} behind {self._last}"
         self._last = message
@@ -181,10 +180,10 @@ class ClientSide:
         if self._profile == "converse":
             self._must_follow = {**message, "type": "History"}
         if message["role"] == "assistant" and not message["content"].startswith("Function call: "):
-            assert not self._awaited, f"{message} before what the user said: {self._awaited}"
+            assert not self._awaited, f"{message} before the user's words: {self._awaited}"
 
     def _judge_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
-        assert self._unended, "AgentAudioDone, and no turn"
+        assert self._unended, "AgentAudioDone without a turn"
         self._unended -= 1
         if self._profile == "openai":
             self._must_follow = {"type": "AgentDone"}
@@ -194,7 +193,7 @@ class ClientSide:
 
     def _judge_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
         for function in message["functions"]:
-            assert function["id"] not in self._running, "a tool runs twice"
+            assert function["id"] not in self._running, "a function runs twice"
             self.requested[function["id"]] = function["client_side"]
             self._running.add(function["id"])
             self._answered_here.discard(function["id"])
@@ -202,11 +201,11 @@ class ClientSide:
 
     def _judge_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
         for function in message["functions"]:
-            assert self.requested[function["id"]], "only what the client runs is taken back from it"
+            assert self.requested[function["id"]], "a call of the router is cancelled in the client"
 
     def _judge_FunctionCallResponse(self, message: dict[str, Any]) -> None:  # noqa: N802
-        assert not self.requested[message["id"]], "the client's own answer comes back"
-        assert message["id"] not in self._answered_here, "a function has answered twice"
+        assert not self.requested[message["id"]], "the client's own answer is echoed"
+        assert message["id"] not in self._answered_here, "a function answers twice"
         self._answered_here.add(message["id"])
 
     def _judge_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
@@ -214,9 +213,9 @@ class ClientSide:
         if turn.response is ResponseState.ACTIVE and self._session.state.turn_detection != "manual":
             self._cut.add(turn.response_id)
 
-    def played(self, frame: bytes, message: messages.Input) -> None:
-        """Judge a piece of audio."""
-        assert not self.has_ended, "audio behind the end"
+    def sent_audio(self, frame: bytes, message: messages.Input) -> None:
+        """Judge a piece of audio to the client."""
+        assert not self.has_ended, "audio after the end"
         assert frame
         assert len(frame) % 2 == 0, "half a sample"
         assert self._must_follow is None, f"audio instead of {self._must_follow}"
@@ -226,56 +225,56 @@ class ClientSide:
             is_cut = event["type"] == "response.output_audio.delta" and event.get("response_id") in self._cut
             assert not is_cut, f"audio of {event.get('response_id')}, which was interrupted"
 
-    def settled(self) -> None:
-        """Judge what must be so after every input."""
+    def judge_after_input(self) -> None:
+        """Judge the rules that hold after every input."""
         assert self._must_follow is None or self.has_ended, f"{self._must_follow} is missing"
         for ack, request in ACKS.items():
             pending_acks = sum(message["type"] == ack for message in self.messages[-3:])
             if pending_acks:
-                told = sum(message["type"] == ack for message in self.messages)
-                assert told <= self._asked.count(request), f"{ack} without {request}"
+                sent = sum(message["type"] == ack for message in self.messages)
+                assert sent <= self._asked.count(request), f"{ack} without {request}"
 
 
 class UpstreamSide:
-    """What an upstream may be sent. The next is told everything again."""
+    """The rules for events to the upstream in use. They begin anew with the next one, which gets everything again."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.events: list[dict[str, Any]] = []
-        """All of this generation's."""
+        """Every event of this generation."""
         self._generation = 0
         self._is_updated = False
         self._answered: list[str] = []
-        self._taken_back: list[str] = []
+        self._cut_items: list[str] = []
         self._audio_bytes = 0
 
-    def came(self, message: messages.Input) -> None:
-        """Take note of an input."""
+    def record_input(self, message: messages.Input) -> None:
+        """Record an input."""
         state = self._session.state
         if state.upstream.generation != self._generation:
             self._begin(state.upstream.generation)
         if isinstance(message, messages.UpstreamTextReceived) and message.generation == self._generation:
             event = orjson.loads(message.text)
             if event["type"] == "session.updated" and state.lifecycle is Lifecycle.CONFIGURING:
-                self._is_updated = state.upstream.updates == 1
+                self._is_updated = state.upstream.pending_updates == 1
             if event["type"] == "response.output_audio.delta":
                 self._audio_bytes += len(event["delta"]) * 3 // 4
                 is_active = state.turn.response is ResponseState.ACTIVE
                 if not is_active or event.get("response_id") != state.turn.response_id:
-                    self._taken_back.clear()  # whose it is, nobody knows
-            if event["type"] == "response.output_item.added" and event["item"]["id"] in self._taken_back:
-                self._taken_back.remove(event["item"]["id"])  # a name that is given twice
+                    self._cut_items.clear()  # it may belong to any item
+            if event["type"] == "response.output_item.added" and event["item"]["id"] in self._cut_items:
+                self._cut_items.remove(event["item"]["id"])  # the id is given again
 
     def _begin(self, generation: int) -> None:
         self._generation = generation
-        self._is_updated = self._session.state.lifecycle is Lifecycle.READY  # the spare was configured on its own
+        self._is_updated = self._session.state.lifecycle is Lifecycle.READY  # a standby upstream is configured already
         self.events.clear()
         self._answered.clear()
-        self._taken_back.clear()
+        self._cut_items.clear()
         self._audio_bytes = 0
 
-    def client_was_told(self, message: dict[str, Any]) -> None:
-        """Take note of a call that is requested: its id may be one that was answered before."""
+    def record_sent_to_client(self, message: dict[str, Any]) -> None:
+        """Record a requested call: it may have the id of an answered one."""
         for function in message["functions"] if message["type"] == "FunctionCallRequest" else ():
             self._called(function["id"])
 
@@ -283,7 +282,7 @@ class UpstreamSide:
         self._answered = [it for it in self._answered if it != call_id]
 
     def sent(self, event: dict[str, Any], generation: int) -> None:
-        """Judge an event; of what a spare is sent only that it is one."""
+        """Judge an event to an upstream. Of one to the standby upstream only its shape is judged."""
         if self._session.state.upstream.generation != self._generation:
             self._begin(self._session.state.upstream.generation)
         kind = event["type"]
@@ -312,11 +311,11 @@ class UpstreamSide:
 
     def _judge_conversation_item_truncate(self, event: dict[str, Any]) -> None:
         self._judge_conversation_item_delete(event)
-        assert 0 < event["audio_end_ms"] <= self._audio_bytes * 1000 / BYTES_PER_S, "more was heard than there was"
+        assert 0 < event["audio_end_ms"] <= self._audio_bytes * 1000 / BYTES_PER_S, "more is heard than was sent"
 
     def _judge_conversation_item_delete(self, event: dict[str, Any]) -> None:
-        assert event["item_id"] not in self._taken_back, "an item is taken back twice"
-        self._taken_back.append(event["item_id"])
+        assert event["item_id"] not in self._cut_items, "an item is cut twice"
+        self._cut_items.append(event["item_id"])
 
 
 def _type_of(text: str) -> str:

@@ -14,7 +14,7 @@ from actors.restart import Decision, Loss, LossKind, Verdict
 from router.session.deadlines import Wait
 from router.session.machine import Session
 from router.session.profile import PROFILES
-from router.session.work import WorkKind, parted
+from router.session.work import WorkKind, split_key
 from tests.support.data.oracle import assert_client_event, assert_message_of
 from tests.support.machine.options import session_options
 
@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def settings(**agent: Any) -> dict[str, Any]:
-    """Settings with more in `agent`."""
+    """Return Settings with more fields in `agent`."""
     return {**SETTINGS, "agent": {**SETTINGS["agent"], **agent}}
 
 
@@ -42,20 +42,20 @@ class Playbook:
     """One session under test."""
 
     prepares_at_once = True
-    """Whether conversions are ready as soon as they are asked for; else a test `performs` them."""
+    """Whether audio converters are ready at once. Otherwise a test finishes their work with `performs`."""
 
     def __init__(self, profile: str = "openai", **options: Any) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], session_options(**options))
         self.commands: list[messages.Command] = []
         self.timers: dict[str, float] = {}
-        """What is waited for; the rollover is left out unless a test asks for it."""
+        """The length of each running timer, by name."""
         self.work: dict[str, messages.StartWork] = {}
-        """What is under way off the dispatcher, by key."""
+        """The work in progress on pool threads, by key."""
         self.reports: list[dict[str, Any]] = []
-        """LatencyReports: one ends every turn, so they are kept apart."""
+        """The LatencyReports. They are kept apart, since one ends every turn."""
         self.refills = 0
         self.history: list[dict[str, Any]] = []
-        """The History messages, which are kept out of the script: each text is right behind its ConversationText."""
+        """The History messages. The script leaves them out, since each follows its ConversationText."""
         self._last_frame: Any = None
         self.logged: list[str] = []
         self.unix_s = 1_700_000_000.0
@@ -64,7 +64,7 @@ class Playbook:
 
     @property
     def generation(self) -> int:
-        """Of the upstream in use."""
+        """The generation of the upstream in use."""
         return self.session.state.upstream.generation
 
     # What comes in.
@@ -72,11 +72,11 @@ class Playbook:
     def feed(self, message: messages.Input) -> "Playbook":
         for command in self.session.handle(message, self.now_s):
             self._note(command)
-        conversions = [key for key in self.work if parted(key)[0] is WorkKind.AUDIO]
+        conversions = [key for key in self.work if split_key(key)[0] is WorkKind.AUDIO]
         return self.performs(conversions[0]) if conversions and self.prepares_at_once else self
 
     def after(self, duration_s: float) -> "Playbook":
-        """Let time pass. No deadline runs out by itself; see `fire`."""
+        """Let time pass. No deadline expires by itself; see `fire`."""
         self.now_s += duration_s
         return self
 
@@ -100,7 +100,7 @@ class Playbook:
         return self.feed(messages.UpstreamOpened(self.generation, position, self.unix_s))
 
     def upstream_is_lost(self, loss: Loss, decision: Decision = Decision.RESTART, delay_s: float = 0.0) -> "Playbook":
-        """The supervisor's verdict on a loss."""
+        """Feed a loss, with the supervisor's verdict."""
         verdict = Verdict(decision=decision, delay_s=delay_s)
         return self.feed(messages.UpstreamLost(self.generation, loss, verdict))
 
@@ -110,33 +110,33 @@ class Playbook:
         return self.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=code, reason=reason), decision)
 
     def restarted(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
-        """The next upstream comes up; what the client hears of it, and what the upstream is told then."""
+        """Bring the next upstream up, and expect these messages to the client and events to the upstream."""
         self.upstream_opens().upstream({"type": "session.created", "session": {}})
         assert [event["type"] for event in self.events_to_upstream] == ["session.update"]
         self.forget().upstream({"type": "session.updated", "session": {}})
         return self.expect(*to_client, upstream=upstream)
 
     def fire(self, wait: Wait) -> "Playbook":
-        """Let a deadline run out. It has to be running."""
+        """Let a running deadline expire."""
         assert wait.value in self.timers, f"{wait} is not running: {sorted(self.timers)}"
         del self.timers[wait.value]
         return self.feed(messages.TimerFired(wait.value))
 
     def performs(self, key: str, result: Any = None, failure: messages.WorkFailure | None = None) -> "Playbook":
-        """Work that is under way is done."""
-        assert key in self.work, f"{key} is not under way: {sorted(self.work)}"
+        """Finish work in progress."""
+        assert key in self.work, f"{key} is not in progress: {sorted(self.work)}"
         del self.work[key]
         return self.feed(messages.WorkDone(key, result, failure))
 
     # Common beginnings.
 
     def opened(self) -> "Playbook":
-        """The client is there, and an upstream is dialled in advance."""
+        """Open the client's connection. An upstream is dialled in advance."""
         self.feed(messages.ClientOpened())
         return self.expect()
 
     def ready(self, given: dict[str, Any] | None = None) -> "Playbook":
-        """Open, configure, and forget what that took."""
+        """Open and configure the session, and forget the commands of that."""
         self.opened().client(given or SETTINGS)
         self.upstream_opens().upstream(
             {"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}}
@@ -176,7 +176,7 @@ class Playbook:
             case messages.CancelTimer(name):
                 self.timers.pop(name, None)
             case messages.StartWork(key):
-                assert key not in self.work, f"{key} is under way already"
+                assert key not in self.work, f"{key} is in progress already"
                 self.work[key] = command
             case messages.CancelWork(key):
                 self.work.pop(key, None)
@@ -257,9 +257,9 @@ def transcript_done(transcript: str, item_id: str = "item_1") -> dict[str, Any]:
     return {"type": kind, "response_id": "resp_1", "item_id": item_id, "transcript": transcript}
 
 
-def transcribed(said: str = "Hello.", item_id: str = "u") -> dict[str, Any]:
+def transcribed(text: str = "Hello.", item_id: str = "u") -> dict[str, Any]:
     kind = "conversation.item.input_audio_transcription.completed"
-    return {"type": kind, "item_id": item_id, "content_index": 0, "transcript": said}
+    return {"type": kind, "item_id": item_id, "content_index": 0, "transcript": text}
 
 
 def item_added(item_id: str, role: str = "user", **item: Any) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def error(code: str | None, message: str = "oh", **more: Any) -> dict[str, Any]:
 
 
 MARK = {"switchboard": "statement"}
-"""The metadata of a response that says a given text."""
+"""The metadata of a response that speaks a given text."""
 
 
 def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
@@ -287,20 +287,20 @@ def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
 # Events for the upstream.
 
 
-def asks_for(text: str) -> dict[str, Any]:
-    """The response.create that has a text said."""
-    asked = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
-    return {"type": "response.create", "response": {**asked, "instructions": Containing(f'"{text}"')}}
+def verbatim_create(text: str) -> dict[str, Any]:
+    """Return the response.create that speaks a given text."""
+    response = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
+    return {"type": "response.create", "response": {**response, "instructions": Containing(f'"{text}"')}}
 
 
-def said(text: str) -> dict[str, Any]:
-    """The item of what the assistant said."""
+def assistant_item(text: str) -> dict[str, Any]:
+    """Return the event that creates a text of the assistant."""
     content = [{"type": "output_text", "text": text}]
     return {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant", "content": content}}
 
 
 class Containing(str):
-    """Equal to any text that it is part of."""
+    """A text that equals any text that contains it."""
 
     __slots__ = ()
     __hash__ = None

@@ -1,4 +1,4 @@
-"""Messages of either side, of every kind that matters: what random conversations are made of."""
+"""Messages of either side, of every kind that matters: the material of random conversations."""
 
 from tests.support.machine.invariants import TRANSCRIPTION
 from tests.support.machine.playbook import (

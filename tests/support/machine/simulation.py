@@ -1,7 +1,7 @@
-"""A session machine and simulated upstreams, both pure, in one discrete simulation: what happens when is exact.
+"""A discrete simulation of a session machine, its client and its upstreams. All are pure, and time is virtual.
 
-Time is virtual. Every frame takes its way's latency, every timer its time; between two of them nothing happens. The
-client answers function calls as a real one does. A witness judges the session all along.
+Every frame takes the latency of its way, and every timer its time. The client answers function calls as a real one
+does. The invariants judge the session at every input.
 """
 
 import heapq
@@ -22,7 +22,7 @@ from router.simulator import Session as SimulatedSession
 from router.simulator import SimulatorConfig, commands
 from router.simulator.faults import FaultPlan
 from router.simulator.state import Script
-from tests.support.machine.invariants import Witness
+from tests.support.machine.invariants import Invariants
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
 
@@ -30,7 +30,7 @@ RATE = 24_000
 FRAME_S = 0.1
 DIAL_S = 0.05
 TOOL_S = 0.3
-MOST_HAPPENS = 20_000
+MAX_STEPS = 20_000
 UNIX_S = 1_750_000_000.0
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
 
@@ -46,19 +46,19 @@ ORDER = Function(name="get_parcel", description="Tell where the parcel is", para
 """A function of the router's own."""
 
 
-class Together:
+class Simulation:
     """One session, its client and its upstreams."""
 
     def __init__(
         self, profile: str, *, latency_s: float = 0.02, agent: dict[str, Any] | None = None, **simulator: Any
     ) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], session_options(tools=(ORDER,)))
-        self.witness = Witness(self.session)
+        self.invariants = Invariants(self.session)
         self.now_s = 1000.0
         self.fired: list[str] = []
-        """The session's timers that ran out."""
+        """The session's timers that expired."""
         self.events: list[dict[str, Any]] = []
-        """All that upstreams said and the session heard."""
+        """Every event that the session received from an upstream."""
         self.audio_bytes = 0
         self.voices = itertools.cycle(["cedar", "marin", "alloy"])
         self.closed: list[int] = []
@@ -69,19 +69,19 @@ class Together:
         self._agenda: list[tuple[float, int, Any, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._running: dict[Any, int] = {}
-        self._lines: dict[int, SimulatedSession] = {}
+        self._upstreams: dict[int, SimulatedSession] = {}
         self._microphone_s = 0.0
-        self._happened = 0
+        self._steps = 0
         self._handle(messages.ClientOpened())
         think = {**SETTINGS["agent"]["think"], "functions": FUNCTIONS}
         self.client({**SETTINGS, "agent": {**SETTINGS["agent"], "think": think, **(agent or {})}})
 
     @property
-    def told(self) -> list[dict[str, Any]]:
-        """What the client was told."""
-        return self.witness.client.messages
+    def received(self) -> list[dict[str, Any]]:
+        """The messages that the client received."""
+        return self.invariants.client.messages
 
-    # What the client does.
+    # The client.
 
     def client(self, message: dict[str, Any]) -> None:
         """Send a message."""
@@ -89,48 +89,48 @@ class Together:
         self._in(self._latency_s, lambda: self._handle(messages.ClientTextReceived(text)))
 
     def say(self, text: str) -> None:
-        """Type something."""
+        """Type a message."""
         self.client({"type": "InjectUserMessage", "content": text})
 
     def speak(self, speech_s: float, silence_s: float) -> None:
-        """Say something aloud, from now on or when what is being said is over."""
+        """Speak, from now on or when the current speech is over."""
         start_s = max(self.now_s, self._microphone_s)
         frames = [TONE] * round(speech_s / FRAME_S) + [SILENCE] * round(silence_s / FRAME_S)
         for at, frame in enumerate(frames, 1):
-            heard = messages.ClientBinaryReceived(frame)
+            received = messages.ClientBinaryReceived(frame)
             delay_s = start_s + at * FRAME_S - self.now_s + self._latency_s
-            self._in(delay_s, lambda heard=heard: self._handle(heard))
+            self._in(delay_s, lambda received=received: self._handle(received))
         self._microphone_s = start_s + len(frames) * FRAME_S
 
     def lose(self) -> None:
         """Cut the connection to the upstream in use."""
         self._lose(self.session.state.upstream.generation)
 
-    # What happens.
+    # Time.
 
     def run(self, duration_s: float) -> None:
         """Let time pass."""
         until_s = self.now_s + duration_s
         while self._agenda and self._agenda[0][0] <= until_s:
-            due_s, number, key, happen = heapq.heappop(self._agenda)
+            due_s, number, key, step = heapq.heappop(self._agenda)
             if key is None or self._running.get(key) == number:
                 self._running.pop(key, None)
                 self.now_s = due_s
-                self._happened += 1
-                assert self._happened < MOST_HAPPENS, f"it does not come to rest: {self.fired[-20:]}"
-                happen()
+                self._steps += 1
+                assert self._steps < MAX_STEPS, f"the session does not come to rest: {self.fired[-20:]}"
+                step()
         self.now_s = until_s
 
-    def _in(self, delay_s: float, happen: Callable[[], None], key: Any = None) -> None:
+    def _in(self, delay_s: float, step: Callable[[], None], key: Any = None) -> None:
         number = next(self._numbers)
         if key is not None:
             self._running[key] = number
-        heapq.heappush(self._agenda, (self.now_s + delay_s, number, key, happen))
+        heapq.heappush(self._agenda, (self.now_s + delay_s, number, key, step))
 
     def _handle(self, message: messages.Input) -> None:
         if self.closed:
             return
-        for command in self.witness.handle(message, self.now_s):
+        for command in self.invariants.handle(message, self.now_s):
             self._perform(command)
 
     def _perform(self, command: messages.Command) -> None:
@@ -140,7 +140,7 @@ class Together:
             case messages.SendToClient(bytes() as frame):
                 self.audio_bytes += len(frame)
             case messages.SendToUpstream(frame, generation):
-                self._in(self._latency_s, lambda: self._upstream(generation, lambda line: line.receive(frame)))
+                self._in(self._latency_s, lambda: self._upstream(generation, lambda upstream: upstream.receive(frame)))
             case messages.StartTimer(name, delay_s):
                 self._in(delay_s, lambda: self._fire(name), key=name)
             case messages.CancelTimer(name):
@@ -152,7 +152,7 @@ class Together:
             case messages.OpenUpstream(generation, _route, delay_s):
                 self._in(delay_s + DIAL_S, lambda: self._open(generation))
             case messages.CloseUpstream(generation):
-                self._lines.pop(generation, None)
+                self._upstreams.pop(generation, None)
             case messages.AbandonUpstream(generation, loss):
                 self._in(0.0, lambda: self._lose(generation, loss))
             case messages.EndSession(code):
@@ -174,43 +174,43 @@ class Together:
     # The upstreams.
 
     def _open(self, generation: int) -> None:
-        self._lines[generation] = SimulatedSession(
+        self._upstreams[generation] = SimulatedSession(
             self._config, self._faults, Script(), number=generation, model="gpt-realtime", opened_at_s=UNIX_S
         )
         self._handle(messages.UpstreamOpened(generation, 0, UNIX_S))
-        self._upstream(generation, lambda line: line.open())
+        self._upstream(generation, lambda upstream: upstream.open())
 
     def _upstream(self, generation: int, act: Callable[[SimulatedSession], list[commands.Command]]) -> None:
-        line = self._lines.get(generation)
-        if line is None:
+        upstream = self._upstreams.get(generation)
+        if upstream is None:
             return
-        for command in act(line):
+        for command in act(upstream):
             match command:
                 case commands.Send(event):
-                    self._hear(generation, orjson.dumps(event).decode())
+                    self._deliver(generation, orjson.dumps(event).decode())
                 case commands.StartTimer(name, delay_s):
-                    fire = lambda name=name: self._upstream(generation, lambda line: line.fire(name))  # noqa: E731
+                    fire = lambda name=name: self._upstream(generation, lambda upstream: upstream.fire(name))  # noqa: E731
                     self._in(delay_s, fire, key=(generation, name))
                 case commands.CancelTimer(name):
                     self._running.pop((generation, name), None)
                 case commands.Close(code, reason):
                     self._lose(generation, Loss(kind=LossKind.CLOSED, code=code, reason=reason))
                 case _:
-                    raise AssertionError(f"the simulator wants {command}")
+                    raise AssertionError(f"the simulator commands {command}")
 
-    def _hear(self, generation: int, text: str) -> None:
-        def heard() -> None:
-            if generation in self._lines:
+    def _deliver(self, generation: int, text: str) -> None:
+        def arrive() -> None:
+            if generation in self._upstreams:
                 self.events.append(orjson.loads(text))
                 self._handle(messages.UpstreamTextReceived(generation, text))
 
-        self._in(self._latency_s, heard)
+        self._in(self._latency_s, arrive)
 
     def _lose(self, generation: int, loss: Loss = LOSS) -> None:
-        if self._lines.pop(generation, None) is not None:
+        if self._upstreams.pop(generation, None) is not None:
             self._handle(messages.UpstreamLost(generation, loss, Verdict(decision=Decision.RESTART)))
 
 
-def texts(together: Together, role: str) -> Iterator[str]:
-    """What the client was told that `role` said."""
-    return (it["content"] for it in together.told if it["type"] == "ConversationText" and it["role"] == role)
+def texts(simulation: Simulation, role: str) -> Iterator[str]:
+    """Return the texts of one side that the client received."""
+    return (it["content"] for it in simulation.received if it["type"] == "ConversationText" and it["role"] == role)

@@ -1,0 +1,167 @@
+"""The text and audio of a response, on their way into messages for the client."""
+
+import pytest
+
+from tests.support.machine.beginnings import answering, responding
+from tests.support.machine.playbook import (
+    AUDIO_DONE,
+    DONE,
+    SETTINGS,
+    STARTED,
+    Playbook,
+    assistant,
+    call_done,
+    delta,
+    item_added,
+    response_created,
+    response_done,
+    text_done,
+    transcribed,
+    transcript_delta,
+    transcript_done,
+)
+
+
+def text_delta(text):
+    return {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": text}
+
+
+# Text.
+
+
+def test_converse_sends_official_messages_only():
+    book = answering("converse")
+    book.upstream(text_done("Hi."), response_done()).expect(assistant("Hi."), AUDIO_DONE)
+
+
+def test_text_is_sent_once_whichever_event_brings_it():
+    said = [{"type": "output_audio", "transcript": "Hi."}]
+    item = {
+        "type": "conversation.item.done",
+        "item": {"id": "item_1", "type": "message", "role": "assistant", "content": said},
+    }
+    for events in ([transcript_done("Hi."), item], [item, transcript_done("Hi.")], [item], [text_done("Hi."), item]):
+        answering().upstream(*events).expect(STARTED, assistant("Hi."))
+
+
+def test_beta_names_are_read():
+    book = answering().upstream({"type": "response.text.done", "item_id": "i", "text": "Hi."})
+    book.expect(STARTED, assistant("Hi."))
+
+
+def test_text_that_looks_like_a_function_call_makes_no_request():
+    answering().upstream(text_done("Function call: lookup({})")).expect(STARTED, assistant("Function call: lookup({})"))
+
+
+def test_on_openai_an_item_is_sent_whole():
+    book = responding("openai").upstream(transcript_delta("One. Two. ")).expect(STARTED)
+    book.upstream(transcript_done("One. Two.")).expect(assistant("One. Two."))
+
+
+# Sentences.
+
+
+def test_on_converse_a_sentence_is_sent_when_the_transcript_completes_it():
+    book = (
+        responding()
+        .upstream(transcript_delta("Hello"), transcript_delta(" there! How"))
+        .expect(assistant("Hello there!"))
+    )
+    book.upstream(transcript_delta(" are you? Fi")).expect(assistant("How are you?"))
+    book.upstream(transcript_done("Hello there! How are you? Fine.")).expect(assistant("Fine."))
+    book.upstream(response_done()).expect(AUDIO_DONE)
+
+
+def test_a_sentence_is_sent_ahead_of_its_audio():
+    book = responding().upstream(transcript_delta("Hello there!"), delta(b"\1\1"))
+    book.expect(assistant("Hello there!"), b"\1\1")
+    book.upstream(transcript_delta(" How are you?")).expect()
+    book.upstream(transcript_done("Hello there! How are you?")).expect(assistant("How are you?"))
+
+
+def test_text_without_audio_is_sent_in_sentences_too():
+    book = responding().upstream(text_delta("One. Two"), text_delta(". ")).expect(assistant("One."), assistant("Two."))
+    book.upstream(text_done("One. Two. ")).expect()
+
+
+def test_text_without_deltas_is_sent_in_sentences():
+    responding().upstream(transcript_done("One. Two.", "item_9")).expect(assistant("One."), assistant("Two."))
+
+
+def test_a_different_final_wording_is_not_sent_again():
+    book = responding().upstream(transcript_delta("One. Two and")).expect(assistant("One."))
+    book.upstream(transcript_done("Uno. Two and a half.")).expect(assistant("Two and"))
+
+
+# Audio.
+
+
+def test_audio_is_sent_as_binary_of_even_length():
+    book = answering().upstream(delta(b"\1\2\3"), delta(b"\4\5\6"), delta(b"\7"))
+    book.expect(STARTED, b"\1\2", b"\3\4\5\6")
+
+
+def test_audio_is_read_whatever_the_order_of_its_fields():
+    event = delta(b"\1\2\3\4")
+    answering().upstream(dict(reversed(event.items()))).expect(STARTED, b"\1\2\3\4")
+
+
+def test_a_delta_that_is_not_base64_is_dropped_and_the_answer_continues():
+    book = answering().upstream({**delta(b""), "delta": "*"}, delta(b"\1\2"))
+    book.expect(STARTED, b"\1\2")
+
+
+# The end of the turn.
+
+
+def test_a_turn_without_audio_ends_with_agent_audio_done_too():
+    answering().upstream(response_done()).expect(AUDIO_DONE, DONE)
+
+
+def test_a_turn_ends_once():
+    book = answering().upstream(text_done("Hi."), response_done()).forget()
+    book.upstream(response_done()).expect()
+
+
+# Latencies.
+
+
+def test_a_spoken_turn_reports_its_latencies():
+    book = Playbook("converse").ready().upstream({"type": "input_audio_buffer.speech_started", "item_id": "u"})
+    book.after(2).upstream({"type": "input_audio_buffer.speech_stopped", "item_id": "u"})
+    book.upstream({"type": "input_audio_buffer.committed", "item_id": "u"}, response_created())
+    book.after(0.2).upstream(transcribed()).after(0.1).upstream(transcript_delta("Hi"))
+    book.after(0.1).upstream(delta(b"\1\1")).after(0.4).upstream(transcript_done("Hi."), response_done())
+    (report,) = book.reports
+    assert report == {
+        "type": "LatencyReport",
+        "stt_latency": pytest.approx(0.2),
+        "ttt_token_latency": pytest.approx(0.3),
+        "ttt_text_latency": pytest.approx(0.8),
+        "tts_latency": pytest.approx(0.1),
+        "total_latency": pytest.approx(0.4),
+    }
+
+
+def test_a_turn_with_a_call_reports_once_and_a_turn_without_output_not_at_all():
+    book = Playbook("converse").ready().client({"type": "InjectUserMessage", "content": "hello"})
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created())
+    book.after(1).upstream(call_done(), response_done())
+    assert book.reports == []
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    book.after(1).upstream(response_created("resp_2"), text_done("42.", "i2"), response_done("resp_2"))
+    assert book.reports == [{"type": "LatencyReport", "ttt_tool_latency": 1.0, "ttt_text_latency": 2.0}]
+    book.upstream(response_created("resp_3"), response_done("resp_3"))
+    assert len(book.reports) == 1
+
+
+def test_an_experimental_client_is_notified_when_the_agent_starts_to_speak():
+    book = responding(given={**SETTINGS, "experimental": True}).after(0.25).upstream(transcript_delta("Hi"))
+    book.after(0.5).upstream(delta(b"\1\1"), delta(b"\2\2"))
+    latencies = {"total_latency": 0.75, "ttt_latency": 0.25, "tts_latency": 0.5}
+    book.expect({**STARTED, **latencies}, b"\1\1", b"\2\2")
+
+
+def test_a_turn_on_openai_ends_before_its_report():
+    book = responding("openai").upstream(transcript_done("Hi."), response_done())
+    book.expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)

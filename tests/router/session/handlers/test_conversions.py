@@ -1,0 +1,75 @@
+"""The preparation of audio converters while the upstream is dialled."""
+
+import pytest
+
+from actors.messages import WorkFailure, WorkFailureKind
+from actors.restart import Decision
+from router.audio.formats import LINEAR16_24K, Format
+from router.session.work import PrepareAudio, WorkKind, work_key
+from tests.support.machine.playbook import SETTINGS, Playbook
+
+MICROPHONE, SPEAKER = (work_key(WorkKind.AUDIO, name) for name in ("microphone", "speaker"))
+
+CREATED = {"type": "session.created", "session": {}}
+UPDATED = {"type": "session.updated", "session": {}}
+
+
+def opened(input_rate, output_rate):
+    audio = {
+        "input": {"encoding": "linear16", "sample_rate": input_rate},
+        "output": {"encoding": "linear16", "sample_rate": output_rate},
+    }
+    book = Playbook()
+    book.prepares_at_once = False
+    return book.opened().client({**SETTINGS, "audio": audio})
+
+
+def event_types(book):
+    return [event["type"] for event in book.events_to_upstream]
+
+
+@pytest.mark.parametrize(
+    ("input_rate", "output_rate", "prepared"),
+    [
+        (24_000, 24_000, {}),
+        (16_000, 24_000, {"microphone": PrepareAudio(Format("linear16", 16_000), LINEAR16_24K)}),
+        (24_000, 48_000, {"speaker": PrepareAudio(LINEAR16_24K, Format("linear16", 48_000))}),
+    ],
+)
+def test_only_converters_that_resample_are_prepared(input_rate, output_rate, prepared):
+    work = opened(input_rate, output_rate).work
+    assert {key: command.work for key, command in work.items()} == {
+        work_key(WorkKind.AUDIO, name): expected for name, expected in prepared.items()
+    }
+
+
+def test_an_upstream_that_is_there_already_is_configured_when_both_converters_are_ready():
+    book = opened(16_000, 48_000).upstream_opens().upstream(CREATED)
+    assert event_types(book) == []
+    book.performs(MICROPHONE)
+    assert event_types(book) == []
+    book.performs(SPEAKER)
+    assert event_types(book) == ["session.update"]
+    book.forget().upstream(UPDATED).expect({"type": "SettingsApplied"})
+
+
+def test_a_converter_that_is_ready_first_delays_nothing():
+    book = opened(16_000, 24_000).performs(MICROPHONE)
+    book.upstream_opens().upstream(CREATED)
+    assert event_types(book) == ["session.update"]
+
+
+@pytest.mark.parametrize("kind", WorkFailureKind)
+def test_a_session_continues_where_a_converter_could_not_be_prepared(kind):
+    book = opened(16_000, 24_000).upstream_opens().upstream(CREATED)
+    book.performs(MICROPHONE, failure=WorkFailure(kind))
+    assert event_types(book) == ["session.update"]
+    assert any("is not prepared" in line for line in book.logged)
+
+
+def test_an_upstream_that_is_lost_during_the_preparation_is_followed_by_a_configured_one():
+    book = opened(16_000, 24_000).upstream_opens().upstream(CREATED)
+    book.upstream_closes(1011, decision=Decision.RESTART)
+    book.performs(MICROPHONE)
+    book.upstream_opens().forget().upstream(CREATED)
+    assert event_types(book) == ["session.update"]

@@ -1,0 +1,183 @@
+"""Responses: one at a time, from the request to the end."""
+
+import pytest
+
+from actors import messages
+from actors.restart import Loss, LossKind
+from router.session.deadlines import Wait
+from tests.support.machine.beginnings import answering, ask
+from tests.support.machine.playbook import (
+    ANY,
+    AUDIO_DONE,
+    DONE,
+    STARTED,
+    Playbook,
+    assistant,
+    delta,
+    error,
+    item_added,
+    response_created,
+    response_done,
+    text_done,
+)
+
+SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
+SPEECH_STOPPED = {"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 900}
+COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
+CREATE = {"type": "response.create"}
+UPDATED = {"type": "session.updated", "session": {}}
+PROMPT = {"type": "UpdatePrompt", "prompt": "Speak French."}
+
+
+# The request.
+
+
+def test_no_response_is_requested_while_one_is_active():
+    book = answering()
+    book.upstream(item_added(ask(book, "and?"))).expect()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_a_response_that_the_upstream_began_by_itself_is_waited_for():
+    book = Playbook().ready().upstream(response_created("vad"))
+    book.upstream(item_added(ask(book))).expect()
+    book.upstream(response_done("vad")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_no_response_is_requested_while_the_user_speaks_or_awaits_an_answer():
+    book = Playbook().ready().upstream(SPEECH_STARTED).client({"type": "InjectUserMessage", "content": "Also:"})
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+    book.upstream(SPEECH_STOPPED, COMMITTED).expect({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 0.9})
+    book.upstream(response_created()).upstream(response_done()).expect(AUDIO_DONE, DONE)
+
+
+def test_a_response_waits_for_the_updates_that_were_requested_before_it():
+    book = Playbook().ready().client(PROMPT, {"type": "InjectUserMessage", "content": "hello"})
+    item_id = book.events_to_upstream[-1]["item"]["id"]
+    book.forget().upstream(item_added(item_id)).expect()
+    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[{"type": "response.create"}])
+
+
+def test_an_unknown_active_response_is_waited_for_and_its_error_absorbed():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done("theirs")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_an_active_response_that_delayed_an_earlier_question_does_not_delay_a_later_one():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)), error("conversation_already_has_active_response", event_id="earlier")).forget()
+    book.upstream(response_created(), text_done("Hi."), response_done()).expect(
+        STARTED, assistant("Hi."), AUDIO_DONE, DONE
+    )
+
+
+def test_a_response_that_is_refused_ends_the_turn():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)))
+    event_id = book.events_to_upstream[0]["event_id"]
+    book.forget().upstream(error("invalid_value", "no", event_id=event_id))
+    book.expect({"type": "Error", "description": "no", "code": "invalid_value"}, AUDIO_DONE, DONE)
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
+
+
+def test_an_upstream_that_never_answers_is_abandoned():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book))).forget().fire(Wait.FIRST_EVENT)
+    assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause="first_event"))]
+
+
+# The response.
+
+
+@pytest.mark.parametrize("wait", [Wait.NEXT_EVENT, Wait.RESPONSE])
+def test_an_upstream_that_falls_silent_in_an_answer_is_abandoned(wait):
+    book = answering().fire(wait)
+    assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause=wait.value))]
+
+
+def test_a_numbered_response_is_played_although_an_earlier_one_of_that_number_was_interrupted():
+    book = answering().upstream(delta(b"\1\1"), SPEECH_STARTED, COMMITTED, response_done()).forget()
+    book.upstream(response_created(), delta(b"\2\2")).expect(STARTED, b"\2\2")
+
+
+def test_an_upstream_that_announces_no_response_ends_it_with_its_text():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book))).forget()
+    book.upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream(response_done()).expect()
+    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
+
+
+def test_no_deadline_runs_between_turns():
+    book = answering().upstream(text_done("Hi."), response_done())
+    assert set(book.timers) == {"rollover"}
+
+
+# The end.
+
+
+def test_status_details_may_be_a_string():
+    answering().upstream(response_done(status_details="completed")).expect(AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "warnings"),
+    [
+        ("completed", None, []),
+        ("completed", "unimplemented", []),
+        ("cancelled", {"type": "cancelled", "reason": "turn_detected"}, []),
+        ("cancelled", {"type": "cancelled", "reason": "client_cancelled"}, []),
+        ("incomplete", {"type": "incomplete", "reason": "turn_detected"}, []),
+        ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}, ["max_output_tokens"]),
+        ("incomplete", {"type": "incomplete", "reason": "content_filter"}, ["content_filter"]),
+        ("incomplete", {"type": "incomplete", "reason": "from_the_future"}, ["from_the_future"]),
+        ("incomplete", None, ["the upstream gives no reason"]),
+        ("incomplete", "content_filter", ["content_filter"]),
+        (None, None, []),
+        ("from_the_future", None, []),
+    ],
+)
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_incomplete_answer_is_reported_before_its_turn_ends(profile, status, details, warnings):
+    book = Playbook(profile).ready().upstream(response_created(), text_done("Once upon a")).forget()
+    book.upstream(response_done(status=status, status_details=details))
+    frames = book.frames_to_client
+    expected = [{"type": "Warning", "code": "RESPONSE_INCOMPLETE", "description": ANY} for _ in warnings]
+    assert frames[: len(expected) + 1] == [*expected, AUDIO_DONE]
+    assert all(reason in message["description"] for reason, message in zip(warnings, frames, strict=False))
+
+
+def test_an_unknown_status_is_logged_once_and_ends_the_response():
+    book = Playbook("converse").ready()
+    for number in range(2):
+        book.upstream(response_created(f"r{number}"), response_done(f"r{number}", status="exploded"))
+    assert len([line for line in book.logged if "exploded" in line]) == 1
+    assert book.session.state.turn.response.name == "NONE"
+
+
+# Speech that is committed while a response is active: an upstream may begin no response for it (upstream 4.3).
+
+
+def test_speech_that_is_committed_during_an_answer_is_answered_after_it():
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+def test_speech_that_is_committed_during_an_answer_that_the_client_cancelled_is_answered_after_it():
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    details = {"type": "cancelled", "reason": "client_cancelled"}
+    book.upstream(response_done(status="cancelled", status_details=details))
+    book.expect(AUDIO_DONE, DONE, upstream=[CREATE])
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_upstream_answers_speech_itself_after_an_answer_that_it_cancelled(begins):
+    book = Playbook().ready().upstream(SPEECH_STARTED, response_created(), COMMITTED).forget()
+    details = {"type": "cancelled", "reason": "turn_detected"}
+    book.upstream(response_done(status="cancelled", status_details=details)).expect(AUDIO_DONE, DONE)
+    assert Wait.FIRST_EVENT.value in book.timers
+    if begins:
+        book.upstream(response_created("resp_2"))
+        assert Wait.FIRST_EVENT.value not in book.timers

@@ -1,0 +1,31 @@
+"""Short queues, and the newest of many items."""
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.session.state.queues import Newest, Queue
+
+
+@given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
+def test_a_queue_does_what_a_deque_does(steps, maxlen):
+    ours, theirs = Queue(maxlen=maxlen), deque(maxlen=maxlen)
+    for number, step in enumerate(steps):
+        arguments = [number] if step == "append" else []
+        if step != "popleft" or theirs:
+            assert getattr(ours, step)(*arguments) == getattr(theirs, step)(*arguments)
+        assert list(ours) == list(theirs)
+
+
+def test_an_item_can_be_added_at_the_front():
+    queue = Queue([2])
+    queue.appendleft(1)
+    assert queue == [1, 2]
+
+
+def test_the_newest_items_are_kept():
+    newest = Newest(maxlen=2)
+    for number in (1, 2, 2, 3):
+        newest.add(number)
+    assert [number in newest for number in (1, 2, 3)] == [False, True, True]

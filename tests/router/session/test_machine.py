@@ -1,0 +1,66 @@
+"""The machine, which looks inputs up in the tables."""
+
+import pytest
+
+from actors import messages
+from router.session.deadlines import Wait
+from tests.support.machine.playbook import (
+    APPLIED,
+    SETTINGS,
+    Playbook,
+    error,
+    item_added,
+    response_created,
+    response_done,
+    transcript_delta,
+    user,
+)
+
+QUESTION = {"type": "InjectUserMessage", "content": "hello?"}
+
+
+def test_a_session_does_nothing_after_its_end():
+    book = Playbook().ready().upstream_closes().forget()
+    book.client(QUESTION, b"\0\0", "{").upstream(error("late"))
+    assert book.commands == []
+
+
+def test_an_input_of_an_unknown_generation_is_counted_and_ignored():
+    book = Playbook().ready()
+    for generation in (0, 2):
+        book.feed(messages.UpstreamTextReceived(generation, '{"type":"error","error":{"message":"old"}}')).expect()
+    assert book.session.describe()["ignored"] == 2
+
+
+def test_early_inputs_are_taken_in_their_order_as_the_session_becomes_ready():
+    book = Playbook().opened().client(SETTINGS, QUESTION, b"\1\1" * 480).expect(user("hello?"))
+    book.upstream({"type": "session.created"}).forget().upstream({"type": "session.updated"})
+    kinds = ["conversation.item.create", "input_audio_buffer.append"]
+    assert [event["type"] for event in book.events_to_upstream] == kinds
+    assert book.frames_to_client == [APPLIED]
+
+
+@pytest.mark.parametrize("event", [transcript_delta("Hi"), {"type": "response.dance"}])
+def test_any_event_of_an_answering_upstream_restarts_its_deadline(event):
+    book = Playbook().ready().upstream(response_created())
+    del book.timers[Wait.NEXT_EVENT.value]
+    assert Wait.NEXT_EVENT.value in book.upstream(event).timers
+    assert Wait.NEXT_EVENT.value not in book.upstream(response_done()).timers
+
+
+def test_no_deadline_runs_before_a_requested_response_has_begun_but_the_one_of_its_begin():
+    book = Playbook().ready().client(QUESTION)
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), {"type": "response.dance"})
+    assert Wait.FIRST_EVENT.value in book.timers
+    assert Wait.NEXT_EVENT.value not in book.timers
+
+
+def test_a_joint_rule_may_end_the_session():
+    book = Playbook().ready().feed(messages.DrainBegan(30.0))
+    assert book.session.state.lifecycle.name == "ENDED"
+
+
+def test_a_session_describes_itself():
+    facts = Playbook("converse").ready().session.describe()
+    assert (facts["profile"], facts["lifecycle"], facts["response"]) == ("converse", "ready", "none")
+    assert (facts["generation"], facts["rollovers"], facts["ignored"]) == (1, 0, 0)
