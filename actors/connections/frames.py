@@ -1,8 +1,8 @@
 """RFC 6455 frames, pure: bytes in, events out, and the frames that we send.
 
 Knows no socket, thread or clock. The libraries do our handshakes; frames are ours because a frame costs them
-twice what the rest of the engine costs (DESIGN 3). No extension is ever negotiated, so RSV bits are violations.
-Masking alone is not: it is `websockets`' own, which is compiled (docs/decisions/0010).
+twice what the rest of the engine costs (docs/decisions/0002). No extension is ever negotiated, so RSV bits are
+violations. Masking alone is not: it is `websockets`' own, which is compiled (docs/decisions/0010).
 """
 
 from __future__ import annotations

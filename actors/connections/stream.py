@@ -42,6 +42,7 @@ class StreamConnection(ProtocolConnection):
         super().__init__(is_server=is_server, limits=limits or ConnectionLimits(), peer=UNOPENED)
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # a socket of another family
+            # Frames are small and urgent; Nagle's algorithm would hold them back.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None

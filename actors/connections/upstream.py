@@ -181,6 +181,7 @@ class _Attempt:
             target.url,
             header=[_header(name, value) for name, value in target.headers],
             timeout=target.timeout_s,
+            # A redirect would send the credential to another host.
             redirect_limit=0,
             suppress_origin=True,
         )

@@ -24,6 +24,7 @@ from router.openai.events import (
     ServerEvent,
 )
 
+# The first key of every recorded audio delta (upstream 10.2). A delta in another order costs a parse, no more.
 _DELTA_HEAD: Final = '{"type":"response.output_audio.delta",'
 """`type` is the first key of a delta in every recording; a delta of another form goes to the parser."""
 _IGNORED: Final = Ignored()

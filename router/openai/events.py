@@ -134,7 +134,7 @@ class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionUpdated(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.updated, of xAI: all words so far (reference, 10.2)."""
+    """conversation.item.input_audio_transcription.updated, of xAI: all words so far (upstream 12.2)."""
 
     transcript: str = ""
     item_id: str | None = None

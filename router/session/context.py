@@ -70,6 +70,7 @@ class Context:
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
             # Not `isinstance`: a CallText only shows a call, which has a History of its own when it is answered.
+            # Not isinstance: a CallText shows a call to the component, and belongs to no history.
             if type(message) is deepgram.ConversationText:
                 self.to_history(text.history_of(message))
 

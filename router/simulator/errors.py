@@ -1,6 +1,6 @@
 """Refusals of an event and of a connection, in OpenAI's words.
 
-Codes and messages follow the reference of the Realtime API; nothing here depends on a session.
+Codes and messages are those of the Realtime API (upstream 9.2); nothing here depends on a session.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ REFUSALS: Final = {
         ),
     )
 }
-"""Every refusal of a connection by its code (section 8 of the reference)."""
+"""Every refusal of a connection by its code (upstream 9.2)."""
 
 
 def error_body(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from router.audio.formats import Format
 
 COMMIT_MINIMUM_MS: Final = 100
-"""The upstream refuses to commit less (reference, 2.2)."""
+"""The upstream refuses to commit less (upstream 4.1)."""
 
 APPEND_BYTES: Final = 360 * 1024
 """Audio in one append, at most: base64 makes 480 kB of it, and one frame to the upstream has at most 512 kB."""

@@ -34,7 +34,7 @@ BENIGN: Final = frozenset(
         "item_retrieve_invalid_item_id",
     }
 )
-"""Codes of races between the router and the upstream, which the client need not know (reference, 7)."""
+"""Codes of races between the router and the upstream, which the client need not know (upstream 8.2)."""
 
 FATAL: Final = frozenset(
     {
@@ -49,7 +49,7 @@ FATAL: Final = frozenset(
         "beta_api_shape_disabled",
     }
 )
-"""Codes that another try would meet again: credential, quota, configuration (reference, 7)."""
+"""Codes that another try would meet again: credential, quota, configuration (upstream 8.3)."""
 
 EXPIRED: Final = frozenset({"session_expired"})
 """Codes of an upstream's session that has reached its end, where a new one may begin."""
@@ -104,14 +104,14 @@ def upgrade_error(status: int) -> FinalError:
 
 
 def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream whose own error explains its close, just before it (reference, 8)."""
+    """Make the final error of an upstream whose own error explains its close, just before it (upstream 9.2)."""
     close_code = CloseCode.NORMAL_CLOSURE if code_of(error) in FATAL else CloseCode.INTERNAL_ERROR
     last = client_error(error, redact)
     return FinalError(last, close_code, last.code[:_REASON_CHARACTERS])
 
 
 def is_fatal_reason(reason: str) -> bool:
-    """Whether a close reason, `<type>.<code>` (reference, 8), says that another try would fail, too."""
+    """Whether a close reason, `<type>.<code>` (upstream 9.2), says that another try would fail, too."""
     return reason.rpartition(".")[2] in FATAL
 
 

@@ -25,6 +25,7 @@ docs/decisions/0009."""
 
 _OUTPUT: Final[dict[str, tuple[Encoding, int]]] = {name: _INPUT[name] for name in ("linear16", "mulaw", "alaw")}
 
+# The rates of Deepgram's Flux voices (client 8.2).
 _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
     "linear16": (8_000, 16_000, 24_000, 32_000, 44_100, 48_000),
     "mulaw": (8_000, 16_000),
@@ -33,7 +34,7 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
 """The rates that Deepgram's Flux voices offer (client 8.2)."""
 
 _CONTAINERS: Final = ("none", "wav")
-"""Frames are raw in either: the clients that ask for wav write its header themselves (reference, 5)."""
+"""Frames are raw in either: the clients that ask for wav write its header themselves (client 8.3)."""
 
 
 def input_format(audio: deepgram.Audio) -> Format:
@@ -92,7 +93,7 @@ _WIRE: Final[dict[Format, dict[str, Any]]] = {
     MULAW_8K: {"type": "audio/pcmu"},
     ALAW_8K: {"type": "audio/pcma"},
 }
-"""The formats that the Realtime API knows (reference, 2.2)."""
+"""The formats that the Realtime API knows (upstream 10.1)."""
 
 
 def wire_format(audio_format: Format) -> dict[str, Any]:

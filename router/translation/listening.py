@@ -18,7 +18,7 @@ CLIENT_CONTROLLED: Final = "client"
 """The mode of a session whose client ends turns, or requests responses, with OpenAI's own events."""
 
 _TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
-    # Every field is explicit: the defaults differ between models (reference, 4).
+    # Every field is explicit: the defaults differ between models (upstream 4.5).
     "server_vad": {
         "type": "server_vad",
         "threshold": 0.5,
@@ -37,7 +37,7 @@ _TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
 }
 
 _EAGERNESS: Final = (("low", 8000), ("auto", 4000), ("high", 2000))
-"""The most patient first, with how long each waits at most, in ms (reference, 4)."""
+"""The most patient first, with how long each waits at most, in ms (upstream 4.6)."""
 
 # Deepgram's threshold is a confidence and OpenAI's eagerness one of three words: docs/decisions/0006 draws the lines.
 _PATIENT_THRESHOLD: Final = 0.85
@@ -91,7 +91,7 @@ def _eagerness(provider: blocks.ListenProvider) -> str:
     return next(fitting, "high")
 
 
-# Transcription. What a model takes is listed in the reference, 4; one that we do not know gets its language alone.
+# Transcription. Models take different fields (upstream 4.8); one that we do not know gets its language alone.
 
 
 def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
 
 
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:
-    """Return `before` after an UpdateListen: omitted fields stay, but for `language_hints` (reference, 2)."""
+    """Return `before` after an UpdateListen: omitted fields stay, but for `language_hints` (client 3.2)."""
     changes = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
     if before.hints or given.hints is not None:
         # Under the newer name alone: an older `language_hint` of `before` would count again otherwise.

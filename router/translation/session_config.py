@@ -115,12 +115,12 @@ def thinking_of(think: blocks.Think, model: str, server_functions: Sequence[bloc
 
 
 def _is_modality(modalities: list[str] | None) -> bool:
-    # Exactly one: both together are refused (reference, 2.1).
+    # Exactly one: both together are refused (upstream 2.5).
     return modalities in (["audio"], ["text"])
 
 
 def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
-    # Other families refuse the whole update (reference, 4), and none of them reasons.
+    # Other families refuse the whole update (upstream 2.6), and none of them reasons.
     if mode is None or not _REASONING.match(model):
         return None
     # Deepgram's `none` has no counterpart: the API's least effort is `minimal`.
@@ -174,7 +174,7 @@ def _items_of(message: blocks.ContextMessage, new_id: text.NewId) -> list[openai
 
 
 def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[openai.NewItem]:
-    call_id = call.id[:32]  # the API's limit (reference, 6)
+    call_id = call.id[:32]  # the API's limit (upstream 11.1)
     return [
         openai.FunctionCallItem(id=new_id(), call_id=call_id, name=call.name, arguments=call.arguments),
         openai.FunctionCallOutputItem(id=new_id(), call_id=call_id, output=call.response),
@@ -182,6 +182,7 @@ def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[ope
 
 
 _UNSET: Final = {
+    # The service takes its default prompt for an empty one (upstream 2.7).
     "instructions": "",
     "tool_choice": "auto",
     "max_output_tokens": "inf",
@@ -198,7 +199,7 @@ def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `session` after a partial update: nested objects merge, lists are replaced whole (reference, 2.1)."""
+    """Return `session` after a partial update: nested objects merge, lists are replaced whole (upstream 2.1)."""
     result = dict(session)
     for key, value in changes.items():
         before = result.get(key)

@@ -9,11 +9,11 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
 NewId = Callable[[], str]
-"""Makes an item id, at most 32 characters long (reference, 6)."""
+"""Makes an item id, at most 32 characters long (upstream 11.1)."""
 
 
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
-    """Make a message of either side, as text. The part's type follows from the role (reference, 2.3)."""
+    """Make a message of either side, as text. The part's type follows from the role (upstream 3.2)."""
     part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
     return openai.MessageItem(id=item_id, role=role, content=[part])
 

@@ -16,7 +16,7 @@ MASCULINE: Final = "cedar"
 """OpenAI recommends these two."""
 
 _REALTIME: Final = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-"""OpenAI's voices that the Realtime API knows, too (reference, 4)."""
+"""OpenAI's voices that the Realtime API knows, too (upstream 2.4)."""
 
 _SPEECH_ONLY: Final = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
 """OpenAI's voices that only its speech API knows, each with the nearest voice of the Realtime API."""

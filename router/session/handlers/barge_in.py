@@ -38,6 +38,7 @@ def interrupt(context: Context) -> None:
     """Cut off the agent's current speech, and the speech that it is about to begin."""
     state = context.state
     # Both before `stop`, which empties the playback.
+    # Read before `stop`, which takes all that was sent for unheard.
     is_audible = state.playback.is_audible(context.now_s)
     unheard = state.playback.unheard(context.now_s)
     waiting = state.playback.stop(context.now_s)
@@ -70,6 +71,7 @@ def cancel_active(context: Context) -> None:
     turn.interrupted.append(turn.response_id)
     turn.is_interrupted_early = False
     context.state.speaker.drop()
+    # The detector may have cancelled it already: the error of a second cancel is absorbed (upstream 8.2).
     context.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
 
 
@@ -128,6 +130,7 @@ def truncate(context: Context, item_id: str, heard_s: float) -> None:
 
     An item of which the caller heard nothing is deleted: it cannot be truncated to 0 ms (upstream 7.3).
     """
+    # Rounded down: a truncation beyond the audio is refused (upstream 7.3).
     heard_ms = int(heard_s * 1000)
     if heard_ms:
         event = openai.ConversationItemTruncate(

@@ -39,6 +39,7 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         answer.item_id = event.item.id
         answer.is_commentary = event.item.phase == "commentary"
         # Only the first message of a response repeats text of the answer that it continues.
+        # Only the first item of a continued answer repeats text that the client has.
         answer.resent_chars = 0 if turn.answer.item_id else turn.answer.resent_chars
         turn.answer = answer
 
@@ -91,6 +92,7 @@ def answer_function_call(context: Context, message: deepgram.FunctionCallRespons
     if call_id is None:
         _answer_unknown_call(context, message)
         return
+    # The component's idle timer runs again after 500 ms without a message of the agent (client 9.4).
     context.to_client(deepgram.AgentThinking(content=""))
     output = functions.output_of(message)
     _send_history(context, context.state.calls.outstanding[call_id], output)
@@ -154,6 +156,7 @@ def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
     if failure.kind is messages.WorkFailureKind.REFUSED:
         return "failed: too many functions are running"
     # A ToolError is written for the model. Any other exception may hold the application's secrets.
+    # Another exception's text may hold a secret: the log has it, the model does not (docs/decisions/0013).
     return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
 
 

@@ -46,6 +46,7 @@ def is_due(context: Context) -> bool:
     if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
     has_to_wait = (state.is_user_speaking and state.detects_turns) or state.awaits_resumed
+    # The upstream itself answers committed speech (upstream 4.2), and its answer covers this request.
     return not turn.awaits_answer and (turn.requests[0].is_urgent or not has_to_wait) and not state.updates
 
 
@@ -70,6 +71,7 @@ def _create(context: Context, request: ResponseRequest) -> bool:
         turn.requests.appendleft(request.follow_up)
     turn.answer = Answer()
     context.state.latency.mark("asked_s", context.now_s)
+    # A refused request causes an error with this id, and no other event (upstream 5.1).
     turn.event_id = request.event_id or context.state.new_id()
     context.wait(Wait.FIRST_EVENT)
     if request.verbatim is not None:
@@ -225,6 +227,8 @@ def end_of_response(context: Context) -> None:
     turn.has_started_speaking = turn.is_interrupted_early = False
     turn.answer = Answer()
     end_turn(context)
+    # No held text has started this deadline. A transcript that never comes would keep the session under way,
+    # and so prevent a switch-over and the end of a drain.
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:
         # No text waits for the transcript, but `State.is_busy` does: without a deadline a rollover might never happen.
         context.wait(Wait.TRANSCRIPT)
@@ -243,6 +247,7 @@ def _error_of(response: openai.Response) -> openai.ErrorDetail:
 def response_refused(context: Context, event: openai.Error) -> ResponseState | None:
     """End a response whose response.create caused this error: no other event follows for it."""
     turn, error = context.state.turn, event.error
+    # Some errors name no event (upstream 8.1); this code fits our request alone.
     if errors.code_of(error) == errors.ALREADY_ACTIVE and error.event_id in (turn.event_id, None):
         return _await_other_response(context)
     # A fatal error is a loss: the next upstream creates the response.

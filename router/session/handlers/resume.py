@@ -168,11 +168,13 @@ def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseStat
         context.abandon(Loss(kind=LossKind.REFUSED, cause=code))
         return turn.response
     context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is requested again")
+    # `interrupt_work` resets the count; a second failure in a row has to be seen as such.
     failures = turn.failures
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     interrupt_work(context, is_lost=False)
     # `interrupt_work` resets the count, as after a loss.
     turn.failures = failures
+    # Not at once: server errors and rate limits are often transient (upstream 5.5).
     context.wait(Wait.ASK_AGAIN)
     return None
 

@@ -50,6 +50,7 @@ VOICE_IS_FIXED: Final = "cannot_update_voice"
 def _with_prompt(_context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
     # The pages of the docs disagree (client 3.1). To add a prompt that was meant to replace is the smaller harm.
     think = session_config.first_think(agent)
+    # Deepgram's pages disagree; text that is added by mistake does less harm (client 3.1).
     prompt = f"{think.prompt}\n\n{message.prompt}" if think.prompt else message.prompt
     return msgspec.structs.replace(agent, think=msgspec.structs.replace(think, prompt=prompt))
 
@@ -94,6 +95,7 @@ def _speak_changes(context: Context, _link: UpstreamLink, after: blocks.Agent) -
 
 def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
     model = upstream_setup.transcription_model(context, link)
+    # An absent field keeps its value (upstream 2.1), so a language that is gone is unset.
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
     # In a passthrough session turn detection is the client's own business.
     if not context.state.is_passthrough:

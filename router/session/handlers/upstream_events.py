@@ -60,6 +60,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
         return
     if updates.take_refusal(context, event.error):
         return
+    # The detector's commit has emptied the buffer (upstream 8.2): no `committed` answers ours.
     if code == errors.NOTHING_TO_COMMIT:
         # The detector's own commit was first. Its `committed` event may have passed already, so no other will come.
         context.state.is_committing = False

@@ -119,6 +119,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
         send_configuration(context, context.state.upstream)
     elif event.error.event_id == CHANGES_EVENT_ID:
         _drop_changes(context, event)
+    # A client's own session.update has its own event_id, or none: any error counts as its refusal.
     elif event.error.event_id == SETTINGS_EVENT_ID or context.state.is_passthrough:
         # With the close code that no SDK reconnects after: the same Settings would be refused again (client 7.1).
         error = errors.client_error(event.error, context.options.redact)

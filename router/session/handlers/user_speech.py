@@ -64,6 +64,7 @@ def commit(context: Context, _fired: messages.TimerFired | None = None) -> None:
     context.to_upstream(openai.InputAudioBufferCommit())
     context.state.is_committing = True
     context.state.latency.mark("asked_s", context.now_s)
+    # A commit starts no response (upstream 4.1).
     context.state.turn.request(ResponseRequest())
 
 
@@ -130,6 +131,7 @@ def speech_stopped(context: Context, event: openai.InputAudioBufferSpeechStopped
     """Send the component UtteranceEnd, and wait for the commit, which makes the speech a turn."""
     context.state.latency.mark("asked_s", context.now_s)
     stop_filling(context)
+    # Speech that nothing commits would hold back every response (`responses.is_due`).
     context.wait(Wait.COMMIT)
     context.to_component(text.utterance_end(event.audio_end_ms))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
     """Echo a user's message at once, and add it to the conversation. It interrupts an agent that the caller hears."""
+    # Before the echo: the words of the interrupted answer belong to the turn before it.
     if context.state.playback.is_audible(context.now_s):
         barge_in.stop_agent(context)
     context.to_client(deepgram.ConversationText(role="user", content=message.content))
@@ -40,6 +41,7 @@ def add_user_message(context: Context, message: deepgram.InjectUserMessage | inp
     context.state.ledger.add(item)
     context.state.latency.mark("asked_s", context.now_s)
     # The deadline of the oldest unacknowledged item counts: more messages must not postpone it.
+    # A running deadline is that of an older item; `item_added` starts it again for the next one.
     if not context.state.upstream.items.awaits_acknowledgement:
         context.wait(Wait.ITEM_ACK)
     create_item(context, item, request=ResponseRequest())
