@@ -90,6 +90,7 @@ def test_a_stream_that_is_gone_costs_the_lines_only(log, stream):
     log.info("nor this")
 
 
+@pytest.mark.slow
 def test_the_child_of_a_fork_writes_its_own_lines(tmp_path):
     path = tmp_path / "log"
     record = logging.LogRecord("x", logging.INFO, "x", 1, "parent", (), None)

@@ -63,6 +63,7 @@ def test_whoever_has_waited_long_enough_is_let_in_all_the_same(dispatcher, behin
     assert dispatcher.lag_s > pacing.LAG_LIMIT_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "waits"), [(Router, 0), (Router.standalone, 1)], ids=["a host's", "its own"])
 def test_the_threads_of_a_host_never_wait_at_the_door(monkeypatch, make, waits):
     waited = []

@@ -70,6 +70,7 @@ def test_there_may_be_no_place_left(board):
     assert [board.take_slot(NOW_S) for _ in range(4)] == [0, 1, 2, None]
 
 
+@pytest.mark.slow
 def test_what_a_child_writes_its_parent_reads(board):
     place = board.take_slot(NOW_S)
     pid = os.fork()

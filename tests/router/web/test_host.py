@@ -47,6 +47,7 @@ def test_where_there_is_no_gunicorn_there_is_no_host():
     assert host.find() is None
 
 
+@pytest.mark.slow
 def test_to_look_for_it_stops_no_thread_for_good():
     assert_comes_back("router.web.host", "find")
 

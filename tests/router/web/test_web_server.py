@@ -16,6 +16,8 @@ from gunicorn.workers.gthread import PollableMethodQueue
 from router.web.worker import Worker
 from tests.support.processes.children import child
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 TIMEOUT_S = 10.0
