@@ -340,6 +340,7 @@ print("the child ended with", os.waitpid(pid, 0)[1], flush=True)
 """
 
 
+@pytest.mark.slow
 def test_the_child_of_a_fork_does_not_wait_for_a_lock_of_the_parent_s():
     root = str(Path(__file__).resolve().parents[2])
     with child(sys.executable, "-c", FORK, env={"PYTHONPATH": root}) as process:

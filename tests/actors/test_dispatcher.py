@@ -4,6 +4,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from actors.dispatcher import READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
 from tests.support.processes.dispatching import WAIT_S, on
 
@@ -47,6 +49,7 @@ def test_runnables_take_turns(dispatcher):
     assert log == ["a", "b"] * 50
 
 
+@pytest.mark.slow
 def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
     left, right = socket.socketpair()
     heard, fired = threading.Event(), threading.Event()
@@ -79,6 +82,7 @@ class Passing:
             self.dispatcher.schedule(self.then)
 
 
+@pytest.mark.slow
 def test_what_was_heard_is_passed_on_to_the_end_before_more_is_heard(dispatcher):
     log, done, (ours, theirs) = [], threading.Event(), socket.socketpair()
     last = Passing(dispatcher, log, "upstream")

@@ -166,5 +166,6 @@ def test_nothing_is_said_to_a_peer_in_the_middle_of_a_message(watched):
     caught_up(dispatcher)
 
 
+@pytest.mark.slow
 def test_to_see_where_a_thread_is_stops_no_other_for_good():
     assert_comes_back("actors.watchdog", "_stack_of", 0)

@@ -12,6 +12,8 @@ from tests.bench.speech import Shape
 from tests.bench.stage import DIRECT, RELAY, ROUTER, Stage, router
 from tests.bench.talking import row, talk
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape()
 

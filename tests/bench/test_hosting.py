@@ -1,6 +1,10 @@
 """The benchmark of a host application runs, and leaves nothing behind."""
 
+import pytest
+
 from tests.bench import hosting
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def test_pages_are_served_beside_calls_and_no_thread_is_held():

@@ -10,6 +10,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import SPEECH, Conversation
 from tests.support.faults.world import world
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 BYTES_PER_S = 48_000
 QUESTION = "Please remember: " + "the ships sail over the sea. " * 4
 TIMEOUT_S = 20.0

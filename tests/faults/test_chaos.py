@@ -22,6 +22,8 @@ from tests.support.clients.wire_client import ClosedError, WireClient
 from tests.support.faults.talk import settings
 from tests.support.faults.world import world
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 SESSIONS = 300
 CHAOS_S = float(os.environ.get("CHAOS_S", "10"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)

@@ -11,6 +11,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import settings
 from tests.support.faults.world import DEADLINES, world
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 WAIT_S = 5.0
 DIAL_S = 1.0
 SOON_S = 0.5

@@ -28,6 +28,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import GET_WEATHER, QUESTION, WEATHER, Conversation
 from tests.support.faults.world import World, world
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 CYCLES = 1000
 FIRST = 200
 """Cycles after which every cache is full."""

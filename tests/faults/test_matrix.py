@@ -1,48 +1,105 @@
-"""Every fault at every place of a conversation: see `fault_matrix` for the table, `fault_cells` for the rules."""
+"""Every fault at every place of a conversation: `matrix` has the table, `cells` the rules.
 
+In virtual time each cell is held. Over sockets a plain `pytest` holds those that `covering` chooses, and
+`pytest -m exhaustive` the others; `.ci/run` holds all.
+"""
+
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
-from tests.support.clients.wire_client import WireClient
-from tests.support.faults.cells import reference, run, run_to_the_end
-from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, UserSpeech, cells, hopeless_cells, table
+from tests.support.faults.cells import Medium, reference, run, run_to_the_end
+from tests.support.faults.covering import covering
+from tests.support.faults.in_virtual_time import VIRTUAL_TIME
+from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, Cell, Scenario, cells, hopeless_cells, table
+from tests.support.faults.over_sockets import SOCKETS
 from tests.support.faults.talk import QUESTION, Conversation
+from tests.support.faults.virtual_world import virtual_world
 from tests.support.faults.world import DEADLINES, world
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "never-stuck.md"
 AT_ONCE = 10
-MOSTLY_WAITING = 16
+MOSTLY_WAITING = 32
+
+HOPELESS_ROWS = [row for row in ROWS if any(hopeless_cells(row))]
+CHOSEN = covering(cell for row in ROWS for cell in cells(row))
+CHOSEN_HOPELESS = covering(cell for row in ROWS for cell in hopeless_cells(row))
+
+each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+each_hopeless_row = pytest.mark.parametrize("row", HOPELESS_ROWS, ids=lambda row: row.name)
 
 
+def over_sockets(function):
+    """Mark a test that measures time over sockets."""
+    return pytest.mark.slow(pytest.mark.alone(function))
+
+
+def hold_at_once(hold: Callable[[Cell, Medium], list[str]], cells: Iterable[Cell], threads: int) -> None:
+    """Hold cells over sockets, so many at the same time; none may be wrong."""
+    with ThreadPoolExecutor(threads) as pool:
+        wrong = [fault for faults in pool.map(partial(hold, medium=SOCKETS), cells) for fault in faults]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def hold_in_virtual_time(hold: Callable[[Cell, Medium], list[str]], cells: Iterable[Cell]) -> None:
+    """Hold cells one after another; none may be wrong."""
+    wrong = [fault for cell in cells for fault in hold(cell, VIRTUAL_TIME)]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+@pytest.mark.parametrize(
+    "medium", [VIRTUAL_TIME, pytest.param(SOCKETS, marks=pytest.mark.slow)], ids=lambda medium: medium.name
+)
 @pytest.mark.parametrize("profile", ["openai", "converse"])
 @pytest.mark.parametrize("modality", MODALITIES)
-def test_without_a_fault_every_question_is_answered_once(profile, modality):
-    for talk in UserSpeech:
-        seen = reference(talk, profile, modality)
+def test_without_a_fault_every_question_is_answered_once(profile, modality, medium):
+    for scenario in Scenario:
+        seen = reference(scenario, profile, modality, medium)
         assert all(len(turn.said) == 1 for turn in seen.turns) or profile == "converse"
         assert all(turn.said for turn in seen.turns)
         assert all(bool(turn.audio) == (modality == "audio") for turn in seen.turns)
-        assert "Ada" in " ".join(seen.turns[1].said) or talk not in (UserSpeech.TEXT, UserSpeech.ROLLOVER)
+        assert "Ada" in " ".join(seen.turns[1].said) or scenario not in (Scenario.TEXT, Scenario.ROLLOVER)
         assert not seen.warnings
         assert seen.close_code == 1000
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@each_row
 def test_no_client_is_stuck(row):
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        wrong = [fault for faults in pool.map(run, cells(row)) for fault in faults]
-    assert not wrong, "\n".join(["", *wrong])
+    hold_in_virtual_time(run, cells(row))
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if any(hopeless_cells(row))], ids=lambda row: row.name)
+@over_sockets
+def test_no_client_is_stuck_over_sockets():
+    hold_at_once(run, CHOSEN, AT_ONCE)
+
+
+@pytest.mark.exhaustive
+@over_sockets
+@each_row
+def test_no_client_is_stuck_over_sockets_in_any_other_cell(row):
+    hold_at_once(run, (cell for cell in cells(row) if cell not in CHOSEN), AT_ONCE)
+
+
+@each_hopeless_row
 def test_a_budget_that_is_spent_ends_the_session_in_time(row):
-    with ThreadPoolExecutor(MOSTLY_WAITING) as pool:
-        wrong = [fault for faults in pool.map(run_to_the_end, hopeless_cells(row)) for fault in faults]
-    assert not wrong, "\n".join(["", *wrong])
+    hold_in_virtual_time(run_to_the_end, hopeless_cells(row))
+
+
+@over_sockets
+def test_a_budget_that_is_spent_ends_the_session_in_time_over_sockets():
+    hold_at_once(run_to_the_end, CHOSEN_HOPELESS, MOSTLY_WAITING)
+
+
+@pytest.mark.exhaustive
+@over_sockets
+@each_hopeless_row
+def test_a_budget_that_is_spent_ends_the_session_in_time_over_sockets_in_any_other_cell(row):
+    hold_at_once(run_to_the_end, (cell for cell in hopeless_cells(row) if cell not in CHOSEN_HOPELESS), MOSTLY_WAITING)
 
 
 def test_the_page_shows_the_matrix():
@@ -50,15 +107,16 @@ def test_the_page_shows_the_matrix():
     assert table() in PAGE.read_text()
 
 
-def test_a_restart_is_given_its_back_off_and_its_dial_before_it_counts_as_late():
+@pytest.mark.parametrize("make_world", [virtual_world, pytest.param(world, marks=pytest.mark.slow)])
+def test_a_restart_is_given_its_back_off_and_its_dial_before_it_counts_as_late(make_world):
     faults = (
         Fault(point=FaultPoint.RESPONSE_CREATE, action=FaultAction.CLOSE, code=1000),
         Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, skip=1),
     )
     deadlines = msgspec.structs.replace(DEADLINES, dial_s=1.0, restart_s=0.3)
     with (
-        world(SimulatorConfig(pace=0, faults=faults), deadlines=deadlines) as here,
-        WireClient(here.url("openai")) as client,
+        make_world(SimulatorConfig(pace=0, faults=faults), deadlines=deadlines) as here,
+        here.call("openai") as client,
     ):
         conversation = Conversation(client, "text")
         conversation.apply_settings()

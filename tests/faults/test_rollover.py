@@ -18,6 +18,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import GET_WEATHER, GIVE_UP_S, MEMORY, Conversation, seen, settings
 from tests.support.faults.world import DEADLINES, PROFILES, World, world
 
+pytestmark = pytest.mark.slow
+
 GAP_S = 0.040
 BEAT_S = 0.005
 THINK_S = 0.15
@@ -88,6 +90,7 @@ def expected(asked):
     return [f'You said: "{question}" I will remember that.' for question in asked]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sessions", "rollovers", "deadlines"), [(10, 100, BY_OUR_CLOCK), (3, 9, BY_EXPIRY)], ids=["a hundred", "by expiry"]
 )

@@ -9,6 +9,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import BYTES_PER_CHARACTER, TOLERANCE_CHARACTERS, Conversation, settings
 from tests.support.faults.world import world
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Good morning, this is the garden centre by the river. How can I help you today?"
 TIMEOUT_S = 9.0
 

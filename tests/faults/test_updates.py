@@ -7,6 +7,8 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import Conversation
 from tests.support.faults.world import PROFILES, world
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 9.0
 ANSWER = "Aye, captain."
 

@@ -50,6 +50,7 @@ def sample(tmp_path):
     return load(tmp_path, FILES)
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_small_tree(sample):
     measured = figures.measure(sample, is_ours=True)
     lines = {name: len(sample.modules[name].source.splitlines()) for name in sample.modules}
@@ -94,12 +95,14 @@ def run(sample, *arguments):
     return done
 
 
+@pytest.mark.slow
 def test_the_program_prints_every_figure_beside_those_of_others(sample):
     header, *rows = run(sample, "--beside", sample.root / "app").stdout.splitlines()
     assert header.split() == ["here", "app"]
     assert [row.split("  ")[0] for row in rows[: len(figures.LAYOUT)]] == list(figures.LAYOUT)
 
 
+@pytest.mark.slow
 def test_the_program_prints_json(sample):
     printed = orjson.loads(run(sample, "--json", "--beside", sample.root / "app").stdout)
     assert printed["figures"]["app"]["circles"] == [2]
@@ -107,12 +110,14 @@ def test_the_program_prints_json(sample):
     assert printed["prose"]["docs"] == {"share": 0.5, "sentences": 2}
 
 
+@pytest.mark.slow
 def test_the_program_shows_offenders_and_fails_where_the_prose_breaks_the_rule(sample):
     done = run(sample, "--show", "1")
     assert "README.md:1: opens with 'Whoever': Whoever reads." in done.stdout
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_the_program_ends_well_where_the_prose_keeps_the_rule(sample):
     (sample.root / "README.md").write_text("This is plain.")
     assert run(sample).returncode == 0

@@ -65,6 +65,7 @@ def repository(tmp_path):
     return repository
 
 
+@pytest.mark.slow
 def test_commits_up_to_the_base_are_exempt(repository):
     root, names = repository("Whoever reads this", "web: report ready", "What follows")
     commits = history.read(root, since=names[0])
@@ -72,11 +73,13 @@ def test_commits_up_to_the_base_are_exempt(repository):
     assert history.offences(commits) == [f"{names[2]} What follows: is not `area: verb object`"]
 
 
+@pytest.mark.slow
 def test_without_a_base_every_commit_counts(repository):
     root, _ = repository("x" * 73, "web: report ready")
     assert history.too_long(history.read(root, since=None)) == 1
 
 
+@pytest.mark.slow
 def test_a_clone_that_does_not_reach_back_to_the_base_has_no_history(repository):
     root, _ = repository("What follows")
     commits = history.read(root, since="02c6035")
@@ -85,10 +88,12 @@ def test_a_clone_that_does_not_reach_back_to_the_base_has_no_history(repository)
     assert history.offences(commits) == []
 
 
+@pytest.mark.slow
 def test_a_directory_without_a_repository_has_no_history(tmp_path):
     assert history.read(tmp_path).gap.startswith("no history: ")
 
 
+@pytest.mark.slow
 def test_a_directory_inside_another_repository_has_no_history(repository):
     root, _ = repository("web: report ready")
     (root / "inside").mkdir()

@@ -36,6 +36,7 @@ def test_every_function_s_docstring_opens_with_an_imperative_verb():
     assert not found, listed("docstrings of functions", found)
 
 
+@pytest.mark.slow
 def test_every_new_commit_subject_has_an_area_a_verb_and_an_object():
     commits = history.read()
     print(commits.gap or f"{len(commits.subjects)} commits since {history.BASE}")

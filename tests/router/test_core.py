@@ -35,6 +35,8 @@ from tests.support.processes.serving import (
     simulating,
 )
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-0123456789abcdef"
 DELTA_BYTES = 4800
 """100 ms of the agent's audio."""

@@ -22,6 +22,8 @@ from tests.support.processes.children import child
 from tests.support.processes.host_apps import ROOT, started
 from tests.support.processes.serving import closing
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 5.0
 UPGRADE = {
     "HTTP_CONNECTION": "Upgrade",

@@ -14,6 +14,8 @@ from tests.support.machine.playbook import settings
 from tests.support.processes.http_endpoint import Endpoint
 from tests.support.processes.serving import apply_settings, receive_until, say, serving, simulating
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 5.0
 LOUD = b"\x00\x40\x00\xc0" * 12_000
 """A second of sound, as linear16 at 24 kHz."""

@@ -63,6 +63,7 @@ def test_a_call_that_has_waited_for_the_longest_time_starts_in_any_case(dispatch
     assert dispatcher.lag_s > pacing.LAG_LIMIT_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "waits"), [(Router, 0), (Router.standalone, 1)], ids=["a host's", "its own"])
 def test_the_threads_of_a_host_are_never_paced(monkeypatch, make, waits):
     waited = []

@@ -17,6 +17,8 @@ from tests.support.data.tones import linear32, tone
 from tests.support.machine.playbook import SETTINGS
 from tests.support.processes.serving import apply_settings, receive_until, serving, simulating
 
+pytestmark = pytest.mark.slow
+
 MS_PER_CHARACTER = 20
 SPEECH_S, PAUSE_S = 1.0, 0.8
 FRAME_MS = 20

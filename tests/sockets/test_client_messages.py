@@ -11,6 +11,8 @@ from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.playbook import settings
 from tests.support.processes.serving import apply_settings, receive_until, receive_until_audio, say, serving, simulating
 
+pytestmark = pytest.mark.slow
+
 GREETING = "Good morning, this is the garden centre. How can I help you?"
 MS_PER_CHARACTER = 5
 HUM = array("h", (int(9000 * math.sin(at / 20)) for at in range(LINEAR16_24K.rate))).tobytes()

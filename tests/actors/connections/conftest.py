@@ -400,7 +400,7 @@ def recorder():
 KINDS = ("memory", "unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[it if it == "memory" else pytest.param(it, marks=pytest.mark.slow) for it in KINDS])
 def kind(request):
     return request.param
 

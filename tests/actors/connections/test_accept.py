@@ -12,6 +12,8 @@ from actors.connections.client import accept
 from actors.connections.frames import Close, FrameParser, text_frames
 from actors.connections.handover import HandshakeRefused
 
+pytestmark = pytest.mark.slow
+
 GOOD = {
     "REQUEST_METHOD": "GET",
     "SERVER_PROTOCOL": "HTTP/1.1",

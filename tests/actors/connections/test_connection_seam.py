@@ -10,7 +10,10 @@ from actors.connections.stream import StreamConnection
 
 MEGA = 1024 * 1024
 
-ON_A_WIRE = ("unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")
+ON_A_WIRE = [
+    pytest.param(kind, marks=pytest.mark.slow)
+    for kind in ("unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")
+]
 """All but the fake, whose peer answers by itself and is never blocked."""
 
 
@@ -107,6 +110,7 @@ def test_a_message_may_arrive_byte_by_byte(link, kind):
     assert link.listener.next("text") == "slowly"
 
 
+@pytest.mark.slow
 def test_of_the_writes_of_one_turn_the_first_leaves_at_once_and_the_others_together(make_link, monkeypatch):
     link = make_link("tcp-server").open()
     pieces = []
@@ -191,6 +195,7 @@ def test_with_patience_a_close_waits_for_a_peer_that_is_slow_to_read_and_then_fo
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
 
 
+@pytest.mark.slow
 def test_there_is_no_patience_with_a_peer_to_whom_nothing_is_left_to_be_said(make_link):
     link = make_link("tcp-server", close_timeout_s=0.05).open()
     link.do(lambda: link.connection.close(1012, "drain", 30.0))

@@ -16,6 +16,8 @@ from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.buffered_socket import BufferedSocket
 from actors.connections.upstream import DialError, DialFailure, DialTarget, dial, shown_url
 
+pytestmark = pytest.mark.slow
+
 SECRET = "sk-very-secret"  # noqa: S105 - of nobody
 
 

@@ -12,6 +12,8 @@ from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.client import accept
 from actors.connections.handover import HandshakeRefused, is_lent, served_socket, take_over
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 5.0
 GOOD = {
     "REQUEST_METHOD": "GET",

@@ -12,6 +12,8 @@ import pytest
 from actors.connections.stream import TLS_WRITE_BYTES, StreamConnection
 from actors.dispatcher import READABLE, WRITABLE
 
+pytestmark = pytest.mark.slow
+
 
 class Stubborn:
     """A socket that raises what the test tells it to, before it does as it is told."""

@@ -217,6 +217,7 @@ def test_a_session_costs_little_memory():
     assert session_bytes < 2_000
 
 
+@pytest.mark.slow
 def test_equal_rates_do_not_load_numpy():
     program = """
 import sys

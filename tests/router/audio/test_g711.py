@@ -78,6 +78,7 @@ def test_the_simulator_which_shares_no_code_reads_the_same(law, name):
     assert decoded(law, EVERY_CODE) == voice.decoded(EVERY_CODE, name).astype("<i2").tobytes()
 
 
+@pytest.mark.slow
 def test_decoding_loads_no_numpy():
     program = """
 import sys

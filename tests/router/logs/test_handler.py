@@ -90,6 +90,7 @@ def test_a_closed_stream_costs_its_lines_alone(log, stream):
     log.info("nor this")
 
 
+@pytest.mark.slow
 def test_the_child_of_a_fork_writes_its_own_lines(tmp_path):
     path = tmp_path / "log"
     record = logging.LogRecord("x", logging.INFO, "x", 1, "parent", (), None)

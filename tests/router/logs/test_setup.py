@@ -151,6 +151,7 @@ def test_warnings_and_uncaught_exceptions_of_threads_are_log_lines(lines):
     assert "ValueError: ***" in uncaught["exception"]
 
 
+@pytest.mark.slow
 def test_an_exception_that_ends_the_process_is_masked_too():
     program = f"from router.logs import setup; setup.configure('info', 'text', [{KEY!r}]); raise SystemError({KEY!r})"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
@@ -159,6 +160,7 @@ def test_an_exception_that_ends_the_process_is_masked_too():
     assert KEY not in ended.stderr
 
 
+@pytest.mark.slow
 def test_importing_the_router_configures_no_logging():
     program = "import logging, router.logs, router.web.server; print(logging.getLogger().handlers)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)

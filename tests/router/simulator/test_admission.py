@@ -23,6 +23,7 @@ def test_a_request_may_have_no_key(headers):
     assert refusal_of(headers, {"model": "gpt-realtime"}, SimulatorConfig()) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "headers", "close"),
     [
@@ -47,6 +48,7 @@ def test_the_service_refuses_after_the_handshake(simulator, dial, query, headers
     assert [event["type"] for event in client.seen] == ["error"]
 
 
+@pytest.mark.slow
 def test_a_required_key_is_required_and_never_shown(dial):
     with Simulator(SimulatorConfig(pace=0, required_key="s3cret")) as simulator:
         with dial(simulator, Authorization="Bearer wr0ng") as client:
@@ -58,6 +60,7 @@ def test_a_required_key_is_required_and_never_shown(dial):
             client.until("session.created")
 
 
+@pytest.mark.slow
 def test_a_browser_s_subprotocols_carry_the_key():
     with Simulator(SimulatorConfig(pace=0, required_key="s3cret")) as simulator:
         offered = ["realtime", "openai-insecure-api-key.s3cret"]

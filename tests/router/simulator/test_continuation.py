@@ -257,6 +257,7 @@ def test_the_session_of_one_upstream_is_accepted_by_the_next(make_machine):
     assert {**again["session"], "id": "", "expires_at": 0} == {**updated["session"], "id": "", "expires_at": 0}
 
 
+@pytest.mark.slow
 def test_a_burst_of_two_hundred_items_is_taken_in_order_and_answered_quickly(dial):
     with Simulator(SimulatorConfig(**REALTIME)) as simulator, dial(simulator) as client:
         client.until("session.created")
@@ -279,6 +280,7 @@ def test_a_burst_of_two_hundred_items_is_taken_in_order_and_answered_quickly(dia
 # Faults for first connections only.
 
 
+@pytest.mark.slow
 def test_a_dial_fault_counts_refused_handshakes_as_connections(dial):
     fault = Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, times=0, first_connections=2)
     with Simulator(SimulatorConfig(faults=(fault,), **REALTIME)) as simulator:

@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 from router.simulator.__main__ import main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_a_signal(number):
     command = [sys.executable, "-m", "router.simulator", "--port", "0", "--fault", "response_create:close,code=1012"]
@@ -31,6 +32,7 @@ def test_the_command_serves_until_a_signal(number):
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_an_address_in_use_is_reported_in_a_sentence(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -6,6 +6,7 @@ from router.simulator import Simulator, SimulatorConfig
 from router.simulator.recording import ConnectionRecord
 
 
+@pytest.mark.slow
 def test_audio_is_counted_and_not_kept(simulator, dial):
     with dial(simulator) as client:
         client.until("session.created")
@@ -22,6 +23,7 @@ def test_audio_is_counted_and_not_kept(simulator, dial):
     assert record.audio_bytes == 1440
 
 
+@pytest.mark.slow
 def test_recording_is_bounded_and_can_be_off(dial):
     with Simulator(SimulatorConfig(pace=0, record_events=2, record_connections=1)) as simulator:
         for _ in range(2):
@@ -40,6 +42,7 @@ def test_recording_is_bounded_and_can_be_off(dial):
         assert simulator.connections[0].events == []
 
 
+@pytest.mark.slow
 def test_waiting_has_a_limit(simulator):
     with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
         simulator.wait_for(lambda records: records, timeout_s=0.05)

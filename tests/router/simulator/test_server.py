@@ -10,6 +10,7 @@ import pytest
 from router.simulator.server import answer
 
 
+@pytest.mark.slow
 def test_plain_http_is_answered(simulator):
     base = simulator.url.replace("ws:", "http:")
     with urlopen(base.removesuffix("/v1/realtime") + "/", timeout=5) as response:  # noqa: S310
@@ -21,6 +22,7 @@ def test_plain_http_is_answered(simulator):
         caught.value.close()
 
 
+@pytest.mark.slow
 def test_closing_does_not_wait_for_a_request_that_never_comes(simulator):
     host, port = simulator.url.removeprefix("ws://").removesuffix("/v1/realtime").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as silent:

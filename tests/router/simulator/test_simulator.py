@@ -11,6 +11,8 @@ from websockets.sync.client import connect
 
 from router.simulator import Call, Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 
+pytestmark = pytest.mark.slow
+
 WEATHER = {
     "type": "function",
     "name": "get_weather",

@@ -16,6 +16,8 @@ from router.session.work import CallEndpoint
 from router.tools.addresses import Addresses
 from router.tools.endpoints import Endpoints
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = "127.0.0.1"
 WAIT_S = 5.0
 MOST_DRIPS = 100

@@ -41,6 +41,7 @@ def test_work_of_an_unknown_class_is_a_bug():
         WorkRunner(FunctionRegistry(max_bytes=100), Endpoints)("dance")
 
 
+@pytest.mark.slow
 def test_urllib3_is_loaded_only_where_an_endpoint_is_called():
     code = "import sys, router.core; sys.exit('urllib3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

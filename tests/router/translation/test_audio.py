@@ -256,6 +256,7 @@ def test_a_delta_that_is_not_base64_is_an_error():
         speaker_of().convert("%%%", "r1")
 
 
+@pytest.mark.slow
 def test_a_telephone_whose_format_the_upstream_takes_loads_no_numpy():
     program = """
 import sys

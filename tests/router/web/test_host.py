@@ -56,6 +56,7 @@ def test_without_gunicorn_no_host_is_found():
     assert host.find() is None
 
 
+@pytest.mark.slow
 def test_the_search_for_a_host_stops_no_thread_for_good():
     assert_comes_back("router.web.host", "find")
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.processes.children import child
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 STAND_IN = REPOSITORY / "tests" / "support" / "processes" / "web_server.py"
 TIMEOUT_S = 10.0

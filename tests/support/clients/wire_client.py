@@ -1,8 +1,9 @@
 """A client on one thread, for tests that hold many conversations at once: no reader thread, no event loop.
 
-It keeps all it receives with the time when it came, has the oracle judge it, answers pings while it reads, and can
-vanish as real clients do. The frames are read by websockets' parser, but the rules are its own: a library drops what
-comes behind a close frame, and that is what a test wants to see.
+`WireClient` dials a router, `StreamClient` is given a stream behind the handshake. It keeps all it receives with the
+time when it came, has the oracle judge it, answers pings while it reads, and can vanish as real clients do. The frames
+are read by websockets' parser, but the rules are its own: a library drops what comes behind a close frame, and that is
+what a test wants to see.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from websockets.frames import Frame, Opcode
@@ -50,13 +51,27 @@ class ClosedError(AssertionError):
         return f"closed ({self.code}) instead of {self.wanted} after {told(self.frames)}"
 
 
-class WireClient:
-    """One connection to a router. For one thread."""
+class Stream(Protocol):
+    """The methods of a socket that a client uses."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def sendall(self, data: bytes, /) -> None: ...
+
+    def recv(self, most_bytes: int, /) -> bytes: ...
+
+    def settimeout(self, timeout_s: float, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class StreamClient:
+    """One WebSocket connection, behind its handshake. For one thread."""
+
+    def __init__(self, stream: Stream, profile: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        """The monotonic clock by which it waits."""
         self.frames: list[dict[str, Any] | bytes] = []
         self.times_s: list[float] = []
-        """When each frame came, on the monotonic clock."""
+        """When each frame came, on the clock."""
         self.close_code: int | None = None
         """Of the peer's close frame; 1006 where the stream ended without one."""
         self.after_close: list[Frame] = []
@@ -66,22 +81,17 @@ class WireClient:
         """Nothing more will come."""
         self._has_sent_close = False
         self._fragments: list[Frame] = []
-        self._stream = StreamReader()
+        self._incoming = StreamReader()
         self._parser = self._parse()
-        parts = urlsplit(url)
-        self._profile = parts.path.strip("/")
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout_s)
-        try:
-            self._shake_hands(parts.netloc, parts.path or "/", timeout_s)
-        except BaseException:
-            self._socket.close()
-            raise
+        self._profile = profile
+        self._stream = stream
+        next(self._parser)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_failure: object) -> None:
-        self._socket.close()
+        self._stream.close()
 
     # What it says.
 
@@ -112,7 +122,7 @@ class WireClient:
         self, is_it: Callable[[dict[str, Any] | bytes], bool], wanted: str, timeout_s: float
     ) -> list[dict[str, Any] | bytes]:
         """Everything that was not waited for yet, up to the first frame that `is_it`; raises as above."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = self.clock() + timeout_s
         start = self._taken
         while True:
             while self._taken < len(self.frames):
@@ -126,7 +136,7 @@ class WireClient:
 
     def wait_for_end(self, *, timeout_s: float) -> int:
         """Read until the connection is over; the close code."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = self.clock() + timeout_s
         while not self.is_over:
             if not self._read(deadline_s):
                 raise SilenceError("close frame and end of the stream", timeout_s, self.frames[-10:])
@@ -140,38 +150,16 @@ class WireClient:
 
     def hear(self, duration_s: float) -> None:
         """Take in what comes in this time; nothing of it will be waited for."""
-        deadline_s = time.monotonic() + duration_s
+        deadline_s = self.clock() + duration_s
         while not self.is_over and self._read(deadline_s):
             pass
         self._taken = len(self.frames)
 
-    # How it goes without a word.
-
-    def reset(self) -> None:
-        """Have the kernel reset the connection."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self._socket.close()
-
     # Steps.
-
-    def _shake_hands(self, host: str, path: str, timeout_s: float) -> None:
-        self._socket.sendall(UPGRADE.format(host=host, path=path).encode())
-        head = b""
-        self._socket.settimeout(timeout_s)
-        while b"\r\n\r\n" not in head:
-            received = self._socket.recv(65536)
-            if not received:
-                raise ConnectionRefusedError("the router hung up in the handshake")
-            head += received
-        head, _, rest = head.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise ConnectionRefusedError(head.split(b"\r\n")[0].decode())
-        next(self._parser)
-        self._feed(rest)
 
     def _send(self, opcode: Opcode, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the peer is gone: reading will say so
-            self._socket.sendall(Frame(opcode, data).serialize(mask=True))
+            self._stream.sendall(Frame(opcode, data).serialize(mask=True))
 
     def _send_close(self, data: bytes) -> None:
         if not self._has_sent_close:
@@ -180,9 +168,9 @@ class WireClient:
 
     def _read(self, deadline_s: float) -> bool:
         """Take in what has come or comes; False at the deadline."""
-        self._socket.settimeout(max(0.001, deadline_s - time.monotonic()))
+        self._stream.settimeout(max(0.001, deadline_s - self.clock()))
         try:
-            data = self._socket.recv(65536)
+            data = self._stream.recv(65536)
         except TimeoutError:
             return False
         except OSError:
@@ -194,12 +182,12 @@ class WireClient:
         return True
 
     def _feed(self, data: bytes) -> None:
-        self._stream.feed_data(data)
+        self._incoming.feed_data(data)
         next(self._parser)
 
     def _parse(self) -> Generator[None, None, None]:
         while True:
-            frame = yield from Frame.parse(self._stream.read_exact, mask=False, max_size=None)
+            frame = yield from Frame.parse(self._incoming.read_exact, mask=False, max_size=None)
             self._take(frame)
 
     def _take(self, frame: Frame) -> None:
@@ -219,7 +207,7 @@ class WireClient:
         fragments, self._fragments = self._fragments, []
         data = b"".join(fragment.data for fragment in fragments)
         self.frames.append(self._judged(data) if fragments[0].opcode is Opcode.TEXT else data)
-        self.times_s.append(time.monotonic())
+        self.times_s.append(self.clock())
 
     def _judged(self, data: bytes) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(data)
@@ -230,7 +218,42 @@ class WireClient:
         self.is_over = True
         if self.close_code is None:
             self.close_code = 1006
+        self._stream.close()
+
+
+class WireClient(StreamClient):
+    """One connection to a router, dialled. For one thread."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        parts = urlsplit(url)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout_s)
+        try:
+            rest = self._shake_hands(parts.netloc, parts.path or "/", timeout_s)
+        except BaseException:
+            self._socket.close()
+            raise
+        super().__init__(self._socket, parts.path.strip("/"))
+        self._feed(rest)
+
+    def reset(self) -> None:
+        """Have the kernel reset the connection."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._socket.close()
+
+    def _shake_hands(self, host: str, path: str, timeout_s: float) -> bytes:
+        """Upgrade, and return what came behind the answer."""
+        self._socket.sendall(UPGRADE.format(host=host, path=path).encode())
+        self._socket.settimeout(timeout_s)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            received = self._socket.recv(65536)
+            if not received:
+                raise ConnectionRefusedError("the router hung up in the handshake")
+            head += received
+        head, _, rest = head.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise ConnectionRefusedError(head.split(b"\r\n")[0].decode())
+        return rest
 
 
 def told(frames: list[Any]) -> str:

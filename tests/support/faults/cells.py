@@ -1,26 +1,22 @@
 """Runs cells of the fault matrix: a world for each, the conversation of its column, and a verdict in words.
 
-A cell is right when its list of faults is empty.
+A cell is right when its list of faults is empty. A `Medium` says where its conversation is held: over sockets
+(`over_sockets`) or in virtual time (`in_virtual_time`).
 """
 
-import atexit
-import base64
-import contextlib
 import functools
-import hashlib
-import socket
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from actors.connections.frames import close_frame, text_frames
 from router.config.model import Deadlines
-from router.simulator import FaultAction, SimulatorConfig
-from tests.support.clients.wire_client import WireClient
-from tests.support.faults.matrix import RESTART, ROLLOVER, Cell, Outcome, Route, UserSpeech
+from router.simulator import FaultAction
+from tests.support.clients.wire_client import StreamClient
+from tests.support.faults.matrix import RESTART, ROLLOVER, Cell, Outcome, Scenario
 from tests.support.faults.talk import (
     GET_WEATHER,
     LAST_WORDS,
@@ -33,10 +29,7 @@ from tests.support.faults.talk import (
     faults_of_cut_answers,
     faults_of_order,
 )
-from tests.support.faults.world import DEADLINES, Authority, World, dead_port, world
-
-PROMPT_S = 1.0
-"""From a loss to the answer, on this machine and without a back-off."""
+from tests.support.faults.world import DEADLINES, Route
 
 BACK_OFF_S = (0.0, 0.6, 1.2)
 """Before each restart in a row, at most."""
@@ -51,64 +44,65 @@ NOTICE_S = 2.0
 CLOSE_NORMAL = 1000
 CLOSE_TRY_AGAIN = 1011
 
-ALWAYS = 1000
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+class World(Protocol):
+    """The part of a world that a conversation looks at besides its client."""
 
-
-def run(cell: Cell) -> list[str]:
-    """Hold the cell's conversation; what was wrong."""
-    got = hold(cell)
-    return [f"{cell}: {fault}" for fault in judge(cell, got)]
+    routes: list[Route]
 
 
-def run_to_the_end(cell: Cell) -> list[str]:
-    """Hold the conversation of a cell whose fault happens always; what was wrong with its end."""
-    got = hold(cell)
-    wanted = reference(cell.column.talk, cell.profile, cell.modality)
+@dataclass(frozen=True)
+class Medium:
+    """Where conversations are held."""
+
+    name: str
+    open: Callable[[str, str, Deadlines, Cell | None], AbstractContextManager[tuple[World, StreamClient]]]
+    """Make a world and a client in it, for a profile and a modality; with the faults of a cell, if there is one."""
+    prompt_s: Callable[[Cell], float]
+    """The longest that a step of a cell may take besides deadlines and back-offs."""
+
+
+def run(cell: Cell, medium: Medium) -> list[str]:
+    """Hold the cell's conversation, and return its faults in words."""
+    got = hold(cell, medium)
+    return [f"{cell}, {medium.name}: {fault}" for fault in judge(cell, got, medium)]
+
+
+def run_to_the_end(cell: Cell, medium: Medium) -> list[str]:
+    """Hold the conversation of a cell whose fault happens always, and return the faults of its end in words."""
+    got = hold(cell, medium)
+    wanted = reference(cell.column.scenario, cell.profile, cell.modality, medium)
     wrong = faults_of_order(got, wanted) + _faults_of_an_end(got, CLOSE_TRY_AGAIN)
     wrong += [f"{name} took {took:.2f} s" for name, took in got.steps_s.items() if took > BUDGET_S]
-    return [f"{cell}, always: {fault}" for fault in wrong]
+    return [f"{cell}, always, {medium.name}: {fault}" for fault in wrong]
 
 
 # The conversation.
 
 
-def hold(cell: Cell) -> Seen:
+def hold(cell: Cell, medium: Medium) -> Seen:
     """Hold the cell's conversation in a world of its own."""
-    with contextlib.ExitStack() as stack:
-        uses_tls = cell.detour is Route.NO_TLS
-        here = stack.enter_context(
-            world(
-                SimulatorConfig(pace=0, faults=cell.faults),
-                authority=authority() if uses_tls else None,
-                deadlines=_deadlines(cell.column.talk),
-            )
-        )
-        _plan_detour(stack, cell, here)
-        client = stack.enter_context(WireClient(here.url(cell.profile)))
+    scenario = cell.column.scenario
+    with medium.open(cell.profile, cell.modality, _deadlines(scenario), cell) as (here, client):
         ends_on_error = cell.outcome is Outcome.TOLD and cell.column.spoils
         conversation = Conversation(client, cell.modality, ends_on_error=ends_on_error)
-        return conversation.run(functools.partial(_TALKS[cell.column.talk], world=here, cell=cell))
+        return conversation.run(functools.partial(_SCENARIOS[scenario], world=here, cell=cell))
 
 
 @functools.cache
-def reference(talk: UserSpeech, profile: str, modality: str) -> Seen:
-    """The same conversation without a fault."""
-    with (
-        world(SimulatorConfig(pace=0), deadlines=_deadlines(talk)) as here,
-        WireClient(here.url(profile)) as client,
-    ):
-        got = Conversation(client, modality).run(functools.partial(_TALKS[talk], world=here, cell=None))
+def reference(scenario: Scenario, profile: str, modality: str, medium: Medium) -> Seen:
+    """Hold the same conversation without a fault."""
+    with medium.open(profile, modality, _deadlines(scenario), None) as (here, client):
+        got = Conversation(client, modality).run(functools.partial(_SCENARIOS[scenario], world=here, cell=None))
     assert not got.stuck, got.stuck
     assert not got.errors, got.errors
     assert got.close_code == CLOSE_NORMAL
     return got
 
 
-def _deadlines(talk: UserSpeech) -> Deadlines:
+def _deadlines(scenario: Scenario) -> Deadlines:
     # An `expires_at` nearer than the gap between rollovers is not trusted: our own clock decides then.
-    changed = {"rollover_after_s": ROLL_S, "rollover_interval_s": 3600.0} if talk is UserSpeech.ROLLOVER else {}
+    changed = {"rollover_after_s": ROLL_S, "rollover_interval_s": 3600.0} if scenario is Scenario.ROLLOVER else {}
     return msgspec.structs.replace(DEADLINES, **changed)
 
 
@@ -150,40 +144,16 @@ def _remember(conversation: Conversation) -> None:
     conversation.ask(LAST_WORDS)
 
 
-_TALKS: dict[UserSpeech, Callable[..., None]] = {
-    UserSpeech.TEXT: _write,
-    UserSpeech.TOOL: _call,
-    UserSpeech.SPEECH: _speak,
-    UserSpeech.ROLLOVER: _roll_over,
+_SCENARIOS: dict[Scenario, Callable[..., None]] = {
+    Scenario.TEXT: _write,
+    Scenario.TOOL: _call,
+    Scenario.SPEECH: _speak,
+    Scenario.ROLLOVER: _roll_over,
 }
 
 
-# Dials that never reach the simulator.
-
-
-@functools.cache
-def authority() -> Authority:
-    """The one of this test run."""
-    folder = tempfile.TemporaryDirectory()
-    atexit.register(folder.cleanup)
-    return Authority(Path(folder.name))
-
-
-def _plan_detour(stack: contextlib.ExitStack, cell: Cell, here: World) -> None:
-    first, times = cell.column.dial, cell.times or ALWAYS
-    match cell.detour:
-        case Route.REFUSED:
-            here.routes[0].detour(first, stack.enter_context(dead_port()), times=times)
-        case Route.UNKNOWN:
-            here.routes[0].detour(first, None, times=times)
-        case Route.NO_TLS:  # a server that does not speak it
-            port = int(here.simulator.url.rsplit(":", 1)[1].split("/")[0])
-            here.routes[0].detour(first, port, times=times)
-        case Route.ABRUPT:
-            here.routes[0].detour(first, stack.enter_context(abrupt(_last_frames(cell))), times=times)
-
-
-def _last_frames(cell: Cell) -> bytes:
+def last_frames(cell: Cell) -> bytes:
+    """Return what the server of `Route.ABRUPT` sends with its handshake."""
     fault = cell.row.fault
     if fault["action"] is FaultAction.MALFORMED:
         return b"".join(text_frames('{"type": "session.cre', mask=False, max_frame_bytes=1024))
@@ -194,54 +164,23 @@ def _last_frames(cell: Cell) -> bytes:
     return error + close_frame(fault["code"], fault.get("reason", ""), mask=False)
 
 
-@contextlib.contextmanager
-def abrupt(frames: bytes) -> Iterator[int]:
-    """A server that says its last in the very packet that completes the handshake."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_serve_abruptly, args=(listener, frames), name="abrupt")
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-def _serve_abruptly(listener: socket.socket, frames: bytes) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(1.0)
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += connection.recv(65536)
-                lines = dict(line.split(b": ", 1) for line in request.split(b"\r\n") if b": " in line)
-                accept = base64.b64encode(hashlib.sha1(lines[b"Sec-WebSocket-Key"] + GUID).digest())  # noqa: S324
-                head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                connection.sendall(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + frames)
-                with contextlib.suppress(TimeoutError):
-                    connection.recv(65536)
-
-
 # The verdict.
 
 
-def judge(cell: Cell, got: Seen) -> list[str]:
-    """What was wrong with what a client saw."""
-    wanted = reference(cell.column.talk, cell.profile, cell.modality)
+def judge(cell: Cell, got: Seen, medium: Medium) -> list[str]:
+    """Return the faults of a conversation in words."""
+    wanted = reference(cell.column.scenario, cell.profile, cell.modality, medium)
     wrong = faults_of_order(got, wanted) + _VERDICTS[cell.outcome](cell, got, wanted)  # type: ignore[index]
-    limit_s = limit_of(cell)
+    limit_s = limit_of(cell, medium)
     return wrong + [
         f"{name} took {took:.2f} s, not {limit_s:.2f}" for name, took in got.steps_s.items() if took > limit_s
     ]
 
 
-def limit_of(cell: Cell) -> float:
+def limit_of(cell: Cell, medium: Medium) -> float:
     """How long a step may take."""
     restarts = cell.losses - (1 if cell.outcome is Outcome.ENDED else 0)
-    return PROMPT_S + cell.row.detect_s + sum(BACK_OFF_S[: max(0, restarts)])
+    return medium.prompt_s(cell) + cell.row.detect_s + sum(BACK_OFF_S[: max(0, restarts)])
 
 
 def _judge_answered(cell: Cell, got: Seen, wanted: Seen) -> list[str]:

@@ -2,7 +2,7 @@
 
 Pure: nothing here runs a router. `cells` makes every combination, `table` prints what is promised as Markdown:
 
-    python tests/fault_matrix.py    # prints the table of docs/never-stuck.md
+    python -m tests.support.faults.matrix    # prints the table of docs/never-stuck.md
 """
 
 import enum
@@ -120,7 +120,7 @@ ROWS = (
 """In the order of docs/never-stuck.md."""
 
 
-class UserSpeech(enum.Enum):
+class Scenario(enum.Enum):
     """The conversation that a column is about; each ends with a question about what was said before."""
 
     TEXT = "the user writes"
@@ -135,7 +135,7 @@ class Column:
 
     name: str
     point: FaultPoint
-    talk: UserSpeech = UserSpeech.TEXT
+    scenario: Scenario = Scenario.TEXT
     skip: int = 0
     """Pass the point so often first."""
     in_text: tuple[FaultPoint, int] | None = None
@@ -167,7 +167,7 @@ RESTART = Column(
     error_point=P.SESSION_CREATED,
 )
 ROLLOVER = Column(
-    "during a rollover", P.SESSION_UPDATE, talk=UserSpeech.ROLLOVER, skip=1, error_point=P.SESSION_CREATED
+    "during a rollover", P.SESSION_UPDATE, scenario=Scenario.ROLLOVER, skip=1, error_point=P.SESSION_CREATED
 )
 BETWEEN_TURNS = Column("between turns", P.BETWEEN_TURNS)
 BEFORE_UPDATED = Column(
@@ -185,11 +185,11 @@ COLUMNS = (
     Column("in mid-text", P.MID_TRANSCRIPT, is_hopeless=True, skip=2, in_text=(P.MID_TEXT, 4)),
     Column("in mid-audio", P.MID_AUDIO, is_hopeless=True, skip=24, only_audio=True),
     Column("all said, before `response.done`", P.BEFORE_RESPONSE_DONE),
-    Column("function called, before `response.done`", P.FUNCTION_CALL, talk=UserSpeech.TOOL),
-    Column("function call outstanding", P.FUNCTION_CALL_OUTSTANDING, talk=UserSpeech.TOOL),
-    Column("function output sent", P.FUNCTION_OUTPUT, talk=UserSpeech.TOOL, spoils=True),
+    Column("function called, before `response.done`", P.FUNCTION_CALL, scenario=Scenario.TOOL),
+    Column("function call outstanding", P.FUNCTION_CALL_OUTSTANDING, scenario=Scenario.TOOL),
+    Column("function output sent", P.FUNCTION_OUTPUT, scenario=Scenario.TOOL, spoils=True),
     BETWEEN_TURNS,
-    Column("user in mid-speech", P.AUDIO_APPEND, talk=UserSpeech.SPEECH, skip=9, spoils=True),
+    Column("user in mid-speech", P.AUDIO_APPEND, scenario=Scenario.SPEECH, skip=9, spoils=True),
     RESTART,
     ROLLOVER,
 )

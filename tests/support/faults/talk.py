@@ -1,11 +1,11 @@
 """The conversations of the fault tests, and what a client must have seen of them.
 
-`UserSpeech`s are driven over a `WireClient`; `judge` compares what came with the same conversation without a fault, and
-names everything that a client should not have seen. It knows no row, column or router.
+A `Conversation` is held over a `StreamClient`, step by step. The functions `faults_of_...` compare what came with the
+same conversation without a fault, and name everything that a client should not have seen. No row, column or router is
+known here.
 """
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.clients.wire_client import ClosedError, SilenceError, WireClient
+from tests.support.clients.wire_client import ClosedError, SilenceError, StreamClient
 
 QUESTION = "My name is Ada, and I would like to hear about the sea and the ships."
 MEMORY = "What did I say before?"
@@ -103,7 +103,7 @@ class Seen:
 class Conversation:
     """One client's conversation, step by step; a step that does not come to its end stops it."""
 
-    def __init__(self, client: WireClient, modality: str, *, ends_on_error: bool = False) -> None:
+    def __init__(self, client: StreamClient, modality: str, *, ends_on_error: bool = False) -> None:
         self.client = client
         self.modality = modality
         self.ends_on_error = ends_on_error
@@ -127,13 +127,13 @@ class Conversation:
     def step(self, name: str, wanted: str) -> bool:
         """Wait for a message, and note how long it took; whether it came (and not an `Error` in its place)."""
         kinds = (wanted, "Error") if self.ends_on_error else (wanted,)
-        began_s = time.monotonic()
+        began_s = self.client.clock()
         try:
             frames = self.client.wait_until(
                 lambda frame: isinstance(frame, dict) and frame["type"] in kinds, wanted, GIVE_UP_S
             )
         finally:
-            self.steps_s[name] = time.monotonic() - began_s
+            self.steps_s[name] = self.client.clock() - began_s
         if frames[-1]["type"] == wanted:  # type: ignore[call-overload, index]
             return True
         self.client.hear(ERROR_S)
@@ -141,8 +141,8 @@ class Conversation:
 
     def hear_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
         """Take in what comes until something has happened elsewhere; whether it has."""
-        deadline_s = time.monotonic() + timeout_s
-        while not has_happened() and not self.client.is_over and time.monotonic() < deadline_s:
+        deadline_s = self.client.clock() + timeout_s
+        while not has_happened() and not self.client.is_over and self.client.clock() < deadline_s:
             self.client.hear(LOOK_S)
         return has_happened()
 
@@ -182,7 +182,7 @@ def _is(frame: Any, kind: str) -> bool:
     return isinstance(frame, dict) and frame["type"] == kind
 
 
-def seen(client: WireClient, steps_s: dict[str, float], stuck: str = "") -> Seen:
+def seen(client: StreamClient, steps_s: dict[str, float], stuck: str = "") -> Seen:
     """Sort what a client received."""
     turns, user, errors, warnings = [Turn()], [], [], []
     messages = [frame for frame in client.frames if isinstance(frame, dict)]

@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trustme
 
@@ -22,6 +22,8 @@ from router.config.model import Deadlines, RouterConfig
 from router.config.upstream import Upstream
 from router.core import Router
 from router.simulator import Simulator, SimulatorConfig
+from router.simulator.recording import ConnectionRecord
+from tests.support.clients.wire_client import WireClient
 from tests.support.data.oracle import assert_client_event
 
 DOMAIN = ".fault.test"
@@ -162,6 +164,10 @@ class World:
         """Where clients of a profile connect."""
         return self.served.url(profile)
 
+    def call(self, profile: str) -> WireClient:
+        """Connect a client of a profile."""
+        return WireClient(self.url(profile))
+
 
 @contextlib.contextmanager
 def world(
@@ -203,7 +209,14 @@ def world(
         judge(simulator)
 
 
-def judge(simulator: Simulator) -> None:
+class Recording(Protocol):
+    """A simulator, as far as its records go."""
+
+    @property
+    def connections(self) -> list[ConnectionRecord]: ...
+
+
+def judge(simulator: Recording) -> None:
     """Have the oracle judge every event that a simulator was sent; it keeps no audio."""
     for event in (event for record in simulator.connections for event in record.events):
         if event["type"] != "input_audio_buffer.append":

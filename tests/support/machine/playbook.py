@@ -1,9 +1,10 @@
 """A script of one session: inputs in, and what is expected to come out, like a packet trace.
 
-`client(...)` and `upstream(...)` feed what either side sends; `expect(...)` takes what has come out since, and
-fails where it differs. `close` fails where something came out that nobody expected.
+`client(...)` and `upstream(...)` feed what either side sends. `expect(...)` takes the messages that came out since the
+last one; where they differ it fails with the trace, the first difference marked (`trace`).
 """
 
+import contextlib
 from typing import Any
 
 import orjson
@@ -17,10 +18,13 @@ from router.session.profile import PROFILES
 from router.session.work import WorkKind, split_key
 from tests.support.data.oracle import assert_client_event, assert_message_of
 from tests.support.machine.options import session_options
+from tests.support.machine.trace import Mismatch, Packet, first_mismatch, report
 
 ANY = type(
     "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
 )()
+CONTEXT = 6
+"""Packets that a failure shows from before those that are compared."""
 SESSION_ID = "5e551011-0000-4000-8000-000000000000"
 
 SETTINGS: dict[str, Any] = {
@@ -47,6 +51,10 @@ class Playbook:
     def __init__(self, profile: str = "openai", **options: Any) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], session_options(**options))
         self.commands: list[messages.Command] = []
+        self.trace: list[Packet] = []
+        """Every message into the session and out of it."""
+        self._taken = 0
+        """The packets of the trace before the last `forget`."""
         self.timers: dict[str, float] = {}
         """The length of each running timer, by name."""
         self.work: dict[str, messages.StartWork] = {}
@@ -70,6 +78,7 @@ class Playbook:
     # What comes in.
 
     def feed(self, message: messages.Input) -> "Playbook":
+        self.trace.append(_input_packet(message))
         for command in self.session.handle(message, self.now_s):
             self._note(command)
         conversions = [key for key in self.work if split_key(key)[0] is WorkKind.AUDIO]
@@ -145,6 +154,7 @@ class Playbook:
 
     def forget(self) -> "Playbook":
         self.commands.clear()
+        self._taken = len(self.trace)
         return self
 
     # What has come out.
@@ -162,12 +172,23 @@ class Playbook:
         return next((c for c in self.commands if isinstance(c, messages.EndSession)), None)
 
     def expect(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
-        """Take everything that came out; it is exactly this. Of an upstream's event, the keys given count."""
-        assert self.frames_to_client == list(to_client)
-        events = self.events_to_upstream
-        assert [_only(event, wanted) for event, wanted in zip(events, upstream or [], strict=False)] == (upstream or [])
-        assert len(events) == len(upstream or []), events
+        """Take all that came out, which must be exactly this; an upstream's event is compared by the keys given."""
+        __tracebackhide__ = True
+        mismatches = [
+            first_mismatch("client", self._sent_to("client"), to_client),
+            first_mismatch("upstream", self._sent_to("upstream"), upstream or [], is_partial=True),
+        ]
+        found = [mismatch for mismatch in mismatches if mismatch is not None]
+        if found:
+            trace = self.trace[max(0, self._taken - CONTEXT) :]
+            raise AssertionError(report(trace, min(found, key=self._place)))
         return self.forget()
+
+    def _sent_to(self, peer: str) -> list[Packet]:
+        return [packet for packet in self.trace[self._taken :] if (packet.way, packet.peer) == ("<<", peer)]
+
+    def _place(self, mismatch: Mismatch) -> int:
+        return len(self.trace) if mismatch.packet is None else self.trace.index(mismatch.packet)
 
     def _note(self, command: messages.Command) -> None:
         match command:
@@ -182,19 +203,23 @@ class Playbook:
                 self.work.pop(key, None)
             case messages.SendToUpstream(frame):
                 assert_client_event(orjson.loads(frame))
-                self.commands.append(command)
+                self._note_sent("upstream", orjson.loads(frame), command)
             case messages.SendToClient(str() as frame) if frame.startswith('{"type":"LatencyReport"'):
                 assert_message_of(self.session.context.profile.name, orjson.loads(frame))
                 self.reports.append(orjson.loads(frame))
             case messages.SendToClient(frame):
                 if not self._is_history(_decoded(frame)):
-                    self.commands.append(command)
+                    self._note_sent("client", _decoded(frame), command)
             case messages.ResetRestartBudget():
                 self.refills += 1
             case messages.Log(_, text):
                 self.logged.append(text)
             case _:
                 self.commands.append(command)
+
+    def _note_sent(self, peer: str, content: Any, command: messages.Command) -> None:
+        self.trace.append(Packet("<<", peer, content))
+        self.commands.append(command)
 
     def _is_history(self, frame: Any) -> bool:
         before, self._last_frame = self._last_frame, frame
@@ -213,12 +238,23 @@ def _decoded(frame: str | bytes) -> Any:
     return orjson.loads(frame) if isinstance(frame, str) else frame
 
 
-def _only(event: Any, wanted: Any) -> Any:
-    if isinstance(wanted, dict) and isinstance(event, dict):
-        return {key: _only(event.get(key), wanted[key]) for key in wanted}
-    if isinstance(wanted, list) and isinstance(event, list) and len(wanted) == len(event):
-        return [_only(one, other) for one, other in zip(event, wanted, strict=True)]
-    return event
+def _input_packet(message: messages.Input) -> Packet:
+    match message:
+        case messages.ClientTextReceived(text):
+            return Packet(">>", "client", _parsed(text))
+        case messages.UpstreamTextReceived(_, text):
+            return Packet(">>", "upstream", _parsed(text))
+        case messages.ClientBinaryReceived(data):
+            return Packet(">>", "client", data)
+        case messages.TimerFired(name):
+            return Packet(">>", "timer", name)
+    return Packet(">>", "engine", str(message))
+
+
+def _parsed(text: str) -> Any:
+    with contextlib.suppress(orjson.JSONDecodeError):
+        return orjson.loads(text)
+    return text
 
 
 # Events of the upstream.

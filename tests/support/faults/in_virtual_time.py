@@ -1,0 +1,57 @@
+"""The fault matrix in virtual time: each cell has a world of its own, under conditions that over sockets are chance."""
+
+import contextlib
+from collections.abc import Iterator
+
+from router.config.model import Deadlines
+from router.simulator import SimulatorConfig
+from tests.support.clients.wire_client import StreamClient
+from tests.support.faults.cells import Medium, last_frames
+from tests.support.faults.matrix import Cell, Route
+from tests.support.faults.virtual_world import ABRUPT, CLOSED_PORT, NO_TLS, Conditions, VirtualWorld, virtual_world
+
+CONDITIONS = {
+    ("openai", "audio"): Conditions(jitter=1.0),
+    ("openai", "text"): Conditions(latency_s=0.02, jitter=0.0),
+    ("converse", "audio"): Conditions(latency_s=0.02, is_answer_alone=True),
+    ("converse", "text"): Conditions(is_answer_alone=True, jitter=0.0),
+}
+"""By profile and modality, so that each fault at each place meets all of them."""
+
+PROMPT_S = 0.015
+LATENCIES = 17
+"""From a loss to the answer: this, and so many latencies. A step that takes longer waited for more than it should."""
+
+ALWAYS = 1000
+
+DETOURS = {
+    Route.REFUSED: CLOSED_PORT,
+    Route.UNKNOWN: None,
+    Route.NO_TLS: NO_TLS,
+    Route.ABRUPT: ABRUPT,
+}
+
+
+@contextlib.contextmanager
+def open_world(
+    profile: str, modality: str, deadlines: Deadlines, cell: Cell | None
+) -> Iterator[tuple[VirtualWorld, StreamClient]]:
+    """Make a world of its own for a conversation, and a client in it; see `Medium.open`."""
+    is_abrupt = cell is not None and cell.detour is Route.ABRUPT
+    with virtual_world(
+        SimulatorConfig(pace=0, faults=cell.faults if cell else ()),
+        deadlines=deadlines,
+        conditions=CONDITIONS[profile, modality],
+        last_frames=last_frames(cell) if is_abrupt else b"",
+    ) as here:
+        if cell is not None and cell.detour is not None:
+            here.routes[0].detour(cell.column.dial, DETOURS[cell.detour], times=cell.times or ALWAYS)
+        yield here, here.call(profile)
+
+
+def prompt_s(cell: Cell) -> float:
+    """Return how long a step of a cell may take besides deadlines and back-offs."""
+    return PROMPT_S + LATENCIES * CONDITIONS[cell.profile, cell.modality].latency_s
+
+
+VIRTUAL_TIME = Medium("in virtual time", open_world, prompt_s)

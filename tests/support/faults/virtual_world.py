@@ -1,0 +1,332 @@
+"""A router with an upstream that fails on demand, in virtual time.
+
+The session machine, the supervisor with its restart policy, the actors of the session and those of the simulator, and
+the connections' protocol are the real ones. Byte streams in memory stand for the sockets, each with a latency, and
+failed dials are raised as `dial` raises them (tests/actors/connections/test_dial.py shows that it does).
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from actors.connections.base import ConnectionLimits
+from actors.connections.memory import MemoryConnection
+from actors.connections.upstream import DialError, DialFailure, DialTarget
+from actors.lifecycle import StartSession
+from actors.pool import Job
+from actors.supervisor import Supervisor, as_ref
+from actors.work import Pools
+from router.config.model import Deadlines, RouterConfig
+from router.config.upstream import Upstream
+from router.hooks import Hooks, Request
+from router.session.handlers.settings import welcome
+from router.session_factory import SessionFactory, endpoints_of
+from router.simulator import FaultAction, FaultPoint, SimulatorConfig
+from router.simulator.actor import SimulatedSession
+from router.simulator.admission import refusal_of
+from router.simulator.faults import FaultPlan
+from router.simulator.recording import ConnectionRecord, Recorder
+from router.simulator.session import Session
+from router.simulator.state import Script
+from router.tools.registry import FunctionRegistry
+from router.tools.runner import WorkRunner
+from tests.support.clients.wire_client import StreamClient
+from tests.support.faults.world import DEADLINES, Route, judge
+from tests.support.machine.virtual_time import Clock, VirtualDispatcher, VirtualPool, virtual_time
+
+DIAL_LATENCIES = 3
+"""From the dial until the upstream has the handshake: TCP takes two ways, the request one."""
+WORK_S = 0.001
+"""A job of a pool."""
+END_S = 30.0
+"""The longest that a session may last behind its client's close."""
+
+SESSION_ID = "5e551011-0000-4000-8000-000000000000"
+URL = "ws://upstream.invalid/v1/realtime"
+SIMULATOR_LIMITS = ConnectionLimits(close_timeout_s=1.0)
+
+SIMULATOR, CLOSED_PORT, NO_TLS, ABRUPT = range(4)
+"""The places where a `Route` leads in a virtual world, in the place of a port."""
+ABRUPT_S = 1.0
+"""How long the abrupt server waits for an answer to its last frames."""
+
+FAILED_DIALS = {
+    None: DialFailure.DNS,
+    CLOSED_PORT: DialFailure.TCP,
+    NO_TLS: DialFailure.TLS,
+}
+"""How a dial fails that a route leads there; None is a name without an address."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The parts of a world that over sockets depend on the machine, or on chance."""
+
+    latency_s: float = 0.001
+    """From a write to its arrival at the other end of a stream."""
+    is_answer_alone: bool = False
+    """Whether the session has its connection before the upstream's first frames come; otherwise they come with it."""
+    jitter: float = 0.5
+    """The share of a back-off's jitter: 0 is the shortest back-off, 1 the longest."""
+
+
+BETWEEN = Conditions()
+"""The conditions of a test that names none."""
+
+
+class VirtualConnection(MemoryConnection):
+    """A connection that is read where a socket is: before the calls of the dispatcher's turn, not among them.
+
+    So a close frame that came with an event reaches the supervisor before the session has answered the event.
+    """
+
+    def arrive(self, data: bytes | OSError) -> None:
+        """Take what the peer wrote, and read it; called by a timer."""
+        self._incoming.append(data)
+        self._on_readable()
+
+    def _watch(self, *, reading: bool, writing: bool) -> None:  # noqa: ARG002 - what is written is always taken
+        self._is_reading = reading
+        if reading and self._incoming and self._dispatcher is not None:
+            self._dispatcher.call_later(0.0, self._on_readable)
+
+
+class OneWay:
+    """One direction of a byte stream: what is written arrives after the latency, in order."""
+
+    def __init__(self, dispatcher: VirtualDispatcher, latency_s: float, arrive: Callable[[bytes], None]) -> None:
+        self._dispatcher = dispatcher
+        self._latency_s = latency_s
+        self._arrive = arrive
+        self._has_ended = False
+
+    def take(self, data: bytes) -> int:
+        """Take what is written."""
+        if data and not self._has_ended:
+            self._dispatcher.call_later(self._latency_s, lambda: self._arrive(data))
+        return len(data)
+
+    def lose(self) -> None:
+        """End the stream behind what was written."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._dispatcher.call_later(self._latency_s, lambda: self._arrive(b""))
+
+
+class VirtualStream:
+    """The client's end of a stream, with the methods of a socket; a wait for data runs the world."""
+
+    def __init__(self, dispatcher: VirtualDispatcher, latency_s: float, connection: VirtualConnection) -> None:
+        self._dispatcher = dispatcher
+        self._incoming: deque[bytes] = deque()
+        self._timeout_s = 0.0
+        self._to_router = OneWay(dispatcher, latency_s, connection.arrive)
+        connection.memory_peer = OneWay(dispatcher, latency_s, self._incoming.append)
+
+    def settimeout(self, timeout_s: float) -> None:
+        """Wait so long in `recv`."""
+        self._timeout_s = timeout_s
+
+    def sendall(self, data: bytes) -> None:
+        """Send."""
+        self._to_router.take(data)
+
+    def recv(self, _most_bytes: int) -> bytes:
+        """Return what has come or comes, and `b""` at the end of the stream; raises `TimeoutError`."""
+        if not self._dispatcher.run_until(lambda: bool(self._incoming), self._timeout_s):
+            raise TimeoutError
+        return self._incoming.popleft() if self._incoming[0] else b""
+
+    def close(self) -> None:
+        """End the stream."""
+        self._to_router.lose()
+
+
+class VirtualSimulator:
+    """A simulator that listens nowhere: its sessions live on the world's dispatcher."""
+
+    def __init__(self, config: SimulatorConfig, dispatcher: VirtualDispatcher, clock: Clock, latency_s: float) -> None:
+        self._config = config
+        self._dispatcher = dispatcher
+        self._latency_s = latency_s
+        self._clock = clock
+        self._plan = FaultPlan(config.faults)
+        self._script = Script()
+        self._recorder = Recorder(config.record_connections, config.record_events)
+        self.sessions: list[Any] = []
+
+    @property
+    def connections(self) -> list[ConnectionRecord]:
+        """The connections, refused ones too, oldest first; see `Simulator.connections`."""
+        return self._recorder.connections()
+
+    def accept(self, target: DialTarget) -> VirtualConnection:
+        """Shake hands, and return the dialler's end of the connection.
+
+        Raises:
+            DialError: a fault happens at the handshake.
+        """
+        headers = {name.lower(): value for name, value in target.headers}
+        query = dict(parse_qsl(urlsplit(target.url).query))
+        record = self._recorder.open(headers, query)
+        self._shake_hands(target, record.number)
+        dialled, accepted = VirtualConnection(target.limits, is_server=False), VirtualConnection(SIMULATOR_LIMITS)
+        dialled.memory_peer = OneWay(self._dispatcher, self._latency_s, accepted.arrive)
+        accepted.memory_peer = OneWay(self._dispatcher, self._latency_s, dialled.arrive)
+        session = Session(
+            self._config,
+            self._plan,
+            self._script,
+            number=record.number,
+            model=query.get("model", ""),
+            opened_at_s=self._clock.time(),
+            observe=lambda event: self._recorder.received(record, event),
+        )
+        refusal = refusal_of(headers, query, self._config)
+        actor = SimulatedSession.start(
+            self._dispatcher,
+            connection=accepted,
+            session=session,
+            refusal=refusal,
+            recorder=self._recorder,
+            record=record,
+        )
+        self.sessions.append(actor)
+        return dialled
+
+    def _shake_hands(self, target: DialTarget, number: int) -> None:
+        fault = self._plan.take(FaultPoint.HANDSHAKE, number)
+        if fault is None:
+            return
+        match fault.action:
+            case FaultAction.REFUSE:
+                raise DialError(DialFailure.HTTP_STATUS, fault.status, url=target.url)
+            case FaultAction.RESET:
+                raise DialError(DialFailure.HANDSHAKE, url=target.url)
+            case FaultAction.HANG:
+                raise DialError(DialFailure.TIMEOUT, url=target.url)
+        raise NotImplementedError(f"{fault.action} at the handshake")
+
+
+class VirtualConnector(VirtualPool):
+    """Dials on the virtual clock."""
+
+    def __init__(self, dispatcher: VirtualDispatcher, takes_s: float, timeout_s: float, answer_s: float) -> None:
+        super().__init__("connector", dispatcher, takes_s)
+        self._timeout_s = timeout_s
+        self._answer_s = answer_s
+
+    def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> Job:
+        """Dial, and hand in the outcome when it is known: a dial that times out takes its whole time."""
+
+        def hand_in(outcome: Any) -> None:
+            is_late = isinstance(outcome, DialError) and outcome.kind is DialFailure.TIMEOUT
+            self._dispatcher.call_later(self._timeout_s if is_late else self._answer_s, lambda: done(outcome))
+
+        return super().submit(work, hand_in)
+
+
+class VirtualWorld:
+    """One router, its simulator, the way between them, and a clock. Made by `virtual_world`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        simulator: SimulatorConfig,
+        deadlines: Deadlines,
+        conditions: Conditions,
+        last_frames: bytes,
+    ) -> None:
+        config = RouterConfig(deadlines=deadlines, upstreams=(Upstream(url=URL),))
+        self._dispatcher = dispatcher = VirtualDispatcher(clock)
+        self.clock = clock
+        self._latency_s = latency_s = conditions.latency_s
+        self.simulator = VirtualSimulator(simulator, dispatcher, clock, latency_s)
+        self.routes = [Route(SIMULATOR)]
+        self._last_frames = last_frames
+        registry = FunctionRegistry(most_bytes=config.limits.tool_output_bytes)
+        self._factory = SessionFactory(config, registry, Hooks())
+        self._runner = WorkRunner(registry, lambda: endpoints_of(config))
+        answer_s = 0.0 if conditions.is_answer_alone else latency_s
+        connector = VirtualConnector(dispatcher, DIAL_LATENCIES * latency_s, deadlines.dial_s, answer_s)
+        pool = VirtualPool("pool", dispatcher, WORK_S)
+        self._supervisor = as_ref(
+            Supervisor.start(
+                dispatcher,
+                dispatchers=[dispatcher],
+                connector=connector,
+                pools=Pools(pool, pool, pool),
+            )
+        )
+        self._sessions = 0
+
+    def call(self, profile: str) -> StreamClient:
+        """Begin the session of a client, and return the client."""
+        connection = VirtualConnection(self._factory.limits)
+        stream = VirtualStream(self._dispatcher, self._latency_s, connection)
+        request = Request(path="", profile=profile, query={}, headers={})
+        spec = self._factory.of(SESSION_ID, request, None, perform=self._runner, on_end=self._note_end)
+        connection.send_text(welcome(SESSION_ID))
+        self._sessions += 1
+        self._supervisor.tell(StartSession(msgspec.structs.replace(spec, dialler=self._dial), connection))
+        return StreamClient(stream, profile, clock=self.clock.monotonic)
+
+    def wait_for_end(self) -> None:
+        """Wait until each session has ended."""
+        assert self._dispatcher.run_until(lambda: not self._sessions, END_S), "a session does not end"
+
+    def stop(self) -> None:
+        """Stop every actor, and the dispatcher."""
+        for actor in (*self.simulator.sessions, self._supervisor):
+            if actor.is_alive():
+                actor.stop(block=False)
+        self._dispatcher.run_until(lambda: False, END_S)
+        self._dispatcher.close()
+
+    def judge(self) -> None:
+        """Fail where anything is left, or went wrong unnoticed; have the oracle judge what the upstream was sent."""
+        assert not self._dispatcher.active_timers(), "a timer is left"
+        assert not self._dispatcher.failures, "a callback failed"
+        judge(self.simulator)
+
+    def _note_end(self) -> None:
+        self._sessions -= 1
+
+    def _dial(self, target: DialTarget) -> VirtualConnection:
+        place = self.routes[0].take()
+        if place in FAILED_DIALS:
+            raise DialError(FAILED_DIALS[place], url=target.url)
+        return self._connect_abruptly(target) if place == ABRUPT else self.simulator.accept(target)
+
+    def _connect_abruptly(self, target: DialTarget) -> VirtualConnection:
+        """Return a connection to a server that sends its last frames with the handshake, and then hangs up."""
+        connection = VirtualConnection(target.limits, is_server=False)
+        connection.arrive(self._last_frames)
+        hang_up = OneWay(self._dispatcher, self._latency_s, connection.arrive)
+        connection.memory_peer = OneWay(self._dispatcher, self._latency_s, lambda _data: hang_up.lose())
+        self._dispatcher.call_later(ABRUPT_S, hang_up.lose)
+        return connection
+
+
+@contextlib.contextmanager
+def virtual_world(
+    simulator: SimulatorConfig,
+    *,
+    deadlines: Deadlines = DEADLINES,
+    conditions: Conditions = BETWEEN,
+    last_frames: bytes = b"",
+) -> Iterator[VirtualWorld]:
+    """Make a world with one upstream; `last_frames` are those of the server at `ABRUPT`."""
+    with virtual_time(conditions.jitter) as clock:
+        here = VirtualWorld(clock, simulator, deadlines, conditions, last_frames)
+        try:
+            yield here
+            here.wait_for_end()
+        finally:
+            here.stop()
+        here.judge()

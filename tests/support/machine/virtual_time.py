@@ -1,0 +1,148 @@
+"""The engine in virtual time: one thread, no socket, and a clock that advances when no more work is ready.
+
+Dispatcher, timers, actors and connections are the real ones. While `virtual_time` is entered, their modules read the
+time from its clock. A wait costs nothing, and each run of a test takes the same steps.
+"""
+
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from actors.dispatcher import Dispatcher
+from actors.pool import Job, Pool
+
+PACKAGES = ("actors.", "router.")
+STARTS_S = 1000.0
+"""The monotonic clock at the start of each block."""
+UNIX_S = 1_750_000_000.0
+"""The Unix time at that moment."""
+
+
+class Clock:
+    """The virtual time, with the functions of the module `time` that the engine calls."""
+
+    def __init__(self) -> None:
+        self.now_s = STARTS_S
+
+    def monotonic(self) -> float:
+        """Return the virtual time of the monotonic clock."""
+        return self.now_s
+
+    def time(self) -> float:
+        """Return the virtual Unix time."""
+        return UNIX_S + self.now_s - STARTS_S
+
+
+class Dice:
+    """A random generator that draws the same place of every range, with the functions of `random` that we call."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return the number at that place."""
+        return low + self._share * (high - low)
+
+
+@contextlib.contextmanager
+def virtual_time(share: float = 0.5) -> Iterator[Clock]:
+    """Give the modules of `actors` and `router` one virtual clock, and dice that fall as `share` says.
+
+    With 0 every back-off is as short as it can be, with 1 as long.
+
+    Raises:
+        AssertionError: a module that reads the time was imported inside the block, and read the real clock.
+    """
+    clock = Clock()
+    stand_ins = {
+        "time": (time, clock),
+        "monotonic": (time.monotonic, clock.monotonic),
+        "random": (random, Dice(share)),
+    }
+    with contextlib.ExitStack() as stack:
+        for module, name in _places(stand_ins):
+            real, virtual = stand_ins[name]
+            setattr(module, name, virtual)
+            stack.callback(setattr, module, name, real)
+        known = len(sys.modules)
+        yield clock
+        if len(sys.modules) > known:
+            late = [f"{module.__name__}.{name}" for module, name in _places(stand_ins)]
+            assert not late, f"imported inside the block: {late}"
+
+
+def _places(stand_ins: dict[str, tuple[Any, Any]]) -> list[tuple[ModuleType, str]]:
+    """Return the modules that hold something real, with its name there."""
+    ours = [module for name, module in [*sys.modules.items()] if name.startswith(PACKAGES)]
+    return [
+        (module, name)
+        for module in ours
+        for name, (real, _) in stand_ins.items()
+        if getattr(module, name, None) is real
+    ]
+
+
+class VirtualDispatcher(Dispatcher):
+    """A dispatcher without a thread: the test that waits runs it."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("virtual")
+        self._clock = clock
+
+    def run_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
+        """Run until something has happened, and return whether it has; stop after `timeout_s` of virtual time."""
+        deadline_s = self._clock.now_s + timeout_s
+        while not has_happened():
+            if not self._is_ready and self._next_s() > deadline_s:
+                self._clock.now_s = deadline_s
+                return False
+            self._turn()
+        return True
+
+    def active_timers(self) -> int:
+        """Return how many timers are still to fire."""
+        return sum(timer.is_active for _, _, timer in self._timers.heap)
+
+    def close(self) -> None:
+        """Let go of its descriptors."""
+        self._has_ended = True
+        self._close()
+
+    @property
+    def _is_ready(self) -> bool:
+        return bool(self._ready or self._calls or self._flushes)
+
+    def _next_s(self) -> float:
+        heap = self._timers.heap
+        return heap[0][0] if heap else float("inf")
+
+    def _wait(self) -> list[tuple[int, int]]:
+        """Advance the clock to the next timer, where the real dispatcher sleeps; no descriptor is ever ready."""
+        if not self._is_ready:
+            self._clock.now_s = max(self._clock.now_s, self._next_s())
+        return []
+
+
+class VirtualPool(Pool):
+    """A pool without threads: each job runs on the virtual dispatcher, `takes_s` after it was submitted."""
+
+    def __init__(self, name: str, dispatcher: VirtualDispatcher, takes_s: float) -> None:
+        super().__init__(name)
+        self._dispatcher = dispatcher
+        self._takes_s = takes_s
+
+    def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> Job:
+        """Have `work` done later, unless the job is withdrawn."""
+        job = Job(self, work, done)
+        self._waiting.append(job)
+        self._unfinished += 1
+        self._dispatcher.call_later(self._takes_s, lambda: self._run_job(job))
+        return job
+
+    def _run_job(self, job: Job) -> None:
+        if self._withdraw(job):
+            self._do(job)

@@ -1,0 +1,43 @@
+"""Marks each test that is not `slow` as `fast`, and fails a fast test that opens a socket or starts a process."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[2]
+SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "upstreams", "live"))
+"""Each test below them is slow; elsewhere a slow test is marked."""
+
+SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
+"""Audit events of the interpreter."""
+
+_seen: set[str] = set()
+
+
+def _note(event: str, _arguments: object) -> None:
+    if event in SLOW_EVENTS:
+        _seen.add(event)
+
+
+sys.addaudithook(_note)  # for good: an audit hook cannot be removed
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them, before `-m` selects."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in SLOW_FOLDERS):
+            item.add_marker("slow")
+        if item.get_closest_marker("slow") is None:
+            item.add_marker("fast")
+
+
+@pytest.fixture(autouse=True)
+def fast_is_fast(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Look what a fast test has done."""
+    _seen.clear()
+    yield
+    if request.node.get_closest_marker("fast"):
+        assert not _seen, f"{_seen}: a test that does this is to be marked `slow`"
