@@ -47,7 +47,7 @@ class Context:
         self.has_ended = False
         """The session's end has been commanded."""
         self.signals: list[inputs.Signal] = []
-        """Sent by the current handler, for the machine to look up."""
+        """The signals of the current handler, for the machine to look up."""
         self._commands: list[messages.Command] = []
         self._turn_log = reports.TurnLog() if options.is_reported else None
 
@@ -57,7 +57,7 @@ class Context:
         return commands
 
     def signal(self, signal: inputs.Signal) -> None:
-        """Have the machine look a signal up in STANDBY, as soon as the handler returns."""
+        """Queue a signal. The machine looks it up in STANDBY as soon as the handler returns."""
         # A call of the machine from here would need a reference to it, and a cycle keeps ended sessions in memory.
         self.signals.append(signal)
 
@@ -70,7 +70,6 @@ class Context:
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
             # Not `isinstance`: a CallText only shows a call, which has a History of its own when it is answered.
-            # Not isinstance: a CallText shows a call to the component, and belongs to no history.
             if type(message) is deepgram.ConversationText:
                 self.to_history(text.history_of(message))
 

@@ -77,8 +77,8 @@ def passthrough_of(kind: str, text: str, fields: dict[str, Any]) -> Passthrough:
     return _PASSTHROUGH.get(kind, PassthroughEvent)(text)
 
 
-# Signals: handlers send them to the machine, which looks them up in STANDBY at once. So a handler of one table causes a
-# transition of another, and the transition still stands in the tables.
+# Signals: the machine looks them up in STANDBY as soon as the handler that sent them returns. So a handler of one table
+# causes a transition of another, and the transition still stands in the tables.
 
 
 class StandbyRequested(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ class Session:
         context.now_s = now_s
         decode = _DECODERS.get(type(message))
         decoded = message if decode is None else decode(context, message)
-        # Of any generation: the tokens of an abandoned upstream are charged, too.
+        # For every generation, because the tokens of an abandoned upstream are charged, too.
         context.report_usage(decoded)
         # Inputs of the client, of timers and of work have no generation.
         generation = getattr(message, "generation", None)

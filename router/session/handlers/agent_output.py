@@ -38,7 +38,6 @@ def text_delta(context: Context, event: Delta) -> None:
     turn.answer.transcript += event.delta
     turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     # speech-to-speech announces no items (upstream 12.4): the first delta names the item.
-    # A server that announces no item names it in its first delta.
     turn.answer.item_id = turn.answer.item_id or event.item_id
     context.state.latency.mark("token_s", context.now_s)
     start_speaking(context)
@@ -64,7 +63,6 @@ def deliver_text(context: Context, item_id: str | None, content: str) -> None:
     Up to five events repeat the text (upstream 5.7). The first one counts, whichever it is.
     """
     state = context.state
-    # Five events repeat the text of an item (upstream 5.7); the first one counts.
     if not content.strip() or not state.upstream.items.claim_text(item_id):
         return
     start_speaking(context)
@@ -130,10 +128,10 @@ def start_speaking(context: Context) -> None:
 def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> None:
     """Decode, convert, announce, schedule and emit a piece of audio, unless the user interrupted its response.
 
-    Deltas still arrive after a cancel (upstream 7.4), and a client plays every binary frame: it names no response.
+    Deltas still arrive after a cancel (upstream 7.4). A binary frame names no response, so the client would play late
+    audio as the next answer (client 4.2).
     """
     state = context.state
-    # A binary frame names no response: the client would play late audio as the next answer (client 4.2).
     if event.response_id in state.turn.interrupted:
         state.interrupted_bytes += len(event.delta.rstrip("=")) * 3 // 4
         return

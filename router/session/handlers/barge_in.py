@@ -38,7 +38,6 @@ def interrupt(context: Context) -> None:
     """Cut off the agent's current speech, and the speech that it is about to begin."""
     state = context.state
     # Both before `stop`, which empties the playback.
-    # Read before `stop`, which takes all that was sent for unheard.
     is_audible = state.playback.is_audible(context.now_s)
     unheard = state.playback.unheard(context.now_s)
     waiting = state.playback.stop(context.now_s)
@@ -65,13 +64,12 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
 def cancel_active(context: Context) -> None:
     """Cancel the active response, and drop its output from now on.
 
-    The upstream's detector cancels it, too; then this cancel is a lost race, and its error is absorbed.
+    The detector may have cancelled it already: the error of a second cancel is absorbed (upstream 8.2).
     """
     turn = context.state.turn
     turn.interrupted.append(turn.response_id)
     turn.is_interrupted_early = False
     context.state.speaker.drop()
-    # The detector may have cancelled it already: the error of a second cancel is absorbed (upstream 8.2).
     context.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
 
 

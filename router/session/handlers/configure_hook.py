@@ -34,7 +34,7 @@ def take_result(
     context: Context, done: messages.WorkDone
 ) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
     """Return the client's message with the hook's overrides, or None where there are none."""
-    # None lets the joint rule configure the upstream.
+    # With None, the joint rule may configure the upstream.
     text, context.state.settings_in_hook = context.state.settings_in_hook, None
     if done.failure is not None:
         reason = "" if done.failure.error is None else f" {done.failure.error!r}"

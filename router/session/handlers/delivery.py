@@ -72,7 +72,6 @@ def schedule_audio(context: Context, piece: Piece) -> None:
     elif not was_waiting:
         # Only the client's pong shows that it reads: the kernel's buffers take 30 s of audio without a reader
         # (docs/decisions/0011).
-        # No write buffer shows that the client reads; a pong behind the audio does (docs/decisions/0011).
         context.probe_client()
         context.wait_for(Wait.PLAYBACK, playback.due_in_s(context.now_s))
     else:

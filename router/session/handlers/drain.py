@@ -78,7 +78,6 @@ def end_drained(context: Context) -> None:
     """
     state = context.state
     if state.playback.is_audible(context.now_s):
-        # A client stops playing when its socket closes (docs/decisions/0016).
         context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
         return
     linger_s = max(0.0, state.drain_until_s - context.now_s)

@@ -39,7 +39,6 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         answer.item_id = event.item.id
         answer.is_commentary = event.item.phase == "commentary"
         # Only the first message of a response repeats text of the answer that it continues.
-        # Only the first item of a continued answer repeats text that the client has.
         answer.resent_chars = 0 if turn.answer.item_id else turn.answer.resent_chars
         turn.answer = answer
 
@@ -92,7 +91,6 @@ def answer_function_call(context: Context, message: deepgram.FunctionCallRespons
     if call_id is None:
         _answer_unknown_call(context, message)
         return
-    # The component's idle timer runs again after 500 ms without a message of the agent (client 9.4).
     context.to_client(deepgram.AgentThinking(content=""))
     output = functions.output_of(message)
     _send_history(context, context.state.calls.outstanding[call_id], output)
@@ -155,8 +153,8 @@ def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
         return f"timed out after {timeout_s:g} s"
     if failure.kind is messages.WorkFailureKind.REFUSED:
         return "failed: too many functions are running"
-    # A ToolError is written for the model. Any other exception may hold the application's secrets.
-    # Another exception's text may hold a secret: the log has it, the model does not (docs/decisions/0013).
+    # A ToolError is written for the model. Another exception's text may hold a secret: the log has it, the model does
+    # not (docs/decisions/0013).
     return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
 
 

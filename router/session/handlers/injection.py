@@ -84,7 +84,6 @@ def _inject(context: Context, content: str, behavior: str) -> None:
         barge_in.stop_agent(context)
         # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before its
         # response.created may be lost (upstream 7.4), so it is cancelled when it begins.
-        # A response that has not begun is cancelled when it begins: a cancel now may be lost (upstream 7.4).
         turn.is_interrupted_early = turn.awaits_answer or turn.response is ResponseState.REQUESTED
     # A message behind a question whose item is unacknowledged has to wait with it: it would overtake the answer.
     if is_urgent or not items.queue_behind(request):

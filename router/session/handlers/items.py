@@ -51,9 +51,8 @@ def _links_that_know(context: Context, change: Change, played: PlayedItem | None
     if played is not None and not played.is_upstream:
         # An earlier upstream generated it, so this one got it as a text of the ledger.
         yield state.upstream, change.item_id
-    # An item is truncated once (upstream 7.3): a further cut replaces it by a text.
     elif played is not None and played.is_truncated and played.item_id is not None:
-        # A second truncation is an error (upstream 7.3).
+        # A second truncation is an error (upstream 7.3), so a text replaces the item.
         yield state.upstream, played.item_id
     if (
         state.standby is not None

@@ -39,14 +39,14 @@ _MAX_REASON_CHARS: Final = 200
 def is_due(context: Context) -> bool:
     """Whether a response is requested, and may be created now.
 
-    It waits while the user speaks or awaits an answer: the upstream's own answer covers both questions. It waits for
-    updates, too, because the client requested them first. A resumed request goes first, once it may be repeated.
+    It waits while the user speaks or awaits an answer: the upstream answers speech by itself (upstream 4.2), and its
+    answer covers this request. It waits for updates, too, because the client requested them first. A resumed request
+    goes first, once it may be repeated.
     """
     state, turn = context.state, context.state.turn
     if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
     has_to_wait = (state.is_user_speaking and state.detects_turns) or state.awaits_resumed
-    # The upstream itself answers committed speech (upstream 4.2), and its answer covers this request.
     return not turn.awaits_answer and (turn.requests[0].is_urgent or not has_to_wait) and not state.updates
 
 
@@ -227,10 +227,9 @@ def end_of_response(context: Context) -> None:
     turn.has_started_speaking = turn.is_interrupted_early = False
     turn.answer = Answer()
     end_turn(context)
-    # No held text has started this deadline. A transcript that never comes would keep the session under way,
-    # and so prevent a switch-over and the end of a drain.
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:
-        # No text waits for the transcript, but `State.is_busy` does: without a deadline a rollover might never happen.
+        # No held text has started this deadline. A transcript that never comes would keep the session busy, and so
+        # prevent a rollover and the end of a drain.
         context.wait(Wait.TRANSCRIPT)
     if turn.awaits_answer:
         # The user spoke during the response, and the upstream answers that by itself.

@@ -64,7 +64,6 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
     """
     state = context.state
     has_standby = state.standby_state is StandbyState.SEEDED
-    # A standby that is ready needs no dial, and so no restart budget.
     if lost.verdict.decision is Decision.TEAR_DOWN and not has_standby:
         end_lost_session(context, lost)
         return None
@@ -81,8 +80,7 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         return Lifecycle.READY
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
-    # The supervisor's back-off does not count as time of the restart.
-    # The back-off is part of this wait; the deadline would pass before the dial otherwise.
+    # Beyond the supervisor's back-off: the deadline would expire before the dial otherwise.
     context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
     context.open_upstream(state.upstream.generation, state.model, delay_s=lost.verdict.delay_s)
     return None

@@ -172,7 +172,6 @@ def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseStat
     failures = turn.failures
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     interrupt_work(context, is_lost=False)
-    # `interrupt_work` resets the count, as after a loss.
     turn.failures = failures
     # Not at once: server errors and rate limits are often transient (upstream 5.5).
     context.wait(Wait.ASK_AGAIN)

@@ -36,18 +36,16 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
     (docs/decisions/0008).
     """
     context.wait(Wait.SETTINGS)
-    # Before Settings: the dial takes about a second at the real service (docs/decisions/0008).
     dial(context, context.options.fixed_model or context.options.model)
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless there is one. The URL names the model (upstream 1.1)."""
+    """Dial an upstream for this model, unless there is one."""
     state = context.state
     if state.upstream.generation and state.model == model:
         return
     if state.upstream.generation:
-        # It was dialled in advance, for another model.
-        # Settings ask for another model, and a session keeps its model (upstream 1.1).
+        # It was dialled in advance, for another model, and a session keeps its model (upstream 1.1).
         context.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
         context.close_upstream(state.upstream.generation)
     state.model = model

@@ -107,8 +107,7 @@ def standby_failed(context: Context, _input: object) -> None:
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
     _warn_of_end(context)
-    # An upstream that fails at once must not be dialled in a tight loop.
-    # A failed standby costs no restart budget (docs/decisions/0008): this gap alone keeps the dials apart.
+    # A failed standby costs no restart budget (docs/decisions/0008): this interval alone keeps the dials apart.
     context.wait_for(Wait.ROLLOVER, context.options.deadlines.rollover_interval_s)
 
 

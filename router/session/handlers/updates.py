@@ -50,7 +50,6 @@ VOICE_IS_FIXED: Final = "cannot_update_voice"
 def _with_prompt(_context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
     # The pages of the docs disagree (client 3.1). To add a prompt that was meant to replace is the smaller harm.
     think = session_config.first_think(agent)
-    # Deepgram's pages disagree; text that is added by mistake does less harm (client 3.1).
     prompt = f"{think.prompt}\n\n{message.prompt}" if think.prompt else message.prompt
     return msgspec.structs.replace(agent, think=msgspec.structs.replace(think, prompt=prompt))
 

@@ -60,9 +60,8 @@ def upstream_error(context: Context, event: openai.Error) -> None:
         return
     if updates.take_refusal(context, event.error):
         return
-    # The detector's commit has emptied the buffer (upstream 8.2): no `committed` answers ours.
     if code == errors.NOTHING_TO_COMMIT:
-        # The detector's own commit was first. Its `committed` event may have passed already, so no other will come.
+        # The detector's commit has emptied the buffer (upstream 8.2), so no `committed` event answers this one.
         context.state.is_committing = False
     if event.error.event_id is not None:
         context.state.turn.request(*context.state.upstream.items.reject(event.error.event_id))

@@ -41,7 +41,6 @@ def add_user_message(context: Context, message: deepgram.InjectUserMessage | inp
     context.state.ledger.add(item)
     context.state.latency.mark("asked_s", context.now_s)
     # The deadline of the oldest unacknowledged item counts: more messages must not postpone it.
-    # A running deadline is that of an older item; `item_added` starts it again for the next one.
     if not context.state.upstream.items.awaits_acknowledgement:
         context.wait(Wait.ITEM_ACK)
     create_item(context, item, request=ResponseRequest())

@@ -175,7 +175,6 @@ class Turn:
                 self.requests = Queue(
                     ResponseRequest(continues_turn=True) if other.is_general else other for other in self.requests
                 )
-        # Behind the urgent ones before it, which keep their order.
         elif request.is_urgent or request.is_resumed:
             self.requests.insert(sum(other.is_urgent for other in self.requests), request)
         else:
