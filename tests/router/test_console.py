@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.processes.host_apps import ROOT
 
+pytestmark = pytest.mark.slow
+
 ENSURE = "import os, sys; from router.console import ensure_streams, say; ensure_streams(); "
 
 

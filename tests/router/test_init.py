@@ -9,6 +9,8 @@ import router
 from router import Response
 from tests.support.processes.host_apps import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_public_name_can_be_imported():
     assert {name: getattr(router, name) for name in router.__all__}.keys() == set(router.__all__)

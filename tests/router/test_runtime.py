@@ -42,6 +42,7 @@ def test_a_runtime_that_never_started_answers_with_the_default(runtime):
     assert runtime.simulator_url == ""
 
 
+@pytest.mark.slow
 def test_without_dials_the_embedded_simulator_is_not_started():
     runtime = Runtime(RouterConfig())
     runtime.start(dials=False)

@@ -70,6 +70,7 @@ def test_no_slot_is_given_where_all_are_taken(scoreboard):
     assert [scoreboard.take_slot(NOW_S) for _ in range(4)] == [0, 1, 2, None]
 
 
+@pytest.mark.slow
 def test_a_parent_reads_the_row_that_its_child_writes(scoreboard):
     slot = scoreboard.take_slot(NOW_S)
     pid = os.fork()

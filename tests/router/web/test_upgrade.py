@@ -10,6 +10,8 @@ import pytest
 from actors.connections.handover import HandshakeRefused
 from router.web.upgrade import HeldServerThreads, upgrade
 
+pytestmark = pytest.mark.slow
+
 
 class Refusing:
     """A router that refuses every request."""

@@ -249,7 +249,7 @@ class VirtualWorld:
         self.simulator = VirtualSimulator(simulator, dispatcher, clock, latency_s)
         self.routes = [Route(SIMULATOR)]
         self._last_frames = last_frames
-        registry = FunctionRegistry(most_bytes=config.limits.tool_output_bytes)
+        registry = FunctionRegistry()
         self._factory = SessionFactory(config, registry, Hooks())
         self._runner = WorkRunner(registry, lambda: endpoints_of(config))
         answer_s = 0.0 if conditions.is_answer_alone else latency_s

@@ -5,6 +5,7 @@ time from its clock. A wait costs nothing, and each run of a test takes the same
 """
 
 import contextlib
+import functools
 import random
 import sys
 import time
@@ -16,6 +17,8 @@ from actors.dispatcher import Dispatcher
 from actors.pool import Job, Pool
 
 PACKAGES = ("actors.", "router.")
+REAL = {"time": time, "monotonic": time.monotonic, "random": random}
+"""The sources of time and chance, by the names that our modules give them."""
 STARTS_S = 1000.0
 """The monotonic clock at the start of each block."""
 UNIX_S = 1_750_000_000.0
@@ -58,32 +61,25 @@ def virtual_time(share: float = 0.5) -> Iterator[Clock]:
         AssertionError: a module that reads the time was imported inside the block, and read the real clock.
     """
     clock = Clock()
-    stand_ins = {
-        "time": (time, clock),
-        "monotonic": (time.monotonic, clock.monotonic),
-        "random": (random, Dice(share)),
-    }
-    with contextlib.ExitStack() as stack:
-        for module, name in _places(stand_ins):
-            real, virtual = stand_ins[name]
-            setattr(module, name, virtual)
-            stack.callback(setattr, module, name, real)
-        known = len(sys.modules)
+    stand_ins = {"time": clock, "monotonic": clock.monotonic, "random": Dice(share)}
+    known = len(sys.modules)
+    places = _places(known)
+    for module, name in places:
+        setattr(module, name, stand_ins[name])
+    try:
         yield clock
-        if len(sys.modules) > known:
-            late = [f"{module.__name__}.{name}" for module, name in _places(stand_ins)]
-            assert not late, f"imported inside the block: {late}"
+        late = set(_places(len(sys.modules))) - set(places) if len(sys.modules) > known else ()
+        assert not late, f"imported inside the block: {[f'{module.__name__}.{name}' for module, name in late]}"
+    finally:
+        for module, name in places:
+            setattr(module, name, REAL[name])
 
 
-def _places(stand_ins: dict[str, tuple[Any, Any]]) -> list[tuple[ModuleType, str]]:
-    """Return the modules that hold something real, with its name there."""
+@functools.lru_cache(maxsize=1)
+def _places(_imported: int) -> list[tuple[ModuleType, str]]:
+    """Return the modules that hold something real, with its name there. Their number is the key of the cache."""
     ours = [module for name, module in [*sys.modules.items()] if name.startswith(PACKAGES)]
-    return [
-        (module, name)
-        for module in ours
-        for name, (real, _) in stand_ins.items()
-        if getattr(module, name, None) is real
-    ]
+    return [(module, name) for module in ours for name, real in REAL.items() if getattr(module, name, None) is real]
 
 
 class VirtualDispatcher(Dispatcher):
@@ -131,7 +127,7 @@ class VirtualPool(Pool):
     """A pool without threads: each job runs on the virtual dispatcher, `takes_s` after it was submitted."""
 
     def __init__(self, name: str, dispatcher: VirtualDispatcher, takes_s: float) -> None:
-        super().__init__(name)
+        super().__init__(name, 1)
         self._dispatcher = dispatcher
         self._takes_s = takes_s
 

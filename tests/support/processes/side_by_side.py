@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 PROCESSES_PER_CORE = 2
-"""Most tests that are slow wait: for a process to start, or for audio to be played."""
+"""Slow tests wait most of the time, for a process to start or for audio to be played; fast tests never wait."""
 MOST_PROCESSES = 8
 
 
@@ -21,8 +21,9 @@ MOST_PROCESSES = 8
 def pytest_cmdline_main(config: pytest.Config) -> Iterator[None]:
     """Ask for several processes, before pytest-xdist reads the option."""
     if _is_plain(config):
-        config.option.numprocesses = min(MOST_PROCESSES, PROCESSES_PER_CORE * len(os.sched_getaffinity(0)))
-        config.option.maxschedchunk = 1  # in order: the tests that run alone are last
+        cores = len(os.sched_getaffinity(0))
+        processes = cores if config.option.markexpr == "fast" else PROCESSES_PER_CORE * cores
+        config.option.numprocesses = max(2, min(MOST_PROCESSES, processes))
     return (yield)
 
 
