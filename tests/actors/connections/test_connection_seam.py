@@ -1,6 +1,7 @@
 """The seam: what its owner may rely on, over every real connection and over the fake."""
 
 import logging
+import time
 
 import pytest
 
@@ -372,6 +373,18 @@ def test_a_peer_that_takes_nothing_is_left_after_the_stall_deadline(make_link, k
     link.peer.stop_reading()
     fill(link, until=lambda: link.connection.is_busy)
     assert link.listener.next("closed") == closed(Ending.TIMED_OUT, 1006, "took no byte within 0.1 s")
+
+
+def test_a_peer_that_sends_on_but_reads_nothing_is_left_although_no_ping_is_due(make_link):
+    """A microphone keeps a connection alive for the pings, and a few messages never fill the write buffer."""
+    link = make_link("memory", write_stall_s=0.2, ping_interval_s=0.1, ping_timeout_s=0.1).open()
+    link.peer.stop_reading()
+    link.send_text("unread")
+    name, ends_s = "", time.monotonic() + 5
+    while name != "closed" and time.monotonic() < ends_s:
+        link.peer.send_binary(b"microphone")
+        name, value = link.listener.told.get(timeout=5)
+    assert value == closed(Ending.TIMED_OUT, 1006, "took no byte within 0.2 s")
 
 
 def test_a_text_that_is_partly_written_is_never_torn_by_an_overflow(make_link, kind):

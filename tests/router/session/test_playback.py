@@ -103,6 +103,16 @@ def test_more_than_may_wait_goes_early_the_oldest_first():
     assert it.ahead_s(0.0) == pytest.approx(3.0)
 
 
+def test_audio_of_an_endless_answer_takes_bounded_memory_although_the_client_reads():
+    it = playback(most_ahead_s=0.5, held_bytes=300, unread_bytes=200)
+    it.receive(piece(), 0.0)
+    it.receive(piece(), 0.0)
+    it.is_trusted = True
+    for sent in range(1, 1000):
+        it.receive(piece(), 0.0)
+        assert len(it.overflowing(0.0)) == (sent > 2)
+
+
 def test_more_may_wait_for_a_client_that_was_seen_to_read_until_nothing_waits():
     it = playback(most_ahead_s=0.5, held_bytes=300, unread_bytes=200)
     for _ in range(4):
