@@ -143,7 +143,7 @@ class Runtime:
     def problems(self) -> list[str]:
         """What is wrong with the dispatchers, a few words each. Where there is anything, no session is begun."""
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
-        return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
+        return dead or (self._watchdog.problems() if self._watchdog is not None else [])
 
     def can_dial(self) -> bool:
         """Whether any of the latest dials went well; where there were none, they may. Some pass again, and tell."""
@@ -212,4 +212,4 @@ class Runtime:
 
 
 def _pool(name: str, config: RouterConfig) -> Pool:
-    return Pool(name, config.limits.pool_threads, most_waiting=config.limits.pool_queue)
+    return Pool(name, config.limits.pool_threads, max_waiting=config.limits.pool_queue)

@@ -117,7 +117,7 @@ def test_a_done_that_fails_is_logged_and_harms_nobody(connector, results, caplog
 @pytest.fixture
 def full(results):
     """A pool of one thread that works, with one piece of work that waits: its name is "waits"."""
-    pool, gate, begun = Pool("worker", 1, most_waiting=1), threading.Event(), threading.Event()
+    pool, gate, begun = Pool("worker", 1, max_waiting=1), threading.Event(), threading.Event()
     pool.submit(lambda: begun.set() or gate.wait(5), results.put)
     assert begun.wait(5)
     waits = pool.submit(lambda: "waits", results.put)

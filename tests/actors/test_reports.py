@@ -22,7 +22,7 @@ class Desk:
 
     def __init__(self, dispatcher):
         self.dispatcher = dispatcher
-        self.pool = Pool("deliverer", 4, most_waiting=100)
+        self.pool = Pool("deliverer", 4, max_waiting=100)
         self.idle = threading.Event()
         self.owner = Owner(dispatcher, self.pool, self.idle)
         self.ref = self.owner._actor_ref
@@ -78,8 +78,8 @@ def test_what_fails_or_hangs_is_logged_with_its_session_and_the_next_is_told(des
     desk.wait()
     over.set()
     assert desk.told == [("a", 3)]
-    assert "session a: telling of int raised" in caplog.text
-    assert "session a: telling of int timed out" in caplog.text
+    assert "session a: the delivery of int raised" in caplog.text
+    assert "session a: the delivery of int timed out" in caplog.text
     assert "a bug of somebody's" in caplog.text
 
 
@@ -94,4 +94,4 @@ def test_what_is_too_much_is_dropped_and_said_to_be(desk, caplog):
     go_on.set()
     desk.wait()
     assert len(desk.told) == MAX_WAITING
-    assert "session a: int is not told: too much waits" in caplog.text
+    assert "session a: int is not delivered: too many wait" in caplog.text

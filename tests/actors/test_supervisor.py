@@ -89,7 +89,7 @@ class House:
     def __init__(self, dispatcher):
         self.dispatcher = dispatcher
         self.connector = Connector(2)
-        self.workers = Pool("worker", 1, most_waiting=1)
+        self.workers = Pool("worker", 1, max_waiting=1)
         pools = Pools(tools=self.workers, setup=self.workers, hooks=self.workers)
         self.supervisor = as_ref(
             Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, pools=pools)
@@ -186,8 +186,12 @@ def test_actors_can_be_told_and_asked(house):
     only(UpstreamActor).tell(messages.SendToUpstream("hello up there", 1))
     assert upstream.receive() == "hello up there"
     assert only(TranslatorActor).ask(lifecycle.Describe(), timeout=WAIT_S)["inputs"] == len(machine.inputs)
-    assert only(UpstreamActor).ask(lifecycle.Describe(), timeout=WAIT_S) == {"generation": 1, "connected": True}
-    assert only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["paused"] is False
+    assert only(UpstreamActor).ask(lifecycle.Describe(), timeout=WAIT_S) == {
+        "role": "upstream",
+        "generation": 1,
+        "is_connected": True,
+    }
+    assert only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["is_paused"] is False
 
 
 def test_timers_come_back_unless_they_are_cancelled(house):
@@ -405,7 +409,7 @@ def test_a_client_is_not_read_while_the_upstream_is_behind(house):
     sent = 40
     for n in range(sent):
         client.send_text(str(n) * 20_000)
-    assert any(only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["paused"] for _ in range(10_000))
+    assert any(only(ClientActor).ask(lifecycle.Describe(), timeout=WAIT_S)["is_paused"] for _ in range(10_000))
     upstream.read_again()
     assert [upstream.receive() for _ in range(sent)] == [str(n) * 20_000 for n in range(sent)]
 

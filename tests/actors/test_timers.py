@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from actors.timers import MOST_DISCARDED
+from actors.timers import MAX_DISCARDED
 from tests.support.processes.dispatching import WAIT_S, on
 
 
@@ -70,7 +70,7 @@ def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
             pytest.fail("it was discarded")
 
     def begin():
-        owners = [Owner() for _ in range(10 * MOST_DISCARDED)]
+        owners = [Owner() for _ in range(10 * MAX_DISCARDED)]
         timers = [dispatcher.call_later(3600, owner.fire) for owner in owners]
         kept = dispatcher.call_later(3600, lambda: None)
         for timer in timers:
@@ -80,5 +80,5 @@ def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
     owners, kept = on(dispatcher, begin)
     gc.collect()
     assert [owner for owner in owners if owner() is not None] == []
-    assert len(dispatcher._timers.heap) <= 2 * MOST_DISCARDED
+    assert len(dispatcher._timers.heap) <= 2 * MAX_DISCARDED
     assert kept.is_active

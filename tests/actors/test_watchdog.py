@@ -60,7 +60,7 @@ def test_one_that_has_nothing_to_do_is_well_and_is_not_woken(watched):
     caught_up(dispatcher)
     turns = dispatcher.turns
     look(watchdog, 3 * STALLED_LOOKS)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
     assert dispatcher.turns <= turns + 1
 
 
@@ -70,22 +70,22 @@ def test_one_that_is_busy_is_well(watched):
         go_on = held_up(dispatcher)
         look(watchdog)
         go_on.set()
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
 
 
 def test_one_that_stalls_is_given_up_with_the_place_where_it_is_and_its_wards_are_told(watched, ward, caplog):
     dispatcher, watchdog = watched
     go_on = held_up(dispatcher)
     look(watchdog, STALLED_LOOKS)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
     look(watchdog)
-    assert watchdog.given_up() == ["patient is stalled"]
+    assert watchdog.problems() == ["patient is stalled"]
     assert ward.forsaken.is_set()
     assert "go_on.wait(WAIT_S)" in caplog.text
     go_on.set()
     caught_up(dispatcher)
     look(watchdog)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
 
 
 def test_one_that_dies_is_given_up(watched, ward, caplog):
@@ -97,7 +97,7 @@ def test_one_that_dies_is_given_up(watched, ward, caplog):
     dispatcher.call_soon(die)
     dispatcher._thread.join(WAIT_S)
     look(watchdog)
-    assert watchdog.given_up() == ["patient is dead"]
+    assert watchdog.problems() == ["patient is dead"]
     assert ward.forsaken.is_set()
     assert "patient died" in caplog.text
     assert "nobody catches this" in caplog.text

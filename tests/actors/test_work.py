@@ -80,7 +80,7 @@ class Session:
     """A translator alone, whose work the test lets go on."""
 
     def __init__(self, dispatcher):
-        self.pool = Pool("worker", 1, most_waiting=1)
+        self.pool = Pool("worker", 1, max_waiting=1)
         self.preparers = Pool("preparer", 1)
         self.machine = Machine()
         self.gate = threading.Event()
