@@ -1,19 +1,34 @@
 """The engine: threads, sockets and supervision, and not one word of Deepgram or OpenAI.
 
-`messages`     the immutable vocabulary that actors tell each other
-`dispatcher`   threads that run actors: one selector loop each
-`actor`        our pykka.Actor: an inbox bound to a dispatcher
-`pykka_internals`  the private names of pykka that `actor` uses
-`client`       ClientActor: owns the connection to the client
-`upstream`     UpstreamActor: owns the connection to the upstream, one generation of it
-`translator`   TranslatorActor: feeds a session machine and performs its commands
-`supervisor`   Supervisor: the switchboard; starts the trio, plugs it together, is told every ending
-`restart`      what becomes of a session whose upstream was lost: a table, pure
-`watchdog`     who looks whether the dispatchers run
-`pool`         threads for what blocks
-`connector`    the pool on which upstreams are dialled
-`work`         what a session machine has done on a pool
-`connections`  the seam to the network
+Messages and interfaces:
+
+`messages`         the inputs and commands of a session, immutable
+`machine`          the interface of a session machine, which turns inputs into commands
+`spec`             the specification of a session: everything that the engine needs to run one
+`lifecycle`        the messages between the supervisor and its actors
+
+The trio of a session, and its supervisor:
+
+`client`           ClientActor: owns the connection to the client
+`translator`       TranslatorActor: feeds a session machine and performs its commands
+`upstream`         UpstreamActor: owns one generation of the connection to the upstream
+`supervisor`       Supervisor: starts the trio, connects its actors, and receives every ending
+`record`           the supervisor's record of one session
+`restart`          the policy for a lost upstream: a table, pure
+`notifications`    the delivery of notifications to an embedding application
+
+Threads:
+
+`actor`            our pykka.Actor: an inbox bound to a dispatcher
+`pykka_internals`  the private names of pykka that `actor` uses, and their check
+`dispatcher`       threads that run actors: one selector loop each
+`timers`           the timers of a dispatcher
+`watchdog`         detects dispatchers that died or stalled
+`pool`             pools of threads for work that blocks
+`connector`        the pool on which upstreams are dialled
+`work`             the work of an actor that runs on pools
+
+`connections`      the seam to the network, and the only place that knows a WebSocket library
 
 A session is three actors and two sockets pinned to one dispatcher, so a message between them crosses no thread:
 

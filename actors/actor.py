@@ -1,8 +1,8 @@
 """Our pykka.Actor: an inbox bound to a dispatcher.
 
-pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. What differs is
-who runs an actor: not a thread of its own, but slices on a dispatcher's thread, which it shares with the actors
-that it talks to.
+pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. The thread differs: an
+actor has none of its own, but runs in slices on a dispatcher's. It shares that thread with the actors that it exchanges
+messages with. This module knows no session, connection or role.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ A = TypeVar("A", bound="Actor")
 class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
     """A dispatcher's thread was about to wait for a reply.
 
-    The actor that would give it may live on the same thread; and even where it does not, waiting would hold up
-    every session of this one.
+    The actor that would reply may live on the same thread. Even where it does not, every session of this thread would
+    wait.
     """
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class Future(pykka.ThreadingFuture[T]):
-    """pykka's future, which refuses to be waited for on a dispatcher's thread."""
+    """pykka's future, which refuses to wait on a dispatcher's thread."""
 
     _is_answered = False
 
@@ -69,23 +69,24 @@ class Future(pykka.ThreadingFuture[T]):
 
 
 class Inbox:
-    """An unbounded queue that has its actor scheduled when something comes in.
+    """An unbounded queue that schedules its actor when a message comes in.
 
-    A list is a fifth of the cost of pykka's default `queue.Queue`, as nobody ever waits on it, and where it is empty,
-    as it nearly always is, a tenth of the memory of a `deque`. A slice's worth is taken out at once.
+    It is a list, because no thread ever waits on it. A list is a fifth of the cost of pykka's default `queue.Queue`.
+    While it is empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many
+    messages at once, so a list's slow `pop(0)` does not matter.
     """
 
     __slots__ = ("_actor", "_dispatcher", "is_scheduled", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []
-        """Envelopes, and messages that were told without one: only who asks needs an envelope to be answered."""
+        """Envelopes, of messages from `ask`, and messages from `tell`, which need no envelope for a reply."""
         self._dispatcher: Dispatcher | None = None
         self._actor: Actor | None = None
         self.is_scheduled = False
 
     def bind(self, dispatcher: Dispatcher, actor: Actor) -> None:
-        """Have `actor` run on `dispatcher` from now on, beginning with `on_start`."""
+        """Bind it to an actor, which runs on `dispatcher` from now on, beginning with `on_start`."""
         self._dispatcher = dispatcher
         self._actor = actor
         self.is_scheduled = True
@@ -97,7 +98,7 @@ class Inbox:
         # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
         if self.is_scheduled:
             return
-        actor = self._actor  # which may be unbound meanwhile
+        actor = self._actor  # once: another thread may unbind it meanwhile
         if self._dispatcher is not None and actor is not None:
             self.is_scheduled = True
             self._dispatcher.schedule(actor)
@@ -108,21 +109,22 @@ class Inbox:
         return first if type(first) is Envelope else Envelope(first)
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether it is empty."""
         return not self.waiting
 
     def unbind(self) -> None:
-        """Hold on to nothing of a stopped actor."""
+        """Release the actor, which has stopped: a reference to it holds this inbox."""
         self._actor = None
 
 
 _first_waiter = threading.Lock()
+"""Held while the first waiter of a `Stopped` makes the event that it waits for."""
 
 
 class Stopped(threading.Event):
-    """pykka's `actor_stopped`: an event that is looked at for every frame, and waited for by hardly anybody.
+    """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    So the look is an attribute, and the lock that waiting takes (a kilobyte) is made for the first who waits.
+    To read it is to read an attribute. The lock that a wait takes (a kilobyte) is made for the first waiter.
     """
 
     def __init__(self) -> None:  # not threading.Event's, which makes that lock
@@ -134,7 +136,7 @@ class Stopped(threading.Event):
         return self.is_up
 
     def set(self) -> None:
-        """Note that it has. From any thread."""
+        """Note that the actor has stopped. From any thread."""
         self.is_up = True
         if self._waited_for is not None:
             self._waited_for.set()
@@ -144,11 +146,11 @@ class Stopped(threading.Event):
         raise RuntimeError("a stopped actor does not start again")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has, at most `timeout` seconds; whether it has."""
+        """Wait at most `timeout` seconds until the actor has stopped. Return whether it has."""
         with _first_waiter:
             if self._waited_for is None:
                 self._waited_for = threading.Event()
-        # Whoever sets the flag looks for waiters afterwards, and this one was there before it looks at the flag.
+        # `set` raises the flag before it looks for waiters, and we became one before we look at the flag.
         return self.is_up or self._waited_for.wait(timeout)
 
 
@@ -159,7 +161,7 @@ class Ref(pykka.ActorRef[Any]):
     actor_stopped: Stopped
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Send and wait for the reply; see `pykka.ActorRef.ask`.
+        """Send a message and wait for the reply; see `pykka.ActorRef.ask`.
 
         Raises:
             WouldDeadlock: with `block` on a dispatcher's thread; the message is not sent then.
@@ -171,27 +173,28 @@ class Ref(pykka.ActorRef[Any]):
         return future.get(timeout=timeout) if block else future
 
     def tell(self, message: Any) -> None:
-        """Send without waiting; see `pykka.ActorRef.tell`."""
+        """Send a message without waiting; see `pykka.ActorRef.tell`."""
         if not self.offer(message):
             raise pykka.ActorDeadError(f"{self} not found")
 
     def offer(self, message: Any) -> bool:
-        """Tell, unless the actor has stopped; whether it was told."""
+        """Send a message unless the actor has stopped. Return whether it was sent."""
         if self.actor_stopped.is_up:
             return False
         self.actor_inbox.put(message)
         return True
 
     def _answer_if_stopped(self) -> None:
-        # The actor may have stopped between the look at its flag and the put: nobody would answer then.
+        # The actor may have stopped between the look at its flag and the put: it would never answer then.
         if self.actor_stopped.is_set():
             _refuse_the_rest(self)
 
 
 def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate[A, P], None]:
-    """Make a method of an actor what a connection or a timer may call, on the dispatcher's thread.
+    """Make a method of an actor callable by connections and timers, on the dispatcher's thread.
 
-    It is silent once the actor has stopped, and an exception in it fails the actor as one in `on_receive` would.
+    The method does nothing once the actor has stopped. An exception in it fails the actor, as one in `on_receive`
+    would.
     """
 
     @functools.wraps(method)
@@ -200,7 +203,7 @@ def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate
             return
         try:
             method(actor, *args, **kwargs)
-        except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
+        except Exception:  # noqa: BLE001 - on_failure gets it, as in pykka
             actor._fail()  # noqa: SLF001 - of this module
         if actor.actor_stopped.is_set():
             actor._wind_up()  # noqa: SLF001
@@ -211,13 +214,15 @@ def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate
 class Actor(pykka.Actor):
     """An actor that lives on a dispatcher.
 
-    All hooks run on the dispatcher's thread; none of them may block. What a connection or a timer calls is `guarded`.
+    All hooks run on the dispatcher's thread, and none of them may block. A method that a connection or a timer calls is
+    `guarded`.
     """
 
     receives: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
-    """What a subclass does about which message: its method, by the message's class.
+    """A subclass's handlers: its method for each class of message.
 
-    What was told and is listed here goes to its method, past `on_receive`.
+    A message from `tell` that is listed here goes to its method directly, without an envelope and without `on_receive`,
+    because nearly every frame is one.
     """
 
     actor_inbox: Inbox
@@ -227,17 +232,18 @@ class Actor(pykka.Actor):
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
         self.dispatcher = dispatcher
+        # In place of pykka's own, before any reference leaves this thread.
         self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)
         self._started = False
 
     @property
     def actor_ref(self) -> Ref:
-        """Its reference."""
+        """The actor's reference."""
         return self._actor_ref
 
     def on_receive(self, message: Any) -> Any:
-        """Do what the table says; what it does not list is logged."""
+        """Handle a message by the table. A message that it does not list is logged, by pykka."""
         handler = self.receives.get(type(message))
         if handler is None:
             return super().on_receive(message)
@@ -262,7 +268,7 @@ class Actor(pykka.Actor):
             self._actor_loop_setup()
         stopped, waiting, receives = self.actor_stopped, inbox.waiting, self.receives
         batch = waiting[:budget]
-        del waiting[: len(batch)]  # not all of it: other threads may be adding
+        del waiting[: len(batch)]  # not `clear`: other threads may have added more since the line above
         for handled, message in enumerate(batch):
             if stopped.is_up:
                 waiting[:0] = batch[handled:]
@@ -273,10 +279,11 @@ class Actor(pykka.Actor):
                 continue
             try:
                 handler(self, message)
-            except Exception:  # noqa: BLE001 - told to on_failure, as pykka does
+            except Exception:  # noqa: BLE001 - on_failure gets it, as in pykka
                 self._fail()
             except BaseException:  # noqa: BLE001 - as in _handle_envelope
                 self._stop_all()
+        # The flag goes down before the look at the inbox: a message that is put in between schedules the actor itself.
         inbox.is_scheduled = False
         if stopped.is_up:
             self._wind_up()
@@ -290,7 +297,7 @@ class Actor(pykka.Actor):
         callback()
 
     def on_left_over(self, message: Any) -> None:
-        """Dispose of a message that was told but will not be handled, the actor having stopped."""
+        """Dispose of a message from `tell` that the actor, having stopped, will not handle."""
 
     def _handle_envelope(self, envelope: Envelope[Any]) -> None:
         try:
@@ -309,7 +316,7 @@ class Actor(pykka.Actor):
     def _stop_all(self) -> None:
         logger.warning("%r in %s: stopping all actors", sys.exc_info()[1], self)
         self._stop()
-        pykka.ActorRegistry.stop_all(block=False)
+        pykka.ActorRegistry.stop_all(block=False)  # to wait here would be to wait for actors of this thread
 
     def _fail(self) -> None:
         failure = sys.exc_info()
@@ -329,12 +336,12 @@ class Actor(pykka.Actor):
 
 
 def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
-    """Answer what is left in a stopped actor's inbox; the messages that nobody waits for an answer to."""
+    """Answer the messages from `ask` that are left in a stopped actor's inbox. Return those from `tell`."""
     left_over: list[Any] = []
     while not ref.actor_inbox.empty():
         try:
             envelope = ref.actor_inbox.get()
-        except IndexError:  # another thread, refusing too, was faster
+        except IndexError:  # another thread that refuses, too, was faster
             break
         if envelope.reply_to is None:
             left_over.append(envelope.message)
@@ -346,17 +353,17 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
     return left_over
 
 
-def _forget_the_parents() -> None:
-    """In the child of a fork: take the parent's actors out of pykka's registry, as nothing runs them here.
+def _unregister_the_parents() -> None:
+    """Unregister the parent's actors, in the child of a fork, where no thread runs them.
 
-    The locks are replaced, as a thread of the parent may have held them.
+    The locks are replaced: a thread of the parent may have held them, and does not exist here.
     """
     global _first_waiter  # noqa: PLW0603
     _first_waiter = threading.Lock()
-    pykka.ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001 - pykka knows of no fork
+    pykka.ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001 - pykka expects no fork
     for ref in pykka.ActorRegistry.get_all():
         if isinstance(ref, Ref):
             pykka.ActorRegistry.unregister(ref)
 
 
-os.register_at_fork(after_in_child=_forget_the_parents)
+os.register_at_fork(after_in_child=_unregister_the_parents)

@@ -1,4 +1,4 @@
-"""ClientActor: owns the connection to the client, and decides nothing."""
+"""ClientActor: owns the connection to the client, and decides nothing. It knows no message of either vendor."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ PIECE_BYTES: Final = 32 * 1024
 """A binary message longer than this is passed on in pieces: audio is a stream, and no slice may be long."""
 
 PIECES_AT_ONCE: Final = 4
+"""The most pieces that one slice passes on, so that `PauseReading` takes effect in the middle of a long message."""
 
-LAST_WORD_S: Final = 5.0
-"""How long the connection of a client actor that failed may take for its close handshake."""
+CRASH_CLOSE_S: Final = 5.0
+"""The longest that the connection of a client actor that failed may take for its close handshake."""
 
 
 class ClientActor(Actor):
     """The client's leg of a session: frames in, frames out.
 
-    It begins to read when it is plugged in, and stops when its connection has closed. When it fails itself, it
-    still says `crash_frame` to the client before it closes.
+    It begins to read when the translator is attached, and stops when its connection has closed. When the actor itself
+    fails, it still sends `crash_frame` to the client before it closes.
     """
 
-    role = "client"
+    role = lifecycle.Role.CLIENT
 
     def __init__(
         self, dispatcher: Dispatcher, *, session_id: str, connection: Connection, supervisor: Ref, crash_frame: str
@@ -40,26 +41,27 @@ class ClientActor(Actor):
         self._crash_frame = crash_frame
         self._translator: Ref | None = None
         self._pieces: list[bytes] = []
-        """What is left of a long message."""
+        """The pieces of a long message that are not passed on yet."""
         self._is_paused = False
 
     def abort_from_outside(self) -> None:
-        """Say a last word to the client; see `Abortable`."""
+        """Send the crash frame and hang up; see `Abortable`."""
         self._connection.abort_from_outside(self._crash_frame)
 
     def on_stop(self) -> None:
-        """Tell the supervisor; let go of the connection, with a last word where it was not closed."""
+        """Release the connection, and notify the supervisor. A connection that was not closed gets the crash frame."""
         self.dispatcher.unregister(self)
+        # Not `send_text`: the abort would drop it before the flush of this turn. Harmless after the end.
         self._connection.abort_from_outside(self._crash_frame)
         self._connection.abort()
-        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role))
 
     def on_failure(self, *_failure: Any) -> None:
-        """Say a last word to the client, and tell the supervisor."""
-        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, 0))
+        """Send the crash frame, close the connection, and notify the supervisor."""
+        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role))
         self.dispatcher.unregister(self)
-        # Whatever state the failure left the connection in, its socket is closed in the end.
-        self.dispatcher.call_later(LAST_WORD_S, self._connection.abort)
+        # The failure may have left the connection in any state: the timer closes its socket in the end.
+        self.dispatcher.call_later(CRASH_CLOSE_S, self._connection.abort)
         self._connection.send_text(self._crash_frame)
         self._connection.close(CloseCode.INTERNAL_ERROR, "internal error")
 
@@ -70,42 +72,42 @@ class ClientActor(Actor):
         """Pass a text message on, behind the pieces of a long binary one."""
         if self._pieces:
             self._pass_on_pieces(at_most=len(self._pieces))
-        self._tell_translator(messages.ClientTextReceived(text))
+        self._to_translator(messages.ClientTextReceived(text))
 
     @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on, in pieces where it is long."""
         if len(data) <= PIECE_BYTES and not self._pieces:
-            self._tell_translator(messages.ClientBinaryReceived(data))
+            self._to_translator(messages.ClientBinaryReceived(data))
             return
         self._pieces += (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
         self._pass_on_pieces()
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """Let the session say its last word to a client that does not read."""
-        self._tell_translator(messages.ClientOverflowed(dropped_bytes))
+        """Notify the session, which ends with a last message to a client that does not read."""
+        self._to_translator(messages.ClientOverflowed(dropped_bytes))
 
     @guarded
     def on_drained(self) -> None:
-        """Nothing waits for this leg to catch up."""
+        """Ignore it: the upstream is read although its client is slow (docs/decisions/0005-backpressure.md)."""
 
     @guarded
     def on_caught_up(self) -> None:
-        """Tell the session that its client reads."""
-        self._tell_translator(messages.ClientCaughtUp())
+        """Notify the session that its client reads."""
+        self._to_translator(messages.ClientCaughtUp())
 
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Tell the supervisor, and stop."""
+        """Notify the supervisor, and stop."""
         self._supervisor.offer(lifecycle.ClientEnded(self._session_id, closed))
         self.stop()
 
-    # Steps.
+    # From other actors.
 
     def _attach_translator(self, message: lifecycle.AttachTranslator) -> None:
         self._translator = message.translator
-        self._tell_translator(messages.ClientOpened())
+        self._to_translator(messages.ClientOpened())
         self._connection.open(self.dispatcher, self)
         self.dispatcher.register(self)
 
@@ -127,18 +129,18 @@ class ClientActor(Actor):
         self._connection.resume()
         self._pass_on_pieces()
 
-    def _go_on(self, _message: lifecycle.ContinueReading) -> None:
+    def _continue(self, _message: lifecycle.ContinueReading) -> None:
         self._pass_on_pieces()
 
     def _pass_on_pieces(self, at_most: int = PIECES_AT_ONCE) -> None:
-        # A few at a time: the upstream's leg has its slice, and may say PauseReading, before the next ones.
+        # A few at a time: the upstream's leg gets its slice, and may send PauseReading, before the next ones.
         pieces, self._pieces = self._pieces[:at_most], self._pieces[at_most:]
         for piece in pieces:
-            self._tell_translator(messages.ClientBinaryReceived(piece))
+            self._to_translator(messages.ClientBinaryReceived(piece))
         if self._pieces and not self._is_paused:
             self.actor_ref.tell(lifecycle.ContinueReading())
 
-    def _tell_translator(self, message: messages.Message) -> None:
+    def _to_translator(self, message: messages.Message) -> None:
         if self._translator is not None:
             self._translator.offer(message)
 
@@ -146,15 +148,15 @@ class ClientActor(Actor):
         self._connection.close(message.code, message.reason, message.linger_s)
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
-        return {"peer": self._connection.peer, "paused": self._is_paused}
+        return {"role": self.role.value, "peer": self._connection.peer, "is_paused": self._is_paused}
 
     receives: ClassVar = {
         messages.SendToClient: _send,
-        lifecycle.AttachTranslator: _attach_translator,
         messages.ProbeClient: _probe,
+        lifecycle.AttachTranslator: _attach_translator,
         lifecycle.PauseReading: _pause,
         lifecycle.ResumeReading: _resume,
-        lifecycle.ContinueReading: _go_on,
+        lifecycle.ContinueReading: _continue,
         lifecycle.CloseConnection: _close,
         lifecycle.Describe: _describe,
     }

@@ -1,7 +1,8 @@
 """Dispatchers: threads that run actors.
 
-A dispatcher is one thread with an epoll, a run queue and a timer heap. Everything pinned to it (the actors of
-a session and both its sockets) runs on that thread and needs no lock. Nothing on a dispatcher may block.
+A dispatcher is one thread with an epoll, a run queue and a timer heap. Everything pinned to it (the actors of a session
+and both its sockets) runs on that thread and needs no lock. Nothing on a dispatcher may block. A dispatcher knows no
+actor and no connection: only callbacks, descriptors and runnables.
 """
 
 from __future__ import annotations
@@ -24,57 +25,63 @@ logger = logging.getLogger(__name__)
 
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
-"""What a descriptor can be watched for. A broken one is told as both, whichever is watched."""
+"""The events that a descriptor can be watched for. A broken descriptor is reported as both."""
 
 SLICE_BUDGET: Final = 64
-"""Messages that one actor may handle before the others get their turn."""
+"""The most messages that one actor handles before the others get their turn."""
 
 ROUNDS: Final = 8
-"""How often what is ready runs before sockets and timers are looked at again.
+"""The most rounds of slices in one turn, before sockets and timers are looked at again.
 
-More often than a message is passed on by actors on its way through: what a turn has heard is done with before more is
-heard. So whoever is behind finds more at each look, and all that came for one connection at once (`joined` audio costs
-less); where looks come first, all is heard at once, and waits in inboxes instead.
+A message passes three actors, so the rounds carry what a turn has received to its end before more is received. Under
+load a turn gets longer, and finds several frames of each connection at once, which are joined and cost little more than
+one (docs/decisions/0020-overload.md). There is a bound because actors may keep each other going.
 """
 
 SLOW_SLICE_S: Final = 0.05
-"""A slice longer than this is logged with its actor and message: something on it blocked."""
+"""A slice longer than this is logged: something on it blocked, and every session of the dispatcher waited."""
 
 _current = threading.local()
 
 
 class Runnable(Protocol):
-    """What a dispatcher runs: an actor with something in its inbox."""
+    """An object that a dispatcher runs: an actor with messages in its inbox."""
 
     def run_slice(self, budget: int) -> None:
         """Handle up to `budget` messages."""
 
 
 class Abortable(Protocol):
-    """Who lives on a dispatcher, and holds something that the outside waits for."""
+    """An object on a dispatcher that holds a resource which the outside waits for, such as a socket."""
 
     def abort_from_outside(self) -> None:
-        """End it, on another thread: the dispatcher does not run. It may come back, and must not be broken by this."""
+        """Release the resource from another thread, because the dispatcher does not run.
+
+        The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
+        """
 
 
 class Dispatcher:
     """A thread that runs actors, watches sockets and keeps time.
 
-    `schedule`, `call_soon` and `stop` may be called from any thread; everything else on its own thread only.
+    `start`, `stop` and the methods under "From any thread" may be called from any thread, everything else on its own
+    thread only.
     """
 
     def __init__(self, name: str = "dispatcher") -> None:
         self.name = name
         self.turns = 0
-        """Of the loop: what happened in the same one happened at once."""
+        """The number of turns of the loop: events of the same turn happened at once."""
         self.slices = 0
         self.slow_slices = 0
         self.failures = 0
+        """The number of exceptions that reached the loop."""
         self._caught_up_s = time.monotonic()
+        """When the loop last waited for events."""
         self._abortables: set[Abortable] = set()
         self._poller = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
-        """What is called when a descriptor is ready."""
+        """The callback of each watched descriptor."""
         self._ready: deque[Runnable] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
@@ -87,10 +94,14 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         _dispatchers.add(self)
 
-    # A life: start, stop.
+    # Start and end.
 
     def start(self) -> Dispatcher:
-        """Start the thread. Raises `RuntimeError` where none can be started; nothing is left of it then."""
+        """Start the thread.
+
+        Raises:
+            RuntimeError: no thread can be started; nothing is left of the dispatcher then.
+        """
         try:
             self._thread.start()
         except RuntimeError:
@@ -100,7 +111,7 @@ class Dispatcher:
         return self
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """End the thread once its run queue is empty; whether it ended in time. Not from its own thread."""
+        """End the thread once its run queue is empty. Return whether it ended in time. Not from its own thread."""
         self._stopping = True
         if not self._has_ended:
             self._wake()
@@ -108,10 +119,10 @@ class Dispatcher:
         return not self._thread.is_alive()
 
     def abandon(self) -> None:
-        """In the child of a fork, where it has no thread: let go of the copies of what the parent's watches.
+        """Release the copies of the parent's descriptors, in the child of a fork, where the thread does not run.
 
-        Otherwise a connection that the parent closes would stay open. Nothing is unregistered, as the epoll is the
-        parent's, too; and the objects that hold those copies hold a dead file from now on.
+        Otherwise a connection that the parent closes would stay open. Nothing is unregistered from the epoll, which is
+        the parent's, too. The objects that hold those descriptors hold a dead file from now on.
         """
         self._has_ended = True
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -127,18 +138,13 @@ class Dispatcher:
 
     @property
     def thread_id(self) -> int | None:
-        """Its thread's, once that has been started."""
+        """The id of its thread, once that was started."""
         return self._thread.ident
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the calling thread is this dispatcher's."""
-        return getattr(_current, "dispatcher", None) is self
 
     # From any thread.
 
     def schedule(self, runnable: Runnable) -> None:
-        """Give `runnable` a slice."""
+        """Queue `runnable` for a slice."""
         self._ready.append(runnable)
         if self._sleeping:
             self._wake()
@@ -146,7 +152,7 @@ class Dispatcher:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call `callback` on the dispatcher's thread, in the order of the calls of this method.
 
-        Once that thread has ended it is called at once, on the caller's: what it brings can still be let go.
+        Once that thread has ended, call it at once on the caller's: a connection that it brings can still be closed.
         """
         self._calls.append(callback)
         if self._sleeping:
@@ -155,45 +161,42 @@ class Dispatcher:
             self._run_calls()
 
     def pulse(self) -> int | None:
-        """How many turns it has begun; None while it waits, and has nothing to do.
+        """Return how many turns it has begun; None while it waits and has nothing to do.
 
-        Who sees the same number again and again looks at a thread that is stuck.
+        The same number again and again means that the thread is stuck in one turn.
         """
         is_idle = self._sleeping and not self._ready and not self._calls
         return None if is_idle else self.turns
 
     @property
     def lag_s(self) -> float:
-        """How long it has had no rest, with always something left to run; 0 while it waits. From any thread."""
+        """The seconds since it last had nothing to run; 0 while it waits. From any thread."""
         if self._sleeping and not self._ready:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
     def abort_from_outside(self) -> int:
-        """Have those who were adopted end what the outside holds on to; how many they are.
-
-        Once it runs no more, not from its thread.
-        """
-        wards = list(self._abortables)
-        for abortable in wards:
+        """Abort every registered object, and return their number. Only while its thread has ended or is stuck."""
+        abortables = list(self._abortables)
+        for abortable in abortables:
             try:
                 abortable.abort_from_outside()
             except Exception as error:  # noqa: BLE001 - logged
-                self._failed(abortable, error)
-        return len(wards)
+                self._fail(abortable, error)
+        return len(abortables)
 
     # On the dispatcher's thread.
 
     def register(self, abortable: Abortable) -> None:
-        """Have `abortable` forsaken, should this thread die or stall, until it is disowned."""
+        """Register an object to be aborted from outside, should this thread die or stall."""
         self._abortables.add(abortable)
 
     def unregister(self, abortable: Abortable) -> None:
-        """Forget it."""
+        """Unregister it. Harmless when it is not registered."""
         self._abortables.discard(abortable)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` after `delay_s`, unless the timer is cancelled."""
+        """Call `callback` after `delay_s`, unless the returned timer is cancelled."""
         timer = self.timer(callback)
         timer.restart(delay_s)
         return timer
@@ -203,13 +206,13 @@ class Dispatcher:
         return Timer(self._timers, callback)
 
     def flush_later(self, flush: Callable[[], None]) -> None:
-        """Call `flush` once, when the slices of this turn have run: writes of one turn leave together."""
+        """Call `flush` once, behind the slices of this turn: the writes of one turn leave together."""
         self._flushes.append(flush)
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
         """Call `on_ready(mask)` whenever one of `events` (READABLE, WRITABLE) holds.
 
-        The mask is epoll's own: it has bits beside those two where something is wrong.
+        The mask is that of epoll: it has bits beside those two when something is wrong.
         """
         if descriptor in self._watchers:
             self._poller.modify(descriptor, events)
@@ -218,7 +221,7 @@ class Dispatcher:
         self._watchers[descriptor] = on_ready
 
     def unwatch(self, descriptor: int) -> None:
-        """Watch no more. Before the descriptor is closed: its number may be another's afterwards."""
+        """Stop watching. Before the descriptor is closed: its number may be given to another file at once."""
         if self._watchers.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
 
@@ -228,23 +231,24 @@ class Dispatcher:
         _current.dispatcher = self
         try:
             while not (self._stopping and not self._ready and not self._calls):
-                self._turn()
+                self._run_turn()
         except BaseException as error:
             logger.critical("%s died", self.name, exc_info=error)
         finally:
             _current.dispatcher = None
             self._close()
-            self._has_ended = True  # what is called before this is run here, what is called after it by its caller
+            # Calls that were queued before the flag are run here, calls after it by their callers.
+            self._has_ended = True
             self._run_calls()
 
-    def _turn(self) -> None:
-        """Hear what came, run what it set going, and write what that brought forth."""
+    def _run_turn(self) -> None:
+        """Handle events, timers and calls, run the actors that they made ready, and write what those sent."""
         self.turns += 1
         events = self._wait()
         if events:
-            self._hear(events)
+            self._handle_events(events)
         if self._timers.heap:
-            self._timers.fire(self._failed)
+            self._timers.fire(self._fail)
         if self._calls:
             self._run_calls()
         if self._ready:
@@ -268,28 +272,29 @@ class Dispatcher:
             self._caught_up_s = time.monotonic()
         return events
 
-    # One bad callback must not deafen the sessions of a whole dispatcher: hence the guards below.
+    # A callback that fails must not end the sessions of a whole dispatcher: hence the guards below.
 
-    def _hear(self, events: list[tuple[int, int]]) -> None:
+    def _handle_events(self, events: list[tuple[int, int]]) -> None:
         for descriptor, mask in events:
             on_ready = self._watchers.get(descriptor)
-            if on_ready is None:
-                continue  # what was heard before it ended it
+            if on_ready is None:  # an earlier event of this turn closed it
+                continue
             try:
                 on_ready(mask)
             except Exception as error:  # noqa: BLE001 - logged
-                self._failed(on_ready, error)
+                self._fail(on_ready, error)
 
     def _run_calls(self) -> None:
+        # Calls that are appended meanwhile wait for the next turn: they could go on without end.
         for _ in range(len(self._calls)):
             try:
                 call = self._calls.popleft()
-            except IndexError:  # after the end another caller may have been faster
+            except IndexError:  # after the end of the thread another caller may have been faster
                 return
             try:
                 call()
             except Exception as error:  # noqa: BLE001 - logged
-                self._failed(call, error)
+                self._fail(call, error)
 
     def _run_slices(self) -> None:
         ready, now_s = self._ready, time.monotonic()
@@ -299,7 +304,7 @@ class Dispatcher:
                 try:
                     runnable.run_slice(SLICE_BUDGET)
                 except Exception as error:  # noqa: BLE001 - logged
-                    self._failed(runnable, error)
+                    self._fail(runnable, error)
                 self.slices += 1
                 began_s, now_s = now_s, time.monotonic()
                 if now_s - began_s > SLOW_SLICE_S:
@@ -314,9 +319,9 @@ class Dispatcher:
             try:
                 flush()
             except Exception as error:  # noqa: BLE001 - logged
-                self._failed(flush, error)
+                self._fail(flush, error)
 
-    def _failed(self, culprit: object, error: Exception) -> None:
+    def _fail(self, culprit: object, error: Exception) -> None:
         self.failures += 1
         logger.error("failure on %s in %r", self.name, culprit, exc_info=error)
 
@@ -330,7 +335,7 @@ class Dispatcher:
         self._sleeping = False
         self._watchers.clear()
         self._poller.close()
-        # Forgotten first: a late `_wake` must not write into what has this number next.
+        # The number is cleared first: a late `_wake` must not write into the next file that gets it.
         wake_fd, self._wake_fd = self._wake_fd, -1
         if wake_fd >= 0:
             os.close(wake_fd)
@@ -348,7 +353,7 @@ _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 
 
 def _abandon_all() -> None:
-    _current.dispatcher = None  # a callback may have forked
+    _current.dispatcher = None  # a callback on a dispatcher's thread may have forked
     for dispatcher in list(_dispatchers):
         dispatcher.abandon()
 

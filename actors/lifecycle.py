@@ -1,7 +1,8 @@
-"""Messages between the supervisor and its actors: immutable, like all that actors tell each other."""
+"""The messages between the supervisor and its actors, and those that ask an actor about itself: immutable."""
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 from actors.messages import Message
@@ -15,61 +16,83 @@ if TYPE_CHECKING:
     from actors.restart import Loss
     from actors.spec import SessionSpec
 
-# Lifecycle: between the supervisor and its actors.
+
+class Role(enum.Enum):
+    """The part of a session that an actor plays. The supervisor is of no session."""
+
+    CLIENT = "client"
+    TRANSLATOR = "translator"
+    UPSTREAM = "upstream"
+
+
+ActorKey = tuple[Role, int]
+"""One actor of a session: its role, and its generation where it is an upstream, 0 otherwise."""
+
+
+# A session begins.
 
 
 class StartSession(Message, frozen=True):
-    """Start the trio of a session over a connection that is open already."""
+    """The trio of a session to start over a connection that is open already."""
 
     spec: SessionSpec
     connection: Connection
 
     @property
     def session_id(self) -> str:
-        """The session's."""
+        """The session's id, as in the other messages."""
         return self.spec.session_id
 
 
 class AttachClient(Message, frozen=True):
-    """From now on this is the session's client."""
+    """The session's client, for its translator."""
 
     client: Ref
 
 
 class AttachTranslator(Message, frozen=True):
-    """From now on what arrives goes to this translator."""
+    """The session's translator, for its client: from now on the connection is read."""
 
     translator: Ref
 
 
 class AttachUpstream(Message, frozen=True):
-    """From now on this is the session's upstream of that generation."""
+    """The session's upstream of that generation, for its translator."""
 
     upstream: Ref
     generation: int
 
 
+# An upstream is dialled.
+
+
 class Dial(Message, frozen=True):
-    """Dial, and be the session's upstream."""
+    """The target that an upstream actor shall dial, and its position in the configured list."""
 
     target: DialTarget
     position: int
 
 
 class DialSucceeded(Message, frozen=True):
-    """The connector has a connection for its asker."""
+    """The connection that the connector has dialled."""
 
     connection: Connection
 
 
 class DialFailed(Message, frozen=True):
-    """The connector has none."""
+    """The reason for which the connector has no connection."""
 
     error: DialError
 
 
+# A leg is closed or paused.
+
+
 class CloseConnection(Message, frozen=True):
-    """Close the connection that the actor owns, and stop when it is closed; see `Connection.close`."""
+    """The close code and reason for the actor's connection; see `Connection.close`.
+
+    The actor stops when the connection is closed.
+    """
 
     code: int
     reason: str
@@ -77,19 +100,22 @@ class CloseConnection(Message, frozen=True):
 
 
 class PauseReading(Message, frozen=True):
-    """The other leg is behind: let the peer feel it."""
+    """The other leg is slow: stop reading, so that TCP slows the peer down."""
 
 
 class ResumeReading(Message, frozen=True):
-    """The other leg has caught up."""
+    """The other leg has caught up: read again."""
 
 
 class ContinueReading(Message, frozen=True):
-    """Go on with what is left of a long message (an actor tells this to itself)."""
+    """The next pieces of a long message are due. A client actor sends this to itself."""
+
+
+# A session reports to the supervisor.
 
 
 class UpstreamRequested(Message, frozen=True):
-    """A session asks for an upstream."""
+    """A session machine asked for an upstream."""
 
     session_id: str
     generation: int
@@ -99,14 +125,14 @@ class UpstreamRequested(Message, frozen=True):
 
 
 class UpstreamReleased(Message, frozen=True):
-    """A session has done with an upstream."""
+    """A session machine does not need an upstream any more."""
 
     session_id: str
     generation: int
 
 
 class UpstreamEnded(Message, frozen=True):
-    """A session's upstream ended, could not be dialled, or was abandoned."""
+    """A session's upstream was closed, abandoned or could not be dialled."""
 
     session_id: str
     generation: int
@@ -120,14 +146,14 @@ class TurnCompleted(Message, frozen=True):
 
 
 class Notification(Message, frozen=True):
-    """A session has news for the embedding application."""
+    """A session has a notification for the embedding application."""
 
     session_id: str
     notification: Any
 
 
 class ClientEnded(Message, frozen=True):
-    """A session's client is gone."""
+    """The connection to a session's client has ended."""
 
     session_id: str
     closed: ConnectionClosed
@@ -142,26 +168,34 @@ class SessionEnding(Message, frozen=True):
     linger_s: float
 
 
-class ActorStopped(Message, frozen=True):
-    """One of a session's actors has stopped; `role` is its class's."""
+class _ActorEnd(Message, frozen=True):
+    """The end of one of a session's actors."""
 
     session_id: str
-    role: str
-    generation: int
+    role: Role
+    generation: int = 0
+
+    @property
+    def key(self) -> ActorKey:
+        """The actor, as `SessionRecord` knows it."""
+        return self.role, self.generation
 
 
-class ActorFailed(Message, frozen=True):
-    """One of a session's actors failed: an exception in a handler, logged already."""
+class ActorStopped(_ActorEnd, frozen=True):
+    """One of a session's actors has stopped."""
 
-    session_id: str
-    role: str
-    generation: int
+
+class ActorFailed(_ActorEnd, frozen=True):
+    """One of a session's actors failed: an exception in a handler, which is logged already."""
+
+
+# Questions and orders from outside.
 
 
 class Drain(Message, frozen=True):
-    """Have every session end within `deadline_s`, start no other, and set `drained` when none is left.
+    """The order to end every session within `deadline_s`, and to set `drained` when none is left.
 
-    May be told again, to leave less time.
+    A second one may shorten the deadline.
     """
 
     drained: threading.Event
@@ -169,17 +203,24 @@ class Drain(Message, frozen=True):
 
 
 class ListSessions(Message, frozen=True):
-    """Answer with the sessions that there are: a list of `SessionInfo`."""
+    """A question: the answer is a list of `SessionInfo`."""
 
 
 class FindActors(Message, frozen=True):
-    """Answer with the actors of a session: a dict, `client`, `translator` and `upstream N` to references."""
+    """A question for the actors of a session. The answer maps `client`, `translator` and `upstream N` to references."""
 
     session_id: str
 
 
+class Describe(Message, frozen=True):
+    """A question for a few facts about an actor. The answer maps names to values, `role` among them."""
+
+
+# Answers, and notifications for the embedding application.
+
+
 class SessionInfo(Message, frozen=True):
-    """One live session, as the supervisor knows it."""
+    """One session, as the supervisor knows it."""
 
     session_id: str
     state: str
@@ -189,13 +230,13 @@ class SessionInfo(Message, frozen=True):
 
 
 class SessionStarted(Message, frozen=True):
-    """News for the embedding application: a session began."""
+    """A notification for the embedding application: a session began."""
 
     session_id: str
 
 
 class SessionEnded(Message, frozen=True):
-    """News for the embedding application: nothing is left of a session. The last that is told of it."""
+    """A notification for the embedding application, a session's last: nothing is left of it."""
 
     session_id: str
     duration_s: float
@@ -203,8 +244,4 @@ class SessionEnded(Message, frozen=True):
     """The close code, ours or the client's; 1006 where there was none."""
     reason: str
     restarts: int
-    """How many upstreams were replaced."""
-
-
-class Describe(Message, frozen=True):
-    """Answer with a few facts about the actor: a mapping (for people and tests)."""
+    """The number of upstreams that were replaced."""

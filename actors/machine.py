@@ -1,4 +1,4 @@
-"""The interface of a session machine to the engine."""
+"""The interface between the engine and a session machine. The engine knows nothing else of a session."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Machine(Protocol):
     """A session as a state machine: pure, with no thread, socket, clock or environment of its own."""
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Take an input; what is to be done about it, in order. An exception is a bug, and ends the session.
+        """Handle an input. Return the commands that follow, in order.
 
-        `now_s` is the time on the dispatcher's clock, which never goes back: the machine has none of its own.
+        `now_s` is the dispatcher's clock, which never goes back. An exception is a bug, and ends the session.
         """
 
     def describe(self) -> messages.Facts:
-        """A few facts about it, for people and tests."""
+        """Return a few facts about the session, for people and tests."""

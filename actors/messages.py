@@ -1,8 +1,8 @@
-"""What actors tell each other: immutable, and free of either vendor's words.
+"""The messages between the actors of a session: immutable, and free of either vendor's words.
 
-Inputs are in the past tense: something happened. Commands are imperative: something shall happen. Lifecycle
-messages are between the supervisor and its actors. A *frame* is what a WebSocket carried: `str` is a text
-message, `bytes` a binary one.
+Inputs are in the past tense: something happened. Commands are imperative: something shall happen. Messages between the
+supervisor and its actors are in `lifecycle`. A *frame* is the content of a WebSocket message: `str` for text, `bytes`
+for binary.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Anything that one actor tells another."""
+    """A message from one actor to another."""
 
 
-# Inputs: what reaches a session's translator.
+# Inputs: the messages that a translator hands to its session machine.
 
 
 class ClientOpened(Message, frozen=True):
-    """The client is connected and listening."""
+    """The client is connected, and its connection is open."""
 
 
 class ClientTextReceived(Message, frozen=True):
@@ -41,29 +41,29 @@ class ClientBinaryReceived(Message, frozen=True):
 
 
 class ClientOverflowed(Message, frozen=True):
-    """The client does not read: what waited for it was dropped."""
+    """The client does not read: the backlog of its connection was dropped."""
 
     dropped_bytes: int
 
 
 class ClientCaughtUp(Message, frozen=True):
-    """The client has read all that it was sent before a `ProbeClient`."""
+    """The client has read every message that was sent before a `ProbeClient`."""
 
 
 class ClientClosed(Message, frozen=True):
-    """The client is gone."""
+    """The connection to the client has ended."""
 
     closed: ConnectionClosed
 
 
 class UpstreamOpened(Message, frozen=True):
-    """The upstream of this generation completed its handshake; it has not said anything yet."""
+    """The upstream of this generation completed its handshake. Its first message is still to come."""
 
     generation: int
     position: int
-    """In the configured list."""
+    """Its position in the configured list."""
     unix_s: float
-    """The time on the wall, to be compared with what the upstream says of its own end."""
+    """The wall clock, to be compared with the expiry that the upstream announces."""
 
 
 class UpstreamTextReceived(Message, frozen=True):
@@ -81,7 +81,7 @@ class UpstreamBinaryReceived(Message, frozen=True):
 
 
 class UpstreamLost(Message, frozen=True):
-    """The upstream of this generation is gone, could not be dialled, or was given up; and what is done about it."""
+    """The upstream of this generation was closed, abandoned or could not be dialled; and the policy's verdict."""
 
     generation: int
     loss: Loss
@@ -95,30 +95,30 @@ class TimerFired(Message, frozen=True):
 
 
 class DrainBegan(Message, frozen=True):
-    """The process is ending: the session has to, too, within `deadline_s`. Another may follow, and say less."""
+    """The process is ending: the session has to end within `deadline_s`. A second one may shorten the deadline."""
 
     deadline_s: float
 
 
 class WorkFailureKind(enum.Enum):
-    """Why work brought no result."""
+    """The ways in which work can fail."""
 
     RAISED = "raised"
     TIMED_OUT = "timed out"
-    """It may still be under way: what comes of it is dropped."""
+    """It may still be running: its result will be dropped."""
     REFUSED = "refused"
-    """It was never begun: the pool has too much to do, or is closed."""
+    """It was not begun: the pool is full or closed."""
 
 
 class WorkFailure(Message, frozen=True):
-    """Why, and what was raised."""
+    """The reason for which work brought no result, and the exception that it raised."""
 
     kind: WorkFailureKind
     error: BaseException | None = None
 
 
 class WorkDone(Message, frozen=True):
-    """The work of that key has ended: once for each `StartWork`, unless it was cancelled."""
+    """The work of that key has ended: one for each `StartWork` that was not cancelled."""
 
     key: str
     result: Any = None
@@ -141,31 +141,31 @@ Input = (
     | WorkDone
 )
 
-# Commands: what a session machine asks its translator to have done.
+# Commands: the effects that a session machine asks its translator for.
 
 
 class SendToClient(Message, frozen=True):
-    """Send a frame to the client."""
+    """A frame to send to the client."""
 
     frame: str | bytes
 
 
 class ProbeClient(Message, frozen=True):
-    """Ask whether the client reads; `ClientCaughtUp` is the answer, and there may be none."""
+    """A question whether the client reads. `ClientCaughtUp` is the answer; a client that does not read gives none."""
 
 
 class SendToUpstream(Message, frozen=True):
-    """Send a text message to the upstream of this generation; `bytes` are UTF-8 already."""
+    """A text message to send to the upstream of this generation; `bytes` are UTF-8 already."""
 
     frame: str | bytes
     generation: int
 
 
 class OpenUpstream(Message, frozen=True):
-    """Dial an upstream. Only `SessionSpec.dial_target` knows what `route` means.
+    """An upstream to dial. `SessionSpec.dial_target` alone knows the meaning of `route`.
 
-    The machine counts the generations: the next is one more than any before. A spare is got ready while another is in
-    use: the policy has no say in its loss.
+    The machine counts the generations: each is one more than the last. A standby is dialled while another upstream is
+    in use, so the restart policy does not judge its loss.
     """
 
     generation: int
@@ -175,72 +175,75 @@ class OpenUpstream(Message, frozen=True):
 
 
 class CloseUpstream(Message, frozen=True):
-    """Close the upstream of this generation: from now on nothing is heard of it."""
+    """The generation of an upstream to close. No input of that generation follows."""
 
     generation: int
 
 
 class AbandonUpstream(Message, frozen=True):
-    """Close the upstream of this generation as lost, and tell `UpstreamLost` with what the policy says."""
+    """The generation of an upstream to close as lost. `UpstreamLost` follows, with the policy's verdict on `loss`."""
 
     generation: int
     loss: Loss
 
 
 class ResetRestartBudget(Message, frozen=True):
-    """A turn was completed: the restarts before it do not count any more."""
+    """The end of a completed turn: restarts before it do not count any more."""
 
 
 class StartTimer(Message, frozen=True):
-    """Tell `TimerFired(name)` after `delay_s`, whatever was set for that name before."""
+    """A timer to set: `TimerFired(name)` follows after `delay_s`. It replaces an earlier one of that name."""
 
     name: str
     delay_s: float
 
 
 class CancelTimer(Message, frozen=True):
-    """Do not."""
+    """The name of a timer to cancel."""
 
     name: str
 
 
 class StartWork(Message, frozen=True):
-    """Have `SessionSpec.perform` take `work` on a thread of a pool, and tell `WorkDone(key, ...)`.
+    """Work for `SessionSpec.perform` on a thread of a pool. `WorkDone(key, ...)` follows.
 
-    In time: after `timeout_s`, waiting for a thread included, it has failed. The key is free again then. Work that
-    is under way when its session ends is dropped: not begun, or its result not told.
+    After `timeout_s`, which includes the time in the pool's queue, the work counts as failed and the key is free again.
+    Work that is running when its session ends cannot be stopped: its result is dropped.
     """
 
     key: str
     work: Any
     timeout_s: float
     is_preparation: bool = False
-    """The session needs it before it can begin: no work of another kind that hangs is in its way."""
+    """Whether the session needs the work before it can begin. It runs in a pool where no other work can hang."""
 
 
 class CancelWork(Message, frozen=True):
-    """Do not, or drop what comes of it: no `WorkDone` is told. What was begun is not stopped: nothing can."""
+    """The key of work to cancel: no `WorkDone` follows. Work that is running runs on, and its result is dropped."""
 
     key: str
 
 
 class Notify(Message, frozen=True):
-    """Tell an embedding application, if there is one that wants to know (`SessionSpec.tell`)."""
+    """A notification for the embedding application, where it has a hook for them (`SessionSpec.deliver`)."""
 
     notification: Any
 
 
 class EndSession(Message, frozen=True):
-    """Close the client with this code and reason, behind what was sent to it, and the upstream with 1000."""
+    """The end of the session: the client is closed with this code and reason, the upstream with 1000.
+
+    The close frames follow the messages that were sent before.
+    """
 
     code: int
     reason: str
     linger_s: float = 0.0
-    """What the client may take to read that, beyond the close handshake's own deadline."""
+    """The time that the client gets to read those messages, in addition to the deadline of the close handshake."""
 
 
 class Log(Message, frozen=True):
-    """Write a log line with the session's id."""
+    """A log line to write with the session's id."""
 
     level: int
     text: str
@@ -264,3 +267,4 @@ Command = (
 )
 
 Facts = dict[str, Any]
+"""A few facts about an actor or a machine, for people and tests."""

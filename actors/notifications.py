@@ -1,4 +1,7 @@
-"""Tells an embedding application what happens in its sessions, on a pool: it may block, fail and hang there."""
+"""The delivery of notifications to an embedding application, on a pool: its code may block, fail and hang there.
+
+It knows sessions by their id alone, and notifications by their class's name.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 64
-"""Of one session; the newest is dropped beyond that, and said to be."""
+"""The most notifications of one session that may wait. A hook that hangs must not fill the memory: more are dropped."""
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -31,10 +34,10 @@ class _Pending(msgspec.Struct, frozen=True):
 
 
 class Notifications:
-    """News, each session's in order and one at a time. On the thread of the actor that owns it.
+    """A queue of notifications for each session, delivered in order and one at a time.
 
-    One that takes too long is given up, and the next begins: the two may then run at the same time.
-    Whatever goes wrong is logged with the session's id, and matters to nobody else.
+    It runs on the thread of the actor that owns it. When a delivery takes too long, the next one begins: the two may
+    then run at the same time. A failure is logged with the session's id, and affects no other session.
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:
@@ -42,18 +45,18 @@ class Notifications:
         self._pool = pool
         self._on_idle = on_idle
         self._waiting: dict[str, deque[_Pending]] = {}
-        """By session, the news that is being told first."""
+        """The notifications of each session; the first is being delivered."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether all is told."""
+        """Whether every notification is delivered."""
         return not self._waiting
 
     def add(self, session_id: str, deliver: Callable[[Any], None], notification: Any, timeout_s: float) -> None:
-        """Have `deliver(notification)` called once all that is before it has been told."""
+        """Call `deliver(notification)` on the pool, behind the session's earlier notifications."""
         waiting = self._waiting.setdefault(session_id, deque())
         if len(waiting) > MAX_WAITING:
-            logger.error("session %s: %s is not told: too much waits", session_id, _name(notification))
+            logger.error("session %s: %s is not delivered: too many wait", session_id, _name(notification))
             return
         waiting.append(_Pending(deliver, notification, timeout_s))
         if len(waiting) == 1:
@@ -69,11 +72,11 @@ class Notifications:
         notification = waiting.popleft().notification
         if done.failure is not None:
             how, error = done.failure.kind.value, done.failure.error
-            logger.error("session %s: telling of %s %s", done.key, _name(notification), how, exc_info=error)
+            logger.error("session %s: the delivery of %s %s", done.key, _name(notification), how, exc_info=error)
         if waiting:
             self._start(done.key)
             return
-        del self._waiting[done.key]
+        del self._waiting[done.key]  # sessions come and go: an entry for each would add up
         if not self._waiting:
             self._on_idle()
 

@@ -1,4 +1,4 @@
-"""Pools of threads for what blocks. Nothing on a dispatcher may."""
+"""Pools of threads for work that blocks: nothing on a dispatcher may. A pool knows nothing of actors or sessions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PoolClosed(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class PoolFull(RuntimeError):  # noqa: N818 - named for what it says
-    """Every thread of the pool works, and as much as may wait waits; or no thread can be started."""
+    """Every thread of the pool works and its queue is full, or no thread can be started."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the {name} has too much to do")
@@ -41,34 +41,37 @@ class Job:
         self.done = done
 
     def withdraw(self) -> bool:
-        """Have it never begun, nor `done` called; False where it was begun or refused already. From any thread."""
+        """Remove it from the queue: neither `work` nor `done` is called. From any thread.
+
+        Return False where it was begun or refused already.
+        """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 
 
 class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
-    Not a ThreadPoolExecutor: the interpreter waits for the threads of one at exit, so work that hangs would hold up
-    the end of the process; and its queue has no bound. What hangs here holds its thread, as nothing can end it.
+    It is not a ThreadPoolExecutor: the interpreter waits for the threads of one at exit, so work that hangs would keep
+    the process from ending. Nor has its queue a bound. Work that hangs here keeps its thread, as nothing can end it.
     """
 
-    def __init__(self, name: str, threads: int, *, most_waiting: int | None = None) -> None:
+    def __init__(self, name: str, threads: int, *, max_waiting: int | None = None) -> None:
         self.name = name
         self._max_threads = threads
-        self._most_unfinished = None if most_waiting is None else threads + most_waiting
+        self._max_unfinished = None if max_waiting is None else threads + max_waiting
         self._threads: list[threading.Thread] = []
         self._waiting: deque[Job] = deque()
         self._unfinished = 0
-        """Those that wait and those that are worked on."""
+        """The number of jobs that wait or run."""
         self._changed = threading.Condition()
         self._is_closed = False
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> Job:
-        """Do `work` on a thread of the pool, and give `done` what it returned or raised, on that thread.
+        """Run `work` on a thread of the pool, and call `done` there with its result, or with the exception it raised.
 
-        `done` is called exactly once, also after `close`, unless the job is withdrawn. Work that is not begun ends
-        in `PoolFull` at once, on the caller's thread, or in `PoolClosed`, on that of `close` or `submit`. Who asked
-        may be gone meanwhile: what `work` opened is then for `done` to close.
+        `done` is called exactly once, also after `close`, unless the job is withdrawn. Work that is not begun ends in
+        `PoolFull` at once, on the caller's thread, or in `PoolClosed`, on the thread of `close` or `submit`. The caller
+        may be gone when `done` is called: `done` has to close any resource that `work` opened.
         """
         job = Job(self, work, done)
         with self._changed:
@@ -77,21 +80,21 @@ class Pool:
                 self._unfinished += 1
                 self._waiting.append(job)
                 self._changed.notify()
-        if refusal is not None:
-            _tell(job, refusal)
+        if refusal is not None:  # outside of the lock: `done` may submit again
+            _finish(job, refusal)
         return job
 
     def close(self, timeout_s: float = 0.0) -> None:
-        """Begin no more work, and let the threads end; waits at most `timeout_s` for those that still work.
+        """Refuse further work, end the threads, and wait at most `timeout_s` for those that still work.
 
-        The work itself may call it: nobody waits for that.
+        Work of the pool may call it: its own thread is not waited for.
         """
         with self._changed:
             self._is_closed = True
             not_begun, self._waiting = self._waiting, deque()
             self._changed.notify_all()
         for job in not_begun:
-            _tell(job, PoolClosed(self.name))
+            _finish(job, PoolClosed(self.name))
         deadline_s = time.monotonic() + timeout_s
         for thread in {*self._threads} - {threading.current_thread()}:
             thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -99,18 +102,18 @@ class Pool:
     def _refusal(self) -> RuntimeError | None:
         if self._is_closed:
             return PoolClosed(self.name)
-        if self._most_unfinished is not None and self._unfinished >= self._most_unfinished:
+        if self._max_unfinished is not None and self._unfinished >= self._max_unfinished:
             return PoolFull(self.name)
-        return None if self._has_thread_for_one_more() else PoolFull(self.name)
+        return None if self._ensure_thread() else PoolFull(self.name)
 
-    def _has_thread_for_one_more(self) -> bool:
-        """Start one where that is needed; whether there is any."""
+    def _ensure_thread(self) -> bool:
+        """Start a thread where one more job needs it. Return whether the pool has any."""
         if len(self._threads) >= min(self._unfinished + 1, self._max_threads):
             return True
         thread = threading.Thread(target=self._run, name=f"{self.name}-{len(self._threads)}", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # the process, or the machine, has as many as it may have
+        except RuntimeError as error:  # the process, or the machine, has reached its limit of threads
             logger.error("%s: no thread can be started: %s", self.name, error)  # noqa: TRY400 - no bug
             return bool(self._threads)
         self._threads.append(thread)
@@ -125,36 +128,38 @@ class Pool:
             return True
 
     def _run(self) -> None:
-        while self._do_next():
-            pass  # an idle thread holds on to nothing of what it did
+        # The loop has no local variables: an idle thread would keep the objects of its last job alive.
+        while self._run_next():
+            pass
 
-    def _do_next(self) -> bool:
+    def _run_next(self) -> bool:
+        """Wait for a job and run it. Return False when the pool is closed."""
         with self._changed:
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
             if not self._waiting:
                 return False
             job = self._waiting.popleft()
-        self._do(job)
+        self._run_job(job)
         with self._changed:
             self._unfinished -= 1
         return True
 
-    def _do(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         result: Any
         try:
             result = job.work()
-        except BaseException as error:  # noqa: BLE001 - told to who asked
+        except BaseException as error:  # noqa: BLE001 - the result of the job
             result = error
-        self._done(result)
-        _tell(job, result)
+        self._on_result(result)
+        _finish(job, result)
 
-    def _done(self, result: Any) -> None:
-        """Take notice of a result, before who asked is told. On the thread that did the work."""
+    def _on_result(self, result: Any) -> None:
+        """Note a result before `done` is called with it. For subclasses; on the thread that did the work."""
 
 
-def _tell(job: Job, result: Any) -> None:
+def _finish(job: Job, result: Any) -> None:
     try:
         job.done(result)
-    except Exception:
+    except Exception:  # the thread has to live on for the next job
         logger.exception("failure in %r", job.done)

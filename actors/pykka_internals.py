@@ -74,7 +74,7 @@ def _find(name: str) -> Any:
 
 check()
 
-# Only now: an import that fails would not say which version to install.
+# Behind the check: a failed import would not name the version to install.
 from pykka._envelope import Envelope  # noqa: E402
 from pykka.messages import _ActorStop as ActorStop  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""One session as the engine sees it: what is needed to run it, and what the supervisor remembers of it."""
+"""The supervisor's record of one session. It knows references and the restart history, and sends nothing by itself."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ if TYPE_CHECKING:
 
 
 class SessionState(enum.Enum):
-    """Where the supervisor sees a session."""
+    """The state of a session, as the supervisor sees it."""
 
     LIVE = "live"
     ENDING = "ending"
 
 
 class SessionRecord:
-    """What the supervisor remembers of one session. On its thread only."""
+    """One session, as the supervisor knows it. On the supervisor's thread only."""
 
     def __init__(self, spec: SessionSpec, dispatcher: Dispatcher) -> None:
         self.spec = spec
         self.dispatcher = dispatcher
         self.state = SessionState.LIVE
         self.generation = 0
-        """The newest."""
+        """The newest generation."""
         self.history = restart.History()
         self.ending: tuple[int, str] | None = None
-        """Close code and reason, whoever said them first."""
+        """Close code and reason, of the client or ours: of the side that ended first."""
         self.started_s = time.monotonic()
         self.client: Ref | None = None
         self.translator: Ref | None = None
         self.upstreams: dict[int, Ref] = {}
-        """By generation, those that have not ended."""
+        """The upstreams that have not ended, by generation."""
         self.standbys: set[int] = set()
-        self.running: set[tuple[str, int]] = set()
-        """Role and generation of each actor that has not stopped."""
-        self.told: set[tuple[str, int]] = set()
-        """Those of them whose connection's end was told: their stop is no surprise."""
+        """The generations that were dialled while another was in use: the restart policy does not judge their loss."""
+        self.running: set[lifecycle.ActorKey] = set()
+        """The actors that have not stopped."""
+        self.ended: set[lifecycle.ActorKey] = set()
+        """The actors whose end is known or wanted: when they stop, nothing follows from it."""
 
     def tell(self, ref: Ref | None, message: messages.Message) -> None:
-        """Tell one of its actors, if there is one."""
+        """Send a message to one of its actors, if there is one."""
         if ref is not None:
             ref.offer(message)
 
     def info(self) -> lifecycle.SessionInfo:
-        """What is told of it."""
+        """Return the facts that `ListSessions` asks for."""
         age_s = time.monotonic() - self.started_s
         restarts = self.history.restarts
         return lifecycle.SessionInfo(self.spec.session_id, self.state.value, self.generation, restarts, age_s)

@@ -1,11 +1,13 @@
-"""The restart policy: what becomes of a session whose upstream was lost. Pure: a table, and the arithmetic round it.
+"""The restart policy: a pure function from the loss of an upstream to a decision. A table, and the arithmetic round it.
 
-Rows are tried from the top. `docs/never-stuck.md` tells a user what they mean.
+Rows are tried from the top; `docs/never-stuck.md` explains them to a user. The policy knows a session by its restarts
+alone.
 """
 
 from __future__ import annotations
 
 import enum
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -14,22 +16,22 @@ from actors.connections.close_codes import CloseCode
 
 
 class LossKind(enum.Enum):
-    """How an upstream was lost."""
+    """The way in which an upstream was lost."""
 
     CLOSED = "closed"
-    """A close frame, with whatever code; the peer began, or the socket ended without one (1006)."""
+    """A close frame, with any code; or the socket ended without one (1006)."""
     NOT_DIALLED = "not dialled"
-    """DNS, TCP, TLS, the handshake, or a time-out of them."""
+    """DNS, TCP, TLS or the handshake failed, or timed out."""
     HTTP = "refused by HTTP"
     """The upgrade was answered with another status than 101."""
     SILENT = "silent"
     """A deadline ran out, or a ping was not answered."""
     MALFORMED = "malformed"
-    """It sent something that is none of its protocol."""
+    """It sent something that does not belong to its protocol."""
     FAILED = "failed"
-    """Our own side of its leg broke."""
+    """Our own side of its leg failed."""
     REFUSED = "refused"
-    """It said in its own protocol that it will not, or cannot, serve us any more."""
+    """It refused, in its own protocol, to continue the session."""
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +43,14 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     cause: str = ""
     is_fatal: bool = False
-    """Another try would meet the same answer: credential, quota, configuration."""
+    """Whether another attempt would meet the same answer: credential, quota, configuration."""
 
     def __str__(self) -> str:
         return " ".join(str(fact) for fact in (self.cause, self.code, self.reason) if fact)
 
 
 class Decision(enum.Enum):
-    """What is done about it."""
+    """The answer to a loss."""
 
     RESTART = "restart"
     """Dial again, the first upstream first."""
@@ -60,67 +62,62 @@ class Decision(enum.Enum):
     """End the session with an error."""
 
 
-HTTP_UNAUTHORIZED: Final = (401, 403)
-HTTP_TOO_MANY: Final = 429
-HTTP_SERVER: Final = 500
+UNAUTHORIZED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def _is_http(loss: Loss) -> bool:
     return loss.kind is LossKind.HTTP
 
 
-def _is_capacity(status: int) -> bool:
-    return status == HTTP_TOO_MANY or status >= HTTP_SERVER
-
-
 POLICY: Final = (
     ("the upstream refuses for good", lambda loss: loss.is_fatal, Decision.LEAVE),
-    ("HTTP 401, 403", lambda loss: _is_http(loss) and loss.code in HTTP_UNAUTHORIZED, Decision.LEAVE),
-    ("HTTP 429, 5xx", lambda loss: _is_http(loss) and _is_capacity(loss.code or 0), Decision.RESTART_ELSEWHERE),
+    ("HTTP 401, 403", lambda loss: _is_http(loss) and loss.code in UNAUTHORIZED, Decision.LEAVE),
     ("any other HTTP status", _is_http, Decision.RESTART_ELSEWHERE),
     ("it cannot be dialled", lambda loss: loss.kind is LossKind.NOT_DIALLED, Decision.RESTART_ELSEWHERE),
     ("close 1013: try again later", lambda loss: loss.code == CloseCode.TRY_AGAIN_LATER, Decision.RESTART_ELSEWHERE),
     ("any other close, a reset, silence, a malformed frame, our own failure", lambda _loss: True, Decision.RESTART),
 )
+"""Name, condition and decision of each row."""
 
 BACK_OFF_S: Final = (0.0, 0.5, 1.0)
-"""Before the first, second, and every further restart in a row."""
+"""The delays before the first, the second, and every further restart in a row."""
 
 JITTER: Final = 0.2
-"""Of the back-off, up or down: sessions that were lost together should not come back together."""
+"""The share by which a delay varies, up or down: sessions that were lost together should not come back together."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done, where and when."""
+    """A decision, with the upstream to dial and the delay."""
 
     decision: Decision
     position: int = 0
-    """Of the upstream to dial, in the configured list."""
+    """The upstream's position in the configured list."""
     delay_s: float = 0.0
 
 
 class History(msgspec.Struct, kw_only=True):
-    """What the policy remembers of one session."""
+    """The restarts of one session."""
 
     restarts_in_a_row: int = 0
-    """Since the last completed turn."""
+    """The restarts since the last completed turn."""
     restarts: int = 0
     position: int = 0
+    """The position of the upstream that was dialled last."""
     refused: set[int] = msgspec.field(default_factory=set)
-    """Positions that refused us for good."""
+    """The positions of upstreams that refused us for good."""
 
     def turn_completed(self) -> None:
-        """Refill the budget."""
+        """Reset the restart budget: a session that answers may be restarted again."""
         self.restarts_in_a_row = 0
 
 
 def policy_of(loss: Loss) -> Decision:
-    """The row that a loss falls into."""
+    """Return the decision of the first row that applies to a loss."""
     return next(decision for _, applies, decision in POLICY if applies(loss))
 
 
 def decide(loss: Loss, history: History, *, restarts: int, upstreams: int, is_draining: bool, jitter: float) -> Verdict:
-    """Decide, and remember the decision in `history`. `jitter` is a random number from -1 to 1."""
+    """Decide, and note the decision in `history`. `jitter` is a random number from -1 to 1."""
     decision = policy_of(loss)
     if decision is Decision.LEAVE:
         history.refused.add(history.position)
@@ -135,7 +132,7 @@ def decide(loss: Loss, history: History, *, restarts: int, upstreams: int, is_dr
 
 
 def _position(decision: Decision, history: History, upstreams: int) -> int | None:
-    """Where to dial: the first again, or the next that has not refused us for good."""
+    """Return the position to dial: the first again, or the next, but none that refused us for good."""
     start = 0 if decision is Decision.RESTART else history.position + 1
     around = ((start + step) % upstreams for step in range(upstreams))
     return next((position for position in around if position not in history.refused), None)

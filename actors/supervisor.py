@@ -1,15 +1,15 @@
 """The Supervisor: the switchboard of one process.
 
-It starts the trio of a session, hands out who plugs into whom, and is told every ending and failure. Data flows
-past it, along the plugged lines.
+It starts the trio of a session, hands each actor the references of the others, and receives every ending and failure.
+Frames do not pass it: they go from actor to actor. It knows no message of either vendor.
 
-The trio lives and dies together. An ending reaches everybody by the rows of `_receive`:
+The trio lives and dies together. An ending reaches all three by the rows of `_receive`:
 
     the client is gone            the upstream is closed, the translator stopped
-    an upstream is lost           the policy decides (`restart`), and the session machine is told: it opens the next
-                                  generation, or says its last word
+    an upstream is lost           the policy decides (`restart`), and the session machine gets the verdict: it opens the
+                                  next generation, or sends its last message
     the machine ends the session  the client is closed with its code, the upstream with 1000
-    an actor failed               the client is told `crash_frame` and closed with 1011; the rest is stopped
+    an actor failed               the client gets `crash_frame` and close code 1011; the other actors are stopped
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from actors import lifecycle, messages, restart
 from actors.actor import Actor, Ref
 from actors.client import ClientActor
 from actors.connections.close_codes import CloseCode
+from actors.lifecycle import Role
 from actors.notifications import Notifications
 from actors.record import SessionRecord, SessionState
 from actors.translator import TranslatorActor
@@ -43,14 +44,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CRASHED: Final = (CloseCode.INTERNAL_ERROR, "internal error")
+"""The end of a session whose actor failed."""
+
 NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
+"""The end of a session that neither side has closed."""
 
 
 class Supervisor(Actor):
-    """Starts sessions, plugs them together, and sees to it that they end.
+    """Starts sessions, connects their actors, and ends them.
 
-    It is told `StartSession` and `Drain`, and asked `ListSessions`. A failure of its own while it deals with a
-    session is logged and ends that session, never the supervisor.
+    It receives `StartSession` and `Drain`, and answers `ListSessions`. When it fails itself at a message of a session,
+    the failure is logged and ends that session, never the supervisor.
     """
 
     def __init__(
@@ -66,11 +70,11 @@ class Supervisor(Actor):
         self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
             lifecycle.StartSession: self._start_session,
-            lifecycle.UpstreamRequested: self._upstream_wanted,
-            lifecycle.UpstreamReleased: self._upstream_unwanted,
+            lifecycle.UpstreamRequested: self._upstream_requested,
+            lifecycle.UpstreamReleased: self._upstream_released,
             lifecycle.UpstreamEnded: self._upstream_ended,
             lifecycle.TurnCompleted: self._turn_completed,
-            lifecycle.Notification: self._reported,
+            lifecycle.Notification: self._pass_on_notification,
             lifecycle.ClientEnded: self._client_ended,
             lifecycle.SessionEnding: self._session_ending,
             lifecycle.ActorFailed: self._actor_failed,
@@ -81,7 +85,7 @@ class Supervisor(Actor):
         }
 
     def on_receive(self, message: Any) -> Any:
-        """Do what the table says."""
+        """Handle a message by the table."""
         handler = self._receive.get(type(message))
         if handler is None:
             return super().on_receive(message)
@@ -96,7 +100,7 @@ class Supervisor(Actor):
             return None
 
     def on_stop(self) -> None:
-        """Cut off whoever is left: after this nobody would hear of their end, nor keep their time."""
+        """Stop the actors of sessions that are left: from now on their ends are not received, nor is time kept."""
         for session in list(self._sessions.values()):
             logger.warning("session %s is cut off: it did not end in time", session.spec.session_id)
             for ref in (session.client, session.translator, *session.upstreams.values()):
@@ -106,7 +110,7 @@ class Supervisor(Actor):
             self._forget_if_over(session)
 
     def on_left_over(self, message: Any) -> None:
-        """Let go of a connection that was accepted as the last thing."""
+        """Abort a connection that was accepted as the supervisor stopped."""
         if isinstance(message, lifecycle.StartSession):
             message.connection.abort()
 
@@ -122,10 +126,10 @@ class Supervisor(Actor):
             self._start_translator(session)
             self._start_client(session, message.connection)
         except Exception:
-            message.connection.abort()  # nobody else has it, or it is closed again
+            message.connection.abort()  # no actor owns it, or its actor is stopped: harmless twice
             raise
-        if self._drained is not None:  # it was accepted as the drain began: it is told like the others
-            self._tell_drain(session)
+        if self._drained is not None:  # it was accepted as the drain began
+            self._send_drain(session)
 
     def _start_translator(self, session: SessionRecord) -> None:
         spec = session.spec
@@ -137,7 +141,7 @@ class Supervisor(Actor):
             pools=self._pools,
             perform=spec.perform,
         )
-        session.running.add((TranslatorActor.role, 0))
+        session.running.add((Role.TRANSLATOR, 0))
         session.translator = as_ref(ref)
 
     def _start_client(self, session: SessionRecord, connection: Connection) -> None:
@@ -149,22 +153,23 @@ class Supervisor(Actor):
             supervisor=self.ref,
             crash_frame=spec.crash_frame,
         )
-        session.running.add((ClientActor.role, 0))
+        session.running.add((Role.CLIENT, 0))
         session.client = as_ref(ref)
+        # In this order: once the client has a translator it reads, and the answer to its first message needs a client.
         session.tell(session.translator, lifecycle.AttachClient(session.client))
         if session.translator is not None:
             session.client.tell(lifecycle.AttachTranslator(session.translator))
 
-    def _upstream_wanted(self, message: lifecycle.UpstreamRequested) -> None:
+    def _upstream_requested(self, message: lifecycle.UpstreamRequested) -> None:
         session = self._live(message.session_id)
-        if session is None or (UpstreamActor.role, message.generation) in session.told:
-            return  # over, or unwanted again before its delay was
+        if session is None or (Role.UPSTREAM, message.generation) in session.ended:
+            return  # the session ended, or released the upstream, before the delay was over
         session.generation = max(session.generation, message.generation)
         if message.is_standby:
             session.standbys.add(message.generation)
         if message.delay_s:
-            in_time = msgspec.structs.replace(message, delay_s=0.0)
-            self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, in_time))
+            due = msgspec.structs.replace(message, delay_s=0.0)
+            self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, due))
         else:
             self._open_upstream(session, message)
 
@@ -189,16 +194,16 @@ class Supervisor(Actor):
             connector=self._connector,
             dialler=session.spec.dialler,
         )
-        session.running.add((UpstreamActor.role, generation))
+        session.running.add((Role.UPSTREAM, generation))
         session.upstreams[generation] = as_ref(ref)
         return session.upstreams[generation]
 
-    # Something ended.
+    # Part of a session ended.
 
     def _upstream_ended(self, message: lifecycle.UpstreamEnded) -> None:
         session = self._live(message.session_id)
-        if session is None or (UpstreamActor.role, message.generation) in session.told:
-            return
+        if session is None or (Role.UPSTREAM, message.generation) in session.ended:
+            return  # one loss has one verdict: an abandoned upstream reports its close, too
         self._retire(session, message.generation)
         loss = message.loss
         if not loss.is_fatal and session.spec.is_fatal(loss.reason):
@@ -211,6 +216,7 @@ class Supervisor(Actor):
         session.tell(session.translator, messages.UpstreamLost(message.generation, loss, verdict))
 
     def _verdict(self, session: SessionRecord, generation: int, loss: restart.Loss) -> restart.Verdict:
+        # A standby costs no restart of the budget: the upstream in use still serves the session.
         if generation in session.standbys:
             return restart.Verdict(decision=restart.Decision.RESTART, position=session.history.position)
         return restart.decide(
@@ -219,25 +225,26 @@ class Supervisor(Actor):
             restarts=session.spec.restarts,
             upstreams=session.spec.upstreams,
             is_draining=self._drained is not None,
-            jitter=random.uniform(-1, 1),  # noqa: S311 - nothing depends on its being hard to guess
+            jitter=random.uniform(-1, 1),  # noqa: S311 - it need not be hard to guess
         )
 
     def _retire(self, session: SessionRecord, generation: int) -> None:
-        session.told.add((UpstreamActor.role, generation))
-        session.tell(session.upstreams.pop(generation, None), lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
+        session.ended.add((Role.UPSTREAM, generation))
+        upstream = session.upstreams.pop(generation, None)
+        session.tell(upstream, lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
 
-    def _upstream_unwanted(self, message: lifecycle.UpstreamReleased) -> None:
+    def _upstream_released(self, message: lifecycle.UpstreamReleased) -> None:
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
-            session.standbys.clear()  # with one of two gone, the other is in use
+            session.standbys.clear()  # one of two upstreams is left: it is in use
 
     def _turn_completed(self, message: lifecycle.TurnCompleted) -> None:
         session = self._live(message.session_id)
         if session is not None:
             session.history.turn_completed()
 
-    def _reported(self, message: lifecycle.Notification) -> None:
+    def _pass_on_notification(self, message: lifecycle.Notification) -> None:
         session = self._sessions.get(message.session_id)
         if session is not None:
             self._notify(session, message.notification)
@@ -253,10 +260,10 @@ class Supervisor(Actor):
         if session is None:
             return
         logger.info("session %s: client %s (%d)", message.session_id, message.closed.ending.value, message.closed.code)
-        session.told.add((ClientActor.role, 0))
+        session.ended.add((Role.CLIENT, 0))
         if session.state is SessionState.LIVE:
             session.ending = (message.closed.code, message.closed.reason)
-        # The translator has its say first: what it tells the upstream now is sent before the close.
+        # The machine ends the session, and not this method: its last messages to the upstream go before the close.
         session.tell(session.translator, messages.ClientClosed(message.closed))
 
     def _session_ending(self, message: lifecycle.SessionEnding) -> None:
@@ -268,9 +275,9 @@ class Supervisor(Actor):
         session = self._sessions.get(message.session_id)
         if session is None:
             return
-        session.running.discard((message.role, message.generation))
-        logger.error("session %s: its %s failed", message.session_id, message.role)
-        if message.role == UpstreamActor.role:
+        session.running.discard(message.key)
+        logger.error("session %s: its %s failed", message.session_id, message.role.value)
+        if message.role is Role.UPSTREAM:
             self._upstream_failed(session, message.generation)
         else:
             self._crash(session)
@@ -284,15 +291,14 @@ class Supervisor(Actor):
         session = self._sessions.get(message.session_id)
         if session is None:
             return
-        stopped = (message.role, message.generation)
-        session.running.discard(stopped)
-        if session.state is SessionState.LIVE and stopped not in session.told:
-            self._stopped_by_surprise(session, message)
+        session.running.discard(message.key)
+        if session.state is SessionState.LIVE and message.key not in session.ended:
+            self._stopped_unexpectedly(session, message)
         self._forget_if_over(session)
 
-    def _stopped_by_surprise(self, session: SessionRecord, message: lifecycle.ActorStopped) -> None:
-        # Somebody stopped an actor of a living session: the trio dies together, an upstream alone is a lost one.
-        if message.role == UpstreamActor.role:
+    def _stopped_unexpectedly(self, session: SessionRecord, message: lifecycle.ActorStopped) -> None:
+        # Code outside of the session stopped the actor. The trio dies together; an upstream alone counts as lost.
+        if message.role is Role.UPSTREAM:
             self._upstream_failed(session, message.generation)
         else:
             self._crash(session)
@@ -308,7 +314,7 @@ class Supervisor(Actor):
         if session.state is SessionState.ENDING:
             return
         session.state = SessionState.ENDING
-        session.ending = session.ending or (code, reason)
+        session.ending = session.ending or (code, reason)  # a client that is gone gave its own code
         session.tell(session.client, lifecycle.CloseConnection(code, reason, linger_s))
         for upstream in session.upstreams.values():
             session.tell(upstream, lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
@@ -327,18 +333,21 @@ class Supervisor(Actor):
         self._report_drained()
         session.spec.on_end()
 
+    # The process ends.
+
     def _drain(self, message: lifecycle.Drain) -> None:
         self._drained = message.drained
         self._drain_until_s = min(self._drain_until_s, time.monotonic() + message.deadline_s)
         for session in self._sessions.values():
-            self._tell_drain(session)
+            self._send_drain(session)
         self._report_drained()
 
-    def _tell_drain(self, session: SessionRecord) -> None:
+    def _send_drain(self, session: SessionRecord) -> None:
         left_s = max(0.0, self._drain_until_s - time.monotonic())
         session.tell(session.translator, messages.DrainBegan(left_s))
 
     def _report_drained(self) -> None:
+        # Notifications too: the last of a session is delivered after its end.
         if self._drained is not None and not self._sessions and self._notifications.is_idle:
             self._drained.set()
 
@@ -355,9 +364,9 @@ class Supervisor(Actor):
         session = self._sessions.get(message.session_id)
         if session is None:
             return {}
-        upstreams = {f"upstream {generation}": ref for generation, ref in session.upstreams.items()}
-        legs = {"client": session.client, "translator": session.translator}
-        return {role: ref for role, ref in {**legs, **upstreams}.items() if ref is not None}
+        legs = {Role.CLIENT.value: session.client, Role.TRANSLATOR.value: session.translator}
+        upstreams = {f"{Role.UPSTREAM.value} {generation}": ref for generation, ref in session.upstreams.items()}
+        return {name: ref for name, ref in {**legs, **upstreams}.items() if ref is not None}
 
     def _least_loaded(self) -> Dispatcher:
         loads = dict.fromkeys(self._dispatchers, 0)
@@ -368,11 +377,11 @@ class Supervisor(Actor):
 
     @property
     def ref(self) -> Ref:
-        """Our own reference."""
+        """The supervisor's own reference."""
         return as_ref(self.actor_ref)
 
 
 def as_ref(ref: Any) -> Ref:
-    """Narrow what `Actor.start` returns to our own reference."""
+    """Narrow the result of `Actor.start`, which pykka types as its own, to our reference."""
     assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
     return ref

@@ -1,4 +1,7 @@
-"""TranslatorActor: feeds a session machine, and performs its commands."""
+"""TranslatorActor: feeds a session machine, and performs its commands.
+
+It knows no message of either vendor: the machine does.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,17 @@ logger = logging.getLogger(__name__)
 INPUTS: Final = frozenset(get_args(messages.Input))
 
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
+"""The inputs that come from an upstream, and may come from one that is replaced already."""
 
 
 class TranslatorActor(Actor):
-    """The middle of a session. It understands nothing itself: the machine does.
+    """The middle of a session, between the two legs.
 
-    What an upstream says after the machine has done with it, or after its loss was told, is counted and dropped here,
-    so that nothing of a dead upstream leaks into the next one's session.
+    Inputs of an upstream that the machine has closed, or whose loss it knows, are counted and dropped here. So no
+    message of a dead upstream reaches a session that another continues.
     """
 
-    role = "translator"
+    role = lifecycle.Role.TRANSLATOR
 
     def __init__(
         self,
@@ -50,26 +54,26 @@ class TranslatorActor(Actor):
         self._supervisor = supervisor
         self._client: Ref | None = None
         self._upstreams: dict[int, Ref] = {}
-        """The living generations: the one in use, and where one is being got ready, the next."""
+        """The living generations: the one in use, and the standby where there is one."""
         self._abandoned: set[int] = set()
-        """Those that the machine gave up: of them it is only told that they are lost."""
-        self._stale = 0
-        self._unsent = 0
+        """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
+        self._stale_inputs = 0
+        self._unsent_frames = 0
         self._timers: dict[str, Timer] = {}
         self._pools = pools
         self._work = Work(self, perform, self._handle)
 
     def on_stop(self) -> None:
-        """Tell the supervisor."""
-        self._let_go()
+        """Release timers and work, and notify the supervisor."""
+        self._release()
         self._work.close()
-        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role))
 
     def on_failure(self, *_failure: Any) -> None:
-        """Tell the supervisor, which ends the session."""
-        self._let_go()
+        """Release timers and work, and notify the supervisor, which ends the session."""
+        self._release()
         self._work.close()
-        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, 0))
+        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role))
 
     # Inputs.
 
@@ -81,7 +85,7 @@ class TranslatorActor(Actor):
         if message.generation in self._upstreams:
             self._handle(message)
         else:
-            self._stale += 1
+            self._stale_inputs += 1
 
     def _handle_loss(self, message: messages.UpstreamLost) -> None:
         generation = message.generation
@@ -91,13 +95,13 @@ class TranslatorActor(Actor):
         if is_known:
             self._handle(message)
         else:
-            self._stale += 1
+            self._stale_inputs += 1
 
     @guarded
     def _fire(self, name: str) -> None:
         self._handle(messages.TimerFired(name))
 
-    # Plugs.
+    # From the supervisor.
 
     def _attach_client(self, message: lifecycle.AttachClient) -> None:
         self._client = message.client
@@ -106,15 +110,21 @@ class TranslatorActor(Actor):
         self._upstreams[message.generation] = message.upstream
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
-        generations = sorted(self._upstreams)
-        work = {"work": self._work.keys, "work_dropped": self._work.dropped}
-        return {"generations": generations, "stale": self._stale, **work, **self._machine.describe()}
+        return {
+            "role": self.role.value,
+            "generations": sorted(self._upstreams),
+            "stale_inputs": self._stale_inputs,
+            "unsent_frames": self._unsent_frames,
+            "work": self._work.keys,
+            "work_dropped": self._work.dropped,
+            **self._machine.describe(),
+        }
 
     # Commands.
 
     def _send_to_client(self, command: messages.SendToClient) -> None:
         if self._client is None or not self._client.offer(command):
-            self._unsent += 1
+            self._unsent_frames += 1
 
     def _probe_client(self, command: messages.ProbeClient) -> None:
         if self._client is not None:
@@ -123,13 +133,13 @@ class TranslatorActor(Actor):
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
         upstream = self._upstreams.get(command.generation)
         if upstream is None or not upstream.offer(command):
-            self._unsent += 1
+            self._unsent_frames += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
-        wanted = lifecycle.UpstreamRequested(
+        requested = lifecycle.UpstreamRequested(
             self._session_id, command.generation, command.route, command.delay_s, command.is_standby
         )
-        self._supervisor.offer(wanted)
+        self._supervisor.offer(requested)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         self._upstreams.pop(command.generation, None)
@@ -138,7 +148,7 @@ class TranslatorActor(Actor):
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if self._upstreams.pop(command.generation, None) is None:
-            return  # its loss is on its way already
+            return  # it ended by itself, and `UpstreamLost` is on its way
         self._abandoned.add(command.generation)
         self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, command.generation, command.loss))
 
@@ -164,23 +174,24 @@ class TranslatorActor(Actor):
     def _cancel_work(self, command: messages.CancelWork) -> None:
         self._work.cancel(command.key)
 
-    def _let_go(self) -> None:
-        self._work.discard()
-        for timer in self._timers.values():
-            timer.discard()
-        self._timers.clear()
-
-    def _report(self, command: messages.Notify) -> None:
+    def _notify(self, command: messages.Notify) -> None:
         self._supervisor.offer(lifecycle.Notification(self._session_id, command.notification))
 
     def _end_session(self, command: messages.EndSession) -> None:
-        self._let_go()
+        # At once, although the actor lives until the supervisor stops it: a machine that has ended gets no timer.
+        self._release()
         self._supervisor.offer(
             lifecycle.SessionEnding(self._session_id, command.code, command.reason, command.linger_s)
         )
 
     def _log(self, command: messages.Log) -> None:
         logger.log(command.level, "session %s: %s", self._session_id, command.text)
+
+    def _release(self) -> None:
+        self._work.discard()
+        for timer in self._timers.values():
+            timer.discard()
+        self._timers.clear()
 
     _performs: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         messages.SendToClient: _send_to_client,
@@ -194,7 +205,7 @@ class TranslatorActor(Actor):
         messages.CancelTimer: _cancel_timer,
         messages.StartWork: _start_work,
         messages.CancelWork: _cancel_work,
-        messages.Notify: _report,
+        messages.Notify: _notify,
         messages.EndSession: _end_session,
         messages.Log: _log,
     }

@@ -1,4 +1,7 @@
-"""UpstreamActor: owns one generation of the connection to the upstream, and decides nothing."""
+"""UpstreamActor: owns one generation of the connection to the upstream, and decides nothing.
+
+It knows no message of either vendor, and no restart: the supervisor opens the next generation.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,16 @@ _LOSSES: Final = {
     Ending.OVERFLOWED: LossKind.SILENT,
     Ending.PROTOCOL_ERROR: LossKind.MALFORMED,
 }
-"""Endings that are more than a close."""
+"""The kind of loss that an ending means, where it is not CLOSED."""
 
 
 class UpstreamActor(Actor):
-    """The upstream's leg of a session. It dials when told to, and stops when its connection has closed.
+    """The upstream's leg of a session. It dials at `Dial`, and stops when its connection has closed.
 
-    Every message from it carries its generation, so that nothing of a dead upstream passes for the next one's.
+    Every message from it carries its generation, so that no message of a dead upstream is taken for one of the next.
     """
 
-    role = "upstream"
+    role = lifecycle.Role.UPSTREAM
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class UpstreamActor(Actor):
         self._dialler = dialler
         self._connection: Connection | None = None
         self._is_busy = False
+        """Whether the client is paused because this connection's write buffer is long."""
         self._position = 0
 
     def abort_from_outside(self) -> None:
@@ -69,35 +73,31 @@ class UpstreamActor(Actor):
             self._connection.abort_from_outside()
 
     def on_stop(self) -> None:
-        """Let go of the connection, and tell the supervisor."""
-        self._let_go()
+        """Release the connection, and notify the supervisor."""
+        self._release()
         self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, self._generation))
 
     def on_failure(self, *_failure: Any) -> None:
-        """Let go of the connection, and tell the supervisor."""
-        self._let_go()
+        """Release the connection, and notify the supervisor."""
+        self._release()
         self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, self._generation))
 
     def on_left_over(self, message: Any) -> None:
-        """Let go of a connection that came too late."""
+        """Abort a connection that was dialled for an actor which has stopped meanwhile."""
         if isinstance(message, lifecycle.DialSucceeded):
             message.connection.abort()
 
     # From the connector, on one of its threads.
 
     def _dialled(self, outcome: Connection | BaseException) -> None:
-        # On the dispatcher's thread nothing can come between the look at the flag and the message.
+        # By way of the dispatcher's thread: there the actor cannot stop between the look at its flag and the put.
         self.dispatcher.call_soon(lambda: self._hand_in(outcome))
 
     def _hand_in(self, outcome: Connection | BaseException) -> None:
-        if not isinstance(outcome, BaseException):
-            self._hand_in_connection(outcome)
-        else:
+        if isinstance(outcome, BaseException):
             self.actor_ref.offer(lifecycle.DialFailed(_as_dial_error(outcome)))
-
-    def _hand_in_connection(self, connection: Connection) -> None:
-        if not self.actor_ref.offer(lifecycle.DialSucceeded(connection)):
-            connection.abort()
+        elif not self.actor_ref.offer(lifecycle.DialSucceeded(outcome)):
+            outcome.abort()
 
     # From the connection.
 
@@ -113,32 +113,33 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """End: an upstream that missed a part of the conversation is of no use."""
+        """End: an upstream that missed a part of the conversation cannot continue it."""
         reason = f"{dropped_bytes} bytes unread"
-        self._ended(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
+        self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     @guarded
     def on_drained(self) -> None:
-        """Let the client's leg read on."""
+        """Resume the reading of the client's leg."""
         self._is_busy = False
         self._client.offer(lifecycle.ResumeReading())
 
     @guarded
     def on_caught_up(self) -> None:
-        """Nothing asks whether an upstream reads: it has a connection of its own for each session."""
+        """Ignore it: no upstream is probed."""
 
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Tell the supervisor, and stop."""
-        self._ended(closed)
+        """Notify the supervisor, and stop."""
+        self._end(closed)
 
-    # Steps.
+    # From other actors.
 
     def _send(self, message: messages.SendToUpstream) -> None:
         connection = self._connection
         if connection is None:
             return
         connection.send_text(message.frame)
+        # A microphone can wait: its client is slowed down by TCP (docs/decisions/0005-backpressure.md).
         if connection.is_busy and not self._is_busy:
             self._is_busy = True
             self._client.offer(lifecycle.PauseReading())
@@ -149,21 +150,22 @@ class UpstreamActor(Actor):
 
     def _open(self, message: lifecycle.DialSucceeded) -> None:
         self._connection = message.connection
+        # Before `open`: the session learns of the upstream before its first message.
         self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
         self._connection.open(self.dispatcher, self)
         self.dispatcher.register(self)
 
-    def _refused(self, message: lifecycle.DialFailed) -> None:
+    def _fail_to_dial(self, message: lifecycle.DialFailed) -> None:
         error = message.error
         logger.info("session %s: upstream %d: %s", self._session_id, self._generation, error)
         kind = LossKind.NOT_DIALLED if error.status is None else LossKind.HTTP
-        self._lost(Loss(kind=kind, code=error.status, cause=error.kind.value))
+        self._lose(Loss(kind=kind, code=error.status, cause=error.kind.value))
 
-    def _ended(self, closed: ConnectionClosed) -> None:
+    def _end(self, closed: ConnectionClosed) -> None:
         kind = _LOSSES.get(closed.ending, LossKind.CLOSED)
-        self._lost(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
+        self._lose(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
 
-    def _lost(self, loss: Loss) -> None:
+    def _lose(self, loss: Loss) -> None:
         self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, self._generation, loss))
         self.stop()
 
@@ -173,22 +175,23 @@ class UpstreamActor(Actor):
         else:
             self._connection.close(message.code, message.reason)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.dispatcher.unregister(self)
         if self._connection is not None:
             self._connection.abort()
-        if self._is_busy:
+        if self._is_busy:  # no `on_drained` will follow: the client would stay paused
             self._is_busy = False
             self._client.offer(lifecycle.ResumeReading())
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
-        return {"generation": self._generation, "connected": self._connection is not None}
+        is_connected = self._connection is not None
+        return {"role": self.role.value, "generation": self._generation, "is_connected": is_connected}
 
     receives: ClassVar = {
         messages.SendToUpstream: _send,
         lifecycle.Dial: _dial,
         lifecycle.DialSucceeded: _open,
-        lifecycle.DialFailed: _refused,
+        lifecycle.DialFailed: _fail_to_dial,
         lifecycle.CloseConnection: _close,
         lifecycle.Describe: _describe,
     }

@@ -1,4 +1,9 @@
-"""Who looks whether the dispatchers run. One that does not cannot say so, and everybody on it would wait for ever."""
+"""The watchdog: detects dispatchers that died or stalled.
+
+A stalled dispatcher cannot report itself, and every session on it would wait without end. The watchdog knows nothing of
+sessions: it aborts the objects that are registered with the dispatcher. See
+docs/decisions/0012-stalled-dispatchers.md.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +23,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
+"""The interval between two looks at every dispatcher."""
 
 STALLED_LOOKS: Final = 5
-"""So many looks in a row without a sign of life. Looks and not seconds: a machine that slept has slept for us, too."""
+"""A dispatcher that is in the same turn for this many looks in a row has stalled.
+
+Looks are counted and not seconds: when the machine was suspended, the watchdog was, too.
+"""
 
 
 class Watchdog:
-    """A thread that watches dispatchers and wakes none of them.
+    """A thread that watches dispatchers, and wakes none of them.
 
-    It gives up a dispatcher that died, or that stayed in the same turn for five looks: it logs the stack of its thread
-    and aborts every connection and actor on it (`Dispatcher.abort_from_outside`). A given-up dispatcher that runs again
-    is healthy, but its sessions are over.
+    It abandons a dispatcher that died, or that stayed in the same turn for five looks. To abandon it is to log the
+    stack of its thread, and to abort every connection on it (`Dispatcher.abort_from_outside`). When an abandoned
+    dispatcher runs again, it is healthy, but its sessions are over.
     """
 
     def __init__(self, dispatchers: Sequence[Dispatcher], *, look_s: float = LOOK_S) -> None:
@@ -43,13 +52,13 @@ class Watchdog:
         return self
 
     def stop(self) -> None:
-        """End it, and wait for that. Before the dispatchers are stopped."""
+        """End the thread, and wait for it. Before the dispatchers are stopped: each would look dead."""
         self._stopped.set()
         self._thread.join()
 
-    def given_up(self) -> list[str]:
-        """What is wrong, a few words for each dispatcher that does not run; empty where all do. From any thread."""
-        return [f"{it.dispatcher.name} {it.verdict}" for it in self._watched if it.verdict]
+    def problems(self) -> list[str]:
+        """Return a few words for each dispatcher that does not run; nothing where all do. From any thread."""
+        return [f"{it.dispatcher.name} {it.problem}" for it in self._watched if it.problem]
 
     def _run(self) -> None:
         while not self._stopped.wait(self._look_s):
@@ -61,34 +70,35 @@ class Watchdog:
 
 
 class _Watched:
-    """What is known of one dispatcher."""
+    """One dispatcher, and what the watchdog knows of it."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
-        self.verdict = ""
+        self.problem = ""
         self._pulse: int | None = None
         self._looks = 0
+        """The number of looks in a row that found the same turn."""
 
     def look(self) -> None:
-        """Judge it by what has changed since the last look."""
+        """Judge the dispatcher by its turns since the last look."""
         if not self.dispatcher.is_alive:
-            self._give_up("is dead")
+            self._abandon("is dead")
             return
         pulse = self.dispatcher.pulse()
         self._looks = self._looks + 1 if pulse is not None and pulse == self._pulse else 0
         self._pulse = pulse
         if self._looks >= STALLED_LOOKS:
-            self._give_up("is stalled")
-        elif not self._looks and self.verdict:
+            self._abandon("is stalled")
+        elif not self._looks and self.problem:
             logger.warning("%s runs again", self.dispatcher.name)
-            self.verdict = ""
+            self.problem = ""
 
-    def _give_up(self, verdict: str) -> None:
-        if self.verdict:
+    def _abandon(self, problem: str) -> None:
+        if self.problem:  # abandoned already: its sessions are over
             return
-        self.verdict = verdict
+        self.problem = problem
         where = _stack_of(self.dispatcher.thread_id)
-        logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, verdict, where)
+        logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, problem, where)
         self.dispatcher.abort_from_outside()
 
 
@@ -103,8 +113,9 @@ _one_at_a_time = threading.Lock()
 def frames() -> dict[int, FrameType]:
     """Return the frame of each thread, by its id. From any thread.
 
-    Python 3.11 makes that list under a lock that every start of a thread takes, too, while it has the interpreter's: if
-    a collection of garbage begins in the middle, and Python code runs in it, both wait for each other for good.
+    Python 3.11 builds that dictionary under a lock which the start of a thread takes, too, while it holds the
+    interpreter's lock. If a garbage collection begins in the middle and runs Python code, both wait for each other for
+    good: hence no collection here.
     """
     with _one_at_a_time:
         collects = gc.isenabled()

@@ -1,4 +1,7 @@
-"""The work of one session that is under way on the pool: what a session machine asks for by `StartWork`."""
+"""The work of one actor that runs on pools of threads: `StartWork` of a session machine, and notifications.
+
+It knows nothing of what the work does: a function of its owner performs it.
+"""
 
 from __future__ import annotations
 
@@ -22,56 +25,62 @@ logger = logging.getLogger(__name__)
 
 
 class Pools(msgspec.Struct, frozen=True):
-    """Threads for whatever of a session may block, a pool for each use: what hangs in one holds up none of another."""
+    """The pools for work of sessions that may block, one for each use: work that hangs in one stops no other.
+
+    See docs/decisions/0019-a-pool-for-each-use.md.
+    """
 
     tools: Pool
-    """For what it has done while it goes on."""
+    """Runs the work of a session that has begun: functions and their endpoints."""
     setup: Pool
-    """For what it needs before it can begin."""
+    """Runs the work that a session needs before it can begin."""
     hooks: Pool
-    """For telling an embedding application of it."""
+    """Delivers notifications to the embedding application."""
 
 
-class _UnderWay(msgspec.Struct, eq=False):
+class _Running(msgspec.Struct, eq=False):
     timer: Timer
     job: Job | None = None
 
 
 class Work:
-    """Hands work to a pool, and tells its end exactly once, in time. On the dispatcher's thread.
+    """The work that one actor has under way. On its dispatcher's thread.
 
-    Work that hangs answers as timed out; what comes of it later is dropped and counted, as is what comes of work
-    that was cancelled. After `discard` nothing is told of what was begun, after `close` nothing at all.
+    The end of each piece is delivered exactly once, and in time: work that hangs ends as timed out. A result that
+    comes after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
-    def __init__(self, actor: Actor, perform: Callable[[Any], Any], tell: Callable[[messages.WorkDone], None]) -> None:
+    def __init__(
+        self, actor: Actor, perform: Callable[[Any], Any], deliver: Callable[[messages.WorkDone], None]
+    ) -> None:
         self._dispatcher = actor.dispatcher
         self._guarded: Callable[[Any], None] = actor.run_guarded
         self._perform = perform
-        self._tell = tell
-        self._under_way: dict[str, _UnderWay] = {}
+        self._deliver = deliver
+        self._running: dict[str, _Running] = {}
         self.dropped = 0
-        """Results that came too late."""
+        """The number of results that came too late."""
 
     @property
     def keys(self) -> list[str]:
-        """What is under way."""
-        return list(self._under_way)
+        """The keys of the work that is under way."""
+        return list(self._running)
 
     def start(self, command: messages.StartWork, pool: Pool) -> None:
-        """Have it done there. A key names one piece of work at a time."""
+        """Submit work to a pool. A key names one piece of work at a time."""
         key, work, perform = command.key, command.work, self._perform
-        assert key not in self._under_way, key  # noqa: S101 - a bug of the machine's: no work is done twice
-        time_out = partial(self._guarded, partial(self._timed_out, key))
-        entry = _UnderWay(self._dispatcher.call_later(command.timeout_s, time_out))
-        self._under_way[key] = entry
+        assert key not in self._running, key  # noqa: S101 - a bug of the machine's: no work runs twice
+        time_out = partial(self._guarded, partial(self._time_out, key))
+        entry = _Running(self._dispatcher.call_later(command.timeout_s, time_out))
+        # The entry stands before `submit`: a pool that refuses calls back from inside of it.
+        self._running[key] = entry
         entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
     def cancel(self, key: str) -> None:
-        """Have it not begun, or its result dropped. Harmless when it is done."""
-        entry = self._under_way.pop(key, None)
+        """Withdraw work, or drop its result where it has begun. Harmless when it has ended."""
+        entry = self._running.pop(key, None)
         if entry is not None:
-            _let_go(entry)
+            _release(entry)
 
     def discard(self) -> None:
         """Cancel everything."""
@@ -79,36 +88,37 @@ class Work:
             self.cancel(key)
 
     def close(self) -> None:
-        """Cancel everything, and let go of the actor, which has stopped."""
+        """Cancel everything, and release the actor, which has stopped."""
         self.discard()
-        self._guarded = self._tell = _nobody
+        self._guarded = self._deliver = _ignore
 
-    def _hand_in(self, key: str, entry: _UnderWay, result: Any) -> None:
-        # On a thread of the pool, or where it refuses, on ours: there, too, the machine hears of it afterwards.
-        self._dispatcher.call_soon(partial(self._guarded, partial(self._done, key, entry, result)))
+    def _hand_in(self, key: str, entry: _Running, result: Any) -> None:
+        # On a thread of the pool. A pool that refuses calls it on ours, while the machine's commands are performed:
+        # so a later turn delivers.
+        self._dispatcher.call_soon(partial(self._guarded, partial(self._finish, key, entry, result)))
 
-    def _done(self, key: str, entry: _UnderWay, result: Any) -> None:
-        if self._under_way.get(key) is not entry:
+    def _finish(self, key: str, entry: _Running, result: Any) -> None:
+        if self._running.get(key) is not entry:  # cancelled; the key may be another's by now
             self.dropped += 1
             logger.info("the result of %s came too late", key)
             return
         self.cancel(key)
-        self._tell(_outcome(key, result))
+        self._deliver(_outcome(key, result))
 
-    def _timed_out(self, key: str) -> None:
+    def _time_out(self, key: str) -> None:
         self.cancel(key)
-        self._tell(messages.WorkDone(key, failure=messages.WorkFailure(messages.WorkFailureKind.TIMED_OUT)))
+        self._deliver(messages.WorkDone(key, failure=messages.WorkFailure(messages.WorkFailureKind.TIMED_OUT)))
 
 
-def _nobody(_: Any) -> None:
-    """Who is told once nobody is there."""
+def _ignore(_: Any) -> None:
+    pass
 
 
-def _let_go(entry: _UnderWay) -> None:
+def _release(entry: _Running) -> None:
     entry.timer.discard()
     if entry.job is not None:
         entry.job.withdraw()
-        entry.job = None  # it holds this entry, and a circle waits for the collector
+        entry.job = None  # it holds this entry: the two would wait for the garbage collector
 
 
 def _outcome(key: str, result: Any) -> messages.WorkDone:

@@ -151,7 +151,7 @@ class Runtime:
         """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
         # A dead dispatcher counts at once, before the watchdog's next look.
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
-        return dead or (self._watchdog.given_up() if self._watchdog is not None else [])
+        return dead or (self._watchdog.problems() if self._watchdog is not None else [])
 
     def can_dial(self) -> bool:
         """Whether any of the latest dials succeeded, or there were none."""
@@ -222,4 +222,4 @@ class Runtime:
 
 
 def _pool(name: str, config: RouterConfig) -> Pool:
-    return Pool(name, config.limits.pool_threads, most_waiting=config.limits.pool_queue)
+    return Pool(name, config.limits.pool_threads, max_waiting=config.limits.pool_queue)

@@ -1,7 +1,7 @@
-"""The narrow seam to the network: what a connection is to the actor that owns it.
+"""The narrow seam to the network: the interface between a connection and the actor that owns it.
 
-Everything here happens on one dispatcher's thread. The real connections (`client`, `upstream`) and the
-shipped fake (`memory`) pass the same tests. Nothing above this package knows a WebSocket library.
+A connection works on one dispatcher's thread. The real connections (`client`, `upstream`) and the shipped fake
+(`memory`) pass the same tests. Nothing above this package knows a WebSocket library.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_FRAME_BYTES = 512 * 1024
 
 
 class Ending(enum.Enum):
-    """How a connection came to its end."""
+    """The way in which a connection ended."""
 
     CLOSED_BY_PEER = "closed by the peer"
     """The peer began the close handshake."""
@@ -36,16 +36,16 @@ class Ending(enum.Enum):
     TIMED_OUT = "timed out"
     """The peer answered no ping, or took no byte, within its deadline."""
     PROTOCOL_ERROR = "protocol error"
-    """The peer broke RFC 6455; it was told with close code 1002, 1007 or 1009."""
+    """The peer broke RFC 6455, and was sent close code 1002, 1007 or 1009."""
     OVERFLOWED = "overflowed"
-    """The peer did not read: the write buffer passed its bound, and the owner did not close in time."""
+    """The peer did not read: the write buffer exceeded its bound, and the owner did not close in time."""
 
 
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a connection, told exactly once.
+    """The end of a connection, reported exactly once.
 
-    `code` and `reason` are those of the peer's close frame (or of ours, where we began or the peer broke the
-    protocol); 1005 is a close frame without a code, 1006 no close frame at all (RFC 6455, 7.1.5).
+    `code` and `reason` are those of the peer's close frame, or of ours, where we began or the peer broke the protocol.
+    1005 is a close frame without a code, 1006 no close frame at all (RFC 6455, 7.1.5).
     """
 
     ending: Ending
@@ -54,70 +54,73 @@ class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds and deadlines of one connection, in bytes and seconds."""
+    """The bounds and deadlines of one connection, in bytes and seconds.
+
+    docs/decisions/0021-bounds-for-a-slow-client.md has the reason of each bound for a slow peer.
+    """
 
     write_buffer_bytes: int = 2 * 1024 * 1024
-    """What may wait for a peer that does not read; beyond it the backlog is dropped and the owner told.
+    """The most that may wait for a peer that does not read. Beyond it the backlog is dropped, and the owner notified.
 
     The message that is being written does not count: one larger than this can be sent to a peer that reads.
     """
     low_water_bytes: int = 64 * 1024
-    """`on_drained` is told when the write buffer falls to this after it has been above `high_water_bytes`."""
+    """`on_drained` is called when the write buffer falls to this after it has been above `high_water_bytes`."""
     high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_frame_bytes: int = MAX_FRAME_BYTES
     join_binary_bytes: int = 0
-    """Binary messages that are read at once are told as one, up to this size; 0: each by itself.
+    """Binary messages that are read at once are joined into one of up to this size; 0: each by itself.
 
-    For a peer that sends a stream: where we are behind, several of its messages cost as much as one.
+    For a peer that sends a stream: under load several of its messages then cost as much as one.
     """
     ping_interval_s: float = 20.0
-    """A ping is sent after so long without anything received; 0 switches pings off."""
+    """A ping is sent after this long without anything received; 0 switches pings off."""
     ping_timeout_s: float = 20.0
     """The peer must show life (a pong, or anything else) within this of a ping."""
     write_stall_s: float = 10.0
     """The longest that a non-empty write buffer may make no progress."""
     close_timeout_s: float = 2.0
-    """The longest that `close` waits for the peer's close frame, and without patience for the backlog, too."""
+    """The longest that `close` waits for the peer's close frame, the backlog before it included."""
 
 
 class ConnectionListener(Protocol):
-    """What the owner of a connection is told, on the dispatcher's thread, in order; never from inside its own call."""
+    """The owner of a connection. Called on the dispatcher's thread, in order, and never from inside its own call."""
 
     def on_text(self, text: str) -> None:
-        """A text message arrived: whole, valid UTF-8."""
+        """Handle a text message: whole, valid UTF-8."""
 
     def on_binary(self, data: bytes) -> None:
-        """A binary message arrived: whole."""
+        """Handle a binary message: whole."""
 
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """The write buffer passed its bound and the backlog was dropped, at a frame border.
+        """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
-        What is sent from now on is taken again: a last word and `close`. A second overflow ends the connection.
+        From now on messages are sent again: a last one and `close`. A second overflow ends the connection.
         """
 
     def on_drained(self) -> None:
-        """The write buffer, having been busy (`is_busy`), is nearly empty again."""
+        """Handle that the write buffer, having been busy (`is_busy`), is nearly empty again."""
 
     def on_caught_up(self) -> None:
-        """The peer has read all that was sent before a `probe`."""
+        """Handle that the peer has read every message that was sent before a `probe`."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """The connection has ended. Exactly once, and the last call."""
+        """Handle the end of the connection. Called exactly once, and last."""
 
 
 class Connection(abc.ABC):
     """A WebSocket connection, open since before it was made, silent until `open`.
 
-    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread; none of them
-    blocks, and none of them calls the listener before it returns. After the end they do nothing.
+    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread. They do not
+    block, and do not call the listener before they return. After the end they do nothing.
     """
 
     __slots__ = ()
 
     @abc.abstractmethod
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
-        """Begin to read: from here on `listener` is told what arrives."""
+        """Begin to read: from here on `listener` is called."""
 
     @abc.abstractmethod
     def send_text(self, text: str | bytes) -> None:
@@ -129,31 +132,31 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def probe(self) -> None:
-        """Ask whether the peer reads: `on_caught_up` follows once it has read what was sent up to here."""
+        """Ask whether the peer reads. `on_caught_up` follows once it has read the messages that were sent so far."""
 
     @abc.abstractmethod
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
-        """Begin the close handshake behind what is still to be written.
+        """Begin the close handshake behind the messages that wait to be written.
 
-        `on_closed` follows in `close_timeout_s`, and where a backlog needs more, so much later as `linger_s` says.
+        `on_closed` follows within `close_timeout_s`; where a backlog needs more time, within `linger_s` and that.
         Messages that still arrive are ignored.
         """
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """End without a handshake, dropping what is unsent; told is RESET, 1006, or the close that was under way."""
+        """End without a handshake, dropping unsent bytes. The end is RESET, 1006, or the close that was under way."""
 
     @abc.abstractmethod
-    def abort_from_outside(self, last_word: str | None = None) -> None:
-        """Say a last word, with close code 1011, and hang up: the dispatcher does not run. From any thread.
+    def abort_from_outside(self, last_text: str | None = None) -> None:
+        """Send a last text with close code 1011 and hang up, because the dispatcher does not run. From any thread.
 
-        Nothing is said to a peer that is in the middle of a message. Should the dispatcher go on after all, it finds
-        a stream that has ended.
+        Nothing is sent to a peer that has received a part of a message. If the dispatcher runs again, it finds a stream
+        that has ended.
         """
 
     @abc.abstractmethod
     def pause(self) -> None:
-        """Stop reading: the peer feels it through its own socket. Pings are not judged while paused."""
+        """Stop reading: TCP slows the peer down. Pings are not judged while paused."""
 
     @abc.abstractmethod
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""A socket that is heard in large pieces by who asks for small ones."""
+"""A blocking socket with a read buffer, for a library that reads a handshake byte by byte."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ RECEIVE_BYTES: Final = 4096
 
 
 class BufferedSocket:
-    """A blocking socket for a library that reads an answer byte by byte.
+    """A socket that receives in large pieces and hands out small ones.
 
-    By itself each byte is a call of the system, and a turn of waiting for the interpreter's lock beside a busy
-    dispatcher: a thousand of them for the answer of a real server.
+    Without it each byte is a system call, a thousand for the answer of a real server. After each of them the thread
+    waits for the interpreter's lock, which a busy dispatcher holds.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._heard = b""
-        self._at = 0
+        self._buffer = b""
+        self._position = 0
 
     def recv(self, size: int) -> bytes:
         """Receive at most `size` bytes; `b""` at the end of the stream."""
-        if self._at >= len(self._heard):
-            self._heard, self._at = self.sock.recv(RECEIVE_BYTES), 0
-        start, self._at = self._at, min(self._at + size, len(self._heard))
-        return self._heard[start : self._at]
+        if self._position >= len(self._buffer):
+            self._buffer, self._position = self.sock.recv(RECEIVE_BYTES), 0
+        start, self._position = self._position, min(self._position + size, len(self._buffer))
+        return self._buffer[start : self._position]
 
     @property
     def rest(self) -> bytes:
-        """What was heard and not asked for."""
-        return self._heard[self._at :]
+        """The bytes that were received and not asked for: the first frames may follow the handshake directly."""
+        return self._buffer[self._position :]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sock, name)

@@ -1,6 +1,6 @@
 """The leg to the client: a WebSocket accepted from a WSGI request, with simple-websocket's handshake.
 
-Knows nothing of routes or protocols above WebSocket.
+It knows no route, and no protocol above WebSocket.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOLS: Final = ("token", "bearer")
-"""What browsers send before their credential, for want of an Authorization header."""
+"""The subprotocols that browsers offer before their credential: they cannot send an Authorization header."""
 
 _KEY_BYTES: Final = 16
+"""The length of a decoded Sec-WebSocket-Key (RFC 6455, 4.1)."""
 
 _HANDSHAKE_KEYS: Final = (
     "HTTP_UPGRADE",
@@ -38,7 +39,11 @@ _HANDSHAKE_KEYS: Final = (
     "HTTP_SEC_WEBSOCKET_VERSION",
     "HTTP_SEC_WEBSOCKET_PROTOCOL",
 )
-"""What the handshake is about. Not HTTP_SEC_WEBSOCKET_EXTENSIONS: permessage-deflate is always declined."""
+"""The headers that the library's handshake gets.
+
+Not HTTP_SEC_WEBSOCKET_EXTENSIONS: permessage-deflate is declined, because it costs CPU and some 300 kB a session on
+audio that does not compress (docs/decisions/0002-frames-of-our-own.md).
+"""
 
 
 class ClientConnection(StreamConnection):
@@ -49,11 +54,11 @@ class ClientConnection(StreamConnection):
     ) -> None:
         super().__init__(sock, is_server=True, limits=limits)
         self.subprotocol = subprotocol
-        """The subprotocol that was selected of those offered, if any."""
+        """The subprotocol that was selected from those offered, if any."""
         self._given_back = threading.Event() if is_lent else None
 
     def wait_until_given_back(self) -> None:
-        """Wait until the server may have its socket back; not at all where it was taken over. From any thread."""
+        """Wait until the server may have its socket back; return at once where it was taken over. From any thread."""
         if self._given_back is not None:
             self._given_back.wait()
 
@@ -68,20 +73,20 @@ class ClientConnection(StreamConnection):
             return
         self._watch_for(0)
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # what the server still answers goes nowhere, as after a hand-over
+            self._sock.shutdown(socket.SHUT_RDWR)  # the server's own response goes nowhere, as after a hand-over
         self._given_back.set()
 
     def answer(self, response: bytes, first_text: str | None = None) -> None:
-        """Answer the handshake, before anything else is sent, and say a first message with it, in one write.
+        """Answer the handshake before anything else is sent, with a first message behind it, in one write.
 
-        What the socket does not take at once leaves later.
+        Bytes that the socket does not take at once leave after `open`.
         """
         if first_text is not None:
-            said = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
-            response = b"".join([response, *said])
+            first = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
+            response = b"".join([response, *first])
         try:
             taken_bytes = self.transmit(response)
-        except OSError as error:  # told after `open`
+        except OSError as error:  # the first read after `open` reports the end
             logger.debug("handshake not answered: %s", error)
             return
         if taken_bytes < len(response):
@@ -97,11 +102,12 @@ def accept(
 ) -> ClientConnection:
     """Accept the WebSocket that a WSGI request asks for. On the WSGI server's thread; it does not wait for the peer.
 
-    The client is told `first_text` with the answer, without a dispatcher's turn in between. Of the subprotocols offered
-    the first in the client's order that is in `subprotocols` is selected, or none.
-    From here on the socket is ours, and whatever the server still answers goes nowhere: the application returns any
-    response. Where the socket is only lent (`handover.is_lent`) it does so after `wait_until_given_back`. If the
-    client is gone already, that is told after `open`, as any end is.
+    `first_text` leaves with the answer: a client need not wait for a dispatcher's turn. The selected subprotocol is the
+    first in the client's order that is in `subprotocols`; there may be none.
+
+    From here on the socket is ours, and any response of the server goes nowhere: the application may return any. Where
+    the socket is only lent (`handover.is_lent`), the application returns after `wait_until_given_back`. A client that
+    is gone already is reported after `open`, like any end.
 
     Raises:
         HandshakeRefused: before anything was written: answer in plain HTTP.
@@ -160,43 +166,44 @@ _RULES: Final[tuple[_Rule, ...]] = (
     ),
     (_has_key, 400, "no Sec-WebSocket-Key of 16 bytes in base64", ()),
 )
-"""RFC 6455, 4.2.1, in the order in which a wrong request is best told what is wrong.
+"""The rules of RFC 6455, 4.2.1: condition, and status, description and headers of the refusal.
 
-A 426 should have an Upgrade header, but hop-by-hop headers are not an application's to send (PEP 3333).
+The first that fails gives the answer: a request that is no upgrade at all is refused as such, and not for its key.
+A 426 should have an Upgrade header, but an application must not send hop-by-hop headers (PEP 3333).
 """
 
 
 class _Handshake(simple_websocket.Server):  # type: ignore[misc]
-    """simple-websocket's handshake, whose answer is kept instead of written: first the checks, then the socket."""
+    """simple-websocket's handshake. Its answer is kept and not written: the socket is taken only after all checks."""
 
     def __init__(self, environ: dict[str, Any], subprotocols: Sequence[str]) -> None:
         self.response = b""
         super().__init__(environ | {"werkzeug.socket": self}, subprotocols=list(subprotocols), thread_class=_NoThread)
-        self.sock = self.environ = None  # both hold this object, and a circle waits for the collector
+        self.sock = self.environ = None  # both hold this object, which would wait for the garbage collector
 
     def send(self, data: bytes) -> int:
-        """Stand in for the socket."""
+        """Collect the answer, in place of the socket."""
         self.response += data
         return len(data)
 
 
 class _NoThread:
-    """In place of simple-websocket's reader thread: a dispatcher reads."""
+    """A thread that does nothing, in place of simple-websocket's reader: a dispatcher reads."""
 
     name = "none"
 
     def __init__(self, target: Callable[[], None]) -> None:
-        """Take what a Thread takes."""
+        """Accept the arguments of a Thread."""
 
     def start(self) -> None:
         """Start nothing."""
 
 
 def _shake_hands(environ: Mapping[str, Any], subprotocols: Sequence[str]) -> _Handshake:
-    wanted = {key: environ[key] for key in _HANDSHAKE_KEYS if key in environ}
-    # The host is checked by who routes; here it would only have to be decoded.
-    wanted["HTTP_HOST"] = "localhost"
+    headers = {key: environ[key] for key in _HANDSHAKE_KEYS if key in environ}
+    # wsproto requires a host and decodes it as IDNA. Nothing here depends on its value.
+    headers["HTTP_HOST"] = "localhost"
     try:
-        return _Handshake(wanted, subprotocols)
+        return _Handshake(headers, subprotocols)
     except (RemoteProtocolError, simple_websocket.ConnectionError) as error:
         raise HandshakeRefused(400, str(error)) from None

@@ -1,6 +1,6 @@
 """Close codes of WebSocket: RFC 6455, 7.4, and IANA's registry of WebSocket close code numbers. Pure.
 
-Knows nothing of what a code means to a session: `restart` and the session's handlers decide that.
+It knows nothing of what a code means to a session: `restart` and the session's handlers decide that.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class CloseCode(enum.IntEnum):
     NORMAL_CLOSURE = 1000
     """The purpose of the connection is fulfilled (RFC 6455, 7.4.1).
 
-    Sent to an upstream that is not needed any more, and to a client that gains nothing by connecting again: Deepgram's
-    JavaScript SDK reconnects on any other code.
+    Sent to an upstream that is not needed any more, and to a client that gains nothing by connecting again.
+    Deepgram's JavaScript SDK reconnects on any other code.
     """
     GOING_AWAY = 1001
     """The server is going down, or the browser has left the page (RFC 6455, 7.4.1).

@@ -1,8 +1,8 @@
 """websocket-client without cookies, for our dials alone.
 
-The library keeps one cookie jar per process and offers no way around it: a cookie that one session's upstream set
-would be sent with the next session's dial. Applications that we are embedded in may use the library, too, and keep
-theirs: hence a jar that stands in front of the library's and is empty only where `no_cookies` says so.
+The library keeps one cookie jar per process and has no switch for it. A cookie that one session's upstream set would be
+sent with the next session's dial. An application that embeds us may use the library, too, and keeps its cookies. Hence
+a jar in front of the library's, which is empty only inside of `no_cookies`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class _Jar:
         return getattr(self._jar, name)
 
     def add(self, set_cookie: str | None) -> None:
-        """Keep a cookie."""
+        """Add a cookie."""
         if not getattr(_here, "has_no_cookies", False):
             self._jar.add(set_cookie)
 
     def get(self, host: str) -> str:
-        """The cookies for a host."""
+        """Return the cookies for a host."""
         return "" if getattr(_here, "has_no_cookies", False) else self._jar.get(host)
 
 
@@ -41,7 +41,7 @@ _handshake.CookieJar = _Jar(_handshake.CookieJar)  # type: ignore[assignment]
 
 @contextlib.contextmanager
 def no_cookies() -> Iterator[None]:
-    """Neither keep nor send cookies on this thread."""
+    """Suppress cookies on this thread: none is kept, none sent."""
     _here.has_no_cookies = True
     try:
         yield

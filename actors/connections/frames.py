@@ -1,8 +1,9 @@
 """RFC 6455 frames, pure: bytes in, events out, and the frames that we send.
 
-Knows no socket, thread or clock. The libraries do our handshakes; frames are ours because a frame costs them
-twice what the rest of the engine costs (docs/decisions/0002). No extension is ever negotiated, so RSV bits are
-violations. Masking alone is not: it is `websockets`' own, which is compiled (docs/decisions/0010).
+It knows no socket, thread or clock. The libraries do our handshakes; frames are our own because a frame costs them more
+than the rest of the engine does (docs/decisions/0002-frames-of-our-own.md). No extension is ever negotiated, so RSV
+bits are violations. Masking alone is not our own, but that of `websockets`, which is compiled
+(docs/decisions/0010-compiled-masking.md).
 """
 
 from __future__ import annotations
@@ -41,16 +42,17 @@ MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
 
 _MAX_LENGTH: Final = 2**63 - 1
+"""The largest length that a header may state: the most significant bit must be 0 (RFC 6455, 5.2)."""
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):
-    """A ping, to be answered with its payload."""
+    """A ping. The answer has its payload."""
 
     payload: bytes
 
 
 class Pong(msgspec.Struct, frozen=True, gc=False):
-    """A pong, asked for or not."""
+    """A pong: the answer to a ping, or unsolicited."""
 
     payload: bytes
 
@@ -63,14 +65,14 @@ class Close(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
-    """The peer broke the protocol: what to close with, and why. The parser reads nothing behind it."""
+    """A breach of the protocol by the peer, with the code to close with. The parser reads nothing behind it."""
 
     close_code: int
     description: str
 
 
 Event: TypeAlias = str | bytes | Ping | Pong | Close | ProtocolViolation
-"""What was received: `str` is a whole text message, `bytes` a whole binary one."""
+"""A received frame or message: `str` is a whole text message, `bytes` a whole binary one."""
 
 
 class _ViolationError(Exception):
@@ -80,7 +82,7 @@ class _ViolationError(Exception):
 
 
 class FrameParser:
-    """Turns the peer's bytes into events, however the bytes were cut.
+    """A parser from the peer's bytes, cut anywhere, to events.
 
     With `is_server` the peer is a client, whose frames are masked; else it is a server, whose frames are not.
     """
@@ -105,12 +107,12 @@ class FrameParser:
         self._is_done = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take what was received; the events that it completes. Nothing after a `Close` or `ProtocolViolation`."""
+        """Parse received bytes. Return the events that they complete: none after a `Close` or `ProtocolViolation`."""
         if self._is_done:
             return []
         if self._partial:
-            # Looked at again only once the frame is whole, so a large frame in small pieces is copied twice, not
-            # once per piece.
+            # Parsed again only once the frame is whole: a large frame in small pieces is copied twice, not once per
+            # piece.
             self._partial += data
             if len(self._partial) < self._needed_bytes:
                 return []
@@ -127,7 +129,7 @@ class FrameParser:
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> int:
-        """Append the events of all whole frames to `events`; where the first frame that is not whole begins."""
+        """Append the events of all whole frames to `events`. Return where the first frame that is not whole begins."""
         position, size = 0, len(data)
         while not self._is_done:
             payload_at = position + 2
@@ -143,6 +145,7 @@ class FrameParser:
                     self._needed_bytes = payload_at - position
                     break
                 length = int.from_bytes(data[extended_at:payload_at], "big")
+            # Before the payload is there: a frame that is too big must not fill the memory first.
             self._check(first, second, length)
             if self._mask_bit:
                 payload_at += 4
@@ -158,10 +161,10 @@ class FrameParser:
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:
-        """Judge a frame by its header, before any of its payload is kept."""
+        """Judge a frame by its header. Raise for a breach of the protocol."""
         opcode = _OPCODES.get(first)
         if opcode is None:
-            raise _ViolationError(CloseCode.PROTOCOL_ERROR, _why_not(first))
+            raise _ViolationError(CloseCode.PROTOCOL_ERROR, _header_problem(first))
         if second & MASKED != self._mask_bit:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._mask_bit else "masked frame")
         if opcode >= CLOSE:
@@ -176,6 +179,7 @@ class FrameParser:
             raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
+        # The two kinds of whole message come first: nearly every frame is one.
         if first == WHOLE_BINARY:
             events.append(payload)
         elif first == WHOLE_TEXT:
@@ -215,12 +219,12 @@ _CONTROL_OPCODES: Final = (CLOSE, PING, PONG)
 _OPCODES: Final = {opcode: opcode for opcode in _DATA_OPCODES} | {
     FIN | opcode: opcode for opcode in _DATA_OPCODES + _CONTROL_OPCODES
 }
-"""The first bytes that a frame may have, with their opcodes."""
+"""The first bytes that a frame may have, with their opcodes: a control frame only with FIN, and no RSV bit."""
 
 _OUT_OF_TURN: Final = ("data frame inside a fragmented message", "continuation of nothing")
 
 
-def _why_not(first: int) -> str:
+def _header_problem(first: int) -> str:
     opcode = first & 0x0F
     if first & 0x70:
         return f"reserved bits set: {first:#04x}"
@@ -247,15 +251,15 @@ def _parse_close(payload: bytes) -> Close:
     return Close(code, _decode(payload[2:]))
 
 
-# What we send.
+# Frames to send.
 
 
-def joined(events: Sequence[Event], most_bytes: int) -> list[Event]:
-    """The same events, but for binary messages in a row, which become one as long as that has at most `most_bytes`."""
+def joined(events: Sequence[Event], max_bytes: int) -> list[Event]:
+    """Join binary messages in a row, each up to `max_bytes`. Return these and the other events, in order."""
     result: list[Event] = []
     for event in events:
         last = result[-1] if result else None
-        if type(event) is bytes and type(last) is bytes and len(last) + len(event) <= most_bytes:
+        if type(event) is bytes and type(last) is bytes and len(last) + len(event) <= max_bytes:
             result[-1] = last + event
         else:
             result.append(event)
@@ -263,7 +267,7 @@ def joined(events: Sequence[Event], most_bytes: int) -> list[Event]:
 
 
 def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
-    """One text message, fragmented where it is longer than `max_frame_bytes`; a cut may go through a character."""
+    """Build one text message, fragmented where it is longer than `max_frame_bytes`. A cut may split a character."""
     payload = text.encode() if isinstance(text, str) else text
     if len(payload) <= max_frame_bytes:
         return [_frame(WHOLE_TEXT, payload, mask=mask)]
@@ -273,9 +277,9 @@ def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[
 
 
 def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
-    """One binary message, or several where it is longer than `max_frame_bytes`.
+    """Build one binary message, or several where it is longer than `max_frame_bytes`.
 
-    Cut at even offsets, so that no 16-bit sample is torn between two messages.
+    Cuts are at even offsets, so that no 16-bit sample is split between two messages.
     """
     if len(data) <= max_frame_bytes:
         return [_frame(WHOLE_BINARY, data, mask=mask)]
@@ -284,23 +288,24 @@ def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[byte
 
 
 def ping_frame(payload: bytes = b"", *, mask: bool) -> bytes:
-    """A ping, with at most 125 bytes of payload."""
+    """Build a ping, with at most 125 bytes of payload."""
     return _frame(FIN | PING, payload[:MAX_CONTROL_BYTES], mask=mask)
 
 
 def pong_frame(payload: bytes, *, mask: bool) -> bytes:
-    """The answer to a ping, with its payload."""
+    """Build the answer to a ping, with its payload."""
     return _frame(FIN | PONG, payload[:MAX_CONTROL_BYTES], mask=mask)
 
 
 def close_frame(code: int, reason: str = "", *, mask: bool) -> bytes:
-    """A close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
+    """Build a close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
     if not is_wire_code(code):
         return _frame(FIN | CLOSE, b"", mask=mask)
     return _frame(FIN | CLOSE, code.to_bytes(2, "big") + _shorten(reason), mask=mask)
 
 
 def _shorten(reason: str) -> bytes:
+    # A lone surrogate has no UTF-8 form and is replaced. A cut drops the character that it would split.
     encoded = reason.encode(errors="replace")
     if len(encoded) <= MAX_REASON_BYTES:
         return encoded
@@ -331,13 +336,14 @@ def _frame(first: int, payload: bytes, *, mask: bool) -> bytes:
 
 
 _KEY_BATCH: Final = 1024
+"""The number of masking keys that one system call brings."""
 
 _keys: deque[bytes] = deque()
-os.register_at_fork(after_in_child=_keys.clear)
+os.register_at_fork(after_in_child=_keys.clear)  # parent and child must not use the same keys
 
 
 def _new_key() -> bytes:
-    """Four bytes that nobody can foresee (RFC 6455, 5.3), from a batch: a system call per frame would cost more."""
+    """Return four unpredictable bytes (RFC 6455, 5.3), from a batch: a system call per frame would cost more."""
     try:
         return _keys.pop()
     except IndexError:

@@ -1,8 +1,9 @@
-"""A request's socket, out of the hands of a threaded WSGI server.
+"""The hand-over of a request's socket from a threaded WSGI server. See docs/decisions/0015-the-hand-over.md.
 
-Where the server has no TLS of its own the socket is taken over: ours is a duplicate, and in place of the server's
-descriptor stands a dead one, so that its thread is free at once. Its TLS cannot be moved: there the socket is
-only lent, and the server's thread must wait until it is given back. Knows WSGI servers, and nothing of WebSockets.
+Where the server has no TLS of its own, the socket is taken over. Ours is a duplicate, and a dead one takes the place of
+the server's descriptor, so that its thread is free at once. TLS of the server cannot be moved: there the socket is only
+lent, and the server's thread must wait until it is given back. This module knows WSGI servers, and nothing of
+WebSockets.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 USE_GTHREAD: Final = "serve it with gunicorn's gthread worker (gunicorn --threads 8)"
 
 _GREEN: Final = ("gevent", "eventlet")
+"""The packages whose sockets belong to green threads: a dispatcher is a real thread, and cannot wait on them."""
 
 
 class HandshakeRefused(Exception):  # noqa: N818 - named for what happened
-    """The request is no WebSocket handshake that can be accepted; not a byte was written to its socket.
+    """The request is no WebSocket handshake that can be accepted. Nothing was written to its socket.
 
-    `status` and `headers` are what to answer in plain HTTP.
+    `status` and `headers` are those of the answer in plain HTTP.
     """
 
     def __init__(self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -42,27 +44,27 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket:
     """Return the request's socket, which is still the server's.
 
     Raises:
-        HandshakeRefused: 501, where it cannot be had, or would be of no use; the description says what to use.
+        HandshakeRefused: 501, where the server gives no socket, or none that could be used; the description names a
+            server to use.
     """
     sock = _find(environ)
-    for is_so, description in _REFUSALS:
-        if is_so(environ, sock):
+    for applies, description in _REFUSALS:
+        if applies(environ, sock):
             raise HandshakeRefused(501, description)
     assert isinstance(sock, socket.socket)  # noqa: S101 - for the type checker: the last row
     return sock
 
 
 def is_lent(sock: socket.socket) -> bool:
-    """Whether it cannot be taken over: with TLS, half of a connection's state is in the server's own object."""
+    """Whether a socket cannot be taken over: with TLS, half of a connection's state is in the server's own object."""
     return isinstance(sock, ssl.SSLSocket)
 
 
 def take_over(environ: Mapping[str, Any]) -> socket.socket:
-    """Take the request's socket out of the WSGI server's hands; the duplicate that is ours.
+    """Take the request's socket over from the WSGI server. Return a duplicate, which is ours.
 
-    A throw-away socket, whose other end is closed, is put in place of the server's descriptor: what the server
-    still does there (answer, shut down, close) harms nobody. What the server has read already is lost; what is
-    still in the kernel is ours.
+    A dead socket, whose other end is closed, takes the place of the server's descriptor: the server may still answer,
+    shut down and close there. Bytes that the server has read already are lost; those still in the kernel are ours.
 
     Raises:
         HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).
@@ -75,7 +77,7 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
 
 def take(served: socket.socket) -> socket.socket:
     """Take over a socket that is not only lent; see `take_over`."""
-    # Few calls of the system: after each of them this thread may have to wait for the interpreter's lock.
+    # Few system calls: after each of them this thread may have to wait for the interpreter's lock.
     try:
         stand_in = _stand_in()
         ours = os.dup(served.fileno())
@@ -87,13 +89,13 @@ def take(served: socket.socket) -> socket.socket:
 
 @functools.cache
 def _stand_in() -> int:
-    """The descriptor of a socket whose other end is closed. One serves a whole process: nobody gets anything of it."""
+    """Return the descriptor of a socket whose other end is closed. One serves the whole process: it is only copied."""
     stand_in, other_end = socket.socketpair()
     other_end.close()
     return stand_in.detach()
 
 
-# Where servers keep it.
+# Where servers keep a request's socket.
 
 
 def _find(environ: Mapping[str, Any]) -> object:
@@ -103,14 +105,14 @@ def _find(environ: Mapping[str, Any]) -> object:
 def _behind(stream: object) -> object:
     """Return the socket that a server of the standard library reads from (wsgiref, Django's `runserver`).
 
-    Django wraps the stream, and keeps nothing of it but its `read`.
+    Django wraps the stream and keeps only its `read` method, which leads back to it.
     """
     buffered = getattr(getattr(stream, "_read", None), "__self__", stream)
     raw = buffered.raw if isinstance(buffered, io.BufferedReader) else None
     return getattr(raw, "_sock", None) if isinstance(raw, socket.SocketIO) else None
 
 
-# Where it cannot be had.
+# Where there is no socket to be used.
 
 
 def _is_green(_environ: Mapping[str, Any], sock: object) -> bool:
@@ -125,7 +127,7 @@ def _ends_with_the_request(environ: Mapping[str, Any], _sock: object) -> bool:
     return "werkzeug.socket" in environ and bool(environ.get("wsgi.multiprocess"))
 
 
-def _holds_up_everybody(environ: Mapping[str, Any], sock: object) -> bool:
+def _blocks_the_server(environ: Mapping[str, Any], sock: object) -> bool:
     return isinstance(sock, ssl.SSLSocket) and not environ.get("wsgi.multithread", True)
 
 
@@ -138,6 +140,6 @@ _REFUSALS: Final[tuple[tuple[Callable[[Mapping[str, Any], object], bool], str], 
     (_is_none, f"no WebSocket can be served by this server, which gives no access to the socket: {USE_GTHREAD}"),
     (_is_shared, "no WebSocket can be served over HTTP/2: connect with HTTP/1.1"),
     (_ends_with_the_request, "no WebSocket can be served by a process that ends with the request: use threads"),
-    (_holds_up_everybody, f"no WebSocket can be served with TLS by a server of one thread: {USE_GTHREAD}"),
+    (_blocks_the_server, f"no WebSocket can be served with TLS by a server of one thread: {USE_GTHREAD}"),
 )
-"""What is so of a request and its socket, and the sentence that says what to use."""
+"""The conditions of a request and its socket, each with a sentence that names a server to use."""

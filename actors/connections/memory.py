@@ -1,7 +1,7 @@
 """The shipped fake: a connection whose peer is a test in the same process.
 
 `memory_pair` gives the actor's end and the test's end; `memory_link` gives two ends for two actors. An actor's end is
-the same state machine as the real connections, over a byte stream in memory, so what holds for it holds for them.
+the same `ProtocolConnection` as the real ones, over a byte stream in memory: it behaves as they do.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ RECEIVE_TIMEOUT_S: Final = 5.0
 
 
 class Peer(Protocol):
-    """Who is at the other end. Called from the dispatcher's thread."""
+    """The other end of a memory connection. Called on the dispatcher's thread of this end."""
 
     def take(self, data: bytes) -> int:
-        """Take what the connection writes; how many bytes."""
+        """Take written bytes. Return how many; 0 when it does not read."""
 
     def lose(self) -> None:
-        """Note that the stream is gone."""
+        """Note that the stream has ended."""
 
 
 class MemoryConnection(ProtocolConnection):
@@ -40,13 +40,13 @@ class MemoryConnection(ProtocolConnection):
         self._is_reading = False
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take what the peer wrote; `b""` is the end of its stream. From any thread."""
+        """Take bytes that the peer wrote; `b""` is the end of its stream. From any thread."""
         self._incoming.append(data)
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
     def make_room(self) -> None:
-        """Write again: the peer reads. From any thread."""
+        """Write again, because the peer reads. From any thread."""
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_writable)
 
@@ -80,7 +80,7 @@ class MemoryConnection(ProtocolConnection):
         self.memory_peer.lose()
 
     def _shut_writing(self) -> None:
-        """The peer hangs up by itself."""
+        """Ignore it: the peer hangs up by itself at the close frame."""
 
     def _release(self) -> None:
         self._is_reading = False
@@ -91,8 +91,8 @@ class MemoryConnection(ProtocolConnection):
 class MemoryPeer:
     """The test's end: a well-behaved client. All methods may be called from any thread; only `receive` waits.
 
-    It answers pings and close frames by itself, unless it has stopped reading. What it sends once the connection
-    has ended goes nowhere.
+    It answers pings and close frames by itself, unless it has stopped reading. Messages that it sends once the
+    connection has ended are dropped.
     """
 
     def __init__(self, connection: MemoryConnection) -> None:
@@ -113,14 +113,14 @@ class MemoryPeer:
         self.send_bytes(*frames.binary_frames(data, mask=True, max_frame_bytes=max(1, len(data))))
 
     def send_bytes(self, *data: bytes) -> None:
-        """Send raw bytes: frames of one's own making."""
+        """Send raw bytes: frames that the test has built."""
         with self._lock:
             if self._closed is None:
                 for some in data:
                     self._connection.arrive(some)
 
     def receive(self, timeout_s: float = RECEIVE_TIMEOUT_S) -> str | bytes | ConnectionClosed:
-        """The next message, or the end, as this side sees it; the end again and again.
+        """Return the next message, or the end as this side sees it. After the end, return that again.
 
         Raises:
             TimeoutError: nothing came in time.
@@ -149,7 +149,7 @@ class MemoryPeer:
         self._connection.arrive(ConnectionResetError("reset by the test"))
 
     def stop_reading(self) -> None:
-        """Take no more bytes, as a peer whose buffers are full."""
+        """Stop taking bytes, as a peer whose buffers are full."""
         with self._lock:
             self._is_reading = False
 
@@ -162,7 +162,7 @@ class MemoryPeer:
     # For the connection, on its dispatcher's thread.
 
     def take(self, data: bytes) -> int:
-        """Take what the connection writes; how many bytes."""
+        """Take bytes that the connection writes; see `Peer.take`."""
         with self._lock:
             if not self._is_reading:
                 return 0
@@ -171,7 +171,7 @@ class MemoryPeer:
             return len(data)
 
     def lose(self) -> None:
-        """Note that the stream is gone."""
+        """Note that the stream has ended."""
         with self._lock:
             self._end(self._own_close or ConnectionClosed(ending=Ending.RESET, code=CloseCode.ABNORMAL_CLOSURE))
 
@@ -199,7 +199,7 @@ class MemoryPeer:
 
 
 def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnection, MemoryPeer]:
-    """A connection for an actor, and the peer that a test plays."""
+    """Return a connection for an actor, and the peer that a test plays."""
     connection = MemoryConnection(limits or ConnectionLimits())
     peer = MemoryPeer(connection)
     connection.memory_peer = peer
@@ -213,17 +213,17 @@ class _OtherEnd:
         self._connection = connection
 
     def take(self, data: bytes) -> int:
-        """Have it arrive there."""
+        """Pass bytes to the connection."""
         self._connection.arrive(data)
         return len(data)
 
     def lose(self) -> None:
-        """Have the end of the stream arrive there."""
+        """Pass the end of the stream to the connection."""
         self._connection.arrive(b"")
 
 
 def memory_link(limits: ConnectionLimits | None = None) -> tuple[MemoryConnection, MemoryConnection]:
-    """The client's and the server's end of one connection, each for an actor; on whichever dispatchers."""
+    """Return the client's and the server's end of one connection, for two actors of the same or two dispatchers."""
     client = MemoryConnection(limits or ConnectionLimits(), is_server=False)
     server = MemoryConnection(limits or ConnectionLimits())
     client.memory_peer, server.memory_peer = _OtherEnd(server), _OtherEnd(client)

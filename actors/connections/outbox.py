@@ -1,19 +1,18 @@
-"""What waits to be written: whole units of frames, so that dropping never tears one. Pure."""
+"""The outbox of a connection: whole units of frames that wait to be written, so that dropping never tears one. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
 GATHER_BYTES: Final = 64 * 1024
-"""Units are joined up to this into what is handed to the socket at once."""
+"""Units are joined up to this size into one write: a system call costs more than copying them."""
 
 
 class Outbox:
     """A queue of units: the frames of one message, or of one call. Only whole units can be dropped.
 
-    The *head* is what the socket is being given; it may be written in part and is never dropped. The *backlog*
-    is what waits behind it, and is what a bound applies to: so one message larger than the bound can still be
-    sent to a peer that reads.
+    The *head* is handed to the socket; it may be written in part and is never dropped. The *backlog* waits behind it. A
+    bound applies to the backlog alone: one message larger than the bound can still be sent to a peer that reads.
     """
 
     __slots__ = ("_head", "_units", "backlog_bytes", "waiting_bytes")
@@ -23,7 +22,7 @@ class Outbox:
         self._head: bytes | memoryview = b""
         self.backlog_bytes = 0
         self.waiting_bytes = 0
-        """All that is not written yet."""
+        """The bytes that are not written yet, of the head and the backlog."""
 
     def append(self, unit: bytes) -> None:
         """Add a unit at the end."""
@@ -32,7 +31,7 @@ class Outbox:
         self.waiting_bytes += len(unit)
 
     def head(self) -> bytes | memoryview:
-        """What to write next; empty when all is written.
+        """Return the bytes to write next; empty when all is written.
 
         The bytes stay in place until `advance`: a TLS write that is tried again has to present the same.
         """
@@ -42,7 +41,7 @@ class Outbox:
         return self._head
 
     def advance(self, written_bytes: int) -> None:
-        """Note that so much of the head was written."""
+        """Note that the first `written_bytes` of the head are written."""
         self.waiting_bytes -= written_bytes
         self._head = memoryview(self._head)[written_bytes:] if written_bytes < len(self._head) else b""
 
@@ -52,14 +51,14 @@ class Outbox:
         return type(self._head) is memoryview
 
     def drop_backlog(self) -> int:
-        """Drop what waits behind the head; how many bytes that was."""
+        """Drop the units behind the head. Return the number of bytes."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
         self.waiting_bytes -= dropped_bytes
         self._units.clear()
         return dropped_bytes
 
     def clear(self) -> int:
-        """Drop everything, the head too; how many bytes that was."""
+        """Drop everything, the head too. Return the number of bytes."""
         dropped_bytes = self.waiting_bytes
         self.drop_backlog()
         self._head = b""
@@ -68,7 +67,7 @@ class Outbox:
 
     def _gather(self) -> bytes:
         units = self._units
-        if len(units) == 1:
+        if len(units) == 1:  # nearly always
             return units.pop()
         count, size_bytes = 1, len(units[0])
         while count < len(units) and size_bytes + len(units[count]) <= GATHER_BYTES:

@@ -43,8 +43,8 @@ class ProtocolConnection(Connection):
     once, on either side. Before `open` the connection belongs to its maker, who may `close` or `abort` it on any
     thread.
 
-    Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes: to
-    close a socket with unread input resets it, and the peer would not receive our close frame.
+    Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes. To close
+    a socket with unread input resets it, and the peer would not receive our close frame.
     """
 
     __slots__ = (
@@ -270,8 +270,8 @@ class ProtocolConnection(Connection):
     # Pings.
 
     def _show_life(self) -> None:
-        # The idle timer compares `_alive_s` when it fires, so it need not be set for every read: only where it
-        # waits for the answer to a ping.
+        # The idle timer looks at `_alive_s` when it fires, so a read need not restart it. While a ping is out the timer
+        # runs for the answer, and is set back here.
         self._alive_s = monotonic()
         if self._is_pinged and self._idle is not None:
             self._idle.restart(self._limits.ping_interval_s)

@@ -1,4 +1,7 @@
-"""A WebSocket over a non-blocking socket, plain or TLS, on a dispatcher: what both legs share."""
+"""A WebSocket over a non-blocking socket, plain or TLS, on a dispatcher: the class of both legs.
+
+It knows no handshake: `client` and `upstream` have done theirs before.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,20 @@ if TYPE_CHECKING:
     from actors.connections.base import ConnectionListener
     from actors.dispatcher import Dispatcher
 
-UNOPENED: Final = "of a peer that is not heard yet"
+UNOPENED: Final = "before open"
+"""In place of the peer's address, which is looked up at `open`."""
 
 RECEIVE_BYTES: Final = 64 * 1024
 
 TLS_WRITE_BYTES: Final = 64 * 1024
-"""An SSLSocket tells of no progress inside one write, so a write is kept short enough to see a stall."""
+"""The most bytes of one TLS write. An SSLSocket reports no progress inside one, and a stall would look longer."""
 
 
 class StreamConnection(ProtocolConnection):
     """A WebSocket over `sock`, whose handshakes (TLS, WebSocket) are done. The socket is ours from here on.
 
-    With `is_server` the peer is the client. TLS may want to write in order to read and the reverse (a
-    renegotiation, a key update); then the wanted direction is watched and the call tried again.
+    With `is_server` the peer is the client. TLS may have to write in order to read, and the reverse: a renegotiation, a
+    key update. Then the direction that it needs is watched, and the call tried again.
     """
 
     __slots__ = ("_read_wants_write", "_sock", "_tls", "_watched", "_write_wants_read")
@@ -42,10 +46,11 @@ class StreamConnection(ProtocolConnection):
         super().__init__(is_server=is_server, limits=limits or ConnectionLimits(), peer=UNOPENED)
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # a socket of another family
-            # Frames are small and urgent; Nagle's algorithm would hold them back.
+            # Nagle's algorithm would hold back a small frame until the peer has acknowledged the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        # One TLS read returns at most one record, so a short one does not mean that the stream is empty.
         self._short_read_bytes = RECEIVE_BYTES - 1 if self._tls is None else 0
         self._watched = 0
         self._read_wants_write = False
@@ -53,7 +58,7 @@ class StreamConnection(ProtocolConnection):
 
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
         """Begin to read; see `Connection.open`."""
-        self._peer = _address(self._sock)  # not sooner: whoever made it may be in a hurry to answer a handshake
+        self._peer = _address(self._sock)  # not sooner: `accept` has a handshake to answer first
         super().open(dispatcher, listener)
         self._read_pending()
 
@@ -63,6 +68,7 @@ class StreamConnection(ProtocolConnection):
         self._read_pending()
 
     def _on_ready(self, mask: int) -> None:
+        # A mask with other bits (an error, a hang-up) leads to both: the failing call reports what is wrong.
         if mask & ~READABLE:
             self._writer.flush()
         if mask & ~WRITABLE:
@@ -79,7 +85,7 @@ class StreamConnection(ProtocolConnection):
         self._watch_again()
 
     def _read_pending(self) -> None:
-        """Come back for what TLS has decrypted already: the selector does not see it."""
+        """Read later the bytes that TLS has decrypted already: epoll does not see them."""
         if self._is_ended or self._is_paused or self._tls is None or self._dispatcher is None:
             return
         if self._tls.pending():
@@ -132,10 +138,11 @@ class StreamConnection(ProtocolConnection):
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # TLS has a state that belongs to the dispatcher
+            # Below TLS, whose state belongs to the dispatcher's thread.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def _shut_writing(self) -> None:
-        if self._tls is None:  # below TLS it would look like a truncation attack
+        if self._tls is None:  # below TLS the peer would take it for a truncation attack
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
 

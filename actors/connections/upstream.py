@@ -1,6 +1,6 @@
 """The leg to the upstream: a WebSocket dialled with websocket-client.
 
-`dial` blocks: it runs on a thread of the connector pool. Knows nothing of what is said on the connection.
+`dial` blocks: it runs on a thread of the connector pool. This module knows no message, and shows no credential.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SWITCHING_PROTOCOLS: Final = 101
 
 
 class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to dial, and how. Header values and the URL's query are never shown."""
+    """An upstream to dial. Its header values and the URL's query are never shown."""
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     timeout_s: float = 10.0
-    """For everything together: DNS, TCP, proxy, TLS and the WebSocket handshake."""
+    """The time for everything together: DNS, TCP, proxy, TLS and the WebSocket handshake."""
     ca_file: str | None = None
     """Certificates (PEM) to trust instead of the system's."""
     limits: ConnectionLimits = ConnectionLimits()
@@ -44,7 +44,7 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DialFailure(enum.Enum):
-    """At which step a dial failed."""
+    """The step at which a dial failed."""
 
     TIMEOUT = "timed out"
     DNS = "host not found"
@@ -55,7 +55,7 @@ class DialFailure(enum.Enum):
 
 
 class DialError(Exception):
-    """A dial failed. The text holds no credential: no header's value, no query, nothing that the server said."""
+    """A dial that failed. The text holds no credential: no header's value, no query, no word of the server's answer."""
 
     def __init__(self, kind: DialFailure, status: int | None = None, detail: str = "", *, url: str = "") -> None:
         super().__init__(kind, status, detail)
@@ -80,7 +80,7 @@ class UpstreamConnection(StreamConnection):
     def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None, early: bytes = b"") -> None:
         super().__init__(sock, is_server=False, limits=limits)
         self._early = early
-        """What came behind the answer to the handshake, and was received with it."""
+        """The bytes that were received with the answer to the handshake, behind it."""
 
     def _receive(self) -> bytes | None:
         if self._early:
@@ -96,25 +96,25 @@ class UpstreamConnection(StreamConnection):
 
 
 class _Client(websocket.WebSocket):
-    """websocket-client's own, whose handshake is heard in one piece."""
+    """websocket-client's class, whose handshake is read from a buffer."""
 
-    @property  # type: ignore[override] # what the library asks of a socket, this can do
+    @property  # type: ignore[override] # it has every method of a socket that the library calls
     def sock(self) -> BufferedSocket | None:
         """The socket, once there is one."""
-        return self._heard
+        return self._buffered
 
     @sock.setter
     def sock(self, sock: socket.socket | None) -> None:
-        self._heard = None if sock is None else BufferedSocket(sock)
+        self._buffered = None if sock is None else BufferedSocket(sock)
 
 
 def dial(target: DialTarget) -> UpstreamConnection:
-    """Connect, in `target.timeout_s` in total whatever the server does. Blocks: never on a dispatcher.
+    """Dial, in `target.timeout_s` in total whatever the server does. Blocks: never on a dispatcher.
 
     No redirect is followed, no cookie sent or kept; a proxy is used where the environment names one.
 
     Raises:
-        DialError: it did not work; says at which step.
+        DialError: the dial failed; `kind` is the step.
     """
     attempt = _Attempt(target)
     attempt.run()
@@ -125,11 +125,11 @@ def dial(target: DialTarget) -> UpstreamConnection:
 
 
 class _Attempt:
-    """One dial on a thread of its own, so that whoever waits for it can leave it.
+    """One dial on a thread of its own, so that the caller can abandon it.
 
-    websocket-client knows time-outs per operation only: a name server or several dead addresses can exceed any
-    of them, and a server that drips its answer byte by byte exceeds all. An abandoned thread ends as soon as the
-    operation that it hangs in does, and closes what it has.
+    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed any of them;
+    a server that sends its answer byte by byte exceeds all. An abandoned thread ends with the operation that it hangs
+    in, and closes its socket.
     """
 
     def __init__(self, target: DialTarget) -> None:
@@ -141,7 +141,7 @@ class _Attempt:
         self._is_abandoned = False
 
     def run(self) -> None:
-        """Dial, for at most `timeout_s`."""
+        """Dial, and wait for at most `timeout_s`."""
         thread = threading.Thread(target=self._dial, name="dial", daemon=True)
         thread.start()
         thread.join(self.target.timeout_s)
@@ -161,7 +161,7 @@ class _Attempt:
         try:
             with no_cookies():
                 sock = self._connect()
-        except Exception as error:  # noqa: BLE001 - told to the caller, on its thread
+        except Exception as error:  # noqa: BLE001 - the caller raises it, on its thread
             failure = _to_dial_error(error, self.target, self._status())
         with self._lock:
             if not self._is_abandoned:
@@ -175,7 +175,8 @@ class _Attempt:
         self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
         )
-        client.frame_buffer = None  # type: ignore[assignment] # unused, and it holds the client: a circle
+        # Unused, and it holds the client: the two would wait for the garbage collector.
+        client.frame_buffer = None  # type: ignore[assignment]
         client.settimeout(target.timeout_s)
         client.connect(  # type: ignore[no-untyped-call]
             target.url,
@@ -200,7 +201,7 @@ class _Attempt:
 
 
 def _check_response(response: Any) -> None:
-    # With redirect_limit=0 some versions of websocket-client take a redirect for success.
+    # With redirect_limit=0 some versions of websocket-client take a redirect for a success.
     if response.status != SWITCHING_PROTOCOLS:
         raise websocket.WebSocketException("not switched")
     if response.headers.get("sec-websocket-extensions"):
@@ -208,7 +209,7 @@ def _check_response(response: Any) -> None:
 
 
 class _UnfitError(Exception):
-    """What we refuse ourselves. The text is our own, and safe to show."""
+    """A target or an answer that we refuse ourselves. The text is our own, and safe to show."""
 
     def __init__(self, description: str, kind: DialFailure = DialFailure.HANDSHAKE) -> None:
         super().__init__(description)
@@ -227,7 +228,7 @@ def _tls_options(target: DialTarget) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    # Kept, because to read the system's certificates takes longer than all the rest of a dial.
+    # Cached: to read the system's certificates takes longer than the rest of a dial.
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -235,7 +236,7 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _hang_up(sock: socket.socket) -> None:
-    # Not close(): another thread is in the midst of reading, and the descriptor's number could be given away.
+    # Not close(): another thread reads from it, and the descriptor's number could be another file's at once.
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
@@ -251,7 +252,7 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], DialFailure], ...]] =
     ((ConnectionResetError, BrokenPipeError), DialFailure.HANDSHAKE),
     ((OSError,), DialFailure.TCP),
 )
-"""What the libraries raise, the special before the general; all else is a failed handshake."""
+"""The exceptions of the libraries, the special before the general; any other is a failed handshake."""
 
 
 def _to_dial_error(error: Exception, target: DialTarget, status: int | None) -> DialError:
@@ -275,7 +276,7 @@ def _kind(error: Exception) -> DialFailure:
 
 
 def _detail(error: Exception) -> str:
-    """What can be told of `error`: never its whole text, which may quote headers and bodies."""
+    """Return the part of `error` that may be shown: never its whole text, which may quote headers and bodies."""
     match error:
         case _UnfitError():
             return str(error)
@@ -298,7 +299,7 @@ _DETAILS: Final[dict[type[Exception], str]] = {
 
 
 def shown_url(url: str) -> str:
-    """`url` as it may be shown: without user, password, query and fragment."""
+    """Return `url` as it may be shown: without user, password, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:

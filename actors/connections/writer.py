@@ -1,7 +1,7 @@
 """The writer of a connection: frames are gathered, written, bounded, and given a deadline.
 
-It knows no frame format, no socket and no listener. The connection that owns it (`protocol`) builds the frames,
-supplies the byte stream, and decides what follows from an overflow, a stall or a failed write.
+It knows no frame format, no socket and no listener. Its owner, the connection of `protocol`, builds the frames and
+supplies the byte stream. The owner decides what follows from an overflow, a stall or a failed write.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Writer:
             self._flush_later()
 
     def begin_close(self) -> None:
-        """Exempt from every bound the frames that follow: the close frame, and answers to pings behind it."""
+        """Accept the frames that follow without a bound: the close frame, and answers to pings behind it."""
         self._is_closing = True
 
     def close(self) -> int:

@@ -1,8 +1,9 @@
-"""A dispatcher of the test's own."""
+"""A dispatcher of the test's own, and an engine on it."""
 
 import pytest
 
 from actors.dispatcher import Dispatcher
+from tests.support.engine.sessions import EngineHarness
 
 
 @pytest.fixture
@@ -11,3 +12,10 @@ def dispatcher():
     yield dispatcher
     assert dispatcher.stop()
     assert dispatcher.failures == 0
+
+
+@pytest.fixture
+def engine(dispatcher):
+    engine = EngineHarness(dispatcher)
+    yield engine
+    engine.close()

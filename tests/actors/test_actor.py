@@ -28,7 +28,7 @@ class Events:
 
 
 class Probe(Actor):
-    """Records what it is told, and does what the message says."""
+    """An actor that records its messages, and does what a few of them ask for."""
 
     def __init__(self, dispatcher, events, log=None):
         super().__init__(dispatcher)
@@ -50,7 +50,7 @@ class Probe(Actor):
     def on_receive(self, message):
         match message:
             case "fail":
-                raise ValueError("as told")
+                raise ValueError("on purpose")
             case "exit":
                 raise SystemExit
             case "hold":
@@ -107,7 +107,7 @@ def test_messages_are_handled_in_order(probe):
     assert log_of(probe) == ["started", *range(500), "last"]
 
 
-def test_messages_of_several_threads_all_arrive(probe):
+def test_messages_of_several_threads_arrive_completely(probe):
     threads = [threading.Thread(target=lambda: [probe.tell(n) for n in range(200)]) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -129,7 +129,7 @@ def test_ask_waits_no_longer_than_its_time_out(probe, events):
 
 
 def test_ask_gives_the_exception_to_its_caller_and_the_actor_lives_on(probe, events):
-    with pytest.raises(ValueError, match="as told"):
+    with pytest.raises(ValueError, match="on purpose"):
         probe.ask("fail", timeout=WAIT_S)
     assert probe.ask("still here", timeout=WAIT_S) == ("echo", "still here")
     assert not events.failed.is_set()
@@ -141,7 +141,7 @@ def test_a_failing_tell_stops_the_actor_and_reaches_on_failure_but_not_on_stop(d
     with caplog.at_level(logging.CRITICAL, "pykka"):
         ref.tell("fail")
         assert events.failed.wait(WAIT_S)
-    assert log == ["started", ("failed", ValueError, "as told")]
+    assert log == ["started", ("failed", ValueError, "on purpose")]
     assert not ref.is_alive()
     with pytest.raises(pykka.ActorDeadError):
         ref.tell("anything")
@@ -220,7 +220,7 @@ def test_system_exit_in_an_actor_stops_all_of_them(dispatcher, events):
 
 
 class Exit(Message, frozen=True):
-    """Of our own vocabulary."""
+    """A message of our own."""
 
 
 class Leaver(Probe):
@@ -230,7 +230,7 @@ class Leaver(Probe):
         return super().on_receive(message)
 
 
-def test_so_does_one_at_a_message_of_our_own_vocabulary(dispatcher, events):
+def test_system_exit_at_a_message_of_our_own_stops_its_actor(dispatcher, events):
     ref = Leaver.start(dispatcher, events)
     ref.tell(Exit())
     assert events.stopped.wait(WAIT_S)
@@ -245,7 +245,7 @@ def test_an_ask_from_the_dispatcher_s_own_thread_raises_at_once_and_sends_nothin
     other.stop(timeout=WAIT_S)
 
 
-def test_a_future_may_be_had_but_not_waited_for_on_a_dispatcher_s_thread(dispatcher, probe):
+def test_a_dispatcher_s_thread_may_hold_a_future_but_not_wait_for_it(dispatcher, probe):
     other = Probe.start(dispatcher, Events())
     future = probe.ask(("ask without waiting", other), timeout=WAIT_S)
     assert future.get(timeout=WAIT_S) == ("echo", "hello")
@@ -253,6 +253,7 @@ def test_a_future_may_be_had_but_not_waited_for_on_a_dispatcher_s_thread(dispatc
     busy = Probe.start(dispatcher, held)
     with pytest.raises(WouldDeadlock):
         probe.ask(("call", lambda: busy.ask("hello", block=False).get()), timeout=WAIT_S)
+    assert probe.ask(("call", future.get), timeout=WAIT_S) == ("echo", "hello"), "the value is there already"
     for ref in (other, busy):
         ref.stop(timeout=WAIT_S)
 
@@ -283,7 +284,7 @@ class Keeper(Probe):
         self.log.append(("left over", message))
 
 
-def test_what_is_told_to_an_actor_that_stops_is_given_back_to_it(dispatcher, events):
+def test_a_message_that_a_stopped_actor_has_not_handled_is_given_back_to_it(dispatcher, events):
     log = []
     ref = Keeper.start(dispatcher, events, log)
     ref.tell("hold")
@@ -299,7 +300,7 @@ def test_what_is_told_to_an_actor_that_stops_is_given_back_to_it(dispatcher, eve
 
 
 @pytest.mark.parametrize("line", range(1, 5))
-def test_who_puts_something_into_the_inbox_of_an_actor_that_stops_this_very_moment_schedules_nothing_odd(line):
+def test_a_put_into_the_inbox_of_an_actor_that_stops_at_that_moment_schedules_nothing_else(line):
     scheduled = []
     inbox, actor, lines = Inbox(), object(), itertools.count(1)
     inbox.bind(SimpleNamespace(schedule=scheduled.append), actor)

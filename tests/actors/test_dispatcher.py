@@ -7,11 +7,11 @@ import time
 import pytest
 
 from actors.dispatcher import READABLE, SLICE_BUDGET, Dispatcher, on_dispatcher_thread
-from tests.support.processes.dispatching import WAIT_S, on
+from tests.support.engine.dispatching import WAIT_S, on
 
 
 class Counter:
-    """A runnable that always wants another slice until it has had enough."""
+    """A runnable that asks for slice after slice, up to a number."""
 
     def __init__(self, dispatcher, slices, log, name=""):
         self.dispatcher, self.left, self.log, self.name = dispatcher, slices, log, name
@@ -52,14 +52,14 @@ def test_runnables_take_turns(dispatcher):
 @pytest.mark.slow
 def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
     left, right = socket.socketpair()
-    heard, fired = threading.Event(), threading.Event()
+    readable, fired = threading.Event(), threading.Event()
     counter = Counter(dispatcher, 10**9, log := [])
     with left, right:
-        on(dispatcher, lambda: dispatcher.watch(left.fileno(), READABLE, lambda _mask: heard.set()))
+        on(dispatcher, lambda: dispatcher.watch(left.fileno(), READABLE, lambda _mask: readable.set()))
         on(dispatcher, lambda: dispatcher.call_later(0.01, fired.set))
         dispatcher.schedule(counter)
         right.send(b"x")
-        assert heard.wait(WAIT_S)
+        assert readable.wait(WAIT_S)
         assert fired.wait(WAIT_S)
         counter.left = 1
         assert counter.done.wait(WAIT_S)
@@ -68,7 +68,7 @@ def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
 
 
 class Passing:
-    """A runnable that has others run after it, and takes longer than there should be between two looks."""
+    """A slow runnable that schedules another one behind it."""
 
     def __init__(self, dispatcher, log, name, then=None):
         self.dispatcher, self.log, self.name, self.then = dispatcher, log, name, then
@@ -83,25 +83,25 @@ class Passing:
 
 
 @pytest.mark.slow
-def test_what_was_heard_is_passed_on_to_the_end_before_more_is_heard(dispatcher):
+def test_a_received_message_is_passed_on_to_its_end_before_more_is_received(dispatcher):
     log, done, (ours, theirs) = [], threading.Event(), socket.socketpair()
     last = Passing(dispatcher, log, "upstream")
     first = Passing(dispatcher, log, "client", Passing(dispatcher, log, "translator", last))
 
-    def hear(_mask):
-        log.append("heard")
+    def receive(_mask):
+        log.append("received")
         ours.recv(1)
         dispatcher.schedule(first)
-        if log.count("heard") == 3:
+        if log.count("received") == 3:
             dispatcher.unwatch(ours.fileno())
             dispatcher.call_soon(lambda: dispatcher.call_soon(done.set))
 
     with ours, theirs:
         theirs.sendall(b"123")
-        dispatcher.call_soon(lambda: dispatcher.watch(ours.fileno(), READABLE, hear))
+        dispatcher.call_soon(lambda: dispatcher.watch(ours.fileno(), READABLE, receive))
         assert done.wait(WAIT_S)
     on(dispatcher, lambda: None)
-    assert log == ["heard", "client", "translator", "upstream"] * 3
+    assert log == ["received", "client", "translator", "upstream"] * 3
 
 
 def test_flushes_run_once_behind_the_slices_of_a_turn(dispatcher):
@@ -138,8 +138,8 @@ def test_a_slow_slice_is_counted_and_logged(dispatcher, caplog):
     assert "Slow" in caplog.text
 
 
-def test_stop_ends_the_thread_and_a_call_after_it_is_run_by_its_caller():
-    """A connection that was dialled for a session that is over has to be let go by somebody."""
+def test_stop_ends_the_thread_and_a_later_call_is_run_by_its_caller():
+    """The caller may bring a connection that was dialled for a session which has ended: it has to be closed."""
     dispatcher = Dispatcher("short-lived").start()
     assert dispatcher.is_alive
     assert dispatcher.stop()

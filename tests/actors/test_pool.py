@@ -1,4 +1,4 @@
-"""Pools of threads, and the one for dials."""
+"""Pools of threads for work that blocks."""
 
 import logging
 import queue
@@ -8,15 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from actors.connector import Connector
 from actors.pool import Pool, PoolClosed, PoolFull
 
 
 @pytest.fixture
-def connector():
-    connector = Connector(threads=2)
-    yield connector
-    connector.close(timeout_s=5)
+def pool():
+    pool = Pool("worker", threads=2)
+    yield pool
+    pool.close(timeout_s=5)
 
 
 @pytest.fixture
@@ -24,21 +23,21 @@ def results():
     return queue.SimpleQueue()
 
 
-def test_work_is_done_on_another_thread_and_its_result_told(connector, results):
-    connector.submit(threading.current_thread, results.put)
+def test_work_is_done_on_another_thread_and_its_result_delivered_there(pool, results):
+    pool.submit(threading.current_thread, results.put)
     worker = results.get(timeout=5)
     assert worker is not threading.current_thread()
     assert worker.daemon
-    assert worker.name.startswith("connector-")
+    assert worker.name.startswith("worker-")
 
 
-def test_an_exception_is_a_result_too(connector, results):
-    connector.submit(lambda: 1 / 0, results.put)
+def test_an_exception_is_a_result_too(pool, results):
+    pool.submit(lambda: 1 / 0, results.put)
     assert isinstance(results.get(timeout=5), ZeroDivisionError)
 
 
-def test_no_more_than_its_threads_work_at_once_and_none_before_it_is_needed(connector, results):
-    assert connector._threads == []
+def test_no_more_than_its_threads_work_at_once_and_none_before_it_is_needed(pool, results):
+    assert pool._threads == []
     gate, begun = threading.Event(), queue.SimpleQueue()
 
     def work():
@@ -47,40 +46,39 @@ def test_no_more_than_its_threads_work_at_once_and_none_before_it_is_needed(conn
         return threading.current_thread().name
 
     for _ in range(5):
-        connector.submit(work, results.put)
+        pool.submit(work, results.put)
     for _ in range(2):
         begun.get(timeout=5)
     assert begun.empty()
     gate.set()
-    assert {results.get(timeout=5) for _ in range(5)} == {"connector-0", "connector-1"}
+    assert {results.get(timeout=5) for _ in range(5)} == {"worker-0", "worker-1"}
 
 
-def test_a_thread_that_is_free_is_used_again(connector):
+def test_a_thread_that_is_free_is_used_again(pool):
     for _ in range(10):
         done = threading.Event()
-        connector.submit(lambda: None, lambda _result, done=done: done.set())
+        pool.submit(lambda: None, lambda _result, done=done: done.set())
         assert done.wait(5)
-    assert len(connector._threads) <= 2
+    assert len(pool._threads) <= 2
 
 
 def test_close_does_not_wait_for_work_that_hangs_and_ends_what_was_not_begun(results):
-    connector = Connector(threads=1)
+    pool = Pool("worker", threads=1)
     gate, begun = threading.Event(), threading.Event()
-    connector.submit(lambda: begun.set() or gate.wait(5), results.put)
+    pool.submit(lambda: begun.set() or gate.wait(5), results.put)
     assert begun.wait(5)
-    connector.submit(lambda: "never begun", results.put)
-    connector.close()
+    pool.submit(lambda: "never begun", results.put)
+    pool.close()
     refused = results.get(timeout=5)
     assert isinstance(refused, PoolClosed)
-    assert str(refused) == "the connector is closed"
+    assert str(refused) == "the worker is closed"
     gate.set()
-    assert results.get(timeout=5) is True, "done is told although the pool is closed"
-    connector.close(timeout_s=5)
-    assert not any(thread.is_alive() for thread in connector._threads)
+    assert results.get(timeout=5) is True, "done is called although the pool is closed"
+    pool.close(timeout_s=5)
+    assert not any(thread.is_alive() for thread in pool._threads)
 
 
-def test_a_pool_may_be_closed_by_what_it_does(results):
-    pool = Pool("pool", threads=2)
+def test_a_pool_may_be_closed_by_its_own_work(pool, results):
     pool.submit(lambda: pool.close(timeout_s=5), results.put)
     assert results.get(timeout=5) is None
     for thread in pool._threads:
@@ -88,36 +86,25 @@ def test_a_pool_may_be_closed_by_what_it_does(results):
         assert not thread.is_alive()
 
 
-def test_after_close_work_is_refused(connector, results):
-    connector.close()
-    connector.submit(lambda: "x", results.put)
+def test_after_close_work_is_refused(pool, results):
+    pool.close()
+    pool.submit(lambda: "x", results.put)
     assert isinstance(results.get(timeout=5), PoolClosed)
 
 
-def test_the_latest_outcomes_are_kept(connector, results):
-    for number in range(70):
-        connector.submit(lambda number=number: 1 // (number % 2), results.put)
-    for _ in range(70):
-        results.get(timeout=5)
-    outcomes = connector.outcomes()
-    assert len(outcomes) == 64
-    assert sum(outcome.is_ok for outcome in outcomes) in range(30, 35)
-    assert [outcome.at_s for outcome in outcomes] == sorted(outcome.at_s for outcome in outcomes)
-
-
-def test_a_done_that_fails_is_logged_and_harms_nobody(connector, results, caplog):
+def test_a_done_that_fails_is_logged_and_its_thread_lives_on(pool, results, caplog):
     with caplog.at_level(logging.ERROR):
-        connector.submit(lambda: "x", lambda _result: 1 / 0)
-        connector.submit(lambda: "still here", results.put)
+        pool.submit(lambda: "x", lambda _result: 1 / 0)
+        pool.submit(lambda: "still here", results.put)
         assert results.get(timeout=5) == "still here"
-    connector.close(timeout_s=5)
+    pool.close(timeout_s=5)
     assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.fixture
 def full(results):
-    """A pool of one thread that works, with one piece of work that waits: its name is "waits"."""
-    pool, gate, begun = Pool("worker", 1, most_waiting=1), threading.Event(), threading.Event()
+    """A pool of one thread that works, with one piece of work that waits."""
+    pool, gate, begun = Pool("worker", 1, max_waiting=1), threading.Event(), threading.Event()
     pool.submit(lambda: begun.set() or gate.wait(5), results.put)
     assert begun.wait(5)
     waits = pool.submit(lambda: "waits", results.put)
@@ -126,7 +113,7 @@ def full(results):
     pool.close(timeout_s=5)
 
 
-def test_what_finds_the_queue_full_fails_at_once_and_there_is_room_again_when_work_is_done(full, results):
+def test_work_that_finds_the_queue_full_fails_at_once_and_there_is_room_again_when_work_is_done(full, results):
     pool, gate, _ = full
     pool.submit(lambda: "too much", results.put)
     refused = results.get_nowait()
@@ -158,14 +145,14 @@ def test_work_that_is_begun_cannot_be_withdrawn(results):
     pool.close(timeout_s=5)
 
 
-def test_an_idle_thread_holds_on_to_nothing(connector):
+def test_an_idle_thread_keeps_no_reference_to_its_last_work(pool):
     class Work:
         def __call__(self):
             pass
 
     work, done = Work(), threading.Event()
     gone = weakref.ref(work, lambda _: done.set())
-    connector.submit(work, lambda _result: None)
+    pool.submit(work, lambda _result: None)
     del work
     assert done.wait(5)
     assert gone() is None
@@ -176,7 +163,7 @@ def test_an_idle_thread_holds_on_to_nothing(connector):
 
 @contextmanager
 def no_more_threads():
-    """A stack that fits into no machine's memory, which is what the system then says of threads, too."""
+    """Ask for stacks that fit into no machine's memory: the system then refuses to start threads."""
     threading.stack_size(1 << 46)
     try:
         yield
@@ -184,19 +171,19 @@ def no_more_threads():
         threading.stack_size(0)
 
 
-def test_where_no_thread_can_be_started_work_is_refused_and_later_work_is_done(connector, results, caplog):
+def test_work_is_refused_where_no_thread_can_be_started_and_later_work_is_done(pool, results, caplog):
     with no_more_threads():
-        connector.submit(lambda: 1, results.put)
+        pool.submit(lambda: 1, results.put)
         assert isinstance(results.get(timeout=5), PoolFull)
     assert "no thread can be started" in caplog.text
-    connector.submit(lambda: 2, results.put)
+    pool.submit(lambda: 2, results.put)
     assert results.get(timeout=5) == 2
 
 
-def test_where_no_other_thread_can_be_started_work_waits_for_those_that_there_are(connector, results):
+def test_work_waits_for_the_existing_threads_where_no_other_can_be_started(pool, results):
     gate = threading.Event()
-    connector.submit(lambda: gate.wait(5), results.put)
+    pool.submit(lambda: gate.wait(5), results.put)
     with no_more_threads():
-        connector.submit(lambda: 2, results.put)
+        pool.submit(lambda: 2, results.put)
     gate.set()
     assert [results.get(timeout=5) for _ in range(2)] == [True, 2]

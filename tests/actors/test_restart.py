@@ -24,7 +24,7 @@ def test_a_close_is_answered_by_a_restart(code):
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "shown"),
     [
         (
             Loss(kind=LossKind.CLOSED, code=1000, reason="bye", cause="closed by the peer"),
@@ -34,8 +34,8 @@ def test_a_close_is_answered_by_a_restart(code):
         (Loss(kind=LossKind.SILENT, cause="silence"), "silence"),
     ],
 )
-def test_a_loss_is_said_by_the_facts_that_there_are(loss, said):
-    assert str(loss) == said
+def test_a_loss_is_shown_with_the_facts_that_it_has(loss, shown):
+    assert str(loss) == shown
 
 
 def test_try_again_later_goes_elsewhere():
@@ -63,7 +63,7 @@ def test_a_fatal_reason_leaves_the_upstream(code):
         (503, Decision.RESTART_ELSEWHERE),
     ],
 )
-def test_an_http_status(status, decision):
+def test_every_http_status_has_a_decision(status, decision):
     assert policy_of(Loss(kind=LossKind.HTTP, code=status)) is decision
 
 
@@ -107,7 +107,7 @@ def test_a_drain_and_restarts_switched_off_end_it():
     assert verdict(closed(1000), restarts=0).decision is Decision.TEAR_DOWN
 
 
-def test_what_cannot_be_dialled_takes_the_next_and_a_later_restart_the_first_again():
+def test_a_failed_dial_takes_the_next_upstream_and_a_later_restart_the_first_again():
     history = History()
     not_dialled = Loss(kind=LossKind.NOT_DIALLED)
     assert [verdict(not_dialled, history, upstreams=3).position for _ in range(3)] == [1, 2, 0]

@@ -7,8 +7,8 @@ import weakref
 
 import pytest
 
-from actors.timers import MOST_DISCARDED
-from tests.support.processes.dispatching import WAIT_S, on
+from actors.timers import MAX_DISCARDED
+from tests.support.engine.dispatching import WAIT_S, on
 
 
 def test_timers_fire_in_the_order_of_their_due_times(dispatcher):
@@ -38,7 +38,7 @@ def test_a_cancelled_timer_does_not_fire(dispatcher):
     assert fired == []
 
 
-def test_a_timer_that_is_put_off_fires_once_at_its_last_due_time(dispatcher):
+def test_a_postponed_timer_fires_once_at_its_last_due_time(dispatcher):
     times, done = [], threading.Event()
 
     def fire():
@@ -64,13 +64,13 @@ def test_a_timer_that_is_brought_forward_fires_then(dispatcher):
     assert fired.wait(WAIT_S)
 
 
-def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
+def test_discarded_timers_release_their_callbacks_and_leave_the_heap(dispatcher):
     class Owner:
         def fire(self):
             pytest.fail("it was discarded")
 
     def begin():
-        owners = [Owner() for _ in range(10 * MOST_DISCARDED)]
+        owners = [Owner() for _ in range(10 * MAX_DISCARDED)]
         timers = [dispatcher.call_later(3600, owner.fire) for owner in owners]
         kept = dispatcher.call_later(3600, lambda: None)
         for timer in timers:
@@ -80,5 +80,5 @@ def test_discarded_timers_hold_on_to_nothing_and_leave_the_heap(dispatcher):
     owners, kept = on(dispatcher, begin)
     gc.collect()
     assert [owner for owner in owners if owner() is not None] == []
-    assert len(dispatcher._timers.heap) <= 2 * MOST_DISCARDED
+    assert len(dispatcher._timers.heap) <= 2 * MAX_DISCARDED
     assert kept.is_active

@@ -1,11 +1,9 @@
-"""Dispatchers that die or stall are noticed; those that idle or work are left alone."""
+"""Dispatchers that die or stall are detected; idle and busy ones are left alone."""
 
 import threading
 
 import pytest
 
-from actors.connections.base import ConnectionClosed
-from actors.connections.memory import memory_pair
 from actors.dispatcher import Dispatcher
 from actors.watchdog import STALLED_LOOKS, Watchdog
 from tests.support.processes.children import assert_comes_back
@@ -15,22 +13,22 @@ WAIT_S = 5.0
 
 class Abortable:
     def __init__(self):
-        self.forsaken = threading.Event()
+        self.aborted = threading.Event()
 
     def abort_from_outside(self):
-        self.forsaken.set()
+        self.aborted.set()
 
 
 @pytest.fixture
-def ward():
+def abortable():
     return Abortable()
 
 
 @pytest.fixture
-def watched(ward):
-    """A dispatcher with a ward, and a watchdog that looks when it is told to."""
+def watched(abortable):
+    """A dispatcher with a registered object, and a watchdog that looks when the test calls it."""
     dispatcher = Dispatcher("patient").start()
-    dispatcher.call_soon(lambda: dispatcher.register(ward))
+    dispatcher.call_soon(lambda: dispatcher.register(abortable))
     yield dispatcher, Watchdog([dispatcher])
     dispatcher.stop()
 
@@ -41,131 +39,89 @@ def look(watchdog, times=1):
 
 
 def caught_up(dispatcher):
-    """Wait until what was called has run."""
+    """Wait until every earlier call has run."""
     done = threading.Event()
     dispatcher.call_soon(done.set)
     assert done.wait(WAIT_S)
 
 
 def held_up(dispatcher):
-    """Have a dispatcher do nothing but wait for an event."""
+    """Block a dispatcher until the returned event is set."""
     held, go_on = threading.Event(), threading.Event()
     dispatcher.call_soon(lambda: (held.set(), go_on.wait(WAIT_S)))
     assert held.wait(WAIT_S)
     return go_on
 
 
-def test_one_that_has_nothing_to_do_is_well_and_is_not_woken(watched):
+def test_an_idle_dispatcher_is_healthy_and_is_not_woken(watched):
     dispatcher, watchdog = watched
     caught_up(dispatcher)
     turns = dispatcher.turns
     look(watchdog, 3 * STALLED_LOOKS)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
     assert dispatcher.turns <= turns + 1
 
 
-def test_one_that_is_busy_is_well(watched):
+def test_a_busy_dispatcher_is_healthy(watched):
     dispatcher, watchdog = watched
     for _ in range(3 * STALLED_LOOKS):
         go_on = held_up(dispatcher)
         look(watchdog)
         go_on.set()
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
 
 
-def test_one_that_stalls_is_given_up_with_the_place_where_it_is_and_its_wards_are_told(watched, ward, caplog):
+def test_a_stalled_dispatcher_is_logged_with_its_stack_and_its_objects_are_aborted(watched, abortable, caplog):
     dispatcher, watchdog = watched
     go_on = held_up(dispatcher)
     look(watchdog, STALLED_LOOKS)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
     look(watchdog)
-    assert watchdog.given_up() == ["patient is stalled"]
-    assert ward.forsaken.is_set()
+    assert watchdog.problems() == ["patient is stalled"]
+    assert abortable.aborted.is_set()
     assert "go_on.wait(WAIT_S)" in caplog.text
     go_on.set()
     caught_up(dispatcher)
     look(watchdog)
-    assert watchdog.given_up() == []
+    assert watchdog.problems() == []
 
 
-def test_one_that_dies_is_given_up(watched, ward, caplog):
+def test_a_dead_dispatcher_is_logged_and_its_objects_are_aborted(watched, abortable, caplog):
     dispatcher, watchdog = watched
 
     def die():
-        raise SystemExit("nobody catches this")
+        raise SystemExit("no handler catches this")
 
     dispatcher.call_soon(die)
     dispatcher._thread.join(WAIT_S)
     look(watchdog)
-    assert watchdog.given_up() == ["patient is dead"]
-    assert ward.forsaken.is_set()
+    assert watchdog.problems() == ["patient is dead"]
+    assert abortable.aborted.is_set()
     assert "patient died" in caplog.text
-    assert "nobody catches this" in caplog.text
+    assert "no handler catches this" in caplog.text
 
 
-def test_a_ward_that_was_disowned_is_not_told(watched, ward):
+def test_an_object_that_was_unregistered_is_not_aborted(watched, abortable):
     dispatcher, watchdog = watched
-    dispatcher.call_soon(lambda: dispatcher.unregister(ward))
+    dispatcher.call_soon(lambda: dispatcher.unregister(abortable))
     caught_up(dispatcher)
     go_on = held_up(dispatcher)
     look(watchdog, STALLED_LOOKS + 1)
     go_on.set()
-    assert not ward.forsaken.is_set()
+    assert not abortable.aborted.is_set()
 
 
-def test_it_looks_by_itself_until_it_is_stopped(ward):
+def test_the_watchdog_looks_by_itself_until_it_is_stopped(abortable):
     dispatcher = Dispatcher("patient").start()
-    dispatcher.call_soon(lambda: dispatcher.register(ward))
+    dispatcher.call_soon(lambda: dispatcher.register(abortable))
     watchdog = Watchdog([dispatcher], look_s=0.01).start()
     go_on = held_up(dispatcher)
-    assert ward.forsaken.wait(WAIT_S)
+    assert abortable.aborted.wait(WAIT_S)
     go_on.set()
     watchdog.stop()
     assert dispatcher.stop()
 
 
-# What a connection does.
-
-
-class Listener:
-    def on_closed(self, closed):
-        """Nothing."""
-
-
-def opened(dispatcher):
-    connection, peer = memory_pair()
-    dispatcher.call_soon(lambda: connection.open(dispatcher, Listener()))
-    caught_up(dispatcher)
-    return connection, peer
-
-
-def test_a_connection_says_a_last_word_from_another_thread(watched):
-    dispatcher, _ = watched
-    connection, peer = opened(dispatcher)
-    go_on = held_up(dispatcher)
-    connection.abort_from_outside("sorry")
-    assert peer.receive() == "sorry"
-    closed = peer.receive()
-    assert isinstance(closed, ConnectionClosed)
-    assert closed.code == 1011
-    go_on.set()
-    caught_up(dispatcher)
-
-
-def test_nothing_is_said_to_a_peer_in_the_middle_of_a_message(watched):
-    dispatcher, _ = watched
-    connection, peer = opened(dispatcher)
-    peer.stop_reading()
-    dispatcher.call_soon(lambda: connection.send_text("half of this was read"))
-    caught_up(dispatcher)
-    caught_up(dispatcher)
-    go_on = held_up(dispatcher)
-    connection.abort_from_outside("sorry")
-    assert isinstance(peer.receive(), ConnectionClosed)
-    go_on.set()
-    caught_up(dispatcher)
-
-
 @pytest.mark.slow
-def test_to_see_where_a_thread_is_stops_no_other_for_good():
+def test_reading_the_stack_of_a_thread_blocks_no_other_thread():
     assert_comes_back("actors.watchdog", "_stack_of", 0)

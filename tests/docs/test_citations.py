@@ -21,6 +21,7 @@ FACT = re.compile(
     r'<a id="(?P<anchor>[\d.]+)"></a> \*\*(?P<number>\d+\.\d+)\*\* (?P<text>\S.*) '
     r"\*Used by:\* (?P<users>\S.*)\. \*Source:\* (?P<sources>\S.*)\."
 )
+
 CITATION = re.compile(r"\b(upstream|client)[\s#]+(\d+\.\d+)\b")
 ABSENT = re.compile(r"\bthe reference\b|\breference, \d|\bDESIGN\b|(?<!\w)shared/(?!recordings\b)")
 """Documents that are not in the repository. The recordings are not either, and tests name where they look for them."""

@@ -103,9 +103,9 @@ def test_a_hook_that_fails_or_hangs_ends_no_call_and_is_logged_with_its_session(
     lines = [record.getMessage() for record in caplog.records if call.session_id in record.getMessage()]
     for said in (
         "configure timed out",
-        "telling of SessionStarted raised",
-        "telling of Turn timed out",
-        "telling of Usage raised",
+        "the delivery of SessionStarted raised",
+        "the delivery of Turn timed out",
+        "the delivery of Usage raised",
     ):
         assert any(said in line for line in lines), said
     assert "a bug of the application's" in caplog.text

@@ -38,7 +38,7 @@ def parse(*data, is_server=False, max_message_bytes=16 * MEGA):
 
 
 def frame(first, payload=b"", *, length=None):
-    """An unmasked frame; `length` may lie."""
+    """Build an unmasked frame; `length` may differ from the payload's."""
     length = len(payload) if length is None else length
     if length < 126:
         return bytes([first, length]) + payload
@@ -47,7 +47,7 @@ def frame(first, payload=b"", *, length=None):
     return struct.pack("!BBQ", first, 127, length) + payload
 
 
-# What is read.
+# Frames that are read.
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 255, 256, 257, 65535, 65536, 70_001])
@@ -128,7 +128,7 @@ def test_nothing_is_read_behind_a_close_frame():
         (frame(0x01, b"\xe2") + frame(0x80, b"x"), 1007, "invalid UTF-8 at byte 0"),
     ],
 )
-def test_a_violation_is_told_with_its_close_code(wire, code, description):
+def test_a_violation_is_reported_with_its_close_code(wire, code, description):
     assert parse(wire) == [ProtocolViolation(code, description)]
 
 
@@ -136,7 +136,7 @@ def test_a_server_takes_masked_frames_only():
     assert parse(frame(0x81, b"x"), is_server=True) == [ProtocolViolation(1002, "unmasked frame")]
 
 
-def test_what_came_before_a_violation_is_still_told():
+def test_messages_before_a_violation_are_still_reported():
     assert parse(frame(0x81, b"fine") + frame(0x83)) == ["fine", ProtocolViolation(1002, "unknown opcode 0x3")]
 
 
@@ -161,7 +161,7 @@ def test_empty_fragments_do_not_pile_up():
 
 
 def test_16_mib_in_small_pieces_are_not_copied_over_and_over():
-    """Looked at only when whole: 16 MiB in 1 kB pieces would otherwise be 130 GB of copying."""
+    """A frame is parsed only when it is whole: 16 MiB in 1 kB pieces would otherwise be 130 GB of copying."""
     wire = frame(0x82, bytes(16 * MEGA))
     looks = []
 
@@ -206,22 +206,22 @@ def chop(data, draw):
 
 @given(st.data(), st.lists(messages, max_size=8), st.booleans(), st.integers(1, 400))
 @settings(deadline=None)
-def test_however_the_stream_is_chopped_the_events_are_the_same(data, events, mask, fragment_bytes):
+def test_the_events_are_the_same_however_the_stream_is_chopped(data, events, mask, fragment_bytes):
     wire = b"".join(b"".join(build(event, mask=mask, fragment_bytes=fragment_bytes)) for event in events)
     assert parse(*chop(wire, data.draw), is_server=mask) == events
 
 
 @given(st.data(), st.binary(max_size=60), st.booleans())
 @settings(deadline=None, max_examples=300)
-def test_however_garbage_is_chopped_the_events_are_the_same(data, garbage, is_server):
+def test_the_events_of_garbage_are_the_same_however_it_is_chopped(data, garbage, is_server):
     whole = parse(garbage, is_server=is_server, max_message_bytes=40)
     assert parse(*chop(garbage, data.draw), is_server=is_server, max_message_bytes=40) == whole
 
 
 @given(st.binary(max_size=40))
 @settings(deadline=None, max_examples=500)
-def test_what_wsproto_takes_or_refuses_so_do_we(garbage):
-    """Unmasked, as from a server; wsproto says which events came and with which code it would close."""
+def test_we_refuse_every_stream_that_wsproto_refuses(garbage):
+    """Garbage as from a server, unmasked, for both parsers."""
     oracle = Oracle(ConnectionType.CLIENT)
     theirs = []
     oracle.receive_data(garbage)
@@ -230,7 +230,7 @@ def test_what_wsproto_takes_or_refuses_so_do_we(garbage):
             theirs.append(event)
             if isinstance(event, CloseConnection):
                 break
-    except Exception as error:  # noqa: BLE001 - whatever it raises is its refusal
+    except Exception as error:  # noqa: BLE001 - any exception is a refusal
         theirs.append(error)
     ours = parse(garbage)
     was_refused = bool(ours) and isinstance(ours[-1], ProtocolViolation)
@@ -242,11 +242,11 @@ def test_what_wsproto_takes_or_refuses_so_do_we(garbage):
         assert ours[-1].close_code in (1002, 1007, 1009)
 
 
-# What is written.
+# Frames that are written.
 
 
 def their_frames(wire, *, mask):
-    """What `websockets` reads of our frames."""
+    """Parse our frames with `websockets`."""
     reader = StreamReader()
     reader.feed_data(wire)
     reader.feed_eof()
@@ -297,7 +297,7 @@ def test_a_long_reason_is_cut_at_a_character():
     assert close == TheirClose(1011, "x" + "€" * 40)
 
 
-def test_a_reason_that_is_no_unicode_is_sent_all_the_same():
+def test_a_reason_with_a_lone_surrogate_is_still_sent():
     assert parse(close_frame(1000, "a\ud800b", mask=False)) == [Close(1000, "a?b")]
 
 

@@ -1,4 +1,4 @@
-"""Requests' sockets as WSGI servers keep them, and what becomes of them."""
+"""The sockets of requests, as WSGI servers keep them: found, taken over, lent."""
 
 import contextlib
 import io
@@ -25,27 +25,22 @@ GOOD = {
 }
 
 
-@pytest.fixture
-def pair(stack):
-    return [stack.enter_context(sock) for sock in socket.socketpair()]
-
-
 class DjangosStream(io.IOBase):
-    """As `django.core.handlers.wsgi.LimitedStream` keeps the stream that it wraps."""
+    """A stream that keeps the one it wraps as `django.core.handlers.wsgi.LimitedStream` does."""
 
     def __init__(self, stream):
         self._read = stream.read
 
 
-# Where it is.
+# Where a server keeps it.
 
 
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
-def test_a_server_may_give_it(pair, key):
+def test_a_server_may_give_its_socket(pair, key):
     assert served_socket({key: pair[0]}) is pair[0]
 
 
-def test_servers_of_the_standard_library_read_from_it(pair):
+def test_the_socket_of_a_standard_library_server_is_found_behind_its_input(pair):
     with pair[0].makefile("rb") as stream:
         assert served_socket({"wsgi.input": stream}) is pair[0]
         assert served_socket({"wsgi.input": DjangosStream(stream)}) is pair[0]
@@ -62,7 +57,7 @@ def test_servers_of_the_standard_library_read_from_it(pair):
         {"wsgi.input": io.BufferedReader(io.BytesIO())},
     ],
 )
-def test_a_server_that_gives_none_is_refused_with_what_to_use(environ):
+def test_a_server_that_gives_no_socket_is_refused_with_a_server_to_use(environ):
     with pytest.raises(HandshakeRefused) as refusal:
         served_socket(environ)
     assert refusal.value.status == 501
@@ -70,18 +65,18 @@ def test_a_server_that_gives_none_is_refused_with_what_to_use(environ):
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "reason"),
     [
         ({"gunicorn.socket": "ours", "HTTP_VERSION": "2"}, "HTTP/2"),
         ({"werkzeug.socket": "ours", "wsgi.multiprocess": True}, "threads"),
     ],
 )
-def test_a_socket_that_is_of_no_use_is_refused(pair, environ, said):
+def test_a_socket_that_cannot_be_used_is_refused(pair, environ, reason):
     given = {key: pair[0] if value == "ours" else value for key, value in environ.items()}
     with pytest.raises(HandshakeRefused) as refusal:
         served_socket(given)
     assert refusal.value.status == 501
-    assert said in refusal.value.description
+    assert reason in refusal.value.description
 
 
 def test_several_workers_of_gunicorn_are_fine(pair):
@@ -126,7 +121,7 @@ def secured(sockets):
     return sockets("tls")
 
 
-def test_tls_of_the_server_itself_is_only_lent(secured):
+def test_a_socket_with_tls_of_the_server_itself_is_only_lent(secured):
     server, _ = secured
     assert isinstance(server, ssl.SSLSocket)
     assert is_lent(served_socket({"gunicorn.socket": server}))
@@ -157,7 +152,7 @@ def test_a_lent_socket_is_given_back_when_the_connection_has_ended(secured, disp
     assert not waiting.is_alive()
     assert client.recv(100) == b"\x88\x02\x03\xe8"
     assert server.fileno() >= 0, "the server closes it itself"
-    with pytest.raises(OSError):  # noqa: PT011 - whatever it still says goes nowhere
+    with pytest.raises(OSError):  # noqa: PT011 - any error of a socket that was shut
         server.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
 
 

@@ -1,4 +1,4 @@
-"""The write buffer by itself."""
+"""The outbox by itself."""
 
 from actors.connections.outbox import GATHER_BYTES, Outbox
 
@@ -30,7 +30,7 @@ def test_the_head_stays_the_same_until_it_is_written():
     assert outbox.waiting_bytes == 9
 
 
-def test_dropping_spares_what_is_being_written():
+def test_dropping_the_backlog_keeps_the_head():
     outbox = Outbox()
     outbox.append(b"first")
     outbox.head()

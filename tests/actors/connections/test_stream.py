@@ -1,4 +1,4 @@
-"""What TLS and the kernel do to a socket, beyond what the seam shows."""
+"""TLS and the kernel below a connection: the behaviour that the seam does not show."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 class Stubborn:
-    """A socket that raises what the test tells it to, before it does as it is told."""
+    """A socket that first raises the exceptions of the test, and then works."""
 
     def __init__(self, sock):
         self._sock = sock
@@ -79,7 +79,7 @@ def test_a_broken_tls_record_is_a_reset(make_link):
     assert link.listener.next("closed").code == 1006
 
 
-def test_a_selector_is_told_of_the_kernel_only_when_it_is_full(make_link):
+def test_room_to_write_is_watched_only_while_the_kernel_is_full(make_link):
     link = make_link("tcp-server").open()
     assert link.do(lambda: link.connection._watched) == READABLE
     while not link.do(lambda: link.connection.is_busy):
@@ -119,7 +119,7 @@ def test_nagle_is_off_and_the_socket_does_not_block(make_link):
 
 
 class OpenSslServer:
-    """`openssl s_server`: what is written to it goes to its client, but for one-letter commands."""
+    """`openssl s_server`: text that is written to it goes to its client, but for one-letter commands."""
 
     def __init__(self, certificate, version):
         self.process = subprocess.Popen(

@@ -96,7 +96,7 @@ class VirtualDispatcher(Dispatcher):
             if not self._is_ready and self._next_s() > deadline_s:
                 self._clock.now_s = deadline_s
                 return False
-            self._turn()
+            self._run_turn()
         return True
 
     def active_timers(self) -> int:
@@ -136,9 +136,9 @@ class VirtualPool(Pool):
         job = Job(self, work, done)
         self._waiting.append(job)
         self._unfinished += 1
-        self._dispatcher.call_later(self._takes_s, lambda: self._run_job(job))
+        self._dispatcher.call_later(self._takes_s, lambda: self._run_due(job))
         return job
 
-    def _run_job(self, job: Job) -> None:
+    def _run_due(self, job: Job) -> None:
         if self._withdraw(job):
-            self._do(job)
+            self._run_job(job)

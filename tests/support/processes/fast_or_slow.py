@@ -1,6 +1,7 @@
 """Marks each test that is not `slow` as `fast`, and fails a fast test that opens a socket or starts a process."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,12 @@ SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "o
 """Audit events of the interpreter."""
 
 _seen: set[str] = set()
+_foreign: set[int] = set()
+"""The threads that earlier tests left behind for a moment, by their ids: their sockets are not this test's."""
 
 
 def _note(event: str, _arguments: object) -> None:
-    if event in SLOW_EVENTS:
+    if event in SLOW_EVENTS and threading.get_ident() not in _foreign:
         _seen.add(event)
 
 
@@ -26,7 +29,7 @@ sys.addaudithook(_note)  # for good: an audit hook cannot be removed
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark them, before `-m` selects."""
+    """Mark the tests before `-m` selects some of them."""
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in SLOW_FOLDERS):
             item.add_marker("slow")
@@ -36,7 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def fast_is_fast(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Look what a fast test has done."""
+    """Fail a fast test that opened a socket or started a process."""
+    _foreign.clear()
+    _foreign.update(thread.ident for thread in threading.enumerate() if thread is not threading.current_thread())
     _seen.clear()
     yield
     if request.node.get_closest_marker("fast"):

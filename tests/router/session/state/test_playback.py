@@ -107,7 +107,17 @@ def test_more_audio_may_wait_for_a_client_that_is_seen_to_read():
     it = playback(max_ahead_s=0.5, held_bytes=300, unread_bytes=200)
     for _ in range(4):
         it.schedule(piece(), 0.0)
-    it.is_trusted = True
+    it.is_trusted = True  # the client has answered a ping
     assert it.release_excess(0.0) == []
     assert len(it.release(10.0)) + len(it.release(20.0)) + len(it.release(30.0)) == 3
     assert not it.is_trusted
+
+
+def test_audio_of_an_endless_answer_takes_bounded_memory_although_the_client_reads():
+    it = playback(max_ahead_s=0.5, held_bytes=300, unread_bytes=200)
+    it.schedule(piece(), 0.0)
+    it.schedule(piece(), 0.0)
+    it.is_trusted = True  # the client has answered a ping
+    for sent in range(1, 1000):
+        it.schedule(piece(), 0.0)
+        assert len(it.release_excess(0.0)) == (sent > 2)

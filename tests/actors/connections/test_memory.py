@@ -1,4 +1,4 @@
-"""The fake's own promises to the tests that use it; what it shares with real connections is in the seam's tests."""
+"""The fake's own promises to the tests that use it; test_protocol.py has those that it shares with real connections."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_a_peer_that_has_stopped_reading_receives_what_was_sent_once_it_reads_ag
     assert link.peer.receive() == "wait"
 
 
-def test_what_a_peer_sends_after_the_end_goes_nowhere(make_link):
+def test_messages_that_a_peer_sends_after_the_end_are_dropped(make_link):
     link = make_link("memory").open()
     link.peer.close()
     link.listener.next("closed")
@@ -38,7 +38,7 @@ def test_what_a_peer_sends_after_the_end_goes_nowhere(make_link):
     link.peer.hang_up()
     link.peer.reset()
     link.do(lambda: None)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 def test_a_peer_may_play_before_the_connection_is_opened(make_link):

@@ -1,6 +1,8 @@
-"""The seam: what its owner may rely on, over every real connection and over the fake."""
+"""The seam: the promises to the owner of a connection, over every real kind and over the fake."""
 
 import logging
+import threading
+import time
 
 import pytest
 
@@ -14,7 +16,7 @@ ON_A_WIRE = [
     pytest.param(kind, marks=pytest.mark.slow)
     for kind in ("unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")
 ]
-"""All but the fake, whose peer answers by itself and is never blocked."""
+"""Every kind but the fake, whose peer answers by itself and is never blocked."""
 
 
 def closed(ending, code=1006, reason=""):
@@ -44,7 +46,7 @@ def test_messages_go_both_ways(link):
     assert [link.peer.receive() for _ in range(3)] == ["grüß", '{"type":"Welcome"}', b"\x03\x04"]
 
 
-def test_what_was_sent_before_open_goes_out_at_open(make_link, kind):
+def test_messages_that_were_sent_before_open_leave_at_open(make_link, kind):
     link = make_link(kind)
     link.peer.send_text("early too")
     link.send_text("early")
@@ -90,7 +92,7 @@ def test_a_fragmented_text_is_joined_though_cut_inside_a_character_and_interrupt
 
 
 @pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)
-def test_binary_messages_that_are_read_at_once_are_told_as_one_where_that_is_wanted(make_link, kind):
+def test_binary_messages_that_are_read_at_once_are_joined_up_to_a_size(make_link, kind):
     link = make_link(kind, join_binary_bytes=5)
     masked, bound = peer_masks(kind), 9
     frames = [
@@ -99,8 +101,8 @@ def test_binary_messages_that_are_read_at_once_are_told_as_one_where_that_is_wan
     frames.insert(3, text_frames("text", mask=masked, max_frame_bytes=bound)[0])
     link.peer.send_bytes(b"".join(frames))
     link.open()
-    told = [link.listener.next(name) for name in ("binary", "binary", "text", "binary")]
-    assert told == [b"abcd", b"ef", "text", b"ghij"]
+    delivered = [link.listener.next(name) for name in ("binary", "binary", "text", "binary")]
+    assert delivered == [b"abcd", b"ef", "text", b"ghij"]
 
 
 def test_a_message_may_arrive_byte_by_byte(link, kind):
@@ -111,7 +113,7 @@ def test_a_message_may_arrive_byte_by_byte(link, kind):
 
 
 @pytest.mark.slow
-def test_of_the_writes_of_one_turn_the_first_leaves_at_once_and_the_others_together(make_link, monkeypatch):
+def test_the_first_write_of_a_turn_leaves_at_once_and_the_others_together(make_link, monkeypatch):
     link = make_link("tcp-server").open()
     pieces = []
     transmit = StreamConnection.transmit
@@ -145,16 +147,16 @@ def test_we_close(link):
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1001, "going away")
 
 
-def test_after_our_close_nothing_is_told_and_nothing_sent(make_link, kind):
+def test_after_our_close_no_message_goes_either_way(make_link, kind):
     link = make_link(kind, close_timeout_s=0.1).open()
     link.peer.stop_reading()
     link.do(lambda: (link.connection.close(), link.connection.send_text("too late"), link.connection.close(4000)))
     link.peer.send_text("too late, too")
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1000)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
-def test_what_waits_is_written_before_our_close_frame(link):
+def test_waiting_messages_are_written_before_our_close_frame(link):
     audio = bytes(512 * 1024)
 
     def send_and_close():
@@ -183,26 +185,26 @@ def test_a_peer_that_does_not_answer_our_close_is_left_after_a_while(make_link, 
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
 
 
-def test_with_patience_a_close_waits_for_a_peer_that_is_slow_to_read_and_then_for_its_answer(make_link):
+def test_a_lingering_close_waits_for_a_slow_reader_and_then_for_its_answer(make_link):
     link = make_link("memory", close_timeout_s=0.05).open()
     link.peer.stop_reading()
     link.do(lambda: (link.connection.send_text("the last answer"), link.connection.close(1012, "drain", 30.0)))
     with pytest.raises(TimeoutError):
         link.peer.receive(timeout_s=0.2)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
     link.peer.read_again()
     assert [link.peer.receive(), link.peer.receive().code] == ["the last answer", 1012]
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
 
 
 @pytest.mark.slow
-def test_there_is_no_patience_with_a_peer_to_whom_nothing_is_left_to_be_said(make_link):
+def test_a_close_does_not_linger_when_nothing_waits(make_link):
     link = make_link("tcp-server", close_timeout_s=0.05).open()
     link.do(lambda: link.connection.close(1012, "drain", 30.0))
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1012, "drain")
 
 
-def test_closing_from_inside_a_callback_is_told_after_it(link):
+def test_a_close_from_inside_a_callback_is_reported_after_it(link):
     order = []
 
     def close(_text):
@@ -217,13 +219,13 @@ def test_closing_from_inside_a_callback_is_told_after_it(link):
     assert order == ["callback ended", "closed"]
 
 
-def test_abort_ends_at_once_and_is_told_once(link):
-    told = link.do(lambda: (link.connection.abort(), link.connection.abort(), list(link.listener.closings))[2])
-    assert told == [], "never from inside the owner's call"
+def test_an_abort_ends_at_once_and_is_reported_once(link):
+    closings = link.do(lambda: (link.connection.abort(), link.connection.abort(), list(link.listener.closings))[2])
+    assert closings == [], "never from inside the owner's call"
     assert link.listener.next("closed") == closed(Ending.RESET)
     assert link.peer.receive() == closed(Ending.RESET)
     link.do(lambda: (link.connection.send_text("x"), link.connection.close(), link.connection.resume()))
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 def test_a_connection_that_was_never_opened_can_be_aborted(make_link, kind):
@@ -231,10 +233,10 @@ def test_a_connection_that_was_never_opened_can_be_aborted(make_link, kind):
     link.connection.abort()
     assert link.peer.receive() == closed(Ending.RESET)
     link.open()
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
-def test_a_connection_that_was_never_opened_can_be_closed_with_a_word(make_link, kind):
+def test_a_connection_that_was_never_opened_can_send_a_close_frame(make_link, kind):
     link = make_link(kind)
     link.connection.close(1012, "drain")
     assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1012, "drain")
@@ -250,13 +252,13 @@ def test_a_half_close_is_a_reset(link):
     assert link.listener.next("closed") == closed(Ending.RESET)
 
 
-def test_a_reset_is_told(link):
+def test_a_reset_is_reported(link):
     link.peer.reset()
     assert link.listener.next("closed") == closed(Ending.RESET)
 
 
 def test_a_close_frame_is_not_missed_though_writing_failed_first(link, kind):
-    """Upstreams close, and are gone, while we still send: their code says whether to come back."""
+    """An upstream closes and hangs up while we still send: its code decides about the restart."""
 
     def close_and_vanish():
         link.peer.send_bytes(close_frame(1013, "try again", mask=peer_masks(kind)))
@@ -297,7 +299,7 @@ def test_a_message_too_big_is_refused_with_1009_though_the_peer_goes_on_sending(
     assert link.listener.next("closed") == closed(Ending.PROTOCOL_ERROR, 1009, "message over 1000 bytes")
 
 
-def test_an_owner_that_fails_loses_its_connection_and_harms_nobody(make_link, kind, caplog):
+def test_an_owner_that_fails_loses_its_connection_and_no_other_is_affected(make_link, kind, caplog):
     link, other = make_link(kind).open(), make_link("memory").open()
     link.listener.hooks = {"text": lambda _text: 1 / 0, "closed": lambda _closed: 1 / 0}
     with caplog.at_level(logging.CRITICAL, logger="actors"):
@@ -320,10 +322,10 @@ def fill(link, *, until, chunk=bytes(64 * 1024)):
     raise AssertionError("never full")
 
 
-def test_a_peer_that_does_not_read_overflows_and_can_be_told_a_last_word(make_link, kind):
+def test_a_peer_that_does_not_read_overflows_and_still_gets_a_last_message(make_link, kind):
     link = make_link(kind, close_timeout_s=5).open()
     link.peer.stop_reading()
-    fill(link, until=lambda: not link.listener.told.empty())
+    fill(link, until=lambda: not link.listener.is_idle())
     dropped_bytes = link.listener.next("overflowed")
     assert dropped_bytes >= 2 * MEGA
     link.do(lambda: (link.connection.send_text("too slow"), link.connection.close(1013, "too slow")))
@@ -337,7 +339,7 @@ def test_a_peer_that_does_not_read_overflows_and_can_be_told_a_last_word(make_li
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1013, "too slow")
 
 
-def test_what_is_sent_before_the_overflow_is_told_is_dropped_with_it(make_link, kind):
+def test_messages_that_are_sent_before_the_overflow_is_reported_are_dropped_with_it(make_link, kind):
     link = make_link(kind, write_buffer_bytes=100_000).open()
     link.peer.stop_reading()
 
@@ -347,13 +349,13 @@ def test_what_is_sent_before_the_overflow_is_told_is_dropped_with_it(make_link, 
 
     link.do(send_much)
     assert link.listener.next("overflowed") > 1_000_000
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 def test_a_second_overflow_ends_the_connection(make_link, kind):
     link = make_link(kind, write_buffer_bytes=100_000).open()
     link.peer.stop_reading()
-    fill(link, until=lambda: not link.listener.told.empty())
+    fill(link, until=lambda: not link.listener.is_idle())
     link.listener.next("overflowed")
     fill(link, until=lambda: bool(link.listener.closings))
     assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "the peer did not read")
@@ -369,7 +371,7 @@ def test_a_slow_peer_is_busy_until_it_has_read(make_link, kind):
         assert link.peer.receive() == bytes(64 * 1024)
     assert link.listener.next("drained") is None
     assert not link.do(lambda: link.connection.is_busy)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 def test_a_peer_that_takes_nothing_is_left_after_the_stall_deadline(make_link, kind):
@@ -379,12 +381,24 @@ def test_a_peer_that_takes_nothing_is_left_after_the_stall_deadline(make_link, k
     assert link.listener.next("closed") == closed(Ending.TIMED_OUT, 1006, "took no byte within 0.1 s")
 
 
+def test_a_peer_that_sends_on_but_reads_nothing_is_left_although_no_ping_is_due(make_link):
+    """A microphone keeps a connection alive for the pings, and a few messages never fill the write buffer."""
+    link = make_link("memory", write_stall_s=0.2, ping_interval_s=0.1, ping_timeout_s=0.1).open()
+    link.peer.stop_reading()
+    link.send_text("unread")
+    name, ends_s = "", time.monotonic() + 5
+    while name != "closed" and time.monotonic() < ends_s:
+        link.peer.send_binary(b"microphone")
+        name, value = link.listener.calls.get(timeout=5)
+    assert value == closed(Ending.TIMED_OUT, 1006, "took no byte within 0.2 s")
+
+
 def test_a_text_that_is_partly_written_is_never_torn_by_an_overflow(make_link, kind):
     link = make_link(kind, write_buffer_bytes=100_000, max_frame_bytes=50_000).open()
     link.peer.stop_reading()
     text = "0123456789" * (MEGA // 2)
     link.send_text(text)
-    fill(link, until=lambda: not link.listener.told.empty())
+    fill(link, until=lambda: not link.listener.is_idle())
     link.listener.next("overflowed")
     link.send_text("after")
     link.peer.read_again()
@@ -412,7 +426,7 @@ def test_a_peer_that_answers_pings_lives(make_link, kind):
         link.peer.send_bytes(link.peer.protocol.send(event.response()))
     link.peer.send_text("alive")
     assert link.listener.next("text") == "alive"
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 def test_the_fakes_peer_answers_pings_by_itself(make_link):
@@ -422,13 +436,13 @@ def test_the_fakes_peer_answers_pings_by_itself(make_link):
 
 
 @pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)
-def test_a_peer_that_has_read_up_to_a_probe_has_caught_up_and_any_other_pong_says_nothing(make_link, kind):
+def test_the_pong_of_a_probe_means_that_the_peer_has_caught_up_and_any_other_means_nothing(make_link, kind):
     link = make_link(kind).open()
     link.peer.send_bytes(pong_frame(b"unasked", mask=peer_masks(kind)))
     link.send_text("before")
     link.do(link.connection.probe)
     assert link.peer.receive() == "before"
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
     link.peer.send_bytes(link.peer.protocol.send(link.peer.next_event().response()))
     assert link.listener.next("caught up") is None
 
@@ -467,13 +481,13 @@ def read_short_frame(sock):
 # Pause and resume.
 
 
-def test_while_paused_nothing_is_told(link):
+def test_a_paused_connection_delivers_nothing(link):
     link.do(link.connection.pause)
     link.peer.send_text("held")
     link.do(lambda: None)
     link.send_text("writing goes on")
     assert link.peer.receive() == "writing goes on"
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
     link.do(link.connection.resume)
     assert link.listener.next("text") == "held"
 
@@ -483,7 +497,7 @@ def test_pausing_from_inside_a_callback_holds_the_very_next_message(link, kind):
     link.peer.send_bytes(b"".join(peer_frames(kind, "one", 100) + peer_frames(kind, "two", 100)))
     assert link.listener.next("text") == "one"
     link.do(lambda: None)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
     link.listener.hooks = {}
     link.do(link.connection.resume)
     assert link.listener.next("text") == "two"
@@ -491,15 +505,15 @@ def test_pausing_from_inside_a_callback_holds_the_very_next_message(link, kind):
 
 def test_a_paused_connection_can_be_closed(link):
     link.do(link.connection.pause)
-    link.peer.send_text("never told")
+    link.peer.send_text("never delivered")
     link.close(1000)
     assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1000)
     assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1000)
-    assert link.listener.is_told_nothing()
+    assert link.listener.is_idle()
 
 
 @pytest.mark.parametrize("kind", ON_A_WIRE, indirect=True)
-def test_a_paused_peer_feels_it(make_link, kind):
+def test_the_peer_of_a_paused_connection_cannot_send_on(make_link, kind):
     link = make_link(kind).open()
     link.do(link.connection.pause)
     link.peer.sock.settimeout(0.1)
@@ -512,7 +526,7 @@ def test_a_paused_connection_is_not_judged_by_pings(make_link, kind):
     link.do(link.connection.pause)
     timer_fired = []
     link.do(
-        lambda: link.dispatcher.call_later(0.2, lambda: timer_fired.append(1) or link.listener.told.put(("late", 1)))
+        lambda: link.dispatcher.call_later(0.2, lambda: timer_fired.append(1) or link.listener.calls.put(("late", 1)))
     )
     assert link.listener.next("late") == 1
     assert not link.listener.closings
@@ -528,10 +542,46 @@ def test_a_flood_of_tiny_messages_does_not_hold_up_the_others(make_link, kind):
     link.open()
     frame = b"".join(peer_frames(kind, "x", 10))
     link.peer.send_bytes(frame * 5000)
-    told = []
-    link.listener.hooks = {"text": told.append}
-    other.listener.hooks = {"text": lambda _text: told.append("other")}
+    order = []
+    link.listener.hooks = {"text": order.append}
+    other.listener.hooks = {"text": lambda _text: order.append("other")}
     link.do(lambda: (link.connection.resume(), other.peer.send_text("me, too")))
     for _ in range(5000):
         link.listener.next("text")
-    assert 0 <= told.index("other") < 1000
+    assert 0 <= order.index("other") < 1000
+
+
+# The dispatcher does not run.
+
+
+@pytest.fixture
+def stuck(make_link):
+    """A link over memory whose dispatcher is blocked until the test ends, and a message that the peer has not read."""
+    go_on = threading.Event()
+
+    def make(*, unread=None):
+        link = make_link("memory").open()
+        if unread is not None:
+            link.peer.stop_reading()
+            link.send_text(unread)
+            link.do(lambda: None)
+        blocked = threading.Event()
+        link.dispatcher.call_soon(lambda: (blocked.set(), go_on.wait(5)))
+        assert blocked.wait(5)
+        return link
+
+    yield make
+    go_on.set()
+
+
+def test_a_last_text_can_be_sent_from_another_thread(stuck):
+    link = stuck()
+    link.connection.abort_from_outside("sorry")
+    assert link.peer.receive() == "sorry"
+    assert link.peer.receive() == closed(Ending.CLOSED_BY_PEER, 1011, "internal error")
+
+
+def test_no_last_text_is_sent_in_the_middle_of_a_message(stuck):
+    link = stuck(unread="half of this was read")
+    link.connection.abort_from_outside("sorry")
+    assert link.peer.receive() == closed(Ending.RESET)

@@ -1,4 +1,4 @@
-"""`accept` behind a real WSGI server, with `websockets` as the client; and the hand-over by itself."""
+"""`accept` behind a real WSGI server, with `websockets` as the client, and over a socket of the test's own."""
 
 import contextlib
 import socket
@@ -11,6 +11,7 @@ from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.client import accept
 from actors.connections.frames import Close, FrameParser, text_frames
 from actors.connections.handover import HandshakeRefused
+from tests.support.engine.links import wsgi_server
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +27,8 @@ GOOD = {
 
 
 @pytest.fixture
-def pair(stack):
-    return [stack.enter_context(sock) for sock in socket.socketpair()]
-
-
-@pytest.fixture
-def served(wsgi_server, stack):
-    """A WSGI application that accepts, or answers a refusal: its address and what it accepted."""
+def served(stack):
+    """Serve a WSGI application that accepts, or answers a refusal. Its URL, and a future of the connection."""
     accepted = Future()
 
     def application(environ, start_response):
@@ -58,10 +54,10 @@ def test_a_first_message_leaves_in_one_write_with_the_answer(pair):
 
 
 LONG = "x" * 2**22
-"""No socket takes it at once."""
+"""A text that no socket takes at once."""
 
 
-def test_a_last_word_does_not_cut_a_first_message_that_the_socket_did_not_take_whole(pair):
+def test_a_last_text_does_not_cut_a_first_message_that_the_socket_took_in_part(pair):
     ours, theirs = pair
     connection = accept(GOOD | {"werkzeug.socket": ours}, first_text=LONG)
     begun = theirs.recv(65536)
@@ -69,31 +65,31 @@ def test_a_last_word_does_not_cut_a_first_message_that_the_socket_did_not_take_w
     with contextlib.suppress(BlockingIOError):
         while True:
             begun += theirs.recv(65536)
-    connection.abort_from_outside("a last word")
+    connection.abort_from_outside("a last text")
     connection.abort()
     assert theirs.recv(65536) == b""
 
 
-def test_who_is_forsaken_after_the_end_hears_nothing_more_as_the_socket_may_be_in_other_hands(pair, monkeypatch):
+def test_an_ended_connection_writes_no_last_text_as_its_socket_may_be_another_s(pair, monkeypatch):
     ours, theirs = pair
     connection = accept(GOOD | {"werkzeug.socket": ours})
     connection.abort()
     written = []
     monkeypatch.setattr(type(connection), "transmit", lambda _self, data: written.append(data))
-    connection.abort_from_outside("a last word")
+    connection.abort_from_outside("a last text")
     assert written == []
     theirs.close()
 
 
-def test_what_the_socket_did_not_take_of_a_first_message_leaves_once_the_connection_is_open(pair, dispatcher, recorder):
+def test_the_rest_of_a_first_message_leaves_once_the_connection_is_open(pair, dispatcher, recorder):
     ours, theirs = pair
     connection = accept(GOOD | {"werkzeug.socket": ours}, first_text=LONG)
     dispatcher.call_soon(lambda: (connection.open(dispatcher, recorder), connection.close(1000)))
     parser = FrameParser(is_server=False, max_message_bytes=2**30)
-    said = parser.feed(theirs.recv(65536).partition(b"\r\n\r\n")[2])
-    while len(said) < len(wanted := [LONG, Close(1000, "")]):
-        said += parser.feed(theirs.recv(65536))
-    assert said == wanted
+    events = parser.feed(theirs.recv(65536).partition(b"\r\n\r\n")[2])
+    while len(events) < len(expected := [LONG, Close(1000, "")]):
+        events += parser.feed(theirs.recv(65536))
+    assert events == expected
     theirs.close()
     recorder.next("closed")
 
@@ -140,7 +136,7 @@ def test_a_conversation_with_websockets(served, dispatcher, recorder):
     assert recorder.next("closed") == ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1001, reason="bye")
 
 
-def test_the_peer_is_named_by_its_address_once_it_is_heard(served, dispatcher, recorder):
+def test_an_open_connection_names_its_peer_by_address(served, dispatcher, recorder):
     url, accepted = served
     with connect(url) as client:
         connection = accepted.result(5)
@@ -193,7 +189,7 @@ def test_a_refusal_can_be_answered_in_plain_http(served):
     assert answer.endswith(b"426: a WebSocket is served here")
 
 
-def test_an_old_version_is_told_the_right_one(pair):
+def test_the_refusal_of_an_old_version_names_the_right_one(pair):
     with pytest.raises(HandshakeRefused) as refusal:
         accept(GOOD | {"HTTP_SEC_WEBSOCKET_VERSION": "8", "werkzeug.socket": pair[0]})
     assert refusal.value.headers == (("Sec-WebSocket-Version", "13"),)
@@ -216,7 +212,7 @@ def test_bytes_behind_the_handshake_that_are_still_in_the_kernel_are_read(pair, 
     assert recorder.next("closed").ending is Ending.RESET
 
 
-def test_a_client_that_left_during_the_handshake_is_told_as_an_end(pair, dispatcher, recorder):
+def test_a_client_that_left_during_the_handshake_is_reported_as_reset(pair, dispatcher, recorder):
     servers, client = pair
     client.close()
     connection = accept(GOOD | {"gunicorn.socket": servers})

@@ -1,7 +1,6 @@
 """`dial` against `websockets` (an independent server), and against servers that misbehave by hand."""
 
 import contextlib
-import queue
 import socket
 import ssl
 import threading
@@ -9,21 +8,20 @@ import time
 from concurrent.futures import Future
 
 import pytest
-import websocket
 from websockets.sync.server import serve
 
 from actors.connections.base import ConnectionClosed, Ending
-from actors.connections.buffered_socket import BufferedSocket
 from actors.connections.upstream import DialError, DialFailure, DialTarget, dial, shown_url
+from tests.support.engine.links import answer_handshake
 
 pytestmark = pytest.mark.slow
 
-SECRET = "sk-very-secret"  # noqa: S105 - of nobody
+SECRET = "sk-very-secret"  # noqa: S105 - no real one
 
 
 @pytest.fixture
 def websockets_server(stack):
-    """Starts a `websockets` server; its port."""
+    """Return a function that starts a `websockets` server; its port."""
 
     def start(handler, **options):
         server = stack.enter_context(serve(handler, "127.0.0.1", 0, **options))
@@ -32,29 +30,6 @@ def websockets_server(stack):
         stack.callback(thread.join, 5)
         stack.callback(server.shutdown)
         return server.socket.getsockname()[1]
-
-    return start
-
-
-@pytest.fixture
-def raw_server(stack):
-    """Starts a server that does `behave(sock)` with its first connection; its port."""
-
-    def start(behave):
-        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-
-        def run():
-            with contextlib.suppress(OSError):
-                sock, _ = listening.accept()
-                with sock:
-                    sock.settimeout(5)
-                    behave(sock)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        stack.callback(thread.join, 5)
-        stack.callback(lambda: socket.socket.shutdown(listening, socket.SHUT_RDWR))
-        return listening.getsockname()[1]
 
     return start
 
@@ -69,7 +44,7 @@ def target(port, **fields):
 
 
 def failure(a_target):
-    """The error of a dial that has to fail; nowhere in it a secret."""
+    """Dial a target that has to fail. Return the error, which shows no secret anywhere."""
     with pytest.raises(DialError) as caught:
         dial(a_target)
     error = caught.value
@@ -128,7 +103,7 @@ def test_tls_with_our_own_authority(websockets_server, dispatcher, recorder, tls
     assert recorder.next("closed").ending is Ending.CLOSED_BY_US
 
 
-def test_what_came_with_the_answer_to_the_handshake_is_read_first(raw_server, dispatcher, recorder, answer_handshake):
+def test_bytes_that_came_with_the_answer_to_the_handshake_are_read_first(raw_server, dispatcher, recorder):
     def behave(sock):
         answer_handshake(sock, behind=b"\x81\x05first\x81\x06sec")
         sock.sendall(b"ond\x81\x05third")
@@ -142,25 +117,8 @@ def test_what_came_with_the_answer_to_the_handshake_is_read_first(raw_server, di
     recorder.next("closed")
 
 
-def test_an_answer_is_heard_at_once_by_who_asks_for_a_byte():
-    near, far = socket.socketpair()
-    with near, far:
-        far.sendall(b"HTTP/1.1 101 Switching\r\n\r\n\x81\x05early")
-        heard = BufferedSocket(near)
-        assert b"".join(heard.recv(1) for _ in range(26)) == b"HTTP/1.1 101 Switching\r\n\r\n"
-        near.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            near.recv(1)
-        assert heard.rest == b"\x81\x05early"
-        assert heard.recv(100) == b"\x81\x05early"
-        assert heard.fileno() == near.fileno()
-        far.close()
-        near.setblocking(True)
-        assert heard.recv(1) == b""
-
-
-def test_what_tls_decrypted_with_the_handshake_is_read_though_the_socket_is_silent(  # noqa: PLR0917 - fixtures
-    raw_server, dispatcher, recorder, tls, ca_file, answer_handshake
+def test_bytes_that_tls_decrypted_with_the_handshake_are_read_though_the_socket_is_silent(
+    raw_server, dispatcher, recorder, tls, ca_file
 ):
     def behave(sock):
         with tls[0].wrap_socket(sock, server_side=True) as wrapped:
@@ -201,7 +159,7 @@ def test_a_server_without_tls_is_a_tls_failure(raw_server):
 
 
 @pytest.mark.parametrize("status", [200, 301, 302, 307, 308, 401, 403, 404, 429, 500, 503])
-def test_any_other_status_than_101_is_told_and_no_redirect_followed(raw_server, status):
+def test_any_other_status_than_101_is_reported_and_no_redirect_followed(raw_server, status):
     answer = (
         f"HTTP/1.1 {status} X\r\nLocation: ws://127.0.0.1:1/?key={SECRET}\r\nContent-Length: 3\r\n"
         f"Set-Cookie: session={SECRET}\r\n\r\nabc"
@@ -221,12 +179,12 @@ def test_any_other_status_than_101_is_told_and_no_redirect_followed(raw_server, 
         b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
     ],
 )
-def test_an_answer_that_is_no_handshake_is_told(raw_server, answer):
+def test_an_answer_that_is_no_handshake_is_reported(raw_server, answer):
     port = raw_server(lambda sock: (sock.recv(4096), sock.sendall(answer)))
     assert failure(target(port)).kind is DialFailure.HANDSHAKE
 
 
-def test_an_extension_that_was_not_offered_is_refused(raw_server, answer_handshake):
+def test_an_extension_that_was_not_offered_is_refused(raw_server):
     port = raw_server(lambda sock: answer_handshake(sock, b"Sec-WebSocket-Extensions: permessage-deflate\r\n"))
     error = failure(target(port))
     assert (error.kind, error.detail) == (
@@ -235,18 +193,18 @@ def test_an_extension_that_was_not_offered_is_refused(raw_server, answer_handsha
     )
 
 
-def test_a_host_that_does_not_exist(monkeypatch):
-    """Told by hand: what a name server says of a host that does not exist depends on the network."""
+def test_an_unknown_host_is_a_dns_failure(monkeypatch):
+    """The resolver is replaced: the answer of a real one depends on the network."""
 
     def resolve(*_args, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    error = failure(target(1, url="ws://nobody.invalid/"))
+    error = failure(target(1, url="ws://unknown.invalid/"))
     assert (error.kind, error.detail) == (DialFailure.DNS, "no address")
 
 
-def test_a_port_where_nobody_listens():
+def test_a_port_without_a_listener_is_a_tcp_failure():
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
     error = failure(target(port))
@@ -289,7 +247,7 @@ def test_a_server_that_drips_its_answer_does_not_get_more_time(raw_server):
     assert time.monotonic() - started_s < 1
 
 
-def test_a_server_that_says_nothing_times_out(raw_server):
+def test_a_silent_server_times_out(raw_server):
     done = threading.Event()
     port = raw_server(lambda _sock: done.wait(5))
     error = failure(target(port, timeout_s=0.2))
@@ -305,8 +263,8 @@ def test_a_tls_handshake_that_hangs_times_out(raw_server):
     assert error.kind is DialFailure.TIMEOUT
 
 
-def test_a_name_server_that_hangs_is_left(monkeypatch):
-    """Nothing can interrupt getaddrinfo: the dial is left alone, and its thread ends when it ends."""
+def test_a_name_server_that_hangs_is_abandoned(monkeypatch):
+    """Getaddrinfo cannot be interrupted: the thread of an abandoned dial ends with it."""
     released, ended = threading.Event(), threading.Event()
 
     def resolve(*_args, **_options):
@@ -324,7 +282,7 @@ def test_a_name_server_that_hangs_is_left(monkeypatch):
             thread.join(5)
 
 
-def test_a_connection_that_comes_too_late_is_closed(raw_server, monkeypatch, answer_handshake):
+def test_a_connection_that_comes_too_late_is_closed(raw_server, monkeypatch):
     late, hung_up = threading.Event(), Future()
 
     def behave(sock):
@@ -339,33 +297,13 @@ def test_a_connection_that_comes_too_late_is_closed(raw_server, monkeypatch, ans
     assert hung_up.result(5)
 
 
-def test_no_cookie_goes_from_one_dial_to_the_next(raw_server, answer_handshake, monkeypatch):
-    monkeypatch.setattr(websocket._handshake.CookieJar._jar, "jar", {})
-    heads = queue.SimpleQueue()
-    for _ in range(2):
-        port = raw_server(
-            lambda sock: heads.put(answer_handshake(sock, f"Set-Cookie: sid={SECRET}; Domain=localhost\r\n".encode()))
-        )
-        dial(target(port, url=f"ws://localhost:{port}/")).abort()
-    assert [b"Cookie" in head for head in (heads.get(timeout=5), heads.get(timeout=5))] == [False, False]
-
-
-def test_other_users_of_the_library_keep_their_cookies(raw_server, answer_handshake, monkeypatch):
-    monkeypatch.setattr(websocket._handshake.CookieJar._jar, "jar", {})
-    heads = queue.SimpleQueue()
-    for _ in range(2):
-        port = raw_server(lambda sock: heads.put(answer_handshake(sock, b"Set-Cookie: theirs=1; Domain=localhost\r\n")))
-        websocket.create_connection(f"ws://localhost:{port}/", timeout=5).shutdown()
-    assert [b"Cookie: theirs=1" in head for head in (heads.get(timeout=5), heads.get(timeout=5))] == [False, True]
-
-
 def test_a_target_never_shows_its_secrets():
     shown = repr(target(80, url=f"wss://user:{SECRET}@host:1/path?key={SECRET}#{SECRET}"))
     assert shown == "DialTarget('wss://host:1/path', headers=[Authorization], timeout_s=5)"
     assert shown_url("") == ""
 
 
-def test_nagle_is_off(raw_server, answer_handshake):
+def test_nagle_is_off(raw_server):
     port = raw_server(lambda sock: (answer_handshake(sock), sock.recv(1)))
     connection = dial(target(port))
     assert connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

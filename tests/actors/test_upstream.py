@@ -1,0 +1,99 @@
+"""The upstream's leg of a session: dialled, read, and lost in every way."""
+
+import pykka
+import pytest
+
+from actors import messages
+from actors.connections.base import ConnectionClosed
+from actors.connections.upstream import DialError, DialFailure
+from actors.upstream import UpstreamActor
+from tests.support.engine.sessions import WAIT_S, closing, describe, only
+
+
+def test_an_upstream_actor_describes_itself(engine):
+    engine.start_with_upstream()
+    assert describe(UpstreamActor) == {"role": "upstream", "generation": 1, "is_connected": True}
+
+
+def test_text_and_binary_messages_are_passed_on(engine):
+    client, upstream, machine = engine.start_with_upstream()
+    upstream.send_text("text")
+    upstream.send_binary(b"binary")
+    assert [client.receive(), client.receive()] == ["text", b"binary"]
+    assert machine.inputs[-1] == messages.UpstreamBinaryReceived(1, b"binary")
+
+
+def test_a_failed_dial_reaches_the_machine_as_a_loss(engine):
+    engine.refusals = [DialError(DialFailure.TCP, None, "refused")]
+    client, _ = engine.start()
+    client.send_text("open")
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert closing(client) == (1011, "lost")
+
+
+def test_a_connection_that_is_dialled_too_late_is_closed(engine):
+    engine.may_dial.clear()
+    client, _ = engine.start()
+    client.send_text("open")
+    client.send_text("end")
+    assert client.receive() == "bye"
+    closing(client)
+    engine.may_dial.set()
+    assert engine.dialled.acquire(timeout=WAIT_S)
+    assert isinstance(engine.upstreams[-1].receive(), ConnectionClosed)
+
+
+def test_a_failed_upstream_actor_reaches_the_machine_as_a_loss(engine):
+    client, upstream, _ = engine.start_with_upstream()
+    only(UpstreamActor).tell(pykka.messages.ProxyCall(attr_path=("no_such_method",), args=(), kwargs={}))
+    assert client.receive() == "lost 1 FAILED None TEAR_DOWN"
+    assert closing(client) == (1011, "lost")
+    assert isinstance(upstream.receive(), ConnectionClosed)
+
+
+def test_messages_of_the_upstream_come_before_its_end(engine):
+    client, upstream, _ = engine.start_with_upstream()
+    for n in range(100):
+        upstream.send_text(str(n))
+    upstream.close(1000)
+    assert [client.receive() for _ in range(101)] == [*map(str, range(100)), "lost 1 CLOSED 1000 TEAR_DOWN"]
+    assert closing(client) == (1011, "lost")
+
+
+def test_a_dial_that_fails_in_an_unexpected_way_is_a_failed_dial(engine):
+    engine.refusals = [ZeroDivisionError("a bug of the dialler's")]
+    client, machine = engine.start()
+    client.send_text("open")
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert machine.inputs[-1].loss.cause == DialFailure.HANDSHAKE.value
+    closing(client)
+
+
+def test_an_http_status_is_a_loss_of_its_own_kind(engine):
+    engine.refusals = [DialError(DialFailure.HTTP_STATUS, 503)]
+    client, _ = engine.start()
+    client.send_text("open")
+    assert client.receive() == "lost 1 HTTP 503 TEAR_DOWN"
+    closing(client)
+
+
+@pytest.mark.parametrize(
+    ("lose", "lost"),
+    [
+        (lambda upstream: upstream.close(1011, "oops"), "CLOSED 1011"),
+        (lambda upstream: upstream.reset(), "CLOSED 1006"),
+        (lambda upstream: upstream.send_bytes(b"\x83\x80\0\0\0\0"), "MALFORMED 1002"),
+    ],
+    ids=["close", "reset", "violation"],
+)
+def test_an_ending_of_the_connection_is_a_loss(engine, lose, lost):
+    client, upstream, _ = engine.start_with_upstream()
+    lose(upstream)
+    assert client.receive() == f"lost 1 {lost} TEAR_DOWN"
+    closing(client)
+
+
+def test_an_upstream_whose_dispatcher_is_stuck_is_hung_up_on(engine):
+    _, upstream, _ = engine.start_with_upstream()
+    only(UpstreamActor)._actor_weakref().abort_from_outside()
+    assert isinstance(upstream.receive(), ConnectionClosed)
