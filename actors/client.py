@@ -71,7 +71,7 @@ class ClientActor(Actor):
     def on_text(self, text: str) -> None:
         """Pass a text message on, behind the pieces of a long binary one."""
         if self._pieces:
-            self._pass_on_pieces(at_most=len(self._pieces))
+            self._pass_on_pieces(at_most=len(self._pieces))  # all of them: the order must not change
         self._to_translator(messages.ClientTextReceived(text))
 
     @guarded
@@ -107,6 +107,7 @@ class ClientActor(Actor):
 
     def _attach_translator(self, message: lifecycle.AttachTranslator) -> None:
         self._translator = message.translator
+        # Before `open`: the session learns of its client before the client's first message.
         self._to_translator(messages.ClientOpened())
         self._connection.open(self.dispatcher, self)
         self.dispatcher.register(self)
@@ -137,6 +138,7 @@ class ClientActor(Actor):
         pieces, self._pieces = self._pieces[:at_most], self._pieces[at_most:]
         for piece in pieces:
             self._to_translator(messages.ClientBinaryReceived(piece))
+        # While paused `_resume` continues. Otherwise the inbox does, behind the messages that wait in it.
         if self._pieces and not self._is_paused:
             self.actor_ref.tell(lifecycle.ContinueReading())
 

@@ -122,8 +122,10 @@ def decide(loss: Loss, history: History, *, restarts: int, upstreams: int, is_dr
     if decision is Decision.LEAVE:
         history.refused.add(history.position)
     position = _position(decision, history, upstreams)
+    # A process that ends begins nothing new. Without a position every upstream has refused for good.
     if is_draining or history.restarts_in_a_row >= restarts or position is None:
         return Verdict(decision=Decision.TEAR_DOWN, position=history.position)
+    # The first restart has no delay, because a caller is waiting.
     delay_s = BACK_OFF_S[min(history.restarts_in_a_row, len(BACK_OFF_S) - 1)]
     history.restarts_in_a_row += 1
     history.restarts += 1
@@ -133,6 +135,7 @@ def decide(loss: Loss, history: History, *, restarts: int, upstreams: int, is_dr
 
 def _position(decision: Decision, history: History, upstreams: int) -> int | None:
     """Return the position to dial: the first again, or the next, but none that refused us for good."""
+    # The list is in the order of preference: a plain restart returns to the first.
     start = 0 if decision is Decision.RESTART else history.position + 1
     around = ((start + step) % upstreams for step in range(upstreams))
     return next((position for position in around if position not in history.refused), None)

@@ -88,6 +88,7 @@ class TranslatorActor(Actor):
             self._stale_inputs += 1
 
     def _handle_loss(self, message: messages.UpstreamLost) -> None:
+        # The machine has no interest in the loss of an upstream that it has closed itself.
         generation = message.generation
         is_known = generation in self._upstreams or generation in self._abandoned
         self._upstreams.pop(generation, None)
@@ -123,6 +124,7 @@ class TranslatorActor(Actor):
     # Commands.
 
     def _send_to_client(self, command: messages.SendToClient) -> None:
+        # A client actor that has stopped is no error here: the supervisor ends the session.
         if self._client is None or not self._client.offer(command):
             self._unsent_frames += 1
 
@@ -142,6 +144,7 @@ class TranslatorActor(Actor):
         self._supervisor.offer(requested)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
+        # Before the supervisor closes it: inputs that are on their way are stale from now on.
         self._upstreams.pop(command.generation, None)
         self._abandoned.discard(command.generation)
         self._supervisor.offer(lifecycle.UpstreamReleased(self._session_id, command.generation))
@@ -156,6 +159,7 @@ class TranslatorActor(Actor):
         self._supervisor.offer(lifecycle.TurnCompleted(self._session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
+        # A timer is kept after it has fired: the machine restarts some of them for every audio frame.
         timer = self._timers.get(command.name)
         if timer is None:
             fire = partial(self._fire, command.name)

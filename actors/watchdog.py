@@ -84,6 +84,7 @@ class _Watched:
         if not self.dispatcher.is_alive:
             self._abandon("is dead")
             return
+        # No pulse: the dispatcher waits and has nothing to do.
         pulse = self.dispatcher.pulse()
         self._looks = self._looks + 1 if pulse is not None and pulse == self._pulse else 0
         self._pulse = pulse

@@ -64,6 +64,7 @@ class ClientConnection(StreamConnection):
 
     def _hang_up(self) -> None:
         super()._hang_up()
+        # The dispatcher does not run and will not release the socket: the server's thread must not wait for it.
         if self._given_back is not None:
             self._given_back.set()
 
@@ -115,6 +116,7 @@ def accept(
     _check(environ)
     served = handover.served_socket(environ)
     handshake = _shake_hands(environ, subprotocols)
+    # Only now is the socket taken: until here a refusal can be answered in plain HTTP.
     is_lent = handover.is_lent(served)
     sock = served if is_lent else handover.take(served)
     connection = ClientConnection(

@@ -167,10 +167,11 @@ class FrameParser:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _header_problem(first))
         if second & MASKED != self._mask_bit:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._mask_bit else "masked frame")
-        if opcode >= CLOSE:
+        if opcode >= CLOSE:  # a control frame, which may stand between the fragments of a message
             if length > MAX_CONTROL_BYTES:
                 raise _ViolationError(CloseCode.PROTOCOL_ERROR, f"control frame of {length} bytes")
             return
+        # A continuation needs a message that is open, any other data frame needs none (RFC 6455, 5.4).
         if (opcode == CONTINUATION) is not (self._message_opcode != 0):
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _OUT_OF_TURN[opcode == CONTINUATION])
         if length > _MAX_LENGTH:
@@ -190,13 +191,14 @@ class FrameParser:
             self._take_fragment(first, payload, events)
 
     def _take_fragment(self, first: int, payload: bytes, events: list[Event]) -> None:
-        if first & 0x0F:
+        if first & 0x0F:  # the first fragment names the type of the whole message
             self._message_opcode = first & 0x0F
         self._message += payload
         if not first & FIN:
             return
         message, opcode = bytes(self._message), self._message_opcode
         self._message, self._message_opcode = bytearray(), 0
+        # Decoded only now: a character may be split between two fragments.
         events.append(_decode(message) if opcode == TEXT else message)
 
     def _control(self, opcode: int, payload: bytes) -> Event:
@@ -225,6 +227,7 @@ _OUT_OF_TURN: Final = ("data frame inside a fragmented message", "continuation o
 
 
 def _header_problem(first: int) -> str:
+    # In the order of the bits: with an RSV bit set the opcode has no meaning.
     opcode = first & 0x0F
     if first & 0x70:
         return f"reserved bits set: {first:#04x}"

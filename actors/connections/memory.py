@@ -97,9 +97,10 @@ class MemoryPeer:
 
     def __init__(self, connection: MemoryConnection) -> None:
         self._connection = connection
+        # Reentrant: once the dispatcher has ended, `arrive` runs the connection on this thread, which may call `lose`.
         self._lock = threading.RLock()
         self._received: queue.SimpleQueue[str | bytes | ConnectionClosed] = queue.SimpleQueue()
-        self._parser = frames.FrameParser(is_server=False, max_message_bytes=2**62)
+        self._parser = frames.FrameParser(is_server=False, max_message_bytes=2**62)  # no bound
         self._is_reading = True
         self._own_close: ConnectionClosed | None = None
         self._closed: ConnectionClosed | None = None
@@ -187,6 +188,8 @@ class MemoryPeer:
                 raise AssertionError(description)
 
     def _take_close(self, code: int, reason: str) -> None:
+        # A client answers a close frame, and leaves the stream to the server to close (RFC 6455, 7.1.1); a test cannot
+        # tell the difference, so the end of the stream follows at once.
         if self._own_close is None:
             self._connection.arrive(frames.close_frame(code, mask=True))
             self._connection.arrive(b"")

@@ -150,7 +150,7 @@ class _Attempt:
                 self._abandon()
 
     def _abandon(self) -> None:
-        self._is_abandoned = True
+        self._is_abandoned = True  # a socket that the thread still gets, it closes itself
         self.failure = _timed_out(self.target)
         sock = self._client.sock if self._client is not None else None
         if sock is not None:
@@ -172,6 +172,7 @@ class _Attempt:
 
     def _connect(self) -> BufferedSocket:
         target = self.target
+        # The library does the handshake alone: no frame is validated by it, and no lock is needed.
         self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
         )

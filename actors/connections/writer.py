@@ -137,6 +137,7 @@ class Writer:
         if dispatcher is None:
             outbox.append(frame)
             return
+        # A closing connection queues: its close frame is flushed together with what waits, and its end follows that.
         if not outbox.waiting_bytes and self._written_turn != dispatcher.turns and not self._is_closing:
             self._written_turn = dispatcher.turns
             self._write_first(frame)
@@ -172,6 +173,7 @@ class Writer:
     def _bound(self) -> None:
         """Flush a backlog in time, and hold it to `write_buffer_bytes`."""
         outbox, limits = self._outbox, self._limits
+        # While the stream is full only its readiness helps; otherwise a flush comes first, and may make the bound hold.
         if not self.is_blocked:
             if outbox.waiting_bytes > min(INLINE_FLUSH_BYTES, limits.write_buffer_bytes):
                 self.flush()
@@ -239,7 +241,7 @@ class Writer:
             self._stall = self._dispatcher.timer(self._on_stalled)
         if not self.is_blocked:
             self._stall.cancel()
-        elif written_bytes or not self._stall.is_active:
+        elif written_bytes or not self._stall.is_active:  # any byte taken starts the time anew
             self._stall.restart(self._limits.write_stall_s)
 
     def _on_stalled(self) -> None:

@@ -19,7 +19,7 @@ import pytest
 from actors.client import ClientActor
 from actors.connections import frames
 from actors.supervisor import Supervisor
-from actors.timers import MOST_DISCARDED
+from actors.timers import MAX_DISCARDED
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 from router.config.model import Limits
@@ -173,7 +173,7 @@ def _descriptors():
 def our_objects() -> collections.Counter[str]:
     """How many objects of our classes there are, and of those that hold the system's things."""
     ours = objects_of(OURS)
-    if ours["actors.timers.Timer"] <= 2 * MOST_DISCARDED:  # they wait in the heap, and hold on to nothing
+    if ours["actors.timers.Timer"] <= 2 * MAX_DISCARDED:  # they wait in the heap, and hold on to nothing
         del ours["actors.timers.Timer"]
     return ours
 
