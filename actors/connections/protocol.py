@@ -281,7 +281,7 @@ class ProtocolConnection(Connection):
         assert self._idle is not None  # noqa: S101 - it is what fired
         limits = self._limits
         # Nothing is read while paused, so a missing pong shows nothing.
-        if self._is_paused:  # a pong could not be read
+        if self._is_paused:
             self._show_life()
         left_s = self._alive_s + limits.ping_interval_s - monotonic()
         if self._is_pinged:

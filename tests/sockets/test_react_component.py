@@ -187,7 +187,7 @@ def test_a_function_result_is_spoken(component):
 def test_microphone_frames_become_a_user_turn(component):
     """It sends them whether or not Settings was acknowledged; a final Transcript follows the text."""
     component.start_late()
-    for frame in microphone(speech_s=1.2, next_event_s=1.2):
+    for frame in microphone(speech_s=1.2, silence_s=1.2):
         component.send_audio(frame)
     words = shape(turn := component.wait_for_turn())
     assert words.count("UserStartedSpeaking") == 1
