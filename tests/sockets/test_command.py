@@ -27,7 +27,7 @@ KEY = "sk-proj-0123456789-never-shown"
 NOWHERE = "ws://127.0.0.1:9/v1/realtime"
 """An address without a server: most tests here need no upstream."""
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 20.0
 PATHS = ("/openai", "/v1/agent/converse")
 SERVICE_RESTART = 1012
 ABNORMAL = 1006
