@@ -12,12 +12,13 @@ from tests.bench.speech import Shape
 from tests.bench.stage import DIRECT, RELAY, ROUTER, Stage, router
 from tests.bench.talking import row, talk
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("system", [DIRECT, RELAY, ROUTER, router("--workers", "2")])
 def test_two_sessions_are_carried_without_loss(system):
     with Stage(system, SHAPE) as stage:

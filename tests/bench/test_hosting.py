@@ -4,7 +4,7 @@ import pytest
 
 from tests.bench import hosting
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 
 def test_pages_are_served_beside_calls_and_no_thread_is_held():
