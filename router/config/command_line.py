@@ -202,7 +202,11 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     # Without abbreviations: a new flag would change the meaning of a script.
     parser = _Parser(prog="run.py", description="A switchboard for voice agents.", allow_abbrev=False)
     for row in SETTINGS:
-        if row.flag:
+        if row.flag and row.flag_value is not None:
+            parser.add_argument(
+                row.flag, dest=row.name, action="store_const", const=row.flag_value, help=_help(row)
+            )
+        elif row.flag:
             parser.add_argument(row.flag, dest=row.name, metavar=row.name.upper(), help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
     parser.add_argument("--check", action="store_true", help="validate, print the effective configuration and exit")

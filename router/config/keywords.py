@@ -33,6 +33,8 @@ class RouterSettings(TypedDict, total=False):
     """The fields of `RouterConfig` that a program may give; docs/configuration.md explains each."""
 
     path: str
+    console: bool
+    wire_view: bool
     upstream: str | None
     openai_api_key: str | Secret | None
     upstreams: Sequence[Upstream | Mapping[str, Any]]

@@ -94,6 +94,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     """0 takes a free port, which is printed at the start."""
     path: str = "/openai"
+    console: bool = True
+    """Whether `/` is the console, a page for talking."""
+    wire_view: bool = False
+    """Whether the console shows the messages of every session."""
     upstream: str = ""
     """`openai`, `simulator` or a URL, as it was written; where `upstreams` has any, the URL of the first. Never empty
     after construction: with a key it is `openai`, else the simulator."""

@@ -12,7 +12,20 @@ import msgspec
 
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, Deadlines, Limits, RouterConfig
 from router.config.origins import networks, origins
-from router.config.parsers import file_path, host, one_of, pairs, route, seconds, secret, text, texts, upstream, whole
+from router.config.parsers import (
+    file_path,
+    host,
+    one_of,
+    pairs,
+    route,
+    seconds,
+    secret,
+    switch,
+    text,
+    texts,
+    upstream,
+    whole,
+)
 from router.config.provenance import Parser  # noqa: TC001 - msgspec resolves the annotation
 
 TURN_DETECTIONS: Final = ("server_vad", "semantic_vad", "manual")
@@ -26,6 +39,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     parser: Parser
     help: str
     flag: str | None = None
+    flag_value: bool | None = None
+    """The value that the flag stands for, where it takes none."""
     env: tuple[str, ...] = ()
     """Variables; the first wins over the second."""
     env_switch: tuple[str, str] | None = None
@@ -56,6 +71,24 @@ SETTINGS: Final = (
         help="WebSocket route of the React component, beside /v1/agent/converse",
         flag="--path",
         env=("ROUTER_PATH",),
+    ),
+    Setting(
+        name="console",
+        parser=switch,
+        help="serve no page at /",
+        flag="--no-console",
+        flag_value=False,
+        env=("ROUTER_CONSOLE",),
+        default_text="on",
+    ),
+    Setting(
+        name="wire_view",
+        parser=switch,
+        help="show every session's messages in the console, to everybody who can open it",
+        flag="--wire-view",
+        flag_value=True,
+        env=("ROUTER_WIRE_VIEW",),
+        default_text="off",
     ),
     Setting(
         name="upstream",

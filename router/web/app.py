@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH
-from router.web import upgrade
+from router.web import pages, upgrade
 from router.web.response import JSON, Environ, Response, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Route = Callable[[Environ], Response]
 def make_app(router: Router, scoreboard: Scoreboard | None = None) -> WSGIApp:
     """Make the WSGI app that serves `router`. With a scoreboard its health and readiness are those of all workers."""
     routes: dict[str, Route] = {
-        "/": functools.partial(_welcome, router),
+        **(pages.routes(router.config) if router.config.console else {"/": functools.partial(_welcome, router)}),
         HEALTH_PATH: functools.partial(_health, router, scoreboard),
         READY_PATH: functools.partial(_readiness, router, scoreboard),
         router.config.path: functools.partial(upgrade.accept, router, "openai"),

@@ -1,0 +1,33 @@
+// The panels beside the conversation, of which one at most is open. On a narrow screen it takes the conversation's place.
+
+import { byId } from "./dom.js";
+import { facts } from "./place.js";
+
+const WIDE = matchMedia("(min-width: 60rem)");
+
+/** Have the buttons open and close the panels. */
+export function panels() {
+  const buttons = [...document.querySelectorAll("nav button")];
+  let open = "";
+
+  function show(name) {
+    open = name;
+    for (const button of buttons) {
+      const isOpen = button.dataset.panel === name;
+      button.setAttribute("aria-expanded", isOpen);
+      byId(button.getAttribute("aria-controls")).hidden = !isOpen;
+    }
+    document.body.dataset.panel = name;
+    document.dispatchEvent(new CustomEvent("panel", { detail: name }));
+  }
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => show(open === button.dataset.panel ? "" : button.dataset.panel));
+    if (button.dataset.panel === "wire") button.hidden = !facts.hasWireView;
+  }
+  show(WIDE.matches ? "session" : "");
+
+  /** Show the conversation, where a panel hides it. */
+  const makeRoom = () => WIDE.matches || show("");
+  return { makeRoom };
+}
