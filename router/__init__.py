@@ -14,6 +14,7 @@
 `openai`           the events of the upstream's protocol; pure
 `audio`            formats and resampling; pure
 `tools`            functions that the router runs itself
+`wire_view`        the messages of recent sessions, recorded for the console
 `runtime`          the running parts: dispatchers, pools, supervisor
 `pacing`           the pacing of new calls
 `config`           the configuration and its sources

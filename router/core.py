@@ -115,6 +115,8 @@ class Router:
         """
         self._runtime = Runtime(self.config)
         self._call_pacer = CallPacer()
+        self.wire_view = self._session_factory.new_wire_view()
+        """The messages of recent sessions, with the setting `wire_view` alone."""
         self._held_threads = upgrade.HeldServerThreads(self.config.limits.held_server_threads)
         self._work_runner = WorkRunner(self._functions, lambda: endpoints_of(self.config))
         self._host: host.Host | None = None

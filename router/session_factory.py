@@ -12,15 +12,18 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.hooks import Hooks, SessionContext
 from router.secrets import Redactor
+from router.session.handlers.settings import welcome
 from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES
 from router.translation.errors import is_fatal_reason
 from router.translation.voices import Voices
+from router.wire_view import WireView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.machine import Machine
     from router.auth import Principal, Request
     from router.config.model import RouterConfig
     from router.tools.endpoints import Endpoints
@@ -47,6 +50,7 @@ class SessionFactory:
         self._fixed_model = model_of(self._upstreams[0].url) or self._upstreams[0].model
         self._redact = Redactor(config.secrets, "[redacted]")
         self.limits = _connection_limits(config)
+        self.wire_view: WireView | None = None
         self.simulator_url = ""
         """The address of the embedded simulator, once it runs."""
 
@@ -62,7 +66,7 @@ class SessionFactory:
         """Return the spec of a session. `turn_detection` is that of its URL, or None for the configured one."""
         return SessionSpec(
             session_id=session_id,
-            machine=Session(session_id, PROFILES[request.profile], self._options(turn_detection)),
+            machine=self._machine(session_id, request.profile, turn_detection),
             dial_target=self._dial_target,
             dialler=dial,
             crash_frame=CRASH_FRAME,
@@ -74,6 +78,17 @@ class SessionFactory:
             is_fatal=is_fatal_reason,
             perform=self._hooks.performer(request, perform),
         )
+
+    def new_wire_view(self) -> WireView | None:
+        """Observe the sessions from now on, if the configuration asks for it, and return their records."""
+        self.wire_view = WireView(self._redact) if self._config.wire_view else None
+        return self.wire_view
+
+    def _machine(self, session_id: str, profile: str, turn_detection: str | None) -> Machine:
+        session = Session(session_id, PROFILES[profile], self._options(turn_detection))
+        if self.wire_view is None:
+            return session
+        return self.wire_view.observe(session_id, profile, session, welcome(session_id))
 
     def _options(self, turn_detection: str | None) -> SessionOptions:
         config = self._config

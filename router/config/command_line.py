@@ -68,6 +68,7 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
     config = RouterConfig(**fields(sourced))
     check_key(config, sourced)
     _check_ca_file(sourced, read_file)
+    _check_wire_view(config, sourced)
     named = upstream_table.variables_named(sourced)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
     return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*warnings, *unknown, *replaced))
@@ -184,6 +185,14 @@ def _check_ca_file(sourced: Mapping[str, SourcedValue], read_file: ReadFile) -> 
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
 
+def _check_wire_view(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
+    where = sourced.get("wire_view")
+    if where and config.wire_view and config.workers > 1:
+        # A process knows its own sessions alone, and the server answers a page from any of them.
+        problem = f"needs a single process, and workers is {config.workers}"
+        raise ConfigError(source=where.source, name=where.name, problem=problem)
+
+
 # The command line.
 
 
@@ -203,9 +212,7 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(prog="run.py", description="A switchboard for voice agents.", allow_abbrev=False)
     for row in SETTINGS:
         if row.flag and row.flag_value is not None:
-            parser.add_argument(
-                row.flag, dest=row.name, action="store_const", const=row.flag_value, help=_help(row)
-            )
+            parser.add_argument(row.flag, dest=row.name, action="store_const", const=row.flag_value, help=_help(row))
         elif row.flag:
             parser.add_argument(row.flag, dest=row.name, metavar=row.name.upper(), help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
@@ -219,8 +226,8 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _help(row: Setting) -> str:
-    default = row.default_text or row.default
-    return f"{row.help} (default {default}; also {', '.join(row.env)})"
+    default = f"default {row.default_text or row.default}; " if row.flag_value is None else ""
+    return f"{row.help} ({default}also {', '.join(row.env)})"
 
 
 # Reading.

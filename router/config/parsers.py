@@ -147,11 +147,6 @@ def switch(written: Any) -> bool:
     return _SWITCH[word]
 
 
-def switch(written: Any) -> bool:
-    """Take a switch from any place: a word such as `on` or `0`, or a truth value of the file."""
-    return written if isinstance(written, bool) else is_on(written)
-
-
 _SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 
 

@@ -40,7 +40,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     flag: str | None = None
     flag_value: bool | None = None
-    """The value that the flag stands for, where it takes none."""
+    """The value that the flag sets, where the flag takes none."""
     env: tuple[str, ...] = ()
     """Variables; the first wins over the second."""
     env_switch: tuple[str, str] | None = None
@@ -75,7 +75,7 @@ SETTINGS: Final = (
     Setting(
         name="console",
         parser=switch,
-        help="serve no page at /",
+        help="do not serve the console at /",
         flag="--no-console",
         flag_value=False,
         env=("ROUTER_CONSOLE",),
@@ -84,7 +84,7 @@ SETTINGS: Final = (
     Setting(
         name="wire_view",
         parser=switch,
-        help="show every session's messages in the console, to everybody who can open it",
+        help="show the messages of all sessions in the console, to every visitor",
         flag="--wire-view",
         flag_value=True,
         env=("ROUTER_WIRE_VIEW",),

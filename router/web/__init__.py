@@ -3,6 +3,7 @@
 `app`         the WSGI app: WebSocket routes, health, readiness, front page
 `upgrade`     the upgrade of a request to a session
 `pages`       the console: the page at `/` and its files
+`wire`        the rows of the wire view, for the console
 `response`    the response to a request, as data
 `server`      gunicorn, driven in this process: the arbiter
 `worker`      gunicorn's worker and logger, changed

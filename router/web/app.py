@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH
-from router.web import pages, upgrade
+from router.web import pages, upgrade, wire
 from router.web.response import JSON, Environ, Response, StartResponse, WSGIApp
 
 if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
 
-class Router(upgrade.Router, Protocol):
+class Router(upgrade.Router, wire.Router, Protocol):
     """The part of the router that the app needs. From any thread."""
 
     @property
@@ -34,11 +34,13 @@ Route = Callable[[Environ], Response]
 
 def make_app(router: Router, scoreboard: Scoreboard | None = None) -> WSGIApp:
     """Make the WSGI app that serves `router`. With a scoreboard its health and readiness are those of all workers."""
+    config = router.config
     routes: dict[str, Route] = {
-        **(pages.routes(router.config) if router.config.console else {"/": functools.partial(_welcome, router)}),
+        **(pages.routes(config) if config.console else {"/": functools.partial(_welcome, router)}),
+        **(wire.routes(router) if config.console and config.wire_view else {}),
         HEALTH_PATH: functools.partial(_health, router, scoreboard),
         READY_PATH: functools.partial(_readiness, router, scoreboard),
-        router.config.path: functools.partial(upgrade.accept, router, "openai"),
+        config.path: functools.partial(upgrade.accept, router, "openai"),
         CONVERSE_PATH: functools.partial(upgrade.accept, router, "converse"),
     }
 

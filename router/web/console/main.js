@@ -13,6 +13,7 @@ import { DROPPED } from "./session.js";
 import * as settings from "./settings.js";
 import { SettingsForm } from "./settings-form.js";
 import { Turns } from "./turns.js";
+import { WireView } from "./wire-view.js";
 
 const STATES = {
   disconnected: "Disconnected",
@@ -39,6 +40,7 @@ class Console {
     onLost: () => this.#warn("The microphone is gone: its device was disconnected, or its permission withdrawn."),
   });
   #form = new SettingsForm(() => this.#where());
+  #wire = place.facts.hasWireView ? new WireView() : undefined;
   #panels = panels();
   #meters = new Meters([
     { element: byId("user-meter"), level: () => this.#microphone.level() },
@@ -278,6 +280,7 @@ class Console {
     if (!canInterrupt && document.activeElement === byId("interrupt")) byId("message").focus();
     byId("interrupt").disabled = !canInterrupt;
     byId("request-id").textContent = this.#call?.requestId || "–";
+    if (this.#call?.requestId) this.#wire?.follow(this.#call.requestId);
     byId("welcome").hidden = !this.#log.isEmpty;
     this.#meters.follow(this.#microphone.isOn || this.#player.isPlaying);
   }

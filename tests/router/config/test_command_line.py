@@ -17,6 +17,8 @@ EXAMPLES = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("9001", 9001),
     "path": ("/voice", "/voice"),
+    "console": ("off", False),
+    "wire_view": ("1", True),
     "upstream": ("wss://realtime.example/v1", "wss://realtime.example/v1"),
     "openai_api_key": (KEY, Secret(KEY)),
     "model": ("gpt-realtime-mini", "gpt-realtime-mini"),
@@ -39,10 +41,7 @@ EXAMPLES = {
 }
 
 IN_A_FILE = {
-    name: {"port": 9001, "restarts": 5, "drain_s": 12.5, "workers": 3, "dispatchers": 2, "models": ["a", "b", "a"]}.get(
-        name, written
-    )
-    for name, (written, _) in EXAMPLES.items()
+    name: value if isinstance(value, bool | int | float) else written for name, (written, value) in EXAMPLES.items()
 }
 
 REFUSED = {
@@ -74,6 +73,8 @@ REFUSED = {
     "dispatchers": ["0", "1.0"],
     "log_level": ["loud"],
     "log_format": ["xml"],
+    "console": ["maybe", "2"],
+    "wire_view": ["perhaps"],
 }
 
 WRONG = {name: next(filter(None, bad)) for name, bad in REFUSED.items()}
@@ -81,6 +82,7 @@ WRONG = {name: next(filter(None, bad)) for name, bad in REFUSED.items()}
 
 FILE_REFUSED = [
     ("port", "port = true"),
+    ("console", "console = 5"),
     ("port", "port = 80.0"),
     ("host", "host = 5"),
     ("models", 'models = ["a", 5]'),
@@ -117,6 +119,10 @@ def toml(name, value):
     return f"{name} = {msgspec.json.encode(value).decode()}\n"
 
 
+def flagged(row):
+    return [row.flag] if row.flag_value is not None else [row.flag, EXAMPLES[row.name][0]]
+
+
 def rows(has):
     return [pytest.param(row, id=row.name) for row in SETTINGS if has(row)]
 
@@ -134,7 +140,14 @@ def test_the_examples_cover_the_table_and_the_table_covers_the_fields():
     assert {row.name for row in SETTINGS} | set(TABLES) | {upstream_table.FIELD} == fields
 
 
-@pytest.mark.parametrize("row", rows(lambda row: row.flag))
+@pytest.mark.parametrize("row", rows(lambda row: row.flag_value is not None))
+def test_a_flag_without_a_value_sets_its_field(row):
+    assert EXAMPLES[row.name][1] is row.flag_value is not row.default
+    assert getattr(configure(row.flag), row.name) is row.flag_value
+    assert refusal(f"{row.flag}=1").name == row.flag
+
+
+@pytest.mark.parametrize("row", rows(lambda row: row.flag and row.flag_value is None))
 def test_a_flag_sets_its_field(row):
     written, value = EXAMPLES[row.name]
     assert getattr(configure(row.flag, written), row.name) == value
@@ -234,6 +247,12 @@ def test_dotenv_is_optional(error):
 # Errors.
 
 
+def test_the_wire_view_needs_a_single_process():
+    error = refusal("--wire-view", "--workers", "2")
+    assert str(error) == "--wire-view (the command line) needs a single process, and workers is 2"
+    assert configure("--workers", "2", env={"ROUTER_WIRE_VIEW": "0"}).workers == 2
+
+
 @pytest.mark.parametrize(
     ("row", "written"), [(row, bad) for row in SETTINGS if row.flag for bad in REFUSED.get(row.name, [])]
 )
@@ -248,7 +267,7 @@ def test_an_invalid_value_is_named_with_its_flag(row, written):
 def test_an_invalid_value_is_named_with_its_variable_even_where_a_flag_overrides_it(row, where):
     bad = WRONG[row.name]
     sourced = {"env": {row.env[0]: bad}} if where == "the environment" else {"dotenv": f"{row.env[0]}={bad}\n"}
-    error = refusal(row.flag, EXAMPLES[row.name][0], **sourced)
+    error = refusal(*flagged(row), **sourced)
     assert str(error).startswith(f"{row.env[0]} ({where}) ")
 
 
@@ -367,7 +386,7 @@ def test_an_unknown_variable_of_ours_warns_and_is_ignored(name, hint):
 
 
 def test_known_variables_do_not_warn():
-    variables = {name: EXAMPLES[row.name][0] for row in SETTINGS for name in row.env}
+    variables = {name: EXAMPLES[row.name][0] for row in SETTINGS for name in row.env} | {"ROUTER_WIRE_VIEW": "0"}
     start = parse_command_line([], {**variables, "ROUTER_CONFIG": "a.toml"}, Files(a_toml=""))
     assert start.warnings == ()
 

@@ -16,8 +16,8 @@ from router.web.scoreboard import Row, Scoreboard, Stage
 class StandIn:
     """A router that records the requests that it accepts, or refuses them."""
 
-    def __init__(self, *, path="/openai", is_alive=True, readiness=(True, "ready"), failure=None):
-        self.config = RouterConfig(path=path)
+    def __init__(self, *, path="/openai", is_alive=True, readiness=(True, "ready"), failure=None, **config):
+        self.config = RouterConfig(path=path, **{"console": False, **config})
         self.is_alive = is_alive
         self._readiness = readiness
         self._failure = failure
@@ -144,6 +144,18 @@ def test_the_front_page_of_a_mounted_router_names_its_path():
     body = call(StandIn(), "/", HTTP_HOST="voice.example", SCRIPT_NAME="/agent")[2]
     assert "ws://voice.example/agent/openai " in body
     assert "http://voice.example/agent/readyz " in body
+
+
+def test_with_the_console_the_front_page_is_a_page():
+    status, headers, body = call(StandIn(console=True), "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "<main" in body
+
+
+def test_without_the_console_neither_its_files_nor_the_wire_are_served():
+    router = StandIn(console=False, wire_view=True)
+    assert "<" not in call(router, "/")[2]
+    assert {call(router, path)[0] for path in ("/console/main.js", "/console/wire")} == {404}
 
 
 def test_the_front_page_behind_tls_names_wss_addresses():

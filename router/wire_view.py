@@ -1,0 +1,327 @@
+"""The wire view: the messages of recent sessions in both protocols, for a developer's eyes.
+
+An observer wraps the machine of a session and records each input with the commands that follow from it, on the
+session's dispatcher. HTTP threads read the records. Without the wire view no machine is wrapped.
+
+A record never holds audio: it holds sizes and loudness. Credentials of the router are masked on reading.
+"""
+
+from __future__ import annotations
+
+import binascii
+import logging
+import re
+import threading
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from actors import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actors.machine import Machine
+
+logger = logging.getLogger(__name__)
+
+MAX_SESSIONS: Final = 32
+MAX_ROWS: Final = 20_000
+"""Of one session. The oldest are dropped first."""
+MAX_TEXT_CHARS: Final = 4 * 1024 * 1024
+"""The same, of all its texts together."""
+PAGE_ROWS: Final = 1000
+"""Rows in one answer, so that neither side builds a huge JSON text."""
+AUDIO_ROW_S: Final = 0.5
+"""Audio frames of one direction that follow each other within this time share a row."""
+SAMPLES: Final = 24
+"""Samples of a frame that its loudness is estimated from: a bar of the picture needs no more."""
+
+CLIENT: Final = "client"
+UPSTREAM: Final = "upstream"
+ROUTER: Final = "router"
+RECEIVED: Final = "received"
+SENT: Final = "sent"
+
+_LONG_AUDIO: Final = re.compile(r'("(?:audio|delta|data)":\s*")([A-Za-z0-9+/=]{200,})"')
+_AUDIO_EVENTS: Final = ("input_audio_buffer.append", "response.output_audio.delta")
+_TYPE_CHARS: Final = 120
+"""An audio event names its type within so many characters."""
+
+
+class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One message, several audio frames in one direction, or a change of a connection."""
+
+    n: int
+    step: int
+    """The input that this row belongs to: rows of one step are a cause and its effects, the cause first."""
+    s: float
+    """Seconds since the session began."""
+    leg: str
+    """`client` or `upstream`; `router` for a cause of its own, such as a timer."""
+    way: str = ""
+    """`received` or `sent` by the router; empty for a change of the connection."""
+    generation: int = 0
+    text: str = ""
+    event: str = ""
+    """A sentence about the connection."""
+    audio: list[tuple[int, float]] | None = None
+    """The frames of the row: bytes, and loudness from 0 to 1 if they are linear16."""
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the list."""
+
+    id: str
+    profile: str
+    unix_s: float
+    is_live: bool
+    rows: int
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows behind a number, as many as fit into one answer."""
+
+    rows: list[Row]
+    is_live: bool
+    first: int
+    """The number of the oldest row that is still there."""
+    unix_s: float
+
+
+class WireView:
+    """The records of recent sessions. From any thread."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+        self._lock = threading.Lock()
+        self._records: dict[str, Record] = {}
+
+    def observe(self, session_id: str, profile: str, machine: Machine, first_text: str) -> Machine:
+        """Return the machine, observed. `first_text` is the message that the client gets with its handshake."""
+        record = Record(session_id, profile, first_text)
+        with self._lock:
+            self._records[session_id] = record
+            ended = [name for name, each in self._records.items() if not each.is_live]
+            for name in [*ended, *self._records][: len(self._records) - MAX_SESSIONS]:
+                self._records.pop(name, None)
+        return ObservedMachine(machine, record)
+
+    def sessions(self) -> list[SessionRow]:
+        """Return the recorded sessions, the latest first."""
+        with self._lock:
+            records = list(self._records.values())
+        return [record.describe() for record in reversed(records)]
+
+    def rows(self, session_id: str, after: int) -> Page | None:
+        """Return the rows of a session with numbers greater than `after`, or None for an unknown session."""
+        with self._lock:
+            record = self._records.get(session_id)
+        if record is None:
+            return None
+        page = record.page(after)
+        return msgspec.structs.replace(page, rows=[self._redacted(row) for row in page.rows])
+
+    def _redacted(self, row: Row) -> Row:
+        return msgspec.structs.replace(row, text=self._redact(row.text), event=self._redact(row.event))
+
+
+class ObservedMachine:
+    """A machine whose inputs and commands are recorded. A failure of the record never reaches the session."""
+
+    def __init__(self, machine: Machine, record: Record) -> None:
+        self._machine = machine
+        self._record = record
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input as the machine does, and record it with its commands."""
+        commands = list(self._machine.handle(message, now_s))
+        try:
+            self._record.add(message, commands, now_s)
+        except Exception:
+            logger.exception("the wire view failed to record a %s", type(message).__name__)
+        return commands
+
+    def describe(self) -> messages.Facts:
+        """Return the facts of the machine."""
+        return self._machine.describe()
+
+
+class Record:
+    """The rows of one session. Written on its dispatcher, read on any thread."""
+
+    def __init__(self, session_id: str, profile: str, first_text: str) -> None:
+        self._id = session_id
+        self._profile = profile
+        self._first_text = first_text
+        self._lock = threading.Lock()
+        self._rows: deque[Row] = deque()
+        self._chars = 0
+        self._count = 0
+        self._steps = 0
+        self._unix_s = time.time()
+        self._start_s: float | None = None
+        self._audio: dict[tuple[str, str, int], Row] = {}
+        """The audio rows that still grow, by leg, way and generation."""
+        self.is_live = True
+
+    def add(self, message: messages.Input, commands: list[messages.Command], now_s: float) -> None:
+        """Add an input and its commands. A timer or work without an effect on the wire adds nothing."""
+        effects = [row for command in commands for row in _rows_of(command)]
+        causes = _rows_of(message) or ([_cause(message)] if effects else [])
+        if isinstance(message, messages.ClientOpened):
+            effects.insert(0, {"leg": CLIENT, "way": SENT, "text": self._first_text})
+        with self._lock:
+            if self._start_s is None:
+                self._start_s = now_s
+            self._steps += 1
+            for row in (*causes, *effects):
+                self._append(now_s - self._start_s, row)
+            if isinstance(message, messages.ClientClosed) or messages.EndSession in map(type, commands):
+                self._publish_audio()
+                self.is_live = False
+            self._trim()
+
+    def page(self, after: int) -> Page:
+        """Return the rows behind `after`. Audio rows appear when they stop growing."""
+        with self._lock:
+            first = self._rows[0].n if self._rows else self._count + 1
+            behind = list(islice(self._rows, max(0, after + 1 - first), None))[:PAGE_ROWS]
+            return Page(rows=behind, is_live=self.is_live, first=first, unix_s=self._unix_s)
+
+    def describe(self) -> SessionRow:
+        """Return the row of the list of sessions."""
+        return SessionRow(
+            id=self._id, profile=self._profile, unix_s=self._unix_s, is_live=self.is_live, rows=self._count
+        )
+
+    def _append(self, at_s: float, row: dict[str, Any]) -> None:
+        key = (row["leg"], row.get("way", ""), row.get("generation", 0))
+        audio = row.get("audio")
+        growing = self._audio.get(key)
+        if audio and growing is not None and at_s - growing.s < AUDIO_ROW_S:
+            assert growing.audio is not None  # noqa: S101 - an audio row has some
+            growing.audio += audio
+            return
+        if audio:
+            if growing is not None:
+                self._publish_audio()
+            self._audio[key] = Row(n=0, step=self._steps, s=at_s, **row)
+            return
+        self._publish_audio()
+        self._push(Row(n=0, step=self._steps, s=at_s, **row))
+
+    def _publish_audio(self) -> None:
+        for row in self._audio.values():
+            self._push(row)
+        self._audio.clear()
+
+    def _push(self, row: Row) -> None:
+        self._count += 1
+        row.n = self._count
+        self._rows.append(row)
+        self._chars += len(row.text)
+
+    def _trim(self) -> None:
+        while len(self._rows) > MAX_ROWS or self._chars > MAX_TEXT_CHARS:
+            self._chars -= len(self._rows.popleft().text)
+
+
+# Rows of single messages.
+
+
+def _rows_of(message: Any) -> list[dict[str, Any]]:
+    describe = _DESCRIBES.get(type(message))
+    return [] if describe is None else [describe(message)]
+
+
+def _cause(message: Any) -> dict[str, Any]:
+    name = getattr(message, "name", getattr(message, "key", ""))
+    return {"leg": ROUTER, "event": f"{type(message).__name__} {name}".strip()}
+
+
+def _client_frame(frame: str | bytes, way: str) -> dict[str, Any]:
+    if isinstance(frame, bytes):
+        return {"leg": CLIENT, "way": way, "audio": [(len(frame), _loudness(frame))]}
+    return {"leg": CLIENT, "way": way, "text": frame}
+
+
+def _upstream_frame(frame: str | bytes, generation: int, way: str) -> dict[str, Any]:
+    text = frame if isinstance(frame, str) else frame.decode(errors="replace")
+    row = {"leg": UPSTREAM, "way": way, "generation": generation}
+    found = _LONG_AUDIO.search(text)
+    if found and any(kind in text[:_TYPE_CHARS] for kind in _AUDIO_EVENTS):
+        encoded = found[2]
+        return {**row, "audio": [(len(encoded) * 3 // 4, _loudness_encoded(encoded))]}
+    return {**row, "text": _LONG_AUDIO.sub(_shortened, text) if found else text}
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return f'{found[1]}(base64, {len(found[2])} characters)"'
+
+
+def _loudness(data: bytes) -> float:
+    """Return the peak of some samples, if the data is linear16."""
+    even = len(data) & ~1
+    step = max(2, even // SAMPLES & ~1)
+    peaks = (abs(int.from_bytes(data[at : at + 2], "little", signed=True)) for at in range(0, even, step))
+    return round(max(peaks, default=0) / 32768, 3)
+
+
+def _loudness_encoded(encoded: str) -> float:
+    # Eight characters are six bytes: whole samples, decoded where the loudness is taken.
+    step = max(8, len(encoded) // SAMPLES & ~7)
+    data = binascii.a2b_base64("".join(encoded[at : at + 8] for at in range(0, len(encoded) - 8, step)))
+    return _loudness(data)
+
+
+def _opened(message: messages.UpstreamOpened) -> dict[str, Any]:
+    return {"leg": UPSTREAM, "generation": message.generation, "event": f"upstream {message.generation} is connected"}
+
+
+def _lost(message: messages.UpstreamLost) -> dict[str, Any]:
+    loss, verdict = message.loss, message.verdict
+    code = "" if loss.code is None else f" {loss.code}"
+    reason = f" {loss.reason}" if loss.reason else ""
+    event = f"upstream {message.generation} is lost: {loss.kind.value}{code}{reason}; {verdict.decision.value}"
+    return {"leg": UPSTREAM, "generation": message.generation, "event": event}
+
+
+def _dialled(message: messages.OpenUpstream) -> dict[str, Any]:
+    what = "the standby is dialled" if message.is_standby else "is dialled"
+    delay = f" after {message.delay_s:.1f} s" if message.delay_s else ""
+    event = f"upstream {message.generation} {what}{delay}: {message.route}"
+    return {"leg": UPSTREAM, "generation": message.generation, "event": event}
+
+
+def _released(message: messages.CloseUpstream | messages.AbandonUpstream) -> dict[str, Any]:
+    event = f"upstream {message.generation} is closed"
+    return {"leg": UPSTREAM, "generation": message.generation, "event": event}
+
+
+def _closed(message: messages.ClientClosed) -> dict[str, Any]:
+    return {"leg": CLIENT, "event": f"the client closed: {message.closed.code} {message.closed.reason}".rstrip()}
+
+
+def _ending(message: messages.EndSession) -> dict[str, Any]:
+    return {"leg": CLIENT, "event": f"the session ends: {message.code} {message.reason}".rstrip()}
+
+
+_DESCRIBES: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
+    messages.ClientOpened: lambda _: {"leg": CLIENT, "event": "the client is connected"},
+    messages.ClientTextReceived: lambda it: _client_frame(it.text, RECEIVED),
+    messages.ClientBinaryReceived: lambda it: _client_frame(it.data, RECEIVED),
+    messages.ClientClosed: _closed,
+    messages.UpstreamOpened: _opened,
+    messages.UpstreamTextReceived: lambda it: _upstream_frame(it.text, it.generation, RECEIVED),
+    messages.UpstreamLost: _lost,
+    messages.SendToClient: lambda it: _client_frame(it.frame, SENT),
+    messages.SendToUpstream: lambda it: _upstream_frame(it.frame, it.generation, SENT),
+    messages.OpenUpstream: _dialled,
+    messages.CloseUpstream: _released,
+    messages.AbandonUpstream: _released,
+    messages.EndSession: _ending,
+}

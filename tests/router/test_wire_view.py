@@ -1,0 +1,182 @@
+"""The record of a session: each input with what followed from it, without audio and within bounds."""
+
+import base64
+import logging
+
+import pytest
+
+from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
+from actors.restart import Decision, Loss, LossKind, Verdict
+from router import wire_view
+from router.wire_view import WireView
+
+WELCOME = '{"type":"Welcome"}'
+LOUD = (16384).to_bytes(2, "little", signed=True) * 240
+QUIET = bytes(480)
+
+
+class Machine:
+    """A machine that answers each input with the commands given beforehand."""
+
+    def __init__(self):
+        self.commands = []
+
+    def handle(self, _message, _now_s):
+        commands, self.commands = self.commands, []
+        return iter(commands)
+
+    def describe(self):
+        return {"a": 1}
+
+
+class Observed:
+    """A machine under observation, and its rows."""
+
+    def __init__(self):
+        self.inner = Machine()
+        self.view = WireView(lambda text: text)
+        self.machine = self.view.observe("one", "openai", self.inner, WELCOME)
+        self.now_s = 100.0
+
+    def take(self, message, *commands, after_s=0.0):
+        self.now_s += after_s
+        self.inner.commands = list(commands)
+        assert self.machine.handle(message, self.now_s) == list(commands)
+
+    def rows(self, after=0):
+        return self.view.rows("one", after).rows
+
+
+@pytest.fixture
+def observed():
+    return Observed()
+
+
+def facts(rows):
+    """Return what a row says, for comparison."""
+    return [(row.step, row.leg, row.way, row.generation, row.text or row.event) for row in rows]
+
+
+def append(samples):
+    return '{"type":"input_audio_buffer.append","audio":"' + base64.b64encode(samples).decode() + '"}'
+
+
+def delta(samples):
+    text = '{"type":"response.output_audio.delta","event_id":"e","response_id":"r","item_id":"i","delta":"'
+    return text + base64.b64encode(samples).decode() + '"}'
+
+
+def test_an_input_and_what_follows_from_it_are_one_step(observed):
+    observed.take(messages.ClientOpened(), messages.OpenUpstream(1, "gpt-x"))
+    observed.take(
+        messages.ClientTextReceived('{"type":"InjectUserMessage"}'),
+        messages.SendToClient('{"type":"ConversationText"}'),
+        messages.SendToUpstream(b'{"type":"conversation.item.create"}', 1),
+    )
+    assert facts(observed.rows()) == [
+        (1, "client", "", 0, "the client is connected"),
+        (1, "client", "sent", 0, WELCOME),
+        (1, "upstream", "", 1, "upstream 1 is dialled: gpt-x"),
+        (2, "client", "received", 0, '{"type":"InjectUserMessage"}'),
+        (2, "client", "sent", 0, '{"type":"ConversationText"}'),
+        (2, "upstream", "sent", 1, '{"type":"conversation.item.create"}'),
+    ]
+
+
+def test_both_generations_of_a_restart_are_seen(observed):
+    loss = Loss(kind=LossKind.CLOSED, code=1000, reason="bye")
+    observed.take(
+        messages.UpstreamLost(1, loss, Verdict(decision=Decision.RESTART)), messages.OpenUpstream(2, "gpt-x", 0.5)
+    )
+    observed.take(messages.UpstreamOpened(2, 0, 0.0))
+    observed.take(messages.UpstreamTextReceived(2, '{"type":"session.created"}'))
+    assert facts(observed.rows()) == [
+        (1, "upstream", "", 1, "upstream 1 is lost: closed 1000 bye; restart"),
+        (1, "upstream", "", 2, "upstream 2 is dialled after 0.5 s: gpt-x"),
+        (2, "upstream", "", 2, "upstream 2 is connected"),
+        (3, "upstream", "received", 2, '{"type":"session.created"}'),
+    ]
+
+
+def test_a_timer_is_seen_only_where_something_follows_from_it(observed):
+    observed.take(messages.TimerFired("ping"), messages.StartTimer("ping", 1.0))
+    observed.take(messages.TimerFired("item_ack"), messages.SendToUpstream('{"type":"response.create"}', 1))
+    assert facts(observed.rows()) == [
+        (2, "router", "", 0, "TimerFired item_ack"),
+        (2, "upstream", "sent", 1, '{"type":"response.create"}'),
+    ]
+
+
+def test_audio_is_sizes_and_loudness_and_frames_that_follow_each_other_share_a_row(observed):
+    for samples in (LOUD, QUIET, LOUD):
+        observed.take(messages.ClientBinaryReceived(samples), messages.SendToUpstream(append(samples), 1), after_s=0.02)
+    observed.take(messages.UpstreamTextReceived(1, delta(LOUD)), messages.SendToClient(LOUD))
+    assert observed.rows() == []
+    observed.take(messages.ClientTextReceived('{"type":"KeepAlive"}'))
+    rows = observed.rows()
+    frames = [(480, 0.5), (480, 0.0), (480, 0.5)]
+    assert [(row.leg, row.way, row.audio) for row in rows[:-1]] == [
+        ("client", "received", frames),
+        ("upstream", "sent", frames),
+        ("upstream", "received", [(480, 0.5)]),
+        ("client", "sent", [(480, 0.5)]),
+    ]
+    assert [row.s for row in rows] == pytest.approx([0.0, 0.0, 0.04, 0.04, 0.04])
+
+
+def test_a_row_of_audio_ends_after_half_a_second(observed):
+    for _ in range(10):
+        observed.take(messages.ClientBinaryReceived(QUIET), after_s=0.125)
+    assert [len(row.audio) for row in observed.rows()] == [4, 4]
+
+
+def test_long_audio_inside_a_message_is_left_out(observed):
+    item = (
+        '{"type":"conversation.item.create","item":{"content":[{"type":"input_audio","audio":"' + "A" * 4000 + '"}]}}'
+    )
+    observed.take(messages.ClientOpened(), messages.SendToUpstream(item, 1))
+    text = observed.rows()[-1].text
+    assert "(base64, 4000 characters)" in text
+    assert len(text) < 200
+
+
+def test_the_oldest_rows_are_dropped_beyond_the_bounds(observed, monkeypatch):
+    monkeypatch.setattr(wire_view, "MAX_ROWS", 3)
+    monkeypatch.setattr(wire_view, "MAX_TEXT_CHARS", 10)
+    for n in range(5):
+        observed.take(messages.ClientTextReceived(str(n)))
+    assert [row.text for row in observed.rows()] == ["2", "3", "4"]
+    observed.take(messages.ClientTextReceived("a" * 9))
+    page = observed.view.rows("one", 0)
+    assert ([row.text for row in page.rows], page.first) == (["4", "a" * 9], 5)
+    assert [row.n for row in observed.rows(after=5)] == [6]
+
+
+def test_ended_sessions_make_room_for_new_ones_before_live_ones_do(monkeypatch):
+    monkeypatch.setattr(wire_view, "MAX_SESSIONS", 2)
+    view = WireView(lambda text: text)
+    machines = {name: view.observe(name, "openai", Machine(), WELCOME) for name in ("a", "b")}
+    closed = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
+    machines["b"].handle(messages.ClientClosed(closed), 1.0)
+    view.observe("c", "openai", Machine(), WELCOME)
+    assert [session.id for session in view.sessions()] == ["c", "a"]
+    view.observe("d", "openai", Machine(), WELCOME)
+    assert [session.id for session in view.sessions()] == ["d", "c"]
+
+
+def test_a_session_that_ends_is_not_live(observed):
+    observed.take(messages.ClientOpened(), messages.EndSession(1011, "budget spent"))
+    assert facts(observed.rows())[-1] == (1, "client", "", 0, "the session ends: 1011 budget spent")
+    assert not observed.view.sessions()[0].is_live
+
+
+def test_a_failure_of_the_record_never_reaches_the_session(observed, monkeypatch, caplog):
+    monkeypatch.setattr(wire_view, "_rows_of", lambda _: 1 / 0)
+    with caplog.at_level(logging.ERROR):
+        observed.take(messages.ClientTextReceived("x"), messages.SendToClient("y"))
+    assert "failed to record a ClientTextReceived" in caplog.text
+
+
+def test_the_facts_are_those_of_the_machine(observed):
+    assert observed.machine.describe() == {"a": 1}
