@@ -24,7 +24,7 @@
 `testing`          fixtures and scripted peers for the tests of an embedding application
 `simulator`        an OpenAI Realtime server on this machine
 `logs`             the log lines of the process
-`secrets`          credentials and their redaction
+`secrets`          credentials, and the redaction of those that are configured
 `errors`           the errors that the router raises
 `console`          the standard streams of the command
 

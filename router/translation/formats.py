@@ -25,7 +25,6 @@ docs/decisions/0009."""
 
 _OUTPUT: Final[dict[str, tuple[Encoding, int]]] = {name: _INPUT[name] for name in ("linear16", "mulaw", "alaw")}
 
-# The rates of Deepgram's Flux voices (client 8.2).
 _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
     "linear16": (8_000, 16_000, 24_000, 32_000, 44_100, 48_000),
     "mulaw": (8_000, 16_000),

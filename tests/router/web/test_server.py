@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.processes.children import child
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # the end of a process is measured
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STAND_IN = REPOSITORY / "tests" / "support" / "processes" / "web_server.py"
