@@ -96,8 +96,8 @@ class ConnectionListener(Protocol):
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
-        The dropped frames are gone. The listener sends a last message and calls `close`: the buffer takes these. A second
-        overflow ends the connection.
+        The dropped frames are gone. The listener sends a last message and calls `close`: the buffer takes these. A
+        second overflow ends the connection.
         """
 
     def on_drained(self) -> None:

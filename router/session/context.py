@@ -90,9 +90,9 @@ class Context:
         if self.profile.component_messages:
             self.to_client(*sent)
 
-    def emit_audio(self, pcm: bytes) -> None:
-        """Send audio in the client's format."""
-        self._commands.append(messages.SendToClient(pcm))
+    def emit_audio(self, audio: bytes) -> None:
+        """Send audio, which is in the client's format already."""
+        self._commands.append(messages.SendToClient(audio))
 
     def probe_client(self) -> None:
         """Ping the client behind the sent frames. Its answer arrives as `ClientCaughtUp`."""

@@ -1,7 +1,7 @@
 """Every wait of a session, and its length. `router.session.transitions.DEADLINES` names the handlers of their ends.
 
-The connections have deadlines of their own: for the dial, the pings and the close handshake. All of them are configured
-in one place, `[deadlines]` (docs/configuration.md).
+The connections have deadlines of their own: for the dial, the pings and the close handshake. `[deadlines]` configures
+both kinds (docs/configuration.md), except the four waits of fixed length below.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Microphone:
         return self._appends(audio)
 
     def finish(self) -> list[bytes]:
-        """End a turn by hand: return appends of the audio held back, and of silence up to the commit's minimum."""
+        """Return the last appends before a commit: audio that the filter held back, and silence up to the minimum."""
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes)
         return frames + self.silence(missing_ms) if missing_ms > 0 else frames

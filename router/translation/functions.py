@@ -23,7 +23,7 @@ def history_of(call: deepgram.RequestedFunction, response: str) -> deepgram.Hist
 
 
 def call_text(name: str, arguments: str) -> deepgram.CallText:
-    """Make the text that the `/openai` profile shows for a call. Such a text never makes a call itself."""
+    """Make the message by which the `/openai` profile shows a call to the React component."""
     return deepgram.CallText(role="assistant", content=f"Function call: {name}({arguments})")
 
 

@@ -136,7 +136,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait as gunicorn does, but at most until a pause or the drain ends."""
+        """Wait as gunicorn does, but no longer than until the pause in accepting, or the drain, is over."""
         now_s = time.monotonic()
         # gunicorn waits for a second, in which neither a pause of 5 ms nor the end of a drain would be noticed.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]

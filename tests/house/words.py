@@ -80,7 +80,7 @@ raise rank rate reach read rebuild recall receive recognize reconcile reconfigur
 redial redirect reduce refill refresh refuse regard register reject relabel relate relay release reload rely remember
 remind remove rename render renew reorder repair repeat rephrase replace replay reply report represent request require
 reraise resample reschedule resend reserve reset resize resolve respond restart restore restrict resume retain retire
-retrieve retry return reuse reverse revert review revoke rewind rewrite ring roll rotate round route run sample
+retrieve retry return reuse reverse revert review revoke rewind reword rewrite ring roll rotate round route run sample
 sanitize save scale scan schedule script search seek select send separate serialize serve set settle shape share shift
 shorten show shrink shuffle shut signal silence simulate size skip sleep slice smooth solve sort spawn speak specify
 split spread stamp start state stop store stream strip submit subscribe subtract suggest sum summarize supervise
