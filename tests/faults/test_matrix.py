@@ -4,6 +4,7 @@ In virtual time each cell is held. Over sockets a plain `pytest` holds those tha
 `pytest -m exhaustive` the others; `.ci/run` holds all.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -105,6 +106,18 @@ def test_a_budget_that_is_spent_ends_the_session_in_time_over_sockets_in_any_oth
 def test_the_page_shows_the_matrix():
     assert len(ROWS) * len(COLUMNS) == sum(line.count(" |") - 1 for line in table().splitlines()[2:])
     assert table() in PAGE.read_text()
+
+
+def test_the_page_says_how_many_cells_run_where():
+    once, always = (sum(1 for row in ROWS for _ in part(row)) for part in (cells, hopeless_cells))
+    chosen = len(CHOSEN) + len(CHOSEN_HOPELESS)
+    said = PAGE.read_text().partition("### Where each cell runs")[2].split("\n\n")
+    assert f"{once} in which the fault happens once, and {always} in which" in said[1]
+    assert [re.findall(r"\d+", line) for line in said[2].splitlines()[2:]] == [
+        [str(once + always)],
+        [str(chosen)],
+        [str(once + always - chosen)],
+    ]
 
 
 @pytest.mark.parametrize("make_world", [virtual_world, pytest.param(world, marks=pytest.mark.slow)])
