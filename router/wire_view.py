@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 32
 MAX_ROWS: Final = 20_000
-"""Of one session. The oldest are dropped first."""
+"""The rows of one session; the oldest are dropped first."""
 MAX_TEXT_CHARS: Final = 4 * 1024 * 1024
-"""The same, of all its texts together."""
+"""The texts of one session together."""
 PAGE_ROWS: Final = 1000
 """Rows in one answer, so that neither side builds a huge JSON text."""
 AUDIO_ROW_S: Final = 0.5

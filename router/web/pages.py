@@ -46,7 +46,6 @@ HEADERS: Final[Headers] = (
     ("Permissions-Policy", "microphone=(self), camera=(), geolocation=()"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
 

@@ -22,6 +22,7 @@ export class Call {
   #isMuted = false; // what comes belongs to an interrupted answer
   #answer; // the entry that grows
   #cutAnswer;
+  #cutPlace; // where an interrupted answer belongs whose text is still to come: behind an element, at an index
   #heard; // the entry of what the user is saying
   #speechEndedAt;
   #echoes = []; // typed messages that the endpoint has not repeated yet
@@ -45,7 +46,11 @@ export class Call {
   say(entry, said) {
     delete entry.isUnsent;
     this.#parts.conversation.keep();
-    this.#interrupted({ isMuted: this.isOpen && this.#hasOutput });
+    const index = this.#parts.conversation.entries.indexOf(entry);
+    this.#interrupted({
+      isMuted: this.isOpen && this.#hasOutput,
+      place: { element: said.element.previousElementSibling, index },
+    });
     this.#echoes.push({ content: entry.content.trim(), said });
     this.#parts.turns.begin("typed", performance.now());
     this.isOpen = true;
@@ -61,8 +66,8 @@ export class Call {
   /** Silence the answer that is under way. Where the endpoint is a router of ours it stops being made, too. */
   interrupt(canCancel) {
     const wasOpen = this.isOpen;
+    this.#hasOutput ||= wasOpen; // what comes of the answer is cut, though nothing has come yet
     this.#interrupted({ isMuted: wasOpen });
-    this.#isCut = wasOpen;
     this.isOpen = false;
     this.#parts.turns.drop();
     if (wasOpen && canCancel && this.#isOpenai) this.#session.send({ type: "response.cancel" });
@@ -117,18 +122,24 @@ export class Call {
   }
 
   /** Fall silent. What is still to come of the interrupted answer is neither played nor put into the next one. */
-  #interrupted({ isMuted }) {
+  #interrupted({ isMuted, place = this.#end() }) {
     const { player } = this.#parts;
-    if (this.#answer && (player.isPlaying || (this.isOpen && this.#hasOutput))) {
-      this.#answer.remark("cut", "interrupted");
+    const isCut = this.isOpen && this.#hasOutput;
+    if (isCut || player.isPlaying) this.#answer?.remark("cut", "interrupted");
+    if (isCut) {
+      this.#isCut = true;
       this.#cutAnswer = this.#answer;
+      this.#cutPlace = place;
     }
     player.flush();
-    this.#isCut = this.isOpen && this.#hasOutput;
     this.#isMuted = isMuted;
     this.#answer = this.#heard = undefined;
     this.#hasOutput = false;
     this.#latency = {};
+  }
+
+  #end() {
+    return { element: this.#parts.log.last, index: this.#parts.conversation.entries.length };
   }
 
   #endSpeech(isLater = false) {
@@ -177,7 +188,7 @@ export class Call {
     said.remark("state", "spoken");
     this.#heard = undefined;
     this.#parts.conversation.add({ role: "user", content });
-    this.isUserSpeaking = false;
+    this.isUserSpeaking = this.#isCut = false;
     this.#endSpeech();
     if (!this.#hasOutput) this.isOpen = true;
   }
@@ -188,16 +199,21 @@ export class Call {
       this.#callTexts.splice(shown, 1);
       return;
     }
-    if (this.#isCut && this.#cutAnswer) {
+    if (this.#isCut) {
+      this.#cutAnswer ??= this.#newAnswer(this.#cutPlace);
+      this.#cutAnswer.remark("cut", "interrupted");
       this.#grow(this.#cutAnswer, content);
       return;
     }
-    if (!this.#answer) {
-      this.#answer = this.#parts.log.said("assistant");
-      this.#answer.entry = this.#parts.conversation.add({ role: "assistant", content: "" });
-    }
+    this.#answer ??= this.#newAnswer();
     this.#grow(this.#answer, content);
     this.#output("text");
+  }
+
+  #newAnswer({ element, index } = this.#end()) {
+    const said = this.#parts.log.said("assistant", "", element);
+    said.entry = this.#parts.conversation.add({ role: "assistant", content: "" }, index);
+    return said;
   }
 
   #grow(said, content) {

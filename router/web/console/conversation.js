@@ -11,9 +11,9 @@ export class Conversation {
    */
   entries = restored();
 
-  /** Add an entry; returns it. */
-  add(entry) {
-    this.entries.push(entry);
+  /** Add an entry, at the end or at an index; returns it. */
+  add(entry, at = this.entries.length) {
+    this.entries.splice(at, 0, entry);
     this.keep();
     return entry;
   }

@@ -45,4 +45,5 @@ function nobody(call) {
   return { content: asText({ error }), by: "nobody", isFailed: true };
 }
 
-const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value) ?? "null");
+/** Write an answer as the text that goes over the wire. */
+export const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value) ?? "null");

@@ -20,9 +20,13 @@ export class Log {
     this.#element.replaceChildren();
   }
 
-  /** Add something that the user or the agent says. */
-  said(role, text = "") {
-    return new Said(this, role, text);
+  get last() {
+    return this.#element.lastElementChild;
+  }
+
+  /** Add something that the user or the agent says: at the end, or behind the element `place`. */
+  said(role, text = "", place = this.last) {
+    return new Said(this, role, text, place);
   }
 
   /** Add a function call. */
@@ -43,9 +47,13 @@ export class Log {
   }
 
   append(role, ...children) {
+    return this.insert(this.last, role, ...children);
+  }
+
+  insert(place, role, ...children) {
     const name = make("p", { class: "name", text: NAMES[role] });
     const entry = make("div", { class: "entry", data: { role } }, name, ...children);
-    this.#scrolled(() => this.#element.append(entry));
+    this.#scrolled(() => (place?.isConnected ? place.after(entry) : this.#element.append(entry)));
     return entry;
   }
 
@@ -69,9 +77,9 @@ class Said {
   #meta = make("p", { class: "meta" });
   #remarks = new Map();
 
-  constructor(log, role, text) {
+  constructor(log, role, text, place) {
     this.#log = log;
-    this.element = log.append(role, this.#text, this.#meta);
+    this.element = log.insert(place, role, this.#text, this.#meta);
     this.remark("time", clock());
     if (text) this.add(text);
   }

@@ -61,10 +61,7 @@ class Console {
       this.#connect();
       byId("message").focus();
     });
-    byId("disconnect").addEventListener("click", () => {
-      this.#call?.close();
-      byId("connect").focus();
-    });
+    byId("disconnect").addEventListener("click", () => this.#call?.close());
     byId("talk").addEventListener("click", () => this.#toggleTalk());
     byId("interrupt").addEventListener("click", () => this.#interrupt());
     byId("composer").addEventListener("submit", (event) => {
@@ -138,6 +135,7 @@ class Console {
 
   /** Add a message to the conversation at once, and send it when there is a connection. */
   #say(text) {
+    this.#panels.makeRoom();
     const entry = this.#conversation.add({ role: "user", content: text, isUnsent: true });
     const said = this.#log.said("user", text);
     said.remark("state", "sending");
@@ -157,6 +155,7 @@ class Console {
       this.#show();
       return;
     }
+    this.#panels.makeRoom();
     byId("talk").setAttribute("aria-busy", "true");
     try {
       this.#player.open().catch(() => {});
@@ -210,7 +209,9 @@ class Console {
     else if (!wasOpen) this.#refused(code);
     else this.#log.problem(WITHOUT_FAULT.has(code) ? "warning" : "error", ended(code, reason));
     for (const entry of this.#conversation.unsent()) this.#said.get(entry)?.remark("state", "not sent yet");
+    const hadFocus = document.activeElement === byId("disconnect");
     this.#show();
+    if (hadFocus) byId("connect").focus();
   }
 
   async #refused() {

@@ -1,4 +1,4 @@
-// The panels beside the conversation, of which one at most is open. On a narrow screen it takes the conversation's place.
+// The panels beside the conversation, of which one at most is open. On a narrow screen it covers the conversation.
 
 import { byId } from "./dom.js";
 import { facts } from "./place.js";
@@ -18,6 +18,7 @@ export function panels() {
       byId(button.getAttribute("aria-controls")).hidden = !isOpen;
     }
     document.body.dataset.panel = name;
+    byId("log").tabIndex = name && !WIDE.matches ? -1 : 0;
     document.dispatchEvent(new CustomEvent("panel", { detail: name }));
   }
 
@@ -25,6 +26,7 @@ export function panels() {
     button.addEventListener("click", () => show(open === button.dataset.panel ? "" : button.dataset.panel));
     if (button.dataset.panel === "wire") button.hidden = !facts.hasWireView;
   }
+  WIDE.addEventListener("change", () => show(open));
   show(WIDE.matches ? "session" : "");
 
   /** Show the conversation, where a panel hides it. */

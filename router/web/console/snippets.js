@@ -1,5 +1,6 @@
 // The settings as code that holds the same conversation.
 
+import { asText } from "./functions.js";
 import { parseFunctions, toMessage } from "./settings.js";
 import { isOwn } from "./place.js";
 
@@ -33,20 +34,22 @@ ${pythonRaw(mocks)}
 http = HOST.replace("ws", "http", 1)
 environment = DeepgramClientEnvironment(base=http, production=HOST, agent=HOST, agent_rest=http)
 client = DeepgramClient(api_key="unused", environment=environment)
-is_done = threading.Event()
+is_applied, is_done = threading.Event(), threading.Event()
 
 
 def on_message(message):
     if isinstance(message, bytes):
         return  # linear16 at 24 kHz: the agent's voice
     match message.type:
-        case "SettingsApplied" | "AgentAudioDone":
+        case "SettingsApplied":
+            is_applied.set()
+        case "AgentAudioDone":
             is_done.set()
         case "ConversationText":
             print(f"{message.role}: {message.content}")
         case "FunctionCallRequest":
             for call in message.functions:
-                content = json.dumps(ANSWERS.get(call.name, {"error": "unknown function"}))
+                content = ANSWERS.get(call.name, '{"error": "unknown function"}')
                 print(f"function: {call.name}({call.arguments}) -> {content}")
                 agent.send_raw({"type": "FunctionCallResponse", "id": call.id, "name": call.name, "content": content})
         case "Warning" | "Error":
@@ -57,7 +60,9 @@ with client.agent.v1.connect() as agent:
     agent.on(EventType.MESSAGE, on_message)
     threading.Thread(target=agent.start_listening, daemon=True).start()
     agent.send_raw(SETTINGS)
-    is_done.wait(30)
+    is_applied.wait(30)
+    if "greeting" in SETTINGS["agent"]:
+        is_done.wait(5)
     while text := input("> "):
         is_done.clear()
         agent.send_raw({"type": "InjectUserMessage", "content": text})
@@ -76,32 +81,35 @@ const answers = ${JSON.stringify(mocks, null, 2)};
 
 const client = new DeepgramClient({ apiKey: "unused", baseUrl: ${JSON.stringify(host)} });
 const agent = await client.agent.v1.connect();
-let done = () => {};
+const waiting = {}; // by the type that is waited for
 
 agent.on("message", (message) => {
   if (message instanceof Blob) return; // linear16 at 24 kHz: the agent's voice
-  if (message.type === "SettingsApplied" || message.type === "AgentAudioDone") done();
+  waiting[message.type]?.();
   if (message.type === "ConversationText") console.log(\`\${message.role}: \${message.content}\`);
   if (message.type === "Warning" || message.type === "Error") console.log(\`\${message.type}: \${message.description}\`);
   if (message.type !== "FunctionCallRequest") return;
   for (const { id, name, arguments: given } of message.functions) {
-    const content = JSON.stringify(answers[name] ?? { error: "unknown function" });
+    const content = answers[name] ?? '{"error": "unknown function"}';
     console.log(\`function: \${name}(\${given}) -> \${content}\`);
     agent.sendFunctionCallResponse({ type: "FunctionCallResponse", id, name, content });
   }
 });
-const answered = () => new Promise((resolve) => (done = resolve));
+const next = (type, ms) => new Promise((resolve) => {
+  waiting[type] = resolve;
+  setTimeout(resolve, ms).unref();
+});
 
 agent.connect();
 await agent.waitForOpen();
-let turn = answered();
+const ready = Promise.all([next("SettingsApplied", 30_000), settings.agent.greeting && next("AgentAudioDone", 5000)]);
 agent.sendSettings(settings);
-await turn;
+await ready;
 const terminal = createInterface({ input: process.stdin, output: process.stdout });
 process.stdout.write("> ");
 for await (const content of terminal) {
   if (!content) break;
-  turn = answered();
+  const turn = next("AgentAudioDone", 60_000);
   agent.sendInjectUserMessage({ type: "InjectUserMessage", content });
   await turn;
   process.stdout.write("> ");
@@ -117,7 +125,7 @@ function ingredients(values, url) {
   const prefix = url.pathname.endsWith(CONVERSE) ? url.pathname.slice(0, -CONVERSE.length) : url.pathname.replace(/\/openai$/, "");
   return {
     message: toMessage(values, { isOwn: isOwn(url) }),
-    mocks: Object.fromEntries(mocks),
+    mocks: Object.fromEntries([...mocks].map(([name, mock]) => [name, asText(mock)])),
     host: `${at.protocol}//${at.host}${prefix}`,
   };
 }

@@ -103,7 +103,7 @@ export class WireView {
   #render(row) {
     if (!this.#isWanted(row)) return;
     const list = byId("wire-rows");
-    const scroller = list.closest("aside");
+    const scroller = byId("panels");
     const follows = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
     const isCause = row.step !== this.#lastStep;
     this.#lastStep = row.step;
@@ -191,6 +191,8 @@ function parsed(text) {
 
 function preview(message) {
   if (!message) return "";
+  const code = message.code ?? message.error?.code;
+  if (code) return ` ${code}: ${message.description ?? message.error?.message ?? ""}`;
   const inner = message.item ?? message.response ?? message.error ?? message.session ?? message;
   for (const name of TELLING) {
     const value = message[name] ?? inner[name];
