@@ -1,4 +1,4 @@
-"""Marks each test that is not `slow` as `fast`, and fails a fast test that opens a socket or starts a process."""
+"""Marks each test that is neither `slow` nor `open` as `fast`; fails a fast test that opens a socket or a process."""
 
 import sys
 import threading
@@ -33,16 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in SLOW_FOLDERS):
             item.add_marker("slow")
-        if item.get_closest_marker("slow") is None:
+        # An expression of one's own after -m replaces the one of setup.cfg, so `-m fast` has to leave these out itself.
+        if item.get_closest_marker("slow") is None and item.get_closest_marker("open") is None:
             item.add_marker("fast")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forget what earlier tests opened, before the first fixture of this one: a module's fixture counts, too."""
+    _foreign.clear()
+    _foreign.update(thread.ident for thread in threading.enumerate() if thread is not threading.current_thread())
+    _seen.clear()
 
 
 @pytest.fixture(autouse=True)
 def fast_is_fast(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a fast test that opened a socket or started a process."""
-    _foreign.clear()
-    _foreign.update(thread.ident for thread in threading.enumerate() if thread is not threading.current_thread())
-    _seen.clear()
     yield
     if request.node.get_closest_marker("fast"):
         assert not _seen, f"{_seen}: a test that does this is to be marked `slow`"
