@@ -193,6 +193,7 @@ function preview(message) {
   if (!message) return "";
   const code = message.code ?? message.error?.code;
   if (code) return ` ${code}: ${message.description ?? message.error?.message ?? ""}`;
+  if (message.functions) return ` ${message.functions.map((each) => `${each.name}(${each.arguments ?? ""})`).join(", ")}`;
   const inner = message.item ?? message.response ?? message.error ?? message.session ?? message;
   for (const name of TELLING) {
     const value = message[name] ?? inner[name];
