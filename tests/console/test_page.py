@@ -108,6 +108,7 @@ def test_the_agent_s_sentences_grow_in_one_entry(console):
     assert texts == ["One is first.", "Two is second.", "Three is third."]
 
 
+@pytest.mark.alone
 def test_interrupt_silences_the_agent_within_300_ms_and_the_next_question_is_answered_aloud(console):
     console.open()
     console.connect()
@@ -122,6 +123,7 @@ def test_interrupt_silences_the_agent_within_300_ms_and_the_next_question_is_ans
     expect(console.said("assistant", "Before that you said")).to_be_visible()
 
 
+@pytest.mark.alone
 @both_backends
 def test_speech_silences_the_agent_within_300_ms_and_is_answered(console, backend):
     console.open(backend=backend)

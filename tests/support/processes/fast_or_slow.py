@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[2]
-SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "upstreams", "live"))
+SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams", "live"))
 """Each test below them is slow; elsewhere a slow test is marked."""
 
 SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
