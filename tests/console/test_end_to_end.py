@@ -1,7 +1,8 @@
 """The end-to-end list of the requirements, over the console.
 
 The names are those of the list (docs/console.md). `E2E_BACKEND` chooses the backend, `openai` or `deepgram`;
-`E2E_ENDPOINT` aims the page at another router, such as `ws://localhost:8080/openai`.
+`E2E_ENDPOINT` aims the page at another router, such as `ws://localhost:8080/openai`; `E2E_FRONT=nginx` puts nginx with
+TLS in front of the router.
 """
 
 import os
@@ -11,16 +12,31 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.clients.console_page import console_page
+from tests.support.processes import tls_front
+
 BACKEND = os.environ.get("E2E_BACKEND", "openai")
 ENDPOINT = os.environ.get("E2E_ENDPOINT", "")
+FRONT = os.environ.get("E2E_FRONT", "")
 WEATHER = "Sunny, 21 degrees"
 
 
+@pytest.fixture(scope="module")
+def place(router):
+    """Where the console is served: the address, and what a page needs beside it."""
+    if FRONT != "nginx":
+        yield router.address, {}
+        return
+    with tls_front.nginx(router.address) as address:
+        yield address, {"scheme": "https", "ignore_https_errors": True}
+
+
 @pytest.fixture
-def console(console):
+def console(browser, place):
     """The console, aimed as the environment says."""
-    console.host = ENDPOINT.split("/")[2] if ENDPOINT else console.host
-    return console.open(backend=BACKEND, **({"endpoint": quote(ENDPOINT)} if ENDPOINT else {}))
+    address, context = place
+    with console_page(browser, address, **context) as console:
+        yield console.open(backend=BACKEND, **({"endpoint": quote(ENDPOINT)} if ENDPOINT else {}))
 
 
 def reconnect(console):

@@ -48,7 +48,7 @@ export class Call {
     this.#parts.conversation.keep();
     const index = this.#parts.conversation.entries.indexOf(entry);
     this.#interrupted({
-      isMuted: this.isOpen && this.#hasOutput,
+      isMuted: this.#isMuted || (this.isOpen && this.#hasOutput),
       place: { element: said.element.previousElementSibling, index },
     });
     this.#echoes.push({ content: entry.content.trim(), said });
@@ -229,6 +229,7 @@ export class Call {
     }
     this.isOpen = this.#isCut = this.#isMuted = this.#hasOutput = false;
     this.#answer = this.#cutAnswer = undefined;
+    this.#echoes = []; // an endpoint that repeats nothing must not turn speech into a typed interruption
     this.#latency = {};
     this.#parts.turns.drop();
   }

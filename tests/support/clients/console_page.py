@@ -153,11 +153,13 @@ class ConsolePage:
 
 
 @contextmanager
-def console_page(browser: Browser, address: str, *, path: str = "/", **context: Any) -> Iterator[ConsolePage]:
+def console_page(
+    browser: Browser, address: str, *, scheme: str = "http", path: str = "/", **context: Any
+) -> Iterator[ConsolePage]:
     """Make a page of its own for a test. It fails the test on console errors and on requests to other hosts."""
     opened = browser.new_context(**context)
     try:
-        console = ConsolePage(opened.new_page(), f"http://{address}{path}")
+        console = ConsolePage(opened.new_page(), f"{scheme}://{address}{path}")
         yield console
         assert not console.problems, console.problems
     finally:
