@@ -12,9 +12,11 @@ The trio of a session, and its supervisor:
 `client`           ClientActor: owns the connection to the client
 `translator`       TranslatorActor: feeds a session machine and performs its commands
 `upstream`         UpstreamActor: owns one generation of the connection to the upstream
+`intake`           the way of received messages from a leg to its translator
 `supervisor`       Supervisor: starts the trio, connects its actors, and receives every ending
 `record`           the supervisor's record of one session
 `restart`          the policy for a lost upstream: a table, pure
+`leaving`          the moments at which idle sessions end during a drain, pure
 `notifications`    the delivery of notifications to an embedding application
 
 Threads:
@@ -22,8 +24,13 @@ Threads:
 `actor`            our pykka.Actor: an inbox bound to a dispatcher
 `pykka_internals`  the private names of pykka that `actor` uses, and their check
 `dispatcher`       threads that run actors: one selector loop each
+`poller`           the descriptors of a dispatcher: epoll, or a portable stand-in
 `timers`           the timers of a dispatcher
+`log_context`      the fields of log lines that other code writes for a session
 `watchdog`         detects dispatchers that died or stalled
+`allocator`        the return of memory to the system after sessions have ended
+`footprint`        the memory that all peers of a process hold together
+`throttle`         the rates of one client
 `pool`             pools of threads for work that blocks
 `connector`        the pool on which upstreams are dialled
 `work`             the work of an actor that runs on pools

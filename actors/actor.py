@@ -1,8 +1,8 @@
 """Our pykka.Actor: an inbox bound to a dispatcher.
 
 pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. The thread differs: an
-actor has none of its own, but runs in slices on a dispatcher's. It shares that thread with the actors that it exchanges
-messages with. This module knows no session, connection or role.
+actor has no thread of its own, but runs in slices on a dispatcher's thread. The actor shares that thread with the
+actors that it exchanges messages with. This module knows no session, connection or role.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, NoReturn, ParamSpec, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, NoReturn, ParamSpec, TypeVar
 
 import pykka
 
 from actors.dispatcher import on_dispatcher_thread
+from actors.log_context import log_fields
 from actors.pykka_internals import ActorStop, Envelope
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SLICE_S: Final = 0.005
+"""The seconds after which a slice begins no further message, because `SLICE_BUDGET` messages may take long."""
+
 T = TypeVar("T")
 P = ParamSpec("P")
 A = TypeVar("A", bound="Actor")
@@ -34,8 +39,8 @@ A = TypeVar("A", bound="Actor")
 class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
     """A dispatcher's thread was about to wait for a reply.
 
-    The actor that would reply may live on the same thread. Even where it does not, every session of this thread would
-    wait.
+    The actor that would reply may live on the same thread. Even if that actor lives on another thread, every session of
+    this thread would wait.
     """
 
     def __str__(self) -> str:
@@ -43,7 +48,7 @@ class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class Future(pykka.ThreadingFuture[T]):
-    """pykka's future, which refuses to wait on a dispatcher's thread."""
+    """A future of pykka. `get` raises an error on the thread of a dispatcher, which must not block."""
 
     _is_answered = False
 
@@ -76,55 +81,59 @@ class Inbox:
     messages at once, so a list's slow `pop(0)` does not matter.
     """
 
-    __slots__ = ("_actor", "_dispatcher", "is_scheduled", "waiting")
+    __slots__ = ("_dispatcher", "actor", "is_scheduled", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []
-        """Envelopes, of messages from `ask`, and messages from `tell`, which need no envelope for a reply."""
+        """The messages that wait.
+
+        A message from `ask` is in an envelope with the place for its reply; one from `tell` has none.
+        """
         self._dispatcher: Dispatcher | None = None
-        self._actor: Actor | None = None
+        self.actor: Actor | None = None
+        """The actor, between its start and its end."""
         self.is_scheduled = False
 
     def bind(self, dispatcher: Dispatcher, actor: Actor) -> None:
-        """Bind it to an actor, which runs on `dispatcher` from now on, beginning with `on_start`."""
+        """Bind the inbox to an actor, which runs on `dispatcher` from now on, beginning with `on_start`."""
         self._dispatcher = dispatcher
-        self._actor = actor
+        self.actor = actor
         self.is_scheduled = True
         dispatcher.schedule(actor)
 
     def put(self, envelope: Any) -> None:
-        """Add an envelope, or a message alone, to the end. From any thread."""
+        """Add an envelope, or a message without one, to the end, and schedule the actor. From any thread."""
         self.waiting.append(envelope)
         # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
         if self.is_scheduled:
             return
-        actor = self._actor  # once: another thread may unbind it meanwhile
+        actor = self.actor  # once: another thread may unbind it meanwhile
         if self._dispatcher is not None and actor is not None:
             self.is_scheduled = True
             self._dispatcher.schedule(actor)
 
     def get(self) -> Envelope[Any]:
-        """Take from the front."""
+        """Remove the first message, and return it in an envelope. Raise IndexError where the inbox is empty."""
         first = self.waiting.pop(0)
         return first if type(first) is Envelope else Envelope(first)
 
     def empty(self) -> bool:
-        """Whether it is empty."""
+        """Whether no message waits."""
         return not self.waiting
 
     def unbind(self) -> None:
-        """Release the actor, which has stopped: a reference to it holds this inbox."""
-        self._actor = None
+        """Release the stopped actor: a reference to it holds this inbox, and would keep the actor in memory."""
+        self.actor = None
 
 
 _first_waiter = threading.Lock()
-"""Held while the first waiter of a `Stopped` makes the event that it waits for."""
+"""The lock under which the first waiter of a `Stopped` makes the event that it waits for."""
 
 
 class Stopped(threading.Event):
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    To read it is to read an attribute. The lock that a wait takes (a kilobyte) is made for the first waiter.
+    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it.
     """
 
     def __init__(self) -> None:  # not threading.Event's, which makes that lock
@@ -184,6 +193,28 @@ class Ref(pykka.ActorRef[Any]):
         self.actor_inbox.put(message)
         return True
 
+    def hand_over(self, message: Any, dispatcher: Dispatcher) -> bool:
+        """Send a message, which an actor that rests handles before this method returns. Return whether it was sent.
+
+        An actor rests where it handles no message and none waits for it. Any other actor gets the message in its inbox,
+        so it handles one message at a time, in order. On the thread of `dispatcher`, the sender's.
+        """
+        if self.actor_stopped.is_up:
+            return False
+        inbox = self.actor_inbox
+        actor = inbox.actor
+        if inbox.is_scheduled or inbox.waiting or actor is None or actor.is_busy or actor.dispatcher is not dispatcher:
+            inbox.put(message)
+            return True
+        handler = actor.receives.get(type(message))
+        if handler is None:
+            inbox.put(message)
+        elif dispatcher.is_in_slice:
+            actor.handle_at_once(handler, message)
+        else:
+            actor.handle_outside_slices(handler, message)
+        return True
+
     def _answer_if_stopped(self) -> None:
         # The actor may have stopped between the look at its flag and the put: it would never answer then.
         if self.actor_stopped.is_set():
@@ -201,10 +232,15 @@ def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate
     def call(actor: A, /, *args: P.args, **kwargs: P.kwargs) -> None:
         if actor.actor_stopped.is_up:
             return
+        dispatcher = actor.dispatcher
+        before, dispatcher.running = dispatcher.running, actor
+        was_busy, actor.is_busy = actor.is_busy, True
         try:
             method(actor, *args, **kwargs)
         except Exception:  # noqa: BLE001 - on_failure gets it, as in pykka
             actor._fail()  # noqa: SLF001 - of this module
+        actor.is_busy = was_busy
+        dispatcher.running = before
         if actor.actor_stopped.is_set():
             actor._wind_up()  # noqa: SLF001
 
@@ -222,20 +258,29 @@ class Actor(pykka.Actor):
     """A subclass's handlers: its method for each class of message.
 
     A message from `tell` that is listed here goes to its method directly, without an envelope and without `on_receive`,
-    because nearly every frame is one.
+    because nearly every frame is such a message.
     """
+
+    log_fields: Mapping[str, Any] = {}
+    """The fields of log lines about the actor; empty where it belongs to no session."""
 
     actor_inbox: Inbox
     actor_stopped: Stopped
     _actor_ref: Ref
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, session_id: str = "") -> None:
         super().__init__()
         self.dispatcher = dispatcher
+        self.session_id = session_id
+        """The id of the session that the actor works for; see `Runnable`."""
         # In place of pykka's own, before any reference leaves this thread.
         self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)
         self._started = False
+        self.is_busy = False
+        """Whether a method of the actor runs outside of its slices. On the dispatcher's thread."""
+        self._last_turn = -1
+        """The dispatcher's turn in which the actor last handled a message at once, outside of slices."""
 
     @property
     def actor_ref(self) -> Ref:
@@ -243,7 +288,7 @@ class Actor(pykka.Actor):
         return self._actor_ref
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message by the table. A message that it does not list is logged, by pykka."""
+        """Handle a message with its method in `receives`. pykka logs a message that `receives` does not list."""
         handler = self.receives.get(type(message))
         if handler is None:
             return super().on_receive(message)
@@ -261,7 +306,7 @@ class Actor(pykka.Actor):
         self.actor_inbox.bind(self.dispatcher, self)
 
     def run_slice(self, budget: int) -> None:
-        """Handle up to `budget` messages. For the dispatcher."""
+        """Handle up to `budget` messages, and begin none after `SLICE_S`. The dispatcher calls this method."""
         inbox = self.actor_inbox
         if not self._started:
             self._started = True
@@ -269,8 +314,9 @@ class Actor(pykka.Actor):
         stopped, waiting, receives = self.actor_stopped, inbox.waiting, self.receives
         batch = waiting[:budget]
         del waiting[: len(batch)]  # not `clear`: other threads may have added more since the line above
+        until_s = monotonic() + SLICE_S if len(batch) > 1 else 0.0
         for handled, message in enumerate(batch):
-            if stopped.is_up:
+            if stopped.is_up or (handled and monotonic() > until_s):
                 waiting[:0] = batch[handled:]
                 break
             handler = receives.get(type(message))
@@ -290,6 +336,38 @@ class Actor(pykka.Actor):
         elif waiting and not inbox.is_scheduled:
             inbox.is_scheduled = True
             self.dispatcher.schedule(self)
+
+    def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
+        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest."""
+        dispatcher = self.dispatcher
+        before, dispatcher.running = dispatcher.running, self
+        self.is_busy = True
+        try:
+            handler(self, message)
+        except Exception:  # noqa: BLE001 - on_failure gets it, as in pykka
+            self._fail()
+        except BaseException:  # noqa: BLE001 - as in _handle_envelope
+            self._stop_all()
+        self.is_busy = False
+        dispatcher.running = before
+        if self.actor_stopped.is_up:
+            self._wind_up()
+
+    def handle_outside_slices(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
+        """Handle a message at once, as a slice that counts for the session; once in a turn.
+
+        The other messages of a turn wait in the inbox: a flood is limited, and counted, by slices of many messages.
+        """
+        dispatcher = self.dispatcher
+        if self._last_turn == dispatcher.turns or dispatcher.is_heavy(self.session_id):
+            self.actor_inbox.put(message)
+            return
+        self._last_turn = dispatcher.turns
+        began_s = monotonic()
+        dispatcher.is_in_slice = True
+        self.handle_at_once(handler, message)
+        dispatcher.is_in_slice = False
+        dispatcher.note_slice_since(self, began_s)
 
     @guarded
     def run_guarded(self, callback: Callable[[], object]) -> None:
@@ -320,7 +398,8 @@ class Actor(pykka.Actor):
 
     def _fail(self) -> None:
         failure = sys.exc_info()
-        self._handle_failure(*failure)
+        with log_fields(self.log_fields):  # pykka logs the traceback
+            self._handle_failure(*failure)
         try:
             self.on_failure(*failure)
         except Exception:  # noqa: BLE001 - pykka's semantics
@@ -336,7 +415,10 @@ class Actor(pykka.Actor):
 
 
 def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
-    """Answer the messages from `ask` that are left in a stopped actor's inbox. Return those from `tell`."""
+    """Fail the messages from `ask` that a stopped actor's inbox holds, and return those from `tell`.
+
+    A request to stop does not fail, because the actor has stopped.
+    """
     left_over: list[Any] = []
     while not ref.actor_inbox.empty():
         try:

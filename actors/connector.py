@@ -1,4 +1,7 @@
-"""The pool of threads on which upstreams are dialled. It knows how dials ended, and not whom they called."""
+"""The pool of threads on which upstreams are dialled.
+
+It knows how dials ended, and not which upstreams were dialled.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,37 @@ import msgspec
 
 from actors.pool import Pool
 
+MAX_WAITING: Final = 32
+"""The most dials that may wait for one thread: within `dial_s` of 10 s a thread makes as many dials of 0.3 s.
+
+A dial behind them would reach its deadline in the queue.
+"""
+
 RECENT_OUTCOMES: Final = 64
-"""The number of outcomes that are kept: readiness is judged by the latest few."""
+"""The number of outcomes that are kept, because `/readyz` judges by the latest few."""
+
+
+DIALS_JUDGED: Final = 3
+JUDGED_WITHIN_S: Final = 60.0
+"""An upstream counts as failing when the latest `DIALS_JUDGED` dials within this time all failed.
+
+An older failure is no sign of the present state, and without a session no dial would ever correct it.
+"""
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """The end of one dial."""
 
     at_s: float
-    """Its time, on the monotonic clock."""
+    """The time of the dial's end, in seconds on the monotonic clock."""
     is_ok: bool
 
 
 class Connector(Pool):
-    """A pool that remembers how its latest work ended. Its queue has no bound: every dial has a deadline of its own."""
+    """A pool of threads with a bounded queue, which remembers how its latest work ended."""
 
     def __init__(self, threads: int) -> None:
-        super().__init__("connector", threads)
+        super().__init__("connector", threads, max_waiting=MAX_WAITING * threads)
         self._recent: deque[Outcome] = deque(maxlen=RECENT_OUTCOMES)
 
     def outcomes(self) -> list[Outcome]:

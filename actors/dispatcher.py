@@ -1,6 +1,6 @@
 """Dispatchers: threads that run actors.
 
-A dispatcher is one thread with an epoll, a run queue and a timer heap. Everything pinned to it (the actors of a session
+A dispatcher is one thread with a poller, a run queue and a timer heap. Everything pinned to it (the actors of a session
 and both its sockets) runs on that thread and needs no lock. Nothing on a dispatcher may block. A dispatcher knows no
 actor and no connection: only callbacks, descriptors and runnables.
 """
@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from actors.poller import READABLE, WRITABLE, new_poller, new_waker
 from actors.timers import Timer, Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
-
-READABLE: Final = select.EPOLLIN
-WRITABLE: Final = select.EPOLLOUT
-"""The events that a descriptor can be watched for. A broken descriptor is reported as both."""
 
 SLICE_BUDGET: Final = 64
 """The most messages that one actor handles before the others get their turn."""
@@ -38,14 +34,36 @@ load a turn gets longer, and finds several frames of each connection at once, wh
 one (docs/decisions/0020-overload.md). There is a bound because actors may keep each other going.
 """
 
+TURNS_PUT_OFF: Final = 4
+"""The most turns in a row in which timers wait for received messages: no flood may put a deadline off for good."""
+
+SHARE_S: Final = 0.01
+"""The seconds in one turn after which a session is *heavy*.
+
+The other sessions then run first. Behind them all heavy sessions together have this much time, one after the other. So
+a flood makes a turn longer by this, whatever its messages cost, and delays its own session
+(docs/decisions/0020-overload.md).
+"""
+
+NOTED_SLICE_S: Final = SHARE_S / 20
+"""The shortest slice that counts for its session, in seconds.
+
+Nearly every slice is shorter, and costs only a comparison.
+"""
+
 SLOW_SLICE_S: Final = 0.05
-"""A slice longer than this is logged: something on it blocked, and every session of the dispatcher waited."""
+"""A slice that takes more seconds is logged: a call in it blocked, and every session of the dispatcher waited."""
+
+__all__ = ["READABLE", "WRITABLE", "Dispatcher", "on_dispatcher_thread"]
 
 _current = threading.local()
 
 
 class Runnable(Protocol):
     """An object that a dispatcher runs: an actor with messages in its inbox."""
+
+    session_id: str
+    """The id of the session that the runnable's slices count for; empty where it serves all sessions."""
 
     def run_slice(self, budget: int) -> None:
         """Handle up to `budget` messages."""
@@ -54,11 +72,26 @@ class Runnable(Protocol):
 class Abortable(Protocol):
     """An object on a dispatcher that holds a resource which the outside waits for, such as a socket."""
 
+    session_id: str
+    """The id of the session that the object belongs to; empty where it belongs to none."""
+
     def abort_from_outside(self) -> None:
         """Release the resource from another thread, because the dispatcher does not run.
 
         The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
         """
+
+
+class Traffic:
+    """The messages and bytes of one kind of connection. Written on the dispatcher's thread, read on any."""
+
+    __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
+
+    def __init__(self) -> None:
+        self.received_messages = self.received_bytes = 0
+        self.sent_messages = self.sent_bytes = 0
+        self.dropped_bytes = 0
+        """Bytes that were dropped because a peer did not read them in time."""
 
 
 class Dispatcher:
@@ -71,26 +104,47 @@ class Dispatcher:
     def __init__(self, name: str = "dispatcher") -> None:
         self.name = name
         self.turns = 0
-        """The number of turns of the loop: events of the same turn happened at once."""
+        """The number of turns of the loop. Events of the same turn count as simultaneous."""
         self.slices = 0
         self.slow_slices = 0
+        self.slices_s = 0.0
+        """The seconds that all slices took together."""
+        self.client_traffic = Traffic()
+        self.upstream_traffic = Traffic()
         self.failures = 0
         """The number of exceptions that reached the loop."""
+        self.running: Runnable | None = None
+        """The runnable whose code runs; None between two slices, and in a callback of no runnable.
+
+        The watchdog reads it.
+        """
+        self.is_in_slice = False
+        """Whether slices run at this moment, whose time is noted."""
         self._caught_up_s = time.monotonic()
-        """When the loop last waited for events."""
+        """The time, on the monotonic clock, at which the loop last waited for events."""
         self._abortables: set[Abortable] = set()
-        self._poller = select.epoll()
+        self._poller = new_poller()
         self._watchers: dict[int, Callable[[int], None]] = {}
         """The callback of each watched descriptor."""
         self._ready: deque[Runnable] = deque()
+        self._heavy: dict[str, deque[Runnable]] = {}
+        """The runnables of each heavy session. The session that has waited longest comes first."""
+        self._used_s: dict[str, float] = {}
+        """The seconds that each session has used in this turn, in slices longer than `NOTED_SLICE_S`."""
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
         self._timers = Timers()
+        self._turns_put_off = 0
+        """The turns in a row in which timers were due and had to wait."""
+        self.slow_reads_s = 0.0
+        """The time of this turn that connections used for reads that take long; see `ProtocolConnection`."""
+        self._has_unread = False
+        """Whether a connection stopped reading in this turn before its stream was empty."""
         self._sleeping = False
         self._stopping = False
         self._has_ended = False
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.watch(self._wake_fd, READABLE, self._drain_wakeups)
+        self._waker = new_waker()
+        self.watch(self._waker.descriptor, READABLE, self._clear_wakeups)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         _dispatchers.add(self)
 
@@ -111,7 +165,10 @@ class Dispatcher:
         return self
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """End the thread once its run queue is empty. Return whether it ended in time. Not from its own thread."""
+        """End the thread once its run queue is empty.
+
+        Return whether it ended in time. Not to be called on the dispatcher's own thread.
+        """
         self._stopping = True
         if not self._has_ended:
             self._wake()
@@ -121,8 +178,8 @@ class Dispatcher:
     def abandon(self) -> None:
         """Release the copies of the parent's descriptors, in the child of a fork, where the thread does not run.
 
-        Otherwise a connection that the parent closes would stay open. Nothing is unregistered from the epoll, which is
-        the parent's, too. The objects that hold those descriptors hold a dead file from now on.
+        Otherwise a connection that the parent closes would stay open. Nothing is unregistered from the poller, whose
+        epoll is the parent's, too. The objects that hold those descriptors hold a dead file from now on.
         """
         self._has_ended = True
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -133,12 +190,12 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread runs."""
+        """Whether the dispatcher's thread runs."""
         return self._thread.is_alive()
 
     @property
     def thread_id(self) -> int | None:
-        """The id of its thread, once that was started."""
+        """The id of the dispatcher's thread; None before `start`."""
         return self._thread.ident
 
     # From any thread.
@@ -152,7 +209,8 @@ class Dispatcher:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call `callback` on the dispatcher's thread, in the order of the calls of this method.
 
-        Once that thread has ended, call it at once on the caller's: a connection that it brings can still be closed.
+        Once that thread has ended, call `callback` at once on the caller's thread, so that it can still close a
+        connection.
         """
         self._calls.append(callback)
         if self._sleeping:
@@ -161,23 +219,26 @@ class Dispatcher:
             self._run_calls()
 
     def pulse(self) -> int | None:
-        """Return how many turns it has begun; None while it waits and has nothing to do.
+        """Return how many turns the loop has begun; None while it waits and has nothing to do.
 
         The same number again and again means that the thread is stuck in one turn.
         """
-        is_idle = self._sleeping and not self._ready and not self._calls
+        is_idle = self._sleeping and not self._ready and not self._calls and not self._heavy
         return None if is_idle else self.turns
 
     @property
     def lag_s(self) -> float:
-        """The seconds since it last had nothing to run; 0 while it waits. From any thread."""
-        if self._sleeping and not self._ready:
+        """The seconds since the dispatcher last had nothing to run; 0 while it waits. From any thread."""
+        if self._sleeping and not self._ready and not self._heavy:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
-    def abort_from_outside(self) -> int:
-        """Abort every registered object, and return their number. Only while its thread has ended or is stuck."""
-        abortables = list(self._abortables)
+    def abort_from_outside(self, session_id: str | None = None) -> int:
+        """Abort every registered object, or those of one session.
+
+        Return their number. Call it only while the dispatcher's thread has ended or is stuck.
+        """
+        abortables = [it for it in list(self._abortables) if session_id is None or it.session_id == session_id]
         for abortable in abortables:
             try:
                 abortable.abort_from_outside()
@@ -192,7 +253,7 @@ class Dispatcher:
         self._abortables.add(abortable)
 
     def unregister(self, abortable: Abortable) -> None:
-        """Unregister it. Harmless when it is not registered."""
+        """Unregister an object. Harmless when it is not registered."""
         self._abortables.discard(abortable)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
@@ -206,13 +267,29 @@ class Dispatcher:
         return Timer(self._timers, callback)
 
     def flush_later(self, flush: Callable[[], None]) -> None:
-        """Call `flush` once, behind the slices of this turn: the writes of one turn leave together."""
+        """Call `flush` once, behind the slices of this turn, so that the writes of one turn leave together."""
         self._flushes.append(flush)
+
+    def is_heavy(self, session_id: str) -> bool:
+        """Whether a session runs behind the others in this turn."""
+        return session_id in self._heavy
+
+    def note_slice_since(self, runnable: Runnable, began_s: float) -> None:
+        """Count a slice that ran at once, outside of the run queue, and note its time."""
+        took_s = time.monotonic() - began_s
+        self.slices += 1
+        self.slices_s += took_s
+        if took_s > NOTED_SLICE_S:
+            self._note_slice(runnable, took_s)
+
+    def leave_unread(self) -> None:
+        """Note that received bytes are left for the next turn, so that no timer fires before they are handled."""
+        self._has_unread = True
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
         """Call `on_ready(mask)` whenever one of `events` (READABLE, WRITABLE) holds.
 
-        The mask is that of epoll: it has bits beside those two when something is wrong.
+        When a descriptor is broken, epoll's mask has further bits; other pollers report either event, or both.
         """
         if descriptor in self._watchers:
             self._poller.modify(descriptor, events)
@@ -221,7 +298,7 @@ class Dispatcher:
         self._watchers[descriptor] = on_ready
 
     def unwatch(self, descriptor: int) -> None:
-        """Stop watching. Before the descriptor is closed: its number may be given to another file at once."""
+        """Stop watching. Call it before the descriptor is closed, because another file may get its number at once."""
         if self._watchers.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
 
@@ -230,7 +307,7 @@ class Dispatcher:
     def _run(self) -> None:
         _current.dispatcher = self
         try:
-            while not (self._stopping and not self._ready and not self._calls):
+            while not (self._stopping and not self._ready and not self._calls and not self._heavy):
                 self._run_turn()
         except BaseException as error:
             logger.critical("%s died", self.name, exc_info=error)
@@ -242,25 +319,34 @@ class Dispatcher:
             self._run_calls()
 
     def _run_turn(self) -> None:
-        """Handle events, timers and calls, run the actors that they made ready, and write what those sent."""
+        """Handle events and calls, run the actors that they made ready, write what those sent, and fire timers.
+
+        Timers come last, and only those that were due before the look for events. A message that was there before its
+        deadline is handled before that deadline is judged, however late the turn is.
+        """
         self.turns += 1
+        self._has_unread = False
+        self.slow_reads_s = 0.0
+        if self._used_s:
+            self._used_s.clear()
+        looked_s = time.monotonic()
         events = self._wait()
         if events:
             self._handle_events(events)
-        if self._timers.heap:
-            self._timers.fire(self._fail)
         if self._calls:
             self._run_calls()
-        if self._ready:
+        if self._ready or self._heavy:
             self._run_slices()
         if self._flushes:
             self._run_flushes()
+        if self._timers.heap and self._timers.heap[0][0] <= looked_s:
+            self._fire_timers(looked_s)
 
     def _wait(self) -> list[tuple[int, int]]:
         # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
         # below, what they append after it wakes us.
         self._sleeping = True
-        if self._ready or self._calls or self._flushes or self._stopping:
+        if self._ready or self._calls or self._flushes or self._heavy or self._stopping:
             timeout_s: float | None = 0
         elif self._timers.heap:
             timeout_s = max(0.0, self._timers.heap[0][0] - time.monotonic())
@@ -297,21 +383,88 @@ class Dispatcher:
                 self._fail(call, error)
 
     def _run_slices(self) -> None:
-        ready, now_s = self._ready, time.monotonic()
+        ready, heavy = self._ready, self._heavy
+        self.is_in_slice = True
+        began_all_s = now_s = time.monotonic()
         for _ in range(ROUNDS):
             for _ in range(len(ready)):
                 runnable = ready.popleft()
+                if heavy and runnable.session_id in heavy:
+                    heavy[runnable.session_id].append(runnable)
+                    continue
+                # The body of `_run_slice`, three times for each message: a call costs as much as the rest of it.
+                self.running = runnable
                 try:
                     runnable.run_slice(SLICE_BUDGET)
                 except Exception as error:  # noqa: BLE001 - logged
                     self._fail(runnable, error)
+                self.running = None
                 self.slices += 1
                 began_s, now_s = now_s, time.monotonic()
-                if now_s - began_s > SLOW_SLICE_S:
-                    self.slow_slices += 1
-                    logger.warning("slow slice: %.0f ms in %s", (now_s - began_s) * 1000, runnable)
+                if now_s - began_s > NOTED_SLICE_S:
+                    self._note_slice(runnable, now_s - began_s)
             if not ready:
-                return
+                break
+        if heavy:
+            now_s = self._run_heavy(now_s)
+        self.is_in_slice = False
+        self.slices_s += now_s - began_all_s
+
+    def _run_heavy(self, now_s: float) -> float:
+        """Run heavy sessions for `SHARE_S` in all. A session with nothing left to run is not heavy any more.
+
+        Return the time at the end.
+        """
+        ready, heavy, until_s = self._ready, self._heavy, now_s + SHARE_S
+        for session_id in list(heavy):
+            if now_s >= until_s:
+                return now_s
+            waiting = heavy[session_id]
+            while waiting and now_s < until_s:
+                now_s = self._run_slice(waiting.popleft(), now_s)
+                # Its own next slices, which this one has scheduled, follow at once; the others' wait for the next turn.
+                for _ in range(len(ready)):
+                    runnable = ready.popleft()
+                    (waiting if runnable.session_id == session_id else ready).append(runnable)
+            del heavy[session_id]
+            if waiting:
+                heavy[session_id] = waiting  # now the last
+        return now_s
+
+    def _run_slice(self, runnable: Runnable, began_s: float) -> float:
+        """Run one slice. Return the time at its end."""
+        self.running = runnable
+        try:
+            runnable.run_slice(SLICE_BUDGET)
+        except Exception as error:  # noqa: BLE001 - logged
+            self._fail(runnable, error)
+        self.running = None
+        self.slices += 1
+        now_s = time.monotonic()
+        if now_s - began_s > NOTED_SLICE_S:
+            self._note_slice(runnable, now_s - began_s)
+        return now_s
+
+    def _note_slice(self, runnable: Runnable, took_s: float) -> None:
+        """Add a slice's time to that of its session, and log a slice longer than `SLOW_SLICE_S`."""
+        session_id = runnable.session_id
+        if session_id and session_id not in self._heavy:
+            self._used_s[session_id] = used_s = self._used_s.get(session_id, 0.0) + took_s
+            if used_s > SHARE_S:
+                self._heavy[session_id] = deque()
+        if took_s > SLOW_SLICE_S:
+            self.slow_slices += 1
+            fields = getattr(runnable, "log_fields", {})
+            logger.warning("slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
+
+    def _fire_timers(self, looked_s: float) -> None:
+        # Work that is left may put a deadline off: it was received before `looked_s`, as far as the dispatcher knows.
+        has_work = self._ready or self._calls or self._has_unread
+        if has_work and self._turns_put_off < TURNS_PUT_OFF:
+            self._turns_put_off += 1
+            return
+        self._turns_put_off = 0
+        self._timers.fire(self._fail, looked_s)
 
     def _run_flushes(self) -> None:
         flushes, self._flushes = self._flushes, []
@@ -327,7 +480,7 @@ class Dispatcher:
 
     def _wake(self) -> None:
         try:
-            os.eventfd_write(self._wake_fd, 1)
+            self._waker.wake()
         except (OSError, ValueError):  # closed: the thread has ended
             logger.debug("%s has ended", self.name)
 
@@ -335,13 +488,10 @@ class Dispatcher:
         self._sleeping = False
         self._watchers.clear()
         self._poller.close()
-        # The number is cleared first: a late `_wake` must not write into the next file that gets it.
-        wake_fd, self._wake_fd = self._wake_fd, -1
-        if wake_fd >= 0:
-            os.close(wake_fd)
+        self._waker.close()
 
-    def _drain_wakeups(self, _mask: int) -> None:
-        os.eventfd_read(self._wake_fd)
+    def _clear_wakeups(self, _mask: int) -> None:
+        self._waker.clear()
 
 
 def on_dispatcher_thread() -> bool:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from actors.messages import Message
+from actors.messages import ClientAdopted, Message
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Mapping
 
     from actors.actor import Ref
-    from actors.connections.base import Connection, ConnectionClosed
+    from actors.connections.base import Connection, ConnectionClosed, Detached
     from actors.connections.upstream import DialError, DialTarget
     from actors.restart import Loss
     from actors.spec import SessionSpec
 
 
 class Role(enum.Enum):
-    """The part of a session that an actor plays. The supervisor is of no session."""
+    """The part of a session that an actor plays. The supervisor belongs to no session."""
 
     CLIENT = "client"
     TRANSLATOR = "translator"
@@ -33,10 +34,12 @@ ActorKey = tuple[Role, int]
 
 
 class StartSession(Message, frozen=True):
-    """The trio of a session to start over a connection that is open already."""
+    """The order to start a session's three actors over a client connection that is open already."""
 
     spec: SessionSpec
     connection: Connection
+    adopted: ClientAdopted | None = None
+    """The machine's first input, where another process carried the session before."""
 
     @property
     def session_id(self) -> str:
@@ -45,19 +48,19 @@ class StartSession(Message, frozen=True):
 
 
 class AttachClient(Message, frozen=True):
-    """The session's client, for its translator."""
+    """A reference to the session's client actor, for its translator."""
 
     client: Ref
 
 
 class AttachTranslator(Message, frozen=True):
-    """The session's translator, for its client: from now on the connection is read."""
+    """A reference to the session's translator, for its client actor, which reads its connection from now on."""
 
     translator: Ref
 
 
 class AttachUpstream(Message, frozen=True):
-    """The session's upstream of that generation, for its translator."""
+    """A reference to the session's upstream actor of that generation, for its translator."""
 
     upstream: Ref
     generation: int
@@ -80,7 +83,7 @@ class DialSucceeded(Message, frozen=True):
 
 
 class DialFailed(Message, frozen=True):
-    """The reason for which the connector has no connection."""
+    """The error with which a dial of the connector failed."""
 
     error: DialError
 
@@ -97,6 +100,16 @@ class CloseConnection(Message, frozen=True):
     code: int
     reason: str
     linger_s: float = 0.0
+    report_s: float = 0.0
+    """The seconds that an upstream gets to report on cancelled work before its connection is closed."""
+
+
+class GiveWay(Message, frozen=True):
+    """All sessions together hold too much memory, and this one the most: the client's connection has to be closed."""
+
+
+class MeasureMemory(Message, frozen=True):
+    """A leg has passed many bytes on: the translator has to note how much of them the session machine keeps."""
 
 
 class PauseReading(Message, frozen=True):
@@ -108,7 +121,7 @@ class ResumeReading(Message, frozen=True):
 
 
 class ContinueReading(Message, frozen=True):
-    """The next pieces of a long message are due. A client actor sends this to itself."""
+    """The next pieces of a long message are due, or the translator may have caught up. A leg sends this to itself."""
 
 
 # A session reports to the supervisor.
@@ -166,6 +179,7 @@ class SessionEnding(Message, frozen=True):
     code: int
     reason: str
     linger_s: float
+    report_s: float = 0.0
 
 
 class _ActorEnd(Message, frozen=True):
@@ -195,7 +209,7 @@ class ActorFailed(_ActorEnd, frozen=True):
 class Drain(Message, frozen=True):
     """The order to end every session within `deadline_s`, and to set `drained` when none is left.
 
-    A second one may shorten the deadline.
+    A second order may shorten the deadline.
     """
 
     drained: threading.Event
@@ -204,6 +218,28 @@ class Drain(Message, frozen=True):
 
 class ListSessions(Message, frozen=True):
     """A question: the answer is a list of `SessionInfo`."""
+
+
+class EndOne(Message, frozen=True):
+    """The order of an operator to end a session. The answer is whether there is such a session."""
+
+    session_id: str
+
+
+class DrainOne(Message, frozen=True):
+    """The order of an operator to end a session within `deadline_s`. The answer is whether there is such a session."""
+
+    session_id: str
+    deadline_s: float
+
+
+class LeaveUpstream(Message, frozen=True):
+    """The order to move every session that uses the upstream at `position`.
+
+    The answer is the number of these sessions.
+    """
+
+    position: int
 
 
 class FindActors(Message, frozen=True):
@@ -227,12 +263,83 @@ class SessionInfo(Message, frozen=True):
     generation: int
     restarts: int
     age_s: float
+    log_fields: Mapping[str, Any] = {}
+    """The fields of the session's log lines."""
+
+
+# A session departs to another process.
+
+
+class Departure(Message, frozen=True):
+    """A session on its way to another process: its value, and the stream of its client."""
+
+    session_id: str
+    value: bytes
+    """The value of the session (`Carried.snapshot`)."""
+    stream: Detached
+
+
+class LetDepart(Message, frozen=True):
+    """From now on a drain lets sessions depart: it calls `deliver` for each, on the session's dispatcher."""
+
+    deliver: Callable[[Departure], None]
+
+
+class Depart(Message, frozen=True):
+    """The order to a client actor to depart between two turns; at once where `is_due`."""
+
+    deliver: Callable[[Departure], None]
+    is_due: bool = False
+
+
+class AskToDepart(Message, frozen=True):
+    """A client actor's question to its translator, behind the messages that it has passed on."""
+
+    is_due: bool
+
+
+class DepartLater(Message, frozen=True):
+    """The translator's answer: the session is in a turn, or stays for good."""
+
+    is_never: bool = False
+
+
+class DepartNow(Message, frozen=True):
+    """The translator's answer: the value of the session, which handles no input any more."""
+
+    value: bytes
+
+
+class CannotDepart(Message, frozen=True):
+    """The session stays here: it cannot be written as a value, or its client's stream is tied to this process."""
+
+    session_id: str
+
+
+class ClientDeparted(Message, frozen=True):
+    """The session has departed, and its client's stream with it."""
+
+    session_id: str
 
 
 class SessionStarted(Message, frozen=True):
     """A notification for the embedding application: a session began."""
 
     session_id: str
+
+
+class SessionAdopted(Message, frozen=True):
+    """The begin of a session that another process carried. The application is not notified of it a second time."""
+
+    session_id: str
+
+
+class SessionMoved(Message, frozen=True):
+    """The end of a session in this process, because another process continues it. No `SessionEnded` follows."""
+
+    session_id: str
+    duration_s: float
+    restarts: int
 
 
 class SessionEnded(Message, frozen=True):

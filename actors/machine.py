@@ -10,6 +10,25 @@ if TYPE_CHECKING:
     from actors import messages
 
 
+class Carried(Protocol):
+    """A session as a value, which another process can continue. Called on the session's dispatcher."""
+
+    @property
+    def snapshot_due(self) -> int:
+        """A number that changes when a snapshot has to be stored before the effects of the last input are visible."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move now cuts nothing off."""
+
+    def snapshot(self) -> bytes:
+        """Return the session as a value, between two inputs.
+
+        Raises:
+            ValueError: the session cannot be written, and stays.
+        """
+
+
 class Machine(Protocol):
     """A session as a state machine: pure, with no thread, socket, clock or environment of its own."""
 
@@ -18,6 +37,10 @@ class Machine(Protocol):
 
         `now_s` is the dispatcher's clock, which never goes back. An exception is a bug, and ends the session.
         """
+
+    def held_bytes(self) -> int:
+        """Return the bytes of the messages and audio that the machine keeps because they have to wait."""
+        return 0
 
     def describe(self) -> messages.Facts:
         """Return a few facts about the session, for people and tests."""

@@ -28,6 +28,18 @@ class ClientOpened(Message, frozen=True):
     """The client is connected, and its connection is open."""
 
 
+class ClientAdopted(Message, frozen=True):
+    """The client is connected, and another process carried its session before. Comes in place of `ClientOpened`.
+
+    The machine was restored from a snapshot of that process. Each upstream, timer and piece of work is gone.
+    """
+
+    is_planned: bool = False
+    """That process gave the session away, and did not die."""
+    sent_bytes: int = 0
+    """The bytes that the client was sent behind the snapshot. They are audio, because a text causes a snapshot."""
+
+
 class ClientTextReceived(Message, frozen=True):
     """The client sent a text message."""
 
@@ -50,6 +62,14 @@ class ClientCaughtUp(Message, frozen=True):
     """The client has read every message that was sent before a `ProbeClient`."""
 
 
+class ClientPaused(Message, frozen=True):
+    """The client is not read for the time being: its messages wait in TCP, and their absence means nothing."""
+
+
+class ClientResumed(Message, frozen=True):
+    """The client is read again, beginning with the messages that waited."""
+
+
 class ClientClosed(Message, frozen=True):
     """The connection to the client has ended."""
 
@@ -57,13 +77,13 @@ class ClientClosed(Message, frozen=True):
 
 
 class UpstreamOpened(Message, frozen=True):
-    """The upstream of this generation completed its handshake. Its first message is still to come."""
+    """The upstream of this generation completed its handshake, and has sent no message yet."""
 
     generation: int
     position: int
     """Its position in the configured list."""
     unix_s: float
-    """The wall clock, to be compared with the expiry that the upstream announces."""
+    """The time on the wall clock, to be compared with the expiry that the upstream announces."""
 
 
 class UpstreamTextReceived(Message, frozen=True):
@@ -81,7 +101,7 @@ class UpstreamBinaryReceived(Message, frozen=True):
 
 
 class UpstreamLost(Message, frozen=True):
-    """The upstream of this generation was closed, abandoned or could not be dialled; and the policy's verdict."""
+    """The upstream of this generation was closed, abandoned or could not be dialled. `verdict` is the policy's."""
 
     generation: int
     loss: Loss
@@ -95,9 +115,22 @@ class TimerFired(Message, frozen=True):
 
 
 class DrainBegan(Message, frozen=True):
-    """The process is ending: the session has to end within `deadline_s`. A second one may shorten the deadline."""
+    """The process is ending: the session has to end within `deadline_s`.
+
+    A second `DrainBegan` may shorten the deadline.
+    """
 
     deadline_s: float
+    keeps_idle: bool = False
+    """Whether a session without work in progress stays for now. A second `DrainBegan` ends it."""
+
+
+class EndRequested(Message, frozen=True):
+    """An operator ends the session."""
+
+
+class MoveRequested(Message, frozen=True):
+    """An operator paused the upstream in use: the session moves to another one between two turns."""
 
 
 class WorkFailureKind(enum.Enum):
@@ -105,9 +138,11 @@ class WorkFailureKind(enum.Enum):
 
     RAISED = "raised"
     TIMED_OUT = "timed out"
-    """It may still be running: its result will be dropped."""
+    """The work took too long. It may still be running: its result will be dropped."""
     REFUSED = "refused"
-    """It was not begun: the pool is full or closed."""
+    """The work was not begun, because the pool is full or closed."""
+    LOST = "lost"
+    """The process that ran the work has died. The work may have had its effect."""
 
 
 class WorkFailure(Message, frozen=True):
@@ -118,7 +153,7 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work of that key has ended: one for each `StartWork` that was not cancelled."""
+    """The work of that key has ended. Each `StartWork` that was not cancelled has one such input."""
 
     key: str
     result: Any = None
@@ -127,10 +162,13 @@ class WorkDone(Message, frozen=True):
 
 Input = (
     ClientOpened
+    | ClientAdopted
     | ClientTextReceived
     | ClientBinaryReceived
     | ClientOverflowed
     | ClientCaughtUp
+    | ClientPaused
+    | ClientResumed
     | ClientClosed
     | UpstreamOpened
     | UpstreamTextReceived
@@ -138,6 +176,8 @@ Input = (
     | UpstreamLost
     | TimerFired
     | DrainBegan
+    | EndRequested
+    | MoveRequested
     | WorkDone
 )
 
@@ -159,6 +199,8 @@ class SendToUpstream(Message, frozen=True):
 
     frame: str | bytes
     generation: int
+    is_binary: bool = False
+    """Whether the bytes are a binary message."""
 
 
 class OpenUpstream(Message, frozen=True):
@@ -192,7 +234,7 @@ class ResetRestartBudget(Message, frozen=True):
 
 
 class StartTimer(Message, frozen=True):
-    """A timer to set: `TimerFired(name)` follows after `delay_s`. It replaces an earlier one of that name."""
+    """A timer to set: `TimerFired(name)` follows after `delay_s`. It replaces an earlier timer of that name."""
 
     name: str
     delay_s: float
@@ -215,7 +257,10 @@ class StartWork(Message, frozen=True):
     work: Any
     timeout_s: float
     is_preparation: bool = False
-    """Whether the session needs the work before it can begin. It runs in a pool where no other work can hang."""
+    """Whether the session needs the work before it can begin.
+
+    Such work runs in the pool `Pools.setup`, where no other work can hang.
+    """
 
 
 class CancelWork(Message, frozen=True):
@@ -240,6 +285,16 @@ class EndSession(Message, frozen=True):
     reason: str
     linger_s: float = 0.0
     """The time that the client gets to read those messages, in addition to the deadline of the close handshake."""
+    report_s: float = 0.0
+    """The time that the upstream gets to report on work that was cancelled, before its connection is closed."""
+
+
+class LateReport(Message, frozen=True):
+    """The meaning of a message that arrived too late for the machine."""
+
+    notification: Any = None
+    is_last: bool = False
+    """Whether the upstream has nothing more to report."""
 
 
 class Log(Message, frozen=True):

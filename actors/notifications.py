@@ -1,6 +1,7 @@
-"""The delivery of notifications to an embedding application, on a pool: its code may block, fail and hang there.
+"""The delivery of notifications to an embedding application, on a pool.
 
-It knows sessions by their id alone, and notifications by their class's name.
+The application's code may block, fail and hang there. This module knows sessions by their id alone, and
+notifications by their class's name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from actors import messages
 from actors.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from actors.actor import Actor
     from actors.pool import Pool
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 64
-"""The most notifications of one session that may wait. A hook that hangs must not fill the memory: more are dropped."""
+"""The most notifications of one session that may wait.
+
+A hook that hangs must not fill the memory, so further ones are dropped.
+"""
 
 
 class _Pending(msgspec.Struct, frozen=True):
+    log_fields: Mapping[str, Any]
     deliver: Callable[[Any], None]
     notification: Any
     timeout_s: float
@@ -36,8 +41,8 @@ class _Pending(msgspec.Struct, frozen=True):
 class Notifications:
     """A queue of notifications for each session, delivered in order and one at a time.
 
-    It runs on the thread of the actor that owns it. When a delivery takes too long, the next one begins: the two may
-    then run at the same time. A failure is logged with the session's id, and affects no other session.
+    It runs on the thread of the actor that owns it. When a delivery takes too long, the next one begins, so two
+    deliveries may run at the same time. A failure is logged with the session's id, and affects no other session.
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:
@@ -52,13 +57,18 @@ class Notifications:
         """Whether every notification is delivered."""
         return not self._waiting
 
-    def add(self, session_id: str, deliver: Callable[[Any], None], notification: Any, timeout_s: float) -> None:
-        """Call `deliver(notification)` on the pool, behind the session's earlier notifications."""
+    def add(
+        self, log_fields: Mapping[str, Any], deliver: Callable[[Any], None], notification: Any, timeout_s: float
+    ) -> None:
+        """Call `deliver(notification)` on the pool, behind the earlier notifications of the session in `log_fields`."""
+        session_id = log_fields["session"]
         waiting = self._waiting.setdefault(session_id, deque())
         if len(waiting) > MAX_WAITING:
-            logger.error("session %s: %s is not delivered: too many wait", session_id, _name(notification))
+            logger.error(
+                "session %s: %s is not delivered: too many wait", session_id, _name(notification), extra={**log_fields}
+            )
             return
-        waiting.append(_Pending(deliver, notification, timeout_s))
+        waiting.append(_Pending(log_fields, deliver, notification, timeout_s))
         if len(waiting) == 1:
             self._start(session_id)
 
@@ -69,10 +79,15 @@ class Notifications:
 
     def _done(self, done: messages.WorkDone) -> None:
         waiting = self._waiting[done.key]
-        notification = waiting.popleft().notification
+        pending = waiting.popleft()
         if done.failure is not None:
             how, error = done.failure.kind.value, done.failure.error
-            logger.error("session %s: the delivery of %s %s", done.key, _name(notification), how, exc_info=error)
+            logger.error(
+                "session %s: the delivery of %s %s",
+                *(done.key, _name(pending.notification), how),
+                exc_info=error,
+                extra={**pending.log_fields},
+            )
         if waiting:
             self._start(done.key)
             return

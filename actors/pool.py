@@ -41,9 +41,9 @@ class Job:
         self.done = done
 
     def withdraw(self) -> bool:
-        """Remove it from the queue: neither `work` nor `done` is called. From any thread.
+        """Remove the job from the queue, so that neither `work` nor `done` is called.
 
-        Return False where it was begun or refused already.
+        From any thread. Return False where the job was begun or refused already.
         """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 
@@ -51,20 +51,27 @@ class Job:
 class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
-    It is not a ThreadPoolExecutor: the interpreter waits for the threads of one at exit, so work that hangs would keep
-    the process from ending. Nor has its queue a bound. Work that hangs here keeps its thread, as nothing can end it.
+    It is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs would
+    keep the process from ending. Nor has an executor's queue a bound. Work that hangs in a `Pool` keeps its thread,
+    because no code can end a thread.
     """
 
     def __init__(self, name: str, threads: int, *, max_waiting: int | None = None) -> None:
         self.name = name
         self._max_threads = threads
-        self._max_unfinished = None if max_waiting is None else threads + max_waiting
+        self.max_unfinished = None if max_waiting is None else threads + max_waiting
+        """The most jobs that may wait or run; None for no bound."""
         self._threads: list[threading.Thread] = []
         self._waiting: deque[Job] = deque()
         self._unfinished = 0
         """The number of jobs that wait or run."""
         self._changed = threading.Condition()
         self._is_closed = False
+
+    @property
+    def unfinished(self) -> int:
+        """The number of jobs that wait or run."""
+        return self._unfinished
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> Job:
         """Run `work` on a thread of the pool, and call `done` there with its result, or with the exception it raised.
@@ -87,7 +94,7 @@ class Pool:
     def close(self, timeout_s: float = 0.0) -> None:
         """Refuse further work, end the threads, and wait at most `timeout_s` for those that still work.
 
-        Work of the pool may call it: its own thread is not waited for.
+        Work of the pool may call `close`, which does not wait for the calling thread.
         """
         with self._changed:
             self._is_closed = True
@@ -102,12 +109,12 @@ class Pool:
     def _refusal(self) -> RuntimeError | None:
         if self._is_closed:
             return PoolClosed(self.name)
-        if self._max_unfinished is not None and self._unfinished >= self._max_unfinished:
+        if self.max_unfinished is not None and self._unfinished >= self.max_unfinished:
             return PoolFull(self.name)
         return None if self._ensure_thread() else PoolFull(self.name)
 
     def _ensure_thread(self) -> bool:
-        """Start a thread where one more job needs it. Return whether the pool has any."""
+        """Start a thread where one more job needs it. Return whether the pool has any thread."""
         if len(self._threads) >= min(self._unfinished + 1, self._max_threads):
             return True
         thread = threading.Thread(target=self._run, name=f"{self.name}-{len(self._threads)}", daemon=True)
@@ -153,6 +160,8 @@ class Pool:
             result = error
         self._on_result(result)
         _finish(job, result)
+        # The error's traceback has this frame, and so the job's objects: the circle would await the collector.
+        result = None
 
     def _on_result(self, result: Any) -> None:
         """Note a result before `done` is called with it. For subclasses; on the thread that did the work."""

@@ -1,8 +1,9 @@
-"""The private names of pykka that `actor` uses, looked for when it is imported.
+"""The private names of pykka that `actor` uses, looked for when `actor` is imported.
 
 pykka runs an actor on a thread of its own and has no public way to run it elsewhere. So `actor` overrides the methods
-that pykka means for new types of actors, and calls the ones that keep its rules. No version promises them to the next:
-hence the bounds in setup.cfg, and this table. Only this module imports private names of pykka.
+that pykka means for new types of actors, and calls the ones that keep its rules. pykka does not promise that its next
+version keeps them. So setup.cfg bounds the version, and this table lists the names. Only this module imports private
+names of pykka.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class UnsupportedPykkaError(ImportError):
     def __init__(self, missing: str) -> None:
         super().__init__(missing, name="pykka")
         self.missing = missing
-        """Its full name."""
+        """The full name of the private name that is missing."""
         self.installed = metadata.version("pykka")
 
     def __str__(self) -> str:

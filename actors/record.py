@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from actors import lifecycle, messages, restart
 
@@ -21,6 +21,10 @@ class SessionState(enum.Enum):
     ENDING = "ending"
 
 
+DRAINING: Final = "draining"
+"""The state that an operator sees for a live session that ends after the turn in progress."""
+
+
 class SessionRecord:
     """One session, as the supervisor knows it. On the supervisor's thread only."""
 
@@ -28,30 +32,43 @@ class SessionRecord:
         self.spec = spec
         self.dispatcher = dispatcher
         self.state = SessionState.LIVE
+        self.is_draining = False
+        """Whether the session ends after the turn in progress. Such a session replaces no lost upstream."""
+        self.has_departed = False
+        """Whether another process continues the session."""
         self.generation = 0
-        """The newest generation."""
+        """The generation of the newest upstream."""
         self.history = restart.History()
         self.ending: tuple[int, str] | None = None
-        """Close code and reason, of the client or ours: of the side that ended first."""
+        """The close code and reason of the side that ended the session first: the client's, or ours."""
         self.started_s = time.monotonic()
         self.client: Ref | None = None
         self.translator: Ref | None = None
         self.upstreams: dict[int, Ref] = {}
         """The upstreams that have not ended, by generation."""
         self.standbys: set[int] = set()
-        """The generations that were dialled while another was in use: the restart policy does not judge their loss."""
+        """The generations that were dialled while another one was in use.
+
+        The restart policy does not judge their loss.
+        """
         self.running: set[lifecycle.ActorKey] = set()
         """The actors that have not stopped."""
         self.ended: set[lifecycle.ActorKey] = set()
-        """The actors whose end is known or wanted: when they stop, nothing follows from it."""
+        """The actors whose end is known or wanted. When such an actor stops, the supervisor does nothing more."""
 
     def tell(self, ref: Ref | None, message: messages.Message) -> None:
-        """Send a message to one of its actors, if there is one."""
+        """Send a message to one of the session's actors; drop it where `ref` is None."""
         if ref is not None:
             ref.offer(message)
+
+    def log_fields(self, generation: int | None = None) -> dict[str, Any]:
+        """Return the fields of a log line about the session, or about one of its upstreams."""
+        newest = self.generation if generation is None else generation
+        return {"session": self.spec.session_id, **self.spec.log_fields, "generation": newest}
 
     def info(self) -> lifecycle.SessionInfo:
         """Return the facts that `ListSessions` asks for."""
         age_s = time.monotonic() - self.started_s
         restarts = self.history.restarts
-        return lifecycle.SessionInfo(self.spec.session_id, self.state.value, self.generation, restarts, age_s)
+        state = DRAINING if self.is_draining and self.state is SessionState.LIVE else self.state.value
+        return lifecycle.SessionInfo(self.spec.session_id, state, self.generation, restarts, age_s, self.log_fields())

@@ -1,4 +1,6 @@
-"""The restart policy: a pure function from the loss of an upstream to a decision. A table, and the arithmetic round it.
+"""The restart policy: a pure function from the loss of an upstream to a decision.
+
+It is a table, and the arithmetic round it.
 
 Rows are tried from the top; `docs/never-stuck.md` explains them to a user. The policy knows a session by its restarts
 alone.
@@ -8,18 +10,21 @@ from __future__ import annotations
 
 import enum
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from actors.connections.close_codes import CloseCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class LossKind(enum.Enum):
     """The way in which an upstream was lost."""
 
     CLOSED = "closed"
-    """A close frame, with any code; or the socket ended without one (1006)."""
+    """The upstream sent a close frame, with any code, or its socket ended without one (1006)."""
     NOT_DIALLED = "not dialled"
     """DNS, TCP, TLS or the handshake failed, or timed out."""
     HTTP = "refused by HTTP"
@@ -27,11 +32,11 @@ class LossKind(enum.Enum):
     SILENT = "silent"
     """A deadline ran out, or a ping was not answered."""
     MALFORMED = "malformed"
-    """It sent something that does not belong to its protocol."""
+    """The upstream sent a message that does not belong to its protocol."""
     FAILED = "failed"
-    """Our own side of its leg failed."""
+    """Our own side of the upstream's leg failed."""
     REFUSED = "refused"
-    """It refused, in its own protocol, to continue the session."""
+    """The upstream refused, in its own protocol, to continue the session."""
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,8 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     is_fatal: bool = False
     """Whether another attempt would meet the same answer: credential, quota, configuration."""
+    retry_after_s: float | None = None
+    """The seconds for which the upstream asked not to be dialled; None where it named no time."""
 
     def __str__(self) -> str:
         return " ".join(str(fact) for fact in (self.cause, self.code, self.reason) if fact)
@@ -53,7 +60,7 @@ class Decision(enum.Enum):
     """The answer to a loss."""
 
     RESTART = "restart"
-    """Dial again, the first upstream first."""
+    """Dial again, beginning with the first upstream of the list."""
     RESTART_ELSEWHERE = "restart elsewhere"
     """Dial the next upstream, or the only one again."""
     LEAVE = "leave"
@@ -83,7 +90,7 @@ BACK_OFF_S: Final = (0.0, 0.5, 1.0)
 """The delays before the first, the second, and every further restart in a row."""
 
 JITTER: Final = 0.2
-"""The share by which a delay varies, up or down: sessions that were lost together should not come back together."""
+"""The fraction by which a delay varies, up or down, so that sessions lost together do not return together."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +110,8 @@ class History(msgspec.Struct, kw_only=True):
     restarts: int = 0
     position: int = 0
     """The position of the upstream that was dialled last."""
+    is_chosen: bool = False
+    """Whether `position` is the choice of the latest verdict, which was not dialled yet."""
     refused: set[int] = msgspec.field(default_factory=set)
     """The positions of upstreams that refused us for good."""
 
@@ -116,26 +125,59 @@ def policy_of(loss: Loss) -> Decision:
     return next(decision for _, applies, decision in POLICY if applies(loss))
 
 
-def decide(loss: Loss, history: History, *, restarts: int, upstreams: int, is_draining: bool, jitter: float) -> Verdict:
-    """Decide, and note the decision in `history`. `jitter` is a random number from -1 to 1."""
+def _never(_position: int) -> bool:
+    return False
+
+
+def first_of(positions: Sequence[int], _leaving: int | None) -> int:
+    """Return the first of the positions that may be dialled: the list is in the order of preference."""
+    return positions[0]
+
+
+def decide(
+    loss: Loss,
+    history: History,
+    *,
+    restarts: int,
+    upstreams: int,
+    is_draining: bool,
+    jitter: float,
+    is_paused: Callable[[int], bool] = _never,
+    choose: Callable[[Sequence[int], int | None], int] = first_of,
+    has_other_key: bool = False,
+) -> Verdict:
+    """Decide how a session goes on after a loss, and note a restart in `history`.
+
+    Args:
+        loss: the loss.
+        history: the restarts of the session so far.
+        restarts: the budget.
+        upstreams: the number of upstreams in the list.
+        is_draining: whether the session ends soon.
+        jitter: a random number from -1 to 1.
+        is_paused: whether an operator has paused the upstream at a position.
+        choose: chooses the position to dial, as `SessionSpec.choose` does.
+        has_other_key: whether the lost upstream has another key, with which it may serve the session.
+    """
     decision = policy_of(loss)
-    if decision is Decision.LEAVE:
+    if decision is Decision.LEAVE and not has_other_key:
         history.refused.add(history.position)
-    position = _position(decision, history, upstreams)
-    # A process that ends begins nothing new. Without a position every upstream has refused for good.
-    if is_draining or history.restarts_in_a_row >= restarts or position is None:
+    leaving = None if decision is Decision.RESTART or has_other_key else history.position
+    # The list is in the order of preference: a plain restart returns to the first.
+    start = 0 if decision is Decision.RESTART else history.position + (leaving is not None)
+    positions = positions_from(start, history, upstreams, is_paused)
+    # A process that ends begins nothing new. Without a position every upstream is paused, or has refused for good.
+    if is_draining or history.restarts_in_a_row >= restarts or not positions:
         return Verdict(decision=Decision.TEAR_DOWN, position=history.position)
     # The first restart has no delay, because a caller is waiting.
     delay_s = BACK_OFF_S[min(history.restarts_in_a_row, len(BACK_OFF_S) - 1)]
     history.restarts_in_a_row += 1
     history.restarts += 1
-    history.position = position
-    return Verdict(decision=decision, position=position, delay_s=delay_s * (1 + JITTER * jitter))
+    history.position, history.is_chosen = choose(positions, leaving), True
+    return Verdict(decision=decision, position=history.position, delay_s=delay_s * (1 + JITTER * jitter))
 
 
-def _position(decision: Decision, history: History, upstreams: int) -> int | None:
-    """Return the position to dial: the first again, or the next, but none that refused us for good."""
-    # The list is in the order of preference: a plain restart returns to the first.
-    start = 0 if decision is Decision.RESTART else history.position + 1
+def positions_from(start: int, history: History, upstreams: int, is_paused: Callable[[int], bool]) -> list[int]:
+    """Return the positions from `start` on, around the list, that are not paused and have not refused for good."""
     around = ((start + step) % upstreams for step in range(upstreams))
-    return next((position for position in around if position not in history.refused), None)
+    return [it for it in around if it not in history.refused and not is_paused(it)]

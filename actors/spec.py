@@ -6,19 +6,42 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.restart import first_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from actors.connections.base import Connection
     from actors.connections.upstream import DialTarget
-    from actors.machine import Machine
+    from actors.footprint import Footprint
+    from actors.machine import Carried, Machine
+    from actors.messages import LateReport, UpstreamTextReceived
+    from actors.restart import Loss
+    from actors.throttle import Rates
 
 
 def _never_fatal(_reason: str) -> bool:
     return False
 
 
+def _never_paused(_position: int) -> bool:
+    return False
+
+
+def no_other_key(_generation: int, _loss: Loss) -> bool:
+    """Return False: the upstreams have one key each."""
+    return False
+
+
 def _ignore_end() -> None:
+    pass
+
+
+def _read_nothing(_message: UpstreamTextReceived) -> None:
+    return None
+
+
+def _observe_nothing(_event: Any) -> None:
     pass
 
 
@@ -31,26 +54,65 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     session_id: str
     machine: Machine
+    carried: Carried | None = None
+    """The session as a value; None where no other process can continue it."""
     dial_target: Callable[[str, int], DialTarget]
     """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
     dialler: Callable[[DialTarget], Connection]
     """Dials a target. Called on one of the connector's threads; raises `DialError`."""
     crash_frame: str
-    """The message that the client gets when one of the session's actors has failed."""
+    """The message that the client gets when one of the session's actors has failed; empty for none."""
+    busy_frame: str | None = None
+    """The message that the client gets when all sessions together hold too much memory, and this one the most."""
+    footprint: Footprint | None = None
+    """The account of the memory that all sessions hold together; None for no bound."""
+    client_rates: Rates | None = None
+    """The highest rates of the client's messages; None for no limit."""
     upstreams: int = 1
     """The number of upstreams in the configured list."""
     restarts: int
     """The largest number of restarts in a row, without a completed turn between them."""
+    is_paused: Callable[[int], bool] = _never_paused
+    """Whether an operator has paused the upstream at a position, so that it is not dialled.
+
+    On the supervisor's thread.
+    """
+    choose: Callable[[Sequence[int], int | None], int] = first_of
+    """Chooses the position to dial. On the supervisor's thread.
+
+    The first argument has the positions that may be dialled, at least one, in the order of preference. The second is
+    the position that the session leaves, or None where it may stay.
+    """
+    note_loss: Callable[[int, Loss], bool] = no_other_key
+    """Takes the loss of a generation, before the verdict. On the supervisor's thread.
+
+    Returns whether the same upstream may serve the session with another key.
+    """
     is_fatal: Callable[[str], bool] = _never_fatal
     """Whether a close reason means that another attempt would meet the same answer."""
+    read_late: Callable[[UpstreamTextReceived], LateReport | None] = _read_nothing
+    """Returns the meaning of a message that arrives too late for the machine, or None.
+
+    An upstream may report the usage of a cancelled response after the session has closed it. Called on the session's
+    dispatcher, once for each such message.
+    """
     on_end: Callable[[], None] = _ignore_end
     """Called when nothing of the session is left. On the supervisor's thread: it must not block."""
+    observe: Callable[[Any], None] = _observe_nothing
+    """Observes the session: notifications, and the supervisor's own messages of `lifecycle` that begin and end it.
+
+    Called on the supervisor's thread, in order: it must not block. An exception is logged.
+    """
+    log_fields: Mapping[str, Any] = {}
+    """The fields of every log line of the session, beside `session` and `generation`."""
     deliver: Callable[[Any], None] | None = None
     """Delivers a notification to the embedding application: `SessionStarted`, those of the machine, `SessionEnded`.
 
     Called in order and one at a time, on a thread of `Pools.hooks`: it may block, and raise anything.
     """
+    delivered: tuple[type, ...] = (object,)
+    """The classes of the notifications that are delivered."""
     deliver_timeout_s: float
-    """The longest wait for one notification; the next one starts then."""
+    """The longest wait in seconds for the delivery of one notification. The next delivery starts then."""
     perform: Callable[[Any], Any] = _refuse_work
     """Performs the `work` of `StartWork`. Called on a thread of a pool: it may block, and raise anything."""

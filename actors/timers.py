@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DISCARDED: Final = 64
-"""The most discarded timers in a small heap before it is cleared of them; in a large one, half of its entries."""
+"""The most discarded timers before a small heap is cleared of them.
+
+A large heap is cleared where they are more than half of its entries.
+"""
 
 
 def _nothing() -> None:
@@ -27,13 +30,16 @@ class Timers:
         self.heap: list[tuple[float, int, Timer]] = []
         """Entries by the time at which each comes up. A timer that was postponed or cancelled is not due then."""
         self._sequence = itertools.count()
-        """Orders the entries of one time: timers cannot be compared."""
+        """Numbers that order the entries of one time, because timers cannot be compared."""
         self._discarded = 0
         """The number of timers that were discarded since the heap was last cleared."""
 
-    def fire(self, on_failure: Callable[[object, Exception], None]) -> None:
-        """Call the timers that are due. One that raises is passed to `on_failure`, and the others are still called."""
-        heap, now_s = self.heap, time.monotonic()
+    def fire(self, on_failure: Callable[[object, Exception], None], now_s: float) -> None:
+        """Call the timers that are due at `now_s`.
+
+        A timer that raises goes to `on_failure`, and the others are still called.
+        """
+        heap = self.heap
         while heap and heap[0][0] <= now_s:
             queued_s, _, timer = heapq.heappop(heap)
             try:
@@ -54,7 +60,7 @@ class Timers:
 
 
 class Timer:
-    """A callback that is due at a time. Made by `Dispatcher.timer`, and used on its thread only."""
+    """A callback that is due at a time. Made by `Dispatcher.timer`, and used on the dispatcher's thread only."""
 
     __slots__ = ("_callback", "_due_s", "_queued_s", "_timers")
 
@@ -63,10 +69,10 @@ class Timer:
         self._callback = callback
         self._due_s: float | None = None
         self._queued_s: float | None = None
-        """The time of the entry by which it comes up: at most `_due_s`."""
+        """The time of the heap entry that brings the timer up: at most `_due_s`. None where there is no such entry."""
 
     def restart(self, delay_s: float) -> None:
-        """Set it to be due `delay_s` from now, in place of any earlier time.
+        """Set the timer to be due `delay_s` from now, in place of any earlier time.
 
         To postpone costs nothing: the heap entry stays, and is queued again when it comes up early. So a timer may be
         restarted for every audio frame.
@@ -76,23 +82,28 @@ class Timer:
             self._queued_s = due_s
             self._timers._queue(due_s, self)  # noqa: SLF001 - one module, two classes
 
+    @property
+    def left_s(self) -> float | None:
+        """The seconds until the timer is due; None while it is not set."""
+        return None if self._due_s is None else max(0.0, self._due_s - time.monotonic())
+
     def cancel(self) -> None:
-        """Cancel it, until it is restarted. Harmless when it has fired."""
+        """Cancel the timer until it is restarted. Harmless when it has fired."""
         self._due_s = None
 
     def discard(self) -> None:
-        """Cancel it for good, and release the callback, whose owner may be gone long before the entry comes up."""
+        """Cancel the timer for good, and release the callback. Its owner may be gone long before the entry comes up."""
         self._due_s = None
         self._callback = _nothing
         self._timers._note_discarded()  # noqa: SLF001 - one module, two classes
 
     @property
     def is_active(self) -> bool:
-        """Whether it is still to fire."""
+        """Whether the timer is set, and has not fired."""
         return self._due_s is not None
 
     def _is_at(self, queued_s: float) -> bool:
-        """Whether this is the entry by which it comes up."""
+        """Whether the entry of `queued_s` is the one that brings the timer up."""
         return self._callback is not _nothing and queued_s == self._queued_s
 
     def _come_up(self, queued_s: float, now_s: float) -> None:

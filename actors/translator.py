@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.dispatcher import Dispatcher
-    from actors.machine import Machine
+    from actors.footprint import Footprint
+    from actors.machine import Carried, Machine
     from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,23 @@ logger = logging.getLogger(__name__)
 INPUTS: Final = frozenset(get_args(messages.Input))
 
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
-"""The inputs that come from an upstream, and may come from one that is replaced already."""
+"""The inputs that come from an upstream, even from one that is replaced already."""
+
+
+class _Departed:
+    """The machine of a session that another process continues: it handles nothing."""
+
+    def handle(self, _message: messages.Input, _now_s: float, /) -> tuple[messages.Command, ...]:
+        return ()
+
+    def describe(self) -> messages.Facts:
+        return {}
+
+    def held_bytes(self) -> int:
+        return 0
+
+
+DEPARTED: Final = _Departed()
 
 
 class TranslatorActor(Actor):
@@ -47,33 +64,43 @@ class TranslatorActor(Actor):
         supervisor: Ref,
         pools: Pools,
         perform: Callable[[Any], Any],
+        read_late: Callable[[messages.UpstreamTextReceived], messages.LateReport | None],
+        log_fields: Mapping[str, Any],
+        footprint: Footprint | None = None,
+        carried: Carried | None = None,
     ) -> None:
-        super().__init__(dispatcher)
-        self._session_id = session_id
+        super().__init__(dispatcher, session_id)
         self._machine = machine
+        self._carried = carried
         self._supervisor = supervisor
         self._client: Ref | None = None
-        self._upstreams: dict[int, Ref] = {}
-        """The living generations: the one in use, and the standby where there is one."""
+        self._upstreams: dict[int, Ref | None] = {}
+        """The living generations: the one in use, and the standby where there is one.
+
+        A generation that is not attached yet maps to None.
+        """
         self._abandoned: set[int] = set()
         """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
         self._timers: dict[str, Timer] = {}
+        self._read_late = read_late
+        self.log_fields = {**log_fields, "generation": 0}
         self._pools = pools
         self._work = Work(self, perform, self._handle)
+        self._holding = None if footprint is None else footprint.holding(f"session {session_id}", self._evict)
 
     def on_stop(self) -> None:
         """Release timers and work, and notify the supervisor."""
         self._release()
         self._work.close()
-        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role))
+        self._supervisor.offer(lifecycle.ActorStopped(self.session_id, self.role))
 
     def on_failure(self, *_failure: Any) -> None:
         """Release timers and work, and notify the supervisor, which ends the session."""
         self._release()
         self._work.close()
-        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role))
+        self._supervisor.offer(lifecycle.ActorFailed(self.session_id, self.role))
 
     # Inputs.
 
@@ -86,6 +113,14 @@ class TranslatorActor(Actor):
             self._handle(message)
         else:
             self._stale_inputs += 1
+            self.on_left_over(message)
+
+    def on_left_over(self, message: Any) -> None:
+        """Report the usage in a message that the machine will not handle: its tokens are charged."""
+        if isinstance(message, messages.UpstreamTextReceived):
+            report = self._read_late(message)
+            if report is not None and report.notification is not None:
+                self._supervisor.offer(lifecycle.Notification(self.session_id, report.notification))
 
     def _handle_loss(self, message: messages.UpstreamLost) -> None:
         # The machine has no interest in the loss of an upstream that it has closed itself.
@@ -102,22 +137,65 @@ class TranslatorActor(Actor):
     def _fire(self, name: str) -> None:
         self._handle(messages.TimerFired(name))
 
+    # The memory that all sessions hold together.
+
+    def _measure(self, _message: lifecycle.MeasureMemory) -> None:
+        if self._holding is not None:
+            self._holding.note(self._machine.held_bytes())
+
+    def _evict(self, had_bytes: int) -> None:
+        # From any thread.
+        self.dispatcher.call_soon(partial(self.run_guarded, partial(self._give_way, had_bytes)))
+
+    def _give_way(self, had_bytes: int) -> None:
+        held_bytes = self._machine.held_bytes()
+        if self._holding is not None and held_bytes < had_bytes // 2:  # most of it has left in the meantime
+            self._holding.stay(held_bytes)
+        elif self._client is not None:
+            self._client.offer(lifecycle.GiveWay())
+
     # From the supervisor.
 
     def _attach_client(self, message: lifecycle.AttachClient) -> None:
         self._client = message.client
 
     def _attach_upstream(self, message: lifecycle.AttachUpstream) -> None:
-        self._upstreams[message.generation] = message.upstream
+        self.log_fields = {**self.log_fields, "generation": message.generation}
+        # The machine may have closed or abandoned the generation before its actor began.
+        if message.generation in self._upstreams:
+            self._upstreams[message.generation] = message.upstream
+
+    def _ask_to_depart(self, message: lifecycle.AskToDepart) -> None:
+        carried = self._carried
+        if self._client is None or carried is None:
+            return
+        if not (message.is_due or carried.can_move):
+            self._client.offer(lifecycle.DepartLater())
+            return
+        try:
+            value = carried.snapshot()
+        except Exception:  # a fault of the value must not end the call
+            logger.exception("session %s stays: it cannot be written", self.session_id, extra=self.log_fields)
+            self._supervisor.offer(lifecycle.CannotDepart(self.session_id))
+            self._client.offer(lifecycle.DepartLater(is_never=True))
+            return
+        # Whatever still arrives belongs to the other process, and none of it to this machine.
+        self._machine = DEPARTED
+        self._release()
+        self._client.offer(lifecycle.DepartNow(value))
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         return {
             "role": self.role.value,
-            "generations": sorted(self._upstreams),
+            "generations": sorted(generation for generation, ref in self._upstreams.items() if ref is not None),
             "stale_inputs": self._stale_inputs,
             "unsent_frames": self._unsent_frames,
             "work": self._work.keys,
             "work_dropped": self._work.dropped,
+            "timers": {
+                name: round(left_s, 3) for name, timer in self._timers.items() if (left_s := timer.left_s) is not None
+            },
+            "held_bytes": self._machine.held_bytes(),
             **self._machine.describe(),
         }
 
@@ -125,7 +203,7 @@ class TranslatorActor(Actor):
 
     def _send_to_client(self, command: messages.SendToClient) -> None:
         # A client actor that has stopped is no error here: the supervisor ends the session.
-        if self._client is None or not self._client.offer(command):
+        if self._client is None or not self._client.hand_over(command, self.dispatcher):
             self._unsent_frames += 1
 
     def _probe_client(self, command: messages.ProbeClient) -> None:
@@ -134,12 +212,13 @@ class TranslatorActor(Actor):
 
     def _send_to_upstream(self, command: messages.SendToUpstream) -> None:
         upstream = self._upstreams.get(command.generation)
-        if upstream is None or not upstream.offer(command):
+        if upstream is None or not upstream.hand_over(command, self.dispatcher):
             self._unsent_frames += 1
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
+        self._upstreams[command.generation] = None
         requested = lifecycle.UpstreamRequested(
-            self._session_id, command.generation, command.route, command.delay_s, command.is_standby
+            self.session_id, command.generation, command.route, command.delay_s, command.is_standby
         )
         self._supervisor.offer(requested)
 
@@ -147,16 +226,17 @@ class TranslatorActor(Actor):
         # Before the supervisor closes it: inputs that are on their way are stale from now on.
         self._upstreams.pop(command.generation, None)
         self._abandoned.discard(command.generation)
-        self._supervisor.offer(lifecycle.UpstreamReleased(self._session_id, command.generation))
+        self._supervisor.offer(lifecycle.UpstreamReleased(self.session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
-        if self._upstreams.pop(command.generation, None) is None:
+        if command.generation not in self._upstreams:
             return  # it ended by itself, and `UpstreamLost` is on its way
+        del self._upstreams[command.generation]
         self._abandoned.add(command.generation)
-        self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, command.generation, command.loss))
+        self._supervisor.offer(lifecycle.UpstreamEnded(self.session_id, command.generation, command.loss))
 
     def _reset_restart_budget(self, _command: messages.ResetRestartBudget) -> None:
-        self._supervisor.offer(lifecycle.TurnCompleted(self._session_id))
+        self._supervisor.offer(lifecycle.TurnCompleted(self.session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
         # A timer is kept after it has fired: the machine restarts some of them for every audio frame.
@@ -179,19 +259,20 @@ class TranslatorActor(Actor):
         self._work.cancel(command.key)
 
     def _notify(self, command: messages.Notify) -> None:
-        self._supervisor.offer(lifecycle.Notification(self._session_id, command.notification))
+        self._supervisor.offer(lifecycle.Notification(self.session_id, command.notification))
 
     def _end_session(self, command: messages.EndSession) -> None:
         # At once, although the actor lives until the supervisor stops it: a machine that has ended gets no timer.
         self._release()
-        self._supervisor.offer(
-            lifecycle.SessionEnding(self._session_id, command.code, command.reason, command.linger_s)
-        )
+        ending = (command.code, command.reason, command.linger_s, command.report_s)
+        self._supervisor.offer(lifecycle.SessionEnding(self.session_id, *ending))
 
     def _log(self, command: messages.Log) -> None:
-        logger.log(command.level, "session %s: %s", self._session_id, command.text)
+        logger.log(command.level, "session %s: %s", self.session_id, command.text, extra=self.log_fields)
 
     def _release(self) -> None:
+        if self._holding is not None:
+            self._holding.release()
         self._work.discard()
         for timer in self._timers.values():
             timer.discard()
@@ -217,7 +298,9 @@ class TranslatorActor(Actor):
         **dict.fromkeys(INPUTS, _handle),
         **dict.fromkeys(UPSTREAM_INPUTS, _handle_of_upstream),
         messages.UpstreamLost: _handle_loss,
+        lifecycle.MeasureMemory: _measure,
         lifecycle.AttachClient: _attach_client,
         lifecycle.AttachUpstream: _attach_upstream,
         lifecycle.Describe: _describe,
+        lifecycle.AskToDepart: _ask_to_depart,
     }

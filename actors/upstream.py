@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import msgspec
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.close_codes import CloseCode
 from actors.connections.upstream import DialError, DialFailure, dial
+from actors.intake import Intake
+from actors.pool import PoolFull
 from actors.restart import Loss, LossKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from actors.connections.base import Connection
     from actors.connections.upstream import DialTarget
     from actors.connector import Connector
     from actors.dispatcher import Dispatcher
+    from actors.pool import Job
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +42,10 @@ _LOSSES: Final = {
 
 
 class UpstreamActor(Actor):
-    """The upstream's leg of a session. It dials at `Dial`, and stops when its connection has closed.
+    """The upstream's leg of a session.
 
-    Every message from it carries its generation, so that no message of a dead upstream is taken for one of the next.
+    The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
+    its generation, so that no message of a dead upstream is taken for one of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM
@@ -53,19 +61,27 @@ class UpstreamActor(Actor):
         client: Ref,
         connector: Connector,
         dialler: Callable[[DialTarget], Connection] = dial,
+        read_late: Callable[[messages.UpstreamTextReceived], messages.LateReport | None],
+        log_fields: Mapping[str, Any],
     ) -> None:
-        super().__init__(dispatcher)
-        self._session_id = session_id
+        super().__init__(dispatcher, session_id)
         self._generation = generation
         self._supervisor = supervisor
         self._translator = translator
         self._client = client
         self._connector = connector
         self._dialler = dialler
+        self._read_late = read_late
+        self._reporting: Timer | None = None
+        """The timer that ends the upstream's time to report on cancelled work, once the session has ended."""
+        self.log_fields = log_fields
         self._connection: Connection | None = None
+        self._intake = Intake(self.actor_ref, translator, self.dispatcher)
         self._is_busy = False
         """Whether the client is paused because this connection's write buffer is long."""
         self._position = 0
+        self._dialling: Job | None = None
+        """The dial, which may wait for a thread of the connector."""
 
     def abort_from_outside(self) -> None:
         """Hang up; see `Abortable`."""
@@ -75,12 +91,12 @@ class UpstreamActor(Actor):
     def on_stop(self) -> None:
         """Release the connection, and notify the supervisor."""
         self._release()
-        self._supervisor.offer(lifecycle.ActorStopped(self._session_id, self.role, self._generation))
+        self._supervisor.offer(lifecycle.ActorStopped(self.session_id, self.role, self._generation))
 
     def on_failure(self, *_failure: Any) -> None:
         """Release the connection, and notify the supervisor."""
         self._release()
-        self._supervisor.offer(lifecycle.ActorFailed(self._session_id, self.role, self._generation))
+        self._supervisor.offer(lifecycle.ActorFailed(self.session_id, self.role, self._generation))
 
     def on_left_over(self, message: Any) -> None:
         """Abort a connection that was dialled for an actor which has stopped meanwhile."""
@@ -104,17 +120,35 @@ class UpstreamActor(Actor):
     @guarded
     def on_text(self, text: str) -> None:
         """Pass a text message on."""
-        self._translator.offer(messages.UpstreamTextReceived(self._generation, text))
+        if self._reporting is not None or self._translator.actor_stopped.is_up:
+            self._report_late(text)
+            return
+        if self._connection is not None:
+            message = messages.UpstreamTextReceived(self._generation, text)
+            self._intake.pass_on(message, len(text), self._connection)
+
+    @guarded
+    def on_late_text(self, text: str) -> None:
+        """Report the usage in a message of an upstream that is being closed."""
+        self._report_late(text)
 
     @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on: the session knows that there should be none."""
-        self._translator.offer(messages.UpstreamBinaryReceived(self._generation, data))
+        if self._connection is not None:
+            message = messages.UpstreamBinaryReceived(self._generation, data)
+            self._intake.pass_on(message, len(data), self._connection)
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """End: an upstream that missed a part of the conversation cannot continue it."""
+        """End the leg: an upstream that missed a part of the conversation cannot continue it."""
         reason = f"{dropped_bytes} bytes unread"
+        self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
+
+    @guarded
+    def on_evicted(self) -> None:
+        """End the leg: an upstream that holds the most memory of all has lost a part of a message."""
+        reason = "the process holds too much for it"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     @guarded
@@ -125,7 +159,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_caught_up(self) -> None:
-        """Ignore it: no upstream is probed."""
+        """Do nothing, because no upstream is probed."""
 
     @guarded
     def on_closed(self, closed: ConnectionClosed) -> None:
@@ -134,11 +168,18 @@ class UpstreamActor(Actor):
 
     # From other actors.
 
+    def _continue(self, _message: lifecycle.ContinueReading) -> None:
+        if self._connection is not None and self._intake.has_caught_up():
+            self._connection.resume()
+
     def _send(self, message: messages.SendToUpstream) -> None:
         connection = self._connection
         if connection is None:
             return
-        connection.send_text(message.frame)
+        if message.is_binary and isinstance(message.frame, bytes):
+            connection.send_binary(message.frame)
+        else:
+            connection.send_text(message.frame)
         # A microphone can wait: its client is slowed down by TCP (docs/decisions/0005-backpressure.md).
         if connection.is_busy and not self._is_busy:
             self._is_busy = True
@@ -146,9 +187,11 @@ class UpstreamActor(Actor):
 
     def _dial(self, message: lifecycle.Dial) -> None:
         self._position = message.position
-        self._connector.submit(lambda: self._dialler(message.target), self._dialled)
+        attempt = partial(_dial_in_time, self._dialler, message.target, time.monotonic())
+        self._dialling = self._connector.submit(attempt, self._dialled)
 
     def _open(self, message: lifecycle.DialSucceeded) -> None:
+        self._dialling = None
         self._connection = message.connection
         # Before `open`: the session learns of the upstream before its first message.
         self._translator.offer(messages.UpstreamOpened(self._generation, self._position, time.time()))
@@ -157,26 +200,46 @@ class UpstreamActor(Actor):
 
     def _fail_to_dial(self, message: lifecycle.DialFailed) -> None:
         error = message.error
-        logger.info("session %s: upstream %d: %s", self._session_id, self._generation, error)
+        logger.info("session %s: upstream %d: %s", self.session_id, self._generation, error, extra=self.log_fields)
         kind = LossKind.NOT_DIALLED if error.status is None else LossKind.HTTP
-        self._lose(Loss(kind=kind, code=error.status, cause=error.kind.value))
+        self._lose(Loss(kind=kind, code=error.status, cause=error.kind.value, retry_after_s=error.retry_after_s))
 
     def _end(self, closed: ConnectionClosed) -> None:
         kind = _LOSSES.get(closed.ending, LossKind.CLOSED)
         self._lose(Loss(kind=kind, code=closed.code, reason=closed.reason, cause=closed.ending.value))
 
     def _lose(self, loss: Loss) -> None:
-        self._supervisor.offer(lifecycle.UpstreamEnded(self._session_id, self._generation, loss))
+        self._supervisor.offer(lifecycle.UpstreamEnded(self.session_id, self._generation, loss))
         self.stop()
 
+    def _report_late(self, text: str) -> None:
+        report = self._read_late(messages.UpstreamTextReceived(self._generation, text))
+        if report is None:
+            return
+        if report.notification is not None:
+            self._supervisor.offer(lifecycle.Notification(self.session_id, report.notification))
+        if report.is_last and self._reporting is not None and self._connection is not None:
+            self._reporting.cancel()
+            self._connection.close()
+
     def _close(self, message: lifecycle.CloseConnection) -> None:
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             self.stop()
+        elif message.report_s:
+            # A server may answer our close frame before it has ended the response that was cancelled.
+            self._reporting = self.dispatcher.call_later(message.report_s, connection.close)
         else:
-            self._connection.close(message.code, message.reason)
+            connection.close(message.code, message.reason)
 
     def _release(self) -> None:
+        if self._reporting is not None:
+            self._reporting.discard()
         self.dispatcher.unregister(self)
+        if self._dialling is not None:
+            # A dial that nothing waits for must not delay those behind it. One that has begun ends by itself.
+            self._dialling.withdraw()
+            self._dialling = None
         if self._connection is not None:
             self._connection.abort()
         if self._is_busy:  # no `on_drained` will follow: the client would stay paused
@@ -184,11 +247,18 @@ class UpstreamActor(Actor):
             self._client.offer(lifecycle.ResumeReading())
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
-        is_connected = self._connection is not None
-        return {"role": self.role.value, "generation": self._generation, "is_connected": is_connected}
+        connection = self._connection
+        return {
+            "role": self.role.value,
+            "generation": self._generation,
+            "position": self._position,
+            "is_connected": connection is not None,
+            "held_bytes": 0 if connection is None else connection.held_bytes,
+        }
 
     receives: ClassVar = {
         messages.SendToUpstream: _send,
+        lifecycle.ContinueReading: _continue,
         lifecycle.Dial: _dial,
         lifecycle.DialSucceeded: _open,
         lifecycle.DialFailed: _fail_to_dial,
@@ -197,7 +267,17 @@ class UpstreamActor(Actor):
     }
 
 
+def _dial_in_time(dialler: Callable[[DialTarget], Connection], target: DialTarget, asked_s: float) -> Connection:
+    """Dial within `timeout_s` of the request: the wait for a thread counts, so no queue lengthens a caller's wait."""
+    left_s = asked_s + target.timeout_s - time.monotonic()
+    if left_s <= 0:
+        raise DialError(DialFailure.BUSY, detail=f"no turn within {target.timeout_s:g} s", url=target.url)
+    return dialler(msgspec.structs.replace(target, timeout_s=left_s))
+
+
 def _as_dial_error(error: BaseException) -> DialError:
     if isinstance(error, DialError):
         return error
+    if isinstance(error, PoolFull):
+        return DialError(DialFailure.BUSY)
     return DialError(DialFailure.HANDSHAKE, detail=type(error).__name__)

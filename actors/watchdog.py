@@ -18,31 +18,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from actors.allocator import Allocator
     from actors.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-"""The interval between two looks at every dispatcher."""
+"""The seconds between two looks at every dispatcher."""
 
 STALLED_LOOKS: Final = 5
 """A dispatcher that is in the same turn for this many looks in a row has stalled.
 
-Looks are counted and not seconds: when the machine was suspended, the watchdog was, too.
+Looks are counted, and not seconds, because a suspended machine suspends the watchdog, too.
 """
 
 
 class Watchdog:
     """A thread that watches dispatchers, and wakes none of them.
 
-    It abandons a dispatcher that died, or that stayed in the same turn for five looks. To abandon it is to log the
-    stack of its thread, and to abort every connection on it (`Dispatcher.abort_from_outside`). When an abandoned
+    It abandons a dispatcher that died, or that stayed in the same turn for five looks. It then logs the stack of the
+    dispatcher's thread, and aborts every connection on it (`Dispatcher.abort_from_outside`). When an abandoned
     dispatcher runs again, it is healthy, but its sessions are over.
+
+    Where all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five
+    more looks. In every other case all sessions end, because nothing shows a culprit: the looks found code of several
+    sessions or of none (a connection's, a callback's), or the thread is dead.
     """
 
-    def __init__(self, dispatchers: Sequence[Dispatcher], *, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, dispatchers: Sequence[Dispatcher], *, look_s: float = LOOK_S, allocator: Allocator | None = None
+    ) -> None:
+        """Make a watchdog. At each look it also calls `allocator.look`, which needs a thread that may wait."""
         self._watched = [_Watched(dispatcher) for dispatcher in dispatchers]
         self._look_s = look_s
+        self._allocator = allocator
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -52,21 +61,28 @@ class Watchdog:
         return self
 
     def stop(self) -> None:
-        """End the thread, and wait for it. Before the dispatchers are stopped: each would look dead."""
+        """End the thread, and wait for it. Call it before the dispatchers are stopped, because each would look dead."""
         self._stopped.set()
         self._thread.join()
 
     def problems(self) -> list[str]:
-        """Return a few words for each dispatcher that does not run; nothing where all do. From any thread."""
+        """Return a few words for each dispatcher that does not run; an empty list where all run. From any thread."""
         return [f"{it.dispatcher.name} {it.problem}" for it in self._watched if it.problem]
 
     def _run(self) -> None:
         while not self._stopped.wait(self._look_s):
             for watched in self._watched:
-                try:
-                    watched.look()
-                except Exception:
-                    logger.exception("the watchdog failed at %s", watched.dispatcher.name)
+                _look_at(watched, watched.dispatcher.name)
+            if self._allocator is not None:
+                _look_at(self._allocator, "the allocator")
+
+
+def _look_at(watched: _Watched | Allocator, name: str) -> None:
+    # A failure must not end the thread: nothing would watch the dispatchers any more.
+    try:
+        watched.look()
+    except Exception:
+        logger.exception("the watchdog failed at %s", name)
 
 
 class _Watched:
@@ -78,6 +94,10 @@ class _Watched:
         self._pulse: int | None = None
         self._looks = 0
         """The number of looks in a row that found the same turn."""
+        self._suspects: set[str] = set()
+        """The ids of the sessions whose code these looks found; an empty id stands for code of no session."""
+        self._has_ended_one = False
+        """Whether a session was aborted in this turn."""
 
     def look(self) -> None:
         """Judge the dispatcher by its turns since the last look."""
@@ -86,13 +106,29 @@ class _Watched:
             return
         # No pulse: the dispatcher waits and has nothing to do.
         pulse = self.dispatcher.pulse()
-        self._looks = self._looks + 1 if pulse is not None and pulse == self._pulse else 0
+        if pulse is None or pulse != self._pulse:
+            self._looks, self._suspects, self._has_ended_one = 0, set(), False
+        else:
+            self._looks += 1
+            running = self.dispatcher.running
+            self._suspects.add("" if running is None else running.session_id)
         self._pulse = pulse
         if self._looks >= STALLED_LOOKS:
-            self._abandon("is stalled")
+            self._end_stalled()
         elif not self._looks and self.problem:
             logger.warning("%s runs again", self.dispatcher.name)
             self.problem = ""
+
+    def _end_stalled(self) -> None:
+        (suspect, *others) = self._suspects
+        if self.problem or self._has_ended_one or others or not suspect:
+            self._abandon("is stalled")
+            return
+        # The others may still be saved: they are ended only if the dispatcher does not come back without this one.
+        self._looks, self._has_ended_one = 0, True
+        where = _stack_of(self.dispatcher.thread_id)
+        logger.critical("%s is stalled by session %s, which is ended%s", self.dispatcher.name, suspect, where)
+        self.dispatcher.abort_from_outside(suspect)
 
     def _abandon(self, problem: str) -> None:
         if self.problem:  # abandoned already: its sessions are over

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Pools(msgspec.Struct, frozen=True):
-    """The pools for work of sessions that may block, one for each use: work that hangs in one stops no other.
+    """The pools for work of sessions that may block, one for each use: work that hangs in one pool stops no other pool.
 
     See docs/decisions/0019-a-pool-for-each-use.md.
     """
@@ -53,6 +53,7 @@ class Work:
     def __init__(
         self, actor: Actor, perform: Callable[[Any], Any], deliver: Callable[[messages.WorkDone], None]
     ) -> None:
+        self._actor: Actor | None = actor
         self._dispatcher = actor.dispatcher
         self._guarded: Callable[[Any], None] = actor.run_guarded
         self._perform = perform
@@ -91,6 +92,7 @@ class Work:
         """Cancel everything, and release the actor, which has stopped."""
         self.discard()
         self._guarded = self._deliver = _ignore
+        self._actor = None
 
     def _hand_in(self, key: str, entry: _Running, result: Any) -> None:
         # On a thread of the pool. A pool that refuses calls it on ours, while the machine's commands are performed:
@@ -100,7 +102,7 @@ class Work:
     def _finish(self, key: str, entry: _Running, result: Any) -> None:
         if self._running.get(key) is not entry:  # cancelled; the key may be another's by now
             self.dropped += 1
-            logger.info("the result of %s came too late", key)
+            logger.info("the result of %s came too late", key, extra=self._actor.log_fields if self._actor else None)
             return
         self.cancel(key)
         self._deliver(_outcome(key, result))

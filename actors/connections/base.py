@@ -15,7 +15,11 @@ import msgspec
 from actors.connections.close_codes import CloseCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from actors.dispatcher import Dispatcher
+    from actors.footprint import Footprint
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The largest message that a peer may send; a larger one is answered with close code 1009."""
@@ -38,14 +42,15 @@ class Ending(enum.Enum):
     PROTOCOL_ERROR = "protocol error"
     """The peer broke RFC 6455, and was sent close code 1002, 1007 or 1009."""
     OVERFLOWED = "overflowed"
-    """The peer did not read: the write buffer exceeded its bound, and the owner did not close in time."""
+    """The peer did not read: the write buffer exceeded its bound, and the peer took no byte for `write_stall_s`."""
 
 
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a connection, reported exactly once.
 
-    `code` and `reason` are those of the peer's close frame, or of ours, where we began or the peer broke the protocol.
-    1005 is a close frame without a code, 1006 no close frame at all (RFC 6455, 7.1.5).
+    `code` and `reason` are those of the peer's close frame. Where we began, or the peer broke the protocol, they are
+    those of our close frame. Code 1005 means a close frame without a code, 1006 no close frame at all (RFC 6455,
+    7.1.5).
     """
 
     ending: Ending
@@ -68,24 +73,47 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """`on_drained` is called when the write buffer falls to this after it has been above `high_water_bytes`."""
     high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_text_bytes: int = MAX_MESSAGE_BYTES
+    """The largest text message that a peer may send, where it is lower than `max_message_bytes`."""
     max_frame_bytes: int = MAX_FRAME_BYTES
     join_binary_bytes: int = 0
-    """Binary messages that are read at once are joined into one of up to this size; 0: each by itself.
+    """Binary messages that are read at once are joined into one of up to this size; 0 joins none.
 
-    For a peer that sends a stream: under load several of its messages then cost as much as one.
+    Joining suits a peer that sends a stream: under load several of its messages then cost as much as one.
     """
+    footprint: Footprint | None = None
+    """The account of what all connections of a process hold together; None for no bound."""
     ping_interval_s: float = 20.0
-    """A ping is sent after this long without anything received; 0 switches pings off."""
+    """A ping is sent after this many seconds in which no byte was received; 0 switches pings off."""
     ping_timeout_s: float = 20.0
-    """The peer must show life (a pong, or anything else) within this of a ping."""
+    """The seconds after a ping within which the peer must send a pong, or any other byte."""
     write_stall_s: float = 10.0
     """The longest that a non-empty write buffer may make no progress."""
     close_timeout_s: float = 2.0
-    """The longest that `close` waits for the peer's close frame, the backlog before it included."""
+    """The longest time from `close` to the peer's close frame, which includes writing the backlog."""
+
+
+class Detached(msgspec.Struct, frozen=True):
+    """The stream of a connection, which another process continues."""
+
+    descriptor: int
+    """The descriptor of the socket. The receiver of this object closes it."""
+    unread: bytes
+    """The bytes of a frame from the peer that is not whole yet."""
+    unsent: bytes
+    """The bytes that are not written yet. They may begin within a frame."""
 
 
 class ConnectionListener(Protocol):
-    """The owner of a connection. Called on the dispatcher's thread, in order, and never from inside its own call."""
+    """The owner of a connection.
+
+    The connection calls the listener's methods on the dispatcher's thread, in order, and never inside a call that the
+    listener makes.
+    """
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the connection."""
 
     def on_text(self, text: str) -> None:
         """Handle a text message: whole, valid UTF-8."""
@@ -93,11 +121,21 @@ class ConnectionListener(Protocol):
     def on_binary(self, data: bytes) -> None:
         """Handle a binary message: whole."""
 
+    def on_late_text(self, text: str) -> None:
+        """Handle a text message that arrived after `close`, ahead of the peer's close frame."""
+
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
-        The dropped frames are gone. The listener sends a last message and calls `close`: the buffer takes these. A
-        second overflow ends the connection.
+        The dropped frames are gone. The listener sends a last text and calls `close`: the buffer takes these. Binary
+        messages are dropped from now on, and texts before the last one where the buffer overflows again.
+        """
+
+    def on_evicted(self) -> None:
+        """Handle that all peers together hold too much memory, and this peer the most; see `actors.footprint`.
+
+        The peer's backlog and its unfinished message were dropped, and no message from it follows. The listener sends a
+        last text and calls `close`.
         """
 
     def on_drained(self) -> None:
@@ -111,7 +149,7 @@ class ConnectionListener(Protocol):
 
 
 class Connection(abc.ABC):
-    """A WebSocket connection, open since before it was made, silent until `open`.
+    """A WebSocket connection whose handshake is done, and which calls no listener until `open`.
 
     `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread. They do not
     block, and do not call the listener before they return. After the end they do nothing.
@@ -133,19 +171,25 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def probe(self) -> None:
-        """Ask whether the peer reads. `on_caught_up` follows once it has read the messages that were sent so far."""
+        """Ask whether the peer reads.
+
+        `on_caught_up` follows once the peer has read the messages that were sent so far.
+        """
 
     @abc.abstractmethod
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake behind the messages that wait to be written.
 
-        `on_closed` follows within `close_timeout_s`; where a backlog needs more time, within `linger_s` and that.
-        Messages that still arrive are ignored.
+        `on_closed` follows within `close_timeout_s`. A backlog that needs more time gets `linger_s` in addition. A text
+        that still arrives goes to `on_late_text`, and other messages are ignored.
         """
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """End without a handshake, dropping unsent bytes. The end is RESET, 1006, or the close that was under way."""
+        """End without a handshake, and drop unsent bytes.
+
+        `on_closed` reports RESET and 1006, or the close that was under way.
+        """
 
     @abc.abstractmethod
     def abort_from_outside(self, last_text: str | None = None) -> None:
@@ -157,11 +201,25 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def pause(self) -> None:
-        """Stop reading: TCP slows the peer down. Pings are not judged while paused."""
+        """Stop reading, so that TCP slows the peer down. Meanwhile an unanswered ping does not end the connection."""
 
     @abc.abstractmethod
     def resume(self) -> None:
         """Read again."""
+
+    @property
+    def is_detachable(self) -> bool:
+        """Whether another process could continue the stream."""
+        return False
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether `detach` would succeed now. Not while messages that were read wait here, and not while it closes."""
+        return False
+
+    def detach(self) -> Detached | None:
+        """Give the stream away without a close frame, and call the listener no more. Return None where it must stay."""
+        return None
 
     @property
     @abc.abstractmethod
@@ -170,5 +228,26 @@ class Connection(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def held_bytes(self) -> int:
+        """The bytes that are kept for the peer: its unfinished message, and the messages that it has not read."""
+
+    @property
+    @abc.abstractmethod
     def peer(self) -> str:
         """The peer's address, for log lines."""
+
+
+class AcceptedConnection(Connection):
+    """The connection to a client whose request the router has accepted."""
+
+    __slots__ = ()
+
+    subprotocol: str | None
+    """The subprotocol that was selected from the client's offer; None where there is none."""
+
+    @abc.abstractmethod
+    def wait_until_given_back(self) -> None:
+        """Wait until the server may have its socket back; return at once where no thread of the server is held.
+
+        From any thread.
+        """

@@ -11,13 +11,13 @@ import contextlib
 import logging
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import simple_websocket
 from wsproto.utilities import RemoteProtocolError
 
 from actors.connections import frames, handover
-from actors.connections.base import ConnectionLimits
+from actors.connections.base import AcceptedConnection, ConnectionLimits, Detached
 from actors.connections.handover import HandshakeRefused
 from actors.connections.stream import StreamConnection
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SUBPROTOCOLS: Final = ("token", "bearer")
-"""The subprotocols that browsers offer before their credential: they cannot send an Authorization header."""
+SUBPROTOCOLS: Final = ("token", "bearer", "realtime")
+"""The subprotocols that browsers offer beside their credential: they cannot send an Authorization header."""
 
 _KEY_BYTES: Final = 16
 """The length of a decoded Sec-WebSocket-Key (RFC 6455, 4.1)."""
@@ -46,7 +46,7 @@ audio that does not compress (docs/decisions/0002-frames-of-our-own.md).
 """
 
 
-class ClientConnection(StreamConnection):
+class ClientConnection(StreamConnection, AcceptedConnection):
     """The connection to a client. Made by `accept`."""
 
     def __init__(
@@ -54,11 +54,44 @@ class ClientConnection(StreamConnection):
     ) -> None:
         super().__init__(sock, is_server=True, limits=limits)
         self.subprotocol = subprotocol
-        """The subprotocol that was selected from those offered, if any."""
+        """The subprotocol that was selected from the client's offer; None where there is none."""
         self._given_back = threading.Event() if is_lent else None
 
+    @classmethod
+    def continued(
+        cls, sock: socket.socket, unread: bytes, unsent: bytes, limits: ConnectionLimits | None = None
+    ) -> Self:
+        """Return the connection whose stream was detached from another one (`Detached`)."""
+        connection = cls(sock, subprotocol=None, limits=limits or ConnectionLimits())
+        connection._parser.feed(unread)
+        if unsent:
+            connection._writer.keep_rest(unsent, 0)
+        return connection
+
+    @property
+    def is_detachable(self) -> bool:
+        """Whether another process could continue the stream: not with TLS, whose state is in this process."""
+        return self._given_back is None and self._tls is None
+
+    @property
+    def can_detach(self) -> bool:
+        """Whether `detach` would succeed now."""
+        return self.is_detachable and self._rests() is not None
+
+    def detach(self) -> Detached | None:
+        """Give the stream away; see `Connection.detach`."""
+        rests = self._rests() if self.is_detachable else None
+        if rests is None:
+            return None
+        self._part()
+        self._watch_for(0)
+        return Detached(self._sock.detach(), *rests)
+
     def wait_until_given_back(self) -> None:
-        """Wait until the server may have its socket back; return at once where it was taken over. From any thread."""
+        """Wait until the server may have its socket back; return at once where the socket was taken over.
+
+        From any thread.
+        """
         if self._given_back is not None:
             self._given_back.wait()
 
@@ -100,28 +133,32 @@ def accept(
     first_text: str | None = None,
     subprotocols: Sequence[str] = SUBPROTOCOLS,
     limits: ConnectionLimits | None = None,
-) -> ClientConnection:
-    """Accept the WebSocket that a WSGI request asks for. On the WSGI server's thread; it does not wait for the peer.
+    kind: type[ClientConnection] = ClientConnection,
+) -> AcceptedConnection:
+    """Accept the WebSocket that a request asks for. On the WSGI server's thread; it does not wait for the peer.
 
     `first_text` leaves with the answer: a client need not wait for a dispatcher's turn. The selected subprotocol is the
     first in the client's order that is in `subprotocols`; there may be none.
 
-    From here on the socket is ours, and any response of the server goes nowhere: the application may return any. Where
-    the socket is only lent (`handover.is_lent`), the application returns after `wait_until_given_back`. A client that
-    is gone already is reported after `open`, like any end.
+    From here on the socket is ours. The application may return any response, because the server writes it to a dead
+    socket. Where the socket is only lent (`handover.is_lent`), the application returns after `wait_until_given_back`. A
+    client that is gone already is reported after `open`, like any end.
 
     Raises:
         HandshakeRefused: before anything was written: answer in plain HTTP.
     """
+    if handover.has_own_handshake(environ):
+        own: AcceptedConnection = environ[handover.HANDSHAKE].accept(
+            first_text=first_text, subprotocols=subprotocols, limits=limits
+        )
+        return own
     _check(environ)
     served = handover.served_socket(environ)
     handshake = _shake_hands(environ, subprotocols)
     # Only now is the socket taken: until here a refusal can be answered in plain HTTP.
     is_lent = handover.is_lent(served)
-    sock = served if is_lent else handover.take(served)
-    connection = ClientConnection(
-        sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent
-    )
+    sock = served if is_lent and isinstance(served, socket.socket) else handover.take(served)
+    connection = kind(sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent)
     connection.answer(handshake.response, first_text)
     return connection
 
@@ -152,6 +189,11 @@ def _has_key(environ: Mapping[str, Any]) -> bool:
     return len(key) == _KEY_BYTES
 
 
+def _has_no_body(environ: Mapping[str, Any]) -> bool:
+    # Its bytes would be taken for frames.
+    return environ.get("CONTENT_LENGTH", "") in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ
+
+
 _VERSION: Final = (("Sec-WebSocket-Version", "13"),)
 
 _Rule = tuple["Callable[[Mapping[str, Any]], bool]", int, str, tuple[tuple[str, str], ...]]
@@ -159,6 +201,7 @@ _Rule = tuple["Callable[[Mapping[str, Any]], bool]", int, str, tuple[tuple[str, 
 _RULES: Final[tuple[_Rule, ...]] = (
     (lambda e: _has_token(e, "HTTP_UPGRADE", "websocket"), 426, "a WebSocket is served here", ()),
     (lambda e: _has_token(e, "HTTP_CONNECTION", "upgrade"), 400, "no 'Connection: Upgrade'", ()),
+    (_has_no_body, 400, "a WebSocket begins with a request without a body", ()),
     (_is_get_1_1, 400, "a WebSocket begins with a GET request of HTTP/1.1", ()),
     (
         lambda e: str(e.get("HTTP_SEC_WEBSOCKET_VERSION", "")).strip() == "13",

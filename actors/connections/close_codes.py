@@ -32,7 +32,10 @@ class CloseCode(enum.IntEnum):
     UNSUPPORTED_DATA = 1003
     """The peer sent a type of message that is not accepted (RFC 6455, 7.4.1). Never sent."""
     NO_STATUS_RCVD = 1005
-    """A close frame without a code (RFC 6455, 7.4.1). Never on the wire: an answer to one has no code either."""
+    """A close frame without a code (RFC 6455, 7.4.1).
+
+    Never on the wire: the answer to such a frame has no code either.
+    """
     ABNORMAL_CLOSURE = 1006
     """The stream ended without a close frame (RFC 6455, 7.4.1). Never on the wire."""
     INVALID_DATA = 1007
@@ -45,7 +48,8 @@ class CloseCode(enum.IntEnum):
     MESSAGE_TOO_BIG = 1009
     """A message is larger than the receiver accepts (RFC 6455, 7.4.1).
 
-    Sent by every connection to a peer whose message exceeds `ConnectionLimits.max_message_bytes`.
+    Sent by every connection to a peer whose message exceeds `max_message_bytes` or `max_text_bytes` of its
+    `ConnectionLimits`.
     """
     MANDATORY_EXTENSION = 1010
     """The server did not select an extension that the client requires (RFC 6455, 7.4.1). Never sent."""
@@ -57,12 +61,23 @@ class CloseCode(enum.IntEnum):
     SERVICE_RESTART = 1012
     """The server restarts, and the client may connect again (IANA's registry). Sent to a client by a drain."""
     TRY_AGAIN_LATER = 1013
-    """The server is overloaded (IANA's registry). Never sent; from an upstream it means: dial the next one."""
+    """The server is overloaded (IANA's registry).
+
+    Sent to a client that holds too much memory, and to a client of OpenAI Realtime whose upstream is lost for good.
+    From an upstream it means: dial the next one.
+    """
     BAD_GATEWAY = 1014
     """A gateway received an invalid response from its upstream (IANA's registry). Never sent."""
     TLS_HANDSHAKE = 1015
     """The TLS handshake failed (RFC 6455, 7.4.1). Never on the wire."""
 
+
+CRASHED: Final = (CloseCode.INTERNAL_ERROR, "internal error")
+"""The end of a session whose actor failed."""
+SERVER_BUSY: Final = (CloseCode.TRY_AGAIN_LATER, "server busy")
+"""The end of the client that holds the most memory, where all peers together hold too much."""
+GOING_AWAY: Final = (CloseCode.GOING_AWAY, "the server is going away")
+"""The end of a client that is accepted while the router closes."""
 
 _NEVER_ON_THE_WIRE: Final = frozenset({CloseCode.NO_STATUS_RCVD, CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE})
 

@@ -1,8 +1,8 @@
 """RFC 6455 frames, pure: bytes in, events out, and the frames that we send.
 
-It knows no socket, thread or clock. The libraries do our handshakes; frames are our own because a frame costs them more
-than the rest of the engine does (docs/decisions/0002-frames-of-our-own.md). No extension is ever negotiated, so RSV
-bits are violations. Masking alone is not our own, but that of `websockets`, which is compiled
+It knows no socket, thread or clock. The libraries do our handshakes; frames are our own because a frame costs the
+libraries more time than the rest of the engine takes (docs/decisions/0002-frames-of-our-own.md). No extension is ever
+negotiated, so RSV bits are violations. Only the masking comes from `websockets`, because it is compiled there
 (docs/decisions/0010-compiled-masking.md).
 """
 
@@ -38,6 +38,8 @@ MASKED: Final = 0x80
 WHOLE_TEXT: Final = FIN | TEXT
 WHOLE_BINARY: Final = FIN | BINARY
 
+_WHOLE: Final = frozenset((WHOLE_TEXT, WHOLE_BINARY))
+
 MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = MAX_CONTROL_BYTES - 2
 
@@ -46,7 +48,7 @@ _MAX_LENGTH: Final = 2**63 - 1
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):
-    """A ping. The answer has its payload."""
+    """A ping. The pong that answers it has the same payload."""
 
     payload: bytes
 
@@ -58,7 +60,7 @@ class Pong(msgspec.Struct, frozen=True, gc=False):
 
 
 class Close(msgspec.Struct, frozen=True, gc=False):
-    """A close frame; 1005 is one without a code. The parser reads nothing behind it."""
+    """A close frame; code 1005 stands for a frame without a code. The parser reads nothing behind it."""
 
     code: int
     reason: str
@@ -82,29 +84,47 @@ class _ViolationError(Exception):
 
 
 class FrameParser:
-    """A parser from the peer's bytes, cut anywhere, to events.
+    """A parser of the peer's bytes, which may be cut anywhere, into events.
 
-    With `is_server` the peer is a client, whose frames are masked; else it is a server, whose frames are not.
+    With `is_server` the peer is a client, whose frames are masked. Otherwise the peer is a server, whose frames are not
+    masked. A text message may have a lower bound than a binary one: a text is parsed at once, which costs more than to
+    carry it.
     """
 
     __slots__ = (
         "_is_done",
         "_mask_bit",
         "_max_message_bytes",
+        "_max_text_bytes",
         "_message",
         "_message_opcode",
         "_needed_bytes",
         "_partial",
     )
 
-    def __init__(self, is_server: bool, max_message_bytes: int) -> None:
+    def __init__(self, is_server: bool, max_message_bytes: int, max_text_bytes: int | None = None) -> None:
         self._mask_bit = MASKED if is_server else 0
         self._max_message_bytes = max_message_bytes
+        self._max_text_bytes = min(max_message_bytes, max_message_bytes if max_text_bytes is None else max_text_bytes)
         self._partial = bytearray()
         self._needed_bytes = 0
         self._message = bytearray()
         self._message_opcode = 0
         self._is_done = False
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of the message, and of the frame, that are not whole yet."""
+        return len(self._partial) + len(self._message)
+
+    @property
+    def unfinished_frame(self) -> bytes | None:
+        """The bytes of the frame that is not whole yet; None where they alone do not say how to continue."""
+        return None if self._is_done or self._message_opcode else bytes(self._partial)
+
+    def abandon(self) -> None:
+        """Drop an unfinished message, and all that follows."""
+        self._finish()
 
     def feed(self, data: bytes) -> list[Event]:
         """Parse received bytes. Return the events that they complete: none after a `Close` or `ProtocolViolation`."""
@@ -145,8 +165,16 @@ class FrameParser:
                     self._needed_bytes = payload_at - position
                     break
                 length = int.from_bytes(data[extended_at:payload_at], "big")
-            # Before the payload is there: a frame that is too big must not fill the memory first.
-            self._check(first, second, length)
+            # Before the payload is there: a frame that is too big must not fill the memory first. Nearly every frame is
+            # a small whole message outside of any other.
+            is_ordinary = (
+                first in _WHOLE
+                and second & MASKED == self._mask_bit
+                and not self._message_opcode
+                and length <= self._max_text_bytes
+            )
+            if not is_ordinary:
+                self._check(first, second, length)
             if self._mask_bit:
                 payload_at += 4
             end = payload_at + length
@@ -161,7 +189,7 @@ class FrameParser:
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:
-        """Judge a frame by its header. Raise for a breach of the protocol."""
+        """Judge a frame by its header. Raise `_ViolationError` for a breach of the protocol."""
         opcode = _OPCODES.get(first)
         if opcode is None:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _header_problem(first))
@@ -176,7 +204,14 @@ class FrameParser:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _OUT_OF_TURN[opcode == CONTINUATION])
         if length > _MAX_LENGTH:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, "frame length of 64 bits")
-        if len(self._message) + length > self._max_message_bytes:
+        size_bytes = len(self._message) + length
+        if size_bytes > self._max_text_bytes:
+            self._check_size(opcode or self._message_opcode, size_bytes)
+
+    def _check_size(self, opcode: int, size_bytes: int) -> None:
+        if opcode == TEXT and self._max_text_bytes < self._max_message_bytes:
+            raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, f"text message over {self._max_text_bytes} bytes")
+        if size_bytes > self._max_message_bytes:
             raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
@@ -258,7 +293,10 @@ def _parse_close(payload: bytes) -> Close:
 
 
 def joined(events: Sequence[Event], max_bytes: int) -> list[Event]:
-    """Join binary messages in a row, each up to `max_bytes`. Return these and the other events, in order."""
+    """Join binary messages in a row, each up to `max_bytes`.
+
+    Return the joined messages and the other events, in order.
+    """
     result: list[Event] = []
     for event in events:
         last = result[-1] if result else None
@@ -304,10 +342,11 @@ def close_frame(code: int, reason: str = "", *, mask: bool) -> bytes:
     """Build a close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
     if not is_wire_code(code):
         return _frame(FIN | CLOSE, b"", mask=mask)
-    return _frame(FIN | CLOSE, code.to_bytes(2, "big") + _shorten(reason), mask=mask)
+    return _frame(FIN | CLOSE, code.to_bytes(2, "big") + shorten(reason), mask=mask)
 
 
-def _shorten(reason: str) -> bytes:
+def shorten(reason: str) -> bytes:
+    """Return the reason of a close frame as UTF-8, cut to the bytes for which such a frame has room."""
     # A lone surrogate has no UTF-8 form and is replaced. A cut drops the character that it would split.
     encoded = reason.encode(errors="replace")
     if len(encoded) <= MAX_REASON_BYTES:

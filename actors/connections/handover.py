@@ -1,14 +1,13 @@
 """The hand-over of a request's socket from a threaded WSGI server. See docs/decisions/0015-the-hand-over.md.
 
-Where the server has no TLS of its own, the socket is taken over. Ours is a duplicate, and a dead one takes the place of
-the server's descriptor, so that its thread is free at once. TLS of the server cannot be moved: there the socket is only
-lent, and the server's thread must wait until it is given back. This module knows WSGI servers, and nothing of
-WebSockets.
+Where the server has no TLS of its own, the socket is taken over. The router gets a duplicate, and a dead socket takes
+the place of the server's descriptor, so that the server's thread is free at once. The server's own TLS cannot be moved:
+then the socket is only lent, and the server's thread must wait until the socket is given back. This module knows WSGI
+servers, and nothing of WebSockets.
 """
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import socket
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 USE_GTHREAD: Final = "serve it with gunicorn's gthread worker (gunicorn --threads 8)"
+
+HANDSHAKE: Final = "switchboard.handshake"
+"""The key of an environ under which a server without a WSGI socket puts a handshake of its own (`asgi`)."""
 
 _GREEN: Final = ("gevent", "eventlet")
 """The packages whose sockets belong to green threads: a dispatcher is a real thread, and cannot wait on them."""
@@ -40,7 +42,25 @@ class HandshakeRefused(Exception):  # noqa: N818 - named for what happened
         return f"{self.status}: {self.description}"
 
 
-def served_socket(environ: Mapping[str, Any]) -> socket.socket:
+class TlsSocket:
+    """A TLS socket of a server that lets a session take it, with the state of its TLS.
+
+    The server uses it like any socket. After `take` the server has a dead socket in its place.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self._sock: socket.socket = sock
+
+    def take(self) -> socket.socket:
+        """Return the socket itself, and leave a dead one to the server."""
+        taken, self._sock = self._sock, socket.socket(fileno=os.dup(_stand_in()))
+        return taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
     """Return the request's socket, which is still the server's.
 
     Raises:
@@ -48,6 +68,8 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket:
             server to use.
     """
     sock = _find(environ)
+    if isinstance(sock, TlsSocket):
+        return sock
     for applies, description in _REFUSALS:
         if applies(environ, sock):
             raise HandshakeRefused(501, description)
@@ -55,7 +77,12 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket:
     return sock
 
 
-def is_lent(sock: socket.socket) -> bool:
+def has_own_handshake(environ: Mapping[str, Any]) -> bool:
+    """Whether the server speaks WebSocket itself: no socket is taken, and none is lent."""
+    return HANDSHAKE in environ
+
+
+def is_lent(sock: socket.socket | TlsSocket) -> bool:
     """Whether a socket cannot be taken over: with TLS, half of a connection's state is in the server's own object."""
     return isinstance(sock, ssl.SSLSocket)
 
@@ -75,8 +102,10 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
     return take(served)
 
 
-def take(served: socket.socket) -> socket.socket:
+def take(served: socket.socket | TlsSocket) -> socket.socket:
     """Take over a socket that is not only lent; see `take_over`."""
+    if isinstance(served, TlsSocket):
+        return served.take()
     # Few system calls: after each of them this thread may have to wait for the interpreter's lock.
     try:
         stand_in = _stand_in()
@@ -87,12 +116,25 @@ def take(served: socket.socket) -> socket.socket:
     return socket.socket(served.family, served.type, served.proto, fileno=ours)
 
 
-@functools.cache
+_stand_ins: dict[None, int] = {}
+
+
 def _stand_in() -> int:
-    """Return the descriptor of a socket whose other end is closed. One serves the whole process: it is only copied."""
+    """Return the descriptor of a socket whose other end is closed.
+
+    One such socket serves the whole process, because each use only copies its descriptor.
+    """
+    found = _stand_ins.get(None)
+    if found is not None:
+        return found
     stand_in, other_end = socket.socketpair()
     other_end.close()
-    return stand_in.detach()
+    made = stand_in.detach()
+    # Two threads may both have made one: the dictionary keeps the first, and the other is closed.
+    kept = _stand_ins.setdefault(None, made)
+    if kept != made:
+        os.close(made)
+    return kept
 
 
 # Where servers keep a request's socket.

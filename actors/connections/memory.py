@@ -20,10 +20,10 @@ RECEIVE_TIMEOUT_S: Final = 5.0
 
 
 class Peer(Protocol):
-    """The other end of a memory connection. Called on the dispatcher's thread of this end."""
+    """The other end of a memory connection. The connection calls it on the thread of the connection's dispatcher."""
 
     def take(self, data: bytes) -> int:
-        """Take written bytes. Return how many; 0 when it does not read."""
+        """Take written bytes. Return how many were taken; 0 while the peer does not read."""
 
     def lose(self) -> None:
         """Note that the stream has ended."""
@@ -80,7 +80,7 @@ class MemoryConnection(ProtocolConnection):
         self.memory_peer.lose()
 
     def _shut_writing(self) -> None:
-        """Ignore it: the peer hangs up by itself at the close frame."""
+        """Do nothing, because the peer hangs up by itself when it gets the close frame."""
 
     def _release(self) -> None:
         self._is_reading = False
@@ -121,7 +121,7 @@ class MemoryPeer:
                     self._connection.arrive(some)
 
     def receive(self, timeout_s: float = RECEIVE_TIMEOUT_S) -> str | bytes | ConnectionClosed:
-        """Return the next message, or the end as this side sees it. After the end, return that again.
+        """Return the next message, or the end as the peer sees it. Each call after the end returns the end again.
 
         Raises:
             TimeoutError: nothing came in time.

@@ -1,4 +1,7 @@
-"""The outbox of a connection: whole units of frames that wait to be written, so that dropping never tears one. Pure."""
+"""The outbox of a connection: whole units of frames that wait to be written, so that dropping never splits a frame.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ class Outbox:
     bound applies to the backlog alone: one message larger than the bound can still be sent to a peer that reads.
     """
 
-    __slots__ = ("_head", "_units", "backlog_bytes", "waiting_bytes")
+    __slots__ = ("_head", "_pong", "_units", "backlog_bytes", "waiting_bytes")
 
     def __init__(self) -> None:
         self._units: list[bytes] = []
         self._head: bytes | memoryview = b""
+        self._pong = b""
         self.backlog_bytes = 0
         self.waiting_bytes = 0
         """The bytes that are not written yet, of the head and the backlog."""
@@ -30,14 +34,22 @@ class Outbox:
         self.backlog_bytes += len(unit)
         self.waiting_bytes += len(unit)
 
+    def put_pong(self, pong: bytes) -> None:
+        """Add a pong, which leaves before the backlog, in place of an earlier one (RFC 6455, 5.5.3)."""
+        self.waiting_bytes += len(pong) - len(self._pong)
+        self._pong = pong
+
     def head(self) -> bytes | memoryview:
         """Return the bytes to write next; empty when all is written.
 
         The bytes stay in place until `advance`: a TLS write that is tried again has to present the same.
         """
-        if not self._head and self._units:
-            self._head = self._gather()
-            self.backlog_bytes -= len(self._head)
+        if not self._head:
+            if self._units:
+                self._head = self._gather()
+                self.backlog_bytes -= len(self._head)
+            if self._pong:
+                self._head, self._pong = self._pong + self._head, b""
         return self._head
 
     def advance(self, written_bytes: int) -> None:
@@ -50,6 +62,10 @@ class Outbox:
         """Whether the peer may have read a part of a unit, and not yet the rest."""
         return type(self._head) is memoryview
 
+    def unsent(self) -> bytes:
+        """Return all bytes that wait, in the order of the stream."""
+        return b"".join((self._head, self._pong, *self._units))
+
     def drop_backlog(self) -> int:
         """Drop the units behind the head. Return the number of bytes."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
@@ -61,7 +77,7 @@ class Outbox:
         """Drop everything, the head too. Return the number of bytes."""
         dropped_bytes = self.waiting_bytes
         self.drop_backlog()
-        self._head = b""
+        self._head = self._pong = b""
         self.waiting_bytes = 0
         return dropped_bytes
 

@@ -1,7 +1,7 @@
 """RFC 6455 on a dispatcher, over a byte stream that a subclass supplies: the class of every connection.
 
-Reading, pings, the close handshake both ways, and the end. Writing is the part of `writer`. It knows no socket:
-`stream` supplies one, `memory` a fake.
+The class reads, sends pings, does the close handshake of either side, and ends. `writer` does the writing. This module
+knows no socket: `stream` supplies a socket, and `memory` a fake.
 """
 
 from __future__ import annotations
@@ -16,32 +16,50 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.connections import frames
 from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
 from actors.connections.close_codes import CloseCode
-from actors.connections.writer import Writer
+from actors.connections.share import Share
+from actors.connections.writer import NO_TRAFFIC, Writer
+from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from actors.dispatcher import Dispatcher
     from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
+RECEIVE_BYTES: Final = 64 * 1024
+
 READ_BUDGET_BYTES: Final = 256 * 1024
 """The most that one wake-up reads, so that one peer cannot hog the dispatcher."""
+
+READ_S: Final = 0.005
+"""The seconds that a read may take, with the parsing. 64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms.
+
+A peer that exceeds this time is read in pieces of `SLOW_READ_BYTES`, once a turn, until its frames are parsed faster.
+"""
+
+SLOW_READ_BYTES: Final = 8 * 1024
+
+SLOW_READS_S: Final = 0.02
+"""The seconds of one turn for reading all peers that exceed `READ_S`, taken together."""
 
 EVENT_BUDGET: Final = 256
 """The most frames that are handled before other connections get their turn: 64 kB may hold ten thousand."""
 
 PROBE: Final = b"read?"
-"""The payload of a ping that `probe` sends. A peer returns it once it has read up to there (RFC 6455, 5.5.3)."""
+"""The payload of a ping that `probe` sends.
+
+A peer returns the payload once it has read up to the ping (RFC 6455, 5.5.3).
+"""
 
 
 class ProtocolConnection(Connection):
     """A WebSocket connection over some byte stream.
 
-    Messages that arrive after `close` was called are ignored. After a whole close handshake the stream is closed at
-    once, on either side. Before `open` the connection belongs to its maker, who may `close` or `abort` it on any
-    thread.
+    After `close` was called, a text that arrives goes to `on_late_text`, and other messages are ignored. After a whole
+    close handshake the stream is closed at once, on either side. Before `open` the connection belongs to its maker, who
+    may `close` or `abort` it on any thread.
 
     Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes. To close
     a socket with unread input resets it, and the peer would not receive our close frame.
@@ -64,8 +82,11 @@ class ProtocolConnection(Connection):
         "_masks",
         "_parser",
         "_peer",
+        "_reads_slowly",
+        "_share",
         "_short_read_bytes",
         "_timers",
+        "_traffic",
         "_writer",
     )
 
@@ -73,8 +94,9 @@ class ProtocolConnection(Connection):
         self._limits = limits
         self._peer = peer
         self._masks = not is_server
-        self._parser = frames.FrameParser(is_server, limits.max_message_bytes)
+        self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
         self._writer = Writer(self, limits)
+        self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
         self._timers: list[Timer] = []
@@ -82,22 +104,33 @@ class ProtocolConnection(Connection):
         """Events that were read and not yet delivered."""
         self._short_read_bytes = 0
         """A read of at most this many bytes has emptied the stream for now."""
+        self._reads_slowly = False
+        """Whether the last read took longer than `READ_S`."""
         self._is_paused = False
         self._is_pinged = False
         """Whether a ping is unanswered."""
         self._alive_s = 0.0
-        """When the peer last showed life."""
+        """The time, on the monotonic clock, at which the peer last showed life."""
+        self._share: Share | None = None
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False
         """Whether the close deadline still includes time for a backlog."""
         self._closing: ConnectionClosed | None = None
-        """The end that `on_closed` will report. From then on no message goes either way."""
+        """The end that `on_closed` will report; None while the connection is open.
+
+        Once it is set, no message is sent, and only a late text is delivered.
+        """
         self._ends_when_flushed = False
         self._is_ended = False
 
     def __str__(self) -> str:
         return f"{type(self).__name__} {self._peer}"
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the connection: its listener's, or none."""
+        return self._listener.log_fields if self._listener is not None else {}
 
     # The seam.
 
@@ -106,7 +139,10 @@ class ProtocolConnection(Connection):
         if self._is_ended:
             return
         self._dispatcher, self._listener = dispatcher, listener
-        self._writer.open(dispatcher)
+        self._traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
+        if self._limits.footprint is not None:
+            self._share = Share(self, self._limits.footprint, dispatcher)
+        self._writer.open(dispatcher, self._traffic)
         self._show_life()
         if self._limits.ping_interval_s and self._closing is None:
             self._idle = self._new_timer(self._on_idle)
@@ -120,7 +156,7 @@ class ProtocolConnection(Connection):
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message, or several; see `Connection.send_binary`."""
-        if self._closing is None and not self._is_ended:
+        if self._closing is None and not self._is_ended and not self._writer.takes_last_text_alone:
             self._writer.send(
                 frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
             )
@@ -182,19 +218,45 @@ class ProtocolConnection(Connection):
 
     def _read(self) -> None:
         """Read until the stream is empty, or the budget of one wake-up is used."""
+        if self._reads_slowly and self._dispatcher is not None:
+            self._read_slowly(self._dispatcher)
+            return
         budget_bytes = READ_BUDGET_BYTES
         while budget_bytes > 0 and not self._events and not self._is_paused and not self._is_ended:
             received_bytes = self._read_once()
             if received_bytes <= self._short_read_bytes:
                 return
             budget_bytes -= received_bytes
+            if monotonic() - self._alive_s > READ_S:
+                self._reads_slowly = True
+                budget_bytes = 0
+        if budget_bytes <= 0 and self._dispatcher is not None:
+            self._dispatcher.leave_unread()
+
+    def _read_slowly(self, dispatcher: Dispatcher) -> None:
+        if self._events or self._is_paused or self._is_ended:
+            return
+        if dispatcher.slow_reads_s > SLOW_READS_S:
+            dispatcher.leave_unread()
+            return
+        began_s = monotonic()
+        received_bytes = self._read_once()
+        taken_s = monotonic() - began_s
+        dispatcher.slow_reads_s += taken_s
+        is_full = received_bytes >= SLOW_READ_BYTES
+        self._reads_slowly = is_full and taken_s * RECEIVE_BYTES > READ_S * received_bytes
+        if is_full:
+            dispatcher.leave_unread()
 
     def _read_once(self) -> int:
-        """Read once and deliver. Return how many bytes were read: 0 at the end, too."""
+        """Read once and deliver.
+
+        Return how many bytes were read: 0 where there are none now, or at the end of the stream.
+        """
         try:
             data = self._receive()
         except OSError as error:
-            logger.debug("%s: read failed: %s", self, error)
+            logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
             data = b""
         if data is None:
             return 0
@@ -204,7 +266,12 @@ class ProtocolConnection(Connection):
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = self._parser.feed(data)
+        self._events = events = self._parser.feed(data)
+        traffic = self._traffic
+        traffic.received_messages += len(events)
+        traffic.received_bytes += len(data)
+        if self._share is not None and (self._share.noted_bytes or self._parser.held_bytes >= STEP_BYTES):
+            self._share.note()
         self._deliver()
         return len(data)
 
@@ -221,7 +288,7 @@ class ProtocolConnection(Connection):
             try:
                 _HANDLERS[type(event)](self, event)
             except Exception:
-                logger.exception("%s: failed at a message", self)
+                logger.exception("%s: failed at a message", self, extra=self.log_fields)
                 self.abort()
 
     def _postpone(self, events: Sequence[frames.Event]) -> None:
@@ -230,22 +297,26 @@ class ProtocolConnection(Connection):
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:
-        """Read the bytes that the peer sent before it went, a close frame perhaps among them, and end."""
+        """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection."""
         self._is_paused = False
         while not self._is_ended and (self._events or self._read_once()):
             self._deliver()
         self.abort()
 
     def _on_text(self, text: str) -> None:
-        if self._closing is None and self._listener is not None:
+        if self._listener is None:
+            return
+        if self._closing is None:
             self._listener.on_text(text)
+        elif self._closing.ending is Ending.CLOSED_BY_US:
+            self._listener.on_late_text(text)
 
     def _on_binary(self, data: bytes) -> None:
         if self._closing is None and self._listener is not None:
             self._listener.on_binary(data)
 
     def _on_ping(self, event: frames.Ping) -> None:
-        self._writer.send([frames.pong_frame(event.payload, mask=self._masks)])
+        self._writer.send_pong(frames.pong_frame(event.payload, mask=self._masks))
 
     def _on_pong(self, event: frames.Pong) -> None:
         # Any other pong has counted as life when its bytes came.
@@ -261,7 +332,7 @@ class ProtocolConnection(Connection):
             self._writer.flush()
 
     def _on_violation(self, event: frames.ProtocolViolation) -> None:
-        logger.info("%s: protocol violation: %s", self, event.description)
+        logger.info("%s: protocol violation: %s", self, event.description, extra=self.log_fields)
         if self._closing is None:
             self._begin_close(
                 ConnectionClosed(ending=Ending.PROTOCOL_ERROR, code=event.close_code, reason=event.description)
@@ -335,13 +406,39 @@ class ProtocolConnection(Connection):
             self._shut_writing()
 
     def _on_close_deadline(self) -> None:
-        logger.debug("%s: close handshake not finished in time", self)
+        logger.debug("%s: close handshake not finished in time", self, extra=self.log_fields)
         self.abort()
+
+    # The memory that all peers hold together.
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of the peer's unfinished message, and those that the peer has not read; see `Sharer`."""
+        return self._parser.held_bytes + self._writer.waiting_bytes
+
+    @property
+    def may_give_way(self) -> bool:
+        """Whether the connection is neither closing nor ended; see `Sharer`."""
+        return self._closing is None and not self._is_ended
+
+    def give_way(self) -> None:
+        """Drop the backlog and the unfinished message; see `Sharer`."""
+        self._parser.abandon()
+        self._events = ()
+        self._writer.drop_backlog()
+        self._notify("on_evicted")
+
+    def on_backlog(self) -> None:
+        """Note how much memory is kept for the peer; see `Share.note`."""
+        if self._share is not None:
+            self._share.note()
 
     # From the writer.
 
     def on_written(self, *, is_moving_again: bool) -> None:
         """Handle what may follow from a write; see `WriterOwner`."""
+        if self._share is not None and self._share.noted_bytes:
+            self._share.note()
         if is_moving_again:
             self._show_life()  # the pong of a ping behind the backlog cannot have come yet
         if not self._writer.is_blocked:
@@ -354,11 +451,8 @@ class ProtocolConnection(Connection):
             self._notify("on_drained")
 
     def on_write_overflowed(self) -> None:
-        """Notify the listener of the first overflow; end the connection at the second."""
-        if self._writer.overflows > 1:
-            reason = "the peer did not read"
-            self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
-        elif self._dispatcher is not None:
+        """Notify the listener, which sends a last text and closes."""
+        if self._dispatcher is not None:
             self._dispatcher.call_soon(self._notify_overflow)
 
     def on_write_stalled(self) -> None:
@@ -374,6 +468,24 @@ class ProtocolConnection(Connection):
 
     # The end.
 
+    def _rests(self) -> tuple[bytes, bytes] | None:
+        """Return the unread and the unsent bytes; None where nobody else can continue the stream now."""
+        if self._events or self._closing is not None or self._is_ended:
+            return None
+        unread, unsent = self._parser.unfinished_frame, self._writer.unsent
+        return None if unread is None or unsent is None else (unread, unsent)
+
+    def _part(self) -> None:
+        """End here without a word to the peer or to the listener."""
+        self._is_ended = True
+        for timer in self._timers:
+            timer.discard()
+        self._writer.close()
+        if self._share is not None:
+            self._share.release()
+            self._share = None
+        self._listener = None
+
     def _end(self, closed: ConnectionClosed) -> None:
         if self._is_ended:
             return
@@ -381,14 +493,20 @@ class ProtocolConnection(Connection):
         for timer in self._timers:
             timer.discard()
         unsent_bytes = self._writer.close()
+        if self._share is not None:
+            self._share.release()
+            self._share = None
         if unsent_bytes:
-            logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes)
+            logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes, extra=self.log_fields)
         self._release()
         self._notify("on_closed", closed)
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
 
     def _notify(self, callback: str, *args: Any) -> None:
-        """Call the listener on a later turn, in the order of these calls: never from inside a call of its own."""
+        """Call the listener on a later turn, in the order of these calls.
+
+        So the listener is never called inside a call that it makes.
+        """
         if self._dispatcher is not None and self._listener is not None:
             self._dispatcher.call_soon(partial(self._call_listener, getattr(self._listener, callback), *args))
 
@@ -402,7 +520,7 @@ class ProtocolConnection(Connection):
         try:
             callback(*args)
         except Exception:
-            logger.exception("%s: its owner failed in %s", self, callback)
+            logger.exception("%s: its owner failed in %s", self, callback, extra=self.log_fields)
             self.abort()
 
     def _new_timer(self, callback: Callable[[], None]) -> Timer:
@@ -416,6 +534,11 @@ class ProtocolConnection(Connection):
             self._watch(reading=not self._is_paused, writing=self._writer.is_blocked)
 
     # The byte stream, of a subclass.
+
+    @property
+    def _receive_bytes(self) -> int:
+        """The most bytes that one read may bring."""
+        return SLOW_READ_BYTES if self._reads_slowly else RECEIVE_BYTES
 
     @abc.abstractmethod
     def _receive(self) -> bytes | None:

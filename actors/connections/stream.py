@@ -1,6 +1,6 @@
 """A WebSocket over a non-blocking socket, plain or TLS, on a dispatcher: the class of both legs.
 
-It knows no handshake: `client` and `upstream` have done theirs before.
+It knows no handshake: `client` and `upstream` have done the handshake before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from actors.connections.base import ConnectionLimits
-from actors.connections.protocol import ProtocolConnection
+from actors.connections.protocol import RECEIVE_BYTES, ProtocolConnection
 from actors.dispatcher import READABLE, WRITABLE
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
 
 UNOPENED: Final = "before open"
-"""In place of the peer's address, which is looked up at `open`."""
-
-RECEIVE_BYTES: Final = 64 * 1024
+"""The text that stands for the peer's address until `open` looks the address up."""
 
 TLS_WRITE_BYTES: Final = 64 * 1024
 """The most bytes of one TLS write. An SSLSocket reports no progress inside one, and a stall would look longer."""
@@ -30,8 +28,8 @@ TLS_WRITE_BYTES: Final = 64 * 1024
 class StreamConnection(ProtocolConnection):
     """A WebSocket over `sock`, whose handshakes (TLS, WebSocket) are done. The socket is ours from here on.
 
-    With `is_server` the peer is the client. TLS may have to write in order to read, and the reverse: a renegotiation, a
-    key update. Then the direction that it needs is watched, and the call tried again.
+    With `is_server` the peer is the client. A renegotiation or a key update may require TLS to write before it can
+    read, or the reverse. Then the connection watches the direction that TLS needs, and tries the call again.
     """
 
     __slots__ = ("_read_wants_write", "_sock", "_tls", "_watched", "_write_wants_read")
@@ -97,7 +95,7 @@ class StreamConnection(ProtocolConnection):
 
     def _receive(self) -> bytes | None:
         try:
-            return self._sock.recv(RECEIVE_BYTES)
+            return self._sock.recv(self._receive_bytes)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except ssl.SSLWantWriteError:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import email.utils
 import enum
 import functools
+import re
 import socket
 import ssl
 import threading
+import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -34,6 +37,10 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     """Certificates (PEM) to trust instead of the system's."""
     limits: ConnectionLimits = ConnectionLimits()
+    position: int | None = None
+    """The index of the upstream in the configured list; None where it is not in the list."""
+    key: int = 0
+    """The index of the upstream's key in `headers`, where the upstream has several."""
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)
@@ -52,16 +59,28 @@ class DialFailure(enum.Enum):
     TLS = "no TLS"
     HTTP_STATUS = "refused"
     HANDSHAKE = "no WebSocket handshake"
+    BUSY = "too many dials wait"
+    """The dial was not begun, because no thread was free in time."""
 
 
 class DialError(Exception):
     """A dial that failed. The text holds no credential: no header's value, no query, no word of the server's answer."""
 
-    def __init__(self, kind: DialFailure, status: int | None = None, detail: str = "", *, url: str = "") -> None:
+    def __init__(
+        self,
+        kind: DialFailure,
+        status: int | None = None,
+        detail: str = "",
+        *,
+        url: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(kind, status, detail)
         self.kind = kind
         self.status = status
-        """The HTTP status, where there was one other than 101."""
+        """The HTTP status, where the server answered the upgrade with another one than 101."""
+        self.retry_after_s = retry_after_s
+        """The seconds of the answer's `Retry-After`; None without that header."""
         self.detail = detail
         self.url = shown_url(url)
 
@@ -80,7 +99,7 @@ class UpstreamConnection(StreamConnection):
     def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None, early: bytes = b"") -> None:
         super().__init__(sock, is_server=False, limits=limits)
         self._early = early
-        """The bytes that were received with the answer to the handshake, behind it."""
+        """The bytes behind the answer to the handshake that were received with that answer."""
 
     def _receive(self) -> bytes | None:
         if self._early:
@@ -100,7 +119,7 @@ class _Client(websocket.WebSocket):
 
     @property  # type: ignore[override] # it has every method of a socket that the library calls
     def sock(self) -> BufferedSocket | None:
-        """The socket, once there is one."""
+        """The socket of the dial; None before it is connected."""
         return self._buffered
 
     @sock.setter
@@ -127,9 +146,9 @@ def dial(target: DialTarget) -> UpstreamConnection:
 class _Attempt:
     """One dial on a thread of its own, so that the caller can abandon it.
 
-    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed any of them;
-    a server that sends its answer byte by byte exceeds all. An abandoned thread ends with the operation that it hangs
-    in, and closes its socket.
+    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed any of these
+    time-outs, and a server that sends its answer byte by byte exceeds them all. An abandoned thread ends with the
+    operation that it hangs in, and closes its socket.
     """
 
     def __init__(self, target: DialTarget) -> None:
@@ -190,7 +209,7 @@ class _Attempt:
         sock, client.sock = client.sock, None
         assert sock is not None  # noqa: S101 - connect() would have raised
         try:
-            _check_response(client.handshake_response)
+            _check_response(client.handshake_response, target)
         except Exception:
             sock.close()
             raise
@@ -201,12 +220,16 @@ class _Attempt:
         return response.status if response is not None else None
 
 
-def _check_response(response: Any) -> None:
+def _check_response(response: Any, target: DialTarget) -> None:
     # With redirect_limit=0 some versions of websocket-client take a redirect for a success.
     if response.status != SWITCHING_PROTOCOLS:
         raise websocket.WebSocketException("not switched")
     if response.headers.get("sec-websocket-extensions"):
         raise _UnfitError("the server selected an extension that was not offered")
+    offered = (value for name, value in target.headers if name.lower() == "sec-websocket-protocol")
+    selected = response.headers.get("sec-websocket-protocol")
+    if selected and selected not in [name.strip() for value in offered for name in value.split(",")]:
+        raise _UnfitError("the server selected a subprotocol that was not offered")
 
 
 class _UnfitError(Exception):
@@ -253,21 +276,38 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], DialFailure], ...]] =
     ((ConnectionResetError, BrokenPipeError), DialFailure.HANDSHAKE),
     ((OSError,), DialFailure.TCP),
 )
-"""The exceptions of the libraries, the special before the general; any other is a failed handshake."""
+"""The failure that each exception of the libraries means, subclasses first.
+
+Any other exception is a failed handshake.
+"""
 
 
 def _to_dial_error(error: Exception, target: DialTarget, status: int | None) -> DialError:
     status = getattr(error, "status_code", status)
     if status not in (None, SWITCHING_PROTOCOLS):
-        return DialError(DialFailure.HTTP_STATUS, status, url=target.url)
+        headers = getattr(error, "resp_headers", None) or {}
+        retry_after_s = _retry_after_s(headers.get("retry-after"), time.time())
+        return DialError(DialFailure.HTTP_STATUS, status, url=target.url, retry_after_s=retry_after_s)
     kind = _kind(error)
     if kind is DialFailure.TIMEOUT:
         return _timed_out(target)
     return DialError(kind, detail=_detail(error), url=target.url)
 
 
+def _retry_after_s(value: str | None, now_s: float) -> float | None:
+    """Return the seconds of a `Retry-After`, a number or a date (RFC 9110, 10.2.3); None for any other value."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now_s)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _timed_out(target: DialTarget) -> DialError:
-    return DialError(DialFailure.TIMEOUT, detail=f"{target.timeout_s:g} s", url=target.url)
+    return DialError(DialFailure.TIMEOUT, detail=f"{target.timeout_s:.3g} s", url=target.url)
 
 
 def _kind(error: Exception) -> DialFailure:

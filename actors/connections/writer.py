@@ -10,8 +10,12 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.connections.outbox import Outbox
+from actors.dispatcher import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from actors.connections.base import ConnectionLimits
     from actors.dispatcher import Dispatcher
     from actors.timers import Timer
@@ -22,23 +26,37 @@ INLINE_FLUSH_BYTES: Final = 128 * 1024
 """Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
 
 
+NO_TRAFFIC: Final = Traffic()
+"""The counts of all connections that are on no dispatcher yet. Nothing reads these counts."""
+
+
 class WriterOwner(Protocol):
     """The connection that a writer belongs to. Every method is called on the dispatcher's thread."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the connection."""
 
     def transmit(self, data: bytes | memoryview, /) -> int:
         """Write some of `data`. Return how many bytes the stream took, 0 when it is full; raise OSError."""
 
     def on_written(self, *, is_moving_again: bool) -> None:
-        """Handle a write to a slow peer, or one of the close handshake.
+        """Handle a write to a slow peer, or during the close handshake.
 
-        `is_moving_again`: the stream was full before, and took bytes now.
+        `is_moving_again` means that the stream was full before, and took bytes now.
         """
+
+    def on_backlog(self) -> None:
+        """Handle that many bytes wait, or that the stream took only a part of a frame."""
 
     def on_write_drained(self) -> None:
         """Handle that a busy writer has little left to write."""
 
     def on_write_overflowed(self) -> None:
-        """Handle an overflow; see `Writer.take_dropped`."""
+        """Handle the first overflow; see `Writer.take_dropped`.
+
+        At each further overflow the backlog is dropped again.
+        """
 
     def on_write_stalled(self) -> None:
         """Handle that the peer took no byte within `write_stall_s`."""
@@ -64,6 +82,7 @@ class Writer:
         "_outbox",
         "_owner",
         "_stall",
+        "_traffic",
         "_was_busy",
         "_written_turn",
         "has_failed",
@@ -77,8 +96,9 @@ class Writer:
         self._limits = limits
         self._outbox = Outbox()
         self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.high_water_bytes, limits.write_buffer_bytes)
-        """No bound applies to a backlog up to this: one comparison instead of three for nearly every frame."""
+        """The size up to which a backlog exceeds no bound: one comparison instead of three for nearly every frame."""
         self._dispatcher: Dispatcher | None = None
+        self._traffic = NO_TRAFFIC
         self._stall: Timer | None = None
         self._is_flush_due = False
         self._is_closing = False
@@ -94,18 +114,19 @@ class Writer:
         """Whether a write failed: no frame is taken any more."""
         self.is_closed = False
 
-    def open(self, dispatcher: Dispatcher) -> None:
-        """Write from now on, beginning with the frames that wait."""
+    def open(self, dispatcher: Dispatcher, traffic: Traffic) -> None:
+        """Write from now on, beginning with the frames that wait, and count in `traffic`."""
         self._dispatcher = dispatcher
+        self._traffic = traffic
         if self._outbox.waiting_bytes:
             self._flush_later()
 
     def begin_close(self) -> None:
-        """Accept the frames that follow without a bound: the close frame, and answers to pings behind it."""
+        """Apply no bound from now on, because the close frame follows."""
         self._is_closing = True
 
     def close(self) -> int:
-        """Drop all frames and let go of the owner, once. Return how many bytes are unsent."""
+        """Drop all frames and release the owner. Callable once. Return how many bytes are unsent."""
         self.is_closed = True
         if self._stall is not None:
             self._stall.discard()
@@ -113,14 +134,29 @@ class Writer:
         return self._outbox.clear()
 
     @property
+    def unsent(self) -> bytes | None:
+        """The bytes that another writer has to write; None where this writer has failed or dropped bytes."""
+        return None if self.has_failed or self.overflows else self._outbox.unsent()
+
+    @property
     def is_busy(self) -> bool:
         """Whether more than `high_water_bytes` wait to be written."""
         return self._outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
+    def waiting_bytes(self) -> int:
+        """The bytes that wait to be written."""
+        return self._outbox.waiting_bytes
+
+    @property
     def is_cut(self) -> bool:
         """Whether the peer may have received a part of a frame, and not yet the rest."""
         return self._outbox.is_cut
+
+    @property
+    def takes_last_text_alone(self) -> bool:
+        """Whether an overflow was reported to the owner, whose last text no binary message may push out."""
+        return self.overflows > 0 and self._dropped_bytes is None
 
     # Queueing.
 
@@ -133,14 +169,24 @@ class Writer:
             # The owner does not know of the overflow yet. A frame that followed the gap would be misunderstood.
             self._dropped_bytes += len(frame)
             return
-        outbox, dispatcher = self._outbox, self._dispatcher
+        outbox, dispatcher, traffic = self._outbox, self._dispatcher, self._traffic
+        traffic.sent_messages += 1
+        traffic.sent_bytes += len(frame)
         if dispatcher is None:
             outbox.append(frame)
             return
         # A closing connection queues: its close frame is flushed together with what waits, and its end follows that.
         if not outbox.waiting_bytes and self._written_turn != dispatcher.turns and not self._is_closing:
             self._written_turn = dispatcher.turns
-            self._write_first(frame)
+            # At once: the first frame of a turn is nearly always the only one, and must not wait for others.
+            try:
+                taken_bytes = self._owner.transmit(frame)
+            except OSError as error:
+                self._fail(error)
+                return
+            if taken_bytes < len(frame):
+                self.keep_rest(frame, taken_bytes)
+                self._bound()
             return
         outbox.append(frame)
         if outbox.waiting_bytes > self._calm_bytes:
@@ -148,27 +194,33 @@ class Writer:
         elif not (self._is_flush_due or self.is_blocked):
             self._flush_later()
 
+    def send_pong(self, pong: bytes) -> None:
+        """Write a pong, or have it leave before the frames that wait. One pong waits at most, the newest.
+
+        A peer that pings and reads nothing would fill the memory otherwise, even behind our close frame.
+        """
+        if not self._outbox.waiting_bytes:
+            self.send([pong])
+        elif not self.has_failed:
+            self._outbox.put_pong(pong)
+
     def keep_rest(self, unit: bytes, taken_bytes: int) -> None:
-        """Queue the rest of a unit of which the stream took `taken_bytes`: it leaves first, and is never dropped."""
+        """Queue the rest of a unit of which the stream took `taken_bytes`.
+
+        The rest leaves first, and is never dropped.
+        """
         self._outbox.append(unit)
         self._outbox.head()
         self._outbox.advance(taken_bytes)
+
+    def drop_backlog(self) -> None:
+        """Drop all units that wait, except the one that is being written."""
+        self._outbox.drop_backlog()
 
     def take_dropped(self) -> int:
         """Return how many bytes were dropped since the overflow, and take frames again."""
         dropped_bytes, self._dropped_bytes = self._dropped_bytes or 0, None
         return dropped_bytes
-
-    def _write_first(self, frame: bytes) -> None:
-        """Write the first frame of a turn at once: it is nearly always the only one, and must not wait for others."""
-        try:
-            taken_bytes = self._owner.transmit(frame)
-        except OSError as error:
-            self._fail(error)
-            return
-        if taken_bytes < len(frame):
-            self.keep_rest(frame, taken_bytes)
-            self._bound()
 
     def _bound(self) -> None:
         """Flush a backlog in time, and hold it to `write_buffer_bytes`."""
@@ -179,6 +231,7 @@ class Writer:
                 self.flush()
             elif not self._is_flush_due:
                 self._flush_later()
+        self._owner.on_backlog()
         if outbox.backlog_bytes > limits.write_buffer_bytes and not self._is_closing:
             self._overflow()
         elif self.is_busy:
@@ -186,9 +239,18 @@ class Writer:
 
     def _overflow(self) -> None:
         self.overflows += 1
-        self._dropped_bytes = self._outbox.drop_backlog()
-        logger.warning("%s: write buffer overflowed, %d bytes dropped", self._owner, self._dropped_bytes)
-        self._owner.on_write_overflowed()
+        dropped_bytes = self._outbox.drop_backlog()
+        self._traffic.dropped_bytes += dropped_bytes
+        level = logging.WARNING if self.overflows == 1 else logging.DEBUG
+        logger.log(
+            level,
+            "%s: write buffer overflowed, %d bytes dropped",
+            *(self._owner, dropped_bytes),
+            extra=self._owner.log_fields,
+        )
+        if self.overflows == 1:
+            self._dropped_bytes = dropped_bytes
+            self._owner.on_write_overflowed()
 
     # Writing.
 
@@ -214,7 +276,7 @@ class Writer:
         try:
             self._owner.transmit(self._outbox.head())
         except OSError as error:
-            logger.debug("%s: write failed: %s", self._owner, error)
+            logger.debug("%s: write failed: %s", self._owner, error, extra=self._owner.log_fields)
 
     def _flush_later(self) -> None:
         assert self._dispatcher is not None  # noqa: S101 - callers looked
@@ -248,7 +310,7 @@ class Writer:
         self._owner.on_write_stalled()
 
     def _fail(self, error: OSError) -> None:
-        logger.debug("%s: write failed: %s", self._owner, error)
+        logger.debug("%s: write failed: %s", self._owner, error, extra=self._owner.log_fields)
         self.has_failed = True
         self.is_blocked = False
         self._outbox.clear()

@@ -4,6 +4,7 @@ import itertools
 import logging
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,9 @@ import pykka
 import pytest
 
 from actors.actor import Actor, Inbox, WouldDeadlock, guarded
+from actors.dispatcher import Dispatcher
 from actors.messages import Message
+from tests.support.engine.dispatching import on
 from tests.support.processes.children import child
 
 WAIT_S = 5.0
@@ -346,3 +349,171 @@ def test_the_child_of_a_fork_does_not_wait_for_a_lock_of_the_parent_s():
     root = str(Path(__file__).resolve().parents[2])
     with child(sys.executable, "-c", FORK, env={"PYTHONPATH": root}) as process:
         process.wait_for("the child ended with 0", timeout_s=WAIT_S)
+
+
+# A message to an actor that rests.
+
+
+class Relay(Actor):
+    """Logs a text between two marks, and hands a pair on: to another actor, a message."""
+
+    def __init__(self, dispatcher, log, session_id=""):
+        super().__init__(dispatcher, session_id)
+        self.log = log
+
+    def on_failure(self, *_failure):
+        self.log.append("failed")
+
+    def take_text(self, text):
+        self.log.append(f"begins {text}")
+        if text == "fail":
+            raise ValueError("on purpose")
+        self.log.append(f"ends {text}")
+
+    def take_pair(self, pair):
+        ref, message = pair
+        self.log.append("hands over")
+        assert ref.hand_over(message, self.dispatcher)
+        self.log.append("has handed over")
+
+    @guarded
+    def called_back(self, ref, message):
+        self.take_pair((ref, message))
+
+    receives = {str: take_text, tuple: take_pair}  # noqa: RUF012 - as in the engine
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def relays(dispatcher, log):
+    """Two actors at rest, which write into one log."""
+    refs = [Relay.start(dispatcher, log, "session") for _ in range(2)]
+    rest(refs)
+    yield refs
+    for ref in refs:
+        ref.stop()
+
+
+def rest(refs):
+    for ref in refs:
+        ref.proxy().log.get(timeout=WAIT_S)
+
+
+def test_an_actor_that_rests_handles_a_message_before_the_sender_goes_on(relays, log):
+    first, second = relays
+    first.tell((second, "text"))
+    rest(relays)
+    assert log == ["hands over", "begins text", "ends text", "has handed over"]
+
+
+def test_a_message_for_an_actor_with_messages_in_its_inbox_waits_behind_them(relays, dispatcher, log):
+    first, second = relays
+
+    def both():
+        second.tell("earlier")
+        first.tell((second, "later"))
+
+    on(dispatcher, both)
+    rest(relays)
+    assert log.index("ends earlier") < log.index("begins later")
+
+
+def test_an_actor_handles_one_message_at_a_time_even_if_it_writes_to_itself(relays, log):
+    first, _second = relays
+    first.tell((first, "text"))
+    rest(relays)
+    assert log == ["hands over", "has handed over", "begins text", "ends text"]
+
+
+def test_an_actor_whose_callback_runs_is_busy_and_gets_an_answer_in_its_inbox(relays, dispatcher, log):
+    first, second = relays
+    actor = first.actor_inbox.actor
+    on(dispatcher, lambda: actor.called_back(second, (first, "answer")))
+    rest(relays)
+    assert log == [
+        *("hands over", "hands over", "has handed over", "has handed over"),
+        *("begins answer", "ends answer"),
+    ]
+
+
+def test_a_failure_at_a_message_that_was_handed_over_fails_its_receiver_alone(relays, log):
+    first, second = relays
+    first.tell((second, "fail"))
+    rest([first])
+    assert log == ["hands over", "begins fail", "failed", "has handed over"]
+    assert not second.is_alive()
+    assert first.is_alive()
+
+
+def test_an_actor_that_has_stopped_is_handed_nothing(relays, dispatcher, log):
+    _first, second = relays
+    second.stop()
+    assert on(dispatcher, lambda: second.hand_over("text", dispatcher)) is False
+    assert log == []
+
+
+def test_an_actor_of_another_dispatcher_gets_the_message_in_its_inbox(relays, log):
+    first, _second = relays
+    elsewhere = Dispatcher("elsewhere").start()
+    other = Relay.start(elsewhere, [])
+    rest([other])
+    try:
+        first.tell((other, "text"))
+        rest([first, other])
+        assert log == ["hands over", "has handed over"]
+        assert other.proxy().log.get(timeout=WAIT_S) == ["begins text", "ends text"]
+    finally:
+        other.stop()
+        elsewhere.stop()
+
+
+def test_a_message_that_the_actor_does_not_list_goes_through_its_inbox(dispatcher, events, log):
+    probe = Probe.start(dispatcher, events, log)
+    rest([probe])
+    on(dispatcher, lambda: probe.hand_over("text", dispatcher))
+    rest([probe])
+    assert log == ["started", "text"]
+    probe.stop()
+
+
+def test_outside_of_slices_an_actor_handles_one_message_of_a_turn_at_once(relays, dispatcher, log):
+    _first, second = relays
+
+    def flood():
+        for text in ("one", "two", "three"):
+            second.hand_over(text, dispatcher)
+        return list(log)
+
+    assert on(dispatcher, flood) == ["begins one", "ends one"]
+    rest(relays)
+    assert log[-1] == "ends three"
+
+
+def test_a_message_that_was_handled_at_once_counts_as_a_slice_of_its_session(relays, dispatcher):
+    _first, second = relays
+
+    def burn():
+        before = dispatcher.slices
+        second.hand_over("text", dispatcher)
+        return dispatcher.slices - before
+
+    assert on(dispatcher, burn) == 1
+
+
+def test_a_heavy_session_is_handed_nothing(relays, dispatcher, log):
+    _first, second = relays
+
+    def hand_over():
+        dispatcher._heavy["session"] = deque()
+        second.hand_over("text", dispatcher)
+        handled = list(log)
+        del dispatcher._heavy["session"]
+        return handled
+
+    assert on(dispatcher, hand_over) == []
+    rest(relays)
+    assert log == ["begins text", "ends text"]

@@ -1,14 +1,17 @@
 """The client's leg of a session, between a memory connection and a machine that follows a script."""
 
+import time
+
 from actors import messages
 from actors.client import PIECE_BYTES, ClientActor
 from actors.connections.base import ConnectionClosed, ConnectionLimits
+from actors.throttle import Rates
 from tests.support.engine.sessions import CRASH_FRAME, WAIT_S, closing, describe, only
 
 
 def test_a_client_actor_describes_itself(engine):
     engine.start()
-    assert describe(ClientActor) == {"role": "client", "peer": "memory", "is_paused": False}
+    assert describe(ClientActor) == {"role": "client", "peer": "memory", "is_paused": False, "held_bytes": 0}
 
 
 def test_text_and_binary_frames_are_sent(engine):
@@ -37,7 +40,7 @@ def test_a_long_binary_message_arrives_in_pieces_and_in_order(engine):
 
 
 def test_a_client_is_not_read_while_its_upstream_is_slow(engine):
-    client, upstream, _ = engine.start_with_upstream()
+    client, upstream, machine = engine.start_with_upstream()
     upstream.stop_reading()
     sent = 40
     for n in range(sent):
@@ -45,6 +48,9 @@ def test_a_client_is_not_read_while_its_upstream_is_slow(engine):
     assert any(describe(ClientActor)["is_paused"] for _ in range(10_000))
     upstream.read_again()
     assert [upstream.receive() for _ in range(sent)] == [str(n) * 20_000 for n in range(sent)]
+    pauses = [it for it in machine.inputs if isinstance(it, messages.ClientPaused | messages.ClientResumed)]
+    assert pauses
+    assert pauses == ([messages.ClientPaused(), messages.ClientResumed()] * sent)[: len(pauses)]
 
 
 def test_a_client_that_does_not_read_ends_its_session(engine):
@@ -71,3 +77,14 @@ def test_a_client_actor_that_is_stopped_sends_the_crash_frame_and_leaves_no_conn
     only(ClientActor).stop(timeout=WAIT_S)
     assert client.receive() == CRASH_FRAME
     assert isinstance(client.receive(), ConnectionClosed)
+
+
+def test_a_client_beyond_its_rate_is_read_more_slowly_and_loses_nothing(engine):
+    client, upstream, _ = engine.start_with_upstream(client_rates=Rates(messages_per_s=50))
+    began_s = time.monotonic()
+    for n in range(120):
+        client.send_text(str(n))
+    assert [upstream.receive() for _ in range(120)] == [str(n) for n in range(120)]
+    assert describe(ClientActor)["throttled"] >= 1
+    # All came at once, and the last of them were ahead of their time.
+    assert time.monotonic() - began_s < WAIT_S

@@ -13,6 +13,8 @@ from tests.support.engine.dispatching import WAIT_S, on
 class Counter:
     """A runnable that asks for slice after slice, up to a number."""
 
+    session_id = ""
+
     def __init__(self, dispatcher, slices, log, name=""):
         self.dispatcher, self.left, self.log, self.name = dispatcher, slices, log, name
         self.done = threading.Event()
@@ -69,6 +71,8 @@ def test_a_busy_runnable_starves_neither_timers_nor_sockets(dispatcher):
 
 class Passing:
     """A slow runnable that schedules another one behind it."""
+
+    session_id = ""
 
     def __init__(self, dispatcher, log, name, then=None):
         self.dispatcher, self.log, self.name, self.then = dispatcher, log, name, then
@@ -128,6 +132,8 @@ def test_a_callback_that_raises_is_logged_and_the_dispatcher_goes_on(caplog):
 
 def test_a_slow_slice_is_counted_and_logged(dispatcher, caplog):
     class Slow:
+        session_id = ""
+
         def run_slice(self, _budget):
             threading.Event().wait(0.06)
 
@@ -147,3 +153,91 @@ def test_stop_ends_the_thread_and_a_later_call_is_run_by_its_caller():
     threads = []
     dispatcher.call_soon(lambda: threads.append(threading.current_thread()))
     assert threads == [threading.current_thread()]
+
+
+class Burner:
+    """A runnable of a session that uses 3 ms in each slice, and asks for more until it is stopped."""
+
+    def __init__(self, dispatcher, session_id, log):
+        self.dispatcher, self.session_id, self.log, self.is_stopped = dispatcher, session_id, log, False
+
+    def run_slice(self, _budget):
+        self.log.append((self.session_id, self.dispatcher.turns))
+        until_s = time.monotonic() + 0.003
+        while time.monotonic() < until_s:
+            pass
+        if not self.is_stopped:
+            self.dispatcher.schedule(self)
+
+
+@pytest.fixture
+def burners(dispatcher):
+    """Two heavy sessions, and the list of their slices."""
+    log = []
+    burners = [Burner(dispatcher, name, log) for name in ("a", "b")]
+    for burner in burners:
+        dispatcher.schedule(burner)
+    while len(log) < 40:
+        on(dispatcher, lambda: None)
+    yield log
+    for burner in burners:
+        burner.is_stopped = True
+
+
+def test_heavy_sessions_share_a_part_of_each_turn_and_alternate(dispatcher, burners):
+    on(dispatcher, lambda: None)
+    slices = burners[16:40]
+    turns = {turn for _, turn in slices}
+    assert all(sum(at == turn for _, at in slices) <= 5 for turn in turns)
+    assert {name for name, _ in slices} == {"a", "b"}
+
+
+@pytest.mark.usefixtures("burners")
+def test_a_light_session_runs_before_the_heavy_ones(dispatcher):
+    log = []
+
+    class Light:
+        session_id = "light"
+
+        def run_slice(self, _budget):
+            log.append(list(dispatcher._heavy))
+
+    on(dispatcher, lambda: dispatcher.schedule(Light()))
+    on(dispatcher, lambda: None)
+    assert sorted(log[0]) == ["a", "b"]
+
+
+def test_a_heavy_session_with_nothing_left_is_light_again(dispatcher):
+    burner = Burner(dispatcher, "a", log := [])
+    dispatcher.schedule(burner)
+    while len(log) < 10:
+        on(dispatcher, lambda: None)
+    burner.is_stopped = True
+    for _ in range(3):
+        on(dispatcher, lambda: None)
+    assert on(dispatcher, lambda: list(dispatcher._heavy)) == []
+
+
+def test_the_dispatcher_stops_only_when_heavy_sessions_have_nothing_left():
+    dispatcher = Dispatcher("heavy").start()
+    burner = Burner(dispatcher, "a", log := [])
+    dispatcher.schedule(burner)
+    while len(log) < 10:
+        on(dispatcher, lambda: None)
+    burner.is_stopped = True
+    assert dispatcher.stop()
+    assert not dispatcher._heavy
+
+
+def test_timers_wait_for_bytes_that_are_left_unread_but_not_for_good(dispatcher):
+    turns, fired = [], threading.Event()
+
+    def flood():
+        dispatcher.leave_unread()
+        turns.append(dispatcher.turns)
+        if not fired.is_set():
+            dispatcher.call_soon(flood)
+
+    on(dispatcher, lambda: dispatcher.call_later(0.0, lambda: (fired.set(), turns.append(dispatcher.turns))))
+    on(dispatcher, flood)
+    assert fired.wait(WAIT_S)

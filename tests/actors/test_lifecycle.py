@@ -18,7 +18,14 @@ KINDS = [
     if isinstance(kind, type) and issubclass(kind, Message) and kind is not Message and not name.startswith("_")
 ]
 
-FOR_OUTSIDE = {lifecycle.SessionInfo, lifecycle.SessionStarted, lifecycle.SessionEnded}
+FOR_OUTSIDE = {
+    lifecycle.Departure,
+    lifecycle.SessionInfo,
+    lifecycle.SessionStarted,
+    lifecycle.SessionAdopted,
+    lifecycle.SessionMoved,
+    lifecycle.SessionEnded,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

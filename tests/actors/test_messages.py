@@ -24,7 +24,7 @@ def test_every_message_is_immutable(kind):
 
 
 def test_every_message_is_an_input_a_command_or_a_part_of_one():
-    assert set(KINDS) == INPUTS | COMMANDS | {messages.WorkFailure}
+    assert set(KINDS) == INPUTS | COMMANDS | {messages.WorkFailure, messages.LateReport}
     assert not INPUTS & COMMANDS
 
 

@@ -14,8 +14,6 @@ from actors.spec import SessionSpec
 from actors.watchdog import Watchdog
 from tests.support.engine.sessions import CRASH_FRAME, WAIT_S, EngineHarness, ScriptedMachine, closing
 
-pytestmark = pytest.mark.open
-
 
 @pytest.fixture
 def house(dispatcher):
@@ -87,7 +85,7 @@ def test_a_dial_for_a_client_that_is_gone_is_never_begun(hanging):
 def test_a_dial_of_an_upstream_that_is_released_is_never_begun(hanging):
     client, machine = hanging.start()
     client.send_text("open")
-    client.send_text("open another and have done with this")
+    client.send_text("replace")
     wait_for(lambda: machine.generation == 2)
     hanging.may_dial.set()
     assert client.receive() == "opened"

@@ -31,7 +31,8 @@ class Sender:
     def add(self, session_id, notification, deliver=None, timeout_s=WAIT_S):
         deliver = deliver or (lambda it: self.delivered.append((session_id, it)))
         self.dispatcher.call_soon(self.idle.clear)
-        self.dispatcher.call_soon(lambda: self.owner.notifications.add(session_id, deliver, notification, timeout_s))
+        fields = {"session": session_id, "generation": 1}
+        self.dispatcher.call_soon(lambda: self.owner.notifications.add(fields, deliver, notification, timeout_s))
 
     def wait(self):
         added = threading.Event()

@@ -1,5 +1,6 @@
 """Pools of threads for work that blocks."""
 
+import gc
 import logging
 import queue
 import threading
@@ -156,6 +157,24 @@ def test_an_idle_thread_keeps_no_reference_to_its_last_work(pool):
     del work
     assert done.wait(5)
     assert gone() is None
+
+
+def test_what_failed_work_had_in_use_is_freed_without_the_collector(pool):
+    class Data:
+        pass
+
+    def fail():
+        data = Data()
+        weakref.finalize(data, freed.set)
+        raise ValueError
+
+    freed = threading.Event()
+    gc.disable()
+    try:
+        pool.submit(fail, lambda _result: None)
+        assert freed.wait(5)
+    finally:
+        gc.enable()
 
 
 # No thread can be started: the process, or the machine, has as many as it may have.

@@ -121,3 +121,48 @@ def test_an_upstream_that_refused_for_good_is_not_dialled_again():
     assert verdict(closed(3000, is_fatal=True), history, upstreams=2).position == 1
     assert verdict(Loss(kind=LossKind.NOT_DIALLED), history, upstreams=2).position == 1
     assert verdict(closed(3000, is_fatal=True), history, upstreams=2).decision is Decision.TEAR_DOWN
+
+
+def test_an_upstream_that_refused_one_key_is_kept_where_it_has_another():
+    history = History()
+    refused = Loss(kind=LossKind.HTTP, code=401)
+    found = verdict(refused, history, upstreams=2, has_other_key=True)
+    assert (found.decision, found.position, history.refused) == (Decision.LEAVE, 0, set())
+    assert verdict(refused, history, upstreams=2).position == 1
+    alone = History()
+    assert verdict(refused, alone, has_other_key=True).decision is Decision.LEAVE
+    assert verdict(refused, alone).decision is Decision.TEAR_DOWN
+
+
+@pytest.mark.parametrize(
+    ("loss", "has_other_key", "asked"),
+    [
+        (closed(1000), False, ([0, 1, 2], None)),
+        (Loss(kind=LossKind.NOT_DIALLED), False, ([2, 0, 1], 1)),
+        (Loss(kind=LossKind.HTTP, code=429), True, ([1, 2, 0], None)),
+        (closed(3000, is_fatal=True), False, ([2, 0], 1)),
+    ],
+)
+def test_the_choice_is_among_the_upstreams_that_may_be_dialled(loss, has_other_key, asked):
+    questions = []
+
+    def choose(positions, leaving):
+        questions.append((positions, leaving))
+        return positions[-1]
+
+    history = History(position=1)
+    found = verdict(loss, history, upstreams=3, choose=choose, has_other_key=has_other_key)
+    assert questions == [asked]
+    assert found.position == history.position == asked[0][-1]
+    assert history.is_chosen
+
+
+def test_a_paused_upstream_is_passed_over():
+    found = verdict(closed(1000), upstreams=3, is_paused=lambda position: position in (0, 1))
+    assert (found.decision, found.position) == (Decision.RESTART, 2)
+
+
+def test_with_each_upstream_paused_or_refusing_the_session_ends():
+    history = History(refused={0})
+    found = verdict(closed(1000), history, upstreams=2, is_paused=lambda position: position == 1)
+    assert found.decision is Decision.TEAR_DOWN

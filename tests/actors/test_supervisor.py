@@ -1,11 +1,12 @@
 """The supervisor: sessions begin, are restarted, fail and end as its tables say."""
 
+import queue
 import threading
 
 import pykka
 import pytest
 
-from actors import lifecycle, messages
+from actors import leaving, lifecycle, messages
 from actors.client import ClientActor
 from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
@@ -40,7 +41,9 @@ def test_actors_answer_tell_and_ask(engine):
     assert describe(UpstreamActor) == {
         "role": "upstream",
         "generation": 1,
+        "position": 0,
         "is_connected": True,
+        "held_bytes": 0,
     }
     assert describe(ClientActor)["is_paused"] is False
 
@@ -68,6 +71,90 @@ def test_a_client_that_is_reset_ends_its_session(engine):
     assert upstream.receive() == "the client is gone"
 
 
+def read_usage(message):
+    """Read a late message, as `SessionSpec.read_late` does."""
+    if "usage" not in message.text:
+        return None
+    return messages.LateReport(f"{message.generation} {message.text}", is_last=message.text == "last usage")
+
+
+def test_a_message_that_an_upstream_sends_before_its_close_frame_may_be_a_notification(engine):
+    delivered = queue.SimpleQueue()
+    client, upstream, _ = engine.start_with_upstream(read_late=read_usage, deliver=delivered.put)
+    upstream.stop_reading()
+    client.send_text("end")
+    assert client.receive() == "bye"
+    closing(client)
+    upstream.send_text("audio")
+    upstream.send_text("usage")
+    upstream.read_again()
+    notifications = [delivered.get(timeout=WAIT_S) for _ in range(3)]
+    assert notifications[1] == "1 usage"
+    assert isinstance(notifications[2], lifecycle.SessionEnded)
+
+
+@pytest.mark.parametrize("text", ["last usage", "usage"])
+def test_an_upstream_gets_time_to_report_on_cancelled_work(engine, text):
+    delivered = queue.SimpleQueue()
+    client, upstream, _ = engine.start_with_upstream(read_late=read_usage, deliver=delivered.put)
+    client.send_text("end and report")
+    assert client.receive() == "bye"
+    closing(client)
+    upstream.send_text("audio")
+    upstream.send_text(text)
+    assert [delivered.get(timeout=WAIT_S) for _ in range(2)][1] == f"1 {text}"
+    # At once behind the last report, or else when the time is over.
+    assert closing(upstream) == (1000, "")
+
+
+def test_an_operator_ends_a_session(engine):
+    client, _, _ = engine.start_with_upstream()
+    (info,) = engine.sessions()
+    assert engine.supervisor.ask(lifecycle.EndOne(info.session_id), timeout=WAIT_S)
+    assert client.receive() == "ended"
+    assert closing(client) == (1000, "operator")
+    assert not engine.supervisor.ask(lifecycle.EndOne("another"), timeout=WAIT_S)
+
+
+def test_an_operator_drains_a_session_and_no_other(engine):
+    client, _, _ = engine.start_with_upstream()
+    (info,) = engine.sessions()
+    other, _ = engine.start()
+    assert engine.supervisor.ask(lifecycle.DrainOne(info.session_id, 5.0), timeout=WAIT_S)
+    assert client.receive() == "draining"
+    assert closing(client) == (1012, "drain")
+    other.send_text("probe")
+    assert other.receive() == "caught up"
+    assert not engine.supervisor.ask(lifecycle.DrainOne("another", 5.0), timeout=WAIT_S)
+
+
+# Upstreams that an operator paused.
+
+
+def test_a_paused_upstream_is_not_dialled_and_the_next_one_is(engine):
+    engine.start_with_upstream(upstreams=2, is_paused=lambda position: position == 0)
+    assert engine.dials == ["ws://somewhere1"]
+
+
+def test_a_session_without_an_upstream_that_may_be_dialled_ends_at_once(engine):
+    client, _ = engine.start(restarts=3, upstreams=2, is_paused=lambda _position: True)
+    client.send_text("open")
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert engine.dials == []
+
+
+def test_sessions_leave_a_paused_upstream_where_there_is_another(engine):
+    paused = set()
+    client, _, _ = engine.start_with_upstream(upstreams=2, is_paused=paused.__contains__)
+    alone, _, _ = engine.start_with_upstream(upstreams=1, is_paused=paused.__contains__)
+    paused.add(0)
+    assert engine.supervisor.ask(lifecycle.LeaveUpstream(0), timeout=WAIT_S) == 1
+    assert client.receive() == "moving"
+    assert engine.supervisor.ask(lifecycle.LeaveUpstream(1), timeout=WAIT_S) == 0
+    alone.send_text("probe")
+    assert alone.receive() == "caught up"
+
+
 # Restarts.
 
 
@@ -92,6 +179,36 @@ def test_an_upstream_that_cannot_be_dialled_is_followed_by_the_next_of_the_list(
     assert client.receive() == "lost 2 CLOSED 1001 RESTART"
     assert client.receive() == "opened"
     assert engine.dials == ["ws://somewhere0", "ws://somewhere1", "ws://somewhere0"]
+
+
+def test_the_first_dial_and_each_later_one_go_where_the_session_chooses(engine):
+    questions, losses = [], []
+
+    def choose(positions, leaving):
+        questions.append((list(positions), leaving))
+        return positions[-1]
+
+    def note_loss(generation, loss):
+        losses.append((generation, loss.code))
+        return False
+
+    client, first, _ = engine.start_with_upstream(restarts=3, upstreams=3, choose=choose, note_loss=note_loss)
+    first.close(1013)
+    assert client.receive() == "lost 1 CLOSED 1013 RESTART_ELSEWHERE"
+    assert client.receive() == "opened"
+    # The verdict's choice is dialled as it is.
+    assert engine.dials == ["ws://somewhere2", "ws://somewhere2"]
+    assert questions == [([0, 1, 2], None), ([0, 1, 2], 2)]
+    assert losses == [(1, 1013)]
+
+
+def test_an_upstream_with_another_key_is_dialled_again_after_it_refused_one(engine):
+    engine.refusals = [DialError(DialFailure.HTTP_STATUS, 401)]
+    client, _ = engine.start(restarts=3, upstreams=2, note_loss=lambda _generation, _loss: True)
+    client.send_text("open")
+    assert client.receive() == "lost 1 HTTP 401 LEAVE"
+    assert client.receive() == "opened"
+    assert engine.dials == ["ws://somewhere0", "ws://somewhere0"]
 
 
 def test_a_budget_that_is_spent_ends_the_session_and_a_completed_turn_refills_it(engine):
@@ -193,6 +310,25 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(eng
         assert closing(client) == (1012, "drain")
     assert drained.wait(WAIT_S)
     assert any(engine.sessions() == [] for _ in range(10_000))
+
+
+def test_idle_sessions_are_warned_together_and_end_one_after_the_other(engine, monkeypatch):
+    due = []
+    monkeypatch.setattr(engine.dispatcher, "call_later", lambda delay_s, end: due.append((delay_s, end)))
+    clients = [engine.start()[0] for _ in range(4)]
+    drained = engine.drain(10.0)
+    firsts = [client.receive() for client in clients]
+    assert sorted(firsts) == ["draining", "will drain", "will drain", "will drain"]
+    assert closing(clients.pop(firsts.index("draining"))) == (1012, "drain")
+    for place, (delay_s, _) in enumerate(due):
+        assert place * leaving.SPACING_S <= delay_s <= (place + 1) * leaving.SPACING_S
+    assert not drained.is_set()
+    for _, end in due:
+        engine.dispatcher.call_soon(end)
+    for client in clients:
+        assert client.receive() == "draining"
+        assert closing(client) == (1012, "drain")
+    assert drained.wait(WAIT_S)
 
 
 def test_a_connection_that_is_accepted_as_the_supervisor_stops_is_aborted(dispatcher):

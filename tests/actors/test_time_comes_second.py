@@ -20,8 +20,6 @@ from actors.supervisor import Supervisor, as_ref
 from actors.work import Pools
 from tests.support.engine.dispatching import on
 
-pytestmark = pytest.mark.open
-
 WAIT_S = 5.0
 DEADLINE_S = 0.15
 LATE_S = 0.4

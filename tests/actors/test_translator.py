@@ -1,9 +1,11 @@
 """The middle of a session: inputs to the machine, and its commands performed."""
 
+import queue
+
 from actors import messages
 from actors.connections.base import ConnectionClosed
 from actors.translator import INPUTS, UPSTREAM_INPUTS, TranslatorActor
-from tests.support.engine.sessions import closing, describe, only
+from tests.support.engine.sessions import WAIT_S, closing, describe, only
 
 
 def test_a_translator_describes_itself_and_its_machine(engine):
@@ -15,8 +17,18 @@ def test_a_translator_describes_itself_and_its_machine(engine):
         "unsent_frames": 0,
         "work": [],
         "work_dropped": 0,
+        "timers": {},
+        "held_bytes": 0,
         "inputs": len(machine.inputs),
     }
+
+
+def test_a_translator_shows_its_running_timers(engine):
+    client, _ = engine.start()
+    client.send_text("wait long")
+    assert client.receive() == "waiting"
+    (left_s,) = describe(TranslatorActor)["timers"].values()
+    assert 0 < left_s <= 60
 
 
 def test_every_input_of_an_upstream_names_its_generation():
@@ -75,3 +87,15 @@ def test_inputs_of_a_generation_that_is_unknown_are_counted(engine):
     engine.start()
     only(TranslatorActor).tell(messages.UpstreamTextReceived(7, "late"))
     assert describe(TranslatorActor)["stale_inputs"] == 1
+
+
+def test_a_stale_message_may_be_a_notification(engine):
+    delivered = queue.SimpleQueue()
+    client, _, _ = engine.start_with_upstream(
+        read_late=lambda message: messages.LateReport(message.text),
+        deliver=lambda it: delivered.put(it) if isinstance(it, str) else None,
+    )
+    only(TranslatorActor).tell(messages.UpstreamTextReceived(7, "usage of another upstream"))
+    assert delivered.get(timeout=WAIT_S) == "usage of another upstream"
+    client.send_text("end")
+    assert client.receive() == "bye"

@@ -1,18 +1,28 @@
 """The upstream's leg of a session: dialled, read, and lost in every way."""
 
+import time
+from functools import partial
+
 import pykka
 import pytest
 
 from actors import messages
 from actors.connections.base import ConnectionClosed
-from actors.connections.upstream import DialError, DialFailure
+from actors.connections.upstream import DialError, DialFailure, DialTarget
+from actors.connector import MAX_WAITING
 from actors.upstream import UpstreamActor
 from tests.support.engine.sessions import WAIT_S, closing, describe, only
 
 
 def test_an_upstream_actor_describes_itself(engine):
     engine.start_with_upstream()
-    assert describe(UpstreamActor) == {"role": "upstream", "generation": 1, "is_connected": True}
+    assert describe(UpstreamActor) == {
+        "role": "upstream",
+        "generation": 1,
+        "position": 0,
+        "is_connected": True,
+        "held_bytes": 0,
+    }
 
 
 def test_text_and_binary_messages_are_passed_on(engine):
@@ -35,6 +45,7 @@ def test_a_connection_that_is_dialled_too_late_is_closed(engine):
     engine.may_dial.clear()
     client, _ = engine.start()
     client.send_text("open")
+    assert engine.began_to_dial.acquire(timeout=WAIT_S)
     client.send_text("end")
     assert client.receive() == "bye"
     closing(client)
@@ -97,3 +108,40 @@ def test_an_upstream_whose_dispatcher_is_stuck_is_hung_up_on(engine):
     _, upstream, _ = engine.start_with_upstream()
     only(UpstreamActor)._actor_weakref().abort_from_outside()
     assert isinstance(upstream.receive(), ConnectionClosed)
+
+
+def test_a_dial_whose_deadline_expired_in_the_queue_is_not_begun(engine):
+    engine.target = partial(DialTarget, timeout_s=0.05)
+    engine.may_dial.clear()
+    for _ in range(2):  # both threads of the connector dial
+        client, _ = engine.start()
+        client.send_text("open")
+        assert engine.began_to_dial.acquire(timeout=WAIT_S)
+    client, machine = engine.start()
+    client.send_text("open")
+    asked_s = time.monotonic()
+    while time.monotonic() < asked_s + 0.1:
+        engine.sessions()
+    engine.may_dial.set()
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert machine.inputs[-1].loss.cause == DialFailure.BUSY.value
+    assert len(engine.dials) == 2
+
+
+def test_a_dial_that_the_queue_does_not_take_is_lost_at_once(engine):
+    engine.may_dial.clear()
+    dials = 2 + 2 * MAX_WAITING
+    jobs = [engine.connector.submit(lambda: engine.may_dial.wait(WAIT_S), lambda _: None) for _ in range(dials)]
+    client, machine = engine.start()
+    client.send_text("open")
+    assert client.receive() == "lost 1 NOT_DIALLED None TEAR_DOWN"
+    assert machine.inputs[-1].loss.cause == DialFailure.BUSY.value
+    engine.may_dial.set()
+    assert len(jobs) == dials
+
+
+def test_a_binary_message_of_a_machine_reaches_the_upstream_as_one(engine):
+    _, upstream, _ = engine.start_with_upstream()
+    for frame, is_binary in ((b"text", False), (b"audio", True)):
+        only(UpstreamActor).tell(messages.SendToUpstream(frame, 1, is_binary))
+    assert [upstream.receive(), upstream.receive()] == ["text", b"audio"]

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from actors.allocator import Allocator
 from actors.dispatcher import Dispatcher
 from actors.watchdog import STALLED_LOOKS, Watchdog
 from tests.support.processes.children import assert_comes_back
@@ -12,6 +13,8 @@ WAIT_S = 5.0
 
 
 class Abortable:
+    session_id = ""
+
     def __init__(self):
         self.aborted = threading.Event()
 
@@ -125,3 +128,82 @@ def test_the_watchdog_looks_by_itself_until_it_is_stopped(abortable):
 @pytest.mark.slow
 def test_reading_the_stack_of_a_thread_blocks_no_other_thread():
     assert_comes_back("actors.watchdog", "_stack_of", 0)
+
+
+class OfASession(Abortable):
+    """A runnable that holds its dispatcher up, and its socket."""
+
+    def __init__(self, session_id):
+        super().__init__()
+        self.session_id = session_id
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def run_slice(self, _budget):
+        self.began.set()
+        self.go_on.wait(WAIT_S)
+
+
+@pytest.fixture
+def stalling(watched):
+    """Two sessions on a dispatcher, one of which holds it up."""
+    dispatcher, watchdog = watched
+    first, second = OfASession("first"), OfASession("second")
+    for it in (first, second):
+        dispatcher.call_soon(lambda it=it: dispatcher.register(it))
+    caught_up(dispatcher)
+    dispatcher.schedule(first)
+    assert first.began.wait(WAIT_S)
+    look(watchdog, STALLED_LOOKS + 1)
+    yield dispatcher, watchdog, first, second
+    first.go_on.set()
+
+
+def test_a_session_that_stalls_its_dispatcher_is_ended_and_named(stalling, caplog):
+    _, watchdog, first, second = stalling
+    assert first.aborted.is_set()
+    assert not second.aborted.is_set()
+    assert watchdog.problems() == []
+    (line,) = [it.getMessage() for it in caplog.get_records("setup")]
+    assert "stalled by session first" in line
+    assert "go_on.wait(WAIT_S)" in line
+
+
+def test_a_dispatcher_that_comes_back_without_that_session_ends_no_other(stalling):
+    dispatcher, watchdog, first, second = stalling
+    first.go_on.set()
+    caught_up(dispatcher)
+    look(watchdog, STALLED_LOOKS)
+    assert not second.aborted.is_set()
+
+
+def test_a_dispatcher_that_does_not_come_back_ends_all_its_sessions(stalling):
+    _, watchdog, _, second = stalling
+    look(watchdog, STALLED_LOOKS)
+    assert second.aborted.is_set()
+    assert watchdog.problems() == ["patient is stalled"]
+
+
+def test_the_watchdog_has_the_allocator_look():
+    looked = threading.Event()
+    allocator = Allocator()
+    allocator.look = looked.set
+    watchdog = Watchdog([], look_s=0.01, allocator=allocator).start()
+    assert looked.wait(WAIT_S)
+    watchdog.stop()
+
+
+def test_a_failure_of_the_allocator_is_logged_and_ends_no_watch(caplog):
+    failures, failed_twice = [], threading.Event()
+
+    def fail():
+        failures.append(1)
+        if len(failures) > 1:
+            failed_twice.set()
+        raise OSError("no such function")
+
+    allocator = Allocator()
+    allocator.look = fail
+    watchdog = Watchdog([], look_s=0.01, allocator=allocator).start()
+    assert failed_twice.wait(WAIT_S)
+    watchdog.stop()
+    assert "the watchdog failed at the allocator" in caplog.text

@@ -47,6 +47,9 @@ class Machine:
             assert self.begun.acquire(timeout=WAIT_S)
         return COMMANDS.get(message.text, [])
 
+    def held_bytes(self):
+        return 0
+
     def describe(self):
         return {}
 
@@ -94,6 +97,8 @@ class Session:
                 supervisor=self.supervisor,
                 pools=Pools(tools=self.pool, setup=self.setup, hooks=self.pool),
                 perform=self.perform,
+                read_late=lambda _message: None,
+                log_fields={},
             )
         )
 

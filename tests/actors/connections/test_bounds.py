@@ -7,8 +7,6 @@ import pytest
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.frames import ping_frame
 
-pytestmark = pytest.mark.open
-
 BOUND_BYTES = 100_000
 PING = ping_frame(b"x" * 125, mask=True)
 PINGS = 24_000

@@ -154,6 +154,8 @@ def test_an_open_connection_names_its_peer_by_address(served, dispatcher, record
         ({"HTTP_CONNECTION": "keep-alive"}, 400),
         ({"REQUEST_METHOD": "POST"}, 400),
         ({"SERVER_PROTOCOL": "HTTP/1.0"}, 400),
+        ({"CONTENT_LENGTH": "5"}, 400),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 400),
         ({"HTTP_SEC_WEBSOCKET_VERSION": "8"}, 426),
         ({"HTTP_SEC_WEBSOCKET_VERSION": ""}, 426),
         ({"HTTP_SEC_WEBSOCKET_KEY": ""}, 400),

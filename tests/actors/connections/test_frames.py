@@ -28,12 +28,13 @@ from actors.connections.frames import (
     pong_frame,
     text_frames,
 )
+from tests.support.processes.further import examples
 
 MEGA = 1024 * 1024
 
 
-def parse(*data, is_server=False, max_message_bytes=16 * MEGA):
-    parser = FrameParser(is_server, max_message_bytes)
+def parse(*data, is_server=False, max_message_bytes=16 * MEGA, max_text_bytes=None):
+    parser = FrameParser(is_server, max_message_bytes, max_text_bytes)
     return [event for some in data for event in parser.feed(some)]
 
 
@@ -152,6 +153,28 @@ def test_a_larger_message_is_refused_from_its_announced_length():
     assert parse(frame(0x02, bytes(600)) + frame(0x00, length=401), max_message_bytes=1000) == [too_big]
 
 
+def test_a_text_has_a_bound_of_its_own():
+    bounds = {"max_message_bytes": 1000, "max_text_bytes": 100}
+    text, audio = frame(0x01, b"x" * 60), frame(0x02, bytes(60))
+    assert parse(frame(0x81, b"x" * 100), frame(0x82, bytes(1000)), **bounds) == ["x" * 100, bytes(1000)]
+    assert parse(audio, frame(0x80, bytes(60)), **bounds) == [bytes(120)]
+    too_big = ProtocolViolation(1009, "text message over 100 bytes")
+    assert parse(frame(0x81, length=101), **bounds) == [too_big]
+    assert parse(text, frame(0x00, length=41), **bounds) == [too_big]
+    assert parse(text, frame(0x80, b"x" * 40), **bounds) == ["x" * 100]
+
+
+def test_the_bound_of_a_text_raises_no_bound_of_a_message():
+    assert parse(frame(0x81, length=1001), max_message_bytes=1000, max_text_bytes=2000) == [
+        ProtocolViolation(1009, "message over 1000 bytes")
+    ]
+
+
+def test_a_ping_between_fragments_counts_for_no_bound():
+    wire = frame(0x01, b"x" * 90) + frame(0x89, b"p" * 20) + frame(0x80, b"x" * 10)
+    assert parse(wire, max_message_bytes=1000, max_text_bytes=100) == [Ping(b"p" * 20), "x" * 100]
+
+
 def test_empty_fragments_do_not_pile_up():
     parser = FrameParser(is_server=False, max_message_bytes=10)
     parser.feed(frame(0x01))
@@ -212,14 +235,14 @@ def test_the_events_are_the_same_however_the_stream_is_chopped(data, events, mas
 
 
 @given(st.data(), st.binary(max_size=60), st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_the_events_of_garbage_are_the_same_however_it_is_chopped(data, garbage, is_server):
     whole = parse(garbage, is_server=is_server, max_message_bytes=40)
     assert parse(*chop(garbage, data.draw), is_server=is_server, max_message_bytes=40) == whole
 
 
 @given(st.binary(max_size=40))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_we_refuse_every_stream_that_wsproto_refuses(garbage):
     """Garbage as from a server, unmasked, for both parsers."""
     oracle = Oracle(ConnectionType.CLIENT)

@@ -40,3 +40,28 @@ def test_dropping_the_backlog_keeps_the_head():
     assert outbox.clear() == 5
     assert not outbox.head()
     assert outbox.waiting_bytes == 0
+
+
+def test_a_pong_leaves_before_the_backlog_and_replaces_an_earlier_one():
+    outbox = Outbox()
+    outbox.append(b"first")
+    assert outbox.head() == b"first"
+    outbox.append(b"second")
+    outbox.put_pong(b"old")
+    outbox.put_pong(b"newest")
+    assert outbox.waiting_bytes == len(b"firstsecondnewest")
+    assert outbox.head() == b"first"
+    outbox.advance(5)
+    assert outbox.head() == b"newestsecond"
+    outbox.advance(12)
+    assert (outbox.head(), outbox.waiting_bytes, outbox.backlog_bytes) == (b"", 0, 0)
+
+
+def test_a_pong_outlives_the_backlog():
+    outbox = Outbox()
+    outbox.append(b"dropped")
+    outbox.put_pong(b"pong")
+    assert outbox.drop_backlog() == 7
+    assert outbox.head() == b"pong"
+    assert outbox.clear() == 4
+    assert outbox.waiting_bytes == 0

@@ -3,11 +3,14 @@
 import logging
 import threading
 import time
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.frames import binary_frames, close_frame, ping_frame, pong_frame, text_frames
+from actors.connections.protocol import RECEIVE_BYTES, SLOW_READ_BYTES
 from actors.connections.stream import StreamConnection
 
 MEGA = 1024 * 1024
@@ -352,13 +355,15 @@ def test_messages_that_are_sent_before_the_overflow_is_reported_are_dropped_with
     assert link.listener.is_idle()
 
 
-def test_a_second_overflow_ends_the_connection(make_link, kind):
-    link = make_link(kind, write_buffer_bytes=100_000).open()
+def test_an_owner_that_does_not_close_after_an_overflow_loses_the_connection_at_the_stall_deadline(make_link, kind):
+    link = make_link(kind, write_buffer_bytes=100_000, write_stall_s=0.3).open()
     link.peer.stop_reading()
     fill(link, until=lambda: not link.listener.is_idle())
     link.listener.next("overflowed")
-    fill(link, until=lambda: bool(link.listener.closings))
-    assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "the peer did not read")
+    for _ in range(200):
+        link.send_text("x" * 20_000)
+    assert link.connection._writer._outbox.backlog_bytes <= 100_000
+    assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "took no byte within 0.3 s")
 
 
 def test_a_slow_peer_is_busy_until_it_has_read(make_link, kind):
@@ -468,6 +473,19 @@ def test_pings_are_answered_while_closing(make_link, kind):
         (0x88, b"\x03\xe8"),
         (0x8A, b"still there?"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["memory", *ON_A_WIRE], indirect=True)
+def test_a_text_between_our_close_frame_and_the_peer_s_is_late(make_link, kind):
+    link = make_link(kind, close_timeout_s=5).open()
+    link.peer.stop_reading()
+    link.close()
+    link.peer.send_text("late")
+    link.peer.send_binary(b"later")
+    link.peer.close()
+    link.peer.read_again()
+    assert link.listener.next("closed") == closed(Ending.CLOSED_BY_US, 1000)
+    assert link.listener.late == ["late"]
 
 
 def read_short_frame(sock):
@@ -585,3 +603,28 @@ def test_no_last_text_is_sent_in_the_middle_of_a_message(stuck):
     link = stuck(unread="half of this was read")
     link.connection.abort_from_outside("sorry")
     assert link.peer.receive() == closed(Ending.RESET)
+
+
+# Reads that take long.
+
+
+@pytest.mark.parametrize("kind", [pytest.param("unix-server", marks=pytest.mark.slow)], indirect=True)
+def test_a_peer_whose_frames_take_long_to_parse_is_read_in_small_pieces(make_link, kind, monkeypatch):
+    monkeypatch.setattr("actors.connections.protocol.READ_S", 0.0)
+    link = make_link(kind).open()
+    sizes, feed = [], link.connection._parser.feed
+
+    def note(data):
+        sizes.append(len(data))
+        return feed(data)
+
+    link.connection._parser = SimpleNamespace(feed=note)
+    frames = b"".join(binary_frames(b"", mask=True, max_frame_bytes=10)) * (2 * MEGA // 6)
+    link.peer.send_bytes(frames)
+    link.peer.send_text("behind them")
+    while link.listener.calls.get(timeout=5) != ("text", "behind them"):
+        pass
+    slow = [after for before, after in pairwise(sizes) if before == RECEIVE_BYTES]
+    assert slow
+    assert max(slow) <= SLOW_READ_BYTES
+    assert SLOW_READ_BYTES in sizes

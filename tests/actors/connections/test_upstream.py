@@ -1,6 +1,7 @@
 """`dial` against `websockets` (an independent server), and against servers that misbehave by hand."""
 
 import contextlib
+import email.utils
 import socket
 import ssl
 import threading
@@ -171,6 +172,28 @@ def test_any_other_status_than_101_is_reported_and_no_redirect_followed(raw_serv
 
 
 @pytest.mark.parametrize(
+    ("header", "low_s", "high_s"),
+    [
+        ("Retry-After: 7", 7.0, 7.0),
+        ("Retry-After: Thu, 01 Jan 1970 00:00:00 GMT", 0.0, 0.0),
+        (f"Retry-After: {email.utils.formatdate(time.time() + 3600, usegmt=True)}", 3000.0, 3600.0),
+    ],
+    ids=["seconds", "a date that is past", "a date"],  # each process that runs tests must collect the same names
+)
+def test_the_time_that_a_refusal_names_is_reported(raw_server, header, low_s, high_s):
+    answer = f"HTTP/1.1 429 X\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode()
+    port = raw_server(lambda sock: (sock.recv(4096), sock.sendall(answer)))
+    assert low_s <= failure(target(port)).retry_after_s <= high_s
+
+
+@pytest.mark.parametrize("header", ["X: 1", "Retry-After: soon", "Retry-After: -1", "Retry-After: 9999999999999"])
+def test_a_refusal_without_a_readable_time_names_none(raw_server, header):
+    answer = f"HTTP/1.1 503 X\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode()
+    port = raw_server(lambda sock: (sock.recv(4096), sock.sendall(answer)))
+    assert failure(target(port)).retry_after_s is None
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         b"",
@@ -191,6 +214,11 @@ def test_an_extension_that_was_not_offered_is_refused(raw_server):
         DialFailure.HANDSHAKE,
         "the server selected an extension that was not offered",
     )
+
+
+def test_a_subprotocol_that_was_not_offered_is_refused(raw_server):
+    port = raw_server(lambda sock: answer_handshake(sock, b"Sec-WebSocket-Protocol: realtime\r\n"))
+    assert failure(target(port)).detail == "the server selected a subprotocol that was not offered"
 
 
 def test_an_unknown_host_is_a_dns_failure(monkeypatch):

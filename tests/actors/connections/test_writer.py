@@ -18,6 +18,7 @@ class Stream:
 
     def __init__(self, dispatcher, **limits):
         self.dispatcher = dispatcher
+        self.log_fields = {"session": "s"}
         self.room = 10**9
         self.writes = []
         self.calls = []
@@ -35,6 +36,9 @@ class Stream:
 
     def on_written(self, *, is_moving_again):
         self.calls.append(("written", is_moving_again))
+
+    def on_backlog(self):
+        """Pass over the size of the backlog: its bound over all peers is tested with connections."""
 
     def on_write_drained(self):
         self.calls.append("drained")
@@ -74,7 +78,7 @@ def make_stream(dispatcher):
     def make(*, is_open=True, **limits):
         stream = Stream(dispatcher, **limits)
         if is_open:
-            stream.do(lambda: stream.writer.open(dispatcher))
+            stream.do(lambda: stream.writer.open(dispatcher, dispatcher.client_traffic))
         streams.append(stream)
         return stream
 
@@ -102,7 +106,7 @@ def test_frames_wait_until_the_writer_is_opened(make_stream):
     stream = make_stream(is_open=False)
     stream.send(b"one", b"two")
     assert stream.writes == []
-    stream.do(lambda: stream.writer.open(stream.dispatcher))
+    stream.do(lambda: stream.writer.open(stream.dispatcher, stream.dispatcher.client_traffic))
     assert stream.writes == [b"onetwo"]
 
 

@@ -1,0 +1,34 @@
+"""The moments at which idle sessions end during a drain, spread with jitter. Pure.
+
+Their clients dial again as they are closed, and all of them at once would be a storm for the other servers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHARE: Final = 0.8
+"""The part of a drain in which idle sessions end. The rest is for turns that begin shortly before."""
+
+SPACING_S: Final = 0.5
+"""The mean time in seconds from one end to the next, where the drain has time for it.
+
+So a process with few sessions does not wait for the whole drain.
+"""
+
+
+def delays_s(count: int, drain_s: float, jitter: Callable[[], float]) -> list[float]:
+    """Return the delay in seconds of each end: the first is 0, and each other one lies anywhere in its own slot.
+
+    Args:
+        count: the number of sessions.
+        drain_s: the length of the drain in seconds.
+        jitter: a function that returns a random number from 0 to 1.
+    """
+    if not count:
+        return []
+    slot_s = min(SPACING_S, drain_s * SHARE / count)
+    return [0.0, *((place + jitter()) * slot_s for place in range(count - 1))]

@@ -1,0 +1,159 @@
+"""Sessions that depart to another process during a drain: their value, and the stream of their client."""
+
+import contextlib
+import logging
+import queue
+import socket
+
+import pytest
+
+from actors import lifecycle
+from actors.connections.client import ClientConnection
+from actors.connections.frames import FrameParser, apply_mask
+from tests.support.engine import links
+from tests.support.engine.dispatching import WAIT_S
+from tests.support.engine.sessions import ScriptedMachine, closing
+
+pytestmark = pytest.mark.slow
+
+
+class Value:
+    """The session as a value, as a test wants it."""
+
+    snapshot_due = 0
+
+    def __init__(self):
+        self.can_move = True
+        self.asked = queue.Queue()
+        self.is_broken = False
+
+    def snapshot(self):
+        if self.is_broken:
+            raise ZeroDivisionError
+        return b"the value"
+
+
+class Watched(Value):
+    """A value that tells each question, and may move from the third one on."""
+
+    def __init__(self):
+        self._questions = 0
+        super().__init__()
+
+    @property
+    def can_move(self):
+        self._questions += 1
+        return self._questions > 2
+
+    @can_move.setter
+    def can_move(self, _can_move):
+        pass
+
+
+@pytest.fixture
+def departures(engine):
+    """The sessions that have departed, from the next drain on."""
+    departed = queue.Queue()
+    engine.supervisor.tell(lifecycle.LetDepart(departed.put))
+    return departed
+
+
+def text_of(sock):
+    """Receive the next text message."""
+    parser, events = FrameParser(is_server=False, max_message_bytes=1 << 20), []
+    sock.settimeout(WAIT_S)
+    while not events:
+        events = parser.feed(sock.recv(4096))
+    return events[0]
+
+
+def masked(text):
+    key = b"1234"
+    return bytes([0x81, 0x80 | len(text)]) + key + apply_mask(text.encode(), key)
+
+
+@pytest.fixture
+def call(engine):
+    """Start a session over TCP; return its machine, and the client's socket."""
+    stack = contextlib.ExitStack()
+
+    def start(value):
+        ours, theirs = links.tcp_pair(stack)
+        connection = ClientConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=engine.limits)
+        machine = ScriptedMachine()
+        engine.start_over(connection, machine, carried=value)
+        assert text_of(theirs) == "welcome"
+        return machine, theirs
+
+    with stack:
+        yield start
+
+
+def test_a_session_departs_with_its_value_and_its_stream_and_the_drain_is_over(engine, call, departures):
+    _, client = call(Value())
+    client.sendall(masked("wait long"))
+    assert text_of(client) == "waiting"
+    client.sendall(masked("half of a frame")[:5])
+    drained = engine.drain(5.0)
+    departed = departures.get(timeout=WAIT_S)
+    assert drained.wait(WAIT_S)
+    assert departed.value == b"the value"
+    assert masked("half of a frame").startswith(departed.stream.unread)
+    with socket.socket(fileno=departed.stream.descriptor) as stream:
+        stream.setblocking(True)
+        stream.sendall(b"\x81\x05later")
+        assert text_of(client) == "later"
+
+
+def test_a_session_departs_once_it_may_and_handles_messages_until_then(engine, call, departures):
+    _, client = call(Watched())
+    drained = engine.drain(60.0)
+    client.sendall(masked("wait long"))
+    assert text_of(client) == "waiting"
+    departed = departures.get(timeout=WAIT_S)
+    assert drained.wait(WAIT_S)
+    socket.socket(fileno=departed.stream.descriptor).close()
+
+
+def test_a_session_in_a_turn_departs_shortly_before_the_end_of_the_drain(engine, call, departures):
+    value = Value()
+    value.can_move = False
+    call(value)
+    drained = engine.drain(0.5)
+    departed = departures.get(timeout=WAIT_S)
+    assert drained.wait(WAIT_S)
+    socket.socket(fileno=departed.stream.descriptor).close()
+
+
+def test_a_session_that_cannot_be_written_is_drained(engine, call, departures, caplog):
+    value = Value()
+    value.is_broken = True
+    _, client = call(value)
+    engine.drain(5.0)
+    assert text_of(client) == "draining"
+    assert departures.empty()
+    assert "stays: it cannot be written" in caplog.text
+
+
+def test_a_session_whose_stream_is_tied_to_the_process_is_drained(engine, departures):
+    client, _ = engine.start(carried=Value())
+    engine.drain(5.0)
+    assert client.receive() == "draining"
+    assert closing(client) == (1012, "drain")
+    assert departures.empty()
+
+
+def test_a_session_without_a_value_is_drained(engine, departures):
+    client, _ = engine.start()
+    engine.drain(5.0)
+    assert client.receive() == "draining"
+    assert departures.empty()
+
+
+def test_the_last_notification_of_a_session_that_departed_says_so(engine, call, departures, caplog):
+    caplog.set_level(logging.INFO)
+    call(Value())
+    assert engine.drain(5.0).wait(WAIT_S)
+    socket.socket(fileno=departures.get(timeout=WAIT_S).stream.descriptor).close()
+    assert [type(it) for it in engine.observed] == [lifecycle.SessionStarted, lifecycle.SessionMoved]
+    assert "departed" in caplog.text
