@@ -6,8 +6,17 @@
 `keywords`        the configuration of a program, from the keywords of `Router`
 `upstream`        one upstream: URL, credential, headers, names of models
 `upstream_table`  the file's list of upstreams, `[[upstreams]]`
+`route`           one route: path, front, policy, upstreams, defaults
+`route_table`     the file's list of routes, `[[routes]]`
+`auth`            authentication as it is configured: kinds, tokens, keys
+`auth_table`      the file's table `[auth]`
+`policy_table`    the file's tables `[policies.NAME]`, with their limits
+`guard`           the check of what is said: its rules
+`sites`           pages and hosts that an operator allows
+`rates`           rates such as `5/minute`
 `provenance`      a value with its source, and how both are printed
 `former`          the keys of the version before, accepted with a warning
+`model_ends`      the announced ends of models, and a warning before them
 `parsers`         parsers of single values
 `origins`         the origins of endpoints that functions may call
 """

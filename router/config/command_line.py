@@ -1,33 +1,35 @@
 """The configuration of the command: flags, over the environment, over `.env`, over a file, over the defaults.
 
-`load` is pure: the command line, the environment and a function that reads files are arguments, and `run.py` passes
-the real ones.
+`load` is pure: the command line, the environment and a function that reads files are arguments, and
+`router.command.serve` passes the real ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import io
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, Final, NoReturn, get_type_hints
 
 import msgspec
 from dotenv import dotenv_values
 
-from router.config import upstream_table
+from router.config import auth_table, route_table, upstream_table
+from router.config.auth import is_loopback
 from router.config.former import Warn, present
 from router.config.model import RouterConfig
-from router.config.parsers import switch
+from router.config.parsers import host_and_port, switch
 from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
-from router.config.schema import SETTINGS, TABLES, Setting
-from router.console import say
+from router.config.schema import EVERY_SETTING, SETTINGS, TABLES, Setting
 from router.errors import ConfigError
+from router.secrets import Secret
 
 ReadFile = Callable[[str], str]
-"""Returns the text of a file; raises `OSError` or `UnicodeError`."""
+"""Takes a path, and returns the text of the file; raises `OSError` or `UnicodeError`."""
 
 
 class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +39,10 @@ class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     check: bool
     """Whether the command only validates."""
     sourced: Mapping[str, SourcedValue]
-    """Field (`port`, `deadlines.dial_s`, `upstreams[0].url`) to its value and source; a missing one has its default."""
+    """The value and source of each field (`port`, `deadlines.dial_s`, `upstreams[0].url`). A missing field has its
+    default."""
     warnings: tuple[str, ...]
-    """Sentences that stop nothing."""
+    """Sentences to log, which do not stop the start."""
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -> RouterConfig:
@@ -65,8 +68,12 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
             **_from_flags(flags),
         }
     )
+    sourced = auth_table.resolve(sourced)
     config = RouterConfig(**fields(sourced))
     check_key(config, sourced)
+    auth_table.check_policies(config.auth, config.policies, sourced)
+    route_table.check(config, sourced)
+    _check_exposed(config, sourced)
     _check_ca_file(sourced, read_file)
     _check_wire_view(config, sourced)
     named = upstream_table.variables_named(sourced)
@@ -78,29 +85,39 @@ def describe(command_line: CommandLine) -> str:
     """Return the effective configuration as lines of a file, each with its source; never the key."""
     config, sourced = command_line.config, command_line.sourced
     rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]
-    lines = [line(row.name, getattr(config, row.name), sourced.get(row.name)) for row in rows]
+    lines = [line(row.name, _described(config, row.name), sourced.get(row.name)) for row in rows]
     for table in TABLES:
         values = msgspec.structs.asdict(getattr(config, table))
         lines += ["", f"[{table}]"]
         lines += [line(key, value, sourced.get(f"{table}.{key}")) for key, value in values.items()]
-    return "\n".join([*lines, *upstream_table.describe(config.upstreams, sourced)])
+    lines += auth_table.describe(config.auth, sourced)
+    lines += upstream_table.describe(config.upstreams, sourced)
+    return "\n".join([*lines, *route_table.describe(config.routes, sourced)])
+
+
+def _described(config: RouterConfig, name: str) -> Any:
+    value = getattr(config, name)
+    # An agent may have the credential of an endpoint, and a policy has what its clients must not see.
+    hidden = {"agents": "an agent", "policies": "a policy"}
+    return dict.fromkeys(value, Secret(hidden[name])) if name in hidden else value
 
 
 # One function for each source.
 
 
 def _from_flags(flags: argparse.Namespace) -> dict[str, SourcedValue]:
+    given = {row: getattr(flags, row.name) for row in EVERY_SETTING if row.flag}
     return {
-        row.name: checked(row.parser, getattr(flags, row.name), row.flag, FLAGS)
-        for row in SETTINGS
-        if row.flag and getattr(flags, row.name) is not None
+        row.name: checked(row.parser, ",".join(value) if row.is_repeatable else value, row.flag, FLAGS)
+        for row, value in given.items()
+        if value is not None
     }
 
 
 def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, SourcedValue]:
     # An empty variable counts as unset: compose files and shells write one for a value that is missing.
     sourced: dict[str, SourcedValue] = {}
-    for row in SETTINGS:
+    for row in EVERY_SETTING:
         variable, meaning = row.env_switch or ("", "")
         if variables.get(variable) and checked(switch, variables[variable], variable, source).value:
             sourced[row.name] = SourcedValue(meaning, variable, source)
@@ -127,21 +144,28 @@ def _from_file(
         return {}
     written = _parse_toml(_read(path, read_file, "--config"), path)
     sourced = upstream_table.read(written.pop(upstream_table.FIELD, []), path, variables)
+    sourced.update(route_table.read(written.pop(route_table.FIELD, []), path))
+    read_other = functools.partial(_read_named, read_file, path)
+    sourced.update(auth_table.read(written.pop(auth_table.FIELD, {}), path, read_other))
     for table in TABLES:
         sourced.update(from_table(table, written.pop(table, {}), path, warn))
     parsers = {row.name: row.parser for row in SETTINGS}
     for key, value in written.items():
-        refuse_unknown(key, [*parsers, *TABLES, upstream_table.FIELD], path, "setting")
+        refuse_unknown(
+            key, [*parsers, *TABLES, auth_table.FIELD, upstream_table.FIELD, route_table.FIELD], path, "setting"
+        )
         sourced[key] = checked(parsers[key], value, key, path)
     upstream_table.refuse_both(sourced, path)
     return sourced
 
 
 def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, SourcedValue]:
-    """Return the values of a table: each key, and the table with all of them. Warn of the keys of the version before.
+    """Return the value of each key in a table, by table and key, and the whole table by its own name.
+
+    A key of the previous version is accepted, with a warning.
 
     Raises:
-        ConfigError: it is no table, a key is unknown, or a value is invalid.
+        ConfigError: `written` is no table, a key is unknown, or a value is invalid.
     """
     if not isinstance(written, dict):
         raise ConfigError(source=source, name=table, problem=f"must be a table: [{table}]")
@@ -178,6 +202,20 @@ def check_key(
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
 
+def _check_exposed(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
+    if config.auth.kinds or config.insecure:
+        return
+    listened = {"host": config.host, "admin_bind": host_and_port(config.admin_bind)[0] if config.admin_bind else ""}
+    for name, host in listened.items():
+        if host and not is_loopback(host):
+            where = sourced[name]
+            problem = (
+                f"is {where.value}, which other machines reach, and clients are not authenticated: "
+                "set --auth token with ROUTER_TOKENS, another --auth, or --insecure"
+            )
+            raise ConfigError(source=where.source, name=where.name, problem=problem)
+
+
 def _check_ca_file(sourced: Mapping[str, SourcedValue], read_file: ReadFile) -> None:
     where = sourced.get("ca_file")
     if where and "-----BEGIN" not in _read(where.value, read_file, where.name, where.source):
@@ -203,24 +241,47 @@ class _Parser(argparse.ArgumentParser):
         sentence = "needs a value" if problem == "expected one argument" else f"cannot be read: {problem}"
         raise ConfigError(source=FLAGS, name=name, problem=sentence)
 
-    def print_help(self, _file: Any = None) -> None:
-        say(self.format_help().rstrip())
+
+def flags_help() -> str:
+    """Return the text of `switchboard serve --help`."""
+    return _parser().format_help().rstrip()
 
 
-def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
+def _parser() -> _Parser:
     # Without abbreviations: a new flag would change the meaning of a script.
-    parser = _Parser(prog="run.py", description="A switchboard for voice agents.", allow_abbrev=False)
-    for row in SETTINGS:
+    parser = _Parser(
+        prog="switchboard",
+        usage="%(prog)s [serve] [FLAGS]",
+        description="Serve the router until Ctrl-C.",
+        epilog=_WITHOUT_FLAG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for row in EVERY_SETTING:
         if row.flag and row.flag_value is not None:
             parser.add_argument(row.flag, dest=row.name, action="store_const", const=row.flag_value, help=_help(row))
         elif row.flag:
-            parser.add_argument(row.flag, dest=row.name, metavar=row.name.upper(), help=_help(row))
+            action = "append" if row.is_repeatable else "store"
+            metavar = row.flag.removeprefix("--").replace("-", "_").upper()
+            parser.add_argument(row.flag, dest=row.name, action=action, metavar=metavar, help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
     parser.add_argument("--check", action="store_true", help="validate, print the effective configuration and exit")
-    flags, unknown = parser.parse_known_args(argv)
+    return parser
+
+
+_WITHOUT_FLAG: Final = "\n".join(
+    [
+        "settings without a flag:",
+        *(f"  {(*row.env, f'[{row.key}]')[0]}\n      {row.help}" for row in EVERY_SETTING if not row.flag),
+    ]
+)
+
+
+def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
+    flags, unknown = _parser().parse_known_args(argv)
     if unknown:
         # Without the value, and the first alone: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
-        known = [row.flag for row in SETTINGS if row.flag] + ["--config", "--check", "--help"]
+        known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--help"]
         refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
 
@@ -234,15 +295,15 @@ def _help(row: Setting) -> str:
 
 
 def _unknown_variables(variables: Mapping[str, str], source: str, named: frozenset[str]) -> list[str]:
-    known = {"ROUTER_CONFIG", *(name for row in SETTINGS for name in row.env), *named}
+    known = {"ROUTER_CONFIG", *(name for row in EVERY_SETTING for name in row.env), *named}
     unknown = [name for name in variables if name.startswith("ROUTER_") and name not in known]
     return [f"{name} ({source}) is not a setting and is ignored{_variable_meant(name)}" for name in unknown]
 
 
 def _variable_meant(name: str) -> str:
     # The variable of some settings is not named like the setting: ROUTER_UPSTREAM is a likely mistake.
-    known = {row.name.upper(): row.env[0] for row in SETTINGS}
-    known |= {variable.removeprefix("ROUTER_"): variable for row in SETTINGS for variable in row.env}
+    known = {row.name.upper(): row.env[0] for row in EVERY_SETTING if row.env}
+    known |= {variable.removeprefix("ROUTER_"): variable for row in EVERY_SETTING for variable in row.env}
     close = difflib.get_close_matches(name.removeprefix("ROUTER_"), known, n=1)
     return f"; did you mean {known[close[0]]}?" if close else ""
 
@@ -257,6 +318,10 @@ def _read_dotenv(read_file: ReadFile) -> dict[str, str]:
         raise
     variables = dotenv_values(stream=io.StringIO(written), interpolate=False)
     return {name: value for name, value in variables.items() if value}
+
+
+def _read_named(read_file: ReadFile, source: str, path: str, name: str) -> str:
+    return _read(path, read_file, name, source)
 
 
 def _read(path: str, read_file: ReadFile, name: str, source: str | None = None) -> str:

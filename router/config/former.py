@@ -1,6 +1,6 @@
-"""Keys of the version before: accepted once more, with a warning that names the key of today.
+"""Keys of the previous version: accepted once more, with a warning that names the present key.
 
-A key that this file lists may be removed from it when the next version is released.
+A key may be removed from this module when the next version is released.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ FORMER: Final[dict[str, dict[str, str | None]]] = {
         "tool_output_bytes": None,
     },
 }
-"""By table, each key to its name of today; None where its value has become a constant."""
+"""The former keys of each table, each with its present name, or None where its value has become a constant."""
 
 Warn = Callable[[str], None]
-"""Takes a sentence that stops nothing."""
+"""Takes a sentence to log, which does not stop the start."""
 
 
 def present(table: str, key: str, keys: Collection[str], source: str, warn: Warn) -> str | None:
-    """Return the name of today for a key of a table that has `keys`; None where its value is a constant today.
+    """Return the present name for a key of a table that has `keys`; None where its value is a constant now.
+
+    A former key causes a warning.
 
     Raises:
         ConfigError: both names are set.
@@ -63,7 +65,7 @@ class FormerKeywords(msgspec.StructMeta):
     """The metaclass of the tables, whose constructors accept former keys with a `DeprecationWarning`."""
 
     def __call__(cls, *args: Any, **given: Any) -> Any:  # noqa: N805 - of a metaclass
-        """Make a table of keywords."""
+        """Make a table from keywords, and give the former ones their present names."""
         table = cls.__name__.lower()
         for key in [key for key in given if key in FORMER.get(table, {})]:
             value = given.pop(key)

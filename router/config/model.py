@@ -5,37 +5,58 @@ Must not know where a value came from: that is `router.config.provenance`.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from actors.connections.base import ConnectionLimits
+from actors.footprint import MAX_BYTES
+from router.config.auth import Auth
 from router.config.former import FormerKeywords
-from router.config.parsers import model_of, seconds, url_with_model, whole
+from router.config.guard import Guard
+from router.config.parsers import amount, model_of, one_of, seconds, sentence, store_url, url_with_model, whole
+from router.config.rates import rate
+from router.config.route import Route  # noqa: TC001 - msgspec resolves the annotation
 from router.config.upstream import Upstream
-from router.secrets import Secret, shown_url
+from router.policy.policy import DEFAULT, Policy
+from router.secrets import Secret, SecretText, shown_url
+from router.usage.prices import Price  # noqa: TC001 - msgspec resolves the annotation
 
 __all__ = ["Deadlines", "Limits", "RouterConfig", "Secret", "Upstream", "model_of", "url_with_model"]
 
 CONVERSE_PATH: Final = "/v1/agent/converse"
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
+THINK_MODELS_PATH: Final = "/v1/agent/settings/think/models"
+DEEPGRAM_PATHS: Final = ("/deepgram", "/deepgram/v1/agent/converse")
+LISTEN_PATHS: Final = ("/v1/listen", "/deepgram/v1/listen")
+GRANT_PATH: Final = "/v1/auth/grant"
+REALTIME_PATHS: Final = ("/v1/realtime", "/openai/v1/realtime")
+CLIENT_SECRETS_PATH: Final = "/v1/realtime/client_secrets"
+METRICS_PATH: Final = "/metrics"
+TWILIO_PATH: Final = "/twilio"
+TWILIO_VOICE_PATH: Final = "/twilio/voice"
+TWILIO_STATUS_PATH: Final = "/twilio/status"
+COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel")
+"""The paths of the telephone services other than Twilio. Each path is the name of a front, behind a slash."""
 
 _CONNECTION: Final = ConnectionLimits()
-"""The engine's own defaults for a connection; they hold for the configuration, too."""
+"""The engine's defaults for a connection, which are the defaults of the configuration, too."""
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords):
     """The longest that each wait may take, in seconds: the file's table `[deadlines]`."""
 
     dial_s: Annotated[float, seconds(0.05, 300)] = 10.0
-    """DNS, TCP, TLS and the WebSocket handshake of the upstream, together."""
+    """The whole dial of an upstream: the wait for a thread, DNS, TCP, TLS and the WebSocket handshake together."""
     settings_s: Annotated[float, seconds(0.05, 86400)] = 60.0
     """From the client's handshake to its `Settings`."""
     session_created_s: Annotated[float, seconds(0.05, 300)] = 10.0
     session_updated_s: Annotated[float, seconds(0.05, 300)] = 5.0
     item_ack_s: Annotated[float, seconds(0.05, 300)] = 5.0
-    """After it the response is requested in any case."""
+    """From a user's message to the acknowledgement of its item. After that time the response is requested in any
+    case."""
     first_event_s: Annotated[float, seconds(0.05, 3600)] = 20.0
     """From `response.create` to the first event of the response."""
     next_event_s: Annotated[float, seconds(0.05, 3600)] = 15.0
@@ -43,9 +64,9 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
-    """A hook of the embedding application."""
+    """The run of a hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
-    """The client's answer to a function call."""
+    """From a function call to the client's answer."""
     tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0
     """A function that the router runs: the whole response of its endpoint, or its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
@@ -57,7 +78,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
-    """The close handshake."""
+    """From a close frame to the peer's close frame."""
     ping_interval_s: Annotated[float, seconds(0.05, 3600, zero_is_off=True)] = _CONNECTION.ping_interval_s
     ping_timeout_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.ping_timeout_s
     write_stall_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.write_stall_s
@@ -68,13 +89,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     """Bounds of one session, or of the process: the file's table `[limits]`."""
 
     write_buffer_bytes: Annotated[int, whole(64 * 1024, 1024**3)] = _CONNECTION.write_buffer_bytes
-    """Data that may wait for one peer that does not read."""
+    """Bytes that may wait for one peer that does not read."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
-    """Agent audio that is sent ahead of its estimated playback."""
+    """Seconds of the agent's audio that are sent ahead of its estimated playback."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
     """The part of the conversation that a new upstream receives, in estimated tokens; the oldest turns go first."""
     max_message_bytes: Annotated[int, whole(1024, 256 * 1024 * 1024)] = _CONNECTION.max_message_bytes
     """The largest message that a peer may send."""
+    max_text_bytes: Annotated[int, whole(64 * 1024, 256 * 1024 * 1024)] = 1024 * 1024
+    """The largest text message that a client may send."""
+    memory_bytes: Annotated[int, whole(16 * 1024 * 1024, 1024**4)] = MAX_BYTES
+    """Bytes that all peers of one process may hold together. Beyond it the peer that holds the most is closed."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
     """Upstreams that are dialled at the same time, in one process."""
     pool_threads: Annotated[int, whole(1, 256)] = 16
@@ -82,9 +107,84 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     pool_queue: Annotated[int, whole(0, 100_000)] = 256
     """Calls of functions and hooks that may wait for a thread; further ones fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
-    """HTTP requests and WebSocket handshakes that are served at the same time, in one process."""
+    """WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
-    """Embedded, under a server with TLS of its own: the threads of that server that sessions may hold, one each."""
+    """Threads of an embedding application's server that sessions may hold, one each, where that server terminates
+    TLS."""
+    max_sessions: Annotated[int, whole(0, 1_000_000)] = 0
+    """Sessions of all workers of a server together; 0 for no limit, as below."""
+    max_sessions_per_principal: Annotated[int, whole(0, 1_000_000)] = 0
+    max_sessions_per_address: Annotated[int, whole(0, 1_000_000)] = 0
+    new_sessions: Annotated[str, rate] = ""
+    """New sessions of one address, such as `5/minute`; empty for no limit."""
+    max_pending_sessions: Annotated[int, whole(0, 1_000_000)] = 0
+    """Sessions that have sent no Settings yet."""
+    max_call_s: Annotated[float, seconds(1, 604_800, zero_is_off=True)] = 0.0
+    """The longest call in seconds; 0 for no limit, as below. The turn in progress is finished."""
+    max_silence_s: Annotated[float, seconds(1, 86_400, zero_is_off=True)] = 0.0
+    """The longest time, in seconds, without speech and without a client's message that asks for something."""
+    silence_question: Annotated[str, sentence] = ""
+    """The words with which the agent asks at 80 % of `max_silence_s` whether the user is still there; empty for
+    none."""
+    silence_goodbye: Annotated[str, sentence] = ""
+    """The words with which the agent ends a silent call; empty for none."""
+    max_turns: Annotated[int, whole(0, 1_000_000)] = 0
+    """Answers of the agent in one session."""
+    max_messages_per_s: Annotated[int, whole(0, 1_000_000)] = 0
+    """Messages of one client in a second. Beyond it the router does not read the client for a while."""
+    max_bytes_per_s: Annotated[int, whole(0, 1024**3)] = 0
+    """Bytes of these messages in a second, with the same consequence."""
+    max_tokens: Annotated[int, whole(0, 1_000_000_000)] = 0
+    """Tokens of one session, as the upstream counts them."""
+    max_cost_usd: Annotated[float, amount(0, 1_000_000)] = 0.0
+    """The cost of one session in dollars, at the prices of `[prices]`."""
+    max_tokens_per_day: Annotated[int, whole(0, 1_000_000_000_000)] = 0
+    """Tokens of all sessions of one principal since midnight (UTC); of an address, where there is no principal."""
+    max_cost_usd_per_day: Annotated[float, amount(0, 1_000_000)] = 0.0
+    """Cost in dollars of the sessions that `max_tokens_per_day` counts together."""
+    store: Annotated[str, store_url] = SecretText()
+    """The Redis in which several machines count together, such as `redis://10.0.0.5:6379/0`. Without one each server
+    counts alone."""
+    resume_s: Annotated[float, seconds(1, 3600, zero_is_off=True)] = 120.0
+    """The time for which a call that was lost is kept for its client; 0 keeps none."""
+    store_away: Annotated[str, one_of("open", "closed")] = "open"
+    """The fate of a new session while Redis does not answer: `open` counts on this server alone, `closed` refuses."""
+
+
+class Safety(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[safety]`."""
+
+    identifier: bool = False
+    """Whether upstreams get a hash of each principal's id, as OpenAI's safety identifier."""
+
+
+def safety(written: Any) -> Safety:
+    """Take the table `[safety]`."""
+    if isinstance(written, Safety):
+        return written
+    if (
+        not isinstance(written, dict)
+        or set(written) - {"identifier"}
+        or not isinstance(written.get("identifier", False), bool)
+    ):
+        raise ValueError("must be a table with the key identifier, true or false")
+    return Safety(**written)
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """The upstream's options that Settings leave to the operator."""
+
+    vad_threshold: float = 0.5
+    vad_prefix_ms: int = 300
+    vad_silence_ms: int = 500
+    vad_eagerness: str = "auto"
+    noise_reduction: str = "off"
+    retention_ratio: float = 0.0
+    max_output_tokens: int = 0
+    speed: float = 1.0
+
+
+_TUNING: Final = Tuning()
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,42 +192,127 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8080
-    """0 takes a free port, which is printed at the start."""
+    """The port to listen on. 0 takes a free port, which is printed at the start."""
     path: str = "/openai"
     console: bool = True
     """Whether `/` is the console, a page for talking."""
+    keeper: bool = True
+    """Whether sessions move to the workers of the newer version at a reload."""
+    recovery: bool = False
+    """Whether another worker continues the sessions of a worker that dies. It needs `keeper`."""
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
+    simulator_voice: bool = True
+    """Whether the embedded simulator recognizes speech and speaks in words, where the extra `voice` is installed."""
+    simulator_llm: str | None = None
+    """A server of the chat-completions API, whose language model answers in the embedded simulator."""
+    simulator_llm_model: str | None = None
+    """The model of that server; None takes the first that it lists."""
+    simulator_llm_key: Secret | None = None
     upstream: str = ""
-    """`openai`, `simulator` or a URL, as it was written; where `upstreams` has any, the URL of the first. Never empty
-    after construction: with a key it is `openai`, else the simulator."""
+    """`openai`, `simulator` or a URL, as it was written. The first URL of `upstreams` replaces it, and an empty value
+    becomes `openai` with a key, otherwise `simulator`."""
     openai_api_key: Secret | None = None
     upstreams: tuple[Upstream, ...] = ()
     """Several upstreams, in order of preference; see `all_upstreams`."""
+    routes: tuple[Route, ...] = ()
+    """Paths with a front and settings of their own, beside the built-in routes or in place of them."""
     model: str = "gpt-realtime-2.1"
     models: tuple[str, ...] = ()
     turn_detection: str = "server_vad"
     voice: str = "marin"
     voices: dict[str, str] = {}
-    """The upstream's voice for each name of a client's, or pattern of such names; see `router.translation.voices`."""
+    """The upstream's voice for each voice, or pattern of voices, that a client may request; see
+    `router.translation.voices`."""
     transcription_model: str = "gpt-realtime-whisper"
+    vad_threshold: float = _TUNING.vad_threshold
+    """The loudness from which `server_vad` takes audio for speech, from 0 to 1."""
+    vad_prefix_ms: int = _TUNING.vad_prefix_ms
+    """Milliseconds of audio before the detected start of speech that belong to the turn."""
+    vad_silence_ms: int = _TUNING.vad_silence_ms
+    """Milliseconds of silence that end a turn with `server_vad`."""
+    vad_eagerness: str = _TUNING.vad_eagerness
+    """The eagerness of `semantic_vad`, where the client gives no threshold and no time-out for the end of a turn."""
+    noise_reduction: str = _TUNING.noise_reduction
+    """The filter before detection and model: `off`, `near_field` or `far_field`."""
+    retention_ratio: float = _TUNING.retention_ratio
+    """The part of a full context that the upstream keeps, from 0 to 1; 0 for the default."""
+    max_output_tokens: int = _TUNING.max_output_tokens
+    """The tokens of the longest response, where the client sets no limit; 0 for no limit."""
+    speed: float = _TUNING.speed
+    """The speed of speech, where the client chooses none."""
     restarts: int = 3
-    """Consecutive attempts to replace an upstream that ended; 0 for none."""
+    """Attempts in a row to replace an upstream that ended; 0 for none."""
     greeting: str = "auto"
     """Whether a greeting is spoken: `auto` (on /v1/agent/converse), `spoken` or `text`."""
     interrupted_answer: str = "continue"
     """The fate of an answer that its upstream did not finish: `continue` or `stop`."""
+    continued_text: str = "rest"
+    """The text of a continued answer on /openai: its `rest`, or the `whole`. A client's Settings may choose."""
+    agents: dict[str, dict[str, Any]] = {}
+    """The fields of `Settings.agent` by the id of an agent, for clients without Settings: the tables `[agents.ID]`."""
+    policies: dict[str, Policy] = {}
+    """The policies, by the name that a client's credential has: the tables `[policies.NAME]`."""
+    deepgram_api_key: Secret | None = None
+    """The key that opens the routes to Deepgram's own Voice Agent. It is sent to that server alone."""
+    deepgram_agent_url: str = "wss://agent.deepgram.com/v1/agent/converse"
+    """The address of that Voice Agent, such as one in the EU, or of a host of yours."""
+    deepgram_listen_url: str = "wss://api.deepgram.com/v1/listen"
+    """The address of Deepgram's transcription, likewise."""
+    twilio_auth_token: Secret | None = None
+    """Twilio's token for the signatures of its requests. Without it they are not checked."""
+    twilio_dtmf: str = "message"
+    """The fate of keys that a caller presses: `message` (to the model), `function` (of the model) or `ignore`."""
     drain_s: float = 30.0
-    """The time of a turn in progress when the process has to end."""
+    """The seconds that a turn in progress may take when the process has to end."""
     workers: int = 1
     dispatchers: int = 1
     log_level: str = "info"
     log_format: str = "text"
+    log_content: bool = False
+    """Whether the level trace shows the content of messages."""
+    prices: dict[str, Price] = {}
+    """Prices of models that override the table that ships; see `router.usage.prices`."""
+    usage_log: str | None = None
+    """A file for a line of JSON about each session that ended."""
+    record: str | None = None
+    """A folder for a recording of each session; see `router.recording`."""
+    record_content: bool = False
+    """Whether recordings contain words."""
+    record_audio: bool = False
+    """Whether recordings contain sound."""
+    record_rate: float = 1.0
+    """The part of all sessions that is recorded, from 0 to 1."""
+    record_principals: tuple[str, ...] = ()
+    """Principals whose sessions are recorded: these alone, or with a `record_rate` below 1 in addition to that part."""
+    record_max_bytes: int = 1024**3
+    """The size of all recordings together. Beyond it the oldest files are deleted."""
+    otel: str | None = None
+    """The collector of OpenTelemetry's traces: a URL, or `application` for the provider of the host."""
     tool_hosts: tuple[str, ...] = ()
     """Origins of functions' endpoints that may be called; see `router.config.origins`."""
     tool_networks: tuple[str, ...] = ()
-    """Networks whose addresses are not public and may be called all the same."""
+    """Networks that may be called although their addresses are not public."""
     ca_file: str | None = None
+    auth: Auth = Auth()
+    allow_origins: tuple[str, ...] = ()
+    """Origins of pages that may connect, beside the router's own and those of this machine."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names under which the router may be reached, beside addresses and the names of this machine."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies that report the address of their client."""
+    insecure: bool = False
+    """Whether the server may listen beyond loopback without authentication."""
+    tls_cert: str | None = None
+    """The server's certificate; with `tls_key` the server speaks TLS."""
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    """The authorities of clients' certificates. With them every client needs a certificate."""
+    guard: Guard = Guard()
+    """The check of what is said; off without a rule."""
+    safety: Safety = Safety()
+    admin_bind: str | None = None
+    """The address of health, metrics and administration; None for that of the routes."""
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
 
@@ -149,6 +334,23 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
         """
         return self.all_upstreams()[0].dial_url(model or self.model)
 
+    def route_of(self, path: str) -> Route | None:
+        """Return the listed route at this path, or None for a built-in one."""
+        return next((it for it in self.routes if it.path == path), None)
+
+    def policy_of(self, name: str | None) -> Policy | None:
+        """Return the policy with this name. For None return the policy `default`, or None if there is no such policy.
+
+        Raises:
+            KeyError: there is no policy of this name.
+        """
+        return self.policies.get(DEFAULT) if name is None else self.policies[name]
+
+    @property
+    def tuning(self) -> Tuning:
+        """The upstream's options that Settings leave to the operator."""
+        return Tuning(**{name: getattr(self, name) for name in Tuning.__struct_fields__})
+
     @property
     def upstream_label(self) -> str:
         """The upstreams, for printing: without any key, even in the query of a URL."""
@@ -157,10 +359,31 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The credentials, for masking in log lines."""
-        key = (self.openai_api_key.reveal(),) if self.openai_api_key else ()
-        found = (*key, *(secret for it in self.all_upstreams() for secret in it.secrets))
+        own = (
+            self.openai_api_key,
+            self.deepgram_api_key,
+            self.twilio_auth_token,
+            self.simulator_llm_key,
+            self.auth.secret,
+        )
+        jwt_key = self.auth.jwt.key if self.auth.jwt else None
+        keys = (key.reveal() for key in (*own, jwt_key) if key is not None)
+        found = (
+            *keys,
+            *_passwords_of(self.limits.store),
+            *(secret for it in self.all_upstreams() for secret in it.secrets),
+        )
         return tuple(dict.fromkeys(found))
 
     def __repr__(self) -> str:
-        shown = {**{name: getattr(self, name) for name in self.__struct_fields__}, "upstream": shown_url(self.upstream)}
+        # An agent may have the credential of an endpoint.
+        hidden = {"upstream": shown_url(self.upstream), "agents": sorted(self.agents)}
+        # What a policy forces is not for every reader of a log.
+        hidden["policies"] = sorted(self.policies)
+        shown = {**{name: getattr(self, name) for name in self.__struct_fields__}, **hidden}
         return f"RouterConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _passwords_of(url: str) -> tuple[str, ...]:
+    password = urlsplit(url).password
+    return (password,) if password else ()

@@ -41,7 +41,7 @@ def origin_of(url: str) -> Origin:
     """Return the origin of an endpoint's URL.
 
     Raises:
-        ValueError: it cannot be called. The text is the rest of a sentence and repeats nothing of the URL.
+        ValueError: the endpoint cannot be called. The error's text ends a sentence and repeats nothing of the URL.
     """
     if _UNPRINTABLE.search(url):
         raise ValueError("a URL without spaces, line breaks and characters outside ASCII")

@@ -6,12 +6,13 @@ or raises `ValueError` with the rest of a sentence ("must be ..."). Pure; must n
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from router.secrets import Secret, query_of
+from router.secrets import Secret, SecretText, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,18 @@ def seconds(low: float, high: float, *, zero_is_off: bool = False) -> Callable[[
     return parse
 
 
+def amount(low: float, high: float) -> Callable[[Any], float]:
+    """Make a parser of a number between two bounds, both included."""
+
+    def parse(written: Any) -> float:
+        number = _number(written, float)
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {reprlib.repr(written)}")
+        return float(number)
+
+    return parse
+
+
 def _number(written: Any, read: Callable[[str], float]) -> Any:
     try:
         number = read(written) if isinstance(written, str) else written
@@ -78,9 +91,30 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 def text(written: Any) -> str:
     """Take a name: printable, without spaces, not empty."""
+    foreign = next((character for character in str(written) if character > "~"), None)
+    if isinstance(written, str) and foreign:
+        raise ValueError(f"contains {foreign!a}, a character outside ASCII: type the value again in ASCII")
     if not isinstance(written, str) or not written.strip() or _UNPRINTABLE.search(written.strip()):
         raise ValueError(f"must be text without spaces, and not empty, not {reprlib.repr(written)}")
     return written.strip()
+
+
+MAX_SENTENCE_CHARS: Final = 500
+
+
+def sentence(written: Any) -> str:
+    """Take words that the agent speaks; an empty text for none."""
+    if not isinstance(written, str) or len(written) > MAX_SENTENCE_CHARS:
+        raise ValueError(f"must be a text of at most {MAX_SENTENCE_CHARS} characters")
+    return written.strip()
+
+
+def store_url(written: Any) -> SecretText:
+    """Take the URL of a Redis, which may contain a password; an empty text for none. The error does not show it."""
+    schemes = ("redis", "rediss", "unix")
+    if not isinstance(written, str) or (written.strip() and urlsplit(written.strip()).scheme not in schemes):
+        raise ValueError("must be a URL such as redis://10.0.0.5:6379/0, or rediss:// for TLS")
+    return SecretText(written.strip())
 
 
 def texts(written: Any) -> tuple[str, ...]:
@@ -106,6 +140,21 @@ def _text_for(name: str, written: Any) -> str:
         raise ValueError(f"{error} (for {name})") from None
 
 
+def tables(written: Any) -> dict[str, dict[str, Any]]:
+    """Take a table of tables, or such an object as JSON text. The errors show no value: one may be a credential."""
+    found = _json(written) if isinstance(written, str) else written
+    if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
+        raise ValueError("must be a table of tables, or a JSON object of objects")
+    return {text(name): table for name, table in found.items()}
+
+
+def _json(written: str) -> Any:
+    try:
+        return json.loads(written)
+    except ValueError:
+        return None
+
+
 def _pairs_written(written: str) -> dict[str, str]:
     parts = [part.partition("=") for part in written.split(",") if part.strip()]
     if not all(equals for _, equals, _ in parts):
@@ -115,7 +164,26 @@ def _pairs_written(written: str) -> dict[str, str]:
 
 def host(written: Any) -> str:
     """Take a host name or an address; the brackets of an IPv6 address may be there or not."""
+    if isinstance(written, str) and not written.isascii():
+        raise ValueError("contains a character outside ASCII: write an international name in its form with xn--")
     return text(written).removeprefix("[").removesuffix("]")
+
+
+def address(written: Any) -> str:
+    """Take a host and a port, such as `127.0.0.1:9090` or `[::1]:9090`."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):(\d{1,5})", written) if isinstance(written, str) else None
+    if found is None or int(found[2]) > _MAX_PORT:
+        raise ValueError(f"must be a host and a port, such as 127.0.0.1:9090, not {reprlib.repr(written)}")
+    return found[0]
+
+
+_MAX_PORT: Final = 65535
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of an address, the host without brackets."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def file_path(written: Any) -> str:
@@ -151,13 +219,43 @@ _SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys
 
 
 def upstream(written: Any) -> str:
-    """Take `openai`, `simulator`, or the URL of another upstream."""
+    """Check and return an upstream: `openai`, `simulator`, or the URL of another one."""
     if not isinstance(written, str):
         raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     url = written.strip()
     if url not in ("openai", "simulator"):
         _check_url(url)
     return url
+
+
+def websocket_url(written: Any) -> str:
+    """Take the URL of a WebSocket server."""
+    if not isinstance(written, str) or not written.strip():
+        raise ValueError(f"must be a ws:// or wss:// URL, not {reprlib.repr(written)}")
+    url = written.strip()
+    _check_url(url)
+    return url
+
+
+def web_url(written: Any) -> str:
+    """Take an http:// or https:// URL. The error repeats nothing of it: it may hold a credential."""
+    url = text(written)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL, such as http://localhost:11434")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be a URL without credentials, query and fragment: the key has a variable of its own")
+    return url
+
+
+def collector(written: Any) -> str:
+    """Take `application`, or the http:// or https:// URL of a collector."""
+    if isinstance(written, str) and written.strip() == "application":
+        return "application"
+    try:
+        return web_url(written)
+    except ValueError as error:
+        raise ValueError(f"{error}; or application, for the provider of the host") from None
 
 
 def _check_url(url: str) -> None:

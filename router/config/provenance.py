@@ -13,18 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from router.errors import ConfigError
-from router.secrets import Secret, shown_url
+from router.secrets import Secret, SecretText, shown_url
 
 FLAGS: Final = "the command line"
 ENVIRONMENT: Final = "the environment"
 DOTENV: Final = ".env"
 
 Parser = Callable[[Any], Any]
-"""Returns the value of a written one; raises `ValueError` with the rest of a sentence."""
+"""Takes a value as it was written, and returns it checked; raises `ValueError` with the rest of a sentence."""
 
 
 class SourcedValue(msgspec.Struct, frozen=True):
-    """A value, its source, and its name there."""
+    """A value, its source, and the name of its setting in that source."""
 
     value: Any
     name: str
@@ -32,7 +32,7 @@ class SourcedValue(msgspec.Struct, frozen=True):
 
 
 def checked(parser: Parser, written: Any, name: str | None, source: str) -> SourcedValue:
-    """Return the value of a written one; raises `ConfigError` where it is invalid."""
+    """Return a written value as its parser returns it, with its source; raises `ConfigError` for an invalid one."""
     try:
         return SourcedValue(parser(written), str(name), source)
     except ValueError as error:
@@ -40,36 +40,48 @@ def checked(parser: Parser, written: Any, name: str | None, source: str) -> Sour
 
 
 def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefix: str = "") -> None:
-    """Raise `ConfigError` for a key that is not known, with the nearest known one."""
+    """Raise `ConfigError` for a key that is not known. The error proposes the most similar known key."""
     if key not in known:
         problem = f"is not a {what}{did_you_mean(key, known)}"
         raise ConfigError(source=source, name=prefix + key, problem=problem)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence with the nearest known name, or nothing where none is near."""
+    """Return the end of a sentence that proposes the most similar known name, or nothing without a similar one."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def line(key: str, value: Any, where: SourcedValue | None) -> str:
-    """Return a line of a file that sets the same value, with its source. A key becomes a comment, masked."""
+    """Return the line of a file that sets a value, with the source in a comment.
+
+    A credential is masked, and its whole line is a comment.
+    """
     if value is None:
         return f"# {key} is not set"
     origin = f"{where.name}, {where.source}" if where else "default"
-    is_hidden = any(isinstance(it, Secret) for it in (value.values() if isinstance(value, dict) else (value,)))
+    is_hidden = any(
+        isinstance(it, Secret) or (isinstance(it, SecretText) and it)
+        for it in (value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,))
+    )
     return f"{'# ' if is_hidden else ''}{key} = {_toml(value)}  # {origin}"
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, msgspec.Struct):
+        value = {key: item for key, item in msgspec.structs.asdict(value).items() if item is not None}
     if isinstance(value, dict):
         pairs = (f"{_toml(key)} = {_toml(item)}" for key, item in value.items())
         return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     # JSON's strings, numbers, booleans and lists are TOML's, too.
     return json.dumps(_shown(value), ensure_ascii=False)
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, SecretText) and value:
+        return "***"
     if isinstance(value, str) and "://" in value:
         return shown_url(value)
     return str(value) if isinstance(value, Secret) else value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from router.config.parsers import (
+    amount,
     is_azure,
     is_openai,
     one_of,
@@ -40,16 +41,21 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
+    further_keys: tuple[Secret, ...] = ()
+    """Other keys. Each call dials with the key that has the fewest calls, of those that the upstream accepts."""
+    weight: float | None = None
+    """The upstream's share of the calls, beside those of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
     """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides where it is None."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are sent beside the credential."""
     model: str | None = None
-    """Its own name for the model, such as an Azure deployment; wins over the model that a session requests."""
+    """The upstream's own name for the model, such as an Azure deployment. It wins over the model that a session
+    requests."""
     transcription_model: str | None = None
-    """Its own name for the model that transcribes, in place of the configuration's."""
+    """The upstream's own name for the model that transcribes. It wins over that of the configuration."""
     g711: bool | None = None
-    """Whether it takes and makes mu-law and A-law. The host decides where it is None."""
+    """Whether the upstream takes and sends mu-law and A-law. The host decides where the value is None."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:
@@ -60,7 +66,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "g711", is_known)
 
     def dial_url(self, model: str) -> str:
-        """Return the URL to dial. A model in it wins over the upstream's own, and that over `model`.
+        """Return the URL to dial.
+
+        A model in the URL wins over the upstream's `model`, and the upstream's `model` over the argument.
 
         Raises:
             ConfigError: for the embedded simulator, which has an address only once it runs.
@@ -71,28 +79,38 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         url = OPENAI_URL if self.url == "openai" else self.url
         return url_with_model(url, self.model or model)
 
-    def dial_headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the credential, if there is one, and the other headers."""
-        return (*self._credential(), *self.headers)
+    def dial_headers(self, key: int = 0) -> tuple[tuple[str, str], ...]:
+        """Return the credential with the key of this index, if there is one, and the other headers."""
+        return (*self._credential(key), *self.headers)
 
-    def _credential(self) -> tuple[tuple[str, str], ...]:
+    @property
+    def key_count(self) -> int:
+        """The number of different credentials: at least 1, because none is one, too."""
+        return max(1, len(self.keys))
+
+    @property
+    def keys(self) -> tuple[Secret, ...]:
+        """All keys; empty for an upstream without one."""
+        return (self.api_key, *self.further_keys) if self.api_key is not None else ()
+
+    def _credential(self, index: int) -> tuple[tuple[str, str], ...]:
         if self.api_key is None:
             return ()
-        key = self.api_key.reveal()
+        key = self.keys[index].reveal()
         if self.api_key_header == "api-key":
             return (("api-key", key),)
         return (("Authorization", f"Bearer {key}"),)
 
     def label(self, model: str) -> str:
-        """Return its URL for printing: without any key, even in the query."""
+        """Return the upstream's URL for printing: without any key, even in the query."""
         return "simulator" if self.url == "simulator" else shown_url(self.dial_url(model))
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The key, and every other value that is long enough to be one, for masking in log lines."""
-        key = (self.api_key.reveal(),) if self.api_key else ()
+        keys = (key.reveal() for key in self.keys)
         values = (value for _, value in self.headers if len(value) >= MIN_SECRET_CHARS)
-        return (*key, *values, *query_secrets(self.url))
+        return (*keys, *values, *query_secrets(self.url))
 
     def __repr__(self) -> str:
         shown = {
@@ -130,6 +148,22 @@ def headers(written: Any) -> tuple[tuple[str, str], ...]:
     return tuple((_header_name(name), _header_value(name, value)) for name, value in written.items())
 
 
+def _one_or_several(parse: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Make a parser of one value or a list of different ones. The errors show no value."""
+
+    def several(written: Any) -> tuple[Any, ...]:
+        if not isinstance(written, list | tuple):
+            return (parse(written),)
+        if not written:
+            raise ValueError("must not be an empty list")
+        found = tuple(parse(it) for it in written)
+        if any(it in found[:index] for index, it in enumerate(found)):
+            raise ValueError("has one entry twice")
+        return found
+
+    return several
+
+
 _HANDSHAKE: Final = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
 
 
@@ -149,8 +183,9 @@ def _header_value(name: str, value: Any) -> str:
 
 PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "url": listed_upstream,
-    "api_key": secret,
-    "api_key_env": variable,
+    "api_key": _one_or_several(secret),
+    "api_key_env": _one_or_several(variable),
+    "weight": amount(0, 1000),
     "api_key_header": one_of("authorization", "api-key"),
     "headers": headers,
     "model": text,

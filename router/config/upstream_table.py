@@ -19,7 +19,7 @@ FIELD: Final = "upstreams"
 _TABLE: Final = f"[[{FIELD}]]"
 
 SourcesByUpstream = dict[str, SourcedValue]
-"""Field (`upstreams[0].url`) to its value and source."""
+"""The value and source of each field, such as `upstreams[0].url`."""
 
 
 # From a file.
@@ -29,9 +29,9 @@ def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> Sour
     """Return the values of a file's list: each field, and `upstreams` with all of them.
 
     Args:
-        written: the file's value.
+        written: the list, as the file has it.
         path: the file.
-        variables: the environment, over `.env`, for keys of which the file has only the name.
+        variables: the variables of the environment and of `.env`. A table may name one of them in place of a key.
 
     Raises:
         ConfigError: an unknown key, a bad value, or a variable that is not set.
@@ -57,7 +57,11 @@ def _read_one(
         raise ConfigError(source=path, name=f"{name}.url", problem="is missing: openai, or a ws:// or wss:// URL")
     if "api_key_env" in table:
         sourced[f"{name}.api_key"] = _key_of_variable(name, sourced, variables)
-    upstream = Upstream(**{key: sourced[f"{name}.{key}"].value for key in _FIELDS if f"{name}.{key}" in sourced})
+    given = {key: sourced[f"{name}.{key}"].value for key in _FIELDS if f"{name}.{key}" in sourced}
+    if "api_key" in given:
+        given["api_key"], *further = given["api_key"]
+        given["further_keys"] = tuple(further)
+    upstream = Upstream(**given)
     _check_headers(name, upstream, path)
     return upstream
 
@@ -69,11 +73,14 @@ def _key_of_variable(name: str, sourced: SourcesByUpstream, variables: Mapping[s
     named = sourced[f"{name}.api_key_env"]
     if f"{name}.api_key" in sourced:
         raise ConfigError(source=named.source, name=named.name, problem="is set beside api_key: set one of the two")
-    found = variables.get(named.value)
-    if found is None:
-        problem = f"names {named.value}, which neither the environment nor .env sets"
-        raise ConfigError(source=named.source, name=named.name, problem=problem)
-    return checked(secret, found.value, found.name, found.source)
+    keys = []
+    for variable in named.value:
+        found = variables.get(variable)
+        if found is None:
+            problem = f"names {variable}, which neither the environment nor .env sets"
+            raise ConfigError(source=named.source, name=named.name, problem=problem)
+        keys.append(checked(secret, found.value, found.name, found.source))
+    return SourcedValue(tuple(it.value for it in keys), ", ".join(it.name for it in keys), keys[0].source)
 
 
 def _check_headers(name: str, upstream: Upstream, path: str) -> None:
@@ -90,7 +97,9 @@ def _header_names(upstream: Upstream) -> set[str]:
 
 
 def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
-    """Return the values in force, and warnings: a single upstream of a flag or a variable replaces the list.
+    """Return the values in force, and warnings.
+
+    A single upstream of a flag or a variable replaces the list, with a warning.
 
     Raises:
         ConfigError: an upstream needs a key and has none.
@@ -113,8 +122,9 @@ def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
 
 
 def variables_named(sourced: Mapping[str, SourcedValue]) -> frozenset[str]:
-    """Return the names of the variables that hold keys of the list."""
-    return frozenset(it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
+    """Return the names of the variables that the list gives in place of keys."""
+    named = (it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
+    return frozenset(variable for variables in named for variable in variables)
 
 
 def _with_openai_key(sourced: SourcesByUpstream) -> SourcesByUpstream:
@@ -150,8 +160,12 @@ def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue
 def _lines_of(name: str, upstream: Upstream, sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
     named = sourced.get(f"{name}.api_key_env")
     for key, value in msgspec.structs.asdict(upstream).items():
+        if key == "further_keys":
+            continue
         if key == "api_key" and named:
-            yield line("api_key_env", named.value, named)
+            yield line("api_key_env", named.value if len(named.value) > 1 else named.value[0], named)
+        elif key == "api_key" and upstream.further_keys:
+            yield line(key, upstream.keys, sourced.get(f"{name}.{key}"))
         elif key == "headers":
             hidden = {header: Secret(text) for header, text in value}
             yield line(key, hidden or None, sourced.get(f"{name}.{key}"))

@@ -5,20 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.config import upstream_table
+from router.config import auth_table, provenance, route_table, upstream_table
 from router.config.command_line import describe, parse_command_line
-from router.config.model import CONVERSE_PATH, HEALTH_PATH, READY_PATH, RouterConfig
+from router.config.guard import Guard, Rule
+from router.config.model import CONVERSE_PATH, GRANT_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Safety
 from router.config.schema import SETTINGS, TABLES
 from router.errors import ConfigError
+from router.policy.table import policies
 from router.secrets import Secret
+from router.usage.prices import Price
 from tests.support.data.configuration import KEY, Files, configure, refusal
 
 EXAMPLES = {
-    "host": ("0.0.0.0", "0.0.0.0"),
+    "host": ("127.0.0.2", "127.0.0.2"),
     "port": ("9001", 9001),
     "path": ("/voice", "/voice"),
     "console": ("off", False),
+    "keeper": ("off", False),
+    "recovery": ("1", True),
     "wire_view": ("1", True),
+    "simulator_voice": ("off", False),
+    "simulator_llm": ("http://localhost:11434", "http://localhost:11434"),
+    "simulator_llm_model": ("llama3.2", "llama3.2"),
+    "simulator_llm_key": ("secret-of-a-model", Secret("secret-of-a-model")),
     "upstream": ("wss://realtime.example/v1", "wss://realtime.example/v1"),
     "openai_api_key": (KEY, Secret(KEY)),
     "model": ("gpt-realtime-mini", "gpt-realtime-mini"),
@@ -27,17 +36,56 @@ EXAMPLES = {
     "voice": ("cedar", "cedar"),
     "voices": ("aura-*=Ara, Joanna=coral", {"aura-*": "Ara", "joanna": "coral"}),
     "transcription_model": ("whisper-1", "whisper-1"),
+    "vad_threshold": ("0.7", 0.7),
+    "vad_prefix_ms": ("200", 200),
+    "vad_silence_ms": ("900", 900),
+    "vad_eagerness": ("low", "low"),
+    "noise_reduction": ("near_field", "near_field"),
+    "retention_ratio": ("0.6", 0.6),
+    "max_output_tokens": ("400", 400),
+    "speed": ("1.25", 1.25),
     "restarts": ("5", 5),
     "greeting": ("spoken", "spoken"),
     "interrupted_answer": ("stop", "stop"),
+    "continued_text": ("whole", "whole"),
+    "agents": ('{"a": {"greeting": "Hi."}}', {"a": {"greeting": "Hi."}}),
+    "policies": ('{"kiosk": {"voice": {"deny": true}}}', policies({"kiosk": {"voice": {"deny": True}}})),
+    "deepgram_api_key": (KEY, Secret(KEY)),
+    "deepgram_agent_url": ("ws://here.example", "ws://here.example"),
+    "deepgram_listen_url": ("ws://here.example", "ws://here.example"),
+    "twilio_auth_token": (KEY, Secret(KEY)),
+    "twilio_dtmf": ("ignore", "ignore"),
     "drain_s": ("12.5", 12.5),
     "workers": ("3", 3),
     "dispatchers": ("2", 2),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
+    "guard": ({"url": "http://here/"}, Guard(url="http://here/")),
+    "safety": ({"identifier": True}, Safety(identifier=True)),
+    "prices": ({"m": {"text_input": 1.0}}, {"m": Price(text_input=1.0)}),
+    "usage_log": ("/var/log/usage.jsonl", "/var/log/usage.jsonl"),
+    "record": ("/var/log/recordings", "/var/log/recordings"),
+    "record_content": ("1", True),
+    "record_audio": ("1", True),
+    "record_rate": ("0.25", 0.25),
+    "record_principals": ("ada, bob", ("ada", "bob")),
+    "record_max_bytes": ("5000000", 5_000_000),
+    "otel": ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+    "log_content": ("1", True),
     "tool_hosts": ("api.example,http://b.example", ("https://api.example", "http://b.example")),
     "tool_networks": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1/128")),
     "ca_file": ("ca.pem", "ca.pem"),
+    "allow_origins": (
+        "https://app.example,http://*.dev.example:3000",
+        ("https://app.example", "http://*.dev.example:3000"),
+    ),
+    "allow_hosts": ("voice.example,*.example", ("voice.example", "*.example")),
+    "trusted_proxies": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1/128")),
+    "insecure": ("on", True),
+    "tls_cert": ("cert.pem", "cert.pem"),
+    "tls_key": ("key.pem", "key.pem"),
+    "tls_client_ca": ("ca.pem", "ca.pem"),
+    "admin_bind": ("[::1]:9090", "[::1]:9090"),
 }
 
 IN_A_FILE = {
@@ -47,7 +95,19 @@ IN_A_FILE = {
 REFUSED = {
     "host": ["", "two words", "tab\there"],
     "port": ["http", "-1", "65536", "80.5", "", "1e3"],
-    "path": ["openai", "/openai/", "/", "//", "/open ai", "/a?b", "/%41", CONVERSE_PATH, HEALTH_PATH, READY_PATH],
+    "path": [
+        "openai",
+        "/openai/",
+        "/",
+        "//",
+        "/open ai",
+        "/a?b",
+        "/%41",
+        CONVERSE_PATH,
+        HEALTH_PATH,
+        READY_PATH,
+        GRANT_PATH,
+    ],
     "upstream": [
         "",
         "opnai",
@@ -68,13 +128,23 @@ REFUSED = {
     "restarts": ["-1", "21", "none", "1.5"],
     "greeting": ["loud", "Text", ""],
     "interrupted_answer": ["resume", "Continue", ""],
+    "continued_text": ["all", "Whole", ""],
     "drain_s": ["-1", "3601", "long"],
     "workers": ["0", "257", "many"],
     "dispatchers": ["0", "1.0"],
     "log_level": ["loud"],
     "log_format": ["xml"],
     "console": ["maybe", "2"],
+    "keeper": ["maybe"],
+    "recovery": ["perhaps"],
     "wire_view": ["perhaps"],
+    "allow_origins": ["app.example", "null", "https://", "https://a b", "https://app.example/path"],
+    "allow_hosts": ["voice.example:8080", "https://voice.example", "a b", "*.*"],
+    "trusted_proxies": ["proxy.example", "10.0.0.1/8", "any"],
+    "insecure": ["perhaps"],
+    "admin_bind": ["", "9090", "localhost", "localhost:", "::1:90", "a b:1", "localhost:65536"],
+    "simulator_voice": ["perhaps"],
+    "simulator_llm": ["", "localhost:11434", "ws://host", "http://", "http://user:pass@host", "http://host/?key=a"],
 }
 
 WRONG = {name: next(filter(None, bad)) for name, bad in REFUSED.items()}
@@ -96,6 +166,10 @@ FILE_REFUSED = [
     ("voices", 'voices = "a=b,=c"'),
     ("voices", 'voices = "a=b c"'),
     ("voices", '[voices]\n"aura-*" = 5'),
+    ("guard", "[guard]\nrule = 5"),
+    ("safety", "[safety]\nidentifier = 1"),
+    ("prices", "prices = 5"),
+    ("prices", "[prices.m]\ntext_in = 5"),
     ("deadlines", "deadlines = 5"),
     ("deadlines.dial_s", "[deadlines]\ndial_s = 0"),
     ("deadlines.dial_s", "[deadlines]\ndial_s = nan"),
@@ -110,13 +184,15 @@ FILE_REFUSED = [
     ("limits.pool_queue", "[limits]\npool_queue = -1"),
     ("limits.dial_threads", "[limits]\ndial_threads = true"),
     ("limits.web_threads", "[limits]\nweb_threads = 0"),
+    ("limits.new_sessions", "[limits]\nnew_sessions = 5"),
+    ("limits.max_sessions", "[limits]\nmax_sessions = -1"),
     ("limits.web_threads", "[limits]\nweb_threads = 2.5"),
     ("limits.write_buffer_bytes", "[limits]\nwrite_buffer_bytes = 1"),
 ]
 
 
 def toml(name, value):
-    return f"{name} = {msgspec.json.encode(value).decode()}\n"
+    return f"{provenance.line(name, value, None)}\n"
 
 
 def flagged(row):
@@ -137,7 +213,8 @@ def test_without_a_setting_all_defaults_hold():
 def test_the_examples_cover_the_table_and_the_table_covers_the_fields():
     fields = {field.name for field in msgspec.structs.fields(RouterConfig)}
     assert {row.name for row in SETTINGS} == set(EXAMPLES)
-    assert {row.name for row in SETTINGS} | set(TABLES) | {upstream_table.FIELD} == fields
+    lists = {upstream_table.FIELD, auth_table.FIELD, route_table.FIELD}
+    assert {row.name for row in SETTINGS} | set(TABLES) | lists == fields
 
 
 @pytest.mark.parametrize("row", rows(lambda row: row.flag_value is not None))
@@ -172,8 +249,24 @@ def test_a_key_of_the_file_sets_its_field(row):
 def test_a_table_of_the_file_sets_one_field_and_leaves_the_others(table):
     defaults = msgspec.structs.asdict(TABLES[table]())
     for key, default in defaults.items():
-        config = configure("--config", "a.toml", a_toml=f"[{table}]\n{key} = {default + 1}\n")
-        assert msgspec.structs.asdict(getattr(config, table)) == {**defaults, key: default + 1}
+        text = {"store": "redis://here/1", "store_away": "closed"}.get(key, "5/minute")
+        value = text if isinstance(default, str) else default + 1
+        config = configure("--config", "a.toml", a_toml=f"[{table}]\n{toml(key, value)}")
+        assert msgspec.structs.asdict(getattr(config, table)) == {**defaults, key: value}
+
+
+def test_a_guard_is_printed_as_a_file_has_it():
+    rules = '[[guard.rules]]\nexpression = "a.b"\non = ["user"]\n'
+    line = parse_command_line(["--config", "a.toml"], {}, Files(a_toml=rules))
+    again = parse_command_line(["--config", "a.toml"], {}, Files(a_toml=describe(line)))
+    assert again.config.guard == line.config.guard == Guard(rules=(Rule(expression="a.b", on=("user",)),))
+
+
+def test_the_password_of_redis_is_neither_shown_nor_logged():
+    written = '[limits]\nstore = "redis://:hunter2hunter2@here/1"\n'
+    line = parse_command_line(["--config", "a.toml"], {}, Files(a_toml=written))
+    assert "hunter2" not in describe(line) + repr(line.config)
+    assert "hunter2hunter2" in line.config.secrets
 
 
 def test_whole_seconds_may_be_written_without_a_point_and_pings_can_be_switched_off():

@@ -79,7 +79,7 @@ def test_an_invalid_value_is_named_with_the_key_as_it_was_written():
 
 def test_a_key_of_today_warns_of_nothing():
     text = "".join(
-        f"[{table}]\n" + "".join(f"{key} = {value}\n" for key, value in msgspec.structs.asdict(kind()).items())
+        f"[{table}]\n" + "".join(f"{key} = {value!r}\n" for key, value in msgspec.structs.asdict(kind()).items())
         for table, kind in TABLES.items()
     )
     assert started(text).warnings == ()

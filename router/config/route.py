@@ -1,0 +1,71 @@
+"""One route: a path, the front that serves it, and what holds there in place of the configuration's own settings.
+
+Must not know how a front works, or where the route was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - msgspec resolves the annotation
+from typing import Any, Final
+
+import msgspec
+
+OFF: Final = "off"
+"""In place of a front: the path is not served."""
+
+VOICE: Final = "/voice"
+"""The end of a webhook's path, behind the path of a telephone's route."""
+STATUS: Final = "/status"
+"""The end of a status call-back's path, behind the path of a telephone's route."""
+
+_TUNING: Final = frozenset(
+    {
+        *("vad_threshold", "vad_prefix_ms", "vad_silence_ms", "vad_eagerness", "noise_reduction", "retention_ratio"),
+        *("max_output_tokens", "speed"),
+    }
+)
+
+DEFAULTS: Final = _TUNING | {
+    *("model", "models", "turn_detection", "voice", "voices", "greeting", "transcription_model", "interrupted_answer"),
+    "continued_text",
+}
+"""The settings that a route may have of its own: its table `defaults`."""
+
+_CHOICES: Final = frozenset({"policy", "upstreams"})
+
+_HEARD: Final = frozenset(
+    {"transcription_model", "vad_threshold", "vad_prefix_ms", "vad_silence_ms", "noise_reduction"}
+)
+
+FRONTS: Final[dict[str, frozenset[str]]] = {
+    "openai": DEFAULTS | _CHOICES,
+    "converse": DEFAULTS | _CHOICES,
+    "realtime": _CHOICES | {"model", "models", "interrupted_answer"},
+    "deepgram": frozenset({"policy"}),
+    "listen": _CHOICES | _HEARD,
+    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
+    OFF: frozenset(),
+}
+"""The fronts, each with the settings that have an effect there. A telephone speaks each greeting, and has no policy."""
+
+TELEPHONES: Final = frozenset({"twilio"})
+"""The fronts with a webhook and a status call-back beside the WebSocket."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One route."""
+
+    path: str
+    front: str
+    policy: str | None = None
+    """The policy of clients whose credential names none, in place of `default`."""
+    upstreams: tuple[int, ...] = ()
+    """The positions of the upstreams that may be dialled; empty for all of them."""
+    defaults: Mapping[str, Any] = {}
+    """Fields of the configuration, with the values that hold here."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the route serves."""
+        more = (self.path + VOICE, self.path + STATUS) if self.front in TELEPHONES else ()
+        return (self.path, *more)
