@@ -6,22 +6,29 @@ Each method appends commands to the list that `Session.handle` returns. Nothing 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from actors import messages
-from actors.connections.close_codes import CloseCode
+from router import closes
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
+from router.logs.limits import LineLimiter, counted, kind_of, shortened
 from router.openai import codec as openai_codec
+from router.openai import events as openai
 from router.session import reports
 from router.session.deadlines import Wait, length_s, rollover_in_s
+from router.session.state.meter import UsageMeter
 from router.session.state.session import State
+from router.session.state.states import ResponseState
 from router.session.work import PREPARATIONS, WorkKind, work_key
 from router.translation import text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.restart import Loss
-    from router.openai import events as openai
     from router.session import inputs
     from router.session.options import SessionOptions
     from router.session.profile import Profile
@@ -29,8 +36,14 @@ if TYPE_CHECKING:
     from router.session.work import Work
     from router.translation.errors import FinalError
 
+REPORT_S: Final = 0.5
+"""The time in which the upstream may report the usage of a response that the session's end cancelled.
+
+A round trip takes 0.1 s. This time and the close handshake fit into the time that a drain leaves (`router.runtime`).
+"""
+
 MAX_UNKNOWN_TYPES: Final = 100
-"""Unknown event types that are logged in one session: an upstream may invent any number of them."""
+"""The most unknown event types that one session logs, because an upstream may invent any number of them."""
 
 
 class Context:
@@ -43,13 +56,34 @@ class Context:
         self.now_s = 0.0
         """The arrival of the current input, on the dispatcher's clock."""
         self.client_text = ""
-        """The client's last text frame, undecoded."""
+        """The client's last text frame, undecoded. Under a policy it has the form in which the policy let it pass."""
+        self.policy = options.policy
+        """The policy for the client's messages, with the changes of the hook `configure` for this session.
+
+        None allows all.
+        """
+        self.overrides: Mapping[str, Any] | None = None
+        """The overrides of the hook `configure`. The session lays them over every later update, too."""
+        self.voice: str | None = None
+        """The upstream's name of the voice that the overrides have in Settings."""
+        self.timers: dict[str, float] = {}
+        """The time at which each running timer is due, by the timer's name. The engine keeps the timers themselves."""
+        self.told_texts = 0
+        """The number of texts that were sent to the client, without interim transcripts."""
         self.has_ended = False
-        """The session's end has been commanded."""
+        """Whether a handler has commanded the session's end."""
         self.signals: list[inputs.Signal] = []
         """The signals of the current handler, for the machine to look up."""
         self._commands: list[messages.Command] = []
+        self._lines = LineLimiter()
         self._turn_log = reports.TurnLog() if options.is_reported else None
+        self._stopwatch = reports.Stopwatch() if options.is_observed else None
+        is_limited = bool(options.limits.max_tokens or options.limits.max_cost_usd or options.spend_today)
+        self.meter = UsageMeter(options) if options.is_reported or options.is_observed or is_limited else None
+        """The reader of usage; None where nothing needs usage.
+
+        The relay of `/v1/realtime` reads with the same meter, because `read_late` takes the late events of both.
+        """
 
     def take_commands(self) -> list[messages.Command]:
         """Remove and return the commands so far, in order."""
@@ -57,7 +91,7 @@ class Context:
         return commands
 
     def signal(self, signal: inputs.Signal) -> None:
-        """Queue a signal. The machine looks it up in STANDBY as soon as the handler returns."""
+        """Queue a signal. The machine looks it up in the signal's own table as soon as the handler returns."""
         # A call of the machine from here would need a reference to it, and a cycle keeps ended sessions in memory.
         self.signals.append(signal)
 
@@ -66,24 +100,56 @@ class Context:
     def to_client(self, *sent: deepgram.ServerMessage) -> None:
         """Send messages to the client. A History follows each ConversationText where the client wants one."""
         for message in sent:
-            self._commands.append(messages.SendToClient(deepgram_codec.encode(message)))
+            if isinstance(message, deepgram.ConversationText) and self._send_in_parts(message):
+                continue
+            if isinstance(message, deepgram.Error | deepgram.Warning):
+                # It may repeat a field of the client's message, or of the upstream's configuration.
+                description = message.description if self.policy is None else self.policy.text(message.description)
+                message = msgspec.structs.replace(message, description=shortened(description))  # noqa: PLW2901
+            frame = deepgram_codec.encode(message)
+            if isinstance(message, deepgram.HistoryCalls) and len(frame.encode()) > text.MAX_TEXT_BYTES:
+                self.count_excess(f"the History of a call is left out: it has {len(frame)} characters")
+                continue
+            self._commands.append(messages.SendToClient(frame))
+            # The client replaces interim words by the next ones: they may get lost.
+            self.told_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
+            if self._stopwatch is not None:
+                self._observe_client(message, self._stopwatch)
             # Not `isinstance`: a CallText only shows a call, which has a History of its own when it is answered.
             if type(message) is deepgram.ConversationText:
                 self.to_history(text.history_of(message))
 
+    def _send_in_parts(self, message: deepgram.ConversationText) -> bool:
+        """Send a text that is too long for one message in parts.
+
+        Return False, and send nothing, where one message holds it.
+        """
+        parts = text.parts_of(message.content)
+        if len(parts) > 1:
+            self.to_client(*(msgspec.structs.replace(message, content=part) for part in parts))
+        return len(parts) > 1
+
     def to_history(self, *sent: deepgram.HistoryText | deepgram.HistoryCalls) -> None:
-        """Send History messages to a client that wants them. It may send them back as the next session's context."""
+        """Send History messages to a client that wants them.
+
+        The client may send them back as the context of its next session.
+        """
         if self.sends_history:
             self.to_client(*sent)
 
     @property
     def sends_history(self) -> bool:
         """Whether the client wants History messages."""
-        settings = self.state.deepgram_settings
-        flag = settings.flags.history if settings is not None else None
+        flag = self.state.plan.history
         return self.profile.history if flag is None else flag
+
+    @property
+    def tells_whole(self) -> bool:
+        """Whether the client wants the whole text of a continued answer. It may show the newest text alone."""
+        chosen = self.state.plan.agent.continued_text or self.options.continued_text
+        return self.profile.component_messages and chosen == "whole"
 
     def to_component(self, *sent: deepgram.ServerMessage) -> None:
         """Send messages that the React component alone knows."""
@@ -95,15 +161,26 @@ class Context:
         self._commands.append(messages.SendToClient(audio))
 
     def probe_client(self) -> None:
-        """Ping the client behind the sent frames. Its answer arrives as `ClientCaughtUp`."""
+        """Ping the client behind the sent frames. The client's pong arrives as `ClientCaughtUp`."""
         self._commands.append(messages.ProbeClient())
 
     # To the upstream.
+
+    def enforced(self, session: dict[str, Any], *, opens: bool = False) -> dict[str, Any]:
+        """Return the `session` of an update with the values that the policy forces.
+
+        `opens` is true for the update that configures a new session: it gets every forced value.
+        """
+        return session if self.policy is None else self.policy.enforced(session, opens=opens)
 
     def to_upstream(self, event: openai.ClientEvent, link: UpstreamLink | None = None) -> None:
         """Send an event to the upstream in use, or to `link`."""
         generation = (link or self.state.upstream).generation
         self._commands.append(messages.SendToUpstream(openai_codec.encode(event), generation))
+        if self._stopwatch is not None and isinstance(event, openai.ConversationItemCreate):
+            item = event.item
+            if isinstance(item, openai.FunctionCallOutputItem):
+                self._notify(self._stopwatch.answer(item.call_id, self.now_s))
 
     def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
         """Send encoded frames to the upstream in use, or to `link`."""
@@ -112,11 +189,11 @@ class Context:
             self._commands.append(messages.SendToUpstream(frame, generation))
 
     def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_standby: bool = False) -> None:
-        """Dial an upstream. `UpstreamOpened` or `UpstreamLost` follows."""
+        """Dial an upstream after `delay_s`. `UpstreamOpened` or `UpstreamLost` follows."""
         self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_standby))
 
     def close_upstream(self, generation: int) -> None:
-        """Close an upstream. No input of this generation follows."""
+        """Close an upstream. No input of its generation follows."""
         self._commands.append(messages.CloseUpstream(generation))
 
     def abandon(self, loss: Loss) -> None:
@@ -124,31 +201,43 @@ class Context:
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
-        """Restore the full number of restarts, because a turn was completed."""
+        """Restore the full number of restarts, because a turn was completed. The session then harms no process."""
+        self.state.adoptions = 0
         self._commands.append(messages.ResetRestartBudget())
 
     # Time and work.
 
     def wait(self, wait: Wait) -> None:
-        """Start a deadline. One that runs already starts again."""
+        """Start the deadline of a wait. A deadline of this wait that runs already starts again."""
         self.wait_for(wait, length_s(wait, self.options.deadlines))
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
-        """Start a timer of any length. One that runs already starts again."""
-        self._commands.append(messages.StartTimer(wait.value, delay_s))
+        """Start the timer of a wait with a length of `delay_s`. A timer of this wait that runs already starts again."""
+        name: str = wait.value
+        self.timers[name] = self.now_s + delay_s
+        self._commands.append(messages.StartTimer(name, delay_s))
+
+    def restart_timer(self, name: str, delay_s: float) -> None:
+        """Start a timer that another process kept. Its time in `timers` stays."""
+        self._commands.append(messages.StartTimer(name, delay_s))
 
     def schedule_rollover(self) -> None:
-        """Start the timer of the next rollover, from the end that the upstream in use announced."""
-        link = self.state.upstream
-        self.wait_for(Wait.ROLLOVER, rollover_in_s(link.expires_at, link.opened_at, self.options.deadlines))
+        """Start the timer of the next rollover, by the end of session that the upstream in use announced."""
+        link, deadlines = self.state.upstream, self.options.deadlines
+        in_s = rollover_in_s(link.expires_at, link.opened_at, deadlines)
+        if link.is_created:
+            # An upstream that was created long ago is not replaced at once: its successor may have failed just now.
+            in_s = max(min(in_s, deadlines.rollover_interval_s), in_s - (self.now_s - link.created_s))
+        self.wait_for(Wait.ROLLOVER, in_s)
 
     def stop_waiting(self, *waits: Wait) -> None:
-        """Cancel deadlines."""
+        """Cancel the deadlines of these waits."""
         for wait in waits:
+            self.timers.pop(wait.value, None)
             self._commands.append(messages.CancelTimer(wait.value))
 
     def start_work(self, kind: WorkKind, name: str, work: Work, timeout_s: float) -> None:
-        """Run work on a thread of a pool. The handler that `transitions.WORK` names takes its `WorkDone`."""
+        """Run work on a thread of a pool. Its `WorkDone` goes to the handler that `transitions.WORK` names."""
         key, is_preparation = work_key(kind, name), kind in PREPARATIONS
         self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
 
@@ -159,33 +248,89 @@ class Context:
     # The end.
 
     def end(self, closing: FinalError) -> None:
-        """Send the last error, and end the session."""
+        """Send the client its last `Error`, and end the session with the close frame that `closing` names."""
+        self.report(reports.SessionFailed(closing.error.code, closing.error.description))
         self.to_client(closing.error)
         self.end_silently(closing.close_code, closing.close_reason)
 
-    def end_silently(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
+    def end_silently(self, code: int = closes.HUNG_UP.code, reason: str = "", linger_s: float = 0.0) -> None:
         """End the session of a client that knows the reason or is gone. See `EndSession` for `linger_s`."""
         if self._turn_log is not None:
             self._notify(self._turn_log.take(is_whole=False))
-        self._commands.append(messages.EndSession(code, reason, linger_s))
+        if self.options.is_observed:
+            self._report_audio()
+        for kind, missed in self._lines.missed():
+            self._log(logging.WARNING, counted(f"{kind}…", missed))
+        # The response in progress was cancelled, and its tokens are charged.
+        report_s = REPORT_S if self.state.turn.response is not ResponseState.NONE else 0.0
+        self._commands.append(messages.EndSession(code, reason, linger_s, report_s))
         # The standby upstream ends with the other connections. A joint rule must not configure it any more.
         self.state.standby = None
         self.has_ended = True
 
     # Notifications and log lines.
 
-    def report_usage(self, decoded: object) -> None:
-        """Notify the embedding application of the tokens that an upstream event counts."""
-        if self._turn_log is not None and isinstance(decoded, reports.USAGE_EVENTS):
-            self._notify(reports.usage_of(decoded, self.state.model))
+    def read_usage(self, event: object, generation: int) -> reports.Usage | None:
+        """Return the usage that an upstream event reports, once for each response and transcript."""
+        return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 
-    def _notify(self, notification: reports.Turn | reports.Usage | None) -> None:
+    def report_usage(self, event: object, generation: int) -> None:
+        """Notify the application and the observer of the usage that an upstream event reports."""
+        usage = self.read_usage(event, generation)
+        if usage is not None:
+            self.state.limited.spending.add(usage)
+            if self.options.is_reported or self.options.is_observed:
+                self._notify(usage)
+
+    def mark_question(self, at_s: float) -> None:
+        """Record the end of the user's turn, with which the agent's turn begins."""
+        if self.state.latency.mark("asked_s", at_s):
+            self.report(reports.TurnBegan(max(0.0, self.now_s - at_s)))
+
+    def report(self, fact: reports.Fact) -> None:
+        """Notify the observer of a fact, where the embedding application has an observer."""
+        if self.options.is_observed:
+            self._notify(fact)
+
+    def _observe_client(self, message: deepgram.ServerMessage, stopwatch: reports.Stopwatch) -> None:
+        if isinstance(message, deepgram.AgentAudioDone):
+            self._notify(reports.TurnEnded())
+            self._report_audio()
+        elif isinstance(message, deepgram.LatencyReport):
+            self._notify(
+                reports.TurnLatency(first_audio_s=message.total_latency, first_text_s=message.ttt_token_latency)
+            )
+        elif isinstance(message, deepgram.FunctionCallRequest):
+            for function in message.functions:
+                stopwatch.request(function.id, self.now_s, function.name if function.client_side else None)
+
+    def _report_audio(self) -> None:
+        # Once in a turn: the way of a frame only adds.
+        state = self.state
+        source = state.microphone.source if state.microphone is not None else None
+        received_s = 0.0 if source is None else source.duration_ms(state.microphone_bytes) / 1000
+        carried = reports.AudioCarried(received_s=received_s, sent_s=state.playback.sent_s)
+        state.microphone_bytes, state.playback.sent_s = 0, 0.0
+        if carried.received_s or carried.sent_s:
+            self._notify(carried)
+
+    def _notify(self, notification: reports.Turn | reports.Fact | None) -> None:
         if notification is not None:
             self._commands.append(messages.Notify(notification))
 
     def log(self, level: int, line: str) -> None:
-        """Write a log line, with credentials redacted."""
+        """Write a log line, with credentials redacted. Lines of one kind are rated, because a peer may cause them."""
+        missed = self._lines.take(kind_of(line), self.now_s) if level > logging.DEBUG else 0
+        if missed is not None:
+            self._log(level, counted(shortened(line), missed))
+
+    def _log(self, level: int, line: str) -> None:
         self._commands.append(messages.Log(level, self.options.redact(line)))
+
+    def count_excess(self, line: str) -> None:
+        """Count a message, or a part of one, that exceeds a bound, and write a log line about it."""
+        self.state.over_bounds += 1
+        self.log(logging.WARNING, line)
 
     def log_unknown(self, kind: str, problem: str) -> None:
         """Write a log line about an upstream event of an unknown type or shape, once for each type."""

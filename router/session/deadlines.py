@@ -1,7 +1,7 @@
 """Every wait of a session, and its length. `router.session.transitions.DEADLINES` names the handlers of their ends.
 
 The connections have deadlines of their own: for the dial, the pings and the close handshake. `[deadlines]` configures
-both kinds (docs/configuration.md), except the four waits of fixed length below.
+both kinds (docs/configuration.md), except the waits of fixed length below.
 """
 
 from __future__ import annotations
@@ -15,34 +15,50 @@ if TYPE_CHECKING:
 MANUAL_COMMIT_S: Final = 0.4
 """With turn detection `manual`, a pause of this length ends the user's turn."""
 
+UNANNOUNCED_S: Final = 0.25
+"""The time that an open upstream has for session.created. Then it is configured without that event."""
+
 ASK_AGAIN_S: Final = 0.5
-"""The pause before a failed response is requested again. It gives a busy upstream time to recover."""
+"""The pause before a failed response is requested again. The pause gives a busy upstream time to recover."""
 
 COMMIT_S: Final = 5.0
-"""The time from the end of speech to its commit. Speech without a commit by then was a noise."""
+"""The time from the end of speech to its commit. The session takes speech without a commit by then for a noise."""
 
-FILL_AFTER_S: Final = 0.3
-"""A microphone that is silent for this long in the middle of the user's speech has stopped."""
+SPEECH_S: Final = 60.0
+"""The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
+
+ADOPTION_S: Final = 3.0
+"""The time after which an adopted session counts as harmless: one that kills its process does so at once."""
+
+TAKEOVER_S: Final = 60.0
+"""The time within which another upstream must take over with a new voice.
+
+Several dials and the wait for the end of a turn have to fit into this time.
+"""
 
 ROLLOVER_LEAD_S: Final = 60.0
-"""The time before an upstream's end at which its successor is dialled."""
+"""The time before the end of an upstream's session at which the session dials the next upstream."""
 
 ROLLOVER_LEAD: Final = 0.1
-"""The same as a share of the upstream's life, for a short one. The smaller of the two counts."""
+"""The same time as a fraction of the life of an upstream's session. The smaller of the two times counts."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
-"""The longest life of an upstream's session that is believed. A longer one is probably in milliseconds."""
+"""The longest life of an upstream's session that the session trusts. A longer one is probably in milliseconds."""
 
 
 class Wait(enum.Enum):
-    """The waits of a session. The value is the name of the timer, and of its length in `Deadlines`."""
+    """The waits of a session. The value names the timer of the wait, and its length in `Deadlines`."""
 
     SETTINGS = "settings"
     """From the client's handshake to its Settings."""
+    DIAL = "dial"
+    """From the client's Settings to the handshake of the upstream that the session dials for them."""
     SESSION_CREATED = "session_created"
     """From the upstream's handshake to its first event."""
+    UNANNOUNCED = "unannounced"
+    """From the upstream's handshake to its configuration, where session.created has not come."""
     SESSION_UPDATED = "session_updated"
-    """From session.update to session.updated."""
+    """From session.update, and session.created, to session.updated."""
     UPDATE = "update"
     """From a later session.update to its session.updated."""
     ITEM_ACK = "item_ack"
@@ -55,31 +71,51 @@ class Wait(enum.Enum):
     """From response.created to response.done."""
     TRANSCRIPT = "transcript"
     """From the agent's text, or the end of its turn, to the transcript of the user's speech before it."""
+    SPEECH = "speech"
+    """From one sign of the user's speech to the next: its start, or interim words."""
     COMMIT = "commit"
     """From the end of the user's speech to its commit, which makes it a turn."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse."""
     RESTART = "restart"
-    """From the loss of an upstream to the next one's session.updated."""
+    """From the loss of an upstream to the session.updated of the next upstream."""
     ASK_AGAIN = "ask_again"
     """From a failed response to its repeated request."""
     ROLLOVER = "rollover"
     """From session.created to the time to dial the next upstream."""
     STANDBY = "standby"
-    """From one step of the standby upstream's setup to the next, with the limits of the upstream in use."""
+    """From one step of the standby upstream's setup to the next.
+
+    Each step has the limit that the upstream in use has.
+    """
+    TAKEOVER = "takeover"
+    """From the refusal of a new voice to the upstream that takes over with it."""
+    ADOPTION = "adoption"
+    """From the adoption of a session whose process died, to the time at which it counts as harmless."""
     PLAYBACK = "playback"
     """Until the client has played enough for more audio."""
     MICROPHONE = "microphone"
-    """From one microphone frame to the next, in the middle of the user's speech."""
+    """From one microphone frame to the next, in the middle of the user's speech.
+
+    Its length is a gap that no network makes, or a short one where the microphone has stopped before
+    (`UserTurns.fill_after_s`).
+    """
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
+    CALL = "call"
+    """From the client's handshake to the warning before the longest length of a call, and from there to its end."""
+    SILENCE = "silence"
+    """From speech or a message to the warning before the longest silence, and from there to its end."""
     DRAIN = "drain"
-    """From the begin of a drain to the session's end, where its work takes that long."""
+    """From the begin of a drain to the session's end, at the latest."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
-    """Return the length of a wait. ROLLOVER, STANDBY, PLAYBACK and DRAIN have no fixed length."""
-    if wait is Wait.RESTART:
+    """Return the length of a wait.
+
+    ROLLOVER, STANDBY, PLAYBACK, MICROPHONE, CALL, SILENCE and DRAIN have no fixed length.
+    """
+    if wait in (Wait.RESTART, Wait.DIAL):
         return deadlines.dial_s + deadlines.restart_s
     if wait is Wait.UPDATE:
         return deadlines.session_updated_s
@@ -92,9 +128,12 @@ def length_s(wait: Wait, deadlines: Deadlines) -> float:
 
 _FIXED_S: Final = {
     Wait.MANUAL_COMMIT: MANUAL_COMMIT_S,
+    Wait.UNANNOUNCED: UNANNOUNCED_S,
     Wait.ASK_AGAIN: ASK_AGAIN_S,
-    Wait.MICROPHONE: FILL_AFTER_S,
+    Wait.SPEECH: SPEECH_S,
     Wait.COMMIT: COMMIT_S,
+    Wait.TAKEOVER: TAKEOVER_S,
+    Wait.ADOPTION: ADOPTION_S,
 }
 """The lengths that no configuration changes."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from router.session import transitions
 from router.session.deadlines import Wait
-from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.session.work import WorkKind
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ HEAD: Final = """\
 Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
 `python -m router.session.diagram > docs/session-states.md`.
 
-A session is three small machines. `LIFECYCLE` has the stages of the session, and `RESPONSE` those of the upstream's
-response. `STANDBY` has the stages of the upstream that will follow the one in use. Joint rules connect them: they are
-applied after every input, in order.
+A session is four small machines. `LIFECYCLE` has the stages of the session, and `RESPONSE` those of the upstream's
+response. `USER_TURN` has the stages of each turn of the user's. `STANDBY` has the stages of the upstream that will
+follow the one in use. Joint rules connect them: they are applied after every input, in order.
 
 A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.
 
@@ -48,11 +48,18 @@ _BLUE: Final = "#2563eb"
 
 
 def draw() -> str:
-    """Return the page."""
+    """Return docs/session-states.md as Markdown."""
     parts = [
         HEAD,
         _machine("LIFECYCLE", "", transitions.LIFECYCLE, Lifecycle.AWAITING_SETTINGS, (_ends(),)),
         _machine("RESPONSE", "Looked up in READY, after `LIFECYCLE`.", transitions.RESPONSE, ResponseState.NONE),
+        _machine(
+            "USER_TURN",
+            "Looked up in READY, and for the signals of handlers. Each turn of the user's has its own state.",
+            transitions.USER_TURN,
+            UserTurnState.IDLE,
+            deadlines=transitions.USER_TURN_DEADLINES,
+        ),
         _machine(
             "STANDBY",
             "Looked up for inputs of the standby upstream, and for the signals of handlers.",
@@ -72,11 +79,22 @@ def _machine(
     tables: Mapping[Any, Mapping[type, Row[Any]]],
     first: enum.Enum,
     more: Iterable[Edge] = (),
+    *,
+    deadlines: Mapping[Any, tuple[Wait, ...]] | None = None,
 ) -> str:
     parts = [f"## {name}\n", *([f"{remark}\n"] if remark else []), _picture(tables, first, more)]
     for state, table in tables.items():
-        parts += [f"### {state.name}\n", _table(table.values()) if table else "No input is accepted.\n"]
+        running = _deadlines(deadlines[state]) if deadlines is not None else []
+        parts += [f"### {state.name}\n", *running, _table(table.values()) if table else "No input is accepted.\n"]
     return "\n".join(parts)
+
+
+def _deadlines(waits: tuple[Wait, ...]) -> list[str]:
+    names = [f"`{wait.name}`" for wait in waits]
+    if not names:
+        return ["No deadline.\n"]
+    beside = f" Beside it may run: {', '.join(names[1:])}." if names[1:] else ""
+    return [f"Its deadline is {names[0]}.{beside} The state's end stops them.\n"]
 
 
 def _picture(tables: Mapping[Any, Mapping[type, Row[Any]]], first: enum.Enum, more: Iterable[Edge]) -> str:
@@ -149,7 +167,12 @@ def _move(rule: Rule[Any]) -> str:
     return f"`{_MACHINES[type(rule.state)]}`: {rule.state.name} to {following}"
 
 
-_MACHINES: Final = {Lifecycle: "LIFECYCLE", ResponseState: "RESPONSE", StandbyState: "STANDBY"}
+_MACHINES: Final = {
+    Lifecycle: "LIFECYCLE",
+    ResponseState: "RESPONSE",
+    StandbyState: "STANDBY",
+    UserTurnState: "USER_TURN",
+}
 
 
 def _looked_up(name: str, when: str, keys: Iterable[Any], handlers: Mapping[Any, Callable[..., None]]) -> str:

@@ -42,6 +42,18 @@ class PassthroughResponseCreate(msgspec.Struct, frozen=True):
     text: str
 
 
+class PassthroughCommit(msgspec.Struct, frozen=True):
+    """A client's own `input_audio_buffer.commit`, to be forwarded."""
+
+    text: str
+
+
+class PassthroughAppend(msgspec.Struct, frozen=True):
+    """A client's own `input_audio_buffer.append`, to be forwarded."""
+
+    text: str
+
+
 class PassthroughEvent(msgspec.Struct, frozen=True):
     """Any other OpenAI client event, to be forwarded."""
 
@@ -59,13 +71,26 @@ Passthrough: TypeAlias = (
     | PassthroughItemCreate
     | PassthroughItemDelete
     | PassthroughResponseCreate
+    | PassthroughCommit
+    | PassthroughAppend
     | PassthroughEvent
 )
 
-_PASSTHROUGH: Final[dict[str, type[PassthroughSessionUpdate | PassthroughItemDelete | PassthroughResponseCreate]]] = {
+_Plain: TypeAlias = (
+    PassthroughSessionUpdate
+    | PassthroughItemDelete
+    | PassthroughResponseCreate
+    | PassthroughCommit
+    | PassthroughAppend
+    | PassthroughEvent
+)
+
+_PASSTHROUGH: Final[dict[str, type[_Plain]]] = {
     "session.update": PassthroughSessionUpdate,
     "conversation.item.delete": PassthroughItemDelete,
     "response.create": PassthroughResponseCreate,
+    "input_audio_buffer.commit": PassthroughCommit,
+    "input_audio_buffer.append": PassthroughAppend,
 }
 
 
@@ -77,8 +102,10 @@ def passthrough_of(kind: str, text: str, fields: dict[str, Any]) -> Passthrough:
     return _PASSTHROUGH.get(kind, PassthroughEvent)(text)
 
 
-# Signals: the machine looks them up in STANDBY as soon as the handler that sent them returns. So a handler of one table
-# causes a transition of another, and the transition still stands in the tables.
+# Signals: the machine looks them up as soon as the handler that sent them returns. So a handler of one table causes a
+# transition of another, and the transition still stands in the tables.
+
+# Signals for STANDBY.
 
 
 class StandbyRequested(msgspec.Struct, frozen=True):
@@ -97,4 +124,74 @@ class StandbyTimedOut(msgspec.Struct, frozen=True):
     """The standby upstream did not take its next step in time."""
 
 
-Signal: TypeAlias = StandbyRequested | StandbyReleased | StandbyPromoted | StandbyTimedOut
+class StandbyUnannounced(msgspec.Struct, frozen=True):
+    """The standby upstream has not sent session.created in time."""
+
+
+StandbySignal: TypeAlias = StandbyRequested | StandbyReleased | StandbyPromoted | StandbyTimedOut | StandbyUnannounced
+
+
+# Signals for USER_TURN.
+
+
+class CommitSent(msgspec.Struct, frozen=True):
+    """An `input_audio_buffer.commit` went upstream."""
+
+    is_by_client: bool
+    """The client sent it, and requests the response itself."""
+    event_id: str
+    """The `event_id` of the commit. An error that refuses the commit carries this id (upstream 8.1)."""
+
+
+class CommitRefused(msgspec.Struct, frozen=True):
+    """The upstream refused a commit."""
+
+    is_empty: bool
+    """It had nothing to commit, because its detector had committed the audio before (upstream 8.2)."""
+    event_id: str | None
+    """The commit's `event_id`. Some errors name no event (upstream 8.1)."""
+
+
+class CommitTimedOut(msgspec.Struct, frozen=True):
+    """The commit that ends the user's speech did not come in time."""
+
+
+class SpeechTimedOut(msgspec.Struct, frozen=True):
+    """The user's speech showed no sign of its end for too long."""
+
+
+class DetectionStopped(msgspec.Struct, frozen=True):
+    """An update has switched off the upstream's detector."""
+
+
+class SpeechReplayed(msgspec.Struct, frozen=True):
+    """Another upstream has received the audio that the previous one did not commit."""
+
+
+class SpeechAnswered(msgspec.Struct, frozen=True):
+    """A response of the upstream's own has begun: it answers all speech before it."""
+
+
+class AnswerRequested(msgspec.Struct, frozen=True):
+    """The session requests the answer to the user's speech itself, because the upstream will not begin one."""
+
+
+class NoiseFound(msgspec.Struct, frozen=True):
+    """The transcript of speech is empty: the upstream may answer it, but a missing answer is no loss."""
+
+    item_id: str | None
+
+
+UserTurnSignal: TypeAlias = (
+    CommitSent
+    | CommitRefused
+    | CommitTimedOut
+    | SpeechTimedOut
+    | DetectionStopped
+    | SpeechReplayed
+    | SpeechAnswered
+    | AnswerRequested
+    | NoiseFound
+)
+
+Signal: TypeAlias = StandbySignal | UserTurnSignal

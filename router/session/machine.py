@@ -12,24 +12,55 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.handlers import adoption, permission
+from router.session.state.meter import EVENTS as METERED
+from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
+from router.translation import errors
+from router.translation.speech import CHARACTERS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.messages import Facts
     from router.session.options import SessionOptions
     from router.session.profile import Profile
     from router.session.state.session import State
+    from router.session.state.text_delivery import ItemDelivery
     from router.session.tables import Row
+
+STEP_CHARS: Final = 12
+"""The growth of an answer's text that calls for a snapshot, once the caller hears it: two words."""
+
+USAGE_FIELD: Final = '"usage"'
+"""The text that every event with usage contains. `read_late` decodes no event without it."""
+
+_NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
+"""The inputs that count as activity, or may report usage.
+
+One look-up in this set is all that other inputs cost, such as audio.
+"""
+
+_LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
+"""The inputs that READY looks up in a second table.
+
+One look-up in this set is all that other inputs cost, such as audio.
+"""
 
 
 class Session:
-    """One conversation. `handle` is the whole interface to the actors: an input and the time in, commands out."""
+    """One conversation. `handle` takes an input and the time from the actors, and returns commands."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
+        self.snapshot_due = 0
+        """A number that grows with each change that a snapshot has to hold before its effects are visible.
+
+        Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
+        """
+        self._marked: tuple[object, ...] = (0, self.state.lifecycle, 0, 0, 0, False, 0)
+        self._stored_part: ItemDelivery | None = None
+        self._stored_chars = 0
 
     @property
     def state(self) -> State:
@@ -42,42 +73,154 @@ class Session:
         An input of another generation is counted and ignored, because an abandoned upstream may still have frames on
         their way.
         """
-        context, state = self.context, self.state
+        context = self.context
         context.now_s = now_s
-        decode = _DECODERS.get(type(message))
+        if type(message) is messages.ClientBinaryReceived:
+            # Most inputs are frames of the microphone. They have no generation, report nothing and settle nothing.
+            self.take(inputs.MicrophoneAudio(message.data))
+            if context.told_texts != self._marked[0]:
+                self._mark()
+            return context.take_commands()
+        state, decode = context.state, _DECODERS.get(type(message))
         decoded = message if decode is None else decode(context, message)
-        # For every generation, because the tokens of an abandoned upstream are charged, too.
-        context.report_usage(decoded)
         # Inputs of the client, of timers and of work have no generation.
         generation = getattr(message, "generation", None)
-        if generation is None or generation == state.upstream.generation:
+        if type(decoded) in _NOTED:
+            self._note(decoded, generation)
+        if type(message) is messages.ClientAdopted:
+            self.take(message)
+            adoption.finish(context)
+        elif generation is None or generation == state.upstream.generation:
             self.take(decoded)
+            if type(message) is messages.UpstreamTextReceived:
+                self._restart_silence_deadline()
         elif state.standby is not None and generation == state.standby.generation:
             self._take_for_standby(decoded)
         else:
             state.ignored += 1
-        if type(message) is messages.UpstreamTextReceived:
-            self._restart_silence_deadline()
-        if type(decoded) not in transitions.NEVER_SETTLES:
-            self._settle()
+        self._finish(type(decoded))
         return context.take_commands()
 
+    def _finish(self, kind: type) -> None:
+        if kind not in transitions.NEVER_SETTLES:
+            self._settle()
+            self._mark()
+        elif self.context.told_texts != self._marked[0]:
+            self._mark()
+        elif self._outruns_snapshot():
+            self._require_snapshot()
+
+    # Snapshots.
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the session is between two turns: a move to another process now cuts nothing off."""
+        state = self.state
+        is_unsent = state.playback.is_waiting or state.transcripts.held or state.updates
+        is_open = state.lifecycle in (Lifecycle.READY, Lifecycle.AWAITING_SETTINGS)
+        return is_open and not (is_unsent or state.is_busy or state.turn.is_open)
+
+    def _mark(self) -> None:
+        """Note a change that a snapshot has to hold before its effects are visible: of texts, questions, items."""
+        state = self.state
+        marked = (
+            self.context.told_texts,
+            state.lifecycle,
+            len(state.pending) + len(state.user_turns.owed) + (state.turn.response is not ResponseState.NONE),
+            len(state.calls.outstanding),
+            state.ledger.sequence,
+            state.user_turns.has_floor,
+            state.adoptions,
+        )
+        if marked != self._marked:
+            self._marked = marked
+            self._require_snapshot()
+
+    def _require_snapshot(self) -> None:
+        part = self.state.turn.answer.newest
+        self._stored_part, self._stored_chars = part, len(part.transcript)
+        self.snapshot_due += 1
+
+    def _outruns_snapshot(self) -> bool:
+        """Whether the caller gets audio whose words the last snapshot may lack.
+
+        The words behind which a cut answer continues are estimated from its audio, and from its text so far.
+        """
+        part = self.state.turn.answer.newest
+        stored_chars = self._stored_chars if part is self._stored_part else 0
+        is_behind = stored_chars < part.received_s * CHARACTERS_PER_S + STEP_CHARS
+        return is_behind and len(part.transcript) >= stored_chars + STEP_CHARS
+
+    def _note(self, decoded: object, generation: int | None) -> None:
+        # For every generation, because the tokens of an abandoned upstream are charged, too.
+        if type(decoded) in METERED and generation is not None:
+            self.context.report_usage(decoded, generation)
+        note = transitions.ACTIVITY.get(type(decoded))
+        if note is not None:
+            note(self.state.limited, self.context.now_s)
+
+    def read_late(self, message: messages.UpstreamTextReceived) -> messages.LateReport | None:
+        """Return the usage in an event that came after its upstream, or the whole session, was closed.
+
+        The `response.done` of the cancelled response is the last report. Return None for an event that reports no
+        usage.
+        """
+        # Most late messages are audio: only one that may report usage is decoded.
+        if USAGE_FIELD not in message.text:
+            return None
+        decoded = _decode_upstream_text(self.context, message)
+        if type(decoded) not in METERED:
+            return None
+        usage = self.context.read_usage(decoded, message.generation)
+        return messages.LateReport(usage, is_last=isinstance(decoded, openai.ResponseDone))
+
+    def correct_playback(self, left_s: float, now_s: float) -> None:
+        """Correct the estimated playback by a client's report: the caller has not heard `left_s` of the sent audio yet.
+
+        The correction is no input, because no table has a row for it. It has no effect before the next interruption.
+        """
+        self.context.state.playback.correct(left_s, now_s)
+
+    def held_bytes(self) -> int:
+        """Return the bytes of messages before `session.updated`, and of audio that is held back."""
+        return self.state.early.held_bytes + self.state.playback.held_bytes
+
     def take(self, decoded: object) -> None:
-        """Look a decoded input up in LIFECYCLE and, in READY, in RESPONSE."""
-        kind, before = type(decoded), self.state.lifecycle
-        row = self._rows.get(kind)
+        """Look a decoded input up in LIFECYCLE and, in READY, in RESPONSE or USER_TURN."""
+        kind, rows = type(decoded), self._rows
+        row = rows.get(kind)
         if row is None:
             transitions.ON_UNEXPECTED(self.context, decoded)
             return
         self._follow(row, decoded)
-        if kind in transitions.RESPONSE_INPUTS and before is Lifecycle.READY:
-            self._take_for_response(decoded)
+        if kind in _LOOKED_UP_TWICE and rows is transitions.LIFECYCLE[Lifecycle.READY]:
+            if kind in transitions.RESPONSE_INPUTS:
+                self._take_for_response(decoded)
+            else:
+                self._take_for_user_turn(decoded)
 
     def _take_for_response(self, decoded: object) -> None:
         row = transitions.RESPONSE[self.state.turn.response].get(type(decoded))
         # The handler in LIFECYCLE may have ended the session.
         if row is not None and self.state.lifecycle is not Lifecycle.ENDED:
             self._follow(row, decoded)
+
+    def _take_for_user_turn(self, decoded: object) -> None:
+        turns, kind = self.state.user_turns, type(decoded)
+        is_about_owed = kind in transitions.USER_TURN[UserTurnState.AWAITING_ANSWER]
+        for turn in turns.about(decoded) if is_about_owed else (turns.current,):
+            turns.subject = turn
+            row = transitions.USER_TURN[turn.phase].get(kind)
+            if row is not None and not self.context.has_ended:
+                self._follow(row, decoded)
+
+    def _take_signals(self) -> None:
+        while self.context.signals:
+            signal = self.context.signals.pop(0)
+            if type(signal) in transitions.STANDBY_SIGNALS:
+                self._take_for_standby(signal)
+            else:
+                self._take_for_user_turn(signal)
 
     def _take_for_standby(self, decoded: object) -> None:
         row = transitions.STANDBY[self.state.standby_state].get(type(decoded))
@@ -92,44 +235,68 @@ class Session:
         # Most rows stay in their state: frames of audio do, many times a second.
         if state is not row.state or self.context.has_ended:
             self._enter(state)
-        while self.context.signals:
-            self._take_for_standby(self.context.signals.pop(0))
+        if self.context.signals:
+            self._take_signals()
 
     def _settle(self) -> None:
-        """Apply the joint rules, once each and in order: each may make a later one hold."""
+        """Apply the joint rules, each once and in order, because a rule may make a later one hold."""
+        for name in self.state.pending.take_rules():
+            self.context.log(logging.DEBUG, f"a response request has ended by the rule {name}")
         for rule in transitions.JOINT:
             if rule.holds(self.context):
                 chosen = rule.handler(self.context)
                 self._enter(rule.next_state if chosen is None else rule.chosen(chosen))  # type: ignore[arg-type]
+                self._take_signals()
 
-    def _enter(self, state: Lifecycle | ResponseState | StandbyState | None) -> None:
-        """Enter a state of the table that it belongs to, or the end where the handler has ended the session."""
+    def _enter(self, state: Lifecycle | ResponseState | StandbyState | UserTurnState | None) -> None:
+        """Enter a state of whichever table has it, or the end where the handler has ended the session."""
         if isinstance(state, ResponseState):
             self.state.turn.response = state
         elif isinstance(state, StandbyState):
             self.state.standby_state = state
+        elif isinstance(state, UserTurnState):
+            self._enter_phase(state)
         elif state not in (None, self.state.lifecycle) and not self.context.has_ended:
             self._enter_lifecycle(state)
         if self.context.has_ended and self.state.lifecycle is not transitions.ON_END:
             self._enter_lifecycle(transitions.ON_END)
+
+    def _enter_phase(self, phase: UserTurnState) -> None:
+        turns, deadlines = self.state.user_turns, transitions.USER_TURN_DEADLINES
+        before, turns.subject.phase = turns.subject.phase, phase
+        if before is not phase:
+            turns.move_subject()
+            self._replace_deadlines(deadlines[before], deadlines[phase])
+
+    def _replace_deadlines(self, before: Iterable[Wait], after: tuple[Wait, ...]) -> None:
+        # FIRST_EVENT is the active response's as well, and of every other turn that is owed an answer.
+        is_shared = self.state.turn.response is not ResponseState.NONE
+        over = [wait for wait in before if wait not in after]
+        if is_shared or self.state.user_turns.owed:
+            over = [wait for wait in over if wait is not Wait.FIRST_EVENT]
+        self.context.stop_waiting(*over)
+        if after and not (is_shared and after[0] is Wait.FIRST_EVENT):
+            self.context.wait(after[0])
 
     def _enter_lifecycle(self, lifecycle: Lifecycle) -> None:
         before, self.state.lifecycle = self.state.lifecycle, lifecycle
         self._rows = transitions.LIFECYCLE[lifecycle]
         self.context.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
         if lifecycle is Lifecycle.READY:
-            # Now, so that they precede every later input.
+            # Now, so that they precede every later input. The handler's signals, such as a repeated commit, come first.
+            self._take_signals()
             for early in self.state.early.take():
-                self.take(early)
+                self.take(early if self.context.overrides is None else permission.judge_again(self.context, early))
 
     def _restart_silence_deadline(self) -> None:
-        # Any event shows that the upstream is alive. Without response.created the first output counts as its start.
-        turn = self.state.turn
-        is_answering = turn.response is ResponseState.ACTIVE or (
-            turn.response is ResponseState.REQUESTED and turn.has_started_speaking
-        )
-        if is_answering and self.state.lifecycle is Lifecycle.READY:
-            self.context.wait(Wait.NEXT_EVENT)
+        # Any event shows that the upstream is alive. Audio brings many: the length is not looked up in a table.
+        context = self.context
+        if self.state.turn.response is ResponseState.ACTIVE and self.state.lifecycle is Lifecycle.READY:
+            context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
+
+    def enter_restored(self) -> None:
+        """Look inputs up by the state that a snapshot brought."""
+        self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 
     def describe(self) -> Facts:
         """Return a few facts about the session, for operators and tests."""
@@ -141,8 +308,24 @@ class Session:
             "outstanding_calls": list(state.calls.outstanding),
             "late_answers": state.calls.late,
             "ignored": state.ignored,
+            "over_bounds": state.over_bounds,
             "early_dropped_bytes": state.early.dropped_bytes,
             "interrupted_bytes": state.interrupted_bytes + state.playback.dropped_bytes,
+            "owed": {
+                "responses": len(state.pending),
+                "answers_to_speech": len(state.user_turns.owed),
+                "transcripts": len(state.transcripts),
+                "acknowledgements": len(state.upstream.items) + state.upstream.pending_updates,
+                "updates": len(state.updates),
+                "function_calls": len(state.calls.outstanding),
+            },
+            "buffers": {
+                "early_bytes": state.early.held_bytes,
+                "unplayed_bytes": state.playback.held_bytes,
+                "requests_bytes": state.pending.size_bytes,
+                "ledger_bytes": state.ledger.size_bytes,
+            },
+            "position": state.upstream.position,
             "generation": state.upstream.generation,
             "rollovers": state.rollovers,
             "ledger_entries": len(state.ledger),
@@ -153,8 +336,10 @@ class Session:
 
 
 def _decode_client_text(context: Context, message: messages.ClientTextReceived) -> object:
+    if context.policy is not None:
+        return permission.decode(context, message.text)
     context.client_text = message.text
-    decoded = deepgram_codec.decode(message.text)
+    decoded = deepgram_codec.decode(message.text, is_sparse=context.profile.sparse_settings)
     if not isinstance(decoded, deepgram_codec.Foreign) or not context.profile.openai_events:
         return decoded
     if decoded.type not in openai.FORWARDED:
@@ -164,16 +349,18 @@ def _decode_client_text(context: Context, message: messages.ClientTextReceived) 
 
 def _decode_upstream_text(context: Context, message: messages.UpstreamTextReceived) -> object:
     decoded = openai_codec.decode(message.text)
-    if not isinstance(decoded, openai_codec.Partial):
+    if isinstance(decoded, openai_codec.Partial):
+        # One unreadable field is no reason to lose an acknowledgement: the rest of the event counts.
+        context.log_unknown(decoded.type, decoded.problem)
+        decoded = decoded.event
+    if not isinstance(decoded, openai.Error):
         return decoded
-    # One unreadable field is no reason to lose an acknowledgement: the rest of the event counts.
-    context.log_unknown(decoded.type, decoded.problem)
-    return decoded.event
+    event = errors.explained(decoded)
+    return event if context.policy is None else permission.masked(context, event)
 
 
 _DECODERS: Final[dict[type, Callable[[Context, Any], object]]] = {
     messages.ClientTextReceived: _decode_client_text,
-    messages.ClientBinaryReceived: lambda _context, message: inputs.MicrophoneAudio(message.data),
     messages.UpstreamTextReceived: _decode_upstream_text,
     messages.UpstreamBinaryReceived: lambda _context, _message: openai_codec.Malformed("a binary message"),
 }

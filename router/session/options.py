@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from router.config.model import Tuning
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.config.model import Deadlines, Limits
     from router.deepgram import blocks
+    from router.policy.policy import Policy
     from router.translation.listening import TurnDetection
     from router.translation.voices import Voices
+    from router.usage.prices import PriceTable
 
 
 def _unchanged(text: str) -> str:
@@ -27,7 +31,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     early_messages: int = 64
     """Messages that wait for `session.updated`, and later for a busy upstream. A client sends a few."""
     early_bytes: int = 4 * 1024 * 1024
-    """The bytes of those together: a whole conversation as context, and more than 64 long messages."""
+    """The most bytes of these messages together: enough for a whole conversation as context, or 64 long messages."""
     preroll_s: float = 0.5
     """Microphone audio that is kept while the user is silent. A detector places the start of speech 0.3 s back; more
     would cost memory in every idle session."""
@@ -36,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     queued_audio_bytes: int = 32 * 1024 * 1024
     """Audio that waits for its playback: eleven minutes, longer than a response may take (`response_s`)."""
     unread_audio_bytes: int = 1024 * 1024
-    """The same until the client answers a ping: a client that does not read will never play it."""
+    """The same bound until the client answers a ping. A client that does not read will never play the audio."""
     ledger_bytes: int = 1024 * 1024
     """The ledger in memory. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
 
@@ -49,19 +53,31 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """The models that a client may request through `agent.think.provider.model`."""
     fixed_model: str | None = None
-    """The model in the URL of the configured upstream, which wins over all."""
+    """The model in the URL of the configured upstream. It wins over every other choice."""
     turn_detection: TurnDetection
     voices: Voices
     transcription_model: str
     transcription_models: tuple[str | None, ...] = ()
-    """By position of the upstream, where one has a name of its own; Azure names deployments."""
+    """The transcription models by position of the upstream, for upstreams with their own. Azure names deployments."""
+    upstream_models: tuple[str | None, ...] = ()
+    """By position of the upstream, the model that it is asked for in place of the session's."""
     greeting: Literal["auto", "spoken", "text"]
     """Whether a greeting is spoken: as the profile has it, always, or never."""
     interrupted_answer: Literal["continue", "stop"]
-    """The fate of an answer that the end of its upstream cut off."""
+    """The decision on an answer that the loss of its upstream cut off: to continue it, or to stop there."""
+    continued_text: Literal["rest", "whole"]
+    """The text of a continued answer in the profile of the React component, where its Settings do not choose."""
     deadlines: Deadlines
     limits: Limits
     bounds: Bounds = Bounds()
+    tuning: Tuning = Tuning()
+    price_table: PriceTable | None = None
+    """The prices of models, where cost has a limit."""
+    spend_today: Callable[[int, float], tuple[int, float]] | None = None
+    """Adds the tokens and dollars of a response to its client's sums of today, and returns these sums.
+
+    The sums cover all sessions of the client. None where a day has no limit. It must not block.
+    """
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""
     tool_hosts: tuple[str, ...] = ()
@@ -72,6 +88,10 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the embedding application configures each session (the hook `configure`)."""
     is_reported: bool = False
     """Whether the embedding application wants turns and costs."""
+    is_observed: bool = False
+    """Whether an observer wants usage, latencies and the cause of the end: for logs, metrics and the usage log."""
+    policy: Policy | None = None
+    """What the client may say; None where it may say everything."""
     redact: Callable[[str], str] = _unchanged
     """Masks credentials in a text that leaves the process."""
 

@@ -15,14 +15,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Input before Settings is kept. Otherwise it is answered with NON_SETTINGS_MESSAGE_BEFORE_SETTINGS."""
     openai_events: bool
     """OpenAI client events are forwarded unchanged. Otherwise they are unparsable."""
+    sparse_settings: bool
+    """Settings may leave out `audio` and `agent`. Otherwise they are unparsable without them."""
+    linear16_rate: int
+    """The rate of linear16 from a microphone where Settings name none."""
     settings_repeat: bool
     """A second Settings is answered with SettingsApplied, otherwise with SETTINGS_ALREADY_APPLIED."""
     history: bool
-    """History is sent unless Settings refuse it. Otherwise it is sent only where they ask for it."""
+    """History is sent unless Settings refuse it. If false, History is sent only where Settings ask for it."""
     sentences: bool
     """The agent's text is sent sentence by sentence, otherwise item by item."""
     spoken_greeting: bool
-    """A greeting is spoken unless the configuration says otherwise. Otherwise it is a text."""
+    """A greeting is spoken unless the configuration says otherwise. If false, a greeting is a text."""
     component_messages: bool
     """The React component's own messages are sent (client 9.5): AgentStartedSpeaking, AgentDone, Transcript,
     UtteranceEnd, and the text "Function call: ..."."""
@@ -32,6 +36,9 @@ OPENAI: Final = Profile(
     name="openai",
     early_inputs_wait=True,
     openai_events=True,
+    sparse_settings=True,
+    # As the React component records.
+    linear16_rate=16_000,
     settings_repeat=True,
     history=False,
     sentences=False,
@@ -44,6 +51,9 @@ CONVERSE: Final = Profile(
     name="converse",
     early_inputs_wait=False,
     openai_events=False,
+    sparse_settings=False,
+    # As in the published schema (docs/decisions/0006).
+    linear16_rate=24_000,
     settings_repeat=False,
     history=True,
     sentences=True,

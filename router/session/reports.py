@@ -1,4 +1,4 @@
-"""The notifications for an embedding application: each turn when it is over, and the tokens that each response used.
+"""The notifications of a session: turns and usage for an embedding application, and facts for its observer.
 
 They are taken where the client's messages leave and the upstream's events arrive. They change nothing in the session.
 """
@@ -11,6 +11,11 @@ import msgspec
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
+
+MAX_LIMITS: Final = 8
+"""The most limits that are read from one event. The service reports two: requests and tokens."""
+MAX_CALLS: Final = 64
+"""The most calls whose time runs at once."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -27,7 +32,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     functions: tuple[str, ...] = ()
     """The names of the called functions."""
     is_whole: bool = True
-    """False for the texts so far where the session ended in the middle of a turn."""
+    """False where the session ended in the middle of a turn, which then has its texts so far."""
 
     def text(self, role: Literal["user", "assistant"]) -> str:
         """Return the texts of one side, joined by spaces."""
@@ -39,9 +44,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Literal["response", "transcription"]
     id: str | None
-    """The id of the response, or of the transcribed item."""
+    """The id of the response, or of the item that was transcribed."""
     model: str
-    """The requested model."""
+    """The requested model; of a transcription, the model that transcribes."""
     status: str | None = None
     """The status of a response. A cancelled one uses tokens, too."""
     details: dict[str, Any]
@@ -63,12 +68,102 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return _number(self.details.get("total_tokens")) or self.input_tokens + self.output_tokens
 
 
+class TurnBegan(msgspec.Struct, frozen=True):
+    """The beginning of the agent's turn: the user has finished."""
+
+    ago_s: float
+
+
+class TurnEnded(msgspec.Struct, frozen=True):
+    """The end of a turn of the agent, at the time at which the client got it."""
+
+
+class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """The latencies of a turn with output, from the end of the user's turn.
+
+    A latency is None where the turn has no such output.
+    """
+
+    first_audio_s: float | None
+    first_text_s: float | None
+
+
+class FunctionAnswered(msgspec.Struct, frozen=True):
+    """The answer to a function call."""
+
+    duration_s: float
+    """The seconds from the request of the call to the answer."""
+    call_id: str = ""
+    client_tool: str | None = None
+    """The name of a function that the client runs; None for one of the router's."""
+
+
+class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream that serves the session from now on: the first one, and each one after a loss or a rollover."""
+
+    generation: int
+    position: int
+    is_rollover: bool = False
+
+
+class AudioCarried(msgspec.Struct, frozen=True, kw_only=True):
+    """The audio since the previous report of this kind."""
+
+    received_s: float
+    """The seconds of audio from the client's microphone."""
+    sent_s: float
+    """The seconds of audio to the client."""
+
+
+class RateLimitLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of the operator's account, as the upstream reports it."""
+
+    name: str
+    limit: float | None
+    left: float | None
+    reset_s: float | None
+    """The seconds until the limit is whole again."""
+
+
+class RateLimitsLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of the operator's account at an upstream."""
+
+    position: int
+    limits: tuple[RateLimitLeft, ...]
+
+
+def limits_left(position: int, event: openai.RateLimitsUpdated) -> RateLimitsLeft:
+    """Return the report of the limits that the upstream at a position names."""
+    limits = tuple(
+        RateLimitLeft(name=limit.name[:40], limit=limit.limit, left=limit.remaining, reset_s=limit.reset_seconds)
+        for limit in (event.rate_limits or [])[:MAX_LIMITS]
+    )
+    return RateLimitsLeft(position=position, limits=limits)
+
+
+class SessionFailed(msgspec.Struct, frozen=True):
+    """The `Error` that ends the session, as code and description."""
+
+    code: str
+    description: str
+
+
+Fact = (
+    Usage
+    | TurnBegan
+    | TurnEnded
+    | TurnLatency
+    | FunctionAnswered
+    | UpstreamTookOver
+    | AudioCarried
+    | RateLimitsLeft
+    | SessionFailed
+)
+"""The notifications for the observer of a session."""
+
+
 def _number(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-USAGE_EVENTS: Final = (openai.ResponseDone, openai.InputAudioTranscriptionCompleted)
-"""The events that may carry usage."""
 
 
 def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionCompleted, model: str) -> Usage | None:
@@ -109,3 +204,28 @@ class TurnLog:
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
+
+
+class Stopwatch:
+    """A clock for function calls.
+
+    It runs from the request, to the client or to a thread, to the answer for the upstream.
+    """
+
+    def __init__(self) -> None:
+        self.requested: dict[str, tuple[float, str | None]] = {}
+        """The time of each call's request, and the name of a function that the client runs, by the call's id."""
+
+    def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
+        """Record a call. A call that was cancelled is never answered, so their number has a bound."""
+        self.requested[call_id] = now_s, client_tool
+        if len(self.requested) > MAX_CALLS:
+            del self.requested[next(iter(self.requested))]
+
+    def answer(self, call_id: str, now_s: float) -> FunctionAnswered | None:
+        """Record an answer. Return its notification, or None for a call that was not recorded."""
+        requested = self.requested.pop(call_id, None)
+        if requested is None:
+            return None
+        requested_s, client_tool = requested
+        return FunctionAnswered(now_s - requested_s, call_id, client_tool)

@@ -1,8 +1,8 @@
 """The types of the session's tables: rows and joint rules.
 
-A table maps each input that a state accepts to a row. A row pairs a handler with the next state. A handler returns
-None to enter that state. It returns another state to enter that one instead, and its row has to list it: so the tables
-show every transition. Joint rules are such pairs, too, with a condition in place of an input.
+A table maps each input that a state accepts to a row. A row pairs a handler with the next state. A handler returns None
+to enter that state. If it returns another state, the session enters that other state, which the row has to list: so the
+tables show every transition. A joint rule pairs a condition over several tables with a handler and a next state.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Row(Generic[S]):
 
 Table: TypeAlias = Mapping[type, Row[S]]
 Entry: TypeAlias = Callable[[S], Row[S]]
-"""A row that does not know its state yet: several states may share it."""
+"""A row without its state, because several states may share it."""
 
 
 def on(
@@ -74,7 +74,10 @@ def on(
     may_stay: bool = False,
     instead: tuple[S, ...] = (),
 ) -> Entry[S]:
-    """Return the row of an input. Without `next_state` the state stays; `may_stay` lets the handler choose that."""
+    """Return the row of an input.
+
+    Without `next_state` the state stays. `may_stay` lets the handler choose to stay in a row with a `next_state`.
+    """
 
     def entry(state: S) -> Row[S]:
         choices = (state, *instead) if may_stay else instead

@@ -1,12 +1,13 @@
-"""The tables: the inputs that each state accepts, their handlers, and the next states. The product's table of contents.
+"""The tables: the inputs that each state accepts, their handlers, and the next states.
 
-Rules of this file. Every transition of the session stands here, and nothing else does. Every state has its table, an
-empty one too. `ON_UNEXPECTED` handles an input that the state's table does not list. An input that may rightly cross on
-the wire is listed, with `ignore`: silence is a decision. `router.session.tables` explains rows and rules.
+They are the product's table of contents. This file has rules. Every transition of the session stands here, and nothing
+else does. Every state has its table, an empty one too. `ON_UNEXPECTED` handles an input that the state's table does not
+list. An input that may rightly cross another on the wire has a row with `ignore`, so that silence is a decision.
+`router.session.tables` explains rows and rules.
 
 Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: LIFECYCLE decides
-about the message to the client, then RESPONSE about the response in progress. Inputs of the standby upstream, and
-signals, are looked up in STANDBY alone.
+about the message to the client, then RESPONSE about the response in progress. An input of `USER_TURN_INPUTS` is looked
+up in USER_TURN instead. Inputs of the standby upstream are looked up in STANDBY alone, and signals in their own table.
 
 `python -m router.session.diagram` draws docs/session-states.md from these tables.
 """
@@ -23,6 +24,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import (
+    adoption,
     agent_output,
     conversions,
     delivery,
@@ -31,6 +33,7 @@ from router.session.handlers import (
     ending,
     function_calls,
     injection,
+    limits,
     passthrough,
     refusals,
     responses,
@@ -44,9 +47,11 @@ from router.session.handlers import (
     upstream_setup,
     user_speech,
     user_text,
+    user_turn,
 )
 from router.session.handlers.ignored import ignore, ignore_event, log_unknown, on_unexpected
-from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.state.limited import Limited
+from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.session.tables import Entry, Rule, Table, on, rows
 from router.session.work import WorkKind, split_key
 
@@ -66,6 +71,7 @@ ENDED: Final = Lifecycle.ENDED
 
 def deadline(context: Context, fired: messages.TimerFired) -> None:
     """Look the deadline up in DEADLINES."""
+    context.timers.pop(fired.name, None)
     DEADLINES[Wait(fired.name)](context, fired)
 
 
@@ -84,15 +90,22 @@ _IN_ANY_STATE: Final[tuple[Entry[Lifecycle], ...]] = (
     on(messages.TimerFired, deadline),
     on(messages.WorkDone, work_done),
     on(messages.ClientCaughtUp, delivery.client_caught_up),
+    on(messages.ClientPaused, user_speech.client_paused),
+    on(messages.ClientResumed, user_speech.client_resumed),
     on(messages.ClientOverflowed, ending.client_overflowed, ENDED),
     on(messages.ClientClosed, ending.client_closed, ENDED),
     on(messages.DrainBegan, drain.begin_drain),
+    on(messages.EndRequested, ending.end_requested, ENDED),
+    on(messages.MoveRequested, standby.request_standby),
 )
+
+_ADOPTED: Final[Entry[Lifecycle]] = on(messages.ClientAdopted, adoption.adopt, CONNECTING)
 
 _FROM_UPSTREAM: Final[tuple[Entry[Lifecycle], ...]] = (
     on(messages.UpstreamLost, restart.upstream_lost, CONNECTING),
     on(openai_codec.Malformed, restart.abandon_malformed),
     on(openai_codec.Unknown, log_unknown),
+    on(openai.RateLimitsUpdated, upstream_events.record_rate_limits),
     on(openai.Ignored, ignore_event),
 )
 
@@ -109,6 +122,8 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
     on(inputs.PassthroughItemCreate, early_input.before_settings),
     on(inputs.PassthroughItemDelete, early_input.before_settings),
     on(inputs.PassthroughResponseCreate, early_input.before_settings),
+    on(inputs.PassthroughCommit, early_input.before_settings),
+    on(inputs.PassthroughAppend, early_input.before_settings),
     on(inputs.PassthroughEvent, early_input.before_settings),
 )
 
@@ -128,6 +143,8 @@ _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
     on(inputs.PassthroughItemCreate, early_input.keep_message),
     on(inputs.PassthroughItemDelete, early_input.keep_message),
     on(inputs.PassthroughResponseCreate, early_input.keep_message),
+    on(inputs.PassthroughCommit, early_input.keep_message),
+    on(inputs.PassthroughAppend, early_input.keep_message),
     on(inputs.PassthroughEvent, early_input.keep_message),
 )
 
@@ -138,6 +155,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_FROM_UPSTREAM,
         *_BEFORE_SETTINGS,
         on(messages.ClientOpened, settings.client_opened),
+        on(messages.ClientAdopted, adoption.adopt),
         on(deepgram.Settings, settings.open_session, CONNECTING, may_stay=True),
         on(inputs.PassthroughSessionUpdate, settings.open_passthrough_session, CONNECTING),
         # The upstream is dialled before Settings arrive.
@@ -151,6 +169,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_IN_ANY_STATE,
         *_FROM_UPSTREAM,
         *_BEFORE_READY,
+        _ADOPTED,
         on(messages.UpstreamOpened, upstream_setup.upstream_opened),
         # A joint rule leads to CONFIGURING: session.created, the hook and the converters come in any order.
         on(openai.SessionCreated, upstream_setup.on_session_created),
@@ -161,13 +180,20 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         *_IN_ANY_STATE,
         *_FROM_UPSTREAM,
         *_BEFORE_READY,
+        _ADOPTED,
         on(openai.SessionUpdated, takeover.session_updated, READY, may_stay=True),
         on(openai.Error, upstream_setup.judge_error),
+        # The upstream has not sent it in time.
+        on(openai.SessionCreated, upstream_setup.created_behind_update),
+        # The conversation so far leaves right behind session.update.
+        on(openai.ConversationItemAdded, upstream_setup.item_acknowledged),
+        on(openai.ConversationItemDone, upstream_setup.item_acknowledged),
     ),
     READY: rows(
         READY,
         *_IN_ANY_STATE,
         *_FROM_UPSTREAM,
+        _ADOPTED,
         # With a standby upstream the session stays ready.
         on(messages.UpstreamLost, restart.upstream_lost, CONNECTING, may_stay=True),
         # The client
@@ -186,16 +212,21 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(inputs.PassthroughItemCreate, passthrough.forward_item),
         on(inputs.PassthroughItemDelete, passthrough.forward_delete),
         on(inputs.PassthroughResponseCreate, passthrough.forward_response_create),
+        on(inputs.PassthroughCommit, passthrough.forward_commit),
+        on(inputs.PassthroughAppend, passthrough.forward_append),
         on(inputs.PassthroughEvent, passthrough.forward_event),
         # The upstream: the session and its items
         on(openai.SessionUpdated, updates.updated),
+        on(openai.SessionCreated, upstream_setup.created_in_use),
         on(openai.Error, upstream_events.upstream_error),
         on(openai.ConversationItemAdded, upstream_events.item_added),
         on(openai.ConversationItemDone, upstream_events.item_done),
         # The upstream: the user's speech
-        on(openai.InputAudioBufferSpeechStarted, user_speech.speech_started),
-        on(openai.InputAudioBufferSpeechStopped, user_speech.speech_stopped),
-        on(openai.InputAudioBufferCommitted, user_speech.committed),
+        on(openai.InputAudioBufferSpeechStarted, ignore),  # USER_TURN takes it
+        on(openai.InputAudioBufferSpeechStopped, ignore),  # USER_TURN takes it
+        on(openai.InputAudioBufferCommitted, ignore),  # USER_TURN takes it
+        on(openai.InputAudioBufferCleared, ignore),  # USER_TURN takes it
+        on(openai.InputAudioBufferTimeoutTriggered, ignore),  # ACTIVITY takes it
         on(openai.InputAudioTranscriptionDelta, user_speech.interim_delta),
         on(openai.InputAudioTranscriptionUpdated, user_speech.interim_update),
         on(openai.InputAudioTranscriptionCompleted, user_speech.transcription_completed),
@@ -215,25 +246,55 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
 }
 
 ON_END: Final = ENDED
-"""A handler of any table may end the session (`Context.end`). The session is in this state as soon as it returns."""
+"""The state after a handler of any table has ended the session (`Context.end`)."""
 
 ON_UNEXPECTED: Final = on_unexpected
 
 # RESPONSE: the stages of the upstream's response. A joint rule leads from NONE to REQUESTED.
+
+
+def _by_output(begin: Callable[[Context, responses.Output], ResponseState | None]) -> tuple[Entry[ResponseState], ...]:
+    # Some servers send no response.created.
+    return (
+        on(openai.ResponseOutputItemAdded, begin, ResponseState.ACTIVE, may_stay=True),
+        on(openai.ResponseOutputTextDelta, begin, ResponseState.ACTIVE, may_stay=True),
+        on(openai.ResponseOutputAudioTranscriptDelta, begin, ResponseState.ACTIVE, may_stay=True),
+        on(openai.ResponseOutputAudioDelta, begin, ResponseState.ACTIVE, may_stay=True),
+        on(openai.ResponseFunctionCallArgumentsDone, begin, ResponseState.ACTIVE, may_stay=True),
+    )
+
+
+_BY_UNASKED_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
+    on(openai.ResponseOutputTextDone, responses.finish_unasked),
+    on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unasked),
+)
+
+_BY_WHOLE_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
+    on(openai.ResponseOutputTextDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
+    on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
+)
 
 RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
     ResponseState.NONE: rows(
         ResponseState.NONE,
         # The upstream begins responses by itself, too.
         on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, may_stay=True),
+        *_by_output(responses.begin_unknown),
+        *_BY_UNASKED_TEXT,
     ),
     ResponseState.REQUESTED: rows(
         ResponseState.REQUESTED,
-        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, may_stay=True),
-        # Some servers send no response.created.
+        on(
+            openai.ResponseCreated,
+            responses.begin_response,
+            ResponseState.ACTIVE,
+            may_stay=True,
+            # A response outside the conversation is no turn.
+            instead=(ResponseState.NONE,),
+        ),
+        *_by_output(responses.begin_unannounced),
+        *_BY_WHOLE_TEXT,
         on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, may_stay=True),
-        on(openai.ResponseOutputTextDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
-        on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
         on(
             openai.Error,
             responses.response_refused,
@@ -242,21 +303,118 @@ RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
             instead=(ResponseState.ACTIVE,),
         ),
         on(messages.UpstreamLost, ignore, ResponseState.NONE),
+        on(messages.ClientAdopted, ignore, ResponseState.NONE),
     ),
     ResponseState.ACTIVE: rows(
         ResponseState.ACTIVE,
         on(openai.ResponseCreated, responses.another_begins),
-        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, may_stay=True),
+        *_BY_WHOLE_TEXT,
+        on(
+            openai.ResponseDone,
+            responses.finish_response,
+            ResponseState.NONE,
+            may_stay=True,
+            # A request is still in flight, beside which the upstream began a response of its own.
+            instead=(ResponseState.REQUESTED,),
+        ),
+        on(openai.Error, responses.refused_in_flight),
         on(messages.UpstreamLost, ignore, ResponseState.NONE),
+        on(messages.ClientAdopted, ignore, ResponseState.NONE),
     ),
 }
 
 RESPONSE_INPUTS: Final = frozenset(kind for table in RESPONSE.values() for kind in table)
 
+# USER_TURN: the stages of one turn of the user's. The machine looks an input up for the speech in progress. It looks an
+# input of AWAITING_ANSWER up for the turns that it is about (`UserTurns.about`).
+
+_IDLE: Final = UserTurnState.IDLE
+_SPEAKING: Final = UserTurnState.SPEAKING
+_STOPPED: Final = UserTurnState.STOPPED
+_COMMITTING: Final = UserTurnState.COMMITTING
+_AWAITING_ANSWER: Final = UserTurnState.AWAITING_ANSWER
+
+USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
+    _IDLE: rows(
+        _IDLE,
+        on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
+        # Late: the speech was taken for a noise, or ended by hand.
+        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
+        on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared),
+        on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
+        on(inputs.CommitRefused, user_turn.commit_refused, _AWAITING_ANSWER, may_stay=True),
+    ),
+    _SPEAKING: rows(
+        _SPEAKING,
+        on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started),
+        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped, _STOPPED),
+        on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        # Replayed speech that the next detector does not find, or silence that has no end.
+        on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
+        on(inputs.SpeechTimedOut, user_turn.speech_timed_out, _IDLE),
+        on(inputs.DetectionStopped, user_turn.end_speech, _IDLE),
+        on(inputs.SpeechReplayed, user_turn.speech_replayed),
+    ),
+    _STOPPED: rows(
+        _STOPPED,
+        on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
+        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
+        on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
+        on(inputs.DetectionStopped, user_turn.end_speech, _IDLE),
+        on(inputs.SpeechReplayed, user_turn.speech_replayed, _SPEAKING),
+    ),
+    _COMMITTING: rows(
+        _COMMITTING,
+        # The user goes on: the commit ends the speech before.
+        on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
+        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
+        on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(inputs.CommitSent, user_turn.commit_sent),
+        on(inputs.CommitRefused, user_turn.commit_failed, _IDLE, may_stay=True, instead=(_SPEAKING,)),
+        on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
+        on(inputs.SpeechReplayed, user_turn.repeat_commit),
+    ),
+    _AWAITING_ANSWER: rows(
+        _AWAITING_ANSWER,
+        on(inputs.SpeechAnswered, ignore, _IDLE),
+        on(inputs.AnswerRequested, ignore, _IDLE),
+        on(inputs.NoiseFound, ignore, _IDLE),
+    ),
+}
+
+USER_TURN_INPUTS: Final = frozenset(kind for table in USER_TURN.values() for kind in table) - {
+    *get_args(inputs.UserTurnSignal)
+}
+
+USER_TURN_DEADLINES: Final[Mapping[UserTurnState, tuple[Wait, ...]]] = {
+    _IDLE: (),
+    _SPEAKING: (Wait.SPEECH, Wait.MICROPHONE, Wait.COMMIT),
+    _STOPPED: (Wait.COMMIT,),
+    _COMMITTING: (Wait.COMMIT,),
+    # It is also the response's deadline, and runs while none is active.
+    _AWAITING_ANSWER: (Wait.FIRST_EVENT,),
+}
+"""The deadlines of each state.
+
+The session starts the first one when it enters the state, and cancels all of them when it leaves the state.
+"""
+
 # STANDBY: the stages of the upstream that will follow the one in use. An input that is not listed is counted.
 
-SIGNALS: Final = frozenset(get_args(inputs.Signal))
+STANDBY_SIGNALS: Final = frozenset(get_args(inputs.StandbySignal))
 """Inputs that handlers send to STANDBY themselves."""
+
+SIGNALS: Final = frozenset(get_args(inputs.Signal))
+"""Inputs that handlers send themselves."""
 
 _STANDBY_FAILS: Final[tuple[Entry[StandbyState], ...]] = (
     on(messages.UpstreamLost, standby.standby_failed, StandbyState.NONE),
@@ -271,25 +429,28 @@ STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
         StandbyState.NONE,
         on(inputs.StandbyRequested, standby.dial_standby, StandbyState.CONNECTING),
         on(inputs.StandbyReleased, ignore),
-        on(inputs.StandbyTimedOut, standby.standby_failed),
+        on(inputs.StandbyTimedOut, ignore),  # its deadline ends with it
     ),
     StandbyState.CONNECTING: rows(
         StandbyState.CONNECTING,
         *_STANDBY_FAILS,
         on(messages.UpstreamOpened, standby.standby_opened),
         on(openai.SessionCreated, standby.configure_standby, StandbyState.CONFIGURING),
+        on(inputs.StandbyUnannounced, standby.configure_unannounced, StandbyState.CONFIGURING),
         on(openai.Error, standby.standby_failed, StandbyState.NONE),
     ),
     StandbyState.CONFIGURING: rows(
         StandbyState.CONFIGURING,
         *_STANDBY_FAILS,
         on(openai.SessionUpdated, standby.seed_standby, StandbyState.SEEDED, may_stay=True),
+        on(openai.SessionCreated, standby.standby_created),
         on(openai.Error, standby.judge_error, StandbyState.NONE, may_stay=True),
     ),
     StandbyState.SEEDED: rows(
         StandbyState.SEEDED,
         *_STANDBY_FAILS,
         on(openai.SessionUpdated, standby.standby_updated),
+        on(openai.SessionCreated, standby.standby_created_late),
         on(openai.Error, standby.judge_seeded_error, instead=(StandbyState.NONE,)),
         on(openai.ConversationItemAdded, standby.standby_acknowledged),
         on(openai.ConversationItemDone, standby.standby_acknowledged),
@@ -300,7 +461,9 @@ STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
 # JOINT: transitions that several tables cause together, in whatever order their inputs come. Applied after every input.
 
 JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], ...]] = (
-    # First, so that a drained session begins nothing new.
+    # Before the drain, which ends a session that has reached a limit.
+    Rule(limits.is_spent, limits.act_on_spending),
+    # Early, so that a drained session begins nothing new.
     Rule(drain.is_drained, drain.end_drained),
     Rule(upstream_setup.is_due, upstream_setup.configure, state=CONNECTING, next_state=CONFIGURING),
     # Before the responses that wait for the update.
@@ -316,6 +479,23 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
     ),
 )
 
+ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
+    deepgram.Settings: Limited.note_agent,  # no user has done anything yet
+    deepgram.InjectUserMessage: Limited.note_user,
+    deepgram.InjectAgentMessage: Limited.note_user,
+    deepgram.FunctionCallResponse: Limited.note_user,
+    deepgram.ForceEndTurn: Limited.note_user,
+    inputs.EchoedUserMessage: Limited.note_user,
+    inputs.PassthroughItemCreate: Limited.note_user,
+    inputs.PassthroughResponseCreate: Limited.note_user,
+    openai.InputAudioBufferSpeechStarted: Limited.note_user,
+    openai.InputAudioBufferSpeechStopped: Limited.note_user,
+    openai.InputAudioBufferTimeoutTriggered: Limited.note_question,
+    openai.ResponseCreated: Limited.note_agent,
+    openai.ResponseDone: Limited.note_agent,
+}
+"""Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
+
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
 """Inputs after which no joint rule can newly hold. They arrive many times a second, and each look costs time."""
 
@@ -323,7 +503,9 @@ NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputA
 
 DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] = {
     Wait.SETTINGS: ending.settings_timed_out,
+    Wait.DIAL: restart.abandon_silent,
     Wait.SESSION_CREATED: restart.abandon_silent,
+    Wait.UNANNOUNCED: upstream_setup.created_timed_out,
     Wait.SESSION_UPDATED: restart.abandon_silent,
     Wait.UPDATE: updates.update_timed_out,
     Wait.ITEM_ACK: upstream_events.request_anyway,
@@ -336,10 +518,15 @@ DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] 
     Wait.ROLLOVER: standby.request_standby,
     Wait.STANDBY: standby.standby_timed_out,
     Wait.TRANSCRIPT: delivery.abandon_transcripts,
-    Wait.COMMIT: user_speech.commit_timed_out,
+    Wait.SPEECH: user_turn.speech_deadline,
+    Wait.COMMIT: user_turn.commit_deadline,
+    Wait.TAKEOVER: updates.takeover_timed_out,
+    Wait.ADOPTION: adoption.acquit,
     Wait.PLAYBACK: delivery.release_audio,
     Wait.MICROPHONE: user_speech.fill_silence,
     Wait.MANUAL_COMMIT: user_speech.commit,
+    Wait.CALL: limits.call_deadline,
+    Wait.SILENCE: limits.silence_deadline,
     Wait.DRAIN: drain.drain_timed_out,
 }
 

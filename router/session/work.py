@@ -17,13 +17,13 @@ class WorkKind(enum.Enum):
     TOOL = "tool"
     """A function call that the router answers. Its name is the call's id."""
     CONFIGURE = "configure"
-    """The hook `configure` of the embedding application. One runs at a time, without a name."""
+    """The hook `configure` of the embedding application. A session runs it once at a time, so its name is empty."""
     AUDIO = "audio"
     """The preparation of an audio converter. Its name is `microphone` or `speaker`."""
 
 
 PREPARATIONS: Final = frozenset({WorkKind.CONFIGURE, WorkKind.AUDIO})
-"""The work that a session needs before it can begin. It has threads of its own (docs/decisions/0019)."""
+"""The work that a session needs before it can begin. A pool of its own runs it (docs/decisions/0019)."""
 
 
 def work_key(kind: WorkKind, name: str) -> str:
@@ -38,7 +38,7 @@ def split_key(key: str) -> tuple[WorkKind, str]:
 
 
 class PrepareAudio(msgspec.Struct, frozen=True):
-    """Load and design the converter between two formats. On the dispatcher this would hold up every session."""
+    """Load and design the converter between two formats. On the dispatcher this work would hold up every session."""
 
     source: Format
     target: Format
@@ -67,6 +67,8 @@ class CallEndpoint(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     arguments: str
     """The arguments as the model wrote them."""
+    name: str = ""
+    call_id: str = ""
 
 
 Work: TypeAlias = PrepareAudio | CallTool | ConfigureSession | CallEndpoint

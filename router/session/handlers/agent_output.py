@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session.deadlines import Wait
 from router.session.handlers import delivery
 from router.session.state.latency import TurnLatency
 from router.session.state.playback import Piece
@@ -20,9 +19,10 @@ from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.context import Context
-    from router.session.state.turn import Answer
+    from router.session.state.text_delivery import ItemDelivery
 
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
+TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
 
 # Text.
 
@@ -30,71 +30,75 @@ Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDel
 def text_delta(context: Context, event: Delta) -> None:
     """Record the text so far, and send the sentences that it completes.
 
-    The text is recorded where it is sent only as a whole, too: a cut answer needs the words that the caller heard.
+    A profile that sends only whole items needs the record, too: a cut answer ends with the words that the caller heard.
     """
     turn = context.state.turn
-    if turn.is_suppressed(event.response_id):
+    if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
         return
-    turn.answer.transcript += event.delta
-    turn.answer.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
-    # speech-to-speech announces no items (upstream 12.4): the first delta names the item.
-    turn.answer.item_id = turn.answer.item_id or event.item_id
+    part = turn.answer.of_text(event.item_id, event.content_index)
+    if part.is_closed:
+        # It was sent whole, so this is the beginning of another one. Some servers send no ids.
+        part = turn.answer.begin(event.item_id, event.content_index)
+    part.transcript += event.delta
+    part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     context.state.latency.mark("token_s", context.now_s)
     start_speaking(context)
     if context.profile.sentences:
-        _send_sentences(context, turn.answer)
+        _send_sentences(context, part)
 
 
 def text_done(context: Context, event: openai.ResponseOutputTextDone) -> None:
     """Deliver the text of an item."""
-    if not context.state.turn.is_suppressed(event.response_id):
-        deliver_text(context, event.item_id, event.text)
+    _text_done(context, event, event.text)
 
 
 def transcript_done(context: Context, event: openai.ResponseOutputAudioTranscriptDone) -> None:
     """Deliver the transcript of an item."""
-    if not context.state.turn.is_suppressed(event.response_id):
-        deliver_text(context, event.item_id, event.transcript)
+    _text_done(context, event, event.transcript)
 
 
-def deliver_text(context: Context, item_id: str | None, content: str) -> None:
+def _text_done(context: Context, event: TextDone, content: str) -> None:
+    turn = context.state.turn
+    if turn.response is ResponseState.NONE and turn.claim_unnamed(event.item_id, content):
+        return
+    if not turn.is_suppressed(event.response_id) and not turn.is_repeated(event.item_id, event.response_id):
+        deliver_text(context, turn.answer.of_text(event.item_id, event.content_index), content)
+
+
+def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
     """Send the part of an item's text that the client lacks, and add the item to the ledger.
 
-    Up to five events repeat the text (upstream 5.7). The first one counts, whichever it is.
+    Up to five events repeat the text (upstream 5.7). The first of them counts, whichever event it is.
     """
     state = context.state
-    if not content.strip() or not state.upstream.items.claim_text(item_id):
+    if not content.strip() or part.is_closed:
         return
     start_speaking(context)
-    answer = state.turn.answer
-    if not context.profile.sentences:
-        _send_item_text(context, item_id, content)
-    elif answer.item_id in (item_id, None):
-        if not content.startswith(answer.transcript[: answer.sent_chars]):
-            # The final wording differs from the sentences that were sent, and cannot continue them: the deltas count.
-            content = answer.transcript
-        answer.transcript = content
-        _send_sentences(context, answer, is_final=True)
+    if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
+        # The final wording differs from the sentences that were sent, and cannot continue them: the deltas count.
+        content = part.transcript
+    part.replace_text(content)
+    if context.profile.sentences:
+        _send_sentences(context, part, is_final=True)
     else:
-        for sentence in sentences_of(content, is_final=True)[0]:
-            _send_text(context, item_id, sentence)
-    state.ledger.add_assistant_text(item_id, content)
-    state.playback.set_text(item_id, content)
-    answer.sent_text = content
+        unsent = content[part.repeated_chars :].strip()
+        if unsent:
+            is_whole = context.tells_whole and part.is_continued
+            _send_text(context, part.item_id, part.whole(content) if is_whole else unsent)
+    state.ledger.add_assistant_text(part.item_id, content)
+    state.playback.set_text(part.item_id, content)
+    part.sent_text, part.is_closed = content, True
 
 
-def _send_item_text(context: Context, item_id: str | None, content: str) -> None:
-    answer = context.state.turn.answer
-    unsent = content[answer.resent_chars :].strip() if answer.item_id in (item_id, None) else content
-    if unsent:
-        _send_text(context, item_id, unsent)
-
-
-def _send_sentences(context: Context, answer: Answer, *, is_final: bool = False) -> None:
+def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:
     # From `delivered_chars` on: the client has the beginning already where this answer continues another one.
-    sentences, answer.sent_chars = sentences_of(answer.transcript, answer.delivered_chars, is_final=is_final)
-    for sentence in sentences:
-        _send_text(context, answer.item_id, sentence)
+    start = part.delivered_chars
+    split = sentences_of(part.transcript, start, part.searched_chars, is_final=is_final)
+    part.searched_chars = split.searched
+    if split.end > start:
+        part.sent_chars = split.end
+    for sentence in split.sentences:
+        _send_text(context, part.item_id, sentence)
 
 
 def _send_text(context: Context, item_id: str | None, content: str) -> None:
@@ -102,11 +106,12 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
     delivery.send_text(context, item_id, content)
 
 
-def deliver_heard(context: Context, item_id: str | None, answer: Answer, words: str) -> None:
+def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
     """Send the heard words of a cut answer, as far as the client lacks them."""
-    rest = words[answer.delivered_chars :].strip()
+    rest = words[part.delivered_chars :].strip()
     if rest:
-        delivery.send_text(context, item_id, rest)
+        is_whole = context.tells_whole and part.is_continued
+        delivery.send_text(context, part.item_id, part.whole(words) if is_whole else rest)
 
 
 # Audio.
@@ -115,14 +120,10 @@ def deliver_heard(context: Context, item_id: str | None, answer: Answer, words: 
 def start_speaking(context: Context) -> None:
     """Send the component AgentStartedSpeaking ahead of a response's first output."""
     turn = context.state.turn
-    if turn.has_started_speaking:
-        return
-    turn.has_started_speaking = True
-    context.to_component(deepgram.AgentStartedSpeaking())
-    if turn.response is ResponseState.REQUESTED:
-        # Some servers send no response.created: their first output ends the wait for it.
-        context.stop_waiting(Wait.FIRST_EVENT)
-        context.wait(Wait.NEXT_EVENT)
+    turn.has_output = True
+    if not turn.has_started_speaking:
+        turn.has_started_speaking = True
+        context.to_component(deepgram.AgentStartedSpeaking())
 
 
 def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> None:
@@ -132,7 +133,7 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
     audio as the next answer (client 4.2).
     """
     state = context.state
-    if event.response_id in state.turn.interrupted:
+    if state.turn.is_muted(event.response_id):
         state.interrupted_bytes += len(event.delta.rstrip("=")) * 3 // 4
         return
     try:
@@ -141,24 +142,24 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         context.log(logging.WARNING, f"a piece of audio is not base64 and dropped: {error}")
         return
     if pcm:
-        _announce_audio(context)
-        _schedule(context, pcm)
+        part = state.turn.answer.of_audio(event.item_id)
+        _announce_audio(context, part)
+        _schedule(context, part, pcm)
 
 
-def _announce_audio(context: Context) -> None:
-    state, answer = context.state, context.state.turn.answer
+def _announce_audio(context: Context, part: ItemDelivery) -> None:
+    state = context.state
     start_speaking(context)
-    if answer.sent_chars < len(answer.transcript) and _is_sentence(context, answer):
+    if part.sent_chars < len(part.transcript) and _is_sentence(context, part):
         # Its full stop may yet be a decimal point, but the text of a sentence comes ahead of its audio (client 4.1).
-        _send_sentences(context, answer, is_final=True)
+        _send_sentences(context, part, is_final=True)
     if state.latency.mark("audio_s", context.now_s) and _announces_speech(context):
         delivery.send(context, state.latency.started_speaking())
 
 
-def _schedule(context: Context, pcm: bytes) -> None:
-    answer, speaker = context.state.turn.answer, context.state.speaker
-    piece = Piece(answer.item_id, pcm, speaker.duration_s(pcm))
-    answer.received_s += piece.duration_s
+def _schedule(context: Context, part: ItemDelivery, pcm: bytes) -> None:
+    piece = Piece(part.item_id, pcm, context.state.speaker.duration_s(pcm))
+    part.received_s += piece.duration_s
     delivery.schedule_audio(context, piece)
 
 
@@ -166,17 +167,16 @@ def flush_audio(context: Context) -> None:
     """Schedule the last milliseconds of a response, which the converter's filter held back."""
     rest = context.state.speaker.finish()
     if rest:
-        _schedule(context, rest)
+        _schedule(context, context.state.turn.answer.of_audio(None), rest)
 
 
-def _is_sentence(context: Context, answer: Answer) -> bool:
-    return context.profile.sentences and ends_here(answer.transcript, answer.sent_chars)
+def _is_sentence(context: Context, part: ItemDelivery) -> bool:
+    return context.profile.sentences and ends_here(part.transcript, part.delivered_chars)
 
 
 def _announces_speech(context: Context) -> bool:
     # Deepgram sends AgentStartedSpeaking only where `experimental` is true (client 4.4). The component always gets one.
-    settings = context.state.deepgram_settings
-    return not context.profile.component_messages and settings is not None and settings.experimental
+    return not context.profile.component_messages and context.state.plan.is_experimental
 
 
 # The end of the turn.
@@ -185,7 +185,8 @@ def _announces_speech(context: Context) -> bool:
 def end_turn(context: Context) -> None:
     """Send AgentAudioDone and the latency report, unless a function call or another response continues the turn."""
     turn = context.state.turn
-    if not turn.is_open or context.state.calls.outstanding or turn.will_continue:
+    will_continue = turn.is_answered_by_passthrough or context.state.pending.continues_turn
+    if not turn.is_open or context.state.calls.outstanding or will_continue:
         return
     turn.is_open = False
     latency, context.state.latency = context.state.latency, TurnLatency()

@@ -1,8 +1,8 @@
 """Cut off the agent where the user interrupts, and correct every copy of the conversation to the words that were heard.
 
-The client empties its buffer at UserStartedSpeaking (client 4.2), and audio that waits here is dropped. The session
-cancels the response and truncates its items at the estimated end of the heard audio, which the upstream cannot know
-(upstream 7.1). The ledger keeps the heard words for the next upstream.
+The client empties its buffer at UserStartedSpeaking (client 4.2), and the session drops the audio that waits for its
+playback. The session cancels the response and truncates its items at the estimated end of the heard audio, which the
+upstream cannot know (upstream 7.1). The ledger keeps the heard words for the next upstream.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from router.openai import events as openai
 from router.session.handlers import verbatim
 from router.session.handlers.agent_output import deliver_heard, end_turn
 from router.session.handlers.items import CUT_EVENT_ID, correct_item
-from router.session.state.queues import Queue
 from router.session.state.states import ResponseState
-from router.session.state.turn import without_continuations
 from router.translation import speech
 
 if TYPE_CHECKING:
@@ -56,9 +54,10 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
     turn = context.state.turn
     if turn.response is ResponseState.ACTIVE and not turn.is_interrupted:
         cancel_active(context)
-    elif turn.response is ResponseState.REQUESTED and (is_audible or verbatim.current_verbatim(context) is not None):
+    sent = context.state.pending.in_flight
+    if sent is not None and (is_audible or sent.request.verbatim is not None):
         # A cancel that overtakes response.created may be lost (upstream 7.4): cancel the response when it begins.
-        turn.is_interrupted_early = True
+        sent.is_interrupted = True
 
 
 def cancel_active(context: Context) -> None:
@@ -67,17 +66,20 @@ def cancel_active(context: Context) -> None:
     The detector may have cancelled it already: the error of a second cancel is absorbed (upstream 8.2).
     """
     turn = context.state.turn
-    turn.interrupted.append(turn.response_id)
-    turn.is_interrupted_early = False
+    turn.mute(turn.response_id)
+    turn.is_cut, turn.cancels_next = True, False
     context.state.speaker.drop()
-    context.to_upstream(openai.ResponseCancel(response_id=turn.response_id, event_id=CUT_EVENT_ID))
+    # Without an id the cancel might meet the next response.
+    response_id = turn.response_id or turn.output_id
+    context.to_upstream(openai.ResponseCancel(response_id=response_id, event_id=CUT_EVENT_ID))
 
 
 def _cut_item(context: Context, item: Unheard) -> None:
     played, heard_s = item
-    item_id, answer = played.item_id, context.state.turn.answer
+    turn, item_id = context.state.turn, played.item_id
+    part = turn.answer.find(item_id)
     is_whole = played.text is not None
-    transcript = played.text or (answer.transcript if answer.item_id == item_id else "")
+    transcript = played.text or (part.transcript if part is not None else "")
     # The transcript carries no timing (upstream 5.8), so the heard words are a share of it by duration.
     words = speech.heard(transcript, heard_s, played.received_s if is_whole else None) if heard_s else ""
     if item_id is not None and verbatim.is_verbatim_item(context, item_id):
@@ -86,41 +88,34 @@ def _cut_item(context: Context, item: Unheard) -> None:
     if item_id is not None and played.is_upstream:
         if not played.is_truncated:
             truncate(context, item_id, heard_s)
-        context.state.upstream.items.suppress_text(item_id)
+        turn.cut(part, item_id)
     if is_whole:
         correct_item(context, item_id, words, played)
-    elif words:
-        deliver_heard(context, item_id, answer, words)
+    elif words and part is not None:
+        deliver_heard(context, part, words)
         context.state.ledger.add_assistant_text(item_id, words)
 
 
 def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
     """Keep the sent text of an interrupted answer that has no unheard audio, and send no more of it."""
-    answer, state = context.state.turn.answer, context.state
-    if not state.turn.is_interrupted or answer.item_id in cut_ids:
+    turn = context.state.turn
+    if not turn.is_interrupted:
         return
-    if verbatim.current_verbatim(context) is not None:
-        verbatim.keep_heard(context, answer)
+    parts = [part for part in turn.answer.parts if part.item_id not in cut_ids]
+    if turn.verbatim is not None and parts:
+        verbatim.keep_heard(context, turn.answer.newest)
         return
-    if answer.item_id is not None:
-        state.upstream.items.suppress_text(answer.item_id)
-    if answer.sent_chars and not answer.sent_text:
-        state.ledger.add_assistant_text(answer.item_id, answer.transcript[: answer.sent_chars].strip())
+    for part in parts:
+        if part.sent_chars and not part.sent_text:
+            context.state.ledger.add_assistant_text(part.item_id, part.transcript[: part.sent_chars].strip())
+        turn.cut(part, part.item_id)
 
 
 def _drop_continuations(context: Context) -> None:
     """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted that answer."""
-    state, turn, items = context.state, context.state.turn, context.state.upstream.items
-    resume = [state.resume] if state.resume is not None else []
-    if not any(request.is_continuation for request in (*resume, *items.waiting, *turn.requests)):
-        return
-    # The continuation waits in one of three places: until its upstream is ready, until the ledger's last item is
-    # acknowledged, or in the queue.
-    state.resume = next(iter(without_continuations(resume)), None)
-    items.replace_waiting(without_continuations)
-    turn.requests = Queue(without_continuations(turn.requests))
-    turn.is_resumed = False
-    end_turn(context)
+    if context.state.pending.continue_nothing():
+        context.state.turn.is_resumed = False
+        end_turn(context)
 
 
 def truncate(context: Context, item_id: str, heard_s: float) -> None:

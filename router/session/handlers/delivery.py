@@ -2,17 +2,29 @@
 
 Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
 the answer (upstream 4.7). Its audio waits while the client has more than enough to play
-(`router.session.state.playback`). A message that follows either, such as the end of the turn, waits behind it.
+(`router.session.state.playback`). A message behind a waiting text or waiting audio waits, too, such as the end of the
+turn.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.state.transcripts import HeldMessage
+
+BESIDE_AUDIO: Final = frozenset(
+    {
+        deepgram.FunctionCallRequest,
+        deepgram.CallText,
+        deepgram.FunctionCallEcho,
+        deepgram.FunctionCallCancelled,
+        deepgram.HistoryCalls,
+    }
+)
+"""Messages without sound, which overtake waiting audio. They might wait for minutes of audio otherwise."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +46,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
 
 
 def send_text(context: Context, item_id: str | None, content: str) -> None:
-    """Send a text of the agent, once the client has the transcript of the user's speech before it."""
+    """Send a text of the agent, or hold it until the client has the transcript of the user's speech before it."""
     transcripts = context.state.transcripts
     message = deepgram.ConversationText(role="assistant", content=content)
     if not transcripts.are_awaited:
@@ -79,7 +91,7 @@ def schedule_audio(context: Context, piece: Piece) -> None:
 
 
 def client_caught_up(context: Context, _caught_up: messages.ClientCaughtUp) -> None:
-    """Record that the client reads: more of its audio may wait in memory."""
+    """Record that the client reads. From now on more of its audio may wait in memory."""
     context.state.playback.is_trusted = True
 
 
@@ -101,7 +113,10 @@ def _emit(context: Context, due: Iterable[bytes | deepgram.ServerMessage]) -> No
 
 def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> None:
     playback = context.state.playback
-    if playback.is_waiting:
+    if playback.is_waiting and type(message) not in BESIDE_AUDIO:
         playback.hold(message)
-    else:
-        context.to_client(message)
+        return
+    context.to_client(message)
+    if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:
+        # From here on: the client's time does not begin before the client has the request.
+        context.wait(Wait.TOOL_ANSWER)

@@ -9,19 +9,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from actors.connections.close_codes import CloseCode
+from router import closes
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
+from router.session.handlers import limits
 from router.session.state.states import Lifecycle, ResponseState
 from router.translation import errors
 
 if TYPE_CHECKING:
     from actors import messages
     from router.session.context import Context
-
-REASON: Final = "SERVER_GOING_AWAY"
 
 QUESTIONS: Final = (
     deepgram.InjectUserMessage,
@@ -34,8 +33,9 @@ QUESTIONS: Final = (
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Warn the client, and limit the session's time. A second drain may shorten it."""
+    """Warn the client, and limit the session's time. A second drain may shorten this time, and ends an idle session."""
     state = context.state
+    state.stays_idle = began.keeps_idle
     if state.drain_until_s == math.inf:
         _warn_client(context)
     state.drain_until_s = min(state.drain_until_s, context.now_s + began.deadline_s)
@@ -51,7 +51,12 @@ def is_drained(context: Context) -> bool:
     """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
     # Joint rules are applied after the end of a session, too.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
-    return is_draining and not _has_work(context)
+    return is_draining and not _stays(context) and not _has_work(context)
+
+
+def _stays(context: Context) -> bool:
+    # A limit that is reached meanwhile ends the session: its client gets its reason without a delay.
+    return context.state.stays_idle and context.state.limited.reached is None
 
 
 def _has_work(context: Context) -> bool:
@@ -67,21 +72,24 @@ def _has_work(context: Context) -> bool:
 def _awaits_commit(context: Context) -> bool:
     # With turn detection `manual` no event reports that the user speaks: uncommitted audio is the only sign.
     state = context.state
-    is_manual = state.turn_detection == "manual" and not state.is_committing
+    is_manual = state.plan.detection.is_manual and not state.user_turns.is_committing
     return is_manual and state.microphone is not None and state.microphone.has_uncommitted
 
 
 def end_drained(context: Context) -> None:
     """End the session when the caller has heard the last answer: clients stop playing when their socket closes.
 
-    The client knows the reason. It may take the rest of the drain's time to read its backlog.
+    The client knows the reason already, and may take the rest of the drain's time to read its backlog.
     """
     state = context.state
     if state.playback.is_audible(context.now_s):
         context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
         return
+    if state.limited.reached is not None:
+        context.end(limits.final_error(state.limited.reached))
+        return
     linger_s = max(0.0, state.drain_until_s - context.now_s)
-    context.end_silently(CloseCode.SERVICE_RESTART, REASON, linger_s)
+    context.end_silently(closes.DRAINED.code, closes.DRAINED.reason, linger_s)
 
 
 def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
@@ -89,5 +97,7 @@ def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     if context.state.turn.response is not ResponseState.NONE:
         # The rest of it would only cost tokens.
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
-    error = deepgram.Error(description="the server is going away: connect again", code="SERVER_GOING_AWAY")
-    context.end(errors.FinalError(error, CloseCode.SERVICE_RESTART, REASON))
+    if context.state.limited.reached is not None:
+        context.end(limits.final_error(context.state.limited.reached))
+        return
+    context.end(errors.final_error("SERVER_GOING_AWAY", "the server is going away: connect again"))

@@ -1,7 +1,7 @@
 """Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
 
-Nothing may go upstream earlier. The upstream's default session would answer audio by itself, without the client's
-prompt, and that answer would fix the voice (upstream 1.5).
+The session sends none of it upstream earlier. The upstream's default session would answer audio by itself, without the
+client's prompt, and that answer would fix the voice (upstream 1.5).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from router.deepgram import messages as deepgram
 from router.session import inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from router.session.context import Context
 
@@ -43,14 +43,17 @@ class Waiting(Protocol):
         """Its approximate size."""
 
 
-def has_room(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
-    """Whether another request may wait, too. A single one may, whatever its size: its frame had a bound already."""
+def has_room(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
+    """Whether another request may wait, too.
+
+    The first one always may, because its frame was not over the bound on frames.
+    """
     bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)
 
 
-def refuse_excess(context: Context, waiting: Sequence[Waiting], another: Waiting) -> bool:
-    """Answer a message that exceeds the bound of waiting ones. Return whether it does."""
+def refuse_excess(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
+    """Answer a request with an Error where too many wait already. Return whether the request is refused."""
     if has_room(context, waiting, another):
         return False
     description = f"the message is dropped: {len(waiting)} such messages wait for the upstream"

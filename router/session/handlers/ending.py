@@ -1,4 +1,4 @@
-"""End a session. The client gets a typed message for every end but its own, and then a close frame."""
+"""End a session. The client gets a typed message and a close frame, unless it ended the session itself."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 def end_lost_session(context: Context, lost: messages.UpstreamLost) -> None:
     """End a session whose upstream is lost and will not be replaced, with the best known reason.
 
-    The upstream's last error explains its close where it is fatal, or came before SettingsApplied. A later error that
-    is not fatal did not end the connection.
+    The upstream's last error explains its close if the error is fatal, or came before SettingsApplied. A later error
+    that is not fatal did not end the connection.
     """
     loss = lost.loss
     error = context.state.last_error
     if error is not None and (errors.code_of(error) in errors.FATAL or not context.state.is_applied):
         context.end(errors.upstream_error(error, context.options.redact))
     else:
-        context.end(_CLOSING_ERRORS[loss.kind](loss, context.options.redact))
+        context.end(error_of_loss(loss, context.options.redact))
+
+
+def error_of_loss(loss: Loss, redact: Callable[[str], str]) -> errors.FinalError:
+    """Return the end of a session whose lost upstream gave no reason of its own."""
+    return _CLOSING_ERRORS[loss.kind](loss, redact)
 
 
 def _closed(loss: Loss, redact: Callable[[str], str]) -> errors.FinalError:
@@ -54,16 +59,27 @@ _CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], err
 
 
 def client_closed(context: Context, _message: messages.ClientClosed) -> None:
-    """End the session of a client that is gone. Its answer is cancelled, since every further token would cost money."""
+    """End the session of a client that is gone.
+
+    The session cancels its answer, because every further token costs money.
+    """
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     context.end_silently()
 
 
+def end_requested(context: Context, _message: messages.EndRequested) -> None:
+    """End the session for an operator. The close code is 1000, after which no SDK reconnects (client 7.1)."""
+    if context.state.turn.response is not ResponseState.NONE:
+        context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
+    description = "an operator ended the session"
+    context.end(errors.final_error("SESSION_ENDED", description))
+
+
 def settings_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """End the session of a client that sent no Settings: it holds an upstream that was dialled in advance."""
+    """End the session of a client that sent no Settings, because the session holds an upstream dialled in advance."""
     description = "no Settings came in time: send them at the start of the session"
-    context.end(errors.final_error("CLIENT_MESSAGE_TIMEOUT", description, CloseCode.NORMAL_CLOSURE))
+    context.end(errors.final_error("CLIENT_MESSAGE_TIMEOUT", description))
 
 
 def client_overflowed(context: Context, message: messages.ClientOverflowed) -> None:
@@ -73,6 +89,4 @@ def client_overflowed(context: Context, message: messages.ClientOverflowed) -> N
     (docs/decisions/0005).
     """
     context.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
-    context.end(
-        errors.final_error("CLIENT_TOO_SLOW", "the client does not read its messages", CloseCode.POLICY_VIOLATION)
-    )
+    context.end(errors.final_error("CLIENT_TOO_SLOW", "the client does not read its messages"))

@@ -1,4 +1,4 @@
-"""Agree on audio formats with an upstream: the client's own G.711, or linear16 at 24 kHz, which all of them support.
+"""Agree on audio formats with an upstream: the client's own G.711, or linear16 at 24 kHz, which all upstreams support.
 
 G.711 is requested only from an upstream that is known to support it, and counts only once session.updated names it. One
 compatible server acknowledges it and continues with 16-bit samples, which the caller would hear as noise (upstream
@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.session import inputs
 from router.translation.formats import (
     Formats,
     input_format,
@@ -35,32 +33,29 @@ SETTINGS_EVENT_ID: Final = "sb_settings"
 
 def requested_formats(context: Context, link: UpstreamLink) -> Formats:
     """Return the formats to request from an upstream."""
-    settings, position = context.state.settings, link.position
-    if isinstance(settings, inputs.PassthroughSessionUpdate):
-        return passthrough_formats(settings)
+    plan, position = context.state.plan, link.position
+    if plan.client_formats is not None:
+        return plan.client_formats
     is_known = any(context.options.g711[position : position + 1]) and position not in context.state.linear16_only
-    if settings is None or not is_known:
+    if not isinstance(plan.source, deepgram.Settings) or not is_known:
         return LINEAR16
-    return native_formats(input_format(settings.audio), output_format(settings.audio))
+    return native_formats(input_format(plan.source.audio), output_format(plan.source.audio))
 
 
-def passthrough_formats(update: inputs.PassthroughSessionUpdate) -> Formats:
-    """Return the formats of a client's own `session.update`. The client sends and receives exactly these."""
-    config = orjson.loads(update.text).get("session")
-    in_format, out_format = reported_formats(config.get("audio") if isinstance(config, dict) else None)
-    return Formats(in_format or LINEAR16.input, out_format or LINEAR16.output)
+def record_formats(link: UpstreamLink, event: openai.SessionUpdated | openai.SessionCreated) -> None:
+    """Record the formats that session.updated names. A format that it leaves out stays as requested.
 
-
-def record_formats(link: UpstreamLink, event: openai.SessionUpdated) -> None:
-    """Record the formats that session.updated names. An absent one stays as requested."""
+    A late session.created behind session.updated names the formats in use, too.
+    """
     in_format, out_format = reported_formats(event.session.audio)
     link.formats = Formats(in_format or link.formats.input, out_format or link.formats.output)
     link.has_confirmed_formats = in_format is not None and out_format is not None
 
 
 def is_agreed(context: Context, link: UpstreamLink) -> bool:
-    """Whether the formats are certain. In a passthrough session the formats are the client's own business."""
-    return link.formats == LINEAR16 or link.has_confirmed_formats or context.state.is_passthrough
+    """Whether the formats are certain. Formats that the client chose at the upstream itself count as certain."""
+    is_certain = link.formats == LINEAR16 or link.has_confirmed_formats
+    return is_certain or context.state.plan.client_formats is not None
 
 
 def request_linear16(context: Context, link: UpstreamLink) -> None:
@@ -75,8 +70,11 @@ def request_linear16(context: Context, link: UpstreamLink) -> None:
 
 
 def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Return whether an error may refuse G.711. The configuration has to be sent again then, without G.711."""
-    is_requested = link.formats != LINEAR16 and not context.state.is_passthrough
+    """Record that an upstream lacks G.711 where an error may refuse it. Return whether the error may.
+
+    The caller then sends the configuration again, without G.711.
+    """
+    is_requested = link.formats != LINEAR16 and context.state.plan.client_formats is None
     # Some servers leave the `event_id` out of their errors.
     if not is_requested or error.event_id not in (SETTINGS_EVENT_ID, None):
         return False
@@ -91,8 +89,8 @@ def _rule_out_g711(context: Context, link: UpstreamLink, reason: str) -> None:
 
 
 def apply_formats(context: Context) -> None:
-    """Convert the client's audio to and from the formats of the upstream in use."""
+    """Set the converters between the client's audio and the formats of the upstream in use."""
     state = context.state
-    if not state.is_passthrough and state.microphone is not None:
+    if state.plan.client_formats is None and state.microphone is not None:
         state.microphone.use(state.upstream.formats.input)
         state.speaker.use(state.upstream.formats.output)

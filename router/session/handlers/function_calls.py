@@ -10,19 +10,19 @@ import msgspec
 from actors import messages
 from router.deepgram import messages as deepgram
 from router.errors import ToolError
+from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
 from router.session.handlers.agent_output import end_turn
 from router.session.handlers.items import create_item
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle, ResponseState
-from router.session.state.turn import Answer, ResponseRequest
 from router.session.work import CallEndpoint, CallTool, WorkKind
 from router.translation import functions, offered_tools, session_config
 
 if TYPE_CHECKING:
     from router.deepgram import blocks
-    from router.openai import events as openai
     from router.session.context import Context
 
 # Calls.
@@ -33,34 +33,31 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
     turn = context.state.turn
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
-        context.state.upstream.items.suppress_text(event.item.id or "")
+        turn.closed.add(event.item.id)
     elif event.item.type == "message":
-        answer = Answer()
-        answer.item_id = event.item.id
-        answer.is_commentary = event.item.phase == "commentary"
-        # Only the first message of a response repeats text of the answer that it continues.
-        answer.resent_chars = 0 if turn.answer.item_id else turn.answer.resent_chars
-        turn.answer = answer
+        turn.closed.pop(event.item.id, None)
+        turn.answer.announce(event.item)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
-    """Run a function, in the client or in the router. Two later events repeat the call (upstream 6.1), unused."""
+    """Run a function, in the client or in the router.
+
+    Later events that repeat the call have no effect (upstream 6.1).
+    """
     calls = context.state.calls
     name = calls.name_of(event)
     turn = context.state.turn
     # In a cancelled response the arguments may be incomplete, and the event may still come (upstream 6.3).
-    if event.response_id is not None and (event.response_id in turn.cancelled or event.response_id in turn.interrupted):
+    if turn.is_muted(event.response_id) or event.response_id in turn.cancelled:
         context.log(logging.INFO, f"the function call {event.call_id} of a cancelled response is dropped")
         return
     work = _work_of(context, event.call_id, name, event.arguments)
     call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
     if not calls.request(call, event.response_id):
         return
-    if work is None:
-        context.wait(Wait.TOOL_ANSWER)
-    else:
+    if work is not None:
         context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
-    turn.is_open = True
+    turn.is_open = turn.has_output = True
     context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
@@ -68,17 +65,57 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
         delivery.send(context, functions.call_text(name, event.arguments))
 
 
+# The upstream's own tools.
+
+
+def request_approval(context: Context, item: openai.Item) -> None:
+    """Ask the client whether the upstream may run one of its own tools, or decline where no client can answer.
+
+    The upstream waits until it has an answer, and the user waits for the upstream.
+    """
+    name = f"{item.server_label}.{item.name}" if item.server_label else item.name or ""
+    call = functions.call_of(item.id or "", name, item.arguments or "{}", client_side=True)
+    calls = context.state.calls
+    if not calls.request(call, None):
+        return
+    calls.approvals.add(call.id)
+    context.state.turn.is_open = context.state.turn.has_output = True
+    if _client_answers(context):
+        delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
+    else:
+        _warn_of_failure(context, call, "needs an approval, which no client gives: it is declined")
+        _record_answer(context, call.id, "false")
+
+
+def _client_answers(context: Context) -> bool:
+    functions_of_client = session_config.first_think(context.state.plan.agent).functions or []
+    return context.profile.openai_events or any(function.endpoint is None for function in functions_of_client)
+
+
+def forget_approvals(context: Context) -> None:
+    """Cancel the approvals that a lost upstream awaits. The next upstream asks again."""
+    calls = context.state.calls
+    forgotten = [calls.outstanding[call_id] for call_id in calls.approvals]
+    for call in forgotten:
+        calls.cancel(calls.answer(call.id))
+    if forgotten:
+        cancelled = [deepgram.CancelledFunction(id=call.id, name=call.name) for call in forgotten]
+        delivery.send(context, deepgram.FunctionCallCancelled(functions=cancelled))
+        if not calls.outstanding:
+            context.state.pending.add(ResponseRequest(continues_turn=True))
+
+
 def _work_of(context: Context, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:
     """Return the router's work for a call, or None where the client has to answer it.
 
-    An undeclared function is the client's, too: the React component declares some of its functions late. Deepgram would
-    end the session (client 5.2).
+    The client has to answer calls of undeclared functions, too, because the React component declares some of its
+    functions late. Deepgram's server would end the session at such a call (client 5.2).
     """
     if any(function.name == name for function in context.options.tools):
         return CallTool(context.state.session_id, call_id, name, arguments)
-    for function in session_config.first_think(context.state.agent).functions or []:
+    for function in session_config.first_think(context.state.plan.agent).functions or []:
         if function.name == name and function.endpoint is not None:
-            return CallEndpoint(function.endpoint, arguments)
+            return CallEndpoint(function.endpoint, arguments, name, call_id)
     return None
 
 
@@ -86,7 +123,10 @@ def _work_of(context: Context, call_id: str, name: str, arguments: str) -> CallT
 
 
 def answer_function_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
-    """Pass a client's answer on. AgentThinking comes first, since the component waits 500 ms for it (client 9.4)."""
+    """Pass a client's answer to a call on to the upstream.
+
+    AgentThinking comes first, because the component waits 500 ms for such a message (client 9.4).
+    """
     call_id = context.state.calls.find(message.id, message.name)
     if call_id is None:
         _answer_unknown_call(context, message)
@@ -103,26 +143,40 @@ def _send_history(context: Context, call: deepgram.RequestedFunction, output: st
 
 
 def _record_answer(context: Context, call_id: str, output: str) -> None:
-    _add_output(context, call_id, output)
-    # One response follows all outputs (upstream 6.2).
+    item_id = _add_output(context, call_id, output)
+    # One response follows all outputs (upstream 6.2). The upstream takes them in their order.
     if not context.state.calls.outstanding:
-        context.state.turn.request(ResponseRequest(continues_turn=True))
+        context.state.pending.add(ResponseRequest(continues_turn=True, presumed_item=item_id))
 
 
-def _add_output(context: Context, call_id: str, output: str) -> None:
-    calls = context.state.calls
-    del calls.outstanding[call_id]
-    item = functions.output_item(context.state.new_id(), call_id, output)
-    context.state.ledger.add(item)
-    # Otherwise an upstream is on its way, and gets the whole ledger.
-    if context.state.lifecycle is Lifecycle.READY:
-        create_item(context, item)
-    if not calls.of_client():
+def _add_output(context: Context, call_id: str, output: str) -> str | None:
+    """Add a call's output to the conversation. Return its item's id if the upstream in use was sent it."""
+    calls, item_id = context.state.calls, None
+    is_approval = call_id in calls.approvals
+    calls.answer(call_id)
+    if is_approval:
+        # No part of the ledger: another upstream knows nothing of the request.
+        approve = functions.is_approval(output)
+        create_item(
+            context,
+            openai.McpApprovalResponseItem(id=context.state.new_id(), approval_request_id=call_id, approve=approve),
+        )
+    else:
+        item = functions.output_item(context.state.new_id(), call_id, output)
+        context.state.ledger.add(item)
+        # Otherwise an upstream is on its way, and gets the whole ledger.
+        if context.state.lifecycle is Lifecycle.READY:
+            item_id = create_item(context, item)
+    if not calls.await_client:
         context.stop_waiting(Wait.TOOL_ANSWER)
+    return item_id
 
 
 def _answer_unknown_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
-    """Answer a second answer, or one to an unknown call, with an Error. An answer to a cancelled call is only late."""
+    """Answer an output with an Error where its call is unknown, or has an output already.
+
+    An output for a cancelled call is only late.
+    """
     if context.state.calls.count_late_answer(message.id, message.name):
         context.log(logging.INFO, f"the answer to the cancelled function call {message.id or message.name} is dropped")
         return
@@ -153,6 +207,8 @@ def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
         return f"timed out after {timeout_s:g} s"
     if failure.kind is messages.WorkFailureKind.REFUSED:
         return "failed: too many functions are running"
+    if failure.kind is messages.WorkFailureKind.LOST:
+        return "was cut off, and may have had its effect"
     # A ToolError is written for the model. Another exception's text may hold a secret: the log has it, the model does
     # not (docs/decisions/0013).
     return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
@@ -165,9 +221,9 @@ def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem
 
 
 def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """Give the model an error as the output of each call that the client did not answer, so that it can continue.
+    """Give the model an error as the output of each call that the client did not answer.
 
-    The React component never answers a function without a handler (client 9.3).
+    The model can continue with it. The React component never answers a function without a handler (client 9.3).
     """
     problem = f"timed out after {length_s(Wait.TOOL_ANSWER, context.options.deadlines):g} s"
     for call in context.state.calls.of_client():
@@ -179,10 +235,11 @@ def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def cancel_calls(context: Context) -> None:
-    """Cancel the outstanding calls, because the user interrupted. Their outputs tell the model so.
+    """Cancel the outstanding calls, because the user interrupted.
 
-    The client is notified of the calls that it runs. Later answers are late, from the client as from the router's
-    functions. The upstream answers the user's speech by itself. A response is requested for speech that is a noise.
+    The outputs of these calls tell the model of the interruption. The client is notified of the calls that it runs.
+    Outputs that come afterwards count as late. The session requests a response, in case the speech was a noise. If the
+    upstream answers the speech by itself, its answer replaces this request.
     """
     calls, turn = context.state.calls, context.state.turn
     cancelled = list(calls.outstanding.values())
@@ -196,7 +253,7 @@ def cancel_calls(context: Context) -> None:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
         # Where the upstream answers the speech, `responses.begin_response` drops this request.
-        turn.request(ResponseRequest())
+        context.state.pending.add(ResponseRequest())
         if turn.response is ResponseState.NONE:
             end_turn(context)
 
@@ -205,13 +262,13 @@ def cancel_calls(context: Context) -> None:
 
 
 def admit(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    """Return `agent`, which has one think block, with the admitted ones of its functions."""
+    """Return `agent` without the functions that its client may not declare. `agent` has one think block."""
     think = _admitted(context, agent).think
     return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
 
 
 def warn_of_omitted(context: Context, agent: blocks.Agent) -> None:
-    """Warn the client of its functions that are left out."""
+    """Warn the client of its functions that the session leaves out."""
     admitted = _admitted(context, agent)
     if admitted.not_allowed:
         names = ", ".join(admitted.not_allowed)
@@ -232,7 +289,7 @@ def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.FilteredFu
 
 def add_router_functions(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
     """Return a client's own `session.update` with the router's functions among its tools."""
-    is_first = context.state.settings is None
+    is_first = context.state.plan.source is None
     return inputs.PassthroughSessionUpdate(
         offered_tools.add_server_functions(event.text, context.options.tools, is_first=is_first)
     )

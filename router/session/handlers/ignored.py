@@ -23,13 +23,14 @@ def ignore_event(context: Context, _event: openai.Ignored) -> None:
 def log_unknown(context: Context, event: openai_codec.Unknown) -> None:
     """Count an event of an unknown type, and log each type once."""
     context.state.ignored += 1
+    context.state.over_bounds += event.is_excess
     context.log_unknown(event.type, event.problem)
 
 
 def on_unexpected(context: Context, unexpected: object) -> None:
     """Count and log an input that the state's table does not list.
 
-    The session goes on, because a bug of the upstream is no reason to end a conversation.
+    The session continues, because a bug of the upstream is no reason to end a conversation.
     """
     context.state.ignored += 1
     context.log(logging.DEBUG, f"{type(unexpected).__name__} in {context.state.lifecycle.name} ignored")

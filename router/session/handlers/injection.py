@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.session.handlers import barge_in, early_input, refusals
-from router.session.state.states import ResponseState
-from router.session.state.turn import ResponseRequest, new_verbatim_text
+from router.session.state.pending import ResponseRequest, new_verbatim_text
 
 if TYPE_CHECKING:
     from router.session.context import Context
@@ -23,13 +22,13 @@ class SpeakingParty(enum.Enum):
 
 
 class Verdict(enum.Enum):
-    """The fate of an injected message."""
+    """The decision on an injected message."""
 
     REFUSED = enum.auto()
     QUEUED = enum.auto()
-    """It is spoken in its turn: at once, where nothing is queued before it."""
+    """The agent speaks it behind the queued texts, or at once where none is queued."""
     INTERRUPTS = enum.auto()
-    """It is spoken at once, in place of the current speech."""
+    """The agent speaks it at once, in place of its current speech."""
 
 
 VERDICTS: Final[dict[str, dict[SpeakingParty, Verdict]]] = {
@@ -74,26 +73,26 @@ def _inject(context: Context, content: str, behavior: str) -> None:
     if verdict is Verdict.REFUSED:
         context.to_client(deepgram.InjectionRefused(message=f"{party.value}: the message is dropped"))
         return
-    turn, items = context.state.turn, context.state.upstream.items
+    turn, pending = context.state.turn, context.state.pending
     is_urgent = verdict is Verdict.INTERRUPTS
     request = ResponseRequest(verbatim=new_verbatim_text(context.state.new_id(), content, is_urgent=is_urgent))
-    if not early_input.has_room(context, [*turn.requests, *items.waiting], request):
+    if not early_input.has_room(context, pending, request):
         context.to_client(deepgram.InjectionRefused(message="too many messages wait to be spoken: this one is dropped"))
         return
     if is_urgent and party is SpeakingParty.AGENT:
         barge_in.stop_agent(context)
         # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before its
         # response.created may be lost (upstream 7.4), so it is cancelled when it begins.
-        turn.is_interrupted_early = turn.awaits_answer or turn.response is ResponseState.REQUESTED
-    # A message behind a question whose item is unacknowledged has to wait with it: it would overtake the answer.
-    if is_urgent or not items.queue_behind(request):
-        turn.request(request)
+        turn.cancels_next = bool(context.state.user_turns.owed)
+        if pending.in_flight is not None:
+            pending.in_flight.is_interrupted = True
+    pending.add(request)
 
 
 def speaking_party(context: Context) -> SpeakingParty:
     """Return the party whose turn it is. The agent's turn lasts until the caller has heard its end."""
     state = context.state
-    if state.is_user_speaking:
+    if state.user_turns.has_floor:
         return SpeakingParty.USER
     is_agents = state.turn.is_open or state.is_busy or state.playback.is_audible(context.now_s)
     return SpeakingParty.AGENT if is_agents else SpeakingParty.NEITHER

@@ -10,32 +10,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.openai import events as openai
 from router.session.state.states import StandbyState
+from router.translation import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.session.context import Context
-    from router.session.state.ledger import Change, Item
+    from router.session.state.item_weight import Item
+    from router.session.state.ledger import Change
     from router.session.state.playback import PlayedItem
-    from router.session.state.turn import ResponseRequest
     from router.session.state.upstream import UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of each cancel, truncation and deletion. Their errors are lost races, and of no use to the client."""
 
 
-def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> None:
+def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:
     """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
 
-    `played` is the item's audio, where the upstream in use may have to be corrected.
+    `played` is the record of the item's audio, if it has any. Return whether the ledger changed.
     """
     change = context.state.ledger.correct(item_id, words)
     if change is None:
-        return
+        return False
     for link, known_id in _links_that_know(context, change, played):
         context.to_upstream(openai.ConversationItemDelete(item_id=known_id, event_id=CUT_EVENT_ID), link)
         if change.item is not None:
             create_item(context, change.item, link=link)
+    return True
 
 
 def delete_item(context: Context, item_id: object) -> None:
@@ -62,19 +64,48 @@ def _links_that_know(context: Context, change: Change, played: PlayedItem | None
         yield state.standby, change.item_id
 
 
-def create_item(
-    context: Context, item: Item, *, link: UpstreamLink | None = None, request: ResponseRequest | None = None
-) -> None:
-    """Add an item to the conversation. `request` is created when the upstream has acknowledged the item.
+def create_item(context: Context, item: Item, *, link: UpstreamLink | None = None) -> str:
+    """Add an item to the conversation, and return its id.
 
-    The item's id is its `event_id`, too, because an error carries the `event_id` alone (upstream 8.1).
+    The id is the `event_id`, too, because an error carries the `event_id` alone (upstream 8.1).
     """
     link = link or context.state.upstream
     kind, role, item_id = _kind_of(item)
     item_id = item_id or context.state.new_id()
-    link.items.register(item_id, kind, role, request)
+    link.items.register(item_id, kind, role)
     event = openai.ConversationItemCreate(item=item, event_id=item_id)  # type: ignore[arg-type] # a dict is encoded, too
     context.to_upstream(event, link)
+    return item_id
+
+
+def replay(context: Context, link: UpstreamLink, since: int) -> None:
+    """Create the ledger's items behind the sequence number `since`."""
+    for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
+        _repeat(context, link, item)
+    link.refused.clear()
+
+
+def seed(context: Context, link: UpstreamLink) -> None:
+    """Create the ledger's first items, up to untranscribed speech: the format of its audio is not agreed on yet."""
+    for sequence, item in context.state.ledger.texts_after():
+        _repeat(context, link, item)
+        link.seeded_to = sequence
+
+
+def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
+    item_id = create_item(context, item, link=link)
+    link.last_item_id = item_id if _kind_of(item)[0] == "message" else None
+
+
+def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
+    """Forget an item that the upstream refused. Return its id where it was on its way."""
+    # Some errors name no event (upstream 8.1). One about an item is about the oldest that is not acknowledged.
+    link_items, item_id = context.state.upstream.items, error.event_id
+    if item_id is None and (error.param or "").partition(".")[0] == "item":
+        item_id = link_items.oldest
+    if item_id is not None and errors.code_of(error) not in errors.BENIGN:
+        context.state.ledger.refuse(item_id)
+    return item_id if item_id is not None and link_items.reject(item_id) else None
 
 
 def _kind_of(item: Item) -> tuple[str, str | None, str | None]:

@@ -7,33 +7,58 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from router.deepgram import messages as deepgram
+from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import early_input, items
-from router.session.state.turn import ResponseRequest
+from router.session.state.pending import ResponseRequest
 
 if TYPE_CHECKING:
-    from router.session import inputs
     from router.session.context import Context
 
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     """Forward an OpenAI client event unchanged."""
+    context.state.turn.is_cancelled_by_client |= orjson.loads(event.text).get("type") == "response.cancel"
+    context.forward(event.text)
+
+
+def forward_commit(context: Context, event: inputs.PassthroughCommit) -> None:
+    """Forward a commit. The client requests the response itself (upstream 4.1)."""
+    if context.state.microphone is not None:
+        context.state.microphone.note_commit()
+    text, event_id = with_event_id(context, event.text)
+    context.forward(text)
+    context.signal(inputs.CommitSent(is_by_client=True, event_id=event_id))
+
+
+def forward_append(context: Context, event: inputs.PassthroughAppend) -> None:
+    """Forward audio. The session keeps none of it for another upstream, because the client alone knows its format."""
+    context.state.user_turns.record_audio(context.now_s)
     context.forward(event.text)
 
 
 def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
-    """Forward an item, which may answer a function call. The client wrote it, so it gets no ConversationText."""
-    item, call_id = event.item, str(event.item.get("call_id"))
+    """Forward an item, which may answer a function call.
+
+    The client wrote the item itself, so it gets no ConversationText.
+    """
+    item = event.item
+    is_approval = item.get("type") == "mcp_approval_response"
+    call_id = str(item.get("approval_request_id" if is_approval else "call_id"))
     if not _may_answer(context, item, call_id):
         return
     own_id = item.get("id")
     item_id = own_id if isinstance(own_id, str) else context.state.new_id()
     # No request waits for the acknowledgement: such a client creates its responses itself.
-    context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"), None)
-    context.state.ledger.add(item)
-    if context.state.calls.outstanding.pop(call_id, None) is not None:
+    context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"))
+    text, event_id = with_event_id(context, event.text)
+    if not is_approval:
+        # Another upstream knows nothing of the request.
+        context.state.ledger.add(item, event_id=event_id)
+    if call_id in context.state.calls.outstanding:
+        context.state.calls.answer(call_id)
         _record_answer(context)
-    context.forward(event.text)
+    context.forward(text)
 
 
 def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> None:
@@ -43,10 +68,13 @@ def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> Non
 
 
 def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
-    """Whether the item may be forwarded: it answers no call, or one that the client runs and that is not cancelled."""
+    """Whether the session may forward the item.
+
+    An item that answers a call needs a call that the client runs, and that is not cancelled.
+    """
     calls = context.state.calls
     call = calls.outstanding.get(call_id)
-    if item.get("type") != "function_call_output":
+    if item.get("type") not in ("function_call_output", "mcp_approval_response"):
         return True
     if call is not None and not call.client_side:
         description = f"conversation.item.create: the server answers the function call {call_id}"
@@ -57,7 +85,7 @@ def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
 
 def _record_answer(context: Context) -> None:
     calls = context.state.calls
-    if not calls.of_client():
+    if not calls.await_client:
         context.stop_waiting(Wait.TOOL_ANSWER)
     # The session creates no response then: two would answer the same calls.
     if not calls.outstanding:
@@ -65,16 +93,28 @@ def _record_answer(context: Context) -> None:
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active: the upstream would refuse it until then (upstream 5.1)."""
+    """Queue a response.create until no response is active, as the upstream refuses an earlier one (upstream 5.1)."""
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
-    request = ResponseRequest(continues_turn=turn.is_answered_by_passthrough, client_event=text, event_id=event_id)
-    if not early_input.refuse_excess(context, turn.requests, request):
-        turn.request(request)
+    response = orjson.loads(text).get("response")
+    fields = response if isinstance(response, dict) else {}
+    metadata = fields.get("metadata")
+    request = ResponseRequest(
+        continues_turn=turn.is_answered_by_passthrough,
+        client_event=text,
+        event_id=event_id,
+        is_outside=fields.get("conversation") == "none",
+        metadata=metadata if isinstance(metadata, dict) else None,
+    )
+    if not early_input.refuse_excess(context, context.state.pending, request):
+        context.state.pending.add(request)
 
 
 def with_event_id(context: Context, text: str) -> tuple[str, str]:
-    """Return a client's own event with an `event_id`, and the id. Only by it can an error be matched (upstream 8.1)."""
+    """Return a client's own event with an `event_id`, and the id.
+
+    An error names its cause by this id alone (upstream 8.1).
+    """
     fields = orjson.loads(text)
     event_id = fields.get("event_id")
     if isinstance(event_id, str):

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
 _MAX_NAME_CHARS: Final = 80
-"""The characters of an unknown `type` that the answer repeats: the client may write any number."""
+"""The most characters of an unknown `type` that the answer repeats, because the client may write any number."""
 
 
 def record_error(context: Context, event: openai.Error) -> None:
-    """Record an upstream error from before its session: it explains the close frame that follows (upstream 9.2)."""
+    """Record an upstream error from before session.created, which explains the close that follows (upstream 9.2)."""
     context.state.last_error = event.error
     context.log(logging.WARNING, f"the upstream sent an error: {errors.code_of(event.error)}: {event.error.message}")
     abandon_refusing_upstream(context, event.error)
@@ -30,7 +30,7 @@ def record_error(context: Context, event: openai.Error) -> None:
 def abandon_refusing_upstream(context: Context, error: openai.ErrorDetail) -> bool:
     """Abandon the upstream where its error says that it will not serve the session. Return whether it says so.
 
-    The close frame that follows would say the same, but only later, or never.
+    The session does not wait for the close frame, which comes later, or never.
     """
     if not is_fatal_error(error):
         return False
@@ -49,10 +49,15 @@ def is_fatal_error(error: openai.ErrorDetail) -> bool:
 
 def answer_unparsable(context: Context, unparsable: deepgram_codec.Unparsable) -> None:
     """Answer an unreadable message with an Error that names the field. One bad message ends no session."""
-    context.to_client(deepgram.Error(description=unparsable.problem, code=UNPARSABLE))
+    if unparsable.is_excess:
+        context.count_excess(f"a message of the client is refused: {unparsable.problem}")
+    context.to_client(deepgram.Error(description=unparsable.problem, code=unparsable.code))
 
 
 def answer_foreign(context: Context, foreign: deepgram_codec.Foreign) -> None:
-    """Answer a message of an unknown type. It is not forwarded: the upstream would refuse it in words of its own."""
+    """Answer a message of an unknown type.
+
+    The session does not forward the message, because the upstream would refuse it in words of its own.
+    """
     name = foreign.type[:_MAX_NAME_CHARS]
     context.to_client(deepgram.Error(description=f"the field `type` is {name}: an unknown type", code=UNPARSABLE))

@@ -6,10 +6,13 @@ events about other responses than the one in progress may arrive.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
+from actors.restart import Loss, LossKind
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
+from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import verbatim
 from router.session.handlers.agent_output import end_turn, flush_audio
@@ -17,14 +20,23 @@ from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
-from router.session.state.queues import Queue
+from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
+from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.states import Lifecycle, ResponseState
-from router.session.state.turn import Answer, ResponseRequest
+from router.session.state.turn import MAX_UNASKED
 from router.translation import errors, session_config, speech
 
 if TYPE_CHECKING:
     from router.session.context import Context
 
+
+Output = (
+    openai.ResponseOutputItemAdded
+    | openai.ResponseOutputTextDelta
+    | openai.ResponseOutputAudioTranscriptDelta
+    | openai.ResponseOutputAudioDelta
+    | openai.ResponseFunctionCallArgumentsDone
+)
 
 TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
 
@@ -33,65 +45,85 @@ KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "fail
 
 _MAX_REASON_CHARS: Final = 200
 
+MAX_OVERTAKEN: Final = 8
+"""Given texts of one upstream whose late begins are awaited."""
+
+UNASKED_S: Final = 10.0
+"""The time in seconds within which an upstream may not begin `MAX_UNASKED` unasked responses.
+
+An unasked response answers neither a request nor speech.
+"""
+
 # The request.
 
 
 def is_due(context: Context) -> bool:
     """Whether a response is requested, and may be created now.
 
-    It waits while the user speaks or awaits an answer: the upstream answers speech by itself (upstream 4.2), and its
-    answer covers this request. It waits for updates, too, because the client requested them first. A resumed request
-    goes first, once it may be repeated.
+    The request waits while the user speaks or awaits an answer, because the upstream answers speech by itself (upstream
+    4.2), and its answer covers the request. A request also waits for updates, because the client requested them first.
     """
     state, turn = context.state, context.state.turn
-    if not turn.requests or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
+    request = state.pending.next
+    if request is None or turn.response is not ResponseState.NONE or state.lifecycle is not Lifecycle.READY:
         return False
-    has_to_wait = (state.is_user_speaking and state.detects_turns) or state.awaits_resumed
-    return not turn.awaits_answer and (turn.requests[0].is_urgent or not has_to_wait) and not state.updates
+    has_to_wait = state.user_turns.has_floor and state.plan.detection.owes_answers
+    return not state.user_turns.owed and (request.is_urgent or not has_to_wait) and not state.updates
 
 
 def create_next(context: Context) -> ResponseState | None:
-    """Create the response that was requested first. A text agent needs no response for a given text: try the next."""
+    """Create the response that was requested first.
+
+    Where a text agent needs none for a verbatim text, try the next request.
+    """
     while is_due(context):
-        if _create(context, context.state.turn.requests.popleft()):
+        if _create(context, context.state.pending.take_next()):
             return None
     return ResponseState.NONE
 
 
 def _create(context: Context, request: ResponseRequest) -> bool:
     """Create a response. Return False where the request needs none."""
-    turn = context.state.turn
-    turn.is_open = True
-    turn.is_answered_by_passthrough = turn.is_interrupted_early = False
+    state, turn = context.state, context.state.turn
+    # A response outside the conversation is no turn of the agent's.
+    turn.is_open |= not request.is_outside
+    turn.is_answered_by_passthrough = turn.cancels_next = False
     if request.verbatim is not None and not verbatim.has_voice(context):
         verbatim.send_in_writing(context, request.verbatim)
         return False
-    turn.current_request = request
-    if request.follow_up is not None:
-        turn.requests.appendleft(request.follow_up)
-    turn.answer = Answer()
-    context.state.latency.mark("asked_s", context.now_s)
-    # A refused request causes an error with this id, and no other event (upstream 5.1).
-    turn.event_id = request.event_id or context.state.new_id()
-    context.wait(Wait.FIRST_EVENT)
+    turn.begin_answer(request.resent, request.before)
+    context.mark_question(context.now_s)
     if request.verbatim is not None:
-        verbatim.begin(context, request, request.verbatim)
+        request = verbatim.begin(context, request, request.verbatim)
+    # A refused request causes an error with this id, and no other event (upstream 5.1).
+    sent = SentRequest(request, request.event_id or state.new_id())
+    state.pending.in_flight = turn.current = sent
+    context.wait(Wait.FIRST_EVENT)
     if request.client_event is not None:
         context.forward(request.client_event)
     else:
-        context.to_upstream(openai.ResponseCreate(event_id=turn.event_id, response=_parameters(context, request)))
+        context.to_upstream(openai.ResponseCreate(event_id=sent.event_id, response=_parameters(context, sent)))
     return True
 
 
-def _parameters(context: Context, request: ResponseRequest) -> openai.ResponseParameters | None:
+def _parameters(context: Context, sent: SentRequest) -> openai.ResponseParameters | None:
+    request = sent.request
     if request.verbatim is not None:
-        return verbatim.parameters(request.verbatim)
+        policy = context.policy
+        new_id = context.state.new_id if policy is not None and policy.governs_instructions else None
+        return verbatim.parameters(request.verbatim, sent.event_id, as_item_of=new_id)
+    metadata = None if _echoes(context) is False else metadata_of(sent.event_id, is_verbatim=False)
     if request.resume_after is None:
-        return None
+        return openai.ResponseParameters(metadata=metadata) if metadata is not None else None
     # As instructions, and not as an item: an item would stay in the conversation (docs/decisions/0008). They replace
     # the session's (upstream 5.2), so they repeat the prompt.
-    prompt = session_config.first_think(context.state.agent).prompt
-    return openai.ResponseParameters(instructions=speech.continuation(prompt, request.resume_after))
+    prompt = session_config.first_think(context.state.plan.agent).prompt
+    instructions = speech.continuation(prompt, request.resume_after)
+    return openai.ResponseParameters(instructions=instructions, metadata=metadata)
+
+
+def _echoes(context: Context) -> bool | None:
+    return context.state.echoes.get(context.state.upstream.position)
 
 
 # The begin.
@@ -99,33 +131,166 @@ def _parameters(context: Context, request: ResponseRequest) -> openai.ResponsePa
 
 def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseState | None:
     """Begin a response: the requested one, or one that the upstream began by itself."""
+    turn, pending = context.state.turn, context.state.pending
+    origin = _origin_of(context, event.response)
+    if origin in _NO_TURN:
+        _pass_over(context, event.response, origin)
+        # The client's request outside the conversation was in flight.
+        return ResponseState.NONE if pending.in_flight is None else turn.response
+    if origin is Origin.REQUESTED:
+        _begin_requested(context, event.response)
+    else:
+        _begin_upstream_s(context, event.response)
+    context.stop_waiting(Wait.FIRST_EVENT)
+    context.wait(Wait.NEXT_EVENT)
+    context.wait(Wait.RESPONSE)
+    return None
+
+
+_NO_TURN: Final = frozenset({Origin.LATE, Origin.OUTSIDE, Origin.OUTSIDE_REQUESTED})
+"""The origins of responses that are not part of the agent's turn."""
+
+
+def _origin_of(context: Context, response: openai.Response) -> Origin:
+    state = context.state
+    sent = state.pending.in_flight
+    origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
+    if is_marked(response):
+        state.echoes[state.upstream.position] = True
+        if origin is Origin.REQUESTED and sent is not None:
+            sent.is_proven = True
+    if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.overtaken:
+        # Without metadata the null conversation alone tells a verbatim text that begins too late.
+        state.turn.overtaken -= 1
+        return Origin.LATE
+    return origin
+
+
+def _may_answer_speech(context: Context) -> bool:
+    """Whether the upstream may begin an answer to the user's speech by itself."""
+    turns, pending = context.state.user_turns, context.state.pending
+    return bool(turns.owed) or turns.by_hand is not None or pending.answers_speech
+
+
+def _pass_over(context: Context, response: openai.Response, origin: Origin) -> None:
+    if origin is Origin.LATE:
+        _reject(context, response)
+        return
+    context.state.turn.outside.append(response.id)
+    if origin is Origin.OUTSIDE_REQUESTED:
+        context.state.pending.in_flight = None
+        if context.state.turn.response is ResponseState.REQUESTED:
+            context.state.turn.current = None
+            context.stop_waiting(Wait.FIRST_EVENT)
+            _await_answer_to_speech(context)
+
+
+def _reject(context: Context, response: openai.Response) -> None:
+    """Cancel a response that begins too late, and drop its output."""
+    context.state.turn.mute(response.id)
+    context.to_upstream(openai.ResponseCancel(response_id=response.id, event_id=CUT_EVENT_ID))
+
+
+def _begin_requested(context: Context, response: openai.Response) -> None:
+    turn, pending, owed = context.state.turn, context.state.pending, context.state.user_turns.owed
+    sent, pending.in_flight = pending.in_flight, None
+    if sent is None:
+        return
+    turn.current = sent
+    _open(context, response)
+    turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
+    if sent.request.verbatim is not None:
+        verbatim.expect(context, sent.request.verbatim)
+    elif not sent.is_interrupted and (sent.request.is_general or not sent.is_proven):
+        # It began behind the user's speech, and the conversation holds that.
+        if owed:
+            pending.answer_with_speech()
+        context.state.user_turns.by_hand = None
+        context.signal(inputs.SpeechAnswered())
+    if sent.is_interrupted:
+        cancel_active(context)
+
+
+def _begin_upstream_s(context: Context, response: openai.Response) -> None:
+    turn, sent, turns = context.state.turn, context.state.pending.in_flight, context.state.user_turns
+    is_cancelled, is_owed = turn.cancels_next, _may_answer_speech(context)
+    # A response that is cancelled at once answers nothing.
+    if not is_cancelled and is_owed:
+        _end_what_speech_answers(context)
+    turn.current, turns.by_hand = None, None
+    _open(context, response)
+    turn.answers_speech = is_owed
+    context.signal(inputs.SpeechAnswered())
+    if is_cancelled:
+        cancel_active(context)
+    if not is_owed and sent is None:
+        _bound_unasked(context)
+
+
+def _bound_unasked(context: Context) -> None:
+    """Count an unasked response. Abandon an upstream that begins `MAX_UNASKED` of them within `UNASKED_S`."""
+    unasked = context.state.turn.unasked
+    unasked.append(context.now_s)
+    if len(unasked) == MAX_UNASKED and context.now_s - unasked[0] < UNASKED_S:
+        unasked.clear()
+        context.log(logging.WARNING, f"the upstream began {MAX_UNASKED} responses by itself: it is abandoned")
+        context.abandon(Loss(kind=LossKind.MALFORMED, cause="responses without a question"))
+
+
+def _end_what_speech_answers(context: Context) -> None:
+    pending = context.state.pending
+    pending.answer_with_speech()
+    if pending.in_flight is not None and pending.in_flight.is_interrupted:
+        _give_up(context, "INTERRUPTED")
+    elif pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
+        # The answer to the user takes the place of a verbatim text that has not begun. Its late begin is rejected.
+        _give_up(context, "OVERTAKEN_BY_SPEECH")
+        end_turn(context)
+
+
+def _give_up(context: Context, rule: str) -> None:
+    pending = context.state.pending
+    if pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
+        context.state.turn.overtaken = min(context.state.turn.overtaken + 1, MAX_OVERTAKEN)
+    pending.give_up(rule)
+
+
+def _open(context: Context, response: openai.Response) -> None:
     turn = context.state.turn
-    if verbatim.is_late(context, event):
-        _reject(context, event)
-        return turn.response
-    if verbatim.is_other_response(context, event):
-        # The answer to the user takes the place of a given text that has not begun. Its late begin is rejected.
-        turn.is_interrupted_early = True
-        end_of_response(context)
     turn.is_open = True
-    context.state.latency.mark("asked_s", context.now_s)
-    turn.begin(event.response.id)
-    turn.answer = Answer()
-    if turn.response is ResponseState.NONE:
-        # No response.create was sent, so the upstream began it by itself.
-        turn.current_request = None
-    elif turn.current_request is not None:
-        turn.answer.resent_chars = turn.current_request.resent_chars
-    verbatim_text = verbatim.current_verbatim(context)
-    # A turn that continues at another upstream was announced to the component before; so was a given text.
-    turn.has_started_speaking = turn.has_started_speaking and (turn.is_resumed or verbatim_text is not None)
-    if verbatim_text is not None:
-        verbatim.expect(context, verbatim_text)
-    elif turn.awaits_answer:
-        # The upstream's answer to the user covers every question that was asked meanwhile.
-        turn.requests = Queue(request for request in turn.requests if not request.is_answer)
-    turn.is_resumed = turn.awaits_answer = False
-    if turn.is_interrupted_early:
+    asked_s = context.state.user_turns.asked_s
+    context.mark_question(context.now_s if asked_s is None else asked_s)
+    # A turn that continues at another upstream was announced to the component before; so was a verbatim text.
+    turn.has_started_speaking = turn.has_started_speaking and (turn.is_resumed or turn.verbatim is not None)
+    turn.begin(response.id)
+    turn.begin_answer()
+    turn.is_resumed = False
+
+
+def begin_unknown(context: Context, event: Output) -> ResponseState | None:
+    """Take output for the begin of a response that was neither requested nor announced, or reject an overtaken text.
+
+    The order may have assigned the request to an earlier response.
+    """
+    turn = context.state.turn
+    if event.response_id is None or not turn.is_unknown(event.response_id):
+        return ResponseState.NONE
+    if turn.overtaken:
+        turn.overtaken -= 1
+        turn.mute(event.response_id)
+        context.to_upstream(openai.ResponseCancel(response_id=event.response_id, event_id=CUT_EVENT_ID))
+        return ResponseState.NONE
+    turn.is_open = True
+    return begin_unannounced(context, event)
+
+
+def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
+    """Take the first output for the begin of the requested response, because some servers send no response.created."""
+    turn = context.state.turn
+    if turn.is_other_response(event.response_id):
+        return turn.response
+    turn.output_id = event.response_id
+    if turn.current is not None and turn.current.is_interrupted:
         cancel_active(context)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
@@ -133,58 +298,108 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     return None
 
 
-def _reject(context: Context, event: openai.ResponseCreated) -> None:
-    """Cancel a response that begins too late, and drop its output."""
-    context.state.turn.interrupted.append(event.response.id)
-    context.to_upstream(openai.ResponseCancel(response_id=event.response.id, event_id=CUT_EVENT_ID))
-
-
 def another_begins(context: Context, event: openai.ResponseCreated) -> None:
-    """Keep one of two responses: a response outside the conversation may run beside the active one (upstream 5.3).
+    """Begin a response while another is active: the end of the other was lost, or one runs outside the conversation.
 
-    Two voices at once are no conversation, and the answer to the user goes before a given text.
+    Only one response may speak. The answer to the user goes before a verbatim text, and a verbatim text waits for the
+    end of the upstream's own response.
     """
-    turn = context.state.turn
-    if event.response.id == turn.response_id:
+    turn, response = context.state.turn, event.response
+    if turn.is_announced and response.id is not None and response.id == turn.response_id:
         return
-    if verbatim.is_marked(event):
-        _reject(context, event)
-    elif verbatim.current_verbatim(context) is not None:
-        if not turn.is_interrupted:
+    origin = _origin_of(context, response)
+    sent = context.state.pending.in_flight
+    if origin in _NO_TURN:
+        _pass_over(context, response, origin)
+    elif not turn.is_announced:
+        _announce(context, response, origin)
+    elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
+        _reject(context, response)
+        context.state.pending.take_back()
+    else:
+        if turn.verbatim is not None and not turn.is_interrupted:
             interrupt(context)
         end_of_response(context)
         begin_response(context, event)
+
+
+def _announce(context: Context, response: openai.Response, origin: Origin) -> None:
+    """Record the id of the active response, whose response.created comes late: its output or a refusal came before."""
+    turn, pending = context.state.turn, context.state.pending
+    if origin is Origin.REQUESTED:
+        pending.in_flight = None
+    else:
+        turn.current = None
+    has_output, is_cut = turn.has_output, turn.is_cut
+    if is_cut:
+        turn.mute(turn.output_id)
+    turn.begin(response.id)
+    turn.has_output, turn.is_cut = has_output, is_cut
+    context.signal(inputs.SpeechAnswered())
 
 
 # The end.
 
 
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
-    """End a response, whatever its status, and the agent's turn with it, unless a function call is outstanding."""
+    """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
     if turn.is_other_response(event.response.id):
         return turn.response
     if event.response.status == "failed" and not turn.is_interrupted:
         return response_failed(context, _error_of(event.response))
-    if _was_cancelled(event.response):
+    if _was_cancelled(event.response) and event.response.id is not None:
         turn.cancelled.append(event.response.id)
+    if _is_lost(context, event.response):
+        return response_failed(context, openai.ErrorDetail(code="response_cancelled"))
     _report_status(context, event.response)
     turn.failures = 0
-    context.reset_restart_budget()
-    was_verbatim = verbatim.current_verbatim(context) is not None
+    was_verbatim = turn.verbatim is not None
+    if has_answered(context):
+        context.reset_restart_budget()
+        # The answer behind a function call belongs to the same turn.
+        if not was_verbatim and not context.state.calls.outstanding:
+            context.state.limited.spending.add_turn()
     end_of_response(context)
-    # A given text runs beside the conversation, so it does not keep the upstream from answering.
-    if turn.awaits_answer and not was_verbatim and _reason_of(event.response) != "turn_detected":
+    # A verbatim text runs beside the conversation, so it does not keep the upstream from answering.
+    if context.state.user_turns.owed and not was_verbatim and _reason_of(event.response) != "turn_detected":
         _answer_crossed_speech(context)
-    return None
+    return _return_to_request(context)
+
+
+def has_answered(context: Context) -> bool:
+    """Whether the response in progress answered a request or the user's speech, and brought any output.
+
+    Only such a response restores the restart budget: an upstream that begins and ends responses by itself serves no
+    caller.
+    """
+    turn = context.state.turn
+    return (turn.current is not None or turn.answers_speech) and turn.has_output
+
+
+def _return_to_request(context: Context) -> ResponseState | None:
+    """Await the request in flight, because the upstream's own response, which came first, has ended.
+
+    Return REQUESTED, or None where no request is in flight.
+    """
+    turn, sent = context.state.turn, context.state.pending.in_flight
+    if sent is None:
+        return None
+    turn.current = sent
+    turn.is_open |= not sent.request.is_outside
+    if sent.request.verbatim is not None:
+        verbatim.expect(context, sent.request.verbatim)
+    context.wait(Wait.FIRST_EVENT)
+    return ResponseState.REQUESTED
 
 
 def _answer_crossed_speech(context: Context) -> None:
     # The user's speech was committed while this response was active. The active response kept the upstream from
     # beginning one for the speech, and the upstream will not begin it later (upstream 4.3).
     context.stop_waiting(Wait.FIRST_EVENT)
-    context.state.turn.awaits_answer = False
-    context.state.turn.request(ResponseRequest())
+    context.mark_question(context.state.user_turns.asked_s or context.now_s)
+    context.signal(inputs.AnswerRequested())
+    context.state.pending.add(ResponseRequest(answers_speech=True))
 
 
 def _was_cancelled(response: openai.Response) -> bool:
@@ -198,8 +413,20 @@ def _reason_of(response: openai.Response) -> str | None:
     return details.reason if isinstance(details, openai.StatusDetails) else details
 
 
+def _is_lost(context: Context, response: openai.Response) -> bool:
+    """Whether an answer was cancelled that nobody interrupted, as by a late cancel that met another response."""
+    turn = context.state.turn
+    is_interrupted = turn.is_interrupted or turn.is_cancelled_by_client or _reason_of(response) == "turn_detected"
+    is_client_s = turn.current is not None and turn.current.request.client_event is not None
+    is_wanted = (turn.current is not None and not is_client_s) or turn.answers_speech
+    return response.status == "cancelled" and is_wanted and not is_interrupted
+
+
 def _report_status(context: Context, response: openai.Response) -> None:
-    """Warn of an incomplete answer. It is not requested again: the limit or the filter would be the same."""
+    """Warn of an incomplete answer.
+
+    The session does not request it again, because the same limit or filter would end it again.
+    """
     status = response.status
     if status == "incomplete" and not _was_cancelled(response):
         reason = _reason_of(response) or "the upstream gives no reason"
@@ -211,27 +438,47 @@ def _report_status(context: Context, response: openai.Response) -> None:
 
 def finish_unannounced(context: Context, event: TextDone) -> ResponseState | None:
     """Take the whole text for the end of a response that the upstream did not announce with response.created."""
-    if context.state.turn.is_other_response(event.response_id):
-        return context.state.turn.response
+    turn = context.state.turn
+    is_known = turn.current is not None or turn.output_id is not None
+    if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
+        return turn.response
     end_of_response(context)
     return None
 
 
-def end_of_response(context: Context) -> None:
-    """Stop the deadlines of the response, send the rest of its audio, and forget it."""
+def finish_unasked(context: Context, event: TextDone) -> None:
+    """End the agent's turn behind a whole text that came unasked, and without response.created.
+
+    The text of an ended response may be late. The turn of that response has its end.
+    """
     turn = context.state.turn
+    if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
+        return
+    turn.is_open = True
+    turn.output_id = event.response_id
+    context.signal(inputs.SpeechAnswered())
+    end_of_response(context)
+
+
+def end_of_response(context: Context) -> None:
+    """Stop the deadlines of the response, send the rest of its audio, and forget the response."""
+    turn, pending = context.state.turn, context.state.pending
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     flush_audio(context)
     verbatim.conclude(context)
-    turn.response_id = turn.event_id = turn.current_request = None
-    turn.has_started_speaking = turn.is_interrupted_early = False
-    turn.answer = Answer()
+    if pending.in_flight is turn.current:
+        pending.in_flight = None
+    turn.end()
     end_turn(context)
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:
         # No held text has started this deadline. A transcript that never comes would keep the session busy, and so
         # prevent a rollover and the end of a drain.
         context.wait(Wait.TRANSCRIPT)
-    if turn.awaits_answer:
+    _await_answer_to_speech(context)
+
+
+def _await_answer_to_speech(context: Context) -> None:
+    if context.state.user_turns.owed:
         # The user spoke during the response, and the upstream answers that by itself.
         context.wait(Wait.FIRST_EVENT)
 
@@ -244,23 +491,71 @@ def _error_of(response: openai.Response) -> openai.ErrorDetail:
 
 
 def response_refused(context: Context, event: openai.Error) -> ResponseState | None:
-    """End a response whose response.create caused this error: no other event follows for it."""
+    """End a response whose response.create caused this error: no other event follows for this response."""
     turn, error = context.state.turn, event.error
-    # Some errors name no event (upstream 8.1); this code fits our request alone.
-    if errors.code_of(error) == errors.ALREADY_ACTIVE and error.event_id in (turn.event_id, None):
+    sent = context.state.pending.in_flight
+    if sent is None or not _is_about(error, sent):
+        return turn.response
+    if errors.code_of(error) == errors.ALREADY_ACTIVE:
         return _await_other_response(context)
     # A fatal error is a loss: the next upstream creates the response.
-    if turn.event_id is None or error.event_id != turn.event_id or is_fatal_error(error):
+    if error.event_id is None or is_fatal_error(error):
         return turn.response
+    if refuses_metadata(context, error):
+        context.state.echoes[context.state.upstream.position] = False
+        context.state.pending.take_back()
     end_of_response(context)
     return None
+
+
+def _is_about(error: openai.ErrorDetail, sent: SentRequest) -> bool:
+    # Some errors name no event (upstream 8.1); this code fits our request alone.
+    is_unnamed = error.event_id is None and errors.code_of(error) == errors.ALREADY_ACTIVE
+    return is_unnamed or error.event_id == sent.event_id
+
+
+def refuses_metadata(context: Context, error: openai.ErrorDetail) -> bool:
+    """Whether an error refuses a request of the session's because of its metadata, which some servers do not know."""
+    sent = context.state.pending.in_flight
+    is_ours = sent is not None and sent.request.is_answer and error.event_id == sent.event_id
+    return is_ours and (error.param or "").startswith("response.metadata") and _echoes(context) is None
 
 
 def _await_other_response(context: Context) -> ResponseState:
     # Repeat the request when the other response has ended. Its response.created came unnoticed, or is on its way: it
     # counts as active in either case, and the session waits for its response.done.
     turn = context.state.turn
-    turn.requests.appendleft(turn.current_request or ResponseRequest())
+    context.state.pending.take_back()
+    turn.current, turn.has_output = None, False
+    turn.begin_answer()
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
+    context.wait(Wait.RESPONSE)
     return ResponseState.ACTIVE
+
+
+def refused_in_flight(context: Context, event: openai.Error) -> None:
+    """Take the refusal of a request while another response is active. Repeat the request afterwards, or end it.
+
+    The session may have taken the active response for the requested one, by order alone. The refusal corrects that.
+    """
+    turn, pending, error = context.state.turn, context.state.pending, event.error
+    if is_fatal_error(error):
+        return
+    current = turn.current
+    if pending.in_flight is None and current is not None and not current.is_proven:
+        if error.event_id != current.event_id:
+            return
+        pending.in_flight, turn.current = current, None
+        if current.request.verbatim is not None:
+            # The audio is not that of the verbatim text.
+            turn.begin_answer()
+    sent = pending.in_flight
+    if sent is None or not _is_about(error, sent):
+        return
+    if turn.current is sent:
+        turn.current = None
+    if errors.code_of(error) == errors.ALREADY_ACTIVE:
+        pending.take_back()
+    else:
+        pending.give_up("REFUSED")

@@ -11,7 +11,8 @@ from router.session import inputs
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
 from router.session.handlers.ending import end_lost_session
-from router.session.handlers.resume import interrupt_work, keep_verbatim_requests
+from router.session.handlers.function_calls import forget_approvals
+from router.session.handlers.resume import interrupt_work
 from router.session.state.states import Lifecycle, StandbyState
 from router.session.state.upstream import UpstreamLink
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 UPSTREAM_WAITS: Final = (
+    Wait.DIAL,
     Wait.SESSION_CREATED,
+    Wait.UNANNOUNCED,
     Wait.SESSION_UPDATED,
     Wait.UPDATE,
     Wait.ITEM_ACK,
@@ -34,7 +37,10 @@ UPSTREAM_WAITS: Final = (
     Wait.MANUAL_COMMIT,
     Wait.COMMIT,
 )
-"""The waits that end with their upstream. The wait for a function's answer continues: the next upstream gets it."""
+"""The waits that end with their upstream.
+
+The wait for a function's output continues, because the next upstream gets the output.
+"""
 
 _MAX_CAUSE_CHARS: Final = 100
 
@@ -68,12 +74,10 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         end_lost_session(context, lost)
         return None
     context.stop_waiting(*UPSTREAM_WAITS)
-    # The next upstream detects the speech anew.
-    state.user_speech.is_detected = False
     # Before the work is interrupted: a held text counts as sent, and its transcripts were lost with the upstream.
     delivery.abandon_transcripts(context)
     interrupt_work(context)
-    keep_verbatim_requests(context, state.upstream.items.take_waiting())
+    forget_approvals(context)
     _warn(context, lost)
     if has_standby:
         context.signal(inputs.StandbyPromoted())
@@ -87,7 +91,7 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
 
 
 def forget_upstream(context: Context, _lost: messages.UpstreamLost) -> None:
-    """Forget an upstream that was lost before there were Settings. The Settings dial another one."""
+    """Forget an upstream that was lost before there were Settings. The client's Settings will dial another one."""
     context.stop_waiting(*UPSTREAM_WAITS)
     context.state.upstream = UpstreamLink(0)
 

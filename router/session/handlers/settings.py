@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from router.deepgram import blocks
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import configure_hook, conversions, format_negotiation, function_calls
+from router.session.handlers import configure_hook, conversions, function_calls, limits
+from router.session.state.pending import ResponseRequest, new_verbatim_text
+from router.session.state.plan import plan_of_session_update, plan_of_settings
 from router.session.state.states import Lifecycle
-from router.session.state.turn import ResponseRequest, new_verbatim_text
-from router.translation import listening, session_config, text
+from router.translation import session_config, text
 from router.translation.audio import Microphone, Speaker
-from router.translation.formats import input_format, output_format
+from router.translation.formats import Formats, input_format, output_format, with_rate
 
 if TYPE_CHECKING:
     from actors import messages
@@ -36,37 +37,50 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
     (docs/decisions/0008).
     """
     context.wait(Wait.SETTINGS)
+    limits.start_clocks(context)
     dial(context, context.options.fixed_model or context.options.model)
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless there is one."""
+    """Dial an upstream for this model, unless one is dialled for it.
+
+    Close an upstream that was dialled for another model.
+    """
     state = context.state
     if state.upstream.generation and state.model == model:
         return
     if state.upstream.generation:
         # It was dialled in advance, for another model, and a session keeps its model (upstream 1.1).
-        context.stop_waiting(Wait.SESSION_CREATED, Wait.ROLLOVER)
+        context.stop_waiting(Wait.SESSION_CREATED, Wait.UNANNOUNCED, Wait.ROLLOVER)
         context.close_upstream(state.upstream.generation)
     state.model = model
     state.upstream = state.next_link()
     context.open_upstream(state.upstream.generation, model)
+    if state.lifecycle is not Lifecycle.AWAITING_SETTINGS or state.plan.source is not None:
+        await_dial(context)
+
+
+def await_dial(context: Context) -> None:
+    """Start the deadline of the dial that the client's Settings wait for. A dial may wait for a thread, or hang."""
+    link = context.state.upstream
+    # Before the hook `configure` has chosen a model, there may be no dial to wait for.
+    if link.generation and not link.opened_at:
+        context.wait(Wait.DIAL)
 
 
 # Settings.
 
 
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
-    """Take the Settings, and dial the upstream that they ask for. After invalid ones the client may send others."""
+    """Take the Settings, and dial the upstream that they ask for. After invalid Settings the client may send others."""
     fault = session_config.validate_settings(message)
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return Lifecycle.AWAITING_SETTINGS
     context.stop_waiting(Wait.SETTINGS)
+    await_dial(context)
     if context.options.is_configured_outside:
-        # They count as they are where the hook changes nothing, or fails.
-        context.state.settings = message
-        configure_hook.start(context, context.client_text)
+        configure_hook.start(context, context.client_text, message)
     else:
         _open_with(context, message)
     return None
@@ -74,7 +88,7 @@ def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | No
 
 def apply_hook(context: Context, _name: str, done: messages.WorkDone) -> None:
     """Configure the session with the result of the `configure` hook, or with the client's own Settings."""
-    message = configure_hook.take_result(context, done) or context.state.settings
+    message = configure_hook.take_result(context, done)
     if isinstance(message, inputs.PassthroughSessionUpdate):
         _open_with_passthrough(context, message)
     elif message is not None:
@@ -83,36 +97,35 @@ def apply_hook(context: Context, _name: str, done: messages.WorkDone) -> None:
 
 def _open_with(context: Context, message: deepgram.Settings) -> None:
     assert isinstance(message.agent, blocks.Agent)  # noqa: S101 - validate_settings refuses the id of a stored agent
+    audio = with_rate(message.audio, context.profile.linear16_rate)
     state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
-    state.settings, state.agent = message, agent
-    state.turn_detection = listening.detection_mode(agent, context.options.turn_detection)
-    state.microphone = _microphone(context, input_format(message.audio))
-    state.speaker = Speaker(output_format(message.audio))
-    conversions.prepare(context, state.microphone.source, output_format(message.audio))
+    source = msgspec.structs.replace(message, audio=audio)
+    state.plan = plan_of_settings(source, agent, context.options.turn_detection)
+    state.microphone = _microphone(context, input_format(audio))
+    state.speaker = Speaker(output_format(audio))
+    conversions.prepare(context, state.microphone.source, output_format(audio))
     function_calls.warn_of_omitted(context, chosen)
+    limits.choose_idle(context, message.agent.idleTimeoutMs)
     dial(context, _choose_model(context, message.agent, agent))
 
 
 def open_passthrough_session(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
     """Take a client's own session.update in place of its Settings."""
     context.stop_waiting(Wait.SETTINGS)
+    await_dial(context)
     if context.options.is_configured_outside:
-        context.state.settings = message
-        configure_hook.start(context, message.text)
+        configure_hook.start(context, message.text, message)
     else:
         _open_with_passthrough(context, message)
 
 
 def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
     state = context.state
-    # Before `settings` is set: the router's functions join the tools of the first session.update.
-    message = function_calls.add_router_functions(context, message)
-    state.settings = message
-    state.agent = session_config.passthrough_agent(orjson.loads(message.text).get("session"))
-    # Its turn detection is unknown here, so the session does not expect the upstream to answer speech by itself.
-    state.turn_detection = listening.CLIENT_CONTROLLED
-    formats = format_negotiation.passthrough_formats(message)
+    # Before there is a plan: the router's functions join the tools of the first session.update.
+    plan = plan_of_session_update(function_calls.add_router_functions(context, message))
+    state.plan = plan
+    formats = plan.client_formats or Formats()
     state.microphone, state.speaker = _microphone(context, formats.input), Speaker(formats.output)
     dial(context, context.options.fixed_model or context.options.model)
 
@@ -121,7 +134,7 @@ def _microphone(context: Context, source: Format) -> Microphone:
     bounds = context.options.bounds
     microphone = Microphone(source, preroll_s=bounds.preroll_s, max_s=bounds.uncommitted_audio_s)
     # Without the upstream's detector no event marks the start of speech: all audio since the last commit is the turn.
-    microphone.is_speech = not context.state.detects_turns
+    microphone.is_speech = not context.state.plan.detection.is_on
     return microphone
 
 
@@ -136,7 +149,10 @@ def _choose_model(context: Context, requested_agent: blocks.Agent, chosen: block
 
 
 def warn_of_model(context: Context, description: str) -> None:
-    """Warn the client that the session uses another model than it requested. The React component always names one."""
+    """Warn the client that the session uses another model than the client requested.
+
+    The React component always names a model (client 9.2).
+    """
     context.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
 
 
@@ -154,30 +170,23 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
 
 
 def apply_settings(context: Context) -> None:
-    """Send SettingsApplied, and add the client's context and greeting to the ledger. A restart does not repeat this."""
+    """Send SettingsApplied, and greet the client. A restart sends no second SettingsApplied, and greets nobody."""
     state = context.state
     if state.is_applied:
         return
     state.is_applied = True
     context.to_client(deepgram.SettingsApplied())
-    if not state.is_passthrough:
-        _add_context(context, state.agent)
-
-
-def _add_context(context: Context, agent: blocks.Agent) -> None:
-    ledger, new_id = context.state.ledger, context.state.new_id
-    for item in session_config.context_items(agent, new_id):
-        ledger.add(item)
     # A conversation that continues an earlier one is not greeted again.
-    if agent.greeting and not len(ledger):
-        _greet(context, agent.greeting)
+    if state.plan.agent.greeting and not session_config.has_context(state.plan.agent):
+        _greet(context, state.plan.agent.greeting)
 
 
 def _greet(context: Context, greeting: str) -> None:
     item_id, how = context.state.new_id(), context.options.greeting
     if how == "spoken" or (how == "auto" and context.profile.spoken_greeting):
-        context.state.turn.request(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
+        context.state.pending.add(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
     else:
         # The component shows a greeting, and speaks none.
         context.state.ledger.add(text.message_item(item_id, "assistant", greeting))
-        context.to_client(deepgram.ConversationText(role="assistant", content=greeting))
+        context.to_client(deepgram.ConversationText(role="assistant", content=greeting), deepgram.AgentAudioDone())
+        context.to_component(deepgram.AgentDone())

@@ -1,7 +1,8 @@
 """Prepare the upstream that follows before the session of the one in use expires (upstream 9.1).
 
-It is dialled, configured and given the ledger in advance. The session switches over to it between turns, so the caller
-notices nothing. A failure costs no restart: it is tried again as long as the upstream in use lives.
+The session dials and configures the standby upstream and gives it the ledger in advance. The session switches over to
+it between turns, so the caller notices nothing. A failure of the standby costs no restart: the session tries again as
+long as the upstream in use lives.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import format_negotiation, takeover, upstream_setup
+from router.session.handlers import format_negotiation, items, takeover, upstream_setup
+from router.session.reports import UpstreamTookOver
 from router.session.state.states import Lifecycle, StandbyState
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 
-def request_standby(context: Context, _fired: messages.TimerFired | None = None) -> None:
-    """Request the next upstream. Before the session is ready, record that it is due, and do it then."""
+def request_standby(context: Context, _due: messages.TimerFired | messages.MoveRequested | None = None) -> None:
+    """Request the next upstream. Before the session is ready, only record that the request is due."""
     if context.state.lifecycle is Lifecycle.READY:
         context.signal(inputs.StandbyRequested())
     else:
@@ -43,15 +45,38 @@ def standby_opened(context: Context, opened: messages.UpstreamOpened) -> None:
     if context.state.standby is not None:
         context.state.standby.opened_at, context.state.standby.position = opened.unix_s, opened.position
         context.wait_for(Wait.STANDBY, context.options.deadlines.session_created_s)
+        context.wait(Wait.UNANNOUNCED)
 
 
 def configure_standby(context: Context, event: openai.SessionCreated) -> None:
     """Configure the standby upstream like the one in use."""
     standby = context.state.standby
     if standby is not None:
-        standby.expires_at = event.session.expires_at
-        context.wait_for(Wait.STANDBY, context.options.deadlines.session_updated_s)
+        standby_created(context, event)
         upstream_setup.send_configuration(context, standby)
+
+
+def configure_unannounced(context: Context, _silent: inputs.StandbyUnannounced) -> None:
+    """Configure a standby upstream that has not sent session.created in time.
+
+    The time that is left for that event is its time for session.updated, too.
+    """
+    if context.state.standby is not None:
+        upstream_setup.send_configuration(context, context.state.standby)
+
+
+def standby_created(context: Context, event: openai.SessionCreated) -> None:
+    """Record the standby upstream's session.created. From now on it has its time for session.updated."""
+    standby = context.state.standby
+    if standby is not None:
+        upstream_setup.record_created(context, standby, event)
+        context.wait_for(Wait.STANDBY, context.options.deadlines.session_updated_s)
+
+
+def standby_created_late(context: Context, event: openai.SessionCreated) -> None:
+    """Record a session.created behind session.updated."""
+    if context.state.standby is not None:
+        upstream_setup.record_created(context, context.state.standby, event)
 
 
 def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState | None:
@@ -62,7 +87,9 @@ def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState
     context.stop_waiting(Wait.STANDBY)
     state.standby_sequence = state.ledger.sequence
     # Without a request: the upstream in use gives the answers.
-    takeover.replay_ledger(context, state.standby, 0)
+    items.replay(context, state.standby, 0)
+    # No request waits for these items.
+    state.standby.last_item_id = None
     return None
 
 
@@ -74,11 +101,18 @@ def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
 
 
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Close a standby upstream that refuses an update. An item that it refuses is only missing there."""
+    """Close a standby upstream that refuses an update.
+
+    An item that it refuses is missing in its conversation. The session gives it the item again at the takeover, and
+    a second refusal ends the question.
+    """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
         standby_failed(context, event)
         return StandbyState.NONE
+    standby, item_id = context.state.standby, event.error.event_id
+    if standby is not None and item_id is not None and standby.items.reject(item_id):
+        standby.refused.add(item_id)
     context.state.ignored += 1
     return None
 
@@ -98,7 +132,7 @@ def close_standby(context: Context, _input: object = None) -> None:
     """Close the standby upstream."""
     standby, context.state.standby = context.state.standby, None
     if standby is not None:
-        context.stop_waiting(Wait.STANDBY)
+        context.stop_waiting(Wait.STANDBY, Wait.UNANNOUNCED)
         context.close_upstream(standby.generation)
 
 
@@ -106,15 +140,20 @@ def standby_failed(context: Context, _input: object) -> None:
     """Close the standby upstream, warn the client once, and try another one after the interval."""
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
-    _warn_of_end(context)
+    # One for a new voice is no successor of an upstream that ends.
+    if context.state.next_speak is None:
+        _warn_of_end(context)
     # A failed standby costs no restart budget (docs/decisions/0008): this interval alone keeps the dials apart.
     context.wait_for(Wait.ROLLOVER, context.options.deadlines.rollover_interval_s)
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Configure the standby upstream again where the error may refuse G.711. Close it after any other error."""
+    """Configure the standby upstream again where the error refuses a part that it can do without.
+
+    Close it after any other error.
+    """
     standby = context.state.standby
-    if standby is not None and format_negotiation.rule_out_refused_g711(context, standby, event.error):
+    if standby is not None and upstream_setup.rules_out(context, standby, event.error):
         upstream_setup.send_configuration(context, standby)
         return StandbyState.CONFIGURING
     standby_failed(context, event)
@@ -153,10 +192,12 @@ def switch_over(context: Context) -> None:
     state.forget_upstream_ids()
     format_negotiation.apply_formats(context)
     # Only the entries since `seed_standby`.
-    takeover.replay_ledger(context, state.upstream, state.standby_sequence)
+    items.replay(context, state.upstream, state.standby_sequence)
     takeover.replay_audio(context)
     takeover.send_pending_acks(context)
     context.log(logging.INFO, f"rolled over to upstream {state.upstream.generation}")
+    link = state.upstream
+    context.report(UpstreamTookOver(generation=link.generation, position=link.position, is_rollover=True))
     context.schedule_rollover()
 
 
@@ -166,5 +207,6 @@ def promote(context: Context, _promoted: inputs.StandbyPromoted) -> None:
     if state.standby is None:
         return
     state.upstream, state.standby = state.standby, None
+    context.stop_waiting(Wait.STANDBY)
     takeover.take_over(context, since=state.standby_sequence)
     context.schedule_rollover()

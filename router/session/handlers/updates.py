@@ -1,7 +1,7 @@
 """Change a running session, one `session.update` at a time.
 
-The upstream's acknowledgement names no update (upstream 2.3). With a single one on its way, `session.updated` and an
-error are known to be about it. An update that is on its way when the upstream is lost goes to the next one. Responses
+The upstream's acknowledgement names no update (upstream 2.3). With a single update on its way, `session.updated` and an
+error must be about that update. An update that is on its way when the upstream is lost goes to the next one. Responses
 wait for the updates that the client requested before them.
 """
 
@@ -17,7 +17,7 @@ from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
-from router.session.deadlines import Wait, length_s
+from router.session.deadlines import TAKEOVER_S, Wait, length_s
 from router.session.handlers import (
     early_input,
     format_negotiation,
@@ -28,7 +28,7 @@ from router.session.handlers import (
     standby,
     upstream_setup,
 )
-from router.session.state.states import Lifecycle, StandbyState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.upstream import Update
 from router.translation import errors, listening, session_config, validation
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.session.context import Context
+    from router.session.state.plan import SessionPlan
     from router.session.state.upstream import UpdateMessage, UpstreamLink
 
 
@@ -47,9 +48,11 @@ VOICE_IS_FIXED: Final = "cannot_update_voice"
 # The kinds: the agent that each update makes, and the changes that the upstream gets.
 
 
-def _with_prompt(_context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
+def _with_prompt(context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
     # The pages of the docs disagree (client 3.1). To add a prompt that was meant to replace is the smaller harm.
     think = session_config.first_think(agent)
+    if context.policy is not None and message.prompt == think.prompt:
+        return agent  # the policy forces one prompt in every message
     prompt = f"{think.prompt}\n\n{message.prompt}" if think.prompt else message.prompt
     return msgspec.structs.replace(agent, think=msgspec.structs.replace(think, prompt=prompt))
 
@@ -79,15 +82,18 @@ def _prompt_changes(_context: Context, _link: UpstreamLink, after: blocks.Agent)
 
 
 def _think_changes(context: Context, _link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
-    before, model, ours = context.state.agent, context.state.model, context.options.tools
-    thinking = (session_config.thinking_of(session_config.first_think(agent), model, ours) for agent in (before, after))
+    before, model, ours = context.state.plan.agent, context.state.model, context.options.tools
+    tuning = context.options.tuning
+    thinking = (
+        session_config.thinking_of(session_config.first_think(agent), model, ours, tuning) for agent in (before, after)
+    )
     return session_config.replaced(*thinking)
 
 
 def _speak_changes(context: Context, _link: UpstreamLink, after: blocks.Agent) -> dict[str, Any]:
-    voices = context.options.voices
+    voices, tuning = context.options.voices, context.options.tuning
     output = session_config.replaced(
-        *(session_config.speech_of(agent, voices) for agent in (context.state.agent, after))
+        *(session_config.speech_of(agent, voices, tuning) for agent in (context.state.plan.agent, after))
     )
     return {"audio": {"output": output}}
 
@@ -96,10 +102,10 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
     model = upstream_setup.transcription_model(context, link)
     # An absent field keeps its value (upstream 2.1), so a language that is gone is unset.
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
-    # In a passthrough session turn detection is the client's own business.
-    if not context.state.is_passthrough:
+    # Where the client opened the session with its own event, it chooses the turn detection with such events, too.
+    if context.state.plan.chooses_detection:
         mode = listening.detection_mode(after, context.options.turn_detection)
-        changes["turn_detection"] = listening.turn_detection(after.listen.provider, mode)
+        changes["turn_detection"] = session_config.turn_detection_of(after, mode, context.options.tuning)
     return {"audio": {"input": changes}}
 
 
@@ -132,24 +138,29 @@ _KINDS: Final[dict[type, _Kind]] = {
 
 
 def update(context: Context, message: UpdateMessage) -> None:
-    """Queue an update, or answer which field makes it invalid."""
+    """Queue an update, or answer an invalid one with an Error that names the field."""
     fault = session_config.invalid_settings(_KINDS[type(message)].validate(message))
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
         return
-    requested = Update(message, context.state.new_id(), size_bytes=len(msgspec.json.encode(message)))
+    requested = Update(
+        message,
+        context.state.new_id(),
+        size_bytes=len(msgspec.json.encode(message)),
+        has_speed=_has_speed(_changes(context, message, context.state.upstream)),
+    )
     if early_input.refuse_excess(context, context.state.updates, requested):
         return
     if isinstance(message, deepgram.UpdateThink):
         _warn_of_model(context, message)
         function_calls.warn_of_omitted(
-            context, _chosen(context, msgspec.structs.replace(context.state.agent, think=message.think))
+            context, _chosen(context, msgspec.structs.replace(context.state.plan.agent, think=message.think))
         )
     context.state.updates.append(requested)
 
 
 def _warn_of_model(context: Context, message: deepgram.UpdateThink) -> None:
-    requested = session_config.first_think(_with_think(context, context.state.agent, message)).provider.model
+    requested = session_config.first_think(_with_think(context, context.state.plan.agent, message)).provider.model
     if requested is not None and requested != context.state.model:
         settings.warn_of_model(context, f"`think.provider.model` {requested} is not used: a session keeps its model")
 
@@ -157,15 +168,27 @@ def _warn_of_model(context: Context, message: deepgram.UpdateThink) -> None:
 def update_passthrough(context: Context, event: inputs.PassthroughSessionUpdate) -> None:
     """Queue a client's own session.update."""
     text, event_id = passthrough.with_event_id(context, function_calls.add_router_functions(context, event).text)
-    requested = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text))
+    has_speed = _has_speed(orjson.loads(text).get("session"))
+    requested = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text), has_speed=has_speed)
     if not early_input.refuse_excess(context, context.state.updates, requested):
         context.state.updates.append(requested)
 
 
+def _has_speed(session: object) -> bool:
+    audio = session.get("audio") if isinstance(session, dict) else None
+    output = audio.get("output") if isinstance(audio, dict) else None
+    return isinstance(output, dict) and "speed" in output
+
+
 def is_due(context: Context) -> bool:
-    """Whether an update is requested, and none is on its way."""
+    """Whether an update is requested, and none is on its way. An update of the speed also waits for the end of a turn.
+
+    The upstream changes the speed between turns alone (upstream 2.1).
+    """
     state = context.state
-    return bool(state.updates) and not state.upstream.is_updating and state.lifecycle is Lifecycle.READY
+    if not state.updates or state.upstream.is_updating or state.lifecycle is not Lifecycle.READY:
+        return False
+    return state.turn.response is ResponseState.NONE or not state.updates[0].has_speed
 
 
 def send(context: Context) -> None:
@@ -186,14 +209,17 @@ def _send(context: Context, update: Update, link: UpstreamLink) -> None:
 
 def _changes(context: Context, message: UpdateMessage, link: UpstreamLink) -> dict[str, Any]:
     kind = _KINDS[type(message)]
-    return kind.changes(context, link, kind.agent(context, context.state.agent, message))
+    return context.enforced(kind.changes(context, link, kind.agent(context, context.state.plan.agent, message)))
 
 
 # The acknowledgement.
 
 
 def updated(context: Context, event: openai.SessionUpdated) -> None:
-    """Apply the update that is on its way, and acknowledge it to the client: a session.update with SettingsApplied."""
+    """Apply the update that is on its way, and acknowledge it to the client.
+
+    The acknowledgement of a client's own session.update is SettingsApplied.
+    """
     format_negotiation.record_formats(context.state.upstream, event)
     format_negotiation.apply_formats(context)
     if context.state.upstream.pending_updates > 0:
@@ -205,40 +231,34 @@ def updated(context: Context, event: openai.SessionUpdated) -> None:
         return
     _update_standby(context, current)
     if isinstance(current.message, inputs.PassthroughSessionUpdate):
-        _apply_passthrough(context, orjson.loads(current.message.text).get("session"))
+        _apply(context, context.state.plan.changed(orjson.loads(current.message.text).get("session")))
         context.to_client(deepgram.SettingsApplied())
         return
-    _apply(context, current.message)
+    _apply(context, _plan_with(context, current.message))
     context.to_client(_KINDS[type(current.message)].ack)
 
 
-def _apply(context: Context, message: UpdateMessage) -> None:
+def _plan_with(context: Context, message: UpdateMessage) -> SessionPlan:
     state = context.state
-    changes = _changes(context, message, state.upstream)
-    state.agent = _KINDS[type(message)].agent(context, state.agent, message)
-    if not state.is_passthrough:
-        state.turn_detection = listening.detection_mode(state.agent, context.options.turn_detection)
-    # The next upstream is configured with `State.agent`, and with the changes behind it. They would undo this update.
-    if state.session_changes or state.is_passthrough:
-        _record_changes(context, {"type": "realtime", **changes})
+    changes = {"type": "realtime", **_changes(context, message, state.upstream)}
+    return state.plan.updated(_KINDS[type(message)].agent(context, state.plan.agent, message), changes)
 
 
-def _apply_passthrough(context: Context, changes: object) -> None:
+def _apply(context: Context, plan: SessionPlan) -> None:
     state = context.state
-    _record_changes(context, changes)
-    if not state.is_passthrough and state.microphone is not None:
-        state.turn_detection = listening.passthrough_detection(changes, state.turn_detection)
-        state.microphone.is_speech |= not state.detects_turns
-
-
-def _record_changes(context: Context, changes: object) -> None:
-    """Record changes for the next upstream, which gets them after the client's first configuration."""
-    if isinstance(changes, dict):
-        context.state.session_changes = session_config.merged(context.state.session_changes, changes)
+    state.plan = plan
+    if state.microphone is not None:
+        # Without a detector no event marks the start of speech: all audio since the last commit may be the turn.
+        state.microphone.is_speech |= not plan.detection.is_on
+    if not plan.detection.is_on:
+        context.signal(inputs.DetectionStopped())
 
 
 def _update_standby(context: Context, update: Update) -> None:
-    """Send an update to a standby upstream that was configured before. A later one gets it with its configuration."""
+    """Send an update to a standby upstream that was configured before.
+
+    A standby that is not configured yet gets the update with its configuration.
+    """
     standby_link = context.state.standby
     if standby_link is None or context.state.standby_state is StandbyState.CONNECTING:
         return
@@ -271,13 +291,15 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
     """Request another upstream for the new voice, since a session that has spoken keeps its voice.
 
-    It takes over between turns, with the conversation as text. The client gets its acknowledgement then.
+    The other upstream takes over between turns, with the conversation as text. The client gets its acknowledgement
+    then. Return False where the message is no `UpdateSpeak`.
     """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
     state = context.state
-    state.agent = _with_speak(context, state.agent, message)
+    state.next_speak = message.speak
     state.pending_acks.append(deepgram.SpeakUpdated())
+    context.wait(Wait.TAKEOVER)
     # A standby upstream that is not configured yet will get the new voice. A configured one has the old voice.
     if state.standby_state is not StandbyState.CONNECTING:
         context.signal(inputs.StandbyReleased())
@@ -285,10 +307,26 @@ def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughS
     return True
 
 
+def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
+    """Give up the new voice, because no upstream took it in time. A standby that is ready for it gets more time."""
+    state = context.state
+    if state.standby_state is StandbyState.SEEDED:
+        # It takes over at the end of the turn in progress, which has deadlines of its own.
+        context.wait(Wait.TAKEOVER)
+        return
+    state.next_speak = None
+    refused, state.pending_acks = state.pending_acks, []
+    for _ in refused:
+        _report_not_applied(context, "UpdateSpeak", f"no upstream took the new voice within {TAKEOVER_S:g} s")
+    context.signal(inputs.StandbyReleased())
+    context.schedule_rollover()
+
+
 def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     """Abandon an upstream that did not acknowledge an update. Drop an update that two upstreams did not acknowledge.
 
-    One silence is a loss of the upstream. Two are the fault of the update, and end no session (docs/decisions/0006).
+    The first silence counts as a loss of the upstream. The second one is the fault of the update, and ends no session
+    (docs/decisions/0006).
     """
     current = _take_current(context)
     if current is None:
@@ -305,10 +343,13 @@ def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
 def _report_failure(context: Context, update: Update) -> None:
     is_passthrough = isinstance(update.message, inputs.PassthroughSessionUpdate)
     name = "session.update" if is_passthrough else type(update.message).__name__
-    context.log(logging.WARNING, f"{name} is not acknowledged")
     timeout_s = length_s(Wait.UPDATE, context.options.deadlines)
-    description = f"{name}: the upstream did not acknowledge it within {timeout_s:g} s"
-    context.to_client(deepgram.Error(description=description, code="UPDATE_NOT_APPLIED"))
+    _report_not_applied(context, name, f"the upstream did not acknowledge it within {timeout_s:g} s")
+
+
+def _report_not_applied(context: Context, name: str, reason: str) -> None:
+    context.log(logging.WARNING, f"{name} is not applied: {reason}")
+    context.to_client(deepgram.Error(description=f"{name}: {reason}", code="UPDATE_NOT_APPLIED"))
 
 
 def _take_current(context: Context) -> Update | None:
@@ -330,5 +371,5 @@ _NOT_OFFERED: Final[dict[type, str]] = {
 
 
 def refuse_unoffered(context: Context, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
-    """Answer a message to a service that is not offered."""
+    """Answer a message for a service that the router does not offer with an Error."""
     context.to_client(deepgram.Error(description=_NOT_OFFERED[type(message)], code="INVALID_SETTINGS"))

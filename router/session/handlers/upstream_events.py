@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import updates
+from router.session.handlers import function_calls, responses, updates
 from router.session.handlers.agent_output import deliver_text
-from router.session.handlers.items import CUT_EVENT_ID
+from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
+from router.session.reports import MAX_LIMITS, limits_left
 from router.translation import errors, text
+
+LITTLE: Final = 0.05
+"""The remaining fraction of a limit below which the log warns."""
 
 if TYPE_CHECKING:
     from actors import messages
@@ -18,17 +23,24 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 
-def item_added(context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
+def item_added(
+    context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone, *, is_done: bool = False
+) -> None:
     """Record that the conversation holds an item, and request the response that waited for it."""
     context.state.calls.record_name(event.item)
-    items = context.state.upstream.items
-    requests = items.acknowledge(event.item)
-    context.state.turn.request(*requests)
-    if requests:
-        context.stop_waiting(Wait.ITEM_ACK)
-        # The next unacknowledged item has the whole deadline for itself.
-        if items.awaits_acknowledgement:
-            context.wait(Wait.ITEM_ACK)
+    if event.item.type == "mcp_approval_request" and event.item.id:
+        function_calls.request_approval(context, event.item)
+    is_output = event.item.id is not None and context.state.turn.answer.find(event.item.id) is not None
+    item_id = None if is_output else context.state.upstream.items.acknowledge(event.item, is_done=is_done)
+    if item_id is not None and context.state.pending.acknowledge(item_id):
+        _await_next_item(context)
+
+
+def _await_next_item(context: Context) -> None:
+    context.stop_waiting(Wait.ITEM_ACK)
+    # The next unacknowledged item has the whole deadline for itself.
+    if context.state.pending.awaits_acknowledgement:
+        context.wait(Wait.ITEM_ACK)
 
 
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
@@ -36,34 +48,75 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
 
     Either event acknowledges an item: xAI sends the first alone (upstream 12.1).
     """
-    item_added(context, event)
-    context.state.turn.answer.record_end(event.item)
-    if text.is_assistant_message(event.item) and not context.state.upstream.items.is_ours(event.item.id):
-        deliver_text(context, event.item.id, text.item_text(event.item))
+    item_added(context, event, is_done=True)
+    item, turn = event.item, context.state.turn
+    turn.answer.record_end(item)
+    if item.type == "mcp_call":
+        # The upstream ran it: the next one gets it as a function call, which every upstream knows.
+        output = item.output if item.output is not None else f"failed: {item.error}"
+        context.state.ledger.add_finished_call(item.id, item.name or "", item.arguments or "{}", output)
+    is_known = context.state.upstream.items.is_ours(item.id) or item.id in turn.closed
+    if text.is_assistant_message(item) and not is_known:
+        content = text.item_text(item)
+        part = turn.answer.find(item.id)
+        if part is None and turn.claim_unnamed(item.id, content):
+            return
+        deliver_text(context, part or turn.answer.of_text(item.id, None), content)
 
 
 def request_anyway(context: Context, _fired: messages.TimerFired) -> None:
-    """Request the responses to unacknowledged items. An upstream that never acknowledges would never answer."""
+    """Request the responses to unacknowledged items, because some upstreams never acknowledge an item."""
     context.log(logging.WARNING, "an item is not acknowledged: the response is requested anyway")
-    context.state.turn.request(*context.state.upstream.items.take_waiting())
+    context.state.pending.open_items()
 
 
 # Errors of a running session.
 
 
 def upstream_error(context: Context, event: openai.Error) -> None:
-    """Pass an error on under its own code. Errors that only report a lost race are absorbed (upstream 8.2)."""
+    """Pass an upstream's error on to the client, under its own code.
+
+    Errors that only report a lost race are absorbed (upstream 8.2).
+    """
     code = errors.code_of(event.error)
-    context.log(logging.WARNING, f"the upstream sent an error: {code}: {event.error.message}")
+    # A benign error reports a race of a call that goes well.
+    level = logging.DEBUG if code in errors.BENIGN else logging.WARNING
+    context.log(level, f"the upstream sent an error: {code}: {event.error.message}")
     context.state.last_error = event.error
     if abandon_refusing_upstream(context, event.error):
         return
     if updates.take_refusal(context, event.error):
         return
-    if code == errors.NOTHING_TO_COMMIT:
-        # The detector's commit has emptied the buffer (upstream 8.2), so no `committed` event answers this one.
-        context.state.is_committing = False
-    if event.error.event_id is not None:
-        context.state.turn.request(*context.state.upstream.items.reject(event.error.event_id))
-    if code not in errors.BENIGN and event.error.event_id != CUT_EVENT_ID:
+    if code == errors.NOTHING_TO_COMMIT or _refuses_commit(context, event.error):
+        # No `committed` event answers this commit.
+        is_empty = code == errors.NOTHING_TO_COMMIT
+        context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
+    refused = refuse_item(context, event.error)
+    if refused is not None and context.state.pending.refuse(refused):
+        _await_next_item(context)
+    is_known = code in errors.BENIGN or event.error.event_id == CUT_EVENT_ID
+    if not is_known and not responses.refuses_metadata(context, event.error):
         context.to_client(errors.client_error(event.error, context.options.redact))
+
+
+def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
+    turns = context.state.user_turns
+    return error.event_id is not None and error.event_id in (turns.by_hand_id, *(it.event_id for it in turns.commits))
+
+
+# The operator's account.
+
+
+def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
+    """Keep the limits of the operator's account, and warn in the log where little is left, once in each window."""
+    link = context.state.upstream
+    link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
+    context.report(limits_left(link.position, event))
+    link.rates_warned = {name: until_s for name, until_s in link.rates_warned.items() if name in link.rate_limits}
+    for limit in link.rate_limits.values():
+        if not limit.limit or limit.remaining is None or limit.remaining >= limit.limit * LITTLE:
+            continue
+        if context.now_s >= link.rates_warned.get(limit.name, 0.0):
+            link.rates_warned[limit.name] = context.now_s + (limit.reset_seconds or 0.0)
+            left = f"{limit.remaining:g} of {limit.limit:g} {limit.name[:40]}"
+            context.log(logging.WARNING, f"little is left of a rate limit of the account: {left}")

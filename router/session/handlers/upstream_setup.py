@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from actors.connections.close_codes import CloseCode
+from router import closes
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import format_negotiation
+from router.session.handlers import format_negotiation, items
 from router.session.handlers.format_negotiation import SETTINGS_EVENT_ID
-from router.session.handlers.refusals import abandon_refusing_upstream
+from router.session.handlers.refusals import abandon_refusing_upstream, record_error
 from router.session.state.states import Lifecycle
 from router.translation import errors, listening, session_config
 
@@ -21,73 +22,126 @@ if TYPE_CHECKING:
     from router.deepgram import messages as deepgram
     from router.session.context import Context
     from router.session.state.upstream import UpstreamLink
-    from router.translation.listening import TurnDetection
 
 
 CHANGES_EVENT_ID: Final = "sb_changes"
-"""The `event_id` of the session.update that repeats `State.session_changes`."""
+"""The `event_id` of the session.update that repeats `SessionPlan.changes`."""
 
 
 def upstream_opened(context: Context, opened: messages.UpstreamOpened) -> None:
     """Wait for session.created. The handshake proves nothing: a refusal may follow as an error event (upstream 1.2)."""
     link = context.state.upstream
     link.opened_at, link.position = opened.unix_s, opened.position
+    context.stop_waiting(Wait.DIAL)
     context.wait(Wait.SESSION_CREATED)
+    context.wait(Wait.UNANNOUNCED)
 
 
 def on_session_created(context: Context, event: openai.SessionCreated) -> None:
     """Record that the upstream serves. A joint rule configures it as soon as there are Settings."""
-    link = context.state.upstream
-    link.is_created = True
-    link.expires_at = event.session.expires_at
+    record_created(context, context.state.upstream, event)
     context.stop_waiting(Wait.SESSION_CREATED)
     context.schedule_rollover()
 
 
+def record_created(context: Context, link: UpstreamLink, event: openai.SessionCreated) -> None:
+    """Record the session.created of an upstream, with the end of its session."""
+    link.is_created, link.created_s = True, context.now_s
+    link.expires_at = event.session.expires_at
+    context.stop_waiting(Wait.UNANNOUNCED)
+
+
+def created_timed_out(context: Context, _fired: messages.TimerFired) -> None:
+    """Let an upstream be configured that has not sent session.created in time: some servers never send it.
+
+    SESSION_CREATED goes on: it bounds an upstream that says nothing at all.
+    """
+    if context.state.standby is not None:
+        context.signal(inputs.StandbyUnannounced())
+    else:
+        context.state.upstream.is_unannounced = True
+        context.schedule_rollover()
+
+
+def created_behind_update(context: Context, event: openai.SessionCreated) -> None:
+    """Take a session.created behind session.update. From now on the upstream has its time for session.updated."""
+    if context.state.upstream.is_created:
+        context.state.ignored += 1
+        return
+    on_session_created(context, event)
+    context.wait(Wait.SESSION_UPDATED)
+
+
+def created_in_use(context: Context, event: openai.SessionCreated) -> None:
+    """Take a session.created behind session.updated, with the formats that it names."""
+    if context.state.upstream.is_created:
+        context.state.ignored += 1
+        return
+    on_session_created(context, event)
+    format_negotiation.record_formats(context.state.upstream, event)
+    format_negotiation.apply_formats(context)
+
+
 def is_due(context: Context) -> bool:
     """Whether the upstream can be configured: it serves, the Settings are there, and all preparation is done."""
-    state = context.state
-    is_preparing = state.settings_in_hook is not None or bool(state.preparing)
-    return state.lifecycle is Lifecycle.CONNECTING and state.upstream.is_created and not is_preparing
+    state, link = context.state, context.state.upstream
+    is_preparing = state.in_hook is not None or bool(state.preparing)
+    is_serving = link.is_created or link.is_unannounced
+    return state.lifecycle is Lifecycle.CONNECTING and is_serving and not is_preparing
 
 
 def configure(context: Context) -> None:
-    """Configure the upstream in use, and wait for its acknowledgement."""
-    context.wait(Wait.SESSION_UPDATED)
-    send_configuration(context, context.state.upstream)
+    """Configure the upstream in use, give it the conversation so far, and wait for its acknowledgement."""
+    state = context.state
+    if state.upstream.is_created:
+        context.wait(Wait.SESSION_UPDATED)
+    send_configuration(context, state.upstream)
+    if not state.has_context:
+        state.has_context = True
+        shows_calls = context.profile.component_messages
+        state.ledger.extend(session_config.context_items(state.plan.agent, state.new_id, shows_calls=shows_calls))
+    # Right behind the configuration: a client that has SettingsApplied finds its context sent.
+    items.seed(context, state.upstream)
+
+
+def item_acknowledged(context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone) -> None:
+    """Record that an upstream has an item which it got with its configuration."""
+    is_done = isinstance(event, openai.ConversationItemDone)
+    context.state.upstream.items.acknowledge(event.item, is_done=is_done)
 
 
 def send_configuration(context: Context, link: UpstreamLink) -> None:
     """Send an upstream the client's configuration, and the changes that the client made since."""
-    state = context.state
+    plan = context.state.next_plan
     link.pending_updates = 1
     link.formats = format_negotiation.requested_formats(context, link)
-    if isinstance(state.settings, inputs.PassthroughSessionUpdate):
-        context.forward(state.settings.text, link=link)
-    elif state.settings is not None:
+    if isinstance(plan.source, inputs.PassthroughSessionUpdate):
+        context.forward(plan.source.text, link=link)
+    elif plan.source is not None:
         # With the agent of now: every acknowledged update is in it.
-        update = _session_of(context, msgspec.structs.replace(state.settings, agent=state.agent), link)
+        agent = plan.agent
+        if link.position in context.state.without_idle:
+            agent = msgspec.structs.replace(agent, idleTimeoutMs=None)
+        configuration = _session_of(context, msgspec.structs.replace(plan.source, agent=agent), link)
+        update = context.enforced(configuration, opens=True)
         context.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), link)
-    if state.session_changes:
+    if plan.changes:
         # As a second update: the service refuses an update whole (upstream 2.2), and Settings alone must not fail.
         link.pending_updates += 1
-        context.to_upstream(openai.SessionUpdate(session=state.session_changes, event_id=CHANGES_EVENT_ID), link)
+        context.to_upstream(openai.SessionUpdate(session=plan.changes, event_id=CHANGES_EVENT_ID), link)
 
 
 def _session_of(context: Context, settings: deepgram.Settings, link: UpstreamLink) -> dict[str, Any]:
     return session_config.session_of(
         settings,
-        turn_detection=_detection_of_settings(context),
+        turn_detection=listening.detection_mode(context.state.next_plan.agent, context.options.turn_detection),
         formats=link.formats,
         voices=context.options.voices,
         transcription_model=transcription_model(context, link),
         model=context.state.model,
         server_functions=context.options.tools,
+        tuning=context.options.tuning,
     )
-
-
-def _detection_of_settings(context: Context) -> TurnDetection:
-    return listening.detection_mode(context.state.agent, context.options.turn_detection)
 
 
 def transcription_model(context: Context, link: UpstreamLink) -> str:
@@ -99,7 +153,8 @@ def transcription_model(context: Context, link: UpstreamLink) -> str:
 
 def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.SessionUpdated) -> bool:
     """Record a session.updated. Return whether the upstream is configured, with no update left and agreed formats."""
-    link.pending_updates -= 1
+    # An upstream may send an acknowledgement twice.
+    link.pending_updates = max(0, link.pending_updates - 1)
     format_negotiation.record_formats(link, event)
     if link.pending_updates <= 0 and not format_negotiation.is_agreed(context, link):
         format_negotiation.request_linear16(context, link)
@@ -109,30 +164,53 @@ def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.S
 def judge_error(context: Context, event: openai.Error) -> None:
     """End the session where the error refuses the Settings, since the next upstream would refuse them, too.
 
-    Other errors are passed on: they may be about something else, and the deadline decides.
+    The session passes other errors on to the client: they may be about something else, and the deadline decides.
     """
     # A close may follow, which this error explains.
-    context.state.last_error = event.error
+    link, context.state.last_error = context.state.upstream, event.error
     if abandon_refusing_upstream(context, event.error):
         return
-    if format_negotiation.rule_out_refused_g711(context, context.state.upstream, event.error):
-        send_configuration(context, context.state.upstream)
+    if items.refuse_item(context, event.error) is not None:
+        context.to_client(errors.client_error(event.error, context.options.redact))
+    elif rules_out(context, link, event.error):
+        send_configuration(context, link)
     elif event.error.event_id == CHANGES_EVENT_ID:
         _drop_changes(context, event)
+    elif not link.is_created and event.error.event_id is None:
+        # It comes in place of session.created, and explains the close that follows (upstream 9.2).
+        record_error(context, event)
     # A client's own session.update has its own event_id, or none: any error counts as its refusal.
-    elif event.error.event_id == SETTINGS_EVENT_ID or context.state.is_passthrough:
+    elif event.error.event_id == SETTINGS_EVENT_ID or not context.state.plan.chooses_detection:
         # With the close code that no SDK reconnects after: the same Settings would be refused again (client 7.1).
         error = errors.client_error(event.error, context.options.redact)
-        context.end(errors.FinalError(error, CloseCode.NORMAL_CLOSURE, error.code[:100]))
+        context.end(errors.FinalError(error, closes.SETTINGS_REFUSED.code, error.code[:100]))
     else:
         context.to_client(errors.client_error(event.error, context.options.redact))
+
+
+def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
+    """Record that an upstream lacks a part of the configuration, where an error may refuse that part.
+
+    Return whether it may. The caller then sends the configuration again, without the part.
+    """
+    if format_negotiation.rule_out_refused_g711(context, link, error):
+        return True
+    state = context.state
+    is_about_idle = _IDLE in (error.param or "") or _IDLE in (error.message or "")
+    if not is_about_idle or state.plan.agent.idleTimeoutMs is None or link.position in state.without_idle:
+        return False
+    state.without_idle.add(link.position)
+    context.log(logging.WARNING, f"the upstream refuses {_IDLE}: the agent asks no silent user")
+    return True
+
+
+_IDLE: Final = "idle_timeout_ms"
+"""A field that some compatible servers do not know (upstream 4.9)."""
 
 
 def _drop_changes(context: Context, event: openai.Error) -> None:
     # The previous upstream took these changes. Every later upstream would be asked for them again, and might refuse
     # them again, until no restart is left.
-    context.state.session_changes = {}
-    if not context.state.is_passthrough:
-        context.state.turn_detection = _detection_of_settings(context)
+    context.state.plan = context.state.plan.without_changes(context.options.turn_detection)
     context.to_client(errors.client_error(event.error, context.options.redact))
     send_configuration(context, context.state.upstream)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.handlers import barge_in
+from router.session.handlers import barge_in, early_input
 from router.session.handlers.items import create_item
-from router.session.state.turn import ResponseRequest
+from router.session.state.pending import ResponseRequest
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, and add it to the conversation. It interrupts an agent that the caller hears."""
+    """Echo a user's message at once, and add it to the conversation.
+
+    The message interrupts an agent that the caller hears.
+    """
+    if early_input.refuse_excess(context, context.state.pending, _request(message)):
+        return
     # Before the echo: the words of the interrupted answer belong to the turn before it.
     if context.state.playback.is_audible(context.now_s):
         barge_in.stop_agent(context)
@@ -26,7 +33,10 @@ def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -
 
 
 def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) -> None:
-    """Add a user's message from the time without an upstream. It interrupts the agent's audio that is still playing."""
+    """Add a user's message that came while no upstream was ready.
+
+    It interrupts the agent's audio that is still playing.
+    """
     if context.state.playback.is_audible(context.now_s):
         barge_in.stop_agent(context)
     add_user_message(context, message)
@@ -35,12 +45,17 @@ def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) 
 def add_user_message(context: Context, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
     """Add a user's message to the conversation. Request a response once the upstream has acknowledged the item.
 
-    An earlier response.create made the upstream close with code 1000 before it answered.
+    A response.create before that acknowledgement made the upstream close with code 1000, without an answer.
     """
     item = text.message_item(context.state.new_id(), "user", message.content)
     context.state.ledger.add(item)
-    context.state.latency.mark("asked_s", context.now_s)
+    context.mark_question(context.now_s)
     # The deadline of the oldest unacknowledged item counts: more messages must not postpone it.
-    if not context.state.upstream.items.awaits_acknowledgement:
+    if not context.state.pending.awaits_acknowledgement:
         context.wait(Wait.ITEM_ACK)
-    create_item(context, item, request=ResponseRequest())
+    item_id = create_item(context, item)
+    context.state.pending.add(msgspec.structs.replace(_request(message), item_id=item_id))
+
+
+def _request(message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> ResponseRequest:
+    return ResponseRequest(item_bytes=len(message.content))

@@ -8,7 +8,7 @@ tables it is a response like any other, with the same deadlines, one at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,57 +16,58 @@ from router.openai import events as openai
 from router.session.handlers import delivery
 from router.session.handlers.agent_output import end_turn, start_speaking
 from router.session.handlers.items import correct_item, create_item
+from router.session.state.origin import metadata_of
 from router.translation import session_config, speech, text
 
 if TYPE_CHECKING:
     from router.session.context import Context
-    from router.session.state.turn import Answer, ResponseRequest, VerbatimText
-
-MARK: Final = {"switchboard": "statement"}
-"""The metadata of such a response. Its response.created brings them back (upstream 5.3)."""
+    from router.session.state.pending import ResponseRequest, VerbatimText
+    from router.session.state.text_delivery import ItemDelivery
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
-    """Return the given text of the response in progress, or None."""
-    request = context.state.turn.current_request
-    return request.verbatim if request is not None else None
+    """Return the verbatim text of the response in progress, or None."""
+    return context.state.turn.verbatim
 
 
-def is_marked(event: openai.ResponseCreated) -> bool:
-    """Whether a response was requested to speak a given text."""
-    metadata = event.response.metadata or {}
-    return all(metadata.get(key) == value for key, value in MARK.items())
+def parameters(
+    verbatim_text: VerbatimText, request_id: str, *, as_item_of: text.NewId | None = None
+) -> openai.ResponseParameters:
+    """Return the parameters of the response. Neither the conversation nor the tools may influence the words.
 
-
-def parameters(verbatim_text: VerbatimText) -> openai.ResponseParameters:
-    """Return the parameters of the response. Neither the conversation nor the tools may influence the words."""
+    With `as_item_of`, which makes an item's id, the text is an input item and not part of the instructions. A policy
+    keeps a client's words out of instructions so.
+    """
+    words = verbatim_text.rest
+    item = text.message_item(as_item_of(), "user", words) if as_item_of is not None else None
     return openai.ResponseParameters(
         conversation="none",
-        input=[],
-        instructions=speech.verbatim(verbatim_text.rest),
+        input=[] if item is None else [item],
+        instructions=speech.verbatim(words) if item is None else speech.VERBATIM_ITEM,
         output_modalities=["audio"],
         tools=[],
         tool_choice="none",
-        metadata=MARK,
+        metadata=metadata_of(request_id, is_verbatim=True),
     )
 
 
 def has_voice(context: Context) -> bool:
     """Whether the agent speaks at all, by the Settings or by the client's own updates."""
-    modalities = session_config.first_think(context.state.agent).outputModalities
+    plan = context.state.plan
+    modalities = session_config.first_think(plan.agent).outputModalities
     # The client's own session.update came later, so it counts.
-    return context.state.session_changes.get("output_modalities", modalities) != ["text"]
+    return plan.changes.get("output_modalities", modalities) != ["text"]
 
 
 # The begin.
 
 
-def begin(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> None:
-    """Send the client the text once, ahead of the audio, before its response is created."""
+def begin(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
+    """Send the client the text once, ahead of the audio, before its response is created. Return the request as sent."""
     _send_text_once(context, verbatim_text)
     sent = msgspec.structs.replace(verbatim_text, is_sent=True)
-    context.state.turn.current_request = msgspec.structs.replace(request, verbatim=sent)
     expect(context, sent)
+    return msgspec.structs.replace(request, verbatim=sent)
 
 
 def _send_text_once(context: Context, verbatim_text: VerbatimText) -> None:
@@ -77,39 +78,27 @@ def _send_text_once(context: Context, verbatim_text: VerbatimText) -> None:
 
 
 def expect(context: Context, verbatim_text: VerbatimText) -> None:
-    """Make the text the current answer: the audio that follows is its audio, and the client has its words."""
-    answer = context.state.turn.answer
-    answer.item_id = verbatim_text.item_id
-    answer.transcript = answer.sent_text = verbatim_text.text
-    answer.sent_chars = len(verbatim_text.text)
-    answer.is_spoken = True
-
-
-def is_other_response(context: Context, event: openai.ResponseCreated) -> bool:
-    """Whether a response is the upstream's answer to the user, which begins in place of the given text."""
-    # Some servers return no metadata. Without a question of the user's, the response can only be the requested one.
-    return current_verbatim(context) is not None and not is_marked(event) and context.state.turn.awaits_answer
-
-
-def is_late(context: Context, event: openai.ResponseCreated) -> bool:
-    """Whether a response speaks a given text whose place another response took."""
-    return is_marked(event) and current_verbatim(context) is None
+    """Make the text the current answer. The audio that follows belongs to it, and the client has its words."""
+    context.state.turn.answer.give(verbatim_text.item_id, verbatim_text.text)
 
 
 # The end.
 
 
 def conclude(context: Context) -> None:
-    """Add a text that was spoken to the conversation. An interrupted one is there already, as far as it was heard."""
+    """Add a verbatim text that was spoken to the conversation.
+
+    The conversation already has the heard words of an interrupted text.
+    """
     verbatim_text, turn = current_verbatim(context), context.state.turn
-    if verbatim_text is None or turn.response_id in turn.interrupted or turn.is_interrupted_early:
+    if verbatim_text is None or turn.is_cut or (turn.current is not None and turn.current.is_interrupted):
         return
     _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.playback.set_text(verbatim_text.item_id, verbatim_text.text)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:
-    """Send the text of an agent without a voice, and end its turn."""
+    """Send a verbatim text to the client of an agent without a voice, and end the agent's turn."""
     _send_text_once(context, verbatim_text)
     _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.turn.has_started_speaking = False
@@ -129,19 +118,20 @@ def _add_to_conversation(context: Context, item_id: str, content: str, *, is_los
 
 
 def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
-    """Keep only the words of an interrupted text that the caller heard. `is_whole`: the conversation has all of it.
+    """Replace an interrupted verbatim text in the conversation by the words that the caller heard.
 
-    A text item cannot be truncated (upstream 7.2), so it is deleted, and created anew with these words.
+    `is_whole` tells that the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
+    session deletes it, and creates another with the heard words.
     """
-    if is_whole:
+    # An item that the upstream refused is in neither conversation.
+    if is_whole and correct_item(context, item_id, ""):
         context.to_upstream(openai.ConversationItemDelete(item_id=item_id))
-        correct_item(context, item_id, "")
     if words:
         _add_to_conversation(context, context.state.new_id(), words)
 
 
-def keep_heard(context: Context, answer: Answer) -> None:
-    """Add the spoken part of an interrupted text to the conversation, where the caller heard all audio so far."""
+def keep_heard(context: Context, answer: ItemDelivery) -> None:
+    """Add the spoken part of an interrupted text to the conversation, for a caller who heard all audio so far."""
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:
         spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)
@@ -150,17 +140,18 @@ def keep_heard(context: Context, answer: Answer) -> None:
 
 
 def is_verbatim_item(context: Context, item_id: str) -> bool:
-    """Whether an item is a given text. Its audio is no part of the conversation upstream, and cannot be truncated."""
+    """Whether an item is a verbatim text. Its audio is not in the upstream's conversation, and cannot be truncated."""
     current = current_verbatim(context)
     return item_id in context.state.verbatim_item_ids or (current is not None and current.item_id == item_id)
 
 
 def rest_request(
-    context: Context, request: ResponseRequest, verbatim_text: VerbatimText, answer: Answer, *, is_lost: bool
+    context: Context, request: ResponseRequest, verbatim_text: VerbatimText, answer: ItemDelivery, *, is_lost: bool
 ) -> ResponseRequest | None:
     """Return the request for the part still to be spoken, after the upstream was lost or its response failed.
 
-    Return None, and end the turn, where nothing is left, or the configuration says to stop there.
+    Return None, and end the turn, where nothing is left, or the configuration says to stop there
+    (`interrupted_answer`).
     """
     heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()

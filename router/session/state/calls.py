@@ -19,17 +19,22 @@ class Calls:
     def __init__(self) -> None:
         self.outstanding: dict[str, deepgram.RequestedFunction] = {}
         """The unanswered calls by call id, in the order of their requests."""
+        self.approvals: set[str] = set()
+        """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
         self.late = 0
-        """Answers to cancelled calls."""
+        """The number of answers to cancelled calls."""
         self._cancelled: dict[str, str] = {}
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
         self._requested: set[tuple[str | None, str]] = set()
-        """Response id and call id of every call of this upstream. Some servers number the calls of each response."""
+        """Response id and call id of every call of this upstream.
+
+        Some servers number the calls of each response anew.
+        """
         self._names: dict[str, str] = {}
         """Function names by the id of the call's item."""
 
     def forget_upstream_ids(self) -> None:
-        """Forget the ids that the previous upstream gave: the next one may give them again."""
+        """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self._requested.clear()
         self._names.clear()
 
@@ -43,7 +48,10 @@ class Calls:
         return event.name or self._names.get(event.item_id or "", "")
 
     def request(self, call: deepgram.RequestedFunction, response_id: str | None) -> bool:
-        """Record a call. Return False where it was requested before or is outstanding: no function runs twice."""
+        """Record a call.
+
+        Return False where the call was requested before or is outstanding, because no function runs twice.
+        """
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
@@ -51,15 +59,25 @@ class Calls:
         self.outstanding[call.id] = call
         return True
 
+    def answer(self, call_id: str) -> deepgram.RequestedFunction:
+        """Remove and return an outstanding call."""
+        self.approvals.discard(call_id)
+        return self.outstanding.pop(call_id)
+
     def find(self, call_id: str | None, name: str | None) -> str | None:
         """Return the id of the client's call that an answer is for, or None.
 
         An answer without an id is for the oldest call of its function: `id` is optional (client 5.2).
         """
-        calls = self.of_client()
-        if call_id is not None:
-            return next((call.id for call in calls if call.id == call_id), None)
-        return next((call.id for call in calls if call.name == name), None)
+        if call_id is None:
+            return next((call.id for call in self.of_client() if call.name == name), None)
+        call = self.outstanding.get(call_id)
+        return call_id if call is not None and call.client_side else None
+
+    @property
+    def await_client(self) -> bool:
+        """Whether the client has to answer a call."""
+        return any(call.client_side for call in self.outstanding.values())
 
     def of_client(self) -> list[deepgram.RequestedFunction]:
         """Return the outstanding calls that the client has to answer."""
@@ -73,7 +91,7 @@ class Calls:
                 del self._cancelled[next(iter(self._cancelled))]
 
     def count_late_answer(self, call_id: str | None, name: str | None) -> bool:
-        """Return whether an answer is the first one to a cancelled call, and count it then."""
+        """Return whether an answer is the first one to a cancelled call. Count such an answer as late."""
         if call_id is None:
             call_id = next((key for key, value in self._cancelled.items() if value == name), None)
         # Only once: a second answer is a mistake of the client.

@@ -9,7 +9,7 @@ from router.session import inputs
 from router.session.state.queues import Queue
 
 _JOINED_BYTES: Final = 8192
-"""The size up to which small pieces of audio are joined: a bound on bytes alone would not bound their number."""
+"""The size up to which small pieces of audio are joined, because a bound on bytes does not bound their number."""
 
 
 class EarlyInputs:
@@ -61,6 +61,11 @@ class EarlyInputs:
             left -= min(left, len(piece.data))
         self._audio_bytes -= size
         return size
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the kept messages and audio."""
+        return self._bytes + self._audio_bytes
 
     def take(self) -> list[object]:
         """Remove and return the kept inputs."""

@@ -9,13 +9,13 @@ from router.deepgram import messages as deepgram
 Moment = Literal["asked_s", "transcribed_s", "token_s", "text_s", "call_s", "audio_s"]
 
 _MICROSECOND: Final = 6
-"""Decimals of a latency: the clock's noise is larger than the next digit."""
+"""The number of decimals of a latency in seconds. The clock's noise is larger than the next digit."""
 
 
 class TurnLatency:
-    """The moments of one turn, on the dispatcher's clock. Each is the first of its kind, or None.
+    """The moments of one turn, on the dispatcher's clock. Each moment is the first of its kind, or None.
 
-    A turn begins when the user finishes: with the end of speech, a commit or a typed message. A turn that the agent
+    A turn begins when the user finishes: at the end of speech, at a commit or at a typed message. A turn that the agent
     begins starts with its response.
     """
 
@@ -24,12 +24,12 @@ class TurnLatency:
     def __init__(self) -> None:
         self.asked_s: float | None = None
         self.transcribed_s: float | None = None
-        """The transcript of the user's speech arrived."""
+        """The arrival of the transcript of the user's speech."""
         self.token_s: float | None = None
         self.text_s: float | None = None
-        """A sentence was complete, or the whole text of an item."""
+        """The time at which a sentence was complete, or the whole text of an item."""
         self.call_s: float | None = None
-        """The model called a function."""
+        """The time at which the model called a function."""
         self.audio_s: float | None = None
 
     def mark(self, moment: Moment, now_s: float) -> bool:
@@ -40,7 +40,10 @@ class TurnLatency:
         return is_first
 
     def started_speaking(self) -> deepgram.AgentStartedSpeaking:
-        """Return the announcement of the agent's first audio. All three latencies are mandatory there (client 4.4)."""
+        """Return the announcement of the agent's first audio.
+
+        All three latencies are mandatory in it (client 4.4), so an unknown one is 0.
+        """
         report = self.report()
         return deepgram.AgentStartedSpeaking(
             total_latency=report.total_latency or 0.0,
@@ -49,7 +52,10 @@ class TurnLatency:
         )
 
     def report(self) -> deepgram.LatencyReport:
-        """Return the latencies in seconds from the end of the user's turn. `tts_latency` begins at the first text."""
+        """Return the latencies in seconds from the end of the user's turn.
+
+        `tts_latency` counts from the model's first token.
+        """
         return deepgram.LatencyReport(
             stt_latency=_between(self.asked_s, self.transcribed_s),
             ttt_token_latency=_between(self.asked_s, self.token_s),

@@ -2,66 +2,60 @@
 
 Entries are in the order of the conversation. Two bounds apply, estimated tokens and bytes. The oldest entries are
 dropped first, never a call without its output, and are counted. Beyond the bound on bytes, untranscribed speech is
-dropped before text.
+dropped before text. An entry over half of a bound is cut, so that no single one drives the others out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
-
-import msgspec
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, Format, Recording
 from router.openai import events as openai
+from router.session.state.item_weight import AUDIO_MS_PER_TOKEN, Item, Weight, cut_to, weight_of
 from router.translation import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
-
-CHARACTERS_PER_TOKEN: Final = 4
-AUDIO_MS_PER_TOKEN: Final = 100
-"""The price of the user's speech (upstream 11.2)."""
 
 SILENCE: Final = Recording(b"", LINEAR16_24K)
-
-Item: TypeAlias = openai.NewItem | dict[str, Any]
-"""An item of the router's own, or a client's own item as it wrote it."""
+_NOTHING: Final = Weight(0, 0)
 
 
 class Entry:
     """One item of the conversation. `sequence` counts entries, and is never given twice."""
 
-    __slots__ = ("audio", "call_id", "item", "item_id", "sequence")
+    __slots__ = ("audio", "event_id", "item", "item_id", "item_weight", "other_half", "sequence")
 
     def __init__(self, sequence: int, item_id: str) -> None:
         self.sequence = sequence
         self.item_id = item_id
-        """The id that an upstream gave its own item. It means nothing to another upstream."""
+        """The id that an upstream gave its own item. Another upstream does not know it."""
         self.item: Item | None = None
         """The item to create at the next upstream. Speech without a transcript has no item yet."""
+        self.item_weight = _NOTHING
         self.audio = SILENCE
         """The user's speech, until its transcript arrives."""
-        self.call_id: str | None = None
+        self.other_half: Entry | None = None
+        """For an output, its call, and for a call, its output. Some servers give several calls the same id."""
+        self.event_id: str | None = None
+        """The `event_id` of a client's own item. The error that refuses the item carries it."""
 
     @property
     def size_bytes(self) -> int:
         """Its approximate size."""
-        return len(self.audio.data) + self._text_bytes
+        return len(self.audio.data) + self.item_weight.size_bytes
 
     @property
     def tokens(self) -> int:
         """Its approximate price at the model."""
-        return int(self.audio.duration_ms // AUDIO_MS_PER_TOKEN) + self._text_bytes // CHARACTERS_PER_TOKEN
-
-    @property
-    def _text_bytes(self) -> int:
-        return len(msgspec.json.encode(self.item)) if self.item is not None else 0
+        return int(self.audio.duration_ms // AUDIO_MS_PER_TOKEN) + self.item_weight.tokens
 
 
 class Change(NamedTuple):
-    """A change of an item that an upstream may have already: shorter, or deleted."""
+    """A change of an item that an upstream may have already: it becomes shorter, or is deleted."""
 
     item_id: str
     """The id under which the ledger's item was created upstream."""
@@ -75,53 +69,118 @@ class Ledger:
 
     def __init__(self, *, new_id: Callable[[], str], max_tokens: int, max_bytes: int) -> None:
         self._new_id = new_id
-        self._max_tokens = max_tokens
-        self._max_bytes = max_bytes
-        self._entries: list[Entry] = []
+        self._most = Weight(max_tokens, max_bytes)
+        self._most_of_one = Weight(max_tokens // 2, max_bytes // 2)
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        """By sequence number, the oldest first."""
+        self._speech: OrderedDict[int, Entry] = OrderedDict()
+        """The entries with speech whose transcript is awaited."""
+        self._open_calls: dict[str, list[Entry]] = {}
+        """Calls without an output, by call id, in order."""
         self._sequence = 0
         self._tokens = 0
         self._bytes = 0
+        self.changes = 0
+        """A number that grows with each change of an entry, so that a snapshot need not write the others again."""
+        self.packed: tuple[int, bytes] | None = None
+        """The entries as a snapshot wrote them last, with the number of changes before."""
         self.dropped = 0
-        """Entries that were dropped."""
+        """The number of entries that were dropped."""
+        self.cut = 0
+        """The number of entries that were cut."""
         self.forgotten_bytes = 0
-        """The size of speech that was too long to be kept whole."""
+        """The bytes of speech that were dropped, because the speech was too long."""
 
     # Changes.
 
-    def add(self, item: Item) -> None:
-        """Add an item that the session created: a text of either side, a call, an output, or a client's own item."""
-        if self._is_orphan(item):
-            self.dropped += 1
-            return
-        item_id = item.get("id") if isinstance(item, dict) else item.id
+    def add(self, item: Item, *, event_id: str | None = None) -> None:
+        """Add an item that the session created: a text of either side, a call, an output, or a client's own item.
+
+        A client's own item may have its own `event_id`.
+        """
+        self._add(item, event_id)
+        self._trim()
+
+    def extend(self, items: Iterable[Item]) -> None:
+        """Add several items, as the client's context, and trim once."""
+        for item in items:
+            self._add(item, None)
+        self._trim()
+
+    def _add(self, item: Item, event_id: str | None) -> None:
+        call = None
+        if _field(item, "type") == "function_call_output" or isinstance(item, openai.FunctionCallOutputItem):
+            call = self._take_open_call(_field(item, "call_id"))
+            if call is None:
+                # An upstream refuses an output whose call it does not know (upstream 12.4); it was dropped here.
+                self.dropped += 1
+                return
+        item_id = _field(item, "id")
         entry = self._append(item_id if isinstance(item_id, str) else "")
+        entry.event_id = event_id
+        if call is not None:
+            entry.other_half, call.other_half = call, entry
         self._fill(entry, item)
+
+    def _take_open_call(self, call_id: object) -> Entry | None:
+        """Return the newest call with this id that has no output yet, and count it as answered."""
+        calls = self._open_calls.get(call_id) if isinstance(call_id, str) else None
+        if not calls:
+            return None
+        call = calls.pop()
+        if not calls:
+            del self._open_calls[_call_id(call)]
+        return call
 
     def add_assistant_text(self, item_id: str | None, content: str) -> None:
         """Add the text of an item that the upstream generated."""
         entry = self._append(item_id or "")
         self._fill(entry, text.message_item(self._new_id(), "assistant", content))
+        self._trim()
+
+    def forget_upstream_ids(self, retired: Callable[[str | None], str | None]) -> None:
+        """Replace the ids that the previous upstream gave.
+
+        An item that the session or the client created keeps its id.
+        """
+        self.changes += 1
+        for entry in self._entries.values():
+            if entry.item is None or _field(entry.item, "id") != entry.item_id:
+                entry.item_id = retired(entry.item_id) or ""
+
+    def refuse(self, event_id: str) -> None:
+        """Forget an item that an upstream refused, so that no other upstream gets it.
+
+        The error names the event that created the item. For an item of the session's own, this event has the item's id.
+        """
+        entries = reversed(self._entries.values())
+        entry = next((it for it in entries if it.item and event_id in (it.event_id, _field(it.item, "id"))), None)
+        if entry is not None:
+            for half in filter(None, (entry, entry.other_half)):
+                self._remove(half)
 
     def correct(self, item_id: str | None, content: str) -> Change | None:
         """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
 
         Return the change, or None where the item has these words already, or was dropped.
         """
-        entry = next((it for it in reversed(self._entries) if it.item_id == item_id and it.item is not None), None)
-        if entry is None or _has_text(entry.item, content):
+        entries = reversed(self._entries.values())
+        entry = next((it for it in entries if it.item_id == item_id and it.item is not None), None)
+        # A call may have the id of a message where an upstream begins its ids anew. It has no words to shorten.
+        if entry is None or _is_call(entry.item) or entry.other_half is not None or _has_text(entry.item, content):
             return None
         replaced_id = str(_field(entry.item, "id"))
-        self._weigh(entry, -1)
-        entry.item = None
         if content:
             self._fill(entry, text.message_item(self._new_id(), "assistant", content))
+            self._trim()
         else:
-            self._entries.remove(entry)
+            self._remove(entry)
+            entry.item = None
         return Change(replaced_id, entry.sequence, entry.item)
 
     def delete(self, item_id: object) -> list[Change]:
-        """Delete an item, and the other half of a call with it. Return the changes."""
-        entry = next((it for it in reversed(self._entries) if it.item_id == item_id), None)
+        """Delete an item; a function call and its output go together. Return the changes of the ledger."""
+        entry = next((it for it in reversed(self._entries.values()) if it.item_id == item_id), None)
         deleted = self._drop(entry) if entry is not None else []
         return [Change(str(_field(it.item, "id")), it.sequence, None) for it in deleted if it.item is not None]
 
@@ -130,43 +189,85 @@ class Ledger:
         entry = self._append(item_id or "")
         item = openai.FunctionCallItem(id=self._new_id(), call_id=call_id, name=name, arguments=arguments)
         self._fill(entry, item)
+        self._trim()
+
+    def add_finished_call(self, item_id: str | None, name: str, arguments: str, output: str) -> None:
+        """Add a call that the upstream ran itself, with its output, unless the ledger has it."""
+        if item_id is not None and any(it.item_id == item_id for it in reversed(self._entries.values())):
+            return
+        call_id = self._new_id()
+        self.add_call(item_id, call_id, name, arguments)
+        self.add(openai.FunctionCallOutputItem(id=self._new_id(), call_id=call_id, output=output))
 
     def add_speech(self, item_id: str, audio: Recording) -> None:
-        """Add the user's committed speech. Its place is here, although its transcript may arrive after the answer."""
+        """Add the user's committed speech.
+
+        The entry has its place from now on, although its transcript may arrive after the answer.
+        """
         entry = self._append(item_id)
-        entry.audio = self._limit(audio)
+        audio = self._limit(audio)
+        self._weigh(entry, -1)
+        entry.audio = audio
+        self._speech[entry.sequence] = entry
         self._weigh(entry, 1)
         self._trim()
 
     def set_transcript(self, item_id: str | None, content: str) -> None:
-        """Replace the user's speech by its transcript. An empty one deletes the entry, because it was a noise.
+        """Replace the user's speech by its transcript.
 
-        Without an entry for the item, the transcript becomes the newest entry: audio that the client appended itself is
-        not kept.
+        An empty transcript deletes the entry, because the speech was a noise. A transcript that names no item belongs
+        to the oldest untranscribed speech. If the ledger has no such speech, the transcript becomes the newest entry:
+        audio that the client appended itself is not kept.
         """
-        known = (it for it in reversed(self._entries) if it.item is None and it.item_id in (item_id, ""))
-        entry = next(known, None) or self._append(item_id or "")
+        entry = self._speech_of(item_id) or self._append(item_id or "")
         self._weigh(entry, -1)
         entry.audio = SILENCE
+        self._speech.pop(entry.sequence, None)
+        self._weigh(entry, 1)
         if content:
             self._fill(entry, text.message_item(self._new_id(), "user", content))
+            self._trim()
         else:
-            self._entries.remove(entry)
+            self._remove(entry)
+
+    def _speech_of(self, item_id: str | None) -> Entry | None:
+        speech = [it for it in self._entries.values() if it.item is None]
+        named = (it for it in reversed(speech) if it.item_id == item_id)
+        unnamed = (it for it in speech if item_id is None or not it.item_id)
+        return next(named, None) or next(unnamed, None)
 
     # Replay.
 
-    def items_after(self, sequence: int = 0, audio_format: Format = LINEAR16_24K) -> Iterator[Item]:
-        """Yield the items behind `sequence`, in order. Untranscribed speech is converted to `audio_format`."""
-        for entry in self._entries:
-            if entry.sequence > sequence:
+    def items_after(
+        self, sequence: int = 0, audio_format: Format = LINEAR16_24K, *, again: Container[object] = ()
+    ) -> Iterator[Item]:
+        """Yield the items behind `sequence`, and those with an id of `again`, in order.
+
+        Untranscribed speech is converted to `audio_format`.
+        """
+        for entry in self._entries.values():
+            if entry.sequence > sequence or (entry.item is not None and _field(entry.item, "id") in again):
                 item = entry.item or self._speech_item(entry, audio_format)
                 if item is not None:
                     yield item
+
+    def texts_after(self, sequence: int = 0) -> Iterator[tuple[int, Item]]:
+        """Yield the items behind `sequence` in order, each with its sequence number, up to untranscribed speech."""
+        for entry in self._entries.values():
+            if entry.sequence > sequence and entry.item is None:
+                return
+            if entry.sequence > sequence and entry.item is not None:
+                yield entry.sequence, entry.item
 
     @property
     def sequence(self) -> int:
         """The sequence number of the newest entry."""
         return self._sequence
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all entries."""
+        return self._bytes
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -177,34 +278,60 @@ class Ledger:
         audio = converted(entry.audio, audio_format)
         return openai.MessageItem(id=self._new_id(), role="user", content=[openai.InputAudio(audio=audio)])
 
-    def _is_orphan(self, item: Item) -> bool:
-        # An upstream refuses an output whose call it does not know (upstream 12.4), and the call was dropped here.
-        is_output = _field(item, "type") == "function_call_output" or isinstance(item, openai.FunctionCallOutputItem)
-        call_id = _field(item, "call_id")
-        return is_output and not any(entry.call_id == call_id for entry in self._entries)
+    # Snapshots.
+
+    def entries(self) -> Iterable[Entry]:
+        """Return all entries, the oldest first."""
+        return self._entries.values()
+
+    @property
+    def open_calls(self) -> dict[str, list[Entry]]:
+        """The calls without an output, by call id."""
+        return self._open_calls
+
+    def refill(
+        self, entries: Iterable[tuple[Entry, int | None]], open_calls: dict[str, list[int]], sequence: int
+    ) -> None:
+        """Take the entries of another ledger, each with the number of its other half. This ledger is empty so far."""
+        halves = dict(entries)
+        for entry in halves:
+            self._entries[entry.sequence] = entry
+            if entry.item is None and entry.audio is not SILENCE:
+                self._speech[entry.sequence] = entry
+            self._weigh(entry, 1)
+        for entry, other in halves.items():
+            # A half that is gone has no effect any more.
+            entry.other_half = self._entries.get(other) if other is not None else None
+        self._open_calls = {call_id: [self._entries[it] for it in calls] for call_id, calls in open_calls.items()}
+        self._sequence = sequence
 
     # Bounds.
 
     def _append(self, item_id: str) -> Entry:
         self._sequence += 1
-        entry = Entry(self._sequence, item_id)
-        self._entries.append(entry)
+        entry = self._entries[self._sequence] = Entry(self._sequence, item_id)
         return entry
 
     def _fill(self, entry: Entry, item: Item) -> None:
-        entry.item = item
-        call_id = _field(item, "call_id")
-        entry.call_id = call_id if isinstance(call_id, str) else None
+        weight = weight_of(item)
+        if weight.exceeds(self._most_of_one):
+            self.cut += 1
+            item = cut_to(item, self._most_of_one)
+            weight = weight_of(item)
+        self._weigh(entry, -1)
+        entry.item, entry.item_weight = item, weight
         self._weigh(entry, 1)
-        self._trim()
+        if _is_call(item):
+            self._open_calls.setdefault(_call_id(entry), []).append(entry)
 
     def _weigh(self, entry: Entry, sign: int) -> None:
+        self.changes += 1
         self._tokens += sign * entry.tokens
         self._bytes += sign * entry.size_bytes
 
     def _limit(self, audio: Recording) -> Recording:
         # Half of the bound for one speech: a long one must not push the whole conversation out.
-        max_bytes = self._max_bytes // 2
+        max_bytes = self._most_of_one.size_bytes
         excess = len(audio.data) - max_bytes + max_bytes % audio.format.sample_bytes
         if excess <= 0:
             return audio
@@ -212,21 +339,52 @@ class Ledger:
         return Recording(audio.data[excess:], audio.format)
 
     def _trim(self) -> None:
-        while len(self._entries) > 1 and self._tokens > self._max_tokens:
-            self._drop(self._entries[0])
-        while len(self._entries) > 1 and self._bytes > self._max_bytes:
-            # A minute of speech is larger than the text of a long call, so one such drop saves many texts.
-            speech = (entry for entry in self._entries[:-1] if entry.audio.data)
-            self._drop(next(speech, self._entries[0]))
+        """Drop the oldest entries until both bounds hold; never the newest entry."""
+        if self._tokens <= self._most.tokens and self._bytes <= self._most.size_bytes:
+            return
+        newest = next(reversed(self._entries.values()))
+        while self._tokens > self._most.tokens and self._drop_oldest(self._entries, newest):
+            pass
+        # A minute of speech is larger than the text of a long call, so one such drop saves many texts.
+        while self._bytes > self._most.size_bytes and (
+            self._drop_oldest(self._speech, newest) or self._drop_oldest(self._entries, newest)
+        ):
+            pass
+
+    def _drop_oldest(self, entries: OrderedDict[int, Entry], newest: Entry) -> bool:
+        """Drop the oldest of `entries` that is not the newest entry of the ledger. Return whether there was one."""
+        oldest = next((it for it in entries.values() if newest not in (it, it.other_half)), None)
+        if oldest is not None:
+            self._drop(oldest)
+        return oldest is not None
 
     def _drop(self, one: Entry) -> list[Entry]:
         # An upstream refuses a call without its output, and an output without its call: both halves are dropped.
-        dropped = [it for it in self._entries if it is one or (it.call_id is not None and it.call_id == one.call_id)]
-        for entry in dropped:
-            self._entries.remove(entry)
-            self._weigh(entry, -1)
+        halves = sorted(filter(None, (one, one.other_half)), key=lambda it: it.sequence)
+        dropped = [it for it in halves if self._remove(it)]
         self.dropped += len(dropped)
         return dropped
+
+    def _remove(self, entry: Entry) -> bool:
+        """Remove an entry, and return whether it was there."""
+        if self._entries.pop(entry.sequence, None) is None:
+            return False
+        self._speech.pop(entry.sequence, None)
+        self._weigh(entry, -1)
+        calls = self._open_calls.get(_call_id(entry)) if _is_call(entry.item) else None
+        if calls is not None and entry in calls:
+            calls.remove(entry)
+            if not calls:
+                del self._open_calls[_call_id(entry)]
+        return True
+
+
+def _call_id(entry: Entry) -> str:
+    return str(_field(entry.item, "call_id"))
+
+
+def _is_call(item: Item | None) -> bool:
+    return isinstance(item, openai.FunctionCallItem) or _field(item, "type") == "function_call"
 
 
 def _field(item: Item | None, name: str) -> Any:

@@ -1,15 +1,17 @@
 """The agent's audio on its way to the caller: an estimate of what the caller has heard, and the audio ahead of it.
 
-No protocol reports playback (upstream 5.9), so it is estimated: a client plays audio at once and without a gap. An
-upstream generates audio faster than a client plays it (upstream 5.8), and neither protocol can slow it down. Audio more
-than `max_ahead_s` ahead of the caller waits here, in order with the messages that follow it. Its size is bounded, by
-little until the client is seen to read: a client that does not read never plays any of it.
+Neither vendor's protocol reports playback (upstream 5.9), so it is estimated: a client plays audio at once and without
+a gap. A telephone reports it, and corrects the estimate. An upstream generates audio faster than a client plays it
+(upstream 5.8), and neither protocol can slow it down. Audio more than `max_ahead_s` ahead of the caller waits here, in
+order with the messages that follow it. Its size has a bound, which is small until the client is seen to read: a client
+that does not read never plays any of it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from router.audio.formats import MAX_SAMPLE_BYTES
 from router.session.state.queues import Queue
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from router.deepgram.messages import ServerMessage
 
 MAX_ITEMS: Final = 16
-"""Items that are remembered, the newest: the caller heard the older ones long ago, or they were very short."""
+"""The most items that are remembered: the caller heard older ones long ago, or they were very short."""
 
 
 class Piece(NamedTuple):
@@ -39,11 +41,11 @@ class PlayedItem:
         self.received_s = 0.0
         self.sent_s = 0.0
         self.text: str | None = None
-        """Its words, once all of them are known."""
+        """The words of the item, once all of them are known."""
         self.is_upstream = True
         """The upstream in use generated it, and knows it by this id."""
         self.is_truncated = False
-        """It was truncated upstream. A second truncation is an error (upstream 7.3)."""
+        """The item was truncated upstream. A second truncation is an error (upstream 7.3)."""
 
 
 class Unheard(NamedTuple):
@@ -67,6 +69,8 @@ class Playback:
         self._waiting_bytes = 0
         self.is_trusted = False
         """The client was seen to read since audio began to wait."""
+        self.sent_s = 0.0
+        """The audio that was sent since the last report of it."""
         self.dropped_bytes = 0
         """The size of audio that still waited when the user interrupted it."""
 
@@ -75,6 +79,11 @@ class Playback:
     def ahead_s(self, now_s: float) -> float:
         """Return the duration of sent audio that the caller has not heard yet."""
         return max(0.0, self._ends_s - now_s)
+
+    @property
+    def ends_s(self) -> float:
+        """The time at which the caller will have heard all audio that was sent."""
+        return self._ends_s
 
     @property
     def is_waiting(self) -> bool:
@@ -106,6 +115,13 @@ class Playback:
 
     # Changes.
 
+    def correct(self, left_s: float, now_s: float) -> None:
+        """Correct the estimate: the caller has not heard the last `left_s` of the sent audio.
+
+        A telephone reports this time. Until the next report the estimate continues from this time.
+        """
+        self._ends_s = now_s + left_s
+
     def schedule(self, piece: Piece, now_s: float) -> bool:
         """Record a piece of audio. Return whether to send it now; it waits otherwise."""
         self._item(piece.item_id).received_s += piece.duration_s
@@ -115,18 +131,48 @@ class Playback:
         self._record_sent(piece, now_s)
         return True
 
+    def record_sent(self, item_id: str | None, size_bytes: int, bytes_per_s: int, now_s: float) -> float:
+        """Record audio that another process sent: the audio that waits, and then new audio of an item.
+
+        Return the duration of the new audio.
+        """
+        left_bytes = size_bytes
+        while left_bytes > 0 and self._waiting and isinstance(first := self._waiting[0], Piece):
+            self._waiting.popleft()
+            sent = first.data[: left_bytes - left_bytes % MAX_SAMPLE_BYTES] or first.data[:MAX_SAMPLE_BYTES]
+            share_s = first.duration_s * len(sent) / len(first.data)
+            if len(sent) < len(first.data):
+                rest = first.data[len(sent) :]
+                self._waiting.appendleft(first._replace(data=rest, duration_s=first.duration_s - share_s))
+            self._waiting_bytes -= len(sent)
+            left_bytes -= len(sent)
+            self._record_sent(first._replace(data=sent, duration_s=share_s), now_s)
+        new_s = max(0, left_bytes) / bytes_per_s
+        if new_s:
+            self._item(item_id).received_s += new_s
+            self._record_sent(Piece(item_id, b"", new_s), now_s)
+        return new_s
+
     def hold(self, piece: Piece | ServerMessage) -> None:
         """Queue a piece of audio or a message behind the waiting ones."""
         self._waiting.append(piece)
         if isinstance(piece, Piece):
             self._waiting_bytes += len(piece.data)
 
+    @property
+    def held_bytes(self) -> int:
+        """The size of the audio that waits."""
+        return self._waiting_bytes
+
     def release(self, now_s: float) -> list[bytes | ServerMessage]:
         """Remove and return the audio and messages that are due, in order."""
         return self._release(lambda: self.ahead_s(now_s) <= self._max_ahead_s, now_s)
 
     def release_excess(self, now_s: float) -> list[bytes | ServerMessage]:
-        """Remove and return the oldest audio beyond the bound on memory. It is early; the connection bounds it next."""
+        """Remove and return the oldest audio beyond the bound on memory.
+
+        The audio goes out early, and the outbox of the connection bounds it next.
+        """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
         return self._release(lambda: self._waiting_bytes > max_bytes, now_s)
 
@@ -153,10 +199,13 @@ class Playback:
         """Record that an item was truncated upstream."""
         self._item(item_id).is_truncated = True
 
-    def forget_upstream_ids(self) -> None:
-        """Record that another upstream is in use. It knows earlier items as texts, by other ids."""
+    def forget_upstream_ids(self, retired: Callable[[str | None], str | None]) -> None:
+        """Replace the id of each item by `retired(id)`: the next upstream may give the same ids to other items."""
         for played in self._items:
-            played.is_upstream = False
+            played.is_upstream, played.item_id = False, retired(played.item_id)
+        for at, waiting in enumerate(self._waiting):
+            if isinstance(waiting, Piece):
+                self._waiting[at] = waiting._replace(item_id=retired(waiting.item_id))
 
     def stop(self, now_s: float) -> list[ServerMessage]:
         """Drop the audio, because the client empties its buffer. Return the messages that waited behind it."""
@@ -169,7 +218,10 @@ class Playback:
         return messages
 
     def _item(self, item_id: str | None) -> PlayedItem:
-        found = next((it for it in reversed(self._items) if it.item_id == item_id), None)
+        items = self._items
+        if items and items[-1].item_id == item_id:  # nearly always
+            return items[-1]
+        found = next((it for it in reversed(items) if it.item_id == item_id), None)
         if found is None:
             found = PlayedItem(item_id)
             self._items.append(found)
@@ -177,5 +229,6 @@ class Playback:
 
     def _record_sent(self, piece: Piece, now_s: float) -> None:
         self._item(piece.item_id).sent_s += piece.duration_s
+        self.sent_s += piece.duration_s
         # After a pause of the upstream the client plays from now on, not from the end of the last piece.
         self._ends_s = max(self._ends_s, now_s) + piece.duration_s

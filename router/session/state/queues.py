@@ -11,13 +11,18 @@ T = TypeVar("T")
 
 
 class Queue(list[T], Generic[T]):
-    """A short queue with the interface of a deque, which takes 0.7 kB even when it is empty."""
+    """A short queue with the interface of a deque. A deque itself takes 0.7 kB even when it is empty."""
 
     __slots__ = ("_maxlen",)
 
     def __init__(self, items: Iterable[T] = (), *, maxlen: int | None = None) -> None:
         super().__init__(items)
         self._maxlen = maxlen
+
+    @property
+    def maxlen(self) -> int | None:
+        """The most items that the queue holds."""
+        return self._maxlen
 
     def append(self, item: T) -> None:
         """Add an item at the end. A full queue drops its first item."""
@@ -43,8 +48,13 @@ class Newest(dict[T, None], Generic[T]):
         super().__init__()
         self._maxlen = maxlen
 
+    @property
+    def maxlen(self) -> int:
+        """The most items that the set holds."""
+        return self._maxlen
+
     def add(self, item: T) -> None:
-        """Add an item as the newest. An item that is there keeps its place."""
+        """Add an item as the newest. An item that the set holds already keeps its place."""
         self[item] = None
         if len(self) > self._maxlen:
             del self[next(iter(self))]

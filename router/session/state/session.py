@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from router.deepgram import blocks
-from router.deepgram import messages as deepgram
-from router.session import inputs
 from router.session.state.calls import Calls
 from router.session.state.early import EarlyInputs
 from router.session.state.latency import TurnLatency
 from router.session.state.ledger import Ledger
+from router.session.state.limited import Limited
+from router.session.state.pending import PendingResponses
+from router.session.state.plan import SessionPlan
 from router.session.state.playback import MAX_ITEMS, Playback
 from router.session.state.queues import Queue
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
 from router.session.state.upstream import UpstreamLink
+from router.session.state.user_turn import UserTurns
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
+    from router.deepgram import blocks
+    from router.deepgram import messages as deepgram
     from router.openai import events as openai
+    from router.session import inputs
     from router.session.options import SessionOptions
-    from router.session.state.turn import ResponseRequest
     from router.session.state.upstream import Update
     from router.translation.audio import Microphone
 
-DETECTED: Final = ("server_vad", "semantic_vad")
-"""Turn detection by the upstream, as the session configured it."""
-
-
-class UserSpeech:
-    """The user's speech between its detected start and its detected end."""
-
-    __slots__ = ("filled_s", "is_detected", "is_ended_by_client", "last_audio_s")
-
-    def __init__(self) -> None:
-        self.is_detected = False
-        self.is_ended_by_client = False
-        """The client ended it, and the upstream has detected no speech since."""
-        self.last_audio_s = 0.0
-        """The time of the last microphone frame, or of the silence in its place."""
-        self.filled_s = 0.0
-        """The duration of that silence since the speech began."""
+NO_PLAN: Final = SessionPlan()
+"""The plan of every session before its client has configured it."""
 
 
 class Ids:
@@ -60,15 +48,24 @@ class Ids:
         self._count += 1
         return f"{self._prefix}_{self._count}"
 
+    def gave(self, item_id: str) -> bool:
+        """Whether this source made an id."""
+        return item_id.startswith(self._prefix)
+
 
 class State:
     """The memory of one session."""
 
     # Defaults on the class: few sessions ever change them.
-    settings_in_hook: str | None = None
-    """The Settings as the client wrote them, while the `configure` hook runs."""
+    in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
+    """The client's first configuration, as text and decoded, while the `configure` hook runs."""
     drain_until_s = math.inf
     """The time at which a draining session ends at the latest, on the dispatcher's clock."""
+    stays_idle = False
+    """Whether a draining session stays for now although no work is in progress."""
+
+    adoptions = 0
+    """The number of processes that took the session over, one after the other, without a completed turn between."""
 
     def __init__(self, session_id: str, options: SessionOptions) -> None:  # noqa: PLR0915 - a list, no program
         bounds = options.bounds
@@ -86,9 +83,17 @@ class State:
         self.ledger = Ledger(new_id=self.new_id, max_tokens=options.limits.ledger_tokens, max_bytes=bounds.ledger_bytes)
         self.calls = Calls()
         self.turn = Turn()
+        self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
         self.linear16_only: set[int] = set()
         """Positions of upstreams that turned out not to support G.711."""
+        self.without_idle: set[int] = set()
+        """Positions of upstreams that do not know `idle_timeout_ms`."""
+        self.echoes: dict[int, bool] = {}
+        """Whether an upstream brings the metadata of a response.create back, by its position.
+
+        A position is absent until the session has seen a response.
+        """
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
         self.interim_transcripts = InterimTranscripts()
@@ -97,53 +102,36 @@ class State:
         self.latency = TurnLatency()
         self.verbatim_item_ids: Queue[str] = Queue(maxlen=MAX_ITEMS)
         """The newest items that the agent spoke word for word."""
-        self.settings: deepgram.Settings | inputs.PassthroughSessionUpdate | None = None
-        """The client's first configuration."""
-        self.agent = blocks.Agent()
-        """The agent as of now: the Settings, with every update that the upstream acknowledged."""
+        self.plan = NO_PLAN
+        """The client's configuration as of now."""
         self.updates: Queue[Update] = Queue()
         """Requested updates. The first one was sent where `UpstreamLink.is_updating` is true."""
         self.pending_acks: list[deepgram.ServerMessage] = []
         """Acknowledgements for the client that are sent when the next upstream is in use."""
-        self.session_changes: dict[str, Any] = {}
-        """Every change since the client sent a session.update of its own, merged. The next upstream gets it, too."""
+        self.next_speak: blocks.Speak | list[blocks.Speak] | None = None
+        """The voice that only the next upstream can take: one that has spoken keeps its voice (upstream 2.4)."""
         self.model = ""
         """The model that was dialled."""
-        self.turn_detection = "server_vad"
         self.preparing: set[str] = set()
-        """Audio converters in preparation. The upstream is configured after them: its audio may follow at once."""
+        """The audio converters in preparation.
+
+        The session configures the upstream after them, because its audio may follow at once.
+        """
         self.is_applied = False
         """The client has received SettingsApplied."""
-        self.is_user_speaking = False
-        """The user's speech was detected, and is not committed."""
-        self.user_speech = UserSpeech()
-        self.is_replaying_speech = False
-        """The upstream receives speech again, whose start the client knows."""
-        self.is_committing = False
-        """The session's own input_audio_buffer.commit is not acknowledged."""
+        self.has_context = False
+        """The client's context is in the ledger."""
+        self.user_turns = UserTurns()
         self.last_error: openai.ErrorDetail | None = None
-        """The upstream's last error. It may explain its end."""
-        self.resume: ResponseRequest | None = None
-        """The request for the next upstream, once it has the ledger."""
+        """The upstream's last error. It may explain the end of the upstream."""
+        self.limited = Limited(options)
         self.unknown_types: set[str] = set()
         self.ignored = 0
-        self.interrupted_bytes = 0
-        self.rollovers = 0
-
-    @property
-    def is_passthrough(self) -> bool:
-        """Whether the client configured the session with its own session.update instead of Settings."""
-        return isinstance(self.settings, inputs.PassthroughSessionUpdate)
-
-    @property
-    def deepgram_settings(self) -> deepgram.Settings | None:
-        """The client's Settings, or None before them and in a passthrough session."""
-        return self.settings if isinstance(self.settings, deepgram.Settings) else None
-
-    @property
-    def detects_turns(self) -> bool:
-        """Whether the upstream detects the user's turns."""
-        return self.turn_detection in DETECTED
+        self.over_bounds = 0
+        """The number of messages, and of parts of messages, that exceeded a bound."""
+        self.microphone_bytes = 0
+        """The bytes of audio from the client's microphone, in the client's format."""
+        self.interrupted_bytes = self.rollovers = 0
 
     @property
     def is_busy(self) -> bool:
@@ -151,26 +139,32 @@ class State:
         turn = self.turn
         return bool(
             turn.response is not ResponseState.NONE
-            or turn.requests
-            or turn.awaits_answer
-            or self.is_user_speaking
+            or self.pending
+            or self.user_turns.owed
+            or self.user_turns.has_floor
             or self.transcripts.are_awaited
             or self.calls.outstanding
-            or self.upstream.items.awaits_acknowledgement
-            or self.resume is not None
         )
 
     @property
-    def awaits_resumed(self) -> bool:
-        """Whether a resumed request waits, which comes before all later ones."""
-        return self.upstream.items.awaits_resumed or (self.resume is not None and self.resume.is_resumed)
+    def next_plan(self) -> SessionPlan:
+        """The plan for the next upstream."""
+        return self.plan if self.next_speak is None else self.plan.with_speak(self.next_speak)
 
     def forget_upstream_ids(self) -> None:
-        """Forget the ids that the previous upstream gave: the next one may give them again."""
-        self.playback.forget_upstream_ids()
+        """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
+        self.playback.forget_upstream_ids(self._retired)
+        self.ledger.forget_upstream_ids(self._retired)
         self.calls.forget_upstream_ids()
         self.interim_transcripts = InterimTranscripts()
         self.transcripts.forget_upstream_ids()
+        self.turn.forget_upstream_ids()
+        self.user_turns.forget_commits()
+
+    def _retired(self, item_id: str | None) -> str | None:
+        """Return an id that no upstream gives, in place of the previous upstream's. The session's own ids stay."""
+        is_own = item_id is None or self.new_id.gave(item_id)
+        return item_id if is_own else f"{self.upstream.generation}/{item_id}"
 
     def next_link(self) -> UpstreamLink:
         """Return a link of the next generation."""

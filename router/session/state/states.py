@@ -6,7 +6,7 @@ import enum
 
 
 class Lifecycle(enum.Enum):
-    """The stages of a session."""
+    """The states of a session, from the handshake to the end."""
 
     AWAITING_SETTINGS = "awaiting Settings"
     CONNECTING = "connecting"
@@ -19,7 +19,7 @@ class Lifecycle(enum.Enum):
 
 
 class ResponseState(enum.Enum):
-    """The stages of a response. An upstream has one active response at a time (upstream 5.1)."""
+    """The states of a response. An upstream has one active response at a time (upstream 5.1)."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -28,10 +28,24 @@ class ResponseState(enum.Enum):
 
 
 class StandbyState(enum.Enum):
-    """The stages of the upstream that will follow the one in use."""
+    """The states of the standby upstream."""
 
     NONE = "none"
     CONNECTING = "connecting"
     CONFIGURING = "configuring"
     SEEDED = "seeded"
-    """It is configured and has the ledger: the session can switch over to it between turns."""
+    """The standby upstream is configured and has the ledger: the session can switch over to it between turns."""
+
+
+class UserTurnState(enum.Enum):
+    """The states of one turn of the user's (upstream 4.2)."""
+
+    IDLE = "idle"
+    """No speech is in progress. A turn of the user's begins and ends in this state."""
+    SPEAKING = "speaking"
+    STOPPED = "stopped"
+    """The speech has ended, and is not committed."""
+    COMMITTING = "committing"
+    """A commit of the session's or of the client's own is on its way."""
+    AWAITING_ANSWER = "awaiting answer"
+    """The speech is an item, and the upstream owes an answer to it."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from router.deepgram import messages as deepgram
 
 MAX_ITEMS: Final = 8
-"""Items whose interim words, or whose completion, are remembered."""
+"""The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
 """Early transcripts that are remembered: speech that never becomes an item must not collect here."""
@@ -63,11 +63,17 @@ class Transcripts:
     """The user's items whose transcripts are awaited, and the agent's messages that wait for them."""
 
     def __init__(self) -> None:
-        self._awaited: set[str] = set()
-        """Item ids; an empty one stands for an item without an id, as aimock commits (upstream 12.6)."""
+        self._awaited: dict[str, None] = {}
+        """Item ids, the oldest first.
+
+        An empty id stands for an item without an id, as aimock sends it in `committed` (upstream 12.6).
+        """
         self._early: Queue[str] = Queue(maxlen=MAX_EARLY)
         """Items whose transcript arrived before they were committed."""
         self.held: Queue[HeldMessage] = Queue()
+
+    def __len__(self) -> int:
+        return len(self._awaited)
 
     @property
     def are_awaited(self) -> bool:
@@ -77,16 +83,23 @@ class Transcripts:
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
-            self._awaited.add(item_id or "")
+            self._awaited[item_id or ""] = None
 
     def resolve(self, item_id: str | None) -> None:
-        """Stop awaiting a transcript, because it arrived or failed. It also resolves an item without an id."""
-        if item_id is not None and item_id not in self._awaited:
+        """Stop awaiting a transcript, because it arrived or failed.
+
+        An item that was committed without an id is no longer awaited either. A transcript that names no item belongs to
+        the oldest item.
+        """
+        if item_id is None:
+            item_id = next(iter(self._awaited), None)
+        elif item_id not in self._awaited:
             self._early.append(item_id)
-        self._awaited -= {item_id, ""}
+        for key in (item_id, ""):
+            self._awaited.pop(key or "", None)
 
     def forget_upstream_ids(self) -> None:
-        """Forget the ids that the previous upstream gave: the next one may give them again."""
+        """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self._early.clear()
 
     def abandon(self) -> list[deepgram.ServerMessage]:

@@ -10,12 +10,9 @@ from router.session.state.queues import Newest
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
     from router.session import inputs
-    from router.session.state.turn import ResponseRequest
 
     UpdateMessage: TypeAlias = (
         deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
@@ -26,47 +23,60 @@ MAX_ITEMS: Final = 1000
 
 
 class Items:
-    """The items of one upstream: those that wait for its acknowledgement, and those whose text was sent.
-
-    A response to an item is created only when the upstream has the item. The request waits with the item until then.
-    """
+    """The items that one upstream was sent, and those of them that wait for its acknowledgement."""
 
     def __init__(self) -> None:
-        self._unacknowledged: dict[str, _Unacknowledged] = {}
+        self._unacknowledged: dict[str, tuple[str, str | None]] = {}
+        """The type and role of each item on its way, the oldest first."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
-        self._claimed: Newest[str] = Newest(maxlen=MAX_ITEMS)
-        """Items of the upstream's whose text was sent, or must not be."""
+        self.adds_unnamed = False
+        """The upstream has sent conversation.item.added without an id: its `done` without an id repeats that."""
 
-    def register(self, item_id: str, kind: str, role: str | None, request: ResponseRequest | None) -> None:
-        """Record an item that is on its way upstream, and the response to create when it is acknowledged."""
+    @property
+    def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
+        """The items on their way, and the ids of all items of the session's own."""
+        return self._unacknowledged, self._ours
+
+    def register(self, item_id: str, kind: str, role: str | None) -> None:
+        """Record an item that is on its way upstream."""
         self._ours.add(item_id)
-        self._unacknowledged[item_id] = _Unacknowledged(kind, role, request)
+        self._unacknowledged[item_id] = kind, role
         if len(self._unacknowledged) > MAX_ITEMS:
-            # This upstream acknowledges nothing. An item with a request must stay: its request would be lost.
-            idle = (key for key, waiting in self._unacknowledged.items() if not waiting.requests)
-            self._unacknowledged.pop(next(idle, ""), None)
+            # This upstream acknowledges nothing. A request that waits for the item has a deadline.
+            del self._unacknowledged[next(iter(self._unacknowledged))]
 
-    def queue_behind(self, request: ResponseRequest) -> bool:
-        """Queue a request behind that of the newest unacknowledged item. Return False where none waits."""
-        waiting = [item for item in self._unacknowledged.values() if item.requests]
-        if waiting:
-            waiting[-1].requests.append(request)
-        return bool(waiting)
+    def note_speech(self, item_id: str) -> None:
+        """Record the item of the user's speech.
 
-    def acknowledge(self, item: openai.Item) -> list[ResponseRequest]:
-        """Record that the conversation holds an item. Return the requests that waited for it.
+        It acknowledges no typed item, although some servers show no audio in it.
+        """
+        self._ours.add(item_id)
 
-        Some upstreams choose another id. Such an item acknowledges the oldest one of the same type and role.
+    def acknowledge(self, item: openai.Item, *, is_done: bool = False) -> str | None:
+        """Record that the conversation holds an item. Return the id under which the session created it, if any.
+
+        Some upstreams choose another id, or leave it out. Such an item acknowledges the oldest one of the same type and
+        role.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
             # The second acknowledgement: conversation.item.done follows conversation.item.added (upstream 3.1).
-            return []
+            return None
+        if not item_id and is_done and self.adds_unnamed:
+            return None
         key = item_id if item_id in self._unacknowledged else self._oldest_like(item)
         if key is None:
-            return []
-        self._ours.add(item_id)
-        return self._unacknowledged.pop(key).requests
+            return None
+        if item_id:
+            self._ours.add(item_id)
+        else:
+            self.adds_unnamed |= not is_done
+        del self._unacknowledged[key]
+        return key
+
+    def is_awaited(self, item_id: str | None) -> bool:
+        """Whether an item is on its way, and not acknowledged."""
+        return item_id in self._unacknowledged
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
@@ -76,71 +86,23 @@ class Items:
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None
         like = (item.type or "message", item.role)
-        return next((key for key, waiting in self._unacknowledged.items() if waiting.like == like), None)
+        return next((key for key, waiting in self._unacknowledged.items() if waiting == like), None)
 
-    def reject(self, item_id: str) -> list[ResponseRequest]:
-        """Forget an item that the upstream refused. Return the verbatim requests that waited for it.
-
-        The request for an answer is dropped: without the item there is no question to answer.
-        """
-        item = self._unacknowledged.pop(item_id, None)
-        return [request for request in item.requests if request.verbatim is not None] if item is not None else []
-
-    def take_waiting(self) -> list[ResponseRequest]:
-        """Stop waiting for acknowledgements. Remove and return the requests that waited for them."""
-        requests = self.waiting
-        for item in self._unacknowledged.values():
-            item.requests = []
-        return requests
-
-    def replace_waiting(self, replace: Callable[[list[ResponseRequest]], list[ResponseRequest]]) -> None:
-        """Replace the requests that wait for each item."""
-        for item in self._unacknowledged.values():
-            item.requests = replace(item.requests)
+    def __len__(self) -> int:
+        return len(self._unacknowledged)
 
     @property
-    def waiting(self) -> list[ResponseRequest]:
-        """The requests that wait for an acknowledgement."""
-        return [request for item in self._unacknowledged.values() for request in item.requests]
+    def oldest(self) -> str | None:
+        """The oldest item that is not acknowledged."""
+        return next(iter(self._unacknowledged), None)
 
-    @property
-    def awaits_acknowledgement(self) -> bool:
-        """Whether a request waits for an acknowledgement."""
-        return bool(self.waiting)
-
-    @property
-    def awaits_resumed(self) -> bool:
-        """Whether a resumed request waits, which comes before all later ones."""
-        return any(request.is_resumed for request in self.waiting)
+    def reject(self, item_id: str) -> bool:
+        """Forget an item that the upstream refused. Return whether it was on its way."""
+        return self._unacknowledged.pop(item_id, None) is not None
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether the session created the item. The client has its text already."""
         return item_id in self._ours
-
-    def claim_text(self, item_id: str | None) -> bool:
-        """Claim the right to send an item's text: return True at the first call for an item.
-
-        Up to five events repeat the text of one item (upstream 5.7).
-        """
-        if item_id is None:
-            return True
-        if item_id in self._claimed or item_id in self._ours:
-            return False
-        self._claimed.add(item_id)
-        return True
-
-    def suppress_text(self, item_id: str) -> None:
-        """Send no further text of an item, because it was cut off."""
-        self._claimed.add(item_id)
-
-
-class _Unacknowledged:
-    __slots__ = ("like", "requests")
-
-    def __init__(self, kind: str, role: str | None, request: ResponseRequest | None) -> None:
-        self.like = (kind, role)
-        self.requests = [] if request is None else [request]
-        """The request for the item's answer, and the requests that wait behind it."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -148,8 +110,10 @@ class Update(msgspec.Struct, frozen=True):
 
     message: UpdateMessage | inputs.PassthroughSessionUpdate
     event_id: str
-    """The `event_id` of its session.update. The error that refuses the update carries it (upstream 8.1)."""
+    """The `event_id` of its session.update. An error that refuses the update carries this id (upstream 8.1)."""
     size_bytes: int
+    has_speed: bool = False
+    """The update changes the speed of the voice."""
     is_late: bool = False
     """An upstream did not acknowledge it in time."""
 
@@ -163,20 +127,34 @@ class UpstreamLink:
         self.is_updating = False
         """The first of `State.updates` was sent, and is not acknowledged."""
         self.position = 0
-        """Its position in the configured list of upstreams."""
+        """The upstream's position in the configured list."""
         self.opened_at = 0.0
-        """Unix seconds."""
+        """The time of the upstream's handshake, in Unix seconds."""
         self.expires_at: float | None = None
-        """Unix seconds, as session.created announced them."""
+        """The time at which the upstream's session expires, in Unix seconds, as session.created announced it."""
         self.formats = Formats()
-        """Its audio formats: first the requested ones, then those that session.updated names."""
+        """The upstream's audio formats: first the requested ones, then those that session.updated names."""
         self.has_confirmed_formats = False
         """session.updated named both formats."""
+        self.created_s = 0.0
+        """The arrival of session.created, on the dispatcher's clock."""
+        self.rate_limits: dict[str, openai.RateLimit] = {}
+        """The newest limits of the operator's account, by name."""
+        self.rates_warned: dict[str, float] = {}
+        """By name, the end of the window in which the log has warned of a limit, on the dispatcher's clock."""
         self.is_created = False
         """session.created has arrived."""
+        self.is_unannounced = False
+        """session.created has not arrived in time: the upstream is configured without it."""
+        self.seeded_to = 0
+        """The sequence number of the newest ledger entry that the upstream got with its configuration."""
+        self.last_item_id: str | None = None
+        """The newest item of the ledger that the upstream got, where it is a message."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
+        self.refused: Newest[str] = Newest(maxlen=MAX_ITEMS)
+        """Items that it refused as a standby upstream. It gets them again when it takes over."""
         self.is_rollover_due = False
-        """Its rollover was due before the session was ready."""
+        """The upstream's rollover was due before the session was ready."""
         self.has_warned = False
-        """The client was warned of its end."""
+        """The client was warned that this upstream's session ends, because the standby upstream failed."""

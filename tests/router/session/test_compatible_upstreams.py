@@ -48,7 +48,7 @@ def test_an_item_that_is_never_done_is_acknowledged_by_added():
     assert not of_type("conversation.item.done")
     book = replayed(XAI)
     assert [event["type"] for event in book.events_to_upstream].count("response.create") == 1
-    assert not book.session.state.upstream.items.awaits_acknowledgement
+    assert not book.session.state.pending.awaits_acknowledgement
 
 
 def test_status_details_in_a_string_end_the_response():
@@ -226,3 +226,13 @@ def test_an_error_that_is_only_a_text_is_sent_with_its_text():
     book = Playbook("converse").ready().upstream({"type": "error", "error": "out of memory"})
     (frame,) = book.frames_to_client
     assert "out of memory" in frame["description"]
+
+
+def test_the_item_of_an_answer_acknowledges_no_text_that_was_spoken_before():
+    book = Playbook("converse").ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
+    book.upstream(response_created("resp_1"), response_done("resp_1"), response_created("resp_2"))
+    said = {"id": "item_2", "type": "message", "role": "assistant", "content": []}
+    book.upstream({"type": "response.output_item.added", "response_id": "resp_2", "item": said}).forget()
+    content = [{"type": "output_audio", "transcript": "At noon."}]
+    done = {"type": "conversation.item.done", "item": {**said, "status": "completed", "content": content}}
+    assert assistant("At noon.") in book.upstream(done).frames_to_client

@@ -16,7 +16,7 @@ def test_the_page_is_drawn_from_the_tables():
 
 def test_the_page_draws_every_row_and_every_joint_rule():
     page = draw()
-    for tables in (transitions.LIFECYCLE, transitions.RESPONSE, transitions.STANDBY):
+    for tables in (transitions.LIFECYCLE, transitions.RESPONSE, transitions.USER_TURN, transitions.STANDBY):
         for state, table in tables.items():
             for row in table.values():
                 assert f"| `{row.kind.__name__}` | `{row.handler.__name__}` |" in page

@@ -5,8 +5,6 @@ import pytest
 from tests.support.machine.playbook import call_done, settings
 from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, created, spoken
 
-pytestmark = pytest.mark.open
-
 LONG_S = 300.0
 APPROVAL = {
     "id": "mcpr_1",

@@ -5,9 +5,7 @@ import base64
 import pytest
 
 from tests.support.machine.playbook import error
-from tests.support.machine.timed_playbook import TimedPlaybook, created
-
-pytestmark = pytest.mark.open
+from tests.support.machine.timed_playbook import TimedPlaybook, created, started
 
 TURNS = 5
 PIXELS = base64.b64encode(bytes(150_000)).decode()
@@ -130,3 +128,12 @@ def test_the_result_of_an_upstream_s_own_tool_reaches_the_next_upstream():
     book.says("I have found it.", item_id="item_2").ends("resp_1")
     begin = book.restarted_after()
     assert any("at the depot in Berlin" in str(item) for item in book.items(since=begin))
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_interruption_shortens_the_right_item_although_the_next_upstream_gives_the_same_ids(profile):
+    book = TimedPlaybook(profile).ready().types("One?").answers("Before.", 4.0)
+    here = book.restarted_after()
+    book.begins_itself("resp_1", "item_1").says("After.", 4.0).ends().upstream(started("u"))
+    cut = book.sent("conversation.item.delete", since=here) + book.sent("conversation.item.truncate", since=here)
+    assert {event["item_id"] for event in cut} <= {"item_1", book.items(since=here)[1]["id"]}

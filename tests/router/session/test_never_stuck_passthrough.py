@@ -17,8 +17,6 @@ from tests.support.machine.timed_playbook import (
     transcription,
 )
 
-pytestmark = pytest.mark.open
-
 DETECTIONS = {
     "the upstream's default": {},
     "server_vad": {"turn_detection": {"type": "server_vad", "create_response": True, "interrupt_response": True}},

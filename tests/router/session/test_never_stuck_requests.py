@@ -7,6 +7,7 @@ its `response.create`, where the upstream echoes it.
 import pytest
 
 from actors.restart import Decision
+from router.session.deadlines import Wait
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     call_done,
@@ -28,8 +29,6 @@ from tests.support.machine.timed_playbook import (
     started,
     stopped,
 )
-
-pytestmark = pytest.mark.open
 
 PROFILES = ("openai", "converse")
 LONG_S = 60.0
@@ -147,6 +146,21 @@ def test_an_interruption_is_answered_although_what_was_interrupted_begins_first(
     book.ends("resp_v").run(LONG_S, microphone=FRAME)
     assert book.texts(since=begin) == ["It is noon."]
     assert book.losses() == []
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_a_given_text_that_speech_overtook_is_not_played_although_no_metadata_marks_it(profile):
+    book = TimedPlaybook(profile).ready()
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.hears("u1", "What time is it?").begins_itself("resp_v", "item_v")
+    begin = book.here
+    book.upstream(outside("resp_s"))
+    assert "resp_s" in [event.get("response_id") for event in book.sent("response.cancel", since=begin)]
+    book.says("It is noon.", 1.0, response_id="resp_v", item_id="item_v").ends("resp_v")
+    begin = book.here
+    book.says("Mind the gap.", 1.0, response_id="resp_s", item_id="item_s").ends("resp_s", "cancelled")
+    assert book.texts(since=begin) == []
+    assert book.audio_bytes(since=begin) == 0
 
 
 def statement_beside_a_cough():
@@ -324,3 +338,146 @@ def test_an_item_that_was_acknowledged_under_another_id_is_asked_about_once():
     book = TimedPlaybook().ready().types("A", acknowledged=False)
     book.upstream(item_added("theirs", content=[{"type": "input_text", "text": "A"}])).run(LONG_S)
     assert len(book.asked()) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_item_of_the_user_s_speech_acknowledges_no_typed_question(profile):
+    book = TimedPlaybook(profile).ready()
+    book.upstream(started("u")).types("And now?", acknowledged=False)
+    book.upstream(stopped("u"), committed("u"), item_added("u"), created("resp_1", None)).acknowledge()
+    book.upstream({"type": "response.done", "response": {"id": "resp_1", "status": "completed"}})
+    assert len(book.asked()) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_question_behind_an_urgent_text_is_answered_although_the_answer_to_speech_gives_way_to_that_text(profile):
+    book = TimedPlaybook(profile).ready().upstream(started("u"), stopped("u"), committed("u"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"}).types("And now?")
+    book.upstream(
+        created("resp_1", None), {"type": "response.done", "response": {"id": "resp_1", "status": "cancelled"}}
+    )
+    book.upstream(created("resp_2", book.sent("response.create")[-1]["response"]["metadata"]))
+    book.upstream({"type": "response.done", "response": {"id": "resp_2", "status": "completed"}})
+    assert len(book.asked()) == 1
+
+
+def test_the_audio_of_another_response_is_not_taken_for_a_verbatim_text_that_was_refused():
+    book = TimedPlaybook("converse").ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
+    book.begins_itself("resp_v", "item_v")
+    book.upstream(error("invalid_value", event_id=book.sent("response.create")[-1]["event_id"]))
+    here = book.here
+    book.upstream(spoken(2.0, "resp_v", "item_v"), started("u"))
+    cut = book.sent("conversation.item.delete", since=here) + book.sent("conversation.item.truncate", since=here)
+    assert {event["item_id"] for event in cut} == {"item_v"}
+
+
+# A response of which the order says nothing.
+
+
+def inject(behavior="queue"):
+    return {"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": behavior}
+
+
+def texts_after(book, response_id, item_id):
+    """Return what the client has of a response that says these words now, at its end."""
+    begin = book.here
+    book.says("At noon.", 0.1, response_id=response_id, item_id=item_id).ends(response_id)
+    return book.texts(since=begin)
+
+
+def unacknowledged(book):
+    """Ask two questions, neither of which the upstream acknowledges in time, and then speak."""
+    book.types("One?", acknowledged=False).types("Two?", acknowledged=False).fire(Wait.ITEM_ACK)
+    return book.upstream(*speech("u1"))
+
+
+@pytest.mark.parametrize("echoes", [True, False])
+def test_an_answer_to_speech_covers_no_question_in_flight_that_was_not_acknowledged(echoes):
+    book = TimedPlaybook().ready()
+    book = unacknowledged(book.echoes() if echoes else book).begins_itself()
+    book.upstream(started("u2")).ends("resp_v", "cancelled", status_details={"reason": "turn_detected"})
+    assert Wait.FIRST_EVENT.value in book.timers
+    begin = book.restarted_after()
+    book.run(LONG_S)
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_a_question_that_was_acknowledged_late_is_answered_by_the_next_response():
+    book = unacknowledged(TimedPlaybook().ready()).acknowledge().begins("resp_1", echo=False)
+    book.says("At noon.").ends().run(10.0)
+    assert book.session.state.pending.in_flight is None
+    assert len(book.asked()) == 1
+
+
+def test_the_late_answer_to_speech_that_a_request_replaces_is_not_taken_for_a_given_text():
+    book = TimedPlaybook("converse").ready().hears("u1").client(inject("interrupt"))
+    book.upstream(started("u2")).begins_itself("resp_1", "item_1").upstream(stopped("u2"), committed("u2"))
+    book.ends("resp_1", "cancelled").begins_itself("resp_2", "item_2")
+    assert texts_after(book, "resp_2", "item_2") == []  # it waits for the transcripts
+    assert book.upstream(transcribed("One.", "u1"), transcribed("Two.", "u2")).texts()[-1] == "At noon."
+
+
+def test_an_answer_to_speech_that_a_commit_by_hand_crossed_is_not_taken_for_a_given_text():
+    book = TimedPlaybook("converse").ready().client(FRAME, inject("queue")).upstream(started("u1"))
+    book.client({"type": "ForceEndTurn"}).upstream(stopped("u1"), committed("u1"), transcribed("When?", "u1"))
+    unmarked = created("resp_v", None)
+    del unmarked["response"]["conversation_id"]
+    book.upstream(unmarked, output_item("resp_v", "item_v"))
+    assert texts_after(book, "resp_v", "item_v") == ["At noon."]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_an_answer_that_was_cancelled_without_an_interruption_is_requested_again(profile):
+    book = TimedPlaybook(profile).ready().types("When?").begins().ends("resp_1", "cancelled").run(1.0)
+    assert len(book.asked()) == 2
+    assert book.answers("At noon.", response_id="resp_2").texts()[-1] == "At noon."
+
+
+def test_an_answer_that_the_client_cancelled_is_not_requested_again():
+    book = TimedPlaybook().ready().types("When?").begins().client({"type": "response.cancel"})
+    book.ends("resp_1", "cancelled").run(1.0)
+    assert len(book.asked()) == 1
+
+
+def test_the_cancel_of_a_response_that_was_not_announced_names_it():
+    book = TimedPlaybook().ready().types("When?").upstream(output_item("resp_1", "item_1"), started("u1"))
+    assert [event["response_id"] for event in book.sent("response.cancel")] == ["resp_1"]
+
+
+def test_a_response_that_was_neither_announced_nor_is_awaited_has_an_end():
+    book = TimedPlaybook().ready().client(FRAME).upstream(started("u1")).client({"type": "ForceEndTurn"})
+    book.upstream(stopped("u1"), committed("u1")).begins_itself()
+    book.client({"type": "response.cancel"}).ends("resp_v", "cancelled")
+    book.upstream(output_item("resp_1", "item_1")).says("At noon.", 0.1)
+    book.upstream(transcribed("When?", "u1"))
+    assert book.texts() == ["At noon."]
+    assert book.frames().count(AUDIO_DONE) == 2
+
+
+def test_a_given_text_that_speech_overtook_is_silent_although_it_is_not_announced():
+    book = TimedPlaybook().ready().client(inject("default"), FRAME).hears("u1", "When?").begins_itself()
+    book.says("At noon.", 0.1, response_id="resp_v", item_id="item_v").ends("resp_v")
+    begin = book.here
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t")
+    assert book.frames(since=begin) == []
+    assert [event["response_id"] for event in book.sent("response.cancel", since=begin)] == ["resp_t"]
+
+
+def test_the_late_end_of_a_failed_response_does_not_end_the_next():
+    book = TimedPlaybook().ready().types("One?").client({"type": "response.create"}).begins("resp_1")
+    book.ends("resp_1", "failed").ends("resp_1", "failed").run(1.0)
+    assert book.session.state.pending.in_flight is not None
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_an_answer_to_speech_covers_the_output_of_a_function_that_was_acknowledged(acknowledged):
+    book = TimedPlaybook().ready(settings(**FUNCTIONS)).types("When?").begins().upstream(call_done()).ends()
+    book.types("And then?", acknowledged=False)
+    question = book.sent("conversation.item.create")[-1]["item"]["id"]
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    book.upstream(started("u1"), stopped("u1"), item_added(question))
+    book = book.acknowledge() if acknowledged else book
+    begin = book.here
+    book.upstream(committed("u1")).begins_itself().ends("resp_v").run(1.0)
+    assert len(book.asked(since=begin)) == (0 if acknowledged else 1)

@@ -15,8 +15,6 @@ from tests.support.machine.timed_playbook import (
     transcription,
 )
 
-pytestmark = pytest.mark.open
-
 LOUD = b"\x01\x02" * (len(FRAME) // 2)
 """100 ms of a sound."""
 

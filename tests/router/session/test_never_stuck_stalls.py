@@ -8,8 +8,6 @@ import pytest
 from actors import messages
 from tests.support.machine.simulation import FRAME_S, SILENCE, TONE, Simulation, texts
 
-pytestmark = pytest.mark.open
-
 SPEECH_S = 3.0
 SPOKEN_AT_S = 1.2
 """The start of the stall, in the middle of the user's speech."""

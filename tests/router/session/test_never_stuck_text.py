@@ -2,7 +2,6 @@
 
 import pytest
 
-from actors import messages
 from router.session.deadlines import Wait
 from tests.support.machine.playbook import AUDIO_DONE
 from tests.support.machine.timed_playbook import (
@@ -17,8 +16,6 @@ from tests.support.machine.timed_playbook import (
     stopped,
     transcription,
 )
-
-pytestmark = pytest.mark.open
 
 PROFILES = ("openai", "converse")
 LONG_S = 60.0
@@ -250,29 +247,3 @@ def test_speech_whose_transcript_names_no_item_reaches_the_next_upstream_once_an
     begin = book.restarted_after()
     parts = [part["type"] for item in book.items(since=begin) for part in item["content"]]
     assert parts == ["input_text", "output_text"]
-
-
-MOST_TEXT_BYTES = 1024 * 1024
-"""A Python client accepts no longer message, in any number of frames."""
-
-
-def longest_text(book):
-    frames = (it.frame for _, it in book.performed if isinstance(it, messages.SendToClient))
-    return max(len(frame.encode()) for frame in frames if isinstance(frame, str))
-
-
-def test_no_history_of_a_call_is_longer_than_a_client_accepts():
-    book = TimedPlaybook("converse").ready().types("Q").begins("resp_1")
-    call = {"call_id": "call_1", "name": "read", "arguments": '{"a":"' + "x" * 300_000 + '"}', "response_id": "resp_1"}
-    book.upstream({"type": "response.function_call_arguments.done", **call}).ends("resp_1")
-    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "read", "content": "y" * 950_000})
-    assert longest_text(book) <= MOST_TEXT_BYTES
-
-
-@both_profiles
-def test_a_long_answer_is_sent_whole_in_messages_that_a_client_accepts(profile):
-    words = "word " * 260_000
-    book = TimedPlaybook(profile).ready().types("Q").begins("resp_1", "item_1")
-    book.says(words).ends("resp_1")
-    assert longest_text(book) <= MOST_TEXT_BYTES
-    assert "".join(joined(book.texts()).split()) == "word" * 260_000

@@ -7,8 +7,6 @@ from actors.restart import Decision, Loss, LossKind, Verdict
 from tests.support.machine.playbook import SETTINGS, assistant, error
 from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, spoken
 
-pytestmark = pytest.mark.open
-
 PROFILES = ("openai", "converse")
 LONG_S = 60.0
 CEDAR = {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}}

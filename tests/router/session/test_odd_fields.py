@@ -15,6 +15,7 @@ from router.session.profile import PROFILES
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS, call_done, response_created
 from tests.support.machine.samples import CLIENT, UPSTREAM
+from tests.support.processes.further import examples
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1006)
 
@@ -157,7 +158,7 @@ DEEP = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(odd(FROM_CLIENT[:2]), STEPS, strategies.sampled_from(["openai", "converse"]))
 def test_no_message_ends_a_session_whatever_its_fields_hold(first, steps, profile):
     converse(first, steps, profile)

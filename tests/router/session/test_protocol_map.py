@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from router.deepgram import messages as deepgram
+from router.fronts.realtime import from_client, from_upstream, streams
 from router.openai import events as openai
 from tests.support.data.oracle import client_event_types, server_event_types, server_message_types
 
@@ -29,7 +30,9 @@ def tags(base):
 
 
 FOUR = ("From the client", "To the client", "From the upstream", "To the upstream")
-MAPPED = [row for section in FOUR for row in rows(section)]
+RELAYED = ("Relayed, from a client of OpenAI Realtime", "Relayed, to a client of OpenAI Realtime")
+FRONTS = ("Deepgram's own backend", "Transcription")
+MAPPED = [row for section in (*FOUR, *FRONTS, *RELAYED) for row in rows(section)]
 IGNORED = dict(row for row in rows("Events that are ignored") if row[0] != "event")
 
 
@@ -38,6 +41,11 @@ def test_every_message_of_either_protocol_has_a_row():
     assert names("To the client") == tags(deepgram.ServerMessage)
     assert names("From the upstream") == set(openai.SERVER_EVENTS)
     assert names("To the upstream") == tags(openai.ClientEvent) | {"input_audio_buffer.append"}
+
+
+def test_every_event_that_means_something_to_the_relay_has_a_row():
+    assert names(RELAYED[0]) == set(from_client.READY)
+    assert names(RELAYED[1]) == {*from_upstream.EVENTS, streams.CREATED, streams.DONE, "response.*"}
 
 
 def test_every_ignored_event_has_its_reason():
@@ -86,6 +94,6 @@ def resolve(dotted):
 
 def test_every_code_is_explained():
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "router").rglob("*.py"))
-    pattern = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|UNPARSABLE: Final = )"([A-Z_]+)"')
+    pattern = re.compile(r'(?:code=|final_error\(\s*|InvalidSettings\(|(?:UNPARSABLE|CODE): Final = )"([A-Z_]+)"')
     explained = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", SECTIONS["Error codes"]))
     assert {code for source in sources for code in pattern.findall(source)} == explained

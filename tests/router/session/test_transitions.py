@@ -16,7 +16,7 @@ from router.openai import codec as openai_codec
 from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.deadlines import Wait
-from router.session.state.states import Lifecycle, ResponseState, StandbyState
+from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.session.work import WorkKind, work_key
 from tests.support.machine.playbook import SETTINGS, Playbook, response_created
 
@@ -43,16 +43,23 @@ EXAMPLES = [
     inputs.PassthroughSessionUpdate('{"type":"session.update","session":{"type":"realtime"}}'),
     inputs.PassthroughItemCreate('{"type":"conversation.item.create","item":{}}', {}),
     inputs.PassthroughResponseCreate('{"type":"response.create"}'),
+    inputs.PassthroughCommit('{"type":"input_audio_buffer.commit"}'),
+    inputs.PassthroughAppend('{"type":"input_audio_buffer.append","audio":""}'),
     inputs.PassthroughEvent('{"type":"response.cancel"}'),
     inputs.PassthroughItemDelete('{"type":"conversation.item.delete","item_id":"i"}'),
     messages.ClientOpened(),
+    messages.ClientAdopted(),
     messages.ClientOverflowed(1),
     messages.ClientCaughtUp(),
+    messages.ClientPaused(),
+    messages.ClientResumed(),
     messages.ClientClosed(CLOSED),
     messages.UpstreamOpened(1, 0, 0.0),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.TEAR_DOWN)),
     messages.UpstreamLost(1, LOSS, Verdict(decision=Decision.RESTART)),
     messages.DrainBegan(30.0),
+    messages.EndRequested(),
+    messages.MoveRequested(),
     *(messages.TimerFired(wait.value) for wait in Wait),
     *(messages.WorkDone(work_key(kind, "x")) for kind in WorkKind),
     openai_codec.Malformed("not JSON"),
@@ -67,7 +74,21 @@ STATES = [
     (Lifecycle.READY, ResponseState.ACTIVE),
 ]
 
-STATE_ATTRIBUTES = {"lifecycle", "response", "standby_state"}
+STATE_ATTRIBUTES = {"lifecycle", "phase", "response", "standby_state"}
+
+SIGNALS = [
+    inputs.CommitSent(is_by_client=True, event_id="c"),
+    inputs.CommitSent(is_by_client=False, event_id="c"),
+    inputs.CommitRefused(is_empty=True, event_id=None),
+    inputs.CommitRefused(is_empty=False, event_id=None),
+    inputs.CommitTimedOut(),
+    inputs.SpeechTimedOut(),
+    inputs.DetectionStopped(),
+    inputs.SpeechReplayed(),
+    inputs.SpeechAnswered(),
+    inputs.AnswerRequested(),
+    inputs.NoiseFound(None),
+]
 
 
 def in_state(lifecycle, response=ResponseState.NONE):
@@ -120,6 +141,63 @@ def test_every_response_state_leads_where_its_table_says(response):
         assert session.state.turn.response in expected
 
 
+def in_phase(phase):
+    """Return a session whose user's turn has this phase, with the turn."""
+    session = in_state(Lifecycle.READY).session
+    turns = session.state.user_turns
+    steps = [
+        openai.InputAudioBufferSpeechStarted("u"),
+        openai.InputAudioBufferSpeechStopped(),
+        openai.InputAudioBufferCommitted("u"),
+    ]
+    if phase is UserTurnState.COMMITTING:
+        steps = [inputs.PassthroughCommit('{"type":"input_audio_buffer.commit"}')]
+    for step in steps:
+        turn = turns.owed[0] if turns.owed else turns.current
+        if turn.phase is phase:
+            break
+        session.take(step)
+    turn = turns.owed[0] if turns.owed else turns.current
+    assert turn.phase is phase
+    return session, turn
+
+
+@pytest.mark.parametrize("phase", UserTurnState)
+def test_every_phase_of_the_user_s_turn_leads_where_its_table_says(phase):
+    examples = [it for it in EXAMPLES if type(it) in transitions.USER_TURN_INPUTS]
+    for example in [*examples, *SIGNALS]:
+        session, turn = in_phase(phase)
+        session.context.take_commands()
+        row = transitions.USER_TURN[phase].get(type(example))
+        if type(example) in transitions.SIGNALS:
+            session.context.signal(example)
+            session.take(deepgram.KeepAlive())
+        else:
+            session.take(example)
+        assert turn.phase in ({phase} if row is None else {row.next_state, *row.instead})
+
+
+def test_every_phase_but_the_first_has_a_deadline_that_its_end_stops():
+    for phase, waits in transitions.USER_TURN_DEADLINES.items():
+        assert bool(waits) is (phase is not UserTurnState.IDLE)
+        session, turn = in_phase(phase)
+        commands = session.context.take_commands()
+        if waits:
+            started = [it.name for it in commands if isinstance(it, messages.StartTimer)]
+            assert waits[0].value in started
+            if phase is UserTurnState.AWAITING_ANSWER:
+                session.context.signal(inputs.NoiseFound(None))
+            session.take(openai.InputAudioBufferCleared())
+            assert turn.phase is UserTurnState.IDLE
+            stopped = {it.name for it in session.context.take_commands() if isinstance(it, messages.CancelTimer)}
+            assert stopped >= {wait.value for wait in waits}
+
+
+def test_every_signal_of_the_user_s_turn_has_a_row():
+    listed = {kind for table in transitions.USER_TURN.values() for kind in table}
+    assert {type(signal) for signal in SIGNALS} == listed - transitions.USER_TURN_INPUTS
+
+
 def test_every_kind_of_work_has_a_handler():
     assert set(transitions.WORK) == set(WorkKind)
 
@@ -128,6 +206,7 @@ def test_every_state_has_a_table():
     assert set(transitions.LIFECYCLE) == set(Lifecycle)
     assert set(transitions.RESPONSE) == set(ResponseState)
     assert set(transitions.STANDBY) == set(StandbyState)
+    assert set(transitions.USER_TURN) == set(transitions.USER_TURN_DEADLINES) == set(UserTurnState)
 
 
 def test_no_transition_leaves_the_end():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.machine.beginnings import answering, responding
+from tests.support.machine.beginnings import acknowledge_last, answering, asked, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
@@ -42,6 +42,13 @@ def test_text_is_sent_once_whichever_event_brings_it():
     }
     for events in ([transcript_done("Hi."), item], [item, transcript_done("Hi.")], [item], [text_done("Hi."), item]):
         answering().upstream(*events).expect(STARTED, assistant("Hi."))
+
+
+def test_a_late_text_is_sent_once_although_a_delta_of_it_is_later_still():
+    book = Playbook("openai").ready().upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream({"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": "Hi."})
+    book.upstream({"type": "conversation.item.done", "item": {"id": "item_1", "role": "assistant", "content": []}})
+    book.upstream(text_done("Hi.")).expect()
 
 
 def test_beta_names_are_read():
@@ -165,3 +172,37 @@ def test_an_experimental_client_is_notified_when_the_agent_starts_to_speak():
 def test_a_turn_on_openai_ends_before_its_report():
     book = responding("openai").upstream(transcript_done("Hi."), response_done())
     book.expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+
+
+# Texts without an id, and texts that come unasked.
+
+UNNAMED = {"type": "response.output_text.done", "text": "Hi."}
+ITS_ITEM = {
+    "type": "conversation.item.done",
+    "item": {"id": "i", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi."}]},
+}
+
+
+def test_a_text_without_an_id_and_its_item_are_sent_once_although_the_text_ended_the_turn():
+    book = asked().upstream(UNNAMED).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream(ITS_ITEM).expect()
+    named = {"type": "response.output_audio_transcript.done", "item_id": "i", "transcript": "Hi."}
+    book.upstream(named).expect()
+
+
+def test_the_same_text_of_a_later_answer_is_sent_again():
+    book = asked().upstream(UNNAMED, ITS_ITEM).forget()
+    book.client({"type": "InjectUserMessage", "content": "again"})
+    acknowledge_last(book).forget().upstream(UNNAMED).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream({**ITS_ITEM, "item": {**ITS_ITEM["item"], "id": "j"}}).expect()
+
+
+@pytest.mark.parametrize("event", [UNNAMED, text_done("Hi."), {**UNNAMED, "item_id": "i"}])
+def test_a_text_that_comes_unasked_ends_its_turn(event):
+    book = Playbook("openai").ready().upstream(event).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream(event if "item_id" in event else ITS_ITEM).expect()
+
+
+def test_a_late_text_of_an_ended_response_ends_no_second_turn():
+    book = answering().upstream(response_done()).forget().upstream(text_done("Hi."))
+    assert AUDIO_DONE not in book.frames_to_client

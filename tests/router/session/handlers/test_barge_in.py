@@ -6,6 +6,7 @@ from actors.restart import Decision
 from tests.support.machine.beginnings import (
     SECOND,
     answering,
+    asked,
     assistant_texts,
     output_item,
     speaking,
@@ -20,14 +21,15 @@ from tests.support.machine.playbook import (
     Playbook,
     assistant,
     delta,
-    error,
     item_added,
     response_created,
     response_done,
+    statement_created,
     transcribed,
     transcript_delta,
     transcript_done,
     user,
+    verbatim_create,
 )
 
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
@@ -39,17 +41,39 @@ CANCELLED = response_done(status="cancelled", status_details={"type": "cancelled
 
 
 def with_a_message_behind_the_rest():
-    """Return a session with a message behind the rest of an answer that the user interrupts, and the item of both."""
+    """Return a session with a message behind the rest of an answer that the user interrupts."""
     book = speaking().upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY])
-    (item,) = book.session.state.ledger.items_after()
-    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"})
-    return book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."}), item.id
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "queue"}).forget()
+    return book.after(1.0).client({"type": "InjectUserMessage", "content": "Stop."})
 
 
 def test_an_interrupted_answer_is_cancelled_and_truncated_at_the_heard_part():
     book = speaking().after(2.5).upstream(SPEECH_STARTED)
     book.expect(STOP_PLAYING, assistant("One two three four five six seven"), upstream=[CANCEL, truncate(2500)])
     assert assistant_texts(book) == ["One two three four five six seven"]
+
+
+def test_an_interrupted_answer_that_was_not_announced_is_neither_played_nor_told_any_more():
+    book = asked().upstream(output_item(), delta(SECOND)).forget().upstream(SPEECH_STARTED)
+    cut = [{"type": "response.cancel"}, {"type": "conversation.item.delete", "item_id": "item_1"}]
+    book.expect(STOP_PLAYING, upstream=cut)
+    late = {"item_id": "item_2", "response_id": "resp_1"}
+    book.forget().upstream(delta(SECOND), {**transcript_done("Ho."), **late})
+    assert not assistant_texts(book)
+    assert not [frame for frame in book.frames_to_client if isinstance(frame, bytes)]
+
+
+def test_a_given_text_that_was_interrupted_before_it_began_is_not_spoken_although_it_is_not_announced():
+    book = Playbook("converse").ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
+    book.upstream(SPEECH_STARTED, output_item()).forget().upstream(delta(SECOND))
+    assert not [frame for frame in book.frames_to_client if isinstance(frame, bytes)]
+
+
+def test_the_next_answer_may_have_the_id_of_an_interrupted_one_that_was_not_announced():
+    book = asked().upstream(output_item(), delta(SECOND), SPEECH_STARTED, response_done(status="cancelled"))
+    book.upstream(SPEECH_STOPPED, COMMITTED, response_created(), output_item("item_2"), delta(SECOND)).forget()
+    book.upstream(transcript_done("Ho.", "item_2"))
+    assert assistant_texts(book) == ["Ho."]
 
 
 def test_an_answer_that_was_sent_whole_is_truncated_at_the_heard_part():
@@ -171,24 +195,32 @@ def test_the_rest_of_an_answer_is_dropped_where_the_user_writes_something_else(i
     assert book.frames_to_client == [STOP_PLAYING, AUDIO_DONE, DONE, user("Stop.")]
     stop = book.events_to_upstream[-1]["item"]
     book.forget().upstream({"type": "conversation.item.added", "item": stop}, {"type": "session.updated"})
-    assert [event.get("response") for event in book.events_to_upstream if event["type"] == "response.create"] == [None]
+    (create,) = [event["response"] for event in book.events_to_upstream if event["type"] == "response.create"]
+    assert list(create) == ["metadata"]
 
 
-def test_a_message_behind_a_dropped_rest_is_spoken_where_its_item_is_refused():
-    book, item_id = with_a_message_behind_the_rest()
-    book.forget().upstream(error("oh", event_id=item_id))
-    (create,) = book.events_to_upstream
-    assert "Mind the gap." in create["response"]["instructions"]
+def test_a_message_behind_a_dropped_rest_is_spoken_and_the_question_behind_it_answered():
+    book = with_a_message_behind_the_rest()
+    assert verbatim_create("Mind the gap.")["response"]["instructions"] == said_by(book)
+    (stop,) = [event["item"] for event in book.events_to_upstream if event.get("item", {}).get("role") == "user"]
+    book.upstream(item_added(stop["id"]), statement_created()).forget().upstream(response_done())
+    assert book.events_to_upstream[-1]["type"] == "response.create"
 
 
 def test_a_message_behind_a_dropped_rest_survives_another_loss():
-    book, _ = with_a_message_behind_the_rest()
-    book.upstream_closes(decision=Decision.RESTART).forget().restarted(upstream=[ANY, ANY])
+    book = with_a_message_behind_the_rest()
+    book.upstream_closes(decision=Decision.RESTART).forget().restarted(
+        upstream=[ANY, ANY, verbatim_create("Mind the gap.")]
+    )
     *_, stop = book.session.state.ledger.items_after()
-    book.upstream(item_added(stop.id)).expect(upstream=[{"type": "response.create"}])
-    book.upstream(response_created("resp_2")).forget().upstream(response_done("resp_2"))
-    (create,) = book.events_to_upstream
-    assert "Mind the gap." in create["response"]["instructions"]
+    book.upstream(item_added(stop.id), statement_created()).forget().upstream(response_done())
+    assert book.events_to_upstream[-1]["type"] == "response.create"
+
+
+def said_by(book):
+    """Return the instructions of the one response that was requested."""
+    (create,) = [event for event in book.events_to_upstream if event["type"] == "response.create"]
+    return create["response"]["instructions"]
 
 
 def test_a_question_that_is_asked_again_after_a_restart_is_answered_although_the_user_writes_more():

@@ -6,6 +6,8 @@ import orjson
 import pytest
 
 from actors import messages
+from actors.restart import Loss, LossKind
+from router.session.deadlines import Wait
 from router.session.handlers.configure_hook import merge
 from router.session.work import ConfigureSession
 from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, settings, user
@@ -110,3 +112,9 @@ def test_overrides_are_merged_dict_by_dict():
     given = {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": 1}}
     overrides = {"a": {"c": [3]}, "d": None, "e": 2, "g": {"h": 1}, "i": None}
     assert merge(given, overrides) == {"a": {"b": 1, "c": [3]}, "e": 2, "g": {"h": 1}}
+
+
+def test_no_dial_is_waited_for_while_the_hook_decides_after_the_upstream_was_lost():
+    book = Playbook(is_configured_outside=True).opened().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    book.client(SETTINGS)
+    assert Wait.DIAL.value not in book.timers

@@ -6,6 +6,7 @@ import pytest
 
 from actors import messages
 from actors.restart import Loss, LossKind
+from router.session.context import REPORT_S
 from router.session.deadlines import Wait
 from tests.support.machine.playbook import (
     APPLIED,
@@ -70,6 +71,23 @@ def answered(book):
 
 
 # No work in progress.
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_idle_session_stays_until_a_second_drain_where_the_first_one_says_so(profile):
+    book = Playbook(profile).ready().feed(messages.DrainBegan(DRAIN_S, keeps_idle=True))
+    assert (book.frames_to_client, book.ending) == ([WARNING], None)
+    drain(asked(book), 20.0)
+    assert book.ending is None
+    answered(book)
+    assert book.ending is not None
+
+
+def test_a_question_of_a_session_that_stays_is_answered_and_the_session_stays_on():
+    book = Playbook().ready().feed(messages.DrainBegan(DRAIN_S, keeps_idle=True)).forget()
+    answered(asked(book))
+    assert book.ending is None
+    assert_ended(drain(book.forget(), 20.0), linger_s=20.0)
 
 
 @pytest.mark.parametrize("profile", ["openai", "converse"])
@@ -204,7 +222,7 @@ def test_a_session_that_exceeds_its_time_is_cut_off_with_an_error():
     (error,) = book.frames_to_client
     assert (error["type"], error["code"]) == ("Error", "SERVER_GOING_AWAY")
     assert [event["type"] for event in book.events_to_upstream] == ["response.cancel"]
-    assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY")
+    assert book.ending == messages.EndSession(1012, "SERVER_GOING_AWAY", report_s=REPORT_S)
 
 
 def test_a_second_drain_shortens_the_time_without_another_warning():

@@ -160,7 +160,7 @@ def test_the_number_of_messages_that_wait_to_be_spoken_is_bounded():
     for _ in range(3):
         book.forget().client({"type": "InjectAgentMessage", "message": "One.", "behavior": "queue"})
     assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
-    assert len(book.session.state.turn.requests) == 2
+    assert len(book.session.state.pending) == 2
 
 
 def test_the_number_of_messages_behind_a_question_is_bounded():
@@ -173,7 +173,7 @@ def test_messages_that_wait_to_be_spoken_are_bounded_in_bytes_together():
     for _ in range(3):
         inject(book.forget(), "x" * 800, behavior="queue")
     assert [message["type"] for message in book.frames_to_client] == ["InjectionRefused"]
-    assert len(book.session.state.turn.requests) == 2
+    assert len(book.session.state.pending) == 2
 
 
 def test_the_number_of_waiting_response_creates_is_bounded():

@@ -76,3 +76,16 @@ def test_a_client_with_settings_may_be_silent():
     assert "settings" not in Playbook().opened().client(SETTINGS).timers
     update = {"type": "session.update", "session": {"type": "realtime"}}
     assert "settings" not in Playbook().opened().client(update).timers
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_an_operator_ends_the_session_with_an_error_and_the_answer_is_cancelled(profile):
+    book = asked(profile=profile).upstream(response_created()).forget().feed(messages.EndRequested())
+    assert book.events_to_upstream[-1]["type"] == "response.cancel"
+    assert (book.frames_to_client[-1]["type"], book.frames_to_client[-1]["code"]) == ("Error", "SESSION_ENDED")
+    assert book.ending.code == 1000
+
+
+def test_an_operator_ends_a_session_that_has_no_settings():
+    book = Playbook().feed(messages.ClientOpened()).feed(messages.EndRequested())
+    assert book.frames_to_client[-1]["code"] == "SESSION_ENDED"

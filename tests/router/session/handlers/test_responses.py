@@ -5,6 +5,8 @@ import pytest
 from actors import messages
 from actors.restart import Loss, LossKind
 from router.session.deadlines import Wait
+from router.session.handlers.responses import UNASKED_S
+from router.session.state.turn import MAX_UNASKED
 from tests.support.machine.beginnings import answering, ask
 from tests.support.machine.playbook import (
     ANY,
@@ -181,3 +183,32 @@ def test_an_upstream_answers_speech_itself_after_an_answer_that_it_cancelled(beg
     if begins:
         book.upstream(response_created("resp_2"))
         assert Wait.FIRST_EVENT.value not in book.timers
+
+
+# Responses that nobody asked for.
+
+
+def begun_unasked(pause_s):
+    """Return a session whose upstream began and ended as many responses by itself as may be remembered."""
+    book = Playbook("converse").ready()
+    for at in range(MAX_UNASKED):
+        book.after(pause_s).upstream(response_created(f"own_{at}"), response_done(f"own_{at}"))
+    return book
+
+
+def abandoned(book):
+    return [command for command in book.commands if isinstance(command, messages.AbandonUpstream)]
+
+
+def test_an_upstream_that_begins_one_response_after_the_other_by_itself_is_abandoned():
+    (command,) = abandoned(begun_unasked(UNASKED_S / MAX_UNASKED - 0.01))
+    assert command.loss.kind is LossKind.MALFORMED
+
+
+def test_an_upstream_that_speaks_by_itself_now_and_then_is_kept():
+    assert not abandoned(begun_unasked(UNASKED_S / (MAX_UNASKED - 1) + 0.01))
+
+
+def test_a_response_of_the_upstream_s_own_restores_no_restart_budget():
+    book = Playbook("converse").ready().upstream(response_created(), text_done("Hello?"), response_done())
+    assert not [command for command in book.commands if isinstance(command, messages.ResetRestartBudget)]

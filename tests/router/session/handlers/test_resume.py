@@ -17,6 +17,7 @@ from tests.support.machine.playbook import (
     item_added,
     response_created,
     response_done,
+    settings,
     transcript_delta,
     transcript_done,
     verbatim_create,
@@ -73,7 +74,7 @@ def test_a_question_while_the_rest_of_an_answer_waits_is_answered_too():
     book = acknowledge_last(book).forget().upstream({"type": "session.updated"})
     assert "cut off" in book.events_to_upstream[-1]["response"]["instructions"]
     book.upstream(response_created("r2")).forget().upstream(response_done("r2"))
-    assert book.events_to_upstream == [{**CREATE, "event_id": ANY}]
+    assert book.events_to_upstream == [{**CREATE, "event_id": ANY, "response": {"metadata": ANY}}]
 
 
 def test_a_question_after_a_complete_text_is_answered():
@@ -105,6 +106,52 @@ def test_a_cut_answer_is_continued_and_is_one_turn():
     )
     book.forget().upstream(response_created("r2"), delta(b"\1\1", "r2"), transcript_done("forty two.", "i2"))
     book.upstream(response_done("r2")).expect(b"\1\1", assistant("forty two."), AUDIO_DONE, DONE)
+
+
+def texts_of(book):
+    return [frame["content"] for frame in book.frames_to_client if isinstance(frame, dict) and "content" in frame]
+
+
+@pytest.mark.parametrize(
+    ("option", "chosen", "is_whole"),
+    [("rest", None, False), ("whole", None, True), ("rest", "whole", True), ("whole", "rest", False)],
+)
+def test_the_text_of_a_continued_answer_is_whole_where_the_client_wants_that(option, chosen, is_whole):
+    book = Playbook(continued_text=option).ready(settings(continued_text=chosen))
+    book.client({"type": "InjectUserMessage", "content": "hello"})
+    acknowledge_last(book).upstream(response_created(), transcript_delta("The answer is forty two."))
+    book.upstream(delta(bytes(48_000))).forget().upstream_closes(decision=RESTART)
+    assert texts_of(book) == ["The answer is"]
+    acknowledge_last(restart(book.forget())).forget()
+    book.upstream(response_created("r2"), transcript_done("forty two, I think.", "i2"), response_done("r2"))
+    assert texts_of(book) == ["The answer is forty two, I think." if is_whole else "forty two, I think."]
+
+
+def test_deepgram_s_own_path_has_no_whole_text():
+    book = asked(profile="converse", continued_text="whole").upstream(response_created())
+    book.upstream(transcript_delta("The answer is forty two. I think."), delta(bytes(48_000))).forget()
+    acknowledge_last(restart(book.upstream_closes(decision=RESTART).forget())).forget()
+    book.upstream(response_created("r2"), transcript_done("forty two. I think so.", "i2"), response_done("r2"))
+    assert texts_of(book) == ["forty two.", "I think so."]
+
+
+def test_the_whole_text_has_all_words_of_an_answer_that_is_cut_off_twice():
+    book = asked(continued_text="whole").upstream(response_created(), transcript_delta("The answer is 42, I think."))
+    book.upstream(delta(bytes(48_000)), transcript_done("The answer is 42, I think."), response_done(status="failed"))
+    book.fire(Wait.ASK_AGAIN).forget()
+    book.upstream(response_created("r2"), transcript_delta("42, I think. Good", "i2", "r2"), delta(bytes(18_000), "r2"))
+    book.forget().upstream_closes(decision=RESTART)
+    book = acknowledge_last(restart(book)).forget()
+    book.upstream(response_created("r3"), transcript_done("think. Good bye.", "i3"))
+    assert texts_of(book) == ["The answer is 42, I think. Good bye."]
+
+
+def test_the_whole_text_is_not_sent_again_where_the_client_has_it():
+    book = asked(continued_text="whole").upstream(response_created(), transcript_delta("The answer is 42, I think."))
+    book.upstream(delta(bytes(48_000)), transcript_done("The answer is 42, I think."), response_done(status="failed"))
+    book.fire(Wait.ASK_AGAIN).forget()
+    book.upstream(response_created("r2"), transcript_done("42, I think.", "i2"))
+    assert texts_of(book) == []
 
 
 def test_a_cut_answer_is_not_continued_with_interrupted_answer_stop():

@@ -5,10 +5,22 @@ import pytest
 
 from actors import messages
 from actors.restart import Decision
+from router.audio.formats import LINEAR16_24K, MULAW_8K
+from router.session.deadlines import Wait
 from router.session.handlers.settings import welcome
+from router.translation.formats import output_format
 from router.translation.voices import Voices
 from tests.support.machine.beginnings import connecting
-from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, assistant, item_added, settings
+from tests.support.machine.playbook import (
+    APPLIED,
+    AUDIO_DONE,
+    DONE,
+    SETTINGS,
+    Playbook,
+    assistant,
+    item_added,
+    settings,
+)
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
@@ -70,7 +82,8 @@ EVERYTHING = {
 def session_of(given, **options):
     """Return the `session` that these Settings become."""
     book = Playbook("converse", **options).opened().client(given).forget().upstream(CREATED)
-    (update,) = book.events_to_upstream
+    update, *items = book.events_to_upstream
+    assert all(item["type"] == "conversation.item.create" for item in items)
     return update["session"]
 
 
@@ -371,32 +384,33 @@ def test_the_context_becomes_items_before_anything_newer():
             {"type": "History", "function_calls": [call]},
         ]
     }
-    book = connecting(given=settings(context=context, greeting="unused")).upstream(CREATED)
-    book.client({"type": "InjectUserMessage", "content": "newer"}).forget().upstream(UPDATED)
+    book = connecting(given=settings(context=context, greeting="unused"))
+    book.client({"type": "InjectUserMessage", "content": "newer"}).forget().upstream(CREATED)
     book.expect(
-        APPLIED,
         upstream=[
+            {"type": "session.update"},
             {"item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}},
             {"item": {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}},
             {"item": {"type": "function_call", "call_id": "call_9", "name": "lookup", "arguments": "{}"}},
             {"item": {"type": "function_call_output", "call_id": "call_9", "output": "42"}},
-            {"item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "newer"}]}},
         ],
     )
+    newer = {"item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "newer"}]}}
+    book.upstream(UPDATED).expect(APPLIED, upstream=[newer])
 
 
 def test_a_context_in_its_older_place_counts_too():
     book = Playbook("converse").opened()
     book.client(settings(messages=[{"type": "History", "role": "user", "content": "hello"}]))
-    book.upstream(CREATED).forget().upstream(UPDATED)
-    book.expect(APPLIED, upstream=[{"item": {"role": "user"}}])
+    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}, {"item": {"role": "user"}}])
+    book.upstream(UPDATED).expect(APPLIED)
 
 
 def test_the_context_is_neither_sent_to_the_client_nor_answered():
     context = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
-    book = connecting(given=settings(context=context)).upstream(CREATED).forget().upstream(UPDATED)
-    first, second = (event["item"]["id"] for event in book.events_to_upstream)
-    book.forget()
+    book = connecting(given=settings(context=context)).upstream(CREATED)
+    first, second = (event["item"]["id"] for event in book.events_to_upstream[1:])
+    book.forget().upstream(UPDATED).expect(APPLIED)
     content = [{"type": "output_text", "text": "hi"}]
     book.upstream(item_added(first), {**item_added(first), "type": "conversation.item.done"})
     book.upstream(
@@ -414,8 +428,96 @@ def test_a_greeting_goes_upstream_as_an_item_and_to_the_client_as_text(profile, 
     book.expect(
         APPLIED,
         assistant("Hello there."),
+        AUDIO_DONE,
+        *([DONE] if profile == "openai" else []),
         upstream=[{"item": {"role": "assistant", "content": [{"type": "output_text", "text": "Hello there."}]}}],
     )
     done = {**item_added(greeting_id, "assistant"), "type": "conversation.item.done"}
     done["item"]["content"] = [{"type": "output_text", "text": "Hello there."}]
     book.upstream(item_added(greeting_id, "assistant"), done).expect()
+
+
+def test_a_client_that_sends_back_the_text_of_a_call_is_not_greeted_and_the_text_is_no_item():
+    shown = {"role": "assistant", "content": 'Function call: look_up({"key": "a"})'}
+    book = connecting("openai", given=settings(context={"messages": [shown]}, greeting="unused")).forget()
+    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}])
+    book.upstream(UPDATED).expect(APPLIED)
+
+
+# Settings that leave fields out.
+
+
+@pytest.mark.parametrize(
+    "sparse", [{}, {"audio": {}}, {"agent": {}}, {"audio": {"input": {"encoding": "linear16"}}, "agent": {"think": {}}}]
+)
+def test_the_component_s_settings_may_leave_fields_out(sparse):
+    book = Playbook("openai").opened().client({"type": "Settings", **sparse}).upstream(CREATED)
+    (update,) = book.events_to_upstream
+    assert "instructions" not in update["session"]
+    state = book.session.state
+    assert (state.microphone.source.encoding, state.microphone.source.rate) == ("linear16", 16_000)
+    assert output_format(state.plan.source.audio) == LINEAR16_24K
+    book.forget().upstream(UPDATED).expect(APPLIED)
+
+
+def test_another_encoding_without_a_rate_has_its_own_rate():
+    given = {"type": "Settings", "audio": {"input": {"encoding": "mulaw"}, "output": {"encoding": "mulaw"}}}
+    state = Playbook("openai").opened().client(given).session.state
+    assert (state.microphone.source, output_format(state.plan.source.audio)) == (MULAW_8K, MULAW_8K)
+
+
+@pytest.mark.parametrize("field", ["audio", "agent"])
+def test_deepgram_s_own_path_needs_every_block(field):
+    given = {key: value for key, value in SETTINGS.items() if key != field}
+    answer = refusal(given)
+    assert answer["code"] == "UNPARSABLE_CLIENT_MESSAGE"
+    assert f"`{field}`" in answer["description"]
+
+
+def test_a_microphone_on_deepgram_s_own_path_has_the_rate_of_the_published_schema():
+    state = Playbook("converse").opened().client({**SETTINGS, "audio": {}}).session.state
+    assert state.microphone.source.rate == 24_000
+
+
+@pytest.mark.parametrize(("given", "sent"), [(10_000, 10_000), (1, 5000), (90_000, 30_000), (0, None), (-1, None)])
+def test_the_component_s_idle_time_out_lets_the_upstream_ask_within_its_bounds(given, sent):
+    session = session_of(settings(idleTimeoutMs=given))
+    assert session["audio"]["input"]["turn_detection"].get("idle_timeout_ms") == sent
+
+
+def test_a_detector_that_has_no_idle_time_out_gets_none():
+    session = session_of(settings(idleTimeoutMs=10_000, turn_detection="semantic_vad"))
+    assert "idle_timeout_ms" not in session["audio"]["input"]["turn_detection"]
+
+
+# The first dial.
+
+
+def test_the_dial_has_a_deadline_from_the_settings_on():
+    book = Playbook().opened()
+    assert Wait.DIAL.value not in book.timers
+    book.client(SETTINGS)
+    assert book.timers[Wait.DIAL.value] == 20
+    book.upstream_opens()
+    assert Wait.DIAL.value not in book.timers
+
+
+def test_an_upstream_that_is_connected_before_the_settings_needs_no_deadline_for_its_dial():
+    assert Wait.DIAL.value not in Playbook().opened().upstream_opens().client(SETTINGS).timers
+
+
+@pytest.mark.parametrize("levels", [150, 194, 249, 250, 1000])
+def test_settings_of_any_depth_are_passed_on_or_refused(levels):
+    """The voice is one level deeper in session.update: orjson had read the Settings, and could not write it."""
+    session = Playbook("openai").opened().session
+    voice = '{"id":"v","a":' + '{"a":' * levels + "1" + "}" * (levels + 1)
+    audio = '{"input":{"sample_rate":24000}}'
+    text = f'{{"type":"Settings","audio":{audio},"agent":{{"sessionAudioOutput":{{"voice":{voice}}}}}}}'
+    commands = [
+        *session.handle(messages.ClientTextReceived(text), 1001.0),
+        *session.handle(messages.UpstreamOpened(1, 0, 0.0), 1001.0),
+        *session.handle(messages.UpstreamTextReceived(1, orjson.dumps(CREATED).decode()), 1001.0),
+    ]
+    updates = [it for it in commands if isinstance(it, messages.SendToUpstream)]
+    refusals = [it for it in commands if isinstance(it, messages.SendToClient) and "nested too deeply" in it.frame]
+    assert len(updates) + len(refusals) == 1

@@ -1,6 +1,7 @@
 """The upstream that follows before a session expires."""
 
 import orjson
+import pytest
 
 from actors import messages
 from actors.restart import Decision, Loss, LossKind, Verdict
@@ -13,6 +14,7 @@ from tests.support.machine.playbook import (
     STARTED,
     Playbook,
     assistant,
+    error,
     response_created,
     response_done,
     text_done,
@@ -62,3 +64,84 @@ def test_the_standby_upstream_is_sent_nothing_after_the_session_s_end():
     book.upstream_closes().forget()
     created = orjson.dumps({"type": "session.created"}).decode()
     book.feed(messages.UpstreamTextReceived(generation, created)).expect()
+
+
+def test_an_operator_who_pauses_the_upstream_moves_the_session_between_two_turns():
+    book = asked().upstream(response_created()).forget()
+    book.feed(messages.MoveRequested())
+    (command,) = [c for c in book.commands if isinstance(c, messages.OpenUpstream)]
+    assert command.is_standby
+    book.feed(messages.UpstreamOpened(command.generation, 1, book.unix_s)).forget()
+    feed_standby(book, command.generation, {"type": "session.created", "session": {}})
+    feed_standby(book, command.generation, {"type": "session.updated", "session": {}})
+    book.forget().upstream(text_done("Hi."), response_done())
+    assert messages.CloseUpstream(1) in book.commands
+    assert book.session.describe()["position"] == 1
+
+
+def test_a_standby_upstream_without_session_created_is_configured_all_the_same():
+    book = Playbook().ready()
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s)).expect()
+    book.fire(Wait.UNANNOUNCED).expect(upstream=[{"type": "session.update"}])
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    assert book.generation == generation
+
+
+@pytest.mark.parametrize("is_updated", [False, True])
+def test_a_late_session_created_of_a_standby_upstream_counts(is_updated):
+    book = asked().upstream(response_created())
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s)).fire(Wait.UNANNOUNCED)
+    if is_updated:
+        feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    feed_standby(book, generation, {"type": "session.created", "session": {"expires_at": 1_700_003_600}})
+    assert book.session.state.standby.expires_at == 1_700_003_600
+
+
+def test_the_time_of_a_lost_standby_upstream_configures_no_other():
+    book = Playbook().ready()
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    book.feed(messages.UpstreamLost(generation, Loss(kind=LossKind.CLOSED, code=1006), Verdict(decision=RESTART)))
+    assert Wait.UNANNOUNCED.value not in book.timers
+
+
+def seeded():
+    """Bring a standby upstream up beside an answer. It has the ledger, and has acknowledged nothing of it."""
+    book = asked().upstream(response_created())
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, {"type": "session.created", "session": {}})
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    return book, generation
+
+
+def owed_acknowledgements(book):
+    return book.session.describe()["owed"]["acknowledgements"]
+
+
+def test_the_deadline_of_a_standby_upstream_ends_where_it_takes_over_at_once():
+    book, _ = seeded()
+    book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
+    assert Wait.STANDBY.value in book.timers
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    assert Wait.STANDBY.value not in book.timers
+
+
+def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_over():
+    book, generation = seeded()
+    refusal = error("invalid_value", event_id=book.events_to_upstream[-1]["item"]["id"])
+    feed_standby(book, generation, refusal)
+    assert len(book.session.state.standby.items) == 0
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    assert [event["type"] for event in book.events_to_upstream] == ["conversation.item.create"]
+    book.forget().upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
+    assert owed_acknowledgements(book) == 0
+    assert not book.session.state.pending
+
+
+def test_a_standby_upstream_that_acknowledges_its_configuration_twice_owes_nothing():
+    book, generation = seeded()
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    assert book.session.state.standby.pending_updates == 0

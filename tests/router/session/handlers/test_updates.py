@@ -309,6 +309,37 @@ def test_a_new_voice_may_come_with_a_restart():
     book.restarted({"type": "SpeakUpdated"})
 
 
+def test_a_new_voice_that_no_upstream_takes_in_time_is_refused_and_the_old_one_stays():
+    book = Playbook().ready().client(SPEAK)
+    book.upstream(voice_error(book)).forget().fire(Wait.TAKEOVER)
+    (refused,) = book.frames_to_client
+    assert refused["code"] == "UPDATE_NOT_APPLIED"
+    assert book.session.state.standby is None
+    assert Wait.ROLLOVER.value in book.timers
+    book.forget().upstream_is_lost(LOST).expect(RESTARTED).restarted()
+
+
+def test_an_upstream_that_is_ready_with_the_new_voice_takes_over_behind_a_long_answer():
+    book = Playbook().ready().upstream(response_created()).client(SPEAK)
+    book.upstream(voice_error(book))
+    generation = dialled_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, CREATED, UPDATED)
+    book.forget().fire(Wait.TAKEOVER).expect()
+    assert Wait.TAKEOVER.value in book.timers
+    book.upstream(response_done())
+    assert book.frames_to_client[-1] == {"type": "SpeakUpdated"}
+    assert Wait.TAKEOVER.value not in book.timers
+
+
+def test_a_client_s_own_speed_waits_for_the_end_of_the_response_too():
+    session = {"type": "realtime", "audio": {"output": {"speed": 1.2}}}
+    book = Playbook().ready().upstream(response_created()).client({"type": "session.update", "session": session})
+    assert book.events_to_upstream == []
+    book.upstream(response_done())
+    assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
+
+
 # The standby upstream.
 
 

@@ -91,3 +91,31 @@ def test_the_error_of_a_late_truncation_is_not_sent_to_the_client():
     book = speaking().after(1).upstream(SPEECH_STARTED)
     event_id = book.events_to_upstream[-1]["event_id"]
     book.forget().upstream(error("invalid_value", "already shorter than 1000ms", event_id=event_id)).expect()
+
+
+# The operator's account.
+
+
+def limits(*remaining):
+    names = ("requests", "tokens")
+    found = [
+        {"name": name, "limit": 1000, "remaining": left, "reset_seconds": 30.0}
+        for name, left in zip(names, remaining, strict=False)
+    ]
+    return {"type": "rate_limits.updated", "rate_limits": found}
+
+
+def test_a_limit_of_which_little_is_left_is_logged_once_in_its_window():
+    book = Playbook().ready()
+    before = len(book.logged)
+    book.upstream(limits(49, 500), limits(40, 500)).expect()
+    assert [line for line in book.logged[before:] if "49 of 1000 requests" in line] == book.logged[before:]
+    book.after(29).upstream(limits(30, 49))
+    assert "tokens" in book.logged[-1]
+    book.after(2).upstream(limits(20, 500))
+    assert "20 of 1000 requests" in book.logged[-1]
+
+
+def test_the_newest_limits_are_kept():
+    book = Playbook().ready().upstream(limits(900, 500), {"type": "rate_limits.updated"}, limits(800))
+    assert {name: it.remaining for name, it in book.session.state.upstream.rate_limits.items()} == {"requests": 800}

@@ -6,7 +6,17 @@ from actors import messages
 from actors.restart import Decision, Loss, LossKind
 from router.session.deadlines import Wait
 from tests.support.machine.beginnings import connecting
-from tests.support.machine.playbook import APPLIED, SETTINGS, Playbook, error
+from tests.support.machine.playbook import (
+    APPLIED,
+    SETTINGS,
+    Playbook,
+    error,
+    item_added,
+    response_created,
+    response_done,
+    settings,
+    text_done,
+)
 
 CREATED = {"type": "session.created", "session": {"id": "sess_1"}}
 UPDATED = {"type": "session.updated", "session": {"id": "sess_1"}}
@@ -114,3 +124,146 @@ def test_an_upstream_that_refuses_the_client_s_changes_is_used_without_them():
     assert [event["type"] for event in book.events_to_upstream] == ["session.update"]
     book.forget().upstream({"type": "session.updated"}).client(b"\1\1")
     assert [event["type"] for event in book.events_to_upstream] == ["input_audio_buffer.append"]
+
+
+# An upstream that does not send session.created.
+
+
+def unannounced(given=None, **options):
+    """Return a session whose upstream is open and has not sent session.created in time."""
+    book = connecting(given=given, **options).upstream_opens().forget()
+    assert book.timers[Wait.UNANNOUNCED.value] == 0.25
+    return book.fire(Wait.UNANNOUNCED)
+
+
+def test_an_upstream_without_session_created_is_configured_after_250_ms():
+    book = unannounced().expect(upstream=[{"type": "session.update"}])
+    assert Wait.SESSION_UPDATED.value not in book.timers
+    assert Wait.SESSION_CREATED.value in book.timers
+    book.upstream(UPDATED).expect(APPLIED)
+    assert Wait.SESSION_CREATED.value not in book.timers
+
+
+def test_session_created_in_time_configures_once():
+    book = connecting().upstream_opens().upstream(CREATED).expect(upstream=[{"type": "session.update"}])
+    assert Wait.UNANNOUNCED.value not in book.timers
+
+
+def test_an_upstream_without_session_created_is_configured_as_soon_as_there_are_settings():
+    book = Playbook().opened().upstream_opens().fire(Wait.UNANNOUNCED).expect()
+    book.client(SETTINGS).expect(upstream=[{"type": "session.update"}])
+
+
+def test_a_late_session_created_counts_and_applies_nothing():
+    late = {"type": "session.created", "session": {"expires_at": 1_700_003_600}}
+    book = unannounced().forget().upstream(late).expect()
+    assert book.session.state.upstream.expires_at == late["session"]["expires_at"]
+    assert Wait.SESSION_CREATED.value not in book.timers
+    assert Wait.SESSION_UPDATED.value in book.timers
+    assert book.timers[Wait.ROLLOVER.value] == 3600 - 60
+    book.upstream(late).expect()
+    book.upstream(UPDATED).expect(APPLIED)
+
+
+def test_a_session_created_behind_session_updated_counts_with_its_formats():
+    out = {"output": {"format": {"type": "audio/pcm", "rate": 16_000}}}
+    late = {"type": "session.created", "session": {"expires_at": 1_700_003_600, "audio": out}}
+    book = unannounced().upstream(UPDATED).forget().upstream(late).expect()
+    assert book.timers[Wait.ROLLOVER.value] == 3600 - 60
+    assert book.session.state.upstream.formats.output.rate == 16_000
+    assert book.session.state.upstream.formats.input.rate == 24_000
+
+
+def test_an_upstream_that_says_nothing_at_all_is_abandoned():
+    book = unannounced().forget().fire(Wait.SESSION_CREATED)
+    assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause="session_created"))]
+
+
+def test_a_fatal_refusal_in_place_of_session_created_is_judged_as_one_before_it():
+    book = unannounced().forget().upstream(error("insufficient_quota", "no quota"))
+    loss = Loss(kind=LossKind.REFUSED, cause="insufficient_quota", is_fatal=True)
+    assert book.commands == [messages.AbandonUpstream(1, loss)]
+
+
+@pytest.mark.parametrize("given", [SETTINGS, {"type": "session.update", "session": {"type": "realtime"}}])
+def test_another_refusal_in_place_of_session_created_explains_the_close_that_follows(given):
+    book = unannounced(given).forget().upstream(error("rate_limited", "too many")).expect()
+    book.upstream_closes(1013, "")
+    assert book.frames_to_client[0]["code"] == "rate_limited"
+
+
+def test_settings_that_an_unannounced_upstream_refuses_end_the_session():
+    book = unannounced().forget().upstream(error("invalid_value", "no", event_id="sb_settings"))
+    assert book.frames_to_client[0]["code"] == "invalid_value"
+    assert book.ending.code == 1000
+
+
+@pytest.mark.parametrize("where", [{"param": "session.audio.input.turn_detection.idle_timeout_ms"}, {}])
+def test_an_upstream_that_does_not_know_the_idle_time_out_is_configured_without_it(where):
+    book = connecting(given=settings(idleTimeoutMs=10_000, context=CONTEXT)).upstream(CREATED)
+    assert book.events_to_upstream[0]["session"]["audio"]["input"]["turn_detection"]["idle_timeout_ms"] == 10_000
+    refusal = error("unknown_parameter", "idle_timeout_ms is unknown", event_id="sb_settings", **where)
+    (update,) = book.forget().upstream(refusal).events_to_upstream
+    assert "idle_timeout_ms" not in update["session"]["audio"]["input"]["turn_detection"]
+    book.forget().upstream(UPDATED).expect(APPLIED)
+    book.upstream_closes(1006, decision=RESTART).forget().upstream_opens().upstream(CREATED)
+    assert "idle_timeout_ms" not in str(book.events_to_upstream)
+
+
+# The conversation so far, right behind the configuration.
+
+CONTEXT = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
+SEEDED = [{"type": "session.update"}, {"item": {"role": "user"}}, {"item": {"role": "assistant"}}]
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_the_context_leaves_right_behind_session_update(profile):
+    book = connecting(profile, given=settings(context=CONTEXT)).forget()
+    book.upstream(CREATED).expect(upstream=SEEDED)
+    book.upstream(UPDATED).expect(APPLIED)
+
+
+def test_the_context_leaves_right_behind_session_update_of_an_upstream_that_was_dialled_before():
+    book = Playbook().opened().upstream_opens().upstream(CREATED).expect()
+    book.client(settings(context=CONTEXT)).expect(upstream=SEEDED)
+
+
+def test_a_restarted_upstream_gets_the_conversation_right_behind_session_update():
+    book = Playbook().ready(settings(context=CONTEXT)).upstream(response_created(), text_done("More."), response_done())
+    book.forget().upstream_closes(1000, decision=RESTART).forget().upstream_opens()
+    book.upstream(CREATED).expect(upstream=[*SEEDED, {"item": {"role": "assistant"}}])
+    book.upstream(UPDATED).expect()
+
+
+def test_a_context_whose_first_upstream_is_lost_before_session_updated_is_sent_again_once():
+    book = connecting(given=settings(context=CONTEXT)).upstream(CREATED).upstream_closes(1006, decision=RESTART)
+    book.forget().upstream_opens().upstream(CREATED).expect(upstream=SEEDED)
+    book.upstream(UPDATED).expect(APPLIED)
+
+
+def test_a_question_waits_for_the_newest_item_of_the_conversation_alone():
+    book = connecting(given=settings(context=CONTEXT)).upstream(CREATED)
+    first, second = (event["item"]["id"] for event in book.events_to_upstream[1:])
+    part = {"content": [{"type": "output_text", "text": "hi"}]}
+    book.forget().upstream(item_added(first), item_added(second, "assistant", **part), UPDATED).expect(APPLIED)
+    assert not len(book.session.state.upstream.items)
+
+
+def test_an_item_of_the_context_that_is_refused_is_reported_and_the_session_continues():
+    book = connecting(given=settings(context=CONTEXT)).upstream(CREATED)
+    refused = book.events_to_upstream[1]["event_id"]
+    told = {"type": "Error", "description": "no", "code": "invalid_value"}
+    book.forget().upstream(error("invalid_value", "no", event_id=refused)).expect(told)
+    book.upstream(UPDATED).expect(APPLIED)
+    assert len(book.session.state.ledger) == 1
+
+
+def test_speech_without_a_transcript_waits_for_the_agreed_format():
+    book = (
+        Playbook().ready().client(bytes(4800)).upstream({"type": "input_audio_buffer.speech_started", "item_id": "u"})
+    )
+    book.client(bytes(4800)).upstream({"type": "input_audio_buffer.committed", "item_id": "u"}).forget()
+    book.upstream_closes(1006, decision=RESTART).forget().upstream_opens()
+    book.upstream(CREATED).expect(upstream=[{"type": "session.update"}])
+    book.upstream(UPDATED)
+    assert book.events_to_upstream[0]["item"]["content"][0]["type"] == "input_audio"

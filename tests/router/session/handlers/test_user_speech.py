@@ -3,6 +3,7 @@
 import pybase64
 import pytest
 
+from actors import messages
 from router.session.deadlines import Wait
 from tests.support.machine.beginnings import SECOND, ask
 from tests.support.machine.playbook import (
@@ -48,7 +49,7 @@ def component_transcript(text, *, is_final):
     return {
         "type": "Transcript",
         "transcript": text,
-        "channel": {"alternatives": [{"transcript": text, "confidence": 1.0}]},
+        "channel": {"alternatives": [{"transcript": text, "confidence": 1.0, "words": []}]},
         "is_final": is_final,
         "speech_final": is_final,
     }
@@ -90,6 +91,17 @@ def test_a_frame_of_more_than_a_minute_is_dropped_and_answered():
     assert book.events_to_upstream
 
 
+@pytest.mark.parametrize(("encoding", "rate", "sample_bytes"), [("linear16", 12_345, 2), ("linear32", 48_000, 4)])
+def test_a_frame_of_a_costly_conversion_may_hold_ten_seconds(encoding, rate, sample_bytes):
+    audio = {**SETTINGS["audio"], "input": {"encoding": encoding, "sample_rate": rate}}
+    book = Playbook("converse").ready({**SETTINGS, "audio": audio})
+    assert book.client(bytes(10 * rate * sample_bytes)).frames_to_client == []
+    (answer,) = book.client(bytes(11 * rate * sample_bytes)).frames_to_client
+    assert answer["code"] == "AUDIO_FRAME_TOO_LONG"
+    assert "more than 10 s" in answer["description"]
+    assert book.session.describe()["over_bounds"] == 1
+
+
 # A detected turn.
 
 
@@ -104,7 +116,7 @@ def test_a_spoken_turn_is_reported_in_the_component_s_order():
     transcript = {
         "type": "Transcript",
         "transcript": "Hello.",
-        "channel": {"alternatives": [{"transcript": "Hello.", "confidence": 1.0}]},
+        "channel": {"alternatives": [{"transcript": "Hello.", "confidence": 1.0, "words": []}]},
         "is_final": True,
         "speech_final": True,
     }
@@ -226,35 +238,69 @@ def test_a_turn_can_be_ended_again_after_a_commit_of_nothing():
 
 def test_a_commit_that_the_upstream_does_not_acknowledge_times_out():
     book = talking().client(FORCE).forget().fire(Wait.COMMIT).expect(upstream=[CREATE])
-    assert not book.session.state.is_committing
+    assert not book.session.state.user_turns.is_committing
 
 
 # Push-to-talk.
 
 
+def stopped_before():
+    """Begin speech of a client that sent nothing for a while before."""
+    return Playbook().ready().client(SECOND).after(3.1).client(SECOND).upstream(SPEECH_STARTED).forget()
+
+
 def test_silence_replaces_a_microphone_that_stops_in_the_middle_of_speech():
     book = Playbook().ready().client(SECOND).upstream(SPEECH_STARTED).forget()
-    assert round(appended_ms(book.after(0.4).fire(Wait.MICROPHONE))) == 400
+    assert appended_ms(book.after(2.9).fire(Wait.MICROPHONE)) == 0
+    assert round(appended_ms(book.after(0.2).fire(Wait.MICROPHONE))) == 3100
     assert round(appended_ms(book.after(0.35).fire(Wait.MICROPHONE))) == 350
     book.upstream(SPEECH_STOPPED)
     assert Wait.MICROPHONE.value not in book.timers
 
 
+def test_silence_replaces_a_microphone_sooner_that_was_seen_to_stop():
+    book = stopped_before()
+    assert book.timers[Wait.MICROPHONE.value] == 0.3
+    assert round(appended_ms(book.after(0.4).fire(Wait.MICROPHONE))) == 400
+
+
 def test_a_microphone_that_continues_gets_no_silence():
-    book = Playbook().ready().upstream(SPEECH_STARTED).after(0.2).client(SECOND).forget()
+    book = stopped_before().after(0.2).client(SECOND).forget()
     assert appended_ms(book.after(0.1).fire(Wait.MICROPHONE)) == 0
     assert round(book.timers[Wait.MICROPHONE.value], 3) == 0.2
 
 
 def test_a_microphone_that_continues_with_empty_frames_has_stopped():
-    book = Playbook().ready().client(SECOND).upstream(SPEECH_STARTED).forget()
-    book.after(0.4).client(b"")
+    book = stopped_before().after(0.4).client(b"")
     assert round(appended_ms(book.fire(Wait.MICROPHONE))) == 400
+
+
+def test_silence_does_not_replace_audio_of_a_client_that_is_not_read():
+    book = Playbook().ready().client(SECOND).upstream(SPEECH_STARTED).after(1).feed(messages.ClientPaused()).forget()
+    assert appended_ms(book.after(5).fire(Wait.MICROPHONE)) == 0
+    book.feed(messages.ClientResumed())
+    assert appended_ms(book.after(1.9).fire(Wait.MICROPHONE)) == 0
+    assert round(appended_ms(book.after(0.2).fire(Wait.MICROPHONE))) == 3100
+
+
+def test_a_manual_turn_does_not_end_while_the_client_is_not_read():
+    book = manual().client(bytes(9600)).feed(messages.ClientPaused()).forget()
+    book.after(0.5).fire(Wait.MANUAL_COMMIT).expect()
+    book.feed(messages.ClientResumed()).fire(Wait.MANUAL_COMMIT)
+    book.expect(upstream=[{"type": "input_audio_buffer.commit"}, CREATE])
 
 
 def test_silence_is_sent_only_within_detected_speech():
     assert Wait.MICROPHONE.value not in Playbook().ready().client(SECOND).timers
     assert Wait.MICROPHONE.value not in Playbook().ready(settings(turn_detection="manual")).client(SECOND).timers
+
+
+def test_a_gap_of_any_length_gets_a_bounded_silence():
+    """The process may have been stopped for an hour."""
+    book = Playbook().ready().client(SECOND).upstream(SPEECH_STARTED).forget()
+    book.after(3600).fire(Wait.MICROPHONE)
+    appended = b"".join(pybase64.b64decode(event["audio"]) for event in book.events_to_upstream)
+    assert len(appended) == 30 * 48_000
 
 
 def test_silence_is_not_sent_without_end():
@@ -275,6 +321,15 @@ def test_interim_words_are_sent_as_they_grow_and_never_behind_the_final_ones():
         user("Hello, you."), component_transcript("Hello, you.", is_final=True)
     )
     book.upstream(interim_delta("!"), interim_update("Hello")).expect()
+
+
+def test_the_end_of_long_interim_words_is_sent():
+    book = Playbook().ready()
+    for at in range(20):
+        book.forget().upstream(interim_delta(f"word{at} " * 100))
+    (transcript,) = book.frames_to_client
+    assert len(transcript["transcript"]) <= 4000
+    assert transcript["transcript"].endswith("word19 word19")
 
 
 def test_two_items_have_separate_interim_words():

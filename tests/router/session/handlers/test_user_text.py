@@ -89,4 +89,6 @@ def test_a_message_during_a_restart_interrupts_the_audio_that_is_still_playing()
     stop = book.events_to_upstream[-1]["item"]
     assert stop["content"][0]["text"] == "Stop."
     book.forget().upstream({"type": "conversation.item.added", "item": stop})
-    assert [(event["type"], event.get("response")) for event in book.events_to_upstream] == [("response.create", None)]
+    assert [(event["type"], list(event["response"])) for event in book.events_to_upstream] == [
+        ("response.create", ["metadata"])
+    ]

@@ -44,6 +44,7 @@ def test_an_answer_without_an_id_is_for_the_oldest_call_of_its_function():
 def test_only_the_client_s_calls_are_awaited_from_the_client():
     calls = requested(call("a", client_side=False), call("b"))
     assert [each.id for each in calls.of_client()] == ["b"]
+    assert calls.await_client
 
 
 def test_the_first_answer_to_a_cancelled_call_is_late_and_counted():

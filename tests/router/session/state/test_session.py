@@ -2,11 +2,11 @@
 
 import pytest
 
-from router.session.inputs import PassthroughSessionUpdate
+from router.session.state.pending import ResponseRequest
 from router.session.state.session import Ids
-from router.session.state.states import ResponseState
-from router.session.state.turn import ResponseRequest
-from tests.support.machine.playbook import SESSION_ID, SETTINGS, Playbook
+from router.session.state.states import ResponseState, UserTurnState
+from router.session.state.user_turn import UserTurn
+from tests.support.machine.playbook import SESSION_ID, Playbook
 
 MAX_ID_CHARS = 32
 
@@ -28,29 +28,20 @@ def test_generations_are_counted_across_the_upstream_in_use_and_the_standby_one(
     assert [state.next_link().generation for _ in range(2)] == [state.upstream.generation + 1, state.generation]
 
 
-@pytest.mark.parametrize("is_passthrough", [True, False])
-def test_only_one_kind_of_configuration_is_known(is_passthrough):
-    update = {"type": "session.update", "session": {"type": "realtime"}}
-    state = Playbook().ready(update if is_passthrough else SETTINGS).session.state
-    assert state.is_passthrough is is_passthrough
-    assert (state.deepgram_settings is None) is is_passthrough
-    assert isinstance(state.settings, PassthroughSessionUpdate) is is_passthrough
-
-
 def respond(state):
     state.turn.response = ResponseState.ACTIVE
 
 
 def request(state):
-    state.turn.request(ResponseRequest())
+    state.pending.add(ResponseRequest())
 
 
 def await_an_answer(state):
-    state.turn.awaits_answer = True
+    state.user_turns.owed.append(UserTurn())
 
 
 def let_the_user_speak(state):
-    state.is_user_speaking = True
+    state.user_turns.current.phase = UserTurnState.SPEAKING
 
 
 def await_a_transcript(state):
@@ -59,14 +50,6 @@ def await_a_transcript(state):
 
 def call(state):
     state.calls.outstanding["c"] = None
-
-
-def await_an_acknowledgement(state):
-    state.upstream.items.register("i", "message", "user", ResponseRequest())
-
-
-def resume(state):
-    state.resume = ResponseRequest()
 
 
 @pytest.mark.parametrize(
@@ -78,8 +61,6 @@ def resume(state):
         let_the_user_speak,
         await_a_transcript,
         call,
-        await_an_acknowledgement,
-        resume,
     ],
 )
 def test_each_kind_of_work_makes_a_session_busy(begin):
@@ -87,15 +68,3 @@ def test_each_kind_of_work_makes_a_session_busy(begin):
     assert not state.is_busy
     begin(state)
     assert state.is_busy
-
-
-def test_a_resumed_request_is_awaited_wherever_it_waits():
-    resumed = ResponseRequest(is_resumed=True)
-    state = state_of_a_ready_session()
-    state.resume = ResponseRequest()
-    assert not state.awaits_resumed
-    state.resume = resumed
-    assert state.awaits_resumed
-    state.resume = None
-    state.upstream.items.register("i", "message", "user", resumed)
-    assert state.awaits_resumed

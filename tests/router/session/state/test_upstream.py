@@ -1,7 +1,6 @@
 """The items of one upstream."""
 
 from router.openai import events as openai
-from router.session.state.turn import ResponseRequest
 from router.session.state.upstream import MAX_ITEMS, Items
 
 
@@ -12,17 +11,43 @@ def added(item_id, role="user"):
 def test_the_newest_items_of_a_long_conversation_are_known():
     items = Items()
     for number in range(MAX_ITEMS + 1):
-        items.register(f"ours_{number}", "message", "user", None)
-        assert items.acknowledge(added(f"ours_{number}")) == []
-        assert items.claim_text(f"theirs_{number}")
+        items.register(f"ours_{number}", "message", "user")
+        assert items.acknowledge(added(f"ours_{number}")) == f"ours_{number}"
     assert [items.is_ours(f"ours_{number}") for number in (0, 1, MAX_ITEMS)] == [False, True, True]
-    assert [items.claim_text(f"theirs_{number}") for number in (0, 1, MAX_ITEMS)] == [True, True, False]
 
 
-def test_an_upstream_that_acknowledges_nothing_costs_bounded_memory_and_loses_no_question():
+def test_an_upstream_that_acknowledges_nothing_costs_bounded_memory():
     items = Items()
-    items.register("question", "message", "user", ResponseRequest())
     for number in range(2 * MAX_ITEMS):
-        items.register(f"ours_{number}", "message", "user", None)
-    assert len(items._unacknowledged) == MAX_ITEMS
-    assert items.acknowledge(added("question")) == [ResponseRequest()]
+        items.register(f"ours_{number}", "message", "user")
+    assert items.oldest == f"ours_{MAX_ITEMS}"
+    assert not items.reject("ours_0")
+    assert items.reject(f"ours_{MAX_ITEMS}")
+
+
+def test_an_item_of_another_id_acknowledges_the_oldest_of_its_kind():
+    items = Items()
+    items.register("ours_1", "function_call_output", None)
+    items.register("ours_2", "message", "user")
+    items.register("ours_3", "message", "user")
+    assert items.acknowledge(added("theirs")) == "ours_2"
+    assert items.acknowledge(added("theirs")) is None
+    assert items.acknowledge(added("ours_3")) == "ours_3"
+
+
+def test_an_item_without_an_id_acknowledges_the_oldest_of_its_kind_once():
+    items = Items()
+    for number in range(3):
+        items.register(f"ours_{number}", "message", "user")
+    assert items.acknowledge(added(None)) == "ours_0"
+    assert items.acknowledge(added(None), is_done=True) is None
+    assert items.acknowledge(added(None)) == "ours_1"
+    assert items.is_awaited("ours_2")
+
+
+def test_an_upstream_that_sends_done_alone_acknowledges_with_it():
+    items = Items()
+    for number in range(2):
+        items.register(f"ours_{number}", "message", "user")
+    assert items.acknowledge(added(None), is_done=True) == "ours_0"
+    assert items.acknowledge(added(None), is_done=True) == "ours_1"

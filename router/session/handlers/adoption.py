@@ -1,0 +1,108 @@
+"""Continue a session that another process carried: dial another upstream, and finish what that process left open.
+
+The session is restored from its snapshot. Its upstream is lost, its timers do not run, and its work on pool threads has
+no end. A planned move is made between two turns, and the client learns nothing of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from actors.messages import WorkDone, WorkFailure, WorkFailureKind
+from router.deepgram import messages as deepgram
+from router.session import inputs
+from router.session.deadlines import Wait
+from router.session.handlers import configure_hook, conversions, delivery, function_calls, settings
+from router.session.handlers.restart import UPSTREAM_WAITS
+from router.session.handlers.resume import interrupt_work
+from router.session.state.states import Lifecycle, ResponseState
+from router.session.state.upstream import UpstreamLink
+from router.session.work import WorkKind, work_key
+
+if TYPE_CHECKING:
+    from actors import messages
+    from router.session.context import Context
+
+RECOVERED: Final = deepgram.Warning(
+    description="the process that served this session ended; another process continues the session",
+    code="SESSION_RECOVERED",
+)
+
+
+def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
+    """Interrupt the work of the lost upstream, and dial the next one. Before Settings, only dial in advance again."""
+    state = context.state
+    state.user_turns.resume(context.now_s)
+    _forget_drain(context)
+    if state.adoptions:
+        context.wait(Wait.ADOPTION)
+    context.stop_waiting(*UPSTREAM_WAITS, Wait.STANDBY)
+    if state.lifecycle is Lifecycle.AWAITING_SETTINGS:
+        state.upstream = UpstreamLink(0)
+        settings.dial(context, state.model or context.options.fixed_model or context.options.model)
+        return Lifecycle.AWAITING_SETTINGS
+    _record_sent_audio(context, adopted.sent_bytes)
+    delivery.abandon_transcripts(context)
+    interrupt_work(context)
+    function_calls.forget_approvals(context)
+    # Before SettingsApplied the client has noticed nothing, and only waits a little longer.
+    if state.is_applied and not adopted.is_planned:
+        context.to_client(RECOVERED)
+    context.signal(inputs.StandbyReleased())
+    state.upstream = state.next_link()
+    context.wait(Wait.RESTART)
+    context.open_upstream(state.upstream.generation, state.model)
+    if state.playback.is_waiting and not state.playback.is_trusted:
+        context.probe_client()
+    return None
+
+
+def _forget_drain(context: Context) -> None:
+    # It was the other process that had to end. The end at a limit of the call uses the same wait, and stays.
+    state = context.state
+    if state.limited.reached is None:
+        state.drain_until_s, state.stays_idle = math.inf, False
+        context.stop_waiting(Wait.DRAIN)
+
+
+def finish(context: Context) -> None:
+    """Begin the preparations again, fail each function of the router's, and start the timers.
+
+    The machine calls this behind `adopt`, in the state that follows. A function is not run twice, so its call fails.
+    """
+    if context.has_ended:
+        return
+    _prepare_again(context)
+    failure = WorkFailure(WorkFailureKind.LOST)
+    for call in [it for it in context.state.calls.outstanding.values() if not it.client_side]:
+        function_calls.tool_done(context, call.id, WorkDone(work_key(WorkKind.TOOL, call.id), failure=failure))
+    for name, due_s in context.timers.items():
+        context.restart_timer(name, max(0.0, due_s - context.now_s))
+
+
+def acquit(context: Context, _fired: messages.TimerFired) -> None:
+    """Forget the adoptions: the session has not killed the process that carries it."""
+    context.state.adoptions = 0
+
+
+def _record_sent_audio(context: Context, sent_bytes: int) -> None:
+    """Record audio that the client was sent behind the snapshot, so that the next answer does not repeat it."""
+    state = context.state
+    if not sent_bytes:
+        return
+    is_answering = state.turn.response is not ResponseState.NONE
+    part = state.turn.answer.of_audio(None) if is_answering else None
+    item_id = part.item_id if part is not None else None
+    new_s = state.playback.record_sent(item_id, sent_bytes, state.speaker.target.bytes_per_s, context.now_s)
+    if part is not None:
+        part.received_s += new_s
+
+
+def _prepare_again(context: Context) -> None:
+    state = context.state
+    if state.in_hook is not None:
+        configure_hook.start(context, *state.in_hook)
+    elif state.preparing and state.microphone is not None:
+        state.preparing.clear()
+        conversions.prepare(context, state.microphone.source, state.speaker.target)

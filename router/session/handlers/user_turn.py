@@ -1,0 +1,207 @@
+"""Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
+
+With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
+itself (upstream 4.2). A commit of the session's or of the client's own starts no response (upstream 4.1).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from router.deepgram import messages as deepgram
+from router.openai import events as openai
+from router.session import inputs
+from router.session.deadlines import Wait
+from router.session.handlers import barge_in, function_calls
+from router.session.state.states import UserTurnState
+from router.translation import text
+
+if TYPE_CHECKING:
+    from actors import messages
+    from router.session.context import Context
+
+# The speech.
+
+
+def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted) -> None:
+    """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
+    state, turns = context.state, context.state.user_turns
+    turn = turns.subject
+    # The next upstream detects replayed speech again, whose start the client knows.
+    if not turn.is_replayed:
+        context.to_client(deepgram.UserStartedSpeaking())
+    turn.is_replayed = False
+    if state.microphone is not None:
+        state.microphone.is_speech = True
+    if state.plan.detection.interrupts:
+        barge_in.interrupt(context)
+        function_calls.cancel_calls(context)
+    turn.is_detected, turn.item_id = True, event.item_id
+    turns.is_ended_by_hand, turns.by_hand = False, None
+    turns.filled_s = 0.0
+    turns.last_audio_s = max(turns.last_audio_s or 0.0, context.now_s)
+    # Speech that is on its way to a commit goes on: what ends it is still to come.
+    context.stop_waiting(Wait.COMMIT)
+    context.wait(Wait.SPEECH)
+    context.wait_for(Wait.MICROPHONE, turns.fill_after_s)
+
+
+def speech_stopped(context: Context, event: openai.InputAudioBufferSpeechStopped) -> None:
+    """Send the component UtteranceEnd, and await the commit, which makes the speech a turn."""
+    context.state.user_turns.subject.asked_s = context.now_s
+    context.to_component(text.utterance_end(event.audio_end_ms))
+
+
+def speech_timed_out(context: Context, _signal: inputs.SpeechTimedOut) -> None:
+    """Take the speech for a noise that keeps the detector on. A commit may still make a turn of it."""
+    context.log(logging.WARNING, "the user's speech shows no sign of its end: nothing waits for it any more")
+    end_speech(context)
+
+
+def end_speech(context: Context, _signal: object = None) -> None:
+    """Record that no speech is in progress."""
+    if context.state.microphone is not None:
+        context.state.microphone.is_speech = not context.state.plan.detection.is_on
+
+
+def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> None:
+    """Discard the audio that is not committed, as the upstream did at the client's request."""
+    context.state.user_turns.commits.clear()
+    if context.state.microphone is not None:
+        context.state.microphone.clear()
+    end_speech(context)
+
+
+def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
+    """Await the detection of the speech by another upstream.
+
+    The wait has an end, because that upstream may find no speech there, and then never commits.
+    """
+    context.state.user_turns.subject.is_replayed = True
+    context.wait(Wait.COMMIT)
+
+
+# The commit.
+
+
+def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
+    """Await the upstream's answer to a commit of the session's or of the client's own."""
+    turns = context.state.user_turns
+    turns.commits.append(sent)
+    turns.is_ended_by_hand = context.state.plan.detection.is_on
+    turns.by_hand = None
+    if turns.subject.asked_s is None:
+        turns.subject.asked_s = context.now_s
+
+
+def repeat_commit(context: Context, _signal: inputs.SpeechReplayed) -> None:
+    """Repeat a commit that was on its way to the previous upstream."""
+    if context.state.microphone is not None:
+        context.state.microphone.note_commit()
+    for sent in context.state.user_turns.commits:
+        context.to_upstream(openai.InputAudioBufferCommit(event_id=sent.event_id))
+    context.wait(Wait.COMMIT)
+
+
+def committed(context: Context, event: openai.InputAudioBufferCommitted) -> UserTurnState | None:
+    """Move the user's speech to the ledger, because the upstream has made an item of it. Await its transcript.
+
+    The upstream owes an answer to a turn that its detector ended, and none to an item that was committed by hand. The
+    detector's commit may cross a commit by hand, which then makes an item of the remaining audio.
+    """
+    state, turns, detection = context.state, context.state.user_turns, context.state.plan.detection
+    turn = turns.subject
+    if event.item_id is not None:
+        state.upstream.items.note_speech(event.item_id)
+    _take_audio(context, event.item_id)
+    sent = turns.take_commit()
+    is_behind = sent is not None and turn.phase is not UserTurnState.COMMITTING
+    if is_behind and (event.item_id is None or event.item_id != turn.item_id):
+        # It ends the speech before this one.
+        return turn.phase
+    if state.microphone is not None:
+        state.microphone.is_speech = not detection.is_on
+    turn.item_id = event.item_id
+    if detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
+        # Without a commit on its way, the last one was not answered in time.
+        turns.by_hand = turn
+        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
+    if is_owed:
+        # The response that begins next answers this turn, too.
+        state.turn.cancels_next = False
+    return UserTurnState.AWAITING_ANSWER if is_owed else UserTurnState.IDLE
+
+
+def _take_audio(context: Context, item_id: str | None) -> None:
+    state = context.state
+    # A client's own session.update may have it off (upstream 4.7), so no text may wait for it.
+    if state.plan.transcribes:
+        state.transcripts.expect(item_id)
+    audio = state.microphone.commit() if state.microphone is not None else None
+    if audio is not None and audio.data:
+        state.ledger.add_speech(item_id or "", audio)
+
+
+def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> None:
+    """Withdraw a commit that the upstream refused."""
+    context.state.user_turns.withdraw_commit(signal.event_id)
+    if context.state.microphone is not None:
+        context.state.microphone.withdraw_commit()
+
+
+def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+    """Withdraw a commit by hand. Go back to the speech that it was to end, if the upstream still detects speech."""
+    turns = context.state.user_turns
+    commit_withdrawn(context, signal)
+    if turns.commits:
+        return UserTurnState.COMMITTING
+    turns.is_ended_by_hand = False
+    if signal.is_empty or not turns.subject.is_detected:
+        return None
+    context.stop_waiting(Wait.COMMIT)
+    context.wait_for(Wait.MICROPHONE, turns.fill_after_s)
+    return UserTurnState.SPEAKING
+
+
+def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+    """Judge a turn anew that a commit by hand seemed to end. The refusal shows that the detector ended it."""
+    turns = context.state.user_turns
+    if context.state.microphone is not None:
+        context.state.microphone.withdraw_commit()
+    if not turns.withdraw_commit(signal.event_id):
+        return UserTurnState.IDLE
+    ended, turns.by_hand = turns.by_hand, None
+    if ended is None or not context.state.plan.detection.owes_answers:
+        return UserTurnState.IDLE
+    turns.subject.item_id, turns.subject.asked_s = ended.item_id, ended.asked_s
+    turns.is_ended_by_hand = False
+    return None
+
+
+def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
+    """Take the speech for a noise, because it did not become a turn.
+
+    The requests that waited for the end of the speech are due.
+    """
+    turns = context.state.user_turns
+    if turns.commits:
+        turns.by_hand_id = turns.commits[-1].event_id
+    turns.commits.clear()
+    if context.state.microphone is not None:
+        context.state.microphone.withdraw_commit()
+    end_speech(context)
+
+
+# Deadlines.
+
+
+def speech_deadline(context: Context, _fired: messages.TimerFired) -> None:
+    """Report that the user's speech shows no sign of its end."""
+    context.signal(inputs.SpeechTimedOut())
+
+
+def commit_deadline(context: Context, _fired: messages.TimerFired) -> None:
+    """Report that the end of the user's speech is not committed."""
+    context.signal(inputs.CommitTimedOut())

@@ -1,0 +1,102 @@
+"""The origin of a response: the session's request, the upstream's own, or one outside the conversation.
+
+An upstream begins responses by itself, and one outside the conversation may run beside the active one (upstream 5.3).
+Each response.create of the session carries metadata, which response.created brings back. Where an upstream was seen not
+to echo it, the order decides.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from router.openai import events as openai
+    from router.session.state.pending import ResponseRequest, SentRequest
+
+KEY: Final = "switchboard"
+"""The metadata key of the session's requests."""
+
+STATEMENT: Final = "statement"
+"""The value of `KEY` for a verbatim text. The id of the request then has the key `REQUEST`."""
+
+REQUEST: Final = "request"
+
+
+class Origin(enum.Enum):
+    """The origin of a response that begins."""
+
+    REQUESTED = enum.auto()
+    """The response to the request in flight."""
+    OUTSIDE_REQUESTED = enum.auto()
+    """The response to the client's own request in flight, which is outside the conversation."""
+    OUTSIDE = enum.auto()
+    """Another response outside the conversation."""
+    UPSTREAM = enum.auto()
+    """A response that the upstream began by itself."""
+    LATE = enum.auto()
+    """The response to a request that a rule has ended."""
+
+
+def metadata_of(request_id: str, *, is_verbatim: bool) -> dict[str, str]:
+    """Return the metadata of a response.create."""
+    return {KEY: STATEMENT, REQUEST: request_id} if is_verbatim else {KEY: request_id}
+
+
+def is_marked(response: openai.Response) -> bool:
+    """Whether a response brings the session's metadata back."""
+    return KEY in (response.metadata or {})
+
+
+def origin_of(
+    response: openai.Response, in_flight: SentRequest | None, *, is_echoing: bool | None, is_owed: bool
+) -> Origin:
+    """Return the origin of a response.
+
+    `is_echoing` says whether the upstream brings metadata back, or is None where that is unknown. `is_owed` tells that
+    the upstream may owe an answer to the user's speech.
+    """
+    if is_marked(response):
+        return _marked(response.metadata or {}, in_flight)
+    if in_flight is None:
+        return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
+    request = in_flight.request
+    if request.client_event is not None:
+        return _beside_client_s(response, in_flight, is_echoing=is_echoing)
+    if is_echoing:
+        return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
+    return _by_order(response, request, is_owed=is_owed)
+
+
+def _by_order(response: openai.Response, request: ResponseRequest, *, is_owed: bool) -> Origin:
+    if request.verbatim is not None:
+        # Some servers return no metadata. A given text alone is outside of the conversation. Without a question of the
+        # user's, the response can only be the requested one.
+        is_answer = is_owed and response.conversation_id is not None
+        return Origin.UPSTREAM if is_answer else Origin.REQUESTED
+    if response.conversation_id is None:
+        return Origin.OUTSIDE
+    # An upstream takes events in order: the question that it has not acknowledged is behind the user's speech.
+    return Origin.UPSTREAM if is_owed and request.is_presumed else Origin.REQUESTED
+
+
+def _marked(metadata: dict[str, Any], in_flight: SentRequest | None) -> Origin:
+    if in_flight is None:
+        return Origin.LATE
+    if metadata.get(KEY) != STATEMENT:
+        return Origin.REQUESTED if metadata.get(KEY) == in_flight.event_id else Origin.LATE
+    is_ours = in_flight.request.verbatim is not None and metadata.get(REQUEST) in (in_flight.event_id, None)
+    return Origin.REQUESTED if is_ours else Origin.LATE
+
+
+def _beside_client_s(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
+    request = in_flight.request
+    requested = Origin.OUTSIDE_REQUESTED if request.is_outside else Origin.REQUESTED
+    if request.metadata and response.metadata == request.metadata:
+        return requested
+    if response.conversation_id is None:
+        return requested if request.is_outside and not request.metadata else Origin.OUTSIDE
+    # Its own metadata would have come back, or shows that the response is another one.
+    if request.metadata and (is_echoing or response.metadata):
+        return Origin.UPSTREAM
+    return Origin.REQUESTED

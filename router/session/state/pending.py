@@ -1,0 +1,346 @@
+"""The responses that the session will create: one list, in the order in which they are created.
+
+A request may wait for its gate to open: for the acknowledgement of an item, or for a pause after a failure. Every
+request behind it waits, too. A request leaves the list when the session sends its response.create, or by a rule. Each
+rule is a method of `PendingResponses`, and the session logs its name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from router.session.state.queues import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that the agent speaks word for word."""
+
+    item_id: str
+    """The router's id of its audio, and of the item that it becomes in the conversation."""
+    text: str
+    rest: str
+    """The part that is still to be spoken. It is shorter than the text where an upstream was lost meanwhile."""
+    is_sent: bool = False
+    """The client has the text."""
+    is_urgent: bool = False
+    """The agent speaks it although the user is speaking."""
+
+
+def new_verbatim_text(item_id: str, text: str, *, is_urgent: bool = False) -> VerbatimText:
+    """Return a text of which nothing is spoken yet."""
+    return VerbatimText(item_id=item_id, text=text, rest=text, is_urgent=is_urgent)
+
+
+class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A response to create as soon as the upstream can take it."""
+
+    continues_turn: bool = False
+    """The response continues the agent's turn, as after a function call."""
+    client_event: str | None = None
+    """The client's own response.create, to be forwarded."""
+    event_id: str | None = None
+    """The `event_id` of the client's event."""
+    verbatim: VerbatimText | None = None
+    """The text that the response speaks, and nothing else."""
+    resume_after: str | None = None
+    """The last delivered words of an answer that was cut off. The response continues behind them."""
+    resent: str = ""
+    """The text that the client has already, and that comes behind those words."""
+    before: str = ""
+    """All delivered words of the answer that is continued, however often it was cut off."""
+    is_outside: bool = False
+    """The client's event asks for a response outside the conversation."""
+    metadata: dict[str, Any] | None = None
+    """The metadata of the client's event."""
+    answers_speech: bool = False
+    """The request takes the place of an answer that the upstream owed to speech. That answer may still begin."""
+    item_id: str | None = None
+    """The item that the response answers. Until the upstream has acknowledged the item, the gate is closed."""
+    item_bytes: int = 0
+    """The size of the item that the response answers."""
+    presumed_item: str | None = None
+    """The item that the upstream did not acknowledge in time. Another answer may not cover it."""
+    is_paused: bool = False
+    """The response failed before. Until the pause is over, the gate is closed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its approximate size."""
+        text = len(self.verbatim.text) if self.verbatim is not None else 0
+        return len(self.client_event or "") + text + self.item_bytes
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the request's own gate is open. Requests before it may still hold it back."""
+        return self.item_id is None and not self.is_paused
+
+    @property
+    def is_presumed(self) -> bool:
+        """Whether the upstream may not have the question. It may still be on its way, or lost."""
+        return self.presumed_item is not None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the request is created before all ordinary ones, because it speaks an urgent verbatim text."""
+        return self.verbatim is not None and self.verbatim.is_urgent
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the model answers the conversation, in contrast to a verbatim text or the client's own event."""
+        return self.client_event is None and self.verbatim is None
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether the response continues an answer that was cut off."""
+        return self.resume_after is not None
+
+    @property
+    def is_general(self) -> bool:
+        """Whether the response answers everything that the conversation holds when it is created."""
+        return self.is_answer and not self.is_continuation
+
+
+class SentRequest:
+    """A request whose response.create is sent."""
+
+    __slots__ = ("event_id", "is_interrupted", "is_proven", "request")
+
+    def __init__(self, request: ResponseRequest, event_id: str) -> None:
+        self.request = request
+        self.event_id = event_id
+        """The `event_id` of the response.create. An error that the request causes carries it (upstream 8.1)."""
+        self.is_proven = False
+        """Whether its response has brought the metadata of this request back."""
+        self.is_interrupted = False
+        """The user interrupted it before its response began."""
+
+
+class PendingResponses:
+    """The requests of one session, the next one first."""
+
+    __slots__ = ("_requests", "_rules", "in_flight")
+
+    def __init__(self) -> None:
+        self._requests: Queue[ResponseRequest] = Queue()
+        self._rules: Queue[str] = Queue()
+        """The names of the rules that removed a request, for the log."""
+        self.in_flight: SentRequest | None = None
+        """The request that was sent, and whose response has not begun. There is at most one."""
+
+    # Questions.
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __contains__(self, request: object) -> bool:
+        return request in self._requests
+
+    def __iter__(self) -> Iterator[ResponseRequest]:
+        return iter(self._requests)
+
+    @property
+    def next(self) -> ResponseRequest | None:
+        """The request that is created next, or None where its gate is closed or there is none."""
+        first = self._requests[0] if self._requests else None
+        return first if first is not None and first.is_open else None
+
+    @property
+    def awaits_acknowledgement(self) -> bool:
+        """Whether a request waits for the acknowledgement of its item."""
+        return any(request.item_id is not None for request in self._requests)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a request waits for the pause after its failure."""
+        return any(request.is_paused for request in self._requests)
+
+    @property
+    def continues_turn(self) -> bool:
+        """Whether a request continues the agent's turn."""
+        return any(request.continues_turn for request in self._requests)
+
+    @property
+    def answers_speech(self) -> bool:
+        """Whether a request takes the place of an answer to speech that the upstream may still begin."""
+        sent = self.in_flight
+        is_sent = sent is not None and sent.request.answers_speech
+        return is_sent or any(request.answers_speech for request in self._requests)
+
+    @property
+    def size_bytes(self) -> int:
+        """The approximate size of all requests."""
+        return sum(request.size_bytes for request in self._requests)
+
+    # Additions.
+
+    def add(self, request: ResponseRequest) -> None:
+        """Add a request behind the others. An urgent request comes behind the other urgent ones."""
+        if request.is_urgent:
+            self.put_first(request)
+        else:
+            self._requests.append(request)
+            self._merge()
+
+    def put_first(self, request: ResponseRequest) -> None:
+        """Add a request before all others but the urgent ones.
+
+        The request was first before, and its response did not begin.
+        """
+        self._requests.insert(sum(other.is_urgent for other in self._requests), request)
+        self._merge()
+
+    def take_next(self) -> ResponseRequest:
+        """Remove and return the request that is created next."""
+        return self._requests.popleft()
+
+    # Gates.
+
+    def acknowledge(self, item_id: str) -> bool:
+        """Open the gate of the request that answers an item. Return whether a request waited for the item."""
+        sent = self.in_flight
+        if sent is not None and sent.request.presumed_item == item_id:
+            sent.request = _replace(sent.request, presumed_item=None)
+        self._change(lambda it: it.presumed_item == item_id, lambda it: _replace(it, presumed_item=None))
+        return self._change(lambda it: it.item_id == item_id, lambda it: _replace(it, item_id=None, item_bytes=0))
+
+    def await_item(self, item_id: str) -> bool:
+        """Let the first request without a verbatim text wait for an item.
+
+        Return whether there is such a request. The requests behind it wait, too.
+        """
+        for at, request in enumerate(self._requests):
+            if request.verbatim is None:
+                self._requests[at] = _replace(request, item_id=item_id)
+                return True
+        return False
+
+    def end_pauses(self) -> None:
+        """Open the gates of the requests whose response failed."""
+        self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))
+
+    def open_items(self) -> None:
+        """Open the gates of the requests that wait for items: the upstream acknowledges no item in time."""
+        self._change(
+            lambda it: it.item_id is not None,
+            lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=it.item_id),
+        )
+
+    def open_all(self) -> None:
+        """Open every gate: another upstream gets the items with the ledger."""
+        self._change(
+            lambda it: it.item_id is not None or it.is_presumed,
+            lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=None),
+        )
+        self.end_pauses()
+
+    def _change(
+        self, is_meant: Callable[[ResponseRequest], bool], change: Callable[[ResponseRequest], ResponseRequest]
+    ) -> bool:
+        meant = [at for at, request in enumerate(self._requests) if is_meant(request)]
+        for at in meant:
+            self._requests[at] = change(self._requests[at])
+        self._merge()
+        return bool(meant)
+
+    # The rules by which a request leaves the list without its response.
+
+    def _merge(self) -> None:
+        """Apply MERGED: one general answer is enough, because it answers all that the conversation holds by then."""
+        general = [at for at, request in enumerate(self._requests) if request.is_general and request.is_open]
+        if len(general) < 2:  # noqa: PLR2004 - a second one
+            return
+        first, *others = general
+        merged = [self._requests[at] for at in general]
+        self._requests[first] = _replace(
+            merged[0],
+            continues_turn=any(it.continues_turn for it in merged),
+            answers_speech=any(it.answers_speech for it in merged),
+            # The upstream takes the items in their order: the newest says that it has all.
+            presumed_item=next((it.presumed_item for it in reversed(merged) if it.is_presumed), None),
+        )
+        self._drop("MERGED", lambda at, _request: at in others)
+
+    def answer_with_speech(self) -> None:
+        """Apply ANSWERED_WITH_SPEECH: the upstream's answer to the user's speech covers every question before it.
+
+        The answer covers the question in flight, too, if its item was acknowledged. It covers no function's output.
+        """
+        self._drop(
+            "ANSWERED_WITH_SPEECH",
+            lambda _at, request: request.is_answer and request.is_open and not request.is_presumed,
+        )
+        sent = self.in_flight
+        is_covered = sent is not None and sent.request.is_general and not sent.request.is_presumed
+        if sent is not None and is_covered and not sent.request.continues_turn:
+            self.give_up("ANSWERED_WITH_SPEECH")
+
+    def continue_nothing(self) -> bool:
+        """Apply NOT_CONTINUED: the user interrupted the answer that was to be continued.
+
+        Return whether there was a request to continue it.
+        """
+        return self._drop("NOT_CONTINUED", lambda _at, request: request.is_continuation)
+
+    def begin_again(self, request: ResponseRequest) -> None:
+        """Apply BEGUN_AGAIN: an answer that starts again covers the questions behind it, too."""
+        general = [other for other in self._requests if other.is_general]
+        if request.is_general and general:
+            self._drop("BEGUN_AGAIN", lambda _at, other: other.is_general)
+            continues_turn = any(other.continues_turn for other in (request, *general))
+            request = _replace(request, continues_turn=continues_turn)
+        self.put_first(request)
+
+    def refuse(self, item_id: str) -> bool:
+        """Apply REFUSED: without its item a request has no question to answer.
+
+        Return whether a request waited for the item.
+        """
+        return self._drop("REFUSED", lambda _at, request: request.item_id == item_id)
+
+    def give_up(self, rule: str) -> None:
+        """End the request in flight by a rule: OVERTAKEN_BY_SPEECH, INTERRUPTED, REFUSED, or another method's rule.
+
+        If its response begins all the same, the session cancels the response.
+        """
+        if self.in_flight is not None:
+            self.in_flight = None
+            self.note(rule)
+
+    def take_back(self) -> None:
+        """Put the request in flight before all others, because another response is active.
+
+        A request that the user interrupted ends.
+        """
+        sent, self.in_flight = self.in_flight, None
+        if sent is not None and sent.is_interrupted:
+            self.note("INTERRUPTED")
+        elif sent is not None:
+            self.put_first(sent.request)
+
+    def _drop(self, rule: str, is_dropped: Callable[[int, ResponseRequest], bool]) -> bool:
+        kept = [request for at, request in enumerate(self._requests) if not is_dropped(at, request)]
+        dropped = len(self._requests) - len(kept)
+        self._requests = Queue(kept)
+        if dropped:
+            self.note(rule)
+        return dropped > 0
+
+    # The log.
+
+    def note(self, rule: str) -> None:
+        """Note a rule that ended a request without its response."""
+        self._rules.append(rule)
+
+    def take_rules(self) -> list[str]:
+        """Remove and return the noted rules."""
+        rules, self._rules = list(self._rules), Queue()
+        return rules
+
+
+def _replace(request: ResponseRequest, **changes: object) -> ResponseRequest:
+    return msgspec.structs.replace(request, **changes)

@@ -1,0 +1,202 @@
+"""The account of an answer: the part of its text and audio that the client has.
+
+A response has one account, with one part for each text of each of its items. Items may overlap, and an item may have
+several texts. An id is valid within one response, because some servers send none, or begin their ids anew with each
+response.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from router.openai import events as openai
+
+
+class ItemDelivery:
+    """The delivered part of one text of an item, with its audio."""
+
+    __slots__ = (
+        "_differs",
+        "_repeated",
+        "_resent_chars",
+        "before",
+        "content_index",
+        "is_closed",
+        "is_commentary",
+        "is_complete",
+        "is_spoken",
+        "item_id",
+        "received_s",
+        "resent",
+        "searched_chars",
+        "sent_chars",
+        "sent_text",
+        "transcript",
+    )
+
+    def __init__(
+        self, item_id: str | None, content_index: int | None = None, *, resent: str = "", before: str = ""
+    ) -> None:
+        self.item_id = item_id
+        self.content_index = content_index
+        self.transcript = ""
+        """The text so far. It runs ahead of the audio (upstream 5.8)."""
+        self.sent_chars = 0
+        """The number of transcript characters that were sent to the client as sentences."""
+        self.searched_chars = 0
+        """The number of transcript characters that were searched for the end of a sentence."""
+        self.resent = resent
+        """The text that the client has of the answer that this one continues. It is not sent again."""
+        self.before = before
+        """The delivered words before those of this text, where it continues an answer."""
+        self.received_s = 0.0
+        """The duration of the audio that the upstream generated. It was sent, or waits to be."""
+        self.sent_text = ""
+        """The duration of the audio that the upstream generated, whether it was sent or still waits."""
+        self.is_spoken = False
+        """The whole text, once it was sent. From then on only the item's closing events are missing."""
+        self.is_commentary = False
+        """The item only announces the next step, such as a function call (upstream 6.4)."""
+        self.is_complete = False
+        """The upstream has finished the item."""
+        self.is_closed = False
+        """Nothing more of the text is sent: it was sent whole, or cut off."""
+        self._repeated = 0
+        self._resent_chars = 0
+        self._differs = False
+
+    @property
+    def repeated_chars(self) -> int:
+        """The number of its first characters that repeat `resent`, white space aside. It is 0 once they differ."""
+        text, resent = self.transcript, self.resent
+        while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
+            if resent[self._resent_chars].isspace():
+                self._resent_chars += 1
+            elif text[self._repeated].isspace():
+                self._repeated += 1
+            elif text[self._repeated] == resent[self._resent_chars]:
+                self._repeated += 1
+                self._resent_chars += 1
+            else:
+                self._differs = True
+                self.searched_chars = 0
+        return 0 if self._differs else self._repeated
+
+    @property
+    def delivered_chars(self) -> int:
+        """The number of transcript characters that the client has, from this answer or the one that it continues."""
+        return max(self.sent_chars, self.repeated_chars)
+
+    @property
+    def client_has(self) -> str:
+        """The text that the client has, from this answer or the one that it continues."""
+        if self.resent and self.repeated_chars == len(self.transcript):
+            # Nothing but the beginning of the earlier text was generated so far.
+            return self.resent
+        return self.sent_text or self.transcript[: self.delivered_chars]
+
+    def whole(self, words: str) -> str:
+        """Return words of this text behind those of the answer that it continues."""
+        return f"{self.before} {words.strip()}".strip()
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether the client has the beginning from an earlier response."""
+        return bool(self.before or self.resent)
+
+    def replace_text(self, content: str) -> None:
+        """Take the final wording. It is searched from the first character that the client lacks."""
+        if content != self.transcript:
+            self.transcript = content
+            self._repeated = self._resent_chars = 0
+            self._differs = False
+        self.searched_chars = 0
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the upstream has generated any text or audio of the part."""
+        return bool(self.received_s or self.sent_chars or self.sent_text)
+
+
+class TextDelivery:
+    """The account of one answer, with its parts in the order in which their first events came."""
+
+    __slots__ = ("before", "given", "parts", "resent")
+
+    def __init__(self, resent: str = "", before: str = "") -> None:
+        self.parts: list[ItemDelivery] = []
+        self.resent = resent
+        """The text that the client has of the answer that this one continues: the first item repeats that text."""
+        self.before = before
+        """The delivered words of the answer that this one continues: the first item follows them."""
+        self.given: ItemDelivery | None = None
+        """The part that stands for all others, where the agent speaks a verbatim text."""
+
+    @property
+    def newest(self) -> ItemDelivery:
+        """The newest part, or an empty one."""
+        return self.given or (self.parts[-1] if self.parts else self._first(None, None))
+
+    def give(self, item_id: str, content: str) -> None:
+        """Let all audio be that of a verbatim text, which the client has already."""
+        given = ItemDelivery(item_id)
+        given.transcript = given.sent_text = content
+        given.sent_chars = len(content)
+        given.is_spoken = given.is_closed = True
+        self.given = given
+        self.parts.append(given)
+
+    def announce(self, item: openai.Item) -> None:
+        """Begin the item of an answer.
+
+        A closed part with the same id belongs to another item, because ids may begin anew.
+        """
+        part = self.find(item.id)
+        if part is None or part.is_closed:
+            part = self._add(item.id, None)
+        part.is_commentary = item.phase == "commentary"
+
+    def of_text(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
+        """Return the part that an event with text belongs to. Without an id it is the newest item's."""
+        candidates = [it for it in self.parts if it.item_id == item_id or item_id is None or it.item_id is None]
+        for part in reversed(candidates):
+            if content_index is None or part.content_index in (content_index, None):
+                part.content_index = content_index if part.content_index is None else part.content_index
+                # speech-to-speech announces no items (upstream 12.4): the first event names the item.
+                part.item_id = part.item_id or item_id
+                return part
+        return self._add(item_id, content_index)
+
+    def of_audio(self, item_id: str | None) -> ItemDelivery:
+        """Return the part that a piece of audio belongs to. Without an id it is the newest item's."""
+        if self.given is not None:
+            return self.given
+        parts = self.parts
+        if parts and (item_id is None or parts[-1].item_id == item_id or parts[-1].item_id is None):
+            return parts[-1]
+        return self.find(item_id) or self._add(item_id, None)
+
+    def begin(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
+        """Begin another part."""
+        return self._add(item_id, content_index)
+
+    def find(self, item_id: str | None) -> ItemDelivery | None:
+        """Return the newest part of an item."""
+        return next((it for it in reversed(self.parts) if it.item_id == item_id), None)
+
+    def record_end(self, item: openai.Item) -> None:
+        """Record whether a finished item is whole."""
+        for part in self.parts:
+            if part.item_id == item.id and item.id is not None:
+                part.is_complete = item.status == "completed"
+
+    def _add(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
+        # Only the first text of a response repeats text of the answer that it continues.
+        is_first = not any(part is not self.given for part in self.parts)
+        part = self._first(item_id, content_index) if is_first else ItemDelivery(item_id, content_index)
+        self.parts.append(part)
+        return part
+
+    def _first(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
+        return ItemDelivery(item_id, content_index, resent=self.resent, before=self.before)

@@ -1,0 +1,176 @@
+"""The user's turns: the speech in progress, and the committed turns that are owed an answer.
+
+`router.session.transitions.USER_TURN` has the rules. An upstream detects one speech at a time, and may owe answers to
+several earlier turns, because it answers none while a response is active (upstream 4.3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from router.session import inputs
+from router.session.state.queues import Queue
+from router.session.state.states import UserTurnState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_OWED: Final = 8
+"""Turns that are owed an answer, the newest: one response answers all of them."""
+
+MAX_COMMITS: Final = 8
+"""Unanswered commits that are remembered, the newest."""
+
+STOPPED_S: Final = 3.0
+"""The gap in seconds between two microphone frames that shows a stopped microphone: no network makes such a gap."""
+
+FILL_AFTER_S: Final = 0.3
+"""The gap that shows a stopped microphone, in seconds, where it has stopped before, as with push-to-talk."""
+
+
+class UserTurn:
+    """One turn of the user's."""
+
+    __slots__ = ("asked_s", "is_detected", "is_replayed", "item_id", "phase")
+
+    def __init__(self) -> None:
+        self.phase = UserTurnState.IDLE
+        self.item_id: str | None = None
+        """The upstream's item, once it is committed. Some services leave its id out."""
+        self.asked_s: float | None = None
+        """The end of the speech: the answer's latency counts from here."""
+        self.is_detected = False
+        """The upstream has detected it."""
+        self.is_replayed = False
+        """Another upstream receives the speech again. The client knows its start."""
+
+
+class UserTurns:
+    """The turns of one session. At most one is spoken at a time."""
+
+    __slots__ = (
+        "by_hand",
+        "by_hand_id",
+        "commits",
+        "current",
+        "filled_s",
+        "has_stopped_before",
+        "is_ended_by_hand",
+        "last_audio_s",
+        "owed",
+        "paused_s",
+        "subject",
+    )
+
+    def __init__(self) -> None:
+        self.current = UserTurn()
+        self.owed: Queue[UserTurn] = Queue(maxlen=MAX_OWED)
+        """Committed turns to which no response has begun, the oldest first."""
+        self.subject = self.current
+        """The turn whose state decides about the current input."""
+        self.commits: Queue[inputs.CommitSent] = Queue(maxlen=MAX_COMMITS)
+        """The commits of the session's and of the client's own that the upstream has not answered, the oldest first."""
+        self.by_hand: UserTurn | None = None
+        """The turn that the last commit by hand seemed to end. The detector may have ended it."""
+        self.by_hand_id: str | None = None
+        """The `event_id` of that commit."""
+        self.is_ended_by_hand = False
+        """The session or the client committed, and the upstream has detected no speech since."""
+        self.last_audio_s: float | None = None
+        """The time of the last microphone frame, or of the silence in its place."""
+        self.paused_s: float | None = None
+        """The time since which the client is not read. Its frames wait in TCP: their absence means nothing."""
+        self.filled_s = 0.0
+        """The seconds of silence that the session sent in place of the microphone since the speech began."""
+        self.has_stopped_before = False
+        """The microphone has stopped at some time: its client sends nothing between turns."""
+
+    # Questions.
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the user speaks, or has spoken and the upstream has not made a turn of it."""
+        phase = self.current.phase
+        return phase in _SPOKEN or (phase is UserTurnState.COMMITTING and self.current.is_detected)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a commit of the session's or of the client's own is on its way."""
+        return self.current.phase is UserTurnState.COMMITTING
+
+    @property
+    def asked_s(self) -> float | None:
+        """The end of the newest turn that is owed an answer."""
+        return self.owed[-1].asked_s if self.owed else None
+
+    @property
+    def fill_after_s(self) -> float:
+        """The gap in seconds after which the microphone counts as stopped."""
+        return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
+
+    def about(self, signal: object) -> Sequence[UserTurn]:
+        """Return the owed turns that a signal is about: all of them, or the one turn of a noise."""
+        if not isinstance(signal, inputs.NoiseFound):
+            return list(self.owed)
+        # aimock commits without an id, and some services transcribe without one (upstream 12.6).
+        named = [turn for turn in self.owed if signal.item_id is None or turn.item_id in (signal.item_id, None)]
+        return named[:1]
+
+    # Changes.
+
+    def record_audio(self, now_s: float) -> None:
+        """Record a microphone frame.
+
+        A long gap before the frame shows that the client's microphone stops between turns.
+        """
+        if self.last_audio_s is not None and now_s - self.last_audio_s > STOPPED_S:
+            self.has_stopped_before = True
+        self.last_audio_s = now_s
+
+    def take_commit(self) -> inputs.CommitSent | None:
+        """Remove and return the oldest commit that is on its way."""
+        return self.commits.popleft() if self.commits else None
+
+    def withdraw_commit(self, event_id: str | None) -> bool:
+        """Remove a commit that the upstream refused. Some errors name no event: then it is the oldest one.
+
+        Return whether it is the commit that seemed to end `by_hand`.
+        """
+        if event_id is None:
+            return self.take_commit() is None
+        self.commits = Queue((it for it in self.commits if it.event_id != event_id), maxlen=MAX_COMMITS)
+        return event_id == self.by_hand_id
+
+    def forget_noise(self, item_id: str | None) -> None:
+        """Forget the turn that a commit by hand seemed to end, because it was a noise: the upstream answers none."""
+        if self.by_hand is not None and item_id in (self.by_hand.item_id, None):
+            self.by_hand = None
+
+    def forget_commits(self) -> None:
+        """Forget the commits on their way to a lost upstream, but the one that the next upstream gets."""
+        self.commits = Queue(self.commits[-1:] if self.is_committing else (), maxlen=MAX_COMMITS)
+        self.by_hand = self.by_hand_id = None
+
+    def pause(self, now_s: float) -> None:
+        """Stop the microphone's clock, because the client is not read."""
+        self.paused_s = now_s
+
+    def resume(self, now_s: float) -> None:
+        """Let the microphone's clock run again."""
+        if self.paused_s is not None and self.last_audio_s is not None:
+            self.last_audio_s += now_s - self.paused_s
+        self.paused_s = None
+
+    def move_subject(self) -> None:
+        """Move the turn whose state has just changed: from the current turn to the owed ones, or out of them."""
+        turn = self.subject
+        if turn is self.current:
+            if turn.phase is UserTurnState.AWAITING_ANSWER:
+                self.owed.append(turn)
+            if turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
+                self.current = UserTurn()
+        elif turn.phase is UserTurnState.IDLE:
+            self.owed.remove(turn)
+
+
+_SPOKEN: Final = frozenset({UserTurnState.SPEAKING, UserTurnState.STOPPED})

@@ -1,0 +1,209 @@
+"""The user's turn, from its detected start to the response that answers it."""
+
+import pytest
+
+from router.session.deadlines import Wait
+from router.session.state.states import UserTurnState
+from tests.support.machine.playbook import Playbook, error, settings, transcribed
+from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, speech, started, stopped
+
+COMMIT = {"type": "input_audio_buffer.commit"}
+CLEAR = {"type": "input_audio_buffer.clear"}
+CLEARED = {"type": "input_audio_buffer.cleared"}
+UNASKED = {"type": "response.created", "response": {"id": "resp_v"}}
+NOTHING = error("input_audio_buffer_commit_empty")
+FORCE = {"type": "ForceEndTurn"}
+LOUD = b"\x01\x02" * 2400
+
+
+def phase_of(book):
+    return book.session.state.user_turns.current.phase
+
+
+def owed_to(book):
+    return [turn.item_id for turn in book.session.state.user_turns.owed]
+
+
+# Speech.
+
+
+def test_a_detected_turn_passes_through_its_states():
+    book = Playbook().ready()
+    phases = []
+    for event in speech("u1"):
+        book.upstream(event)
+        phases.append(phase_of(book))
+    assert phases == [UserTurnState.SPEAKING, UserTurnState.STOPPED, UserTurnState.IDLE]
+    assert owed_to(book) == ["u1"]
+    book.upstream(UNASKED)
+    assert owed_to(book) == []
+
+
+def test_speech_that_starts_again_before_its_commit_is_the_same_turn():
+    book = Playbook().ready().upstream(started(), stopped(), started())
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert Wait.COMMIT.value not in book.timers
+    assert Wait.SPEECH.value in book.timers
+
+
+def test_interim_words_are_a_sign_that_the_user_still_speaks():
+    book = TimedPlaybook().ready().upstream(started())
+    words = {"type": "conversation.item.input_audio_transcription.delta", "item_id": "u1", "delta": "word "}
+    book.run(150.0, microphone=FRAME, event=words, every_s=10.0)
+    assert phase_of(book) is UserTurnState.SPEAKING
+    book.run(70.0, microphone=FRAME)
+    assert phase_of(book) is UserTurnState.IDLE
+
+
+def test_a_detector_that_is_switched_off_ends_the_speech():
+    update = {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}}}
+    book = Playbook().ready().upstream(started()).client(update)
+    assert phase_of(book) is UserTurnState.SPEAKING
+    book.upstream({"type": "session.updated", "session": {}})
+    assert phase_of(book) is UserTurnState.IDLE
+
+
+def test_cleared_audio_is_replayed_to_no_other_upstream():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(LOUD, CLEAR).upstream(CLEARED)
+    assert book.sent("input_audio_buffer.clear")
+    begin = book.restarted_after()
+    assert book.appended(since=begin) == b""
+
+
+# Commits by hand.
+
+
+def test_a_client_s_own_commit_owes_no_answer():
+    book = Playbook().ready().client(LOUD).upstream(started()).client(COMMIT)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    book.upstream(committed())
+    assert phase_of(book) is UserTurnState.IDLE
+    assert owed_to(book) == []
+
+
+def test_the_detector_s_commit_before_one_by_hand_owes_an_answer():
+    book = Playbook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT)
+    book.upstream(committed(), NOTHING)
+    assert owed_to(book) == ["u1"]
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
+def test_a_commit_of_nothing_without_a_commit_before_it_owes_nothing():
+    book = Playbook().ready().client(COMMIT).upstream(NOTHING)
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, [])
+    book.upstream(NOTHING)
+    assert owed_to(book) == []
+
+
+@pytest.mark.parametrize("commit", [COMMIT, FORCE])
+def test_the_detector_s_commit_owes_an_answer_whatever_commit_by_hand_crosses_it(commit):
+    book = Playbook().ready().client(LOUD).upstream(started()).client(commit).upstream(stopped(), committed(), NOTHING)
+    assert owed_to(book) == ["u1"]
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
+@pytest.mark.parametrize("commit", [COMMIT, FORCE])
+def test_speech_goes_on_where_the_commit_that_was_to_end_it_is_refused(commit):
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(commit)
+    book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert Wait.SPEECH.value in book.timers
+    assert Wait.COMMIT.value not in book.timers
+    book.upstream(stopped(), committed())
+    assert owed_to(book) == ["u1"]
+
+
+def test_a_second_commit_by_hand_is_refused_without_a_turn_of_the_detector_s():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE, COMMIT)
+    second = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(committed(), error("input_audio_buffer_commit_empty", event_id=second))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, [])
+
+
+def test_the_detector_s_commit_owes_an_answer_although_a_commit_by_hand_was_not_answered_in_time():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).fire(Wait.COMMIT)
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(stopped(), committed(), error("input_audio_buffer_commit_empty", event_id=event_id))
+    assert owed_to(book) == ["u1"]
+
+
+def test_a_refused_commit_behind_a_noise_owes_no_answer():
+    book = Playbook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT)
+    book.upstream(committed(), transcribed("", "u1"), NOTHING)
+    assert owed_to(book) == []
+
+
+def test_an_answer_is_not_cancelled_for_an_urgent_text_that_came_before_its_question():
+    book = Playbook().ready().client(LOUD).upstream(*speech("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.upstream(*speech("u2")).forget().upstream(UNASKED)
+    assert book.events_to_upstream == []
+
+
+def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
+    book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started(), stopped())
+    book.upstream(committed())
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, [])
+    assert Wait.COMMIT.value not in book.timers
+
+
+def test_a_refused_commit_of_no_speech_leaves_none():
+    book = TimedPlaybook().ready().client(LOUD, COMMIT)
+    book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
+    assert phase_of(book) is UserTurnState.IDLE
+    assert owed_to(book.upstream(*speech("u1"))) == ["u1"]
+
+
+def test_speech_behind_a_commit_on_its_way_is_a_turn_of_its_own():
+    book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE)
+    book.upstream(started("u2"), committed("u1"))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.SPEAKING, [])
+    book.upstream(stopped("u2"), committed("u2"))
+    assert owed_to(book) == ["u2"]
+
+
+def test_a_commit_that_was_on_its_way_is_repeated_at_the_next_upstream():
+    book = TimedPlaybook("converse").ready(settings(turn_detection="manual")).client(LOUD).run(0.5)
+    begin = book.restarted_after()
+    assert len(book.sent("input_audio_buffer.commit", since=begin)) == 1
+    assert book.appended(since=begin).startswith(LOUD)
+    assert Wait.COMMIT.value in book.timers
+
+
+# Turns that are owed an answer.
+
+
+def test_each_turn_awaits_its_answer_for_itself():
+    book = Playbook().ready().upstream(*speech("u1"), *speech("u2"))
+    assert owed_to(book) == ["u1", "u2"]
+    book.upstream(transcribed("", "u1"))
+    assert owed_to(book) == ["u2"]
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.upstream(transcribed("", "u2"))
+    assert owed_to(book) == []
+    assert Wait.FIRST_EVENT.value not in book.timers
+
+
+@pytest.mark.parametrize("item_id", [None, "u1"])
+def test_an_empty_transcript_without_an_item_is_that_of_the_oldest_turn(item_id):
+    event = {key: value for key, value in transcribed("", item_id).items() if value is not None}
+    book = Playbook().ready().upstream(*speech("u1"), *speech("u2"), event)
+    assert owed_to(book) == ["u2"]
+
+
+def test_a_turn_that_the_next_upstream_has_as_an_item_is_answered_there():
+    book = TimedPlaybook("converse").ready().run(1.0, microphone=LOUD).hears("u1", "When?")
+    begin = book.restarted_after()
+    assert owed_to(book) == []
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_a_commit_by_hand_behind_which_the_detector_is_switched_on_owes_an_answer():
+    book = Playbook("openai", turn_detection="manual").ready().client(bytes(4800)).fire(Wait.MANUAL_COMMIT)
+    detection = {"type": "server_vad", "create_response": True}
+    book.client(
+        {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}}
+    )
+    book.upstream({"type": "session.updated", "session": {}})
+    book.upstream({"type": "input_audio_buffer.committed", "item_id": "u"})
+    assert book.session.state.user_turns.owed

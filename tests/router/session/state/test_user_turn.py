@@ -1,0 +1,67 @@
+"""The user's turns: the places that a turn moves through, and the microphone's gaps."""
+
+from router.session import inputs
+from router.session.state.states import UserTurnState
+from router.session.state.user_turn import FILL_AFTER_S, MAX_OWED, STOPPED_S, UserTurns
+
+
+def enter(turns, phase):
+    turns.subject = turns.current
+    turns.subject.phase = phase
+    turns.move_subject()
+
+
+def owed(*item_ids):
+    turns = UserTurns()
+    for item_id in item_ids:
+        turns.current.item_id = item_id
+        enter(turns, UserTurnState.AWAITING_ANSWER)
+    return turns
+
+
+def test_a_turn_that_is_owed_an_answer_makes_room_for_the_next_speech():
+    turns = owed("u1", "u2")
+    assert [turn.item_id for turn in turns.owed] == ["u1", "u2"]
+    assert turns.current.phase is UserTurnState.IDLE
+    assert turns.current not in turns.owed
+
+
+def test_a_turn_that_is_answered_is_forgotten():
+    turns = owed("u1", "u2")
+    turns.subject = turns.owed[0]
+    turns.subject.phase = UserTurnState.IDLE
+    turns.move_subject()
+    assert [turn.item_id for turn in turns.owed] == ["u2"]
+
+
+def test_the_oldest_of_too_many_turns_is_forgotten():
+    assert len(owed(*map(str, range(MAX_OWED + 3))).owed) == MAX_OWED
+
+
+def test_a_noise_is_one_turn_and_any_other_signal_is_about_all():
+    turns = owed("u1", None, "u3")
+    assert [turn.item_id for turn in turns.about(inputs.NoiseFound("u3"))] == [None]
+    assert [turn.item_id for turn in turns.about(inputs.NoiseFound(None))] == ["u1"]
+    assert [turn.item_id for turn in turns.about(inputs.SpeechAnswered())] == ["u1", None, "u3"]
+    assert owed("u1").about(inputs.NoiseFound("another")) == []
+
+
+def test_the_floor_is_the_user_s_from_the_detected_start_to_the_commit():
+    turns = UserTurns()
+    assert not turns.has_floor
+    for phase in (UserTurnState.SPEAKING, UserTurnState.STOPPED):
+        enter(turns, phase)
+        assert turns.has_floor
+    enter(turns, UserTurnState.COMMITTING)
+    assert not turns.has_floor
+    turns.current.is_detected = True
+    assert turns.has_floor
+
+
+def test_a_long_gap_between_two_frames_shows_that_the_client_stops_its_microphone():
+    turns = UserTurns()
+    turns.record_audio(100.0)
+    turns.record_audio(100.0 + STOPPED_S)
+    assert turns.fill_after_s == STOPPED_S
+    turns.record_audio(100.1 + 2 * STOPPED_S)
+    assert turns.fill_after_s == FILL_AFTER_S
