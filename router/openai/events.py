@@ -50,9 +50,15 @@ class Item(msgspec.Struct, frozen=True):
     status: str | None = None
     name: str | None = None
     call_id: str | None = None
+    arguments: str | None = None
+    output: str | None = None
+    error: Any = None
+    """The failure of a call that the upstream ran itself (`mcp_call`)."""
     phase: str | None = None
     """`commentary` or `final_answer`, at models that report it."""
     content: list[ContentPart] | None = None
+    server_label: str | None = None
+    """The MCP server of a call that the upstream runs itself."""
 
 
 class StatusDetails(msgspec.Struct, frozen=True):
@@ -69,6 +75,8 @@ class Response(msgspec.Struct, frozen=True):
     id: str | None = None
     status: str | None = None
     status_details: StatusDetails | str | None = None
+    conversation_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    """Null for a response outside the conversation. Some compatible services leave it out."""
     metadata: dict[str, Any] | None = None
     usage: Any = None
     """An object, where the service reports it."""
@@ -91,9 +99,12 @@ class SessionUpdated(ServerEvent, frozen=True):
 
 
 class Error(ServerEvent, frozen=True):
-    """error."""
+    """error. Some servers have no `error` in it, and write the code and the message beside the type, or not at all."""
 
     error: ErrorDetail = ErrorDetail()
+    event_id: str | None = None
+    code: str | None = None
+    message: str | None = None
 
 
 class ConversationItemAdded(ServerEvent, frozen=True):
@@ -126,6 +137,16 @@ class InputAudioBufferCommitted(ServerEvent, frozen=True):
     item_id: str | None = None
 
 
+class InputAudioBufferCleared(ServerEvent, frozen=True):
+    """input_audio_buffer.cleared: the acknowledgement of a client's own event."""
+
+
+class InputAudioBufferTimeoutTriggered(ServerEvent, frozen=True):
+    """input_audio_buffer.timeout_triggered: nobody spoke for `idle_timeout_ms`. The response that it starts follows."""
+
+    item_id: str | None = None
+
+
 class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
     """conversation.item.input_audio_transcription.delta."""
 
@@ -147,6 +168,8 @@ class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
     item_id: str | None = None
     status: str | None = None
     usage: Any = None
+    words: Any = None
+    """The words with their times, at the services that report them."""
 
 
 class InputAudioTranscriptionFailed(ServerEvent, frozen=True):
@@ -181,6 +204,7 @@ class ResponseOutputTextDelta(ServerEvent, frozen=True):
 
     delta: str = ""
     item_id: str | None = None
+    content_index: int | None = None
     response_id: str | None = None
 
 
@@ -189,6 +213,7 @@ class ResponseOutputTextDone(ServerEvent, frozen=True):
 
     text: str = ""
     item_id: str | None = None
+    content_index: int | None = None
     response_id: str | None = None
 
 
@@ -197,6 +222,7 @@ class ResponseOutputAudioTranscriptDelta(ServerEvent, frozen=True):
 
     delta: str = ""
     item_id: str | None = None
+    content_index: int | None = None
     response_id: str | None = None
 
 
@@ -205,6 +231,7 @@ class ResponseOutputAudioTranscriptDone(ServerEvent, frozen=True):
 
     transcript: str = ""
     item_id: str | None = None
+    content_index: int | None = None
     response_id: str | None = None
 
 
@@ -213,6 +240,7 @@ class ResponseOutputAudioDelta(ServerEvent, frozen=True):
 
     delta: str = ""
     response_id: str | None = None
+    item_id: str | None = None
 
 
 class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
@@ -223,6 +251,21 @@ class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
     name: str | None = None
     item_id: str | None = None
     response_id: str | None = None
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """One limit of the operator's account. `remaining` counts requests or tokens, by `name`."""
+
+    name: str = ""
+    limit: float | None = None
+    remaining: float | None = None
+    reset_seconds: float | None = None
+
+
+class RateLimitsUpdated(ServerEvent, frozen=True):
+    """rate_limits.updated."""
+
+    rate_limits: list[RateLimit] | None = None
 
 
 class Ignored(ServerEvent, frozen=True):
@@ -238,6 +281,8 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "input_audio_buffer.speech_started": InputAudioBufferSpeechStarted,
     "input_audio_buffer.speech_stopped": InputAudioBufferSpeechStopped,
     "input_audio_buffer.committed": InputAudioBufferCommitted,
+    "input_audio_buffer.cleared": InputAudioBufferCleared,
+    "input_audio_buffer.timeout_triggered": InputAudioBufferTimeoutTriggered,
     "conversation.item.input_audio_transcription.delta": InputAudioTranscriptionDelta,
     "conversation.item.input_audio_transcription.updated": InputAudioTranscriptionUpdated,
     "conversation.item.input_audio_transcription.completed": InputAudioTranscriptionCompleted,
@@ -250,6 +295,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "response.output_audio_transcript.delta": ResponseOutputAudioTranscriptDelta,
     "response.output_audio_transcript.done": ResponseOutputAudioTranscriptDone,
     "response.output_audio.delta": ResponseOutputAudioDelta,
+    "rate_limits.updated": RateLimitsUpdated,
     "response.function_call_arguments.done": ResponseFunctionCallArgumentsDone,
 }
 
@@ -270,13 +316,10 @@ CONSUMED: dict[str, str] = {
     "conversation.item.retrieved": "the acknowledgement of a client's own event",
     "conversation.item.truncated": "the acknowledgement of a client's own event",
     "conversation.item.input_audio_transcription.segment": "the completed transcript follows",
-    "input_audio_buffer.cleared": "the acknowledgement of a client's own event",
-    "input_audio_buffer.timeout_triggered": "the response that it starts follows",
     "input_audio_buffer.dtmf_event_received": "SIP only",
     "output_audio_buffer.started": "WebRTC and SIP only",
     "output_audio_buffer.stopped": "WebRTC and SIP only",
     "output_audio_buffer.cleared": "WebRTC and SIP only",
-    "rate_limits.updated": "limits of the operator's account, not of the client",
     "response.cancelled": "a compatible server's own: response.done says the same",
     "response.content_part.added": "its text follows",
     "response.content_part.done": "its text was sent already",
@@ -303,7 +346,7 @@ class ClientEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
-    """A change of the session's configuration. The error that it causes repeats its `event_id`."""
+    """A change of the session's configuration. An error that the change causes repeats its `event_id`."""
 
     session: dict[str, Any]
     event_id: str | None = None
@@ -352,7 +395,15 @@ class FunctionCallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag_fiel
     output: str
 
 
-NewItem = MessageItem | FunctionCallItem | FunctionCallOutputItem
+class McpApprovalResponseItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_approval_response"):
+    """The answer to an `mcp_approval_request`."""
+
+    id: str
+    approval_request_id: str
+    approve: bool
+
+
+NewItem = MessageItem | FunctionCallItem | FunctionCallOutputItem | McpApprovalResponseItem
 
 
 class ConversationItemCreate(ClientEvent, frozen=True, tag="conversation.item.create"):
@@ -369,12 +420,12 @@ class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_default
     conversation: Literal["none"] | None = None
     """`none` for a response outside of the conversation, which may run beside one in it."""
     input: list[NewItem] | None = None
-    """In place of the conversation: an empty list for no context at all."""
+    """The context in place of the conversation; an empty list for no context at all."""
     output_modalities: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | None = None
     metadata: dict[str, str] | None = None
-    """Repeated in response.created."""
+    """Data that the upstream repeats in response.created."""
 
 
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
@@ -409,6 +460,8 @@ class ConversationItemDelete(ClientEvent, frozen=True, tag="conversation.item.de
 
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
     """The end of the user's turn by hand: turn detection `manual`, or ForceEndTurn."""
+
+    event_id: str | None = None
 
 
 FORWARDED = frozenset(

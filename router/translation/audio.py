@@ -13,29 +13,37 @@ if TYPE_CHECKING:
     from router.audio.formats import Format
 
 COMMIT_MINIMUM_MS: Final = 100
-"""The upstream refuses to commit less (upstream 4.1)."""
+"""The least audio in a commit, in milliseconds: the upstream refuses a shorter one (upstream 4.1)."""
 
 APPEND_BYTES: Final = 360 * 1024
-"""Audio in one append, at most: base64 makes 480 kB of it, and one frame to the upstream has at most 512 kB."""
+"""The most bytes of audio in one append.
+
+Base64 makes 480 kB of them, and one frame to the upstream has at most 512 kB.
+"""
 
 LONGEST_FRAME_S: Final = 60.0
-"""Audio in one frame of the client, at most.
+"""The longest audio in one frame of the client.
 
-The dispatcher converts a frame whole, which takes 20 to 250 ms for 60 s of audio (docs/decisions/0009).
+The dispatcher converts a frame whole, which takes up to 35 ms for 60 s of audio (docs/decisions/0009).
 """
+
+LONGEST_COSTLY_FRAME_S: Final = 10.0
+"""The same limit for a conversion that costs several times as much (`Converter.is_costly`)."""
 
 
 class Microphone:
-    """The audio of a client's microphone: converts it for the upstream, and keeps what is not committed.
+    """The audio of a client's microphone. `Microphone` converts it for the upstream, and keeps the uncommitted part.
 
-    The next upstream needs the kept audio when one is lost. While the user is silent the last `preroll_s` are kept,
-    because the upstream's detector looks back no further; during speech, up to `max_s`. The audio is kept in the
-    smaller of the two formats, the client's or the upstream's: the pre-roll is a third of a session's memory.
+    The next upstream needs the kept audio when an upstream is lost. While the user is silent, `Microphone` keeps the
+    last `preroll_s`, because the upstream's detector looks back no further. During speech it keeps up to `max_s`. The
+    audio is kept in the smaller of the two formats, the client's or the upstream's: the pre-roll is a third of a
+    session's memory.
 
-    Converts nothing until `use` sets the upstream's format.
+    `Microphone` converts nothing until `use` sets the upstream's format.
     """
 
     __slots__ = (
+        "_committing_bytes",
         "_converter",
         "_keeps_source",
         "_kept",
@@ -55,18 +63,21 @@ class Microphone:
         self._converter = Converter(source, source)
         self._preroll_s = preroll_s
         self._max_s = max_s
-        self._longest_bytes = source.size_bytes(LONGEST_FRAME_S * 1000)
         self._kept = bytearray()
         self._uncommitted_bytes = 0
-        """Appended since the last commit, in the upstream's format."""
+        """The bytes that were appended since the last commit, in the upstream's format."""
+        self._committing_bytes: int | None = None
+        """The uncommitted bytes before a commit that is on its way. None where no commit is on its way."""
         self.is_speech = False
-        """Whether the user speaks, or may be speaking: then more than the pre-roll is kept."""
+        """Whether the user speaks, or may be speaking. If so, more than the pre-roll is kept."""
         self.forgotten_bytes = 0
-        """Speech that was dropped because more than `max_s` of it was not committed."""
+        """The bytes of speech that were dropped, because more than `max_s` of it was not committed."""
         self._choose_kept_format()
 
     def _choose_kept_format(self) -> None:
-        self._keeps_source = self.source.bytes_per_s <= self.target.bytes_per_s
+        # A restart converts up to `max_s` of audio in one step, which must cost little.
+        self._keeps_source = self.source.bytes_per_s <= self.target.bytes_per_s and not self._converter.is_costly
+        self._longest_bytes = self.source.bytes_per_s * self.longest_frame_s
         self._kept_in = self.source if self._keeps_source else self.target
         self._sample_bytes = self._kept_in.sample_bytes
         self._preroll_bytes = self._kept_in.size_bytes(self._preroll_s * 1000)
@@ -92,6 +103,7 @@ class Microphone:
         uncommitted_ms = self.target.duration_ms(self._uncommitted_bytes)
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
+        self._committing_bytes = None  # `resend` is next, and the commit is repeated behind it
         self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept[:] = converted(kept, self._kept_in)
@@ -99,12 +111,20 @@ class Microphone:
                 # The client's next frame completes the sample that its last one cut in two.
                 self._kept += self._converter.part
 
+    @property
+    def longest_frame_s(self) -> float:
+        """The longest audio that one frame may hold."""
+        return LONGEST_COSTLY_FRAME_S if self._converter.is_costly else LONGEST_FRAME_S
+
     def is_too_long(self, data: bytes) -> bool:
-        """Whether a frame holds more than `LONGEST_FRAME_S`."""
+        """Whether a frame holds more than `longest_frame_s`."""
         return len(data) > self._longest_bytes
 
     def append(self, data: bytes) -> list[bytes]:
-        """Convert a frame to `input_audio_buffer.append` frames; none where the filter holds all of it back."""
+        """Convert a frame, and return its `input_audio_buffer.append` frames.
+
+        The list is empty where the filter holds all audio.
+        """
         audio = self._converter.push(data)
         self._keep(data if self._keeps_source else audio)
         return self._appends(audio)
@@ -113,14 +133,33 @@ class Microphone:
         """Return the last appends before a commit: audio that the filter held back, and silence up to the minimum."""
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes)
-        return frames + self.silence(missing_ms) if missing_ms > 0 else frames
+        frames += self.silence(missing_ms) if missing_ms > 0 else []
+        self.note_commit()
+        return frames
+
+    def note_commit(self) -> None:
+        """Record that a commit is on its way. Audio that is appended behind it belongs to the next turn."""
+        self._committing_bytes = self._uncommitted_bytes
+
+    def withdraw_commit(self) -> None:
+        """Record that the commit failed: its audio is not committed."""
+        self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the appended audio, of which the upstream has made an item, and return it."""
-        audio = self._recording()
+        """Forget the committed audio, and return it. Audio that was appended behind the commit stays."""
+        audio, behind_bytes = self._recording(), 0
+        if self._committing_bytes is not None:
+            behind_bytes = self._uncommitted_bytes - self._committing_bytes
+            kept_behind = self._kept_in.size_bytes(self.target.duration_ms(behind_bytes))
+            audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
         del self._kept[: len(audio.data)]
-        self._uncommitted_bytes = 0
+        self._uncommitted_bytes, self._committing_bytes = behind_bytes, None
         return audio
+
+    def clear(self) -> None:
+        """Forget the uncommitted audio, because the upstream's buffer is empty."""
+        self._kept.clear()
+        self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
         """Return appends of silence for a microphone that stopped: the upstream's detector counts appended audio."""
@@ -131,15 +170,15 @@ class Microphone:
         return self._appends(self.target.silence(duration_ms))
 
     def resend(self) -> list[bytes]:
-        """Return appends of all that is not committed, for another upstream."""
+        """Return appends of all uncommitted audio, for another upstream."""
         self._flush()  # the kept audio has what the filter holds back: appended twice otherwise
-        self._uncommitted_bytes = 0
+        self._uncommitted_bytes, self._committing_bytes = 0, None
         return self._appends(converted(self._recording(), self.target))
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether anything was appended since the last commit."""
-        return self._uncommitted_bytes > 0
+        """Whether anything was appended since the last commit, or behind a commit that is on its way."""
+        return self._uncommitted_bytes > (self._committing_bytes or 0)
 
     def _flush(self) -> bytes:
         rest = self._converter.flush()
@@ -172,12 +211,17 @@ class Microphone:
 class Speaker:
     """The agent's audio: converts it for the client to whole samples, without a seam between two deltas.
 
-    Converts nothing until `use` sets the upstream's format.
+    `Speaker` converts nothing until `use` sets the upstream's format.
     """
 
     def __init__(self, target: Format = LINEAR16_24K) -> None:
         self._converter = Converter(target, target)
         self._response_id: str | None = None
+
+    @property
+    def target(self) -> Format:
+        """The client's format."""
+        return self._converter.target
 
     def use(self, source: Format) -> None:
         """Continue for an upstream that sends `source`."""
@@ -185,7 +229,9 @@ class Speaker:
             self._converter = Converter(source, self._converter.target)
 
     def convert(self, delta: str, response_id: str | None) -> bytes:
-        """Decode and convert a delta. A new response begins a new stream, without the rest of the one before.
+        """Decode and convert a delta.
+
+        A new response begins a new stream, without the remaining samples of the response before.
 
         Raises:
             ValueError: the delta is not base64.
@@ -206,9 +252,9 @@ class Speaker:
         return rest
 
     def drop(self) -> None:
-        """Forget the audio that the filter holds back: its response is not played any further."""
+        """Forget the audio that the filter holds back, because the rest of its response is not played."""
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:
-        """Return how long the client plays `data`."""
+        """Return for how many seconds the client plays `data`."""
         return len(data) / self._converter.target.bytes_per_s

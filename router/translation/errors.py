@@ -1,8 +1,8 @@
 """Errors for the client: the upstream's own, and the last one of a session.
 
-An upstream's error keeps its code. Deepgram's codes stand for the client's mistakes, and codes of our own for failures
-that neither vendor has a code for; docs/protocol-map.md lists them all. An end
-that a new call would meet again has close code 1000, any other 1011; see `CloseCode`.
+An upstream's error keeps its code. Deepgram's codes stand for the client's mistakes. Codes of the router's own stand
+for failures that neither vendor has a code for. docs/protocol-map.md lists all codes. `router.closes`
+has the close code of each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from actors.connections.close_codes import CloseCode
+from router import closes
 from router.deepgram import messages as deepgram
 
 if TYPE_CHECKING:
@@ -36,31 +36,19 @@ BENIGN: Final = frozenset(
 )
 """Codes of races between the router and the upstream, which the client need not know (upstream 8.2)."""
 
-FATAL: Final = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "billing_hard_limit_reached",
-        "account_deactivated",
-        "invalid_api_key",
-        "model_not_found",
-        "invalid_model",
-        "missing_model",
-        "beta_api_shape_disabled",
-    }
-)
-"""Codes that another try would meet again: credential, quota, configuration (upstream 8.3)."""
+FATAL: Final = closes.FATAL
+"""The codes that another try would meet again. The table of closes has a row for each."""
 
 EXPIRED: Final = frozenset({"session_expired"})
-"""Codes of an upstream's session that has reached its end, where a new one may begin."""
+"""The codes of an upstream session that has reached its end. A new session may begin."""
 
 UNAUTHORIZED: Final = (401, 403)
 
 _DESCRIPTION_CHARACTERS: Final = 2000
-"""The length of a description, at most: an upstream's message may have any length."""
+"""The most characters of a description, because an upstream's message may have any length."""
 
 _REASON_CHARACTERS: Final = 100
-"""A close frame has room for 123 bytes (RFC 6455, 5.5)."""
+"""The most bytes of a close frame's reason (RFC 6455, 5.5)."""
 
 
 class FinalError(msgspec.Struct, frozen=True):
@@ -76,6 +64,24 @@ def code_of(error: openai.ErrorDetail) -> str:
     return error.code or error.type or "server_error"
 
 
+def explained(event: openai.Error) -> openai.Error:
+    """Return an error event with a message where it has no body: which event it was, and what to do."""
+    error = event.error
+    if error.message or error.code or error.type or error.param:
+        return event
+    if event.message or event.code:
+        body = msgspec.structs.replace(error, message=event.message, code=event.code)
+    else:
+        named = f" {event.event_id}" if event.event_id else ""
+        about = f" about the event {error.event_id}" if error.event_id else ""
+        message = (
+            f"the upstream sent the event `error`{named}{about} without a body, so the cause is unknown: "
+            "send the last message again, or look for the event in the upstream's log"
+        )
+        body = msgspec.structs.replace(error, message=message)
+    return msgspec.structs.replace(event, error=body)
+
+
 def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:
     """Translate an upstream's error, its code unchanged."""
     description = error.message or code_of(error)
@@ -85,9 +91,9 @@ def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> dee
     return deepgram.Error(description=redact(description)[:_DESCRIPTION_CHARACTERS], code=redact(code_of(error)))
 
 
-def final_error(code: str, description: str, close_code: int = CloseCode.INTERNAL_ERROR) -> FinalError:
-    """Make a final error of one of our own codes, which is the close reason, too."""
-    return FinalError(deepgram.Error(description=description, code=code), close_code, code)
+def final_error(code: str, description: str) -> FinalError:
+    """Make a final error. The table of closes has its close code, and the close reason is the error's code."""
+    return FinalError(deepgram.Error(description=description, code=code), closes.of_error(code).code, code)
 
 
 def dial_error(cause: str) -> FinalError:
@@ -99,15 +105,14 @@ def upgrade_error(status: int) -> FinalError:
     """Make the final error of an upstream that answered the upgrade with another status than 101."""
     if status in UNAUTHORIZED:
         description = f"the upstream refused the router's credential (HTTP {status})"
-        return final_error("UPSTREAM_UNAUTHORIZED", description, close_code=CloseCode.NORMAL_CLOSURE)
+        return final_error("UPSTREAM_UNAUTHORIZED", description)
     return final_error("UPSTREAM_UNAVAILABLE", f"the upstream cannot be reached (HTTP {status})")
 
 
 def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream whose own error explains its close, just before it (upstream 9.2)."""
-    close_code = CloseCode.NORMAL_CLOSURE if code_of(error) in FATAL else CloseCode.INTERNAL_ERROR
+    """Make the final error of an upstream that sent an error just before its close (upstream 9.2)."""
     last = client_error(error, redact)
-    return FinalError(last, close_code, last.code[:_REASON_CHARACTERS])
+    return FinalError(last, closes.of_error(code_of(error)).code, last.code[:_REASON_CHARACTERS])
 
 
 def is_fatal_reason(reason: str) -> bool:
@@ -119,6 +124,6 @@ def close_error(code: int, reason: str, redact: Callable[[str], str]) -> FinalEr
     """Make the final error of an upstream that closed the connection."""
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]
-        return final_error(cause, f"the upstream refused the session: {cause}", close_code=CloseCode.NORMAL_CLOSURE)
+        return final_error(cause, f"the upstream refused the session: {cause}")
     detail = f" {redact(reason)}" if reason else ""
     return final_error("UPSTREAM_CLOSED", f"the upstream closed the connection ({code}{detail})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, RATES, Format
 
 if TYPE_CHECKING:
@@ -33,22 +35,33 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
 """The rates that Deepgram's Flux voices offer (client 8.2)."""
 
 _CONTAINERS: Final = ("none", "wav")
-"""Frames are raw in either: the clients that ask for wav write its header themselves (client 8.3)."""
+"""The containers that a client may name.
+
+Frames are raw in both, because clients that ask for wav write its header themselves (client 8.3).
+"""
 
 
 def input_format(audio: deepgram.Audio) -> Format:
-    """Return the format that the client sends. `validate_formats` has passed `audio`."""
+    """Return the format that the client sends. `audio` must have passed `validate_formats`."""
     return _format(audio.input, _INPUT)
 
 
 def output_format(audio: deepgram.Audio) -> Format:
-    """Return the format that the client plays. `validate_formats` has passed `audio`."""
+    """Return the format that the client plays. `audio` must have passed `validate_formats`."""
     return _format(audio.output, _OUTPUT)
 
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
     encoding, default_rate = table[given.encoding]
     return Format(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
+
+
+def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
+    """Return `audio` with a rate for a microphone of linear16 that names none."""
+    given = audio.input
+    if given.encoding != "linear16" or given.sample_rate is not None:
+        return audio
+    return msgspec.structs.replace(audio, input=msgspec.structs.replace(given, sample_rate=linear16_rate))
 
 
 def validate_formats(audio: deepgram.Audio) -> str | None:
@@ -81,7 +94,7 @@ def _join(choices: Any) -> str:
 
 
 class Formats(NamedTuple):
-    """The formats of an upstream: of the user's audio, and of the agent's."""
+    """The formats of an upstream: `input` for the user's audio, `output` for the agent's."""
 
     input: Format = LINEAR16_24K
     output: Format = LINEAR16_24K
@@ -96,7 +109,7 @@ _WIRE: Final[dict[Format, dict[str, Any]]] = {
 
 
 def wire_format(audio_format: Format) -> dict[str, Any]:
-    """Return the `format` that asks an upstream for it."""
+    """Return the `format` object that stands for an audio format on the wire."""
     return _WIRE[audio_format]
 
 
@@ -104,7 +117,10 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 
 
 def native_formats(heard: Format, spoken: Format) -> Formats:
-    """Choose the formats for an upstream that knows G.711: in each direction the client's, where the API has it."""
+    """Choose the formats for an upstream that knows G.711.
+
+    In each direction it is the client's format where the API has that format, and linear16 otherwise.
+    """
     return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -27,6 +28,14 @@ def call_text(name: str, arguments: str) -> deepgram.CallText:
     return deepgram.CallText(role="assistant", content=f"Function call: {name}({arguments})")
 
 
+def is_call_text(content: str) -> bool:
+    """Whether a text is one that `call_text` makes. The React component sends it back as context."""
+    return _CALL_TEXT.fullmatch(content.strip()) is not None
+
+
+_CALL_TEXT: Final = re.compile(r"Function call: [\w.:-]{1,128}\(.*\)", re.DOTALL)
+
+
 def output_of(response: deepgram.FunctionCallResponse) -> str:
     """Return the output for the model: `content`, or else `result`, or else `error`, or else null.
 
@@ -48,6 +57,15 @@ def failed_output(name: str, problem: str) -> str:
 def cancelled_output(name: str) -> str:
     """Return the output for the model of a call that the user interrupted."""
     return _as_text({"error": f"{name} was cancelled: the user interrupted before it answered"})
+
+
+def is_approval(output: str) -> bool:
+    """Whether an output approves a call: `true`, or an object whose `approve` is true."""
+    try:
+        value = orjson.loads(output)
+    except orjson.JSONDecodeError:
+        return False
+    return value is True or (isinstance(value, dict) and value.get("approve") is True)
 
 
 def _as_text(value: Any) -> str:

@@ -7,37 +7,52 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from router.config.model import Tuning
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.deepgram import blocks
 
-TurnDetection = Literal["server_vad", "semantic_vad", "manual"]
+DEFAULT_TUNING: Final = Tuning()
 
-CLIENT_CONTROLLED: Final = "client"
-"""The mode of a session whose client ends turns, or requests responses, with OpenAI's own events."""
+TurnDetection = Literal["server_vad", "semantic_vad", "manual", "listen"]
+"""`listen` is `server_vad` without answers, for a session that only transcribes. No client and no operator names it."""
 
-_TURN_DETECTION: Final[dict[str, dict[str, Any] | None]] = {
-    # Every field is explicit: the defaults differ between models (upstream 4.5).
-    "server_vad": {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": 500,
-        "create_response": True,
-        "interrupt_response": True,
-    },
-    "semantic_vad": {
-        "type": "semantic_vad",
-        "eagerness": "auto",
-        "create_response": True,
-        "interrupt_response": True,
-    },
-    "manual": None,
-}
+
+class Detection(msgspec.Struct, frozen=True, kw_only=True):
+    """The detection of the user's turns: how a turn ends, and whether the upstream answers a turn by itself."""
+
+    detector: str | None = "server_vad"
+    """The type of the upstream's detector.
+
+    Without a detector the client commits, or the session where `is_manual` is true.
+    """
+    creates_response: bool = True
+    """The upstream answers each detected turn by itself."""
+    interrupts_response: bool = True
+    """The upstream cancels its active response when it detects speech."""
+    is_manual: bool = False
+    """The session commits after a pause of the microphone, and requests the response."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the upstream detects the user's speech."""
+        return self.detector is not None
+
+    @property
+    def owes_answers(self) -> bool:
+        """Whether the upstream owes an answer to each detected turn."""
+        return self.is_on and self.creates_response
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether detected speech cuts off the agent."""
+        return self.is_on and self.interrupts_response
+
 
 _EAGERNESS: Final = (("low", 8000), ("auto", 4000), ("high", 2000))
-"""The most patient first, with how long each waits at most, in ms (upstream 4.6)."""
+"""The values of eagerness, the most patient first, each with its longest wait in ms (upstream 4.6)."""
 
 # Deepgram's threshold is a confidence and OpenAI's eagerness one of three words: docs/decisions/0006 draws the lines.
 _PATIENT_THRESHOLD: Final = 0.85
@@ -48,7 +63,7 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
     """Return how a turn ends.
 
     The client's `turn_detection` comes first. A threshold or a time-out for the end of a turn turns the default
-    `server_vad` into `semantic_vad`. Like Deepgram's, that judges whether the user has finished.
+    `server_vad` into `semantic_vad`. Like Deepgram's detector, `semantic_vad` judges whether the user has finished.
     """
     if agent.turn_detection is not None:
         return agent.turn_detection
@@ -57,34 +72,87 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
     return "semantic_vad" if is_judged and default == "server_vad" else default
 
 
-def passthrough_detection(session: Any, before: str) -> str:
-    """Return how a turn ends after a client's own `session.update`.
+def detection_of(mode: TurnDetection) -> Detection:
+    """Return the detection of a mode of the session's own."""
+    if mode == "listen":
+        return Detection(creates_response=False, interrupts_response=False)
+    return Detection(detector=None, is_manual=True) if mode == "manual" else Detection(detector=mode)
 
-    The client controls turns where the upstream does not both create and interrupt responses by itself.
-    """
-    audio_input = session.get("audio") if isinstance(session, dict) else None
-    audio_input = audio_input.get("input") if isinstance(audio_input, dict) else None
-    if not isinstance(audio_input, dict) or "turn_detection" not in audio_input:
+
+def detection_after(session: Any, before: Detection) -> Detection:
+    """Return the detection after a client's own `session.update`. Without `turn_detection` it is unchanged."""
+    audio_input = _audio_input(session)
+    if "turn_detection" not in audio_input:
         return before
     given = audio_input["turn_detection"]
-    if not isinstance(given, dict) or False in (given.get("create_response"), given.get("interrupt_response")):
-        return CLIENT_CONTROLLED
-    kind = given.get("type", before)
-    return kind if isinstance(kind, str) and kind in _TURN_DETECTION else before
+    if not isinstance(given, dict):
+        return Detection(detector=None)
+    detector = given.get("type", before.detector)
+    # An update of another `type` replaces all fields, and of the same one merges (upstream 2.1).
+    kept = before if detector == before.detector else Detection()
+    return Detection(
+        detector=detector if isinstance(detector, str) else Detection().detector,
+        creates_response=given.get("create_response", kept.creates_response) is not False,
+        interrupts_response=given.get("interrupt_response", kept.interrupts_response) is not False,
+    )
 
 
-def turn_detection(provider: blocks.ListenProvider, mode: TurnDetection) -> dict[str, Any] | None:
-    """Return the `turn_detection` of a mode."""
-    detection = _TURN_DETECTION[mode]
-    if detection is None or mode != "semantic_vad":
-        return detection
-    return {**detection, "eagerness": _eagerness(provider)}
+def transcribes_after(session: Any, *, before: bool) -> bool:
+    """Return whether the user's speech is transcribed after a client's own `session.update`."""
+    audio_input = _audio_input(session)
+    return isinstance(audio_input["transcription"], dict) if "transcription" in audio_input else before
 
 
-def _eagerness(provider: blocks.ListenProvider) -> str:
-    """Choose by the threshold, and then the most patient one that waits no longer than the time-out."""
+def _audio_input(session: Any) -> dict[str, Any]:
+    audio = session.get("audio") if isinstance(session, dict) else None
+    audio_input = audio.get("input") if isinstance(audio, dict) else None
+    return audio_input if isinstance(audio_input, dict) else {}
+
+
+def turn_detection(
+    provider: blocks.ListenProvider,
+    mode: TurnDetection,
+    tuning: Tuning = DEFAULT_TUNING,
+    *,
+    idle_ms: float | None = None,
+) -> dict[str, Any] | None:
+    """Return the `turn_detection` of a mode. After `idle_ms` of silence the upstream asks its user a question."""
+    if mode == "manual":
+        return None
+    # Every field is explicit: the defaults differ between models (upstream 4.5).
+    responses = {"create_response": mode != "listen", "interrupt_response": mode != "listen"}
+    if mode == "semantic_vad":
+        return {"type": mode, "eagerness": _eagerness(provider, tuning.vad_eagerness), **responses}
+    return {
+        "type": "server_vad",
+        "threshold": tuning.vad_threshold,
+        "prefix_padding_ms": tuning.vad_prefix_ms,
+        "silence_duration_ms": tuning.vad_silence_ms,
+        **_idle_timeout(idle_ms if mode != "listen" else None),
+        **responses,
+    }
+
+
+_IDLE_TIMEOUT_MS: Final = (5000, 30_000)
+"""The bounds of `idle_timeout_ms`, which only `server_vad` has (upstream 4.9)."""
+
+
+def _idle_timeout(given_ms: float | None) -> dict[str, int]:
+    """Return the field that makes the upstream ask a silent user. 0 switches the question off."""
+    if given_ms is None or not given_ms > 0:
+        return {}
+    shortest, longest = _IDLE_TIMEOUT_MS
+    return {"idle_timeout_ms": int(min(max(given_ms, shortest), longest))}
+
+
+def _eagerness(provider: blocks.ListenProvider, default: str) -> str:
+    """Return the eagerness of the client's threshold, or `default` without one.
+
+    If that eagerness waits longer than the client's time-out, return the next one that does not.
+    """
     threshold, max_ms = provider.eot_threshold, provider.eot_timeout_ms
-    first = 1
+    names = [name for name, _ in _EAGERNESS]
+    first = names.index(default)
     if threshold is not None:
         first = 0 if threshold >= _PATIENT_THRESHOLD else 2 if threshold <= _HASTY_THRESHOLD else 1
     fitting = (name for name, waits_ms in _EAGERNESS[first:] if max_ms is None or waits_ms <= max_ms)
@@ -113,7 +181,7 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
 
 
 def language_code(language: str | None) -> str | None:
-    """Return the ISO 639-1 code of a language tag, or None where it has none, as `multi` has."""
+    """Return the ISO 639-1 code of a language tag, or None for a tag without such a code, as `multi`."""
     code = re.match(r"([a-z]{2})(?:-|$)", language or "")
     return code[1] if code else None
 
@@ -135,7 +203,7 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
     ("gpt-transcribe", lambda terms: {"keywords": terms}),
     ("gpt-live-transcribe", lambda terms: {"keywords": terms}),
 )
-"""The fields for a list of expected words; None where the model takes no such list."""
+"""The field for a list of expected words, by model. None stands for a model that takes no such list."""
 
 
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class FilteredFunctions(NamedTuple):
-    """A think block with the accepted functions, and the names of the others."""
+    """A think block with the accepted functions, and the names of the functions that were left out."""
 
     think: blocks.Think
     not_allowed: tuple[str, ...] = ()
-    """Their endpoints may not be called."""
+    """The functions whose endpoints the router may not call."""
     taken: tuple[str, ...] = ()
-    """The server has functions of these names, and a client cannot answer in their place."""
+    """The names that the server has functions of. A client cannot answer in place of the server."""
 
 
 def filter_functions(
     think: blocks.Think, allowed_origins: tuple[str, ...], server_names: Collection[str]
 ) -> FilteredFunctions:
-    """Leave out the client's functions that it may not declare."""
+    """Return the think block without the functions that the client may not declare, and their names."""
     functions = think.functions or []
     taken = tuple(it.name for it in functions if it.name in server_names)
     not_allowed = tuple(
@@ -36,7 +36,8 @@ def filter_functions(
     )
     if not taken and not not_allowed:
         return FilteredFunctions(think)
-    kept = [it for it in functions if it.name not in taken and it.name not in not_allowed]
+    left_out = {*taken, *not_allowed}
+    kept = [it for it in functions if it.name not in left_out]
     return FilteredFunctions(msgspec.structs.replace(think, functions=kept), not_allowed, taken)
 
 

@@ -10,20 +10,22 @@ import msgspec
 from router.deepgram import blocks
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
-from router.translation import listening, offered_tools, text, validation
+from router.translation import functions, listening, offered_tools, text, validation
 from router.translation.formats import validate_formats, wire_format
+from router.translation.listening import DEFAULT_TUNING
 from router.translation.voices import voice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from router.config.model import Tuning
     from router.translation.formats import Formats
     from router.translation.listening import TurnDetection
     from router.translation.voices import Voices
 
 
 class InvalidSettings(msgspec.Struct, frozen=True):
-    """Why Settings that are well formed cannot be obeyed: a code of Deepgram's, and a sentence for the client."""
+    """The reason why well-formed Settings cannot be obeyed: a code of Deepgram's, and a sentence for the client."""
 
     code: str
     description: str
@@ -64,7 +66,10 @@ def choose_think(agent: blocks.Agent, is_available: Callable[[str], bool]) -> bl
 
 
 def passthrough_agent(session: Any) -> blocks.Agent:
-    """Return the agent of a client's own `session.update`, whose instructions a later message may add to."""
+    """Return the agent of a client's own `session.update`.
+
+    A later message of the client may add to its instructions.
+    """
     given = session if isinstance(session, dict) else {}
     instructions, modalities = given.get("instructions"), given.get("output_modalities")
     prompt = instructions if isinstance(instructions, str) else None
@@ -80,8 +85,12 @@ def session_of(
     transcription_model: str,
     model: str,
     server_functions: Sequence[blocks.Function] = (),
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> dict[str, Any]:
-    """Return the `session` of the one `session.update` that these Settings become. They must be valid."""
+    """Return the `session` of the one `session.update` that these Settings become.
+
+    The Settings must have passed `validate_settings`.
+    """
     assert isinstance(settings.agent, blocks.Agent)  # noqa: S101 - validate_settings refuses an id
     agent = settings.agent
     return {
@@ -91,25 +100,41 @@ def session_of(
                 "format": wire_format(formats.input),
                 # Both explicit: by default the service detects turns, and transcribes nothing (upstream 1.4).
                 "transcription": listening.transcription(agent, transcription_model),
-                "turn_detection": listening.turn_detection(agent.listen.provider, turn_detection),
+                "turn_detection": turn_detection_of(agent, turn_detection, tuning),
+                **_noise_reduction(tuning),
             },
-            "output": {"format": wire_format(formats.output), **speech_of(agent, voices)},
+            "output": {"format": wire_format(formats.output), **speech_of(agent, voices, tuning)},
         },
-        **thinking_of(first_think(agent), model, server_functions),
+        **thinking_of(first_think(agent), model, server_functions, tuning),
     }
 
 
-def thinking_of(think: blocks.Think, model: str, server_functions: Sequence[blocks.Function] = ()) -> dict[str, Any]:
+def turn_detection_of(agent: blocks.Agent, mode: TurnDetection, tuning: Tuning) -> dict[str, Any] | None:
+    """Return the `turn_detection` of an agent, in this mode."""
+    return listening.turn_detection(agent.listen.provider, mode, tuning, idle_ms=agent.idleTimeoutMs)
+
+
+def _noise_reduction(tuning: Tuning) -> dict[str, Any]:
+    # Only where the operator chooses one: a compatible service may not know the field.
+    return {"noise_reduction": {"type": tuning.noise_reduction}} if tuning.noise_reduction != "off" else {}
+
+
+def thinking_of(
+    think: blocks.Think,
+    model: str,
+    server_functions: Sequence[blocks.Function] = (),
+    tuning: Tuning = DEFAULT_TUNING,
+) -> dict[str, Any]:
     """Return the fields of `session` that a think block decides."""
     fields = {
         "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
         "instructions": think.prompt,
         "tools": [offered_tools.tool(function) for function in (*server_functions, *(think.functions or ()))],
         "tool_choice": think.toolChoice,
-        "max_output_tokens": think.maxOutputTokens,
+        "max_output_tokens": think.maxOutputTokens or tuning.max_output_tokens or None,
         "prompt": think.managedPrompt,
         "reasoning": _reasoning(think.provider.reasoning_mode, model),
-        "truncation": _truncation(think.context_length),
+        "truncation": _truncation(think.context_length, tuning.retention_ratio),
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -128,41 +153,63 @@ def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
 
 
 _REASONING: Final = re.compile(r"gpt-realtime-2(?!\d)")
-"""The gpt-realtime-2 family, but not a dated model of the first one, such as gpt-realtime-2025-08-28."""
+"""The names of the gpt-realtime-2 family.
+
+Dated models of the first one do not match, such as gpt-realtime-2025-08-28.
+"""
 
 
-def _truncation(context_length: float | str | None) -> dict[str, Any] | None:
-    if not isinstance(context_length, int | float):
-        return None
-    tokens = max(1, int(context_length) // CHARACTERS_PER_TOKEN)
-    limits = {"post_instructions": tokens}
-    return {"type": "retention_ratio", "retention_ratio": _RETENTION_RATIO, "token_limits": limits}
+def _truncation(context_length: float | str | None, ratio: float) -> dict[str, Any] | None:
+    truncation = {"type": "retention_ratio", "retention_ratio": ratio or _RETENTION_RATIO}
+    if isinstance(context_length, int | float):
+        tokens = max(1, int(context_length) // CHARACTERS_PER_TOKEN)
+        return {**truncation, "token_limits": {"post_instructions": tokens}}
+    return truncation if ratio else None
 
 
 CHARACTERS_PER_TOKEN: Final = 4
-"""Roughly, in English."""
+"""The characters of a token, roughly, in English."""
 
 _RETENTION_RATIO: Final = 0.8
-"""The share of a full context that is kept: a large cut is rare, where a small one would come at every turn."""
+"""The fraction of a full context that the upstream keeps.
+
+A large cut is rare, and a small one would come at every turn.
+"""
 
 
-def speech_of(agent: blocks.Agent, voices: Voices) -> dict[str, Any]:
+def speech_of(agent: blocks.Agent, voices: Voices, tuning: Tuning = DEFAULT_TUNING) -> dict[str, Any]:
     """Return the fields of `audio.output`: the React component's `sessionAudioOutput`, or else the speak block's."""
     given = agent.sessionAudioOutput or {}
     fields = {
         "voice": given.get("voice") or voice_of(agent.speak, voices),
-        "speed": given.get("speed") or first_speak(agent).provider.speed,
+        "speed": given.get("speed") or first_speak(agent).provider.speed or _chosen_speed(tuning),
     }
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def context_items(agent: blocks.Agent, new_id: text.NewId) -> list[openai.NewItem]:
-    """Return one item per message of the context, and two per function call: the call, and its output."""
+def _chosen_speed(tuning: Tuning) -> float | None:
+    return tuning.speed if tuning.speed != DEFAULT_TUNING.speed else None
+
+
+def context_items(agent: blocks.Agent, new_id: text.NewId, *, shows_calls: bool) -> list[openai.NewItem]:
+    """Return one item per message of the context, and two per function call: the call, and its output.
+
+    With `shows_calls`, the client may have been shown calls as texts of the assistant's, which the model never said.
+    """
     items: list[openai.NewItem] = []
-    given = agent.context.messages if agent.context is not None else agent.messages
-    for message in given or []:
-        items.extend(_items_of(message, new_id))
+    for message in _context_of(agent):
+        if not (shows_calls and message.role == "assistant" and functions.is_call_text(message.content or "")):
+            items.extend(_items_of(message, new_id))
     return items
+
+
+def has_context(agent: blocks.Agent) -> bool:
+    """Whether the client continues an earlier conversation."""
+    return any(message.function_calls or (message.role and message.content) for message in _context_of(agent))
+
+
+def _context_of(agent: blocks.Agent) -> list[blocks.ContextMessage]:
+    return (agent.context.messages if agent.context is not None else agent.messages) or []
 
 
 def _items_of(message: blocks.ContextMessage, new_id: text.NewId) -> list[openai.NewItem]:
@@ -190,7 +237,10 @@ _UNSET: Final = {
     "truncation": "auto",
     "speed": 1.0,
 }
-"""The values that unset a field, which an update would keep otherwise. A field that is not listed cannot be unset."""
+"""The values that unset a field. An update without the field would keep it.
+
+A field that is not listed cannot be unset.
+"""
 
 
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ CHARACTERS_PER_S: Final = 15.0
 def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str:
     """Estimate the words of `transcript` that were spoken in `played_s`: whole words, and at least the first.
 
-    Where the whole audio is known to take `whole_s`, that is the pace; else the usual one.
+    If the duration `whole_s` of the whole audio is known, the pace follows from it. Otherwise the usual pace counts.
     """
     spoken = transcript.strip()
     per_s = len(spoken) / whole_s if whole_s else CHARACTERS_PER_S
@@ -25,8 +25,15 @@ def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str
 
 
 def verbatim(words: str) -> str:
-    """Return instructions for a response that speaks a given text: the API has no request for that (upstream 3.3)."""
+    """Return instructions for a response that speaks a verbatim text: the API has no request for it (upstream 3.3)."""
     return f'Say exactly this text, word for word, in its own language, and nothing before or after it: "{words}"'
+
+
+VERBATIM_ITEM: Final = (
+    "Say exactly the text of the only message, word for word, in its own language, and nothing before or after it. "
+    "It is a text to read out, and no request."
+)
+"""Instructions for a response that speaks a verbatim text, which is its only input."""
 
 
 def continuation(prompt: str | None, words: str) -> str:

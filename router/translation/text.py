@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Final, Literal
+
+import orjson
 
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
 NewId = Callable[[], str]
 """Makes an item id, at most 32 characters long (upstream 11.1)."""
+
+
+MAX_TEXT_BYTES: Final = 512 * 1024
+"""The longest text in one message to a client. The Python clients close the connection at a message over 1 MiB."""
+
+_MAX_ESCAPED: Final = 6
+"""The most bytes of one character in JSON, as in `\\u0001`."""
+
+
+def parts_of(content: str) -> list[str]:
+    """Return a text in parts that fit into one message each, cut between words where that is possible."""
+    if len(content) * _MAX_ESCAPED <= MAX_TEXT_BYTES:
+        return [content]
+    if len(content) <= MAX_TEXT_BYTES and len(orjson.dumps(content)) <= MAX_TEXT_BYTES:
+        return [content]
+    middle = len(content) // 2
+    space = content.find(" ", middle, middle + MAX_WORD_CHARS)
+    cut = space if space > 0 else middle
+    return parts_of(content[:cut]) + parts_of(content[cut:].lstrip())
+
+
+MAX_WORD_CHARS: Final = 1000
+"""The most characters in which a cut of a long text looks for the end of a word."""
 
 
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
@@ -34,12 +59,33 @@ def history_of(message: deepgram.ConversationText) -> deepgram.HistoryText:
     return deepgram.HistoryText(role=message.role, content=message.content)
 
 
-def transcript(content: str, *, is_final: bool) -> deepgram.Transcript:
-    """Make a Transcript of the `/openai` profile: interim before the user's ConversationText, final after it."""
-    # The upstream reports no confidence unless it is asked for logprobs, and the message requires one.
-    alternative = deepgram.Alternative(transcript=content, confidence=1.0)
+def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.Transcript:
+    """Make a Transcript of the `/openai` profile: interim before the user's ConversationText, final after it.
+
+    `words` are those of the upstream's event, with their times.
+    """
+    alternative = deepgram.Alternative(transcript=content, confidence=_CONFIDENCE, words=_timed(words))
     channel = deepgram.Channel(alternatives=[alternative])
     return deepgram.Transcript(transcript=content, channel=channel, is_final=is_final, speech_final=is_final)
+
+
+_CONFIDENCE: Final = 1.0
+"""The upstream reports no confidence unless it is asked for logprobs, and the message requires one."""
+
+
+def _timed(words: Any) -> list[deepgram.Word]:
+    """Return the readable words of an event: each has a text, a start and an end in seconds."""
+    found = []
+    for given in words if isinstance(words, list) else ():
+        fields = given if isinstance(given, dict) else {}
+        word, start_s, end_s = fields.get("word"), _seconds(fields.get("start")), _seconds(fields.get("end"))
+        if isinstance(word, str) and start_s is not None and end_s is not None:
+            found.append(deepgram.Word(word=word, start=start_s, end=end_s, confidence=_CONFIDENCE))
+    return found
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:

@@ -1,4 +1,4 @@
-"""The fields of `agent` that are well formed and cannot be obeyed: a table of rules, by field."""
+"""The fields of `agent` that may be well formed and yet cannot be obeyed: a table of rules, by field."""
 
 from __future__ import annotations
 
@@ -20,11 +20,37 @@ MAX_OUTPUT_TOKENS: Final = 4096
 MAX_CONTEXT_CHARACTERS: Final = 1_000_000_000
 """More than any model takes, and a number that every JSON parser reads exactly."""
 
+MAX_FUNCTIONS: Final = 128
+"""The number of tools that OpenAI's models take."""
+
+MAX_FALLBACKS: Final = 16
+"""The most think or speak blocks in a list. The session uses one, and the others are its fallbacks."""
+
+MAX_CONTEXT_MESSAGES: Final = 2000
+"""The most messages and function calls of `context`. The ledger keeps fewer (`ledger_tokens`)."""
+
+MAX_TERMS: Final = 100
+"""The most key terms, and the most language hints."""
+
+MAX_NAME_CHARACTERS: Final = 128
+MAX_URL_CHARACTERS: Final = 2048
+MAX_HEADERS: Final = 32
+MAX_HEADER_CHARACTERS: Final = 4096
+
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
 def _within(least: float, most: float) -> Callable[[Any], bool]:
     return lambda value: least <= value <= most
+
+
+def _at_most(count: int) -> Callable[[Any], bool]:
+    return lambda value: not isinstance(value, list) or len(value) <= count
+
+
+def _fits(given: list[blocks.ContextMessage]) -> bool:
+    """Whether a context has few enough messages, each function call counted as one."""
+    return sum(len(message.function_calls or ()) or 1 for message in given) <= MAX_CONTEXT_MESSAGES
 
 
 def _is_token_limit(value: Any) -> bool:
@@ -64,6 +90,12 @@ _THINK: Final[tuple[Rule, ...]] = (
         f"`inf` or between 1 and {MAX_OUTPUT_TOKENS}",
     ),
     ("managedPrompt", lambda think: think.managedPrompt, _is_prompt_reference, "an object with an `id`"),
+    (
+        "functions",
+        lambda think: think.functions,
+        _at_most(MAX_FUNCTIONS),
+        f"a list of at most {MAX_FUNCTIONS} functions",
+    ),
 )
 
 _FILLERS: Final = ("initial_agent_filler", "agent_filler_max_count", "agent_filler_interval_ms")
@@ -72,7 +104,12 @@ _SPEAK: Final[tuple[Rule, ...]] = (
     ("provider.speed", lambda speak: speak.provider.speed, _is_speed, "between 0.25 and 1.5"),
 )
 
+_TERMS: Final = f"a list of at most {MAX_TERMS} words"
+
 _LISTEN: Final[tuple[Rule, ...]] = (
+    ("provider.keyterms", lambda listen: listen.provider.keyterms, _at_most(MAX_TERMS), _TERMS),
+    ("provider.language_hints", lambda listen: listen.provider.language_hints, _at_most(MAX_TERMS), _TERMS),
+    ("provider.language_hint", lambda listen: listen.provider.language_hint, _at_most(MAX_TERMS), _TERMS),
     ("provider.eot_threshold", lambda listen: listen.provider.eot_threshold, _within(0.5, 1), "between 0.5 and 1"),
     (
         "provider.eager_eot_threshold",
@@ -88,7 +125,12 @@ _LISTEN: Final[tuple[Rule, ...]] = (
     ),
 )
 
+_BLOCKS: Final = f"a list of at most {MAX_FALLBACKS} blocks"
+_MESSAGES: Final = f"a list of at most {MAX_CONTEXT_MESSAGES} messages and function calls"
+
 _AGENT: Final[tuple[Rule, ...]] = (
+    ("context.messages", lambda agent: agent.context and agent.context.messages, _fits, _MESSAGES),
+    ("messages", lambda agent: agent.messages, _fits, _MESSAGES),
     # Think Live is Deepgram's own service, in early access.
     ("think_live", lambda agent: agent.think_live, lambda _: False, "absent: this server does not offer Think Live"),
     (
@@ -103,30 +145,33 @@ _AGENT: Final[tuple[Rule, ...]] = (
 
 def validate_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
     """Return a sentence about the first field that cannot be obeyed, or None."""
-    found = (
-        _validate(agent, _AGENT, path),
-        validate_think(agent.think, f"{path}.think"),
-        validate_speak(agent.speak, f"{path}.speak"),
-        validate_listen(agent.listen, f"{path}.listen"),
+    return (
+        _validate(agent, _AGENT, path)
+        or validate_think(agent.think, f"{path}.think")
+        or validate_speak(agent.speak, f"{path}.speak")
+        or validate_listen(agent.listen, f"{path}.listen")
     )
-    return next((problem for problem in found if problem is not None), None)
 
 
 def validate_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
     """Return a sentence about the first field of the think blocks that cannot be obeyed, or None."""
     found = (_validate(block, _THINK, at) or _validate_functions(block, at) for block, at in _each(think, path))
-    return next((problem for problem in found if problem is not None), None)
+    return _validate_count(think, path) or next((problem for problem in found if problem is not None), None)
 
 
 def validate_speak(speak: blocks.Speak | list[blocks.Speak], path: str = "speak") -> str | None:
     """Return a sentence about the first field of the speak blocks that cannot be obeyed, or None."""
     found = (_validate(block, _SPEAK, at) for block, at in _each(speak, path))
-    return next((problem for problem in found if problem is not None), None)
+    return _validate_count(speak, path) or next((problem for problem in found if problem is not None), None)
 
 
 def validate_listen(listen: blocks.Listen, path: str = "listen") -> str | None:
     """Return a sentence about the first field of the listen block that cannot be obeyed, or None."""
     return _validate(listen, _LISTEN, path)
+
+
+def _validate_count(given: Any, path: str) -> str | None:
+    return None if _at_most(MAX_FALLBACKS)(given) else f"`{path}` must be {_BLOCKS}"
 
 
 def _each(given: Any, path: str) -> Iterator[tuple[Any, str]]:
@@ -145,20 +190,25 @@ def _validate(block: blocks.Block, rules: Iterable[Rule], path: str) -> str | No
 
 
 def _validate_functions(think: blocks.Think, path: str) -> str | None:
-    for at, function in enumerate(think.functions or []):
-        field = next((field for field in _FILLERS if getattr(function, field)), None)
-        if field is not None:
-            return f"`{path}.functions[{at}].{field}` needs `agent.think_live`, which this server does not offer"
-        problem = _validate_endpoint(function.endpoint, f"{path}.functions[{at}].endpoint")
-        if problem is not None:
-            return problem
-    return None
+    found = (_validate_function(it, f"{path}.functions[{at}]") for at, it in enumerate(think.functions or []))
+    return next((problem for problem in found if problem is not None), None)
 
 
-def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | None:
-    # No sentence repeats the URL or a header's value: either may hold a credential.
-    if endpoint is None:
+def _validate_function(function: blocks.Function, path: str) -> str | None:
+    field = next((field for field in _FILLERS if getattr(function, field)), None)
+    if field is not None:
+        return f"`{path}.{field}` needs `agent.think_live`, which this server does not offer"
+    if len(function.name) > MAX_NAME_CHARACTERS:
+        return f"`{path}.name` must have at most {MAX_NAME_CHARACTERS} characters"
+    if function.endpoint is None:
         return None
+    return _validate_size(function.endpoint, f"{path}.endpoint") or _validate_endpoint(
+        function.endpoint, f"{path}.endpoint"
+    )
+
+
+def _validate_endpoint(endpoint: blocks.Endpoint, path: str) -> str | None:
+    # No sentence repeats the URL or a header's value: either may hold a credential.
     try:
         origin_of(endpoint.url)
     except ValueError as error:
@@ -173,10 +223,19 @@ def _validate_endpoint(endpoint: blocks.Endpoint | None, path: str) -> str | Non
     return None
 
 
+def _validate_size(endpoint: blocks.Endpoint, path: str) -> str | None:
+    if len(endpoint.url) > MAX_URL_CHARACTERS:
+        return f"`{path}.url` must have at most {MAX_URL_CHARACTERS} characters"
+    headers = endpoint.headers or {}
+    if len(headers) > MAX_HEADERS or any(len(value) > MAX_HEADER_CHARACTERS for value in headers.values()):
+        return f"`{path}.headers` must be at most {MAX_HEADERS} headers of {MAX_HEADER_CHARACTERS} characters"
+    return None
+
+
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 # No line break: with one, a value could add headers, or a request, of its own.
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
 _RESERVED_HEADERS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade", "te"})
-"""They describe the request and its connection, which the router makes itself."""
+"""The headers that describe the request and its connection. The router writes them itself."""

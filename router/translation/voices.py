@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FEMININE: Final = "marin"
 MASCULINE: Final = "cedar"
-"""OpenAI recommends these two."""
+"""The two voices that OpenAI recommends, `FEMININE` and `MASCULINE`."""
 
 _REALTIME: Final = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 """OpenAI's voices that the Realtime API knows, too (upstream 2.4)."""
@@ -52,7 +52,7 @@ BUILT_IN: Final[dict[str, str]] = {
     **{f"aura-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
     **{f"aura-2-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
 }
-"""Names of voices, and patterns of names, to the upstream's voices."""
+"""The upstream's voices, by the names of OpenAI's voices and by patterns of the names of Deepgram's."""
 
 
 class Voices(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +61,15 @@ class Voices(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     """The voice for a name that no table has."""
     table: dict[str, str] = {}
-    """Like `BUILT_IN`, and looked up before it."""
+    """More entries like those of `BUILT_IN`. They are looked up before it."""
 
 
 def voice_of(speak: blocks.Speak | list[blocks.Speak], voices: Voices) -> str:
-    """Return the upstream's voice for a speak block; for several, which are fallbacks, by the first in a table."""
+    """Return the upstream's voice for a speak block.
+
+    For several blocks, return the voice of the first that a table has. Without an entry in any table, return
+    `voices.default`.
+    """
     for block in speak if isinstance(speak, list) else [speak]:
         for table in (voices.table, BUILT_IN):
             found = _look_up(block.provider, table)
@@ -80,7 +84,7 @@ def _look_up(provider: blocks.SpeakProvider, table: Mapping[str, str]) -> str | 
 
 
 def _names(provider: blocks.SpeakProvider) -> Iterator[str]:
-    """Yield the names of a provider's voice, the most specific first; the provider's own name comes last."""
+    """Yield the names of a provider's voice, the most specific first. The name of the provider itself comes last."""
     for name in (_voice_name(provider.voice), provider.model, provider.model_id, provider.type):
         if isinstance(name, str):
             yield name.lower()

@@ -6,6 +6,7 @@ import binascii
 import orjson
 import pytest
 
+from router.json_bounds import MAX_VALUES
 from router.openai import codec
 from router.openai.events import (
     ContentPart,
@@ -18,7 +19,9 @@ from router.openai.events import (
     InputAudio,
     Item,
     MessageItem,
+    Response,
     ResponseCreate,
+    ResponseDone,
     ResponseOutputAudioDelta,
     ResponseOutputTextDelta,
     SessionCreated,
@@ -44,7 +47,7 @@ def test_a_beta_name_is_read_as_its_ga_name():
 
 
 def test_an_event_without_consequence_is_ignored():
-    assert codec.decode('{"type":"rate_limits.updated","rate_limits":5}') == Ignored()
+    assert codec.decode('{"type":"conversation.created","conversation":5}') == Ignored()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", "{}", '{"type":5}', "[" * 100_000])
@@ -56,15 +59,40 @@ def test_an_unknown_type_is_named():
     assert codec.decode('{"type":"response.dance"}') == codec.Unknown("response.dance", "unknown type")
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"), [('{"type":"response.done",', "response.done"), ('{"event_id":"e",', "an event")]
+)
+def test_an_event_of_too_many_values_is_passed_over_before_it_is_parsed(head, kind):
+    # Its end is missing, which a parser would report.
+    decoded = codec.decode(head + '"a":[' + "[]," * MAX_VALUES)
+
+    assert decoded == codec.Unknown(kind, f"it has more than {MAX_VALUES} values", is_excess=True)
+
+
+def test_half_a_character_costs_no_long_parse():
+    text = '{"type":"response.output_text.done","text":"' + "x" * (1024 * 1024) + r' \ud83d"}'
+
+    assert codec.decode(text) == codec.Unknown(
+        "response.output_text.done", "it is long, and has half a character", is_excess=True
+    )
+
+
 def test_unreadable_fields_are_dropped_and_the_rest_counts():
     parts = '[{"text":"Hi."},{"text":5,"transcript":" Ho."}]'
-    decoded = codec.decode(f'{{"type":"conversation.item.done","item":{{"id":7,"content":{parts}}}}}')
+    decoded = codec.decode(f'{{"type":"conversation.item.done","item":{{"id":[7],"content":{parts}}}}}')
 
     assert isinstance(decoded, codec.Partial)
     item = Item(content=[ContentPart(text="Hi."), ContentPart(transcript=" Ho.")])
     assert decoded.event == ConversationItemDone(item)
     assert decoded.type == "conversation.item.done"
     assert "$.item.id" in decoded.problem
+
+
+def test_ids_that_are_numbers_are_read_as_texts():
+    text = '{"type":"response.done","event_id":1,"response":{"id":7,"status":"completed"}}'
+    assert codec.decode(text) == ResponseDone(Response(id="7", status="completed"))
+    text = '{"type":"response.output_audio.delta","response_id":7,"item_id":8,"delta":"AAAA"}'
+    assert codec.decode(text).response_id == "7"
 
 
 def test_an_event_with_too_many_unreadable_fields_is_ignored_as_a_whole():
@@ -89,7 +117,7 @@ def test_half_a_character_is_replaced():
 
 
 def test_a_delta_is_read_without_its_other_fields():
-    assert codec.decode(DELTA) == ResponseOutputAudioDelta(AUDIO, "r")
+    assert codec.decode(DELTA) == ResponseOutputAudioDelta(AUDIO, "r", "i")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +134,7 @@ def test_a_delta_is_read_without_its_other_fields():
     ],
 )
 def test_a_delta_in_any_other_form_is_read_alike(text):
-    assert codec.decode(text) == ResponseOutputAudioDelta(AUDIO, "r")
+    assert codec.decode(text) == ResponseOutputAudioDelta(AUDIO, "r", "i")
 
 
 def test_a_delta_without_its_response_has_none():

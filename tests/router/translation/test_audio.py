@@ -15,6 +15,7 @@ from router.audio.convert import converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
 from router.translation.audio import APPEND_BYTES, Microphone, Speaker
 from tests.support.data.tones import cut, levels_of, linear16, noise_db, tone
+from tests.support.processes.further import examples
 
 LINEAR16_16K = Format("linear16", 16_000)
 CLIENT = [LINEAR16_16K, Format("linear32", 48_000), MULAW_8K, ALAW_8K, Format("alaw", 16_000)]
@@ -101,6 +102,13 @@ def test_audio_is_kept_in_the_smaller_of_the_two_formats(source, target):
     assert mic.commit().format == min(source, target, key=lambda it: it.bytes_per_s)
 
 
+def test_audio_whose_conversion_is_costly_is_kept_converted():
+    """A restart would convert a minute of it in one step."""
+    mic = microphone(Format("linear16", 12_345), LINEAR16_24K)
+    mic.append(mic.source.silence(100))
+    assert mic.commit().format == LINEAR16_24K
+
+
 @given(seed=st.integers(0, 1000))
 @settings(deadline=None)
 def test_a_sample_that_a_commit_cuts_in_two_belongs_to_the_next_turn(seed):
@@ -180,7 +188,7 @@ STEPS = st.one_of(
 
 
 @given(source=st.sampled_from(CLIENT), steps=st.lists(STEPS, max_size=25), is_speech=st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_the_kept_audio_is_all_since_the_last_commit_after_any_steps(source, steps, is_speech):
     """To a few samples, which a filter holds back or rounds; beyond the bound, the newest is kept."""
     mic = microphone(source, preroll_s=0.05, max_s=10.0)
@@ -215,7 +223,7 @@ def test_the_kept_audio_is_all_since_the_last_commit_after_any_steps(source, ste
     source=st.sampled_from(UPSTREAM),
     target=st.sampled_from([LINEAR16_24K, Format("linear16", 44_100), Format("linear16", 8_000), MULAW_8K, ALAW_8K]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_end_of_a_delta_is_not_audible(cuts, source, target):
     data = converted(Recording(linear16(tone(500, 24_000, 0.1)), LINEAR16_24K), source)
     speaker = speaker_of(target, source)

@@ -3,7 +3,7 @@
 import pytest
 
 from router.deepgram import messages as deepgram
-from router.openai.events import ErrorDetail
+from router.openai.events import Error, ErrorDetail
 from router.translation import errors
 
 SECRET = "sk-secret"  # noqa: S105 - one that is none
@@ -24,6 +24,27 @@ def redact(text):
 def test_the_code_is_the_upstream_s_own_wherever_it_stands(detail, code):
     assert errors.code_of(detail) == code
     assert errors.client_error(detail, redact).code == code
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Error(), ["the event `error` without a body", "send the last message again"]),
+        (Error(event_id="event_9"), ["`error` event_9"]),
+        (Error(ErrorDetail(event_id="sb_1")), ["about the event sb_1"]),
+        (Error(message="Out of order."), ["Out of order."]),
+    ],
+)
+def test_an_error_without_a_body_says_which_event_it_was_and_what_to_do(event, words):
+    error = errors.client_error(errors.explained(event).error, redact)
+    assert error.code == "server_error"
+    assert all(word in error.description for word in words)
+
+
+def test_an_error_with_a_body_is_unchanged():
+    event = Error(ErrorDetail(code="invalid_value"), message="beside")
+    assert errors.explained(event) is event
+    assert errors.explained(Error(code="beside")).error.code == "beside"
 
 
 def test_a_description_has_the_field_that_the_upstream_names():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.config.model import Tuning
 from router.deepgram.blocks import Agent, Listen, ListenProvider
 from router.translation import listening
 
@@ -62,27 +63,61 @@ def test_eagerness_follows_the_threshold_within_the_time_out(threshold, timeout_
     assert listening.turn_detection(provider, "semantic_vad")["eagerness"] == eagerness
 
 
+BY_CLIENT = listening.Detection(detector=None)
+"""The client commits, and requests responses."""
+
+
 @pytest.mark.parametrize(
-    ("detection", "after"),
+    ("given", "after"),
     [
-        ({"type": "semantic_vad"}, "semantic_vad"),
-        ({"threshold": 0.7}, "server_vad"),
-        ({"type": "a_new_one"}, "server_vad"),
-        ({"type": []}, "server_vad"),
-        ({"type": "server_vad", "create_response": False}, listening.CLIENT_CONTROLLED),
-        ({"type": "server_vad", "interrupt_response": False}, listening.CLIENT_CONTROLLED),
-        (None, listening.CLIENT_CONTROLLED),
+        ({"type": "server_vad"}, listening.Detection()),
+        ({"type": "semantic_vad", "eagerness": "low"}, listening.Detection(detector="semantic_vad")),
+        ({"silence_duration_ms": 200}, listening.Detection()),
+        ({"type": "server_vad", "create_response": False}, listening.Detection(creates_response=False)),
+        ({"type": "server_vad", "interrupt_response": False}, listening.Detection(interrupts_response=False)),
+        ({"type": 7}, listening.Detection()),
+        (None, BY_CLIENT),
+        ("none", BY_CLIENT),
     ],
 )
-def test_a_client_s_own_update_says_how_turns_end(detection, after):
-    session = {"audio": {"input": {"turn_detection": detection}}}
+def test_a_client_s_own_update_says_how_turns_end(given, after):
+    session = {"audio": {"input": {"turn_detection": given}}}
+    assert listening.detection_after(session, listening.Detection()) == after
 
-    assert listening.passthrough_detection(session, "server_vad") == after
+
+def test_an_update_of_the_same_detector_keeps_its_other_fields():
+    before = listening.Detection(creates_response=False)
+    assert listening.detection_after(detecting({"type": "server_vad"}), before) == before
+    assert listening.detection_after(detecting({"threshold": 0.7}), before) == before
+    assert listening.detection_after(detecting({"type": "semantic_vad"}), before).creates_response
+
+
+def detecting(turn_detection):
+    return {"audio": {"input": {"turn_detection": turn_detection}}}
 
 
 @pytest.mark.parametrize("session", [None, {}, {"audio": None}, {"audio": {"input": []}}, {"audio": {"input": {}}}])
-def test_an_update_without_turn_detection_changes_no_mode(session):
-    assert listening.passthrough_detection(session, "manual") == "manual"
+def test_an_update_without_the_field_changes_neither_turn_detection_nor_transcription(session):
+    before = listening.detection_of("manual")
+    assert listening.detection_after(session, before) is before
+    assert listening.transcribes_after(session, before=True)
+    assert not listening.transcribes_after(session, before=False)
+
+
+@pytest.mark.parametrize(("given", "after"), [({"model": "whisper-1"}, True), (None, False), ("whisper-1", False)])
+def test_a_client_s_own_update_says_whether_speech_is_transcribed(given, after):
+    assert listening.transcribes_after({"audio": {"input": {"transcription": given}}}, before=not after) is after
+
+
+def test_each_part_of_a_detected_turn_is_the_upstream_s_or_the_client_s():
+    assert not BY_CLIENT.is_on
+    assert not BY_CLIENT.is_manual
+    silent = listening.Detection(creates_response=False)
+    assert (silent.is_on, silent.owes_answers, silent.interrupts) == (True, False, True)
+    patient = listening.Detection(interrupts_response=False)
+    assert (patient.is_on, patient.owes_answers, patient.interrupts) == (True, True, False)
+    manual = listening.detection_of("manual")
+    assert (manual.is_manual, manual.owes_answers, manual.interrupts) == (True, False, False)
 
 
 # Transcription.
@@ -130,3 +165,12 @@ def test_new_hints_replace_those_under_the_older_name():
     after = listening.updated(ListenProvider(language_hint="en"), ListenProvider(language_hints=["fr"]))
 
     assert after.hints == ["fr"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "eagerness"),
+    [({}, "low"), ({"eot_threshold": 0.7}, "auto"), ({"eot_timeout_ms": 2000}, "high")],
+)
+def test_an_operator_s_eagerness_holds_until_the_client_chooses(provider, eagerness):
+    chosen = listening.turn_detection(ListenProvider(**provider), "semantic_vad", Tuning(vad_eagerness="low"))
+    assert chosen["eagerness"] == eagerness

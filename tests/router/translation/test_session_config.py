@@ -5,10 +5,11 @@ import itertools
 import msgspec
 import pytest
 
+from router.config.model import Tuning
 from router.deepgram.blocks import Agent, Function, Think, ThinkProvider
 from router.deepgram.messages import Audio, AudioFormat, Settings
 from router.openai import events as openai
-from router.translation import session_config
+from router.translation import functions, session_config
 from router.translation.formats import Formats
 from router.translation.session_config import InvalidSettings
 from router.translation.voices import Voices
@@ -137,6 +138,10 @@ def test_the_first_think_block_whose_model_is_available_is_chosen_whole():
 # The context.
 
 
+def items_of(given, new_id, *, shows_calls=True):
+    return session_config.context_items(given, new_id, shows_calls=shows_calls)
+
+
 def test_each_message_of_the_context_is_an_item_and_a_call_is_two():
     call = {"id": "c" * 40, "name": "f", "arguments": "{}", "response": "snow"}
     messages = [
@@ -147,7 +152,7 @@ def test_each_message_of_the_context_is_an_item_and_a_call_is_two():
     ]
     ids = map(str, itertools.count())
 
-    items = session_config.context_items(agent(context={"messages": messages}), lambda: next(ids))
+    items = items_of(agent(context={"messages": messages}), lambda: next(ids))
     assert items == [
         openai.MessageItem(id="0", role="user", content=[openai.InputText(text="Hi")]),
         openai.FunctionCallItem(id="1", call_id="c" * 32, name="f", arguments="{}"),
@@ -160,8 +165,33 @@ def test_the_context_may_stand_at_its_older_place():
     messages = [{"role": "user", "content": "Hi"}]
     context = {"messages": []}
 
-    assert len(session_config.context_items(agent(messages=messages), lambda: "i")) == 1
-    assert session_config.context_items(agent(messages=messages, context=context), lambda: "i") == []
+    assert len(items_of(agent(messages=messages), lambda: "i")) == 1
+    assert items_of(agent(messages=messages, context=context), lambda: "i") == []
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_text_that_shows_a_call_is_no_item_where_the_client_is_shown_calls(is_shown):
+    shown = functions.call_text("look_up", '{"at": "here (or there)"}').content
+    said = ["Function call: none was needed.", f"I said: {shown}", "Function call: look_up", "Hello."]
+    messages = [{"role": "assistant", "content": content} for content in (shown, f" {shown}\n", *said)]
+    messages.append({"role": "user", "content": shown})
+    items = items_of(agent(context={"messages": messages}), lambda: "i", shows_calls=is_shown)
+    assert [item.content[0].text for item in items[-5:]] == [*said, shown]
+    assert len(items) == len(said) + 1 + 2 * (not is_shown)
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_continued"),
+    [
+        ([], False),
+        ([{"role": "user", "content": ""}], False),
+        ([{"role": "user", "content": "Hi"}], True),
+        ([{"role": "assistant", "content": "Function call: look_up({})"}], True),
+        ([{"function_calls": [{"id": "c", "name": "f"}]}], True),
+    ],
+)
+def test_a_conversation_with_any_context_is_continued(messages, is_continued):
+    assert session_config.has_context(agent(context={"messages": messages})) is is_continued
 
 
 # Updates.
@@ -191,3 +221,43 @@ def test_partial_updates_merge_objects_and_replace_lists():
 def test_an_agent_is_made_of_any_update_of_the_client_s_own(session):
     assert session_config.passthrough_agent(session).think.prompt is None
     assert session_config.passthrough_agent({"instructions": "Hi"}).think.prompt == "Hi"
+
+
+# The operator's options.
+
+TUNING = Tuning(
+    vad_threshold=0.7,
+    vad_prefix_ms=200,
+    vad_silence_ms=900,
+    noise_reduction="far_field",
+    retention_ratio=0.6,
+    max_output_tokens=400,
+    speed=1.25,
+)
+
+
+def test_an_operator_s_options_hold_where_the_client_chooses_none():
+    session = session_of(agent(), tuning=TUNING)
+    assert_client_event({"type": "session.update", "session": session})
+    heard, spoken = session["audio"]["input"], session["audio"]["output"]
+    assert heard["noise_reduction"] == {"type": "far_field"}
+    detection = heard["turn_detection"]
+    assert (detection["threshold"], detection["prefix_padding_ms"], detection["silence_duration_ms"]) == (0.7, 200, 900)
+    assert (spoken["speed"], session["max_output_tokens"]) == (1.25, 400)
+    assert session["truncation"] == {"type": "retention_ratio", "retention_ratio": 0.6}
+
+
+def test_the_client_s_choice_comes_before_the_operator_s_options():
+    think = {"maxOutputTokens": 10, "context_length": 4000}
+    given = agent(think=think, speak={"provider": {"type": "deepgram", "model": "x", "speed": 0.9}})
+    session = session_of(given, tuning=TUNING)
+    assert (session["audio"]["output"]["speed"], session["max_output_tokens"]) == (0.9, 10)
+    assert session["truncation"]["token_limits"] == {"post_instructions": 1000}
+    assert session["truncation"]["retention_ratio"] == 0.6
+
+
+def test_without_options_the_upstream_s_defaults_stay():
+    session = session_of(agent())
+    assert "noise_reduction" not in session["audio"]["input"]
+    assert "speed" not in session["audio"]["output"]
+    assert not {"max_output_tokens", "truncation"} & set(session)

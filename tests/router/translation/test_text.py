@@ -1,5 +1,6 @@
 """Items and transcripts to messages, and messages to items."""
 
+import orjson
 import pytest
 
 from router.deepgram import messages as deepgram
@@ -53,6 +54,38 @@ def test_a_transcript_has_its_text_once_more_in_its_channel(is_final):
     assert (transcript.is_final, transcript.speech_final) == (is_final, is_final)
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (None, []),
+        ("Hello", []),
+        ([{"word": "Hello", "start": 0, "end": 0.4}], [("Hello", 0.0, 0.4)]),
+        ([{"word": "Hello", "start": "0", "end": 0.4}, 7, {"word": "you", "start": 1, "end": 2}], [("you", 1.0, 2.0)]),
+    ],
+)
+def test_the_words_of_a_transcript_are_those_that_the_upstream_times(given, found):
+    (alternative,) = text.transcript("Hello you", is_final=True, words=given).channel.alternatives
+    assert [(it.word, it.start, it.end) for it in alternative.words] == found
+
+
 @pytest.mark.parametrize(("audio_end_ms", "seconds"), [(1500.0, 1.5), (None, 0.0)])
 def test_the_end_of_an_utterance_is_in_seconds(audio_end_ms, seconds):
     assert text.utterance_end(audio_end_ms).last_word_end == seconds
+
+
+@pytest.mark.parametrize("content", ["", "Hi.", "x" * 500_000, "é" * 200_000])
+def test_a_text_that_fits_into_one_message_stays_whole(content):
+    assert text.parts_of(content) == [content]
+
+
+@pytest.mark.parametrize("content", ["word " * 300_000, "x" * 1_300_000, "\u0001 " * 200_000, "é" * 600_000])
+def test_a_longer_text_is_cut_into_parts_that_fit(content):
+    parts = text.parts_of(content)
+
+    assert len(parts) > 1
+    assert all(len(orjson.dumps(part)) <= text.MAX_TEXT_BYTES for part in parts)
+    assert "".join("".join(parts).split()) == "".join(content.split())
+
+
+def test_a_long_text_is_cut_between_words():
+    assert {word for part in text.parts_of("word " * 300_000) for word in part.split()} == {"word"}

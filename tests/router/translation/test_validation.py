@@ -17,6 +17,18 @@ def agent(**fields):
     return msgspec.convert(fields, Agent)
 
 
+def functions(count, **fields):
+    return {"think": {"functions": [{"name": f"f{at}", **fields} for at in range(count)]}}
+
+
+def said(count):
+    return [{"role": "user", "content": "Hi"}] * count
+
+
+def called(count):
+    return [{"function_calls": [{"id": "c", "name": "f"}] * count}]
+
+
 def function(**fields):
     return {"think": {"functions": [{"name": "f", **fields}]}}
 
@@ -34,7 +46,18 @@ VALID = [
     {"listen": {"provider": {"eot_threshold": 0.5, "eager_eot_threshold": 0.9, "eot_timeout_ms": 1}}},
     {"sessionAudioOutput": {"voice": {"id": "v1"}, "speed": 1}},
     endpoint(method="delete", headers={"Authorization": "Bearer\ttoken", "X-Id": ""}),
+    # Each list and each text at its bound.
+    functions(128),
+    {"think": [{}] * 16, "speak": [{}] * 16},
+    {"context": {"messages": said(1000) + called(1000)}},
+    {"messages": said(2000)},
+    {"listen": {"provider": {"keyterms": ["a"] * 100, "language_hints": ["en"] * 100}}},
+    function(name="f" * 128),
+    endpoint("https://api.example/".ljust(2048, "x"), headers={f"X-{at}": "v" * 4096 for at in range(32)}),
 ]
+
+TOO_MANY_MESSAGES = "must be a list of at most 2000 messages and function calls"
+TOO_MANY_HEADERS = "`agent.think.functions[0].endpoint.headers` must be at most 32 headers of 4096 characters"
 
 INVALID = [
     ({"think": {"provider": {"temperature": 2.1}}}, "`agent.think.provider.temperature` must be between 0 and 2"),
@@ -46,6 +69,27 @@ INVALID = [
         {"think": {"context_length": MAX_CONTEXT_CHARACTERS + 1}},
         f"`agent.think.context_length` must be `max` or between 1 and {MAX_CONTEXT_CHARACTERS} characters",
     ),
+    (functions(129), "`agent.think.functions` must be a list of at most 128 functions"),
+    ({"think": [{}] * 17}, "`agent.think` must be a list of at most 16 blocks"),
+    ({"speak": [{}] * 17}, "`agent.speak` must be a list of at most 16 blocks"),
+    ({"context": {"messages": said(2001)}}, f"`agent.context.messages` {TOO_MANY_MESSAGES}"),
+    ({"context": {"messages": called(2001)}}, f"`agent.context.messages` {TOO_MANY_MESSAGES}"),
+    ({"messages": said(2001)}, f"`agent.messages` {TOO_MANY_MESSAGES}"),
+    (
+        {"listen": {"provider": {"keyterms": ["a"] * 101}}},
+        "`agent.listen.provider.keyterms` must be a list of at most 100 words",
+    ),
+    (
+        {"listen": {"provider": {"language_hint": ["en"] * 101}}},
+        "`agent.listen.provider.language_hint` must be a list of at most 100 words",
+    ),
+    (function(name="f" * 129), "`agent.think.functions[0].name` must have at most 128 characters"),
+    (
+        endpoint("https://api.example/".ljust(2049, "x")),
+        "`agent.think.functions[0].endpoint.url` must have at most 2048 characters",
+    ),
+    (endpoint(headers={f"X-{at}": "" for at in range(33)}), TOO_MANY_HEADERS),
+    (endpoint(headers={"X": "v" * 4097}), TOO_MANY_HEADERS),
     ({"think": {"maxOutputTokens": 0}}, "`agent.think.maxOutputTokens` must be `inf` or between 1 and 4096"),
     ({"think": {"maxOutputTokens": "all"}}, "`agent.think.maxOutputTokens` must be `inf` or between 1 and 4096"),
     ({"think": {"managedPrompt": {"id": 1}}}, "`agent.think.managedPrompt` must be an object with an `id`"),
