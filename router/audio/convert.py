@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from router.audio import g711
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Step = Callable[[bytes], bytes]
 
 PIECE_SAMPLES: Final = 4096
-"""Samples in one step of a conversion, at most: a push of any length works in little memory."""
+"""The most samples in one step of a conversion, so that a push of any length takes little memory."""
 
 
 class Converter:
@@ -43,17 +43,39 @@ class Converter:
 
     @property
     def hold_back_ms(self) -> float:
-        """How long the output lags behind the input, at most."""
+        """The most milliseconds by which the output lags behind the input."""
         return 0.0 if self._stream is None else 1000 * self._stream.margin / self.source.rate
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether converting a second of audio takes 1 to 5 ms, and not 0.5.
+
+        Floats, and rates without a small ratio, are costly.
+        """
+        return self._stream is not None and (self._stream.is_costly or self.source.encoding == "linear32")
 
     @property
     def part(self) -> bytes:
         """The first bytes of a sample whose rest is still to come."""
         return self._part
 
+    @property
+    def memory(self) -> list[Any]:
+        """The incomplete sample, and the memory of the filter where there is one: the whole of what it remembers."""
+        return [self._part] if self._stream is None else [self._part, *self._stream.memory]
+
+    @memory.setter
+    def memory(self, memory: list[Any]) -> None:
+        self._part, *of_stream = memory
+        if self._stream is not None:
+            self._stream.memory = of_stream
+
     def push(self, data: bytes) -> bytes:
-        """Take bytes and return the converted audio that they complete. A part of a sample waits for its rest."""
-        samples = self._whole_samples(data)
+        """Take bytes and return the converted audio that they complete.
+
+        An incomplete sample waits for its other bytes.
+        """
+        samples = self._whole_samples(data) if self._part or len(data) % self._sample_bytes else data
         piece_bytes = PIECE_SAMPLES * self._sample_bytes
         if len(samples) <= piece_bytes:
             return self._convert(samples)
@@ -63,7 +85,7 @@ class Converter:
     def flush(self) -> bytes:
         """Return the audio held back, as if silence followed; the next push begins a new stream.
 
-        A part of a sample stays, because the bytes continue where only a turn has ended.
+        An incomplete sample stays: where only a turn has ended, its other bytes are still to come.
         """
         if self._stream is None:
             return b""
@@ -73,13 +95,16 @@ class Converter:
         return self._encode(rest) if self._encode is not None else rest
 
     def successor(self, target: Format) -> Converter:
-        """Return a converter of the same bytes to another format. The caller flushes this one first."""
+        """Return a converter of the same source to another format, which begins with this one's incomplete sample.
+
+        The caller flushes this converter first.
+        """
         other = Converter(self.source, target)
         other._part = self._part
         return other
 
     def restart(self) -> None:
-        """Drop the audio held back, and begin a new stream."""
+        """Drop the audio held back and an incomplete sample, and begin a new stream."""
         self._part = b""
         if self._stream is not None:
             self._stream.restart()

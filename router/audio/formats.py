@@ -12,7 +12,7 @@ Encoding = Literal["linear16", "linear32", "mulaw", "alaw"]
 SAMPLE_BYTES: Final[dict[Encoding, int]] = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
 
 MAX_SAMPLE_BYTES: Final = 4
-"""A multiple of every sample's size: audio cut at a multiple of it is cut between samples in any encoding."""
+"""A multiple of every sample's size: audio cut at a multiple of this size is cut between samples in any encoding."""
 
 _SILENCE: Final[dict[Encoding, bytes]] = {"linear16": b"\0", "linear32": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}
 
@@ -28,20 +28,20 @@ class Format(msgspec.Struct, frozen=True):
 
     @property
     def sample_bytes(self) -> int:
-        """The size of one sample."""
+        """The size of one sample in bytes."""
         return SAMPLE_BYTES[self.encoding]
 
     @property
     def bytes_per_s(self) -> int:
-        """The size of a second."""
+        """The size of a second of audio in bytes."""
         return self.rate * self.sample_bytes
 
     def size_bytes(self, duration_ms: float) -> int:
-        """Return the size of `duration_ms`, rounded up to a whole sample."""
+        """Return the size of `duration_ms` of audio in bytes, rounded up to a whole sample."""
         return self.sample_bytes * -int(-duration_ms * self.rate // 1000)
 
     def duration_ms(self, size_bytes: int) -> float:
-        """Return the duration of `size_bytes`."""
+        """Return the duration of `size_bytes` of audio in milliseconds."""
         return size_bytes * 1000 / self.bytes_per_s
 
     def silence(self, duration_ms: float) -> bytes:
@@ -57,7 +57,7 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def duration_ms(self) -> float:
-        """The duration."""
+        """The duration of the recording in milliseconds."""
         return self.format.duration_ms(len(self.data))
 
 

@@ -63,7 +63,7 @@ def code_table(law: Law) -> bytes:
 
 @cache
 def _sample_tables(law: Law) -> tuple[bytes, bytes]:
-    """Return the low bytes of the codes' samples, and the high bytes."""
+    """Return two tables by code: the low bytes of the linear16 samples, and the high bytes."""
     samples = [_SAMPLES[law](code) & 0xFFFF for code in range(256)]
     return bytes(sample & 0xFF for sample in samples), bytes(sample >> 8 for sample in samples)
 

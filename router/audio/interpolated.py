@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,16 +25,22 @@ POSITIONS: Final = 128
 
 @lru_cache(maxsize=32)
 def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the coefficients of each position, and their differences to the next; both exact (see `polyphase`)."""
+    """Return the coefficients of each position, and the differences to the next position's.
+
+    Both are exact (see `polyphase`).
+    """
     fractions = np.arange(POSITIONS + 1) / POSITIONS
     rows = coefficients(fractions, taps_of(rate_in, rate_out), rate_in, rate_out)
     return rows[:-1], np.diff(rows, axis=0)
 
 
 class InterpolatedStream:
-    """The unread samples of one stream: fewer than the taps of one output."""
+    """One stream between two rates, with its unread samples: fewer than the taps of one output."""
 
     __slots__ = ("_differences", "_offset", "_rows", "_step_in", "_step_out", "_tail", "_taps")
+
+    is_costly: Final = True
+    """See `Converter.is_costly`."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         common = math.gcd(rate_in, rate_out)
@@ -47,11 +53,23 @@ class InterpolatedStream:
         """Begin a new stream, as if silence came before it."""
         self._tail = bytes(SAMPLE_BYTES * (self.margin - 1))
         self._offset = 0
-        """From the first unread sample to the next output, in parts of a sample: `_step_out` of them make one."""
+        """The distance from the first unread sample to the next output.
+
+        A sample has `_step_out` units of this distance.
+        """
+
+    @property
+    def memory(self) -> list[Any]:
+        """The unread samples, and the place of the next output among them."""
+        return [self._tail, self._offset]
+
+    @memory.setter
+    def memory(self, memory: list[Any]) -> None:
+        self._tail, self._offset = memory
 
     @property
     def margin(self) -> int:
-        """Input samples after an output sample that its computation needs."""
+        """The number of input samples after an output sample that its computation needs."""
         return self._taps // 2
 
     def convert(self, pcm: bytes) -> bytes:

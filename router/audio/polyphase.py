@@ -12,31 +12,43 @@ Loads numpy, so it is imported only where a session resamples. docs/performance.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from router.audio import compiled
 from router.audio.formats import RATES, UnsupportedRates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 TAPS: Final = 48
 """Length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz, of which half is held back."""
 
 CUT_OFF: Final = 0.93
-"""Middle of the transition, in units of the lower Nyquist frequency: the transition is 0.85 to 1.01 of it."""
+"""The middle of the transition band, in units of the lower Nyquist frequency: the band is 0.85 to 1.01 of it."""
 
 STOP_BAND_DB: Final = 60.0
-"""The attenuation that the Kaiser window is designed for."""
+"""The attenuation in dB that the Kaiser window is designed for."""
 
 COEFFICIENT_BITS: Final = 24
 """Coefficients are multiples of 2**-24, so that every product with a 16-bit sample, and every sum of products, is
 exact in float64. The output does not depend on the order in which the linear algebra sums."""
 
+LOW_BITS: Final = 11
+"""The compiled filter takes a coefficient in two parts: the low one has this many bits, and a sign."""
+
+MAX_GAIN: Final = 4.0
+"""The largest sum of a row's coefficients for which the compiled filter's sums fit into 32 bits. All have less."""
+
 BLOCK_SAMPLES: Final = 16
-"""Input samples between one row and the next, roughly: fewer copy more windows, more multiply more zeros."""
+"""Input samples between one row and the next, roughly.
+
+A smaller block copies more windows, a larger one multiplies more zeros.
+"""
 
 MAX_COEFFICIENTS: Final = 1 << 16
 """Bound of one matrix (512 kB): 11025 Hz, the oddest of the common rates, needs nearly as many coefficients."""
@@ -54,7 +66,10 @@ def taps_of(rate_in: int, rate_out: int) -> int:
 
 
 def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_out: int) -> NDArray[np.float64]:
-    """Return one row for each output, which lies a `fraction` of a sample after the middle of its `taps`."""
+    """Return one row of coefficients for each of `fractions`, the places of outputs between two samples.
+
+    An output lies that fraction of a sample after the middle one of its `taps` input samples.
+    """
     half = taps // 2
     distance = np.arange(1 - half, half + 1) - fractions[:, np.newaxis]
     beta = 0.1102 * (STOP_BAND_DB - 8.7)  # Kaiser's formula for an attenuation above 50 dB
@@ -68,7 +83,17 @@ def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_o
 class Polyphase:
     """One designed filter. Immutable, shared by every stream between the same two rates."""
 
-    __slots__ = ("block_in", "block_out", "coefficients", "padding", "quiet", "row_strides", "taps", "window")
+    __slots__ = (
+        "block_in",
+        "block_out",
+        "coefficients",
+        "made",
+        "padding",
+        "quiet",
+        "row_strides",
+        "taps",
+        "window",
+    )
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         common = math.gcd(rate_in, rate_out)
@@ -87,6 +112,8 @@ class Polyphase:
         self.quiet: Final = self._quiet_bytes()
         """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
         self.row_strides: Final = (self.block_in * LINEAR16.itemsize, LINEAR16.itemsize)
+        self.made: Final[Callable[[bytes, int, int], bytes]] = self._compiled() or self.made_by_numpy
+        """Computes the output samples of a line from one number to another; see `made_by_numpy`."""
 
     def _matrix(self, rate_in: int, rate_out: int) -> NDArray[np.float64]:
         first, phase = np.divmod(np.arange(self.block_out) * self.block_in, self.block_out)
@@ -99,6 +126,38 @@ class Polyphase:
         largest_gain = float(np.abs(self.coefficients).sum(axis=0).max())
         limit = int(HIGHEST / largest_gain) >> 8
         return bytes(high for high in range(256) if (high if high < 128 else 255 - high) < limit)  # noqa: PLR2004
+
+    def made_by_numpy(self, line: bytes, first: int, outputs: int) -> bytes:
+        """Return the output samples of a line, from the number `first` up to `outputs`.
+
+        A line begins with the first input sample of a row, and has all input samples of its outputs.
+        """
+        # Every frame may come through here, and a call into numpy costs 1 to 2 µs: bytes do the rest.
+        rows = -(-outputs // self.block_out)
+        # The windows of the rows overlap: a strided view has them without a copy.
+        samples = line + self.padding
+        windows: NDArray[np.int16] = np.ndarray((rows, self.window), LINEAR16, samples, 0, self.row_strides)
+        levels: NDArray[np.float64] = windows.dot(self.coefficients)
+        if line[1::SAMPLE_BYTES].translate(None, self.quiet):  # a loud sample: most frames have none
+            levels.clip(LOWEST, HIGHEST, levels)
+        np.rint(levels, levels)
+        return levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * first : SAMPLE_BYTES * outputs]
+
+    def _compiled(self) -> Callable[[bytes, int, int], bytes] | None:
+        """Return the compiled `made_by_numpy`; None where there is none."""
+        if compiled.resampled is None or np.abs(self.coefficients).sum(axis=0).max() > MAX_GAIN:
+            return None
+        return partial(compiled.resampled, self.parts(), self.block_in, self.block_out, self.taps)
+
+    def parts(self) -> bytes:
+        """Return the coefficients for the compiled filter: the high parts of all phases, then the low ones."""
+        phases = np.arange(self.block_out)
+        first = phases * self.block_in // self.block_out
+        rows = self.coefficients[first[:, np.newaxis] + np.arange(self.taps), phases[:, np.newaxis]]
+        whole = np.rint(rows * (1 << COEFFICIENT_BITS)).astype(np.int64)
+        half = 1 << (LOW_BITS - 1)
+        low = ((whole + half) & (2 * half - 1)) - half
+        return np.stack(((whole - low) >> LOW_BITS, low)).astype(LINEAR16).tobytes()
 
 
 def is_small(rate_in: int, rate_out: int) -> bool:
@@ -114,14 +173,20 @@ def is_small(rate_in: int, rate_out: int) -> bool:
 
 @lru_cache(maxsize=32)
 def polyphase(rate_in: int, rate_out: int) -> Polyphase:
-    """Return the filter from `rate_in` to `rate_out` (Hz), designed at first use. The pair `is_small`."""
+    """Return the filter from `rate_in` to `rate_out` (Hz), designed at first use.
+
+    The pair of rates has to be small (`is_small`).
+    """
     return Polyphase(rate_in, rate_out)
 
 
 class Stream:
-    """The unread samples of one stream: fewer than a row and a window of them."""
+    """One stream between two rates, with its unread samples: fewer than a row and a window."""
 
     __slots__ = ("_design", "_emitted", "_tail")
+
+    is_costly: Final = False
+    """See `Converter.is_costly`."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         self._design = polyphase(rate_in, rate_out)
@@ -134,26 +199,26 @@ class Stream:
         """Output samples of the first row that were returned already."""
 
     @property
+    def memory(self) -> list[Any]:
+        """The unread samples, and the place of the next output among them."""
+        return [self._tail, self._emitted]
+
+    @memory.setter
+    def memory(self, memory: list[Any]) -> None:
+        self._tail, self._emitted = memory
+
+    @property
     def margin(self) -> int:
-        """Input samples after an output sample that its computation needs."""
+        """The number of input samples after an output sample that its computation needs."""
         return self._design.taps // 2
 
     def convert(self, pcm: bytes | memoryview) -> bytes:
         """Take whole samples and return the output samples that they determine."""
-        # Every frame comes through here, and a call into numpy costs 1 to 2 µs: bytes do the rest.
         design = self._design
         block_in, block_out = design.block_in, design.block_out
         line = b"".join((self._tail, pcm))
         outputs = max(0, -(-(len(line) // SAMPLE_BYTES - design.taps + 1) * block_out // block_in))
-        rows = -(-outputs // block_out)
-        # The windows of the rows overlap: a strided view has them without a copy.
-        samples = line + design.padding
-        windows: NDArray[np.int16] = np.ndarray((rows, design.window), LINEAR16, samples, 0, design.row_strides)
-        levels: NDArray[np.float64] = windows.dot(design.coefficients)
-        if line[1::SAMPLE_BYTES].translate(None, design.quiet):  # a loud sample: most frames have none
-            levels.clip(LOWEST, HIGHEST, levels)
-        np.rint(levels, levels)
-        made: bytes = levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * self._emitted : SAMPLE_BYTES * outputs]
+        made = design.made(line, self._emitted, outputs)
         whole_rows, self._emitted = divmod(outputs, block_out)
         self._tail = line[SAMPLE_BYTES * whole_rows * block_in :]
         return made

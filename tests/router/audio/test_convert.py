@@ -16,6 +16,7 @@ from router.audio.formats import Format, UnsupportedRates
 from router.audio.interpolated import InterpolatedStream
 from router.audio.polyphase import Stream, is_small
 from tests.support.data.tones import cut, decibels, inner, levels_of, linear16, noise_db, tone
+from tests.support.processes.further import examples
 
 UPSTREAM_RATE = 24_000
 
@@ -83,7 +84,7 @@ def test_several_tones_at_once_stay_apart(rate_in):
     cuts=st.lists(st.integers(0, 3000), max_size=12),
     pair=st.sampled_from(PAIRS),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_the_borders_of_the_pieces_make_no_difference(data, cuts, pair):
     """Bit for bit."""
     whole, pieces = resampler_of(*pair), resampler_of(*pair)
@@ -96,7 +97,7 @@ def test_the_borders_of_the_pieces_make_no_difference(data, cuts, pair):
 
 
 @given(lengths=st.lists(st.integers(0, 999), max_size=30), pair=st.sampled_from(PAIRS))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_the_count_is_exact_within_the_hold_back_at_any_time(lengths, pair):
     rate_in, rate_out = pair
     resampler = resampler_of(rate_in, rate_out)

@@ -12,6 +12,7 @@ from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Record
 from router.audio.g711 import decoded
 from router.audio.samples import g711_encoded
 from tests.support.data.tones import cut, levels_of, linear16, linear32, noise_db, tone
+from tests.support.processes.further import examples
 
 ENCODINGS = ("linear16", "linear32", "mulaw", "alaw")
 SOURCES = [
@@ -62,7 +63,7 @@ def test_a_sine_keeps_its_spectrum(formats):
     cuts=st.lists(st.integers(0, 2500), max_size=12),
     formats=st.sampled_from(CONVERSIONS),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_the_borders_of_the_pieces_make_no_difference(data, cuts, formats):
     """Bit for bit, and no piece ends within a sample."""
     whole, pieces = Converter(*formats), Converter(*formats)

@@ -1,0 +1,3 @@
+def resampled(
+    parts: bytes, block_in: int, block_out: int, taps: int, line: bytes, first: int, outputs: int, /
+) -> bytes: ...
