@@ -1,0 +1,90 @@
+"""The recent arrivals of each address at all workers of a server, in memory that the workers share.
+
+A period consists of 60 buckets, each with a count. An arrival counts for a whole period, and for at most one bucket
+longer. So no interval of that length has more arrivals than allowed, whenever the interval begins.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from router.shared_areas import OWN
+
+if TYPE_CHECKING:
+    from router.shared_areas import Areas
+
+CELLS: Final = 16384
+"""The most addresses that are remembered."""
+WAYS: Final = 4
+"""The number of cells that can hold a given address. If other addresses have all of them, the address replaces the one
+that came longest ago."""
+
+BUCKETS_PER_PERIOD: Final = 60
+_BUCKETS: Final = BUCKETS_PER_PERIOD + 1
+"""The buckets of a cell: one more than a period has, because the oldest bucket has left the period only in part."""
+_CELL: Final = struct.Struct(f"<8sQ{_BUCKETS}I")
+"""The key, the number of the newest bucket, and the counts, each at its number modulo `_BUCKETS`."""
+_BUCKET_S: Final = struct.Struct("<d")
+"""The length of a bucket in seconds, behind the cells."""
+_BYTES: Final = CELLS * _CELL.size + _BUCKET_S.size
+
+
+def reserve(areas: Areas) -> None:
+    """Make the memory where a reload may need it later."""
+    if areas.lasts:
+        areas.memory("arrivals", _BYTES).close()
+
+
+class Arrivals:
+    """The arrivals in shared memory, made before the first fork. A period allows `count` arrivals of an address.
+
+    The caller holds a lock around each call.
+    """
+
+    def __init__(self, count: int, period_s: float, areas: Areas = OWN) -> None:
+        self._most = count
+        self._bucket_s = period_s / BUCKETS_PER_PERIOD
+        self._memory = areas.memory("arrivals", _BYTES)
+        # Buckets of another length, which an older configuration counted in, say nothing here.
+        if _BUCKET_S.unpack_from(self._memory, CELLS * _CELL.size) != (self._bucket_s,):
+            self._memory[:] = bytes(_BYTES)
+            _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
+
+    def wait_s(self, key: bytes, now_s: float) -> float:
+        """Return the seconds until another arrival of an address is allowed; 0 where it is allowed now."""
+        newest, counts = self._of(key, now_s)
+        excess = sum(counts) - self._most + 1
+        # From the oldest bucket on, until enough arrivals have left the period.
+        for number in range(newest - _BUCKETS + 1, newest + 1):
+            if excess <= 0:
+                break
+            excess -= counts[number % _BUCKETS]
+            left_s = (number + _BUCKETS) * self._bucket_s
+            if excess <= 0:
+                return max(0.0, left_s - now_s)
+        return 0.0
+
+    def add(self, key: bytes, now_s: float) -> None:
+        """Count an arrival of an address at this time."""
+        newest, counts = self._of(key, now_s)
+        counts[newest % _BUCKETS] += 1
+        _CELL.pack_into(self._memory, self._place(key), key, newest, *counts)
+
+    def _of(self, key: bytes, now_s: float) -> tuple[int, list[int]]:
+        """Return the number of the present bucket, and the counts of a key at this time; zeros for an unknown key."""
+        present = int(now_s / self._bucket_s)
+        found, newest, *counts = _CELL.unpack_from(self._memory, self._place(key))
+        if found != key or present - newest >= _BUCKETS:
+            return present, [0] * _BUCKETS
+        for number in range(newest + 1, present + 1):
+            counts[number % _BUCKETS] = 0
+        return present, counts
+
+    def _place(self, key: bytes) -> int:
+        """Return the position in the memory of a key's cell, or of the cell that the key may take over."""
+        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS
+        places = [(first + way) * _CELL.size for way in range(WAYS)]
+        heads = {place: self._memory[place : place + 16] for place in places}
+        own = [place for place, head in heads.items() if head[:8] == key]
+        return own[0] if own else min(places, key=lambda place: int.from_bytes(heads[place][8:], "little"))

@@ -1,0 +1,150 @@
+"""The present sessions of every worker of a server, in memory that the workers share.
+
+Each worker writes only its own region, and reads the regions of all workers. When a worker ends, even killed, the
+server clears the worker's region, so no count stays wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from typing import TYPE_CHECKING, Final
+
+from router.shared_areas import OWN
+
+if TYPE_CHECKING:
+    from router.shared_areas import Areas
+
+MAX_SESSIONS: Final = 16384
+"""The most sessions of one worker that can be counted. A further session is refused."""
+
+KEY_BYTES: Final = 8
+
+_PENDING: Final = b"PENDING\0"
+"""The mark of a session without Settings. Two adjacent marks contain no third one that a search could find."""
+_EMPTY: Final = bytes(KEY_BYTES)
+_COLUMN_BYTES: Final = MAX_SESSIONS * KEY_BYTES
+_ADDRESSES, _PRINCIPALS, _MARKS, _COLUMNS = range(4)
+_HEAD: Final = struct.Struct("<II")
+"""The number of cells that were ever in use, and the number of cells that are in use now."""
+_REGION_BYTES: Final = _HEAD.size + _COLUMNS * _COLUMN_BYTES
+_SALT_BYTES: Final = 16
+
+
+class Counts:
+    """The counts in shared memory, made before the first fork. Pages that no session has used occupy no memory.
+
+    Args:
+        slots: the number of workers that may exist at a time.
+    """
+
+    def __init__(self, slots: int = 1, areas: Areas = OWN) -> None:
+        self._slots = slots
+        self._memory = areas.memory("counts", slots * _REGION_BYTES + _SALT_BYTES)
+        # The salt is shared, too: workers of two versions count the same client under one key.
+        if self._memory[slots * _REGION_BYTES :] == bytes(_SALT_BYTES):
+            self._memory[slots * _REGION_BYTES :] = os.urandom(_SALT_BYTES)
+        self._salt = self._memory[slots * _REGION_BYTES :]
+
+    def key_of(self, kind: str, name: str) -> bytes:
+        """Return the key of an address or a principal, by which its sessions are counted.
+
+        The random salt keeps a client from choosing a name that has the same key as another client.
+        """
+        text = f"{kind}\0{name}".encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(text, digest_size=KEY_BYTES, key=self._salt).digest()
+
+    def clear(self, slot: int) -> None:
+        """Forget the sessions of a worker that has ended."""
+        used, _ = self.head(slot)
+        for column in range(_COLUMNS):
+            start = _start(slot, column)
+            self._memory[start : start + used * KEY_BYTES] = bytes(used * KEY_BYTES)
+        self.write_head(slot, 0, 0)
+
+    def sessions(self) -> int:
+        """Return the number of all sessions."""
+        return sum(self.head(slot)[1] for slot in range(self._slots))
+
+    def of_address(self, key: bytes) -> int:
+        """Return the number of sessions of an address."""
+        return self._count(_ADDRESSES, key)
+
+    def of_principal(self, key: bytes) -> int:
+        """Return the number of sessions of a principal."""
+        return self._count(_PRINCIPALS, key)
+
+    def pending(self) -> int:
+        """Return the number of sessions without Settings."""
+        return self._count(_MARKS, _PENDING)
+
+    def _count(self, column: int, key: bytes) -> int:
+        # A search in C over a few kilobytes. A key is random, so none is found across the border of two others.
+        count = 0
+        for slot in range(self._slots):
+            used, present = self.head(slot)
+            if present:
+                start = _start(slot, column)
+                count += self._memory[start : start + used * KEY_BYTES].count(key)
+        return count
+
+    # For `Seats`.
+
+    def head(self, slot: int) -> tuple[int, int]:
+        """Return how many cells of a slot were ever in use, and how many are in use now."""
+        used, present = _HEAD.unpack_from(self._memory, slot * _REGION_BYTES)
+        return used, present
+
+    def write_head(self, slot: int, used: int, present: int) -> None:
+        """Write the two numbers that `head` returns."""
+        _HEAD.pack_into(self._memory, slot * _REGION_BYTES, used, present)
+
+    def write_cell(self, slot: int, cell: int, keys: tuple[bytes, bytes, bytes]) -> None:
+        """Write the three keys of a session (address, principal, mark) into its cell of each column."""
+        for column, key in enumerate(keys):
+            start = _start(slot, column) + cell * KEY_BYTES
+            self._memory[start : start + KEY_BYTES] = key
+
+
+def _start(slot: int, column: int) -> int:
+    return slot * _REGION_BYTES + _HEAD.size + column * _COLUMN_BYTES
+
+
+class Seats:
+    """The cells of one worker, one for each session. The caller holds a lock around each call."""
+
+    def __init__(self, counts: Counts, slot: int) -> None:
+        self._counts = counts
+        self._slot = slot
+        self._free: list[int] = []
+        self._taken: dict[int, tuple[bytes, bytes]] = {}
+        self._used = 0
+        counts.clear(slot)
+
+    def claim(self, address: bytes, principal: bytes | None) -> int | None:
+        """Take a cell for a session without Settings, and return its number; None where all are taken."""
+        if not self._free and self._used >= MAX_SESSIONS:
+            return None
+        cell = self._free.pop() if self._free else self._used
+        self._used = max(self._used, cell + 1)
+        keys = (address, principal or _EMPTY)
+        self._taken[cell] = keys
+        self._counts.write_cell(self._slot, cell, (*keys, _PENDING))
+        self._write_head()
+        return cell
+
+    def settle(self, cell: int) -> None:
+        """Record that a session has its Settings."""
+        if cell in self._taken:
+            self._counts.write_cell(self._slot, cell, (*self._taken[cell], _EMPTY))
+
+    def release(self, cell: int) -> None:
+        """Release the cell of a session that has ended. A free cell stays free."""
+        if self._taken.pop(cell, None) is not None:
+            self._counts.write_cell(self._slot, cell, (_EMPTY, _EMPTY, _EMPTY))
+            self._free.append(cell)
+            self._write_head()
+
+    def _write_head(self) -> None:
+        self._counts.write_head(self._slot, self._used, len(self._taken))

@@ -1,0 +1,83 @@
+"""The tokens and dollars of each client since midnight (UTC), in memory that the workers of a server share.
+
+Each worker writes only its own region, and reads the regions of all workers. A region outlives its worker, because the
+day is not over. The next worker of the slot adds to the region.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from router.shared_areas import OWN
+
+if TYPE_CHECKING:
+    from router.shared_areas import Areas
+
+DAY_S: Final = 86_400
+MICRO: Final = 1_000_000
+"""Dollars are counted in millionths, so that sums are exact."""
+
+CELLS: Final = 8192
+"""The most clients that one worker remembers."""
+WAYS: Final = 4
+"""The number of cells that can hold a given client. If other clients have all of them, the client replaces one of
+another day, or else the client with the fewest tokens."""
+
+_CELL: Final = struct.Struct("<8sQQQ")
+"""The key, the day, tokens, and millionths of a dollar."""
+_REGION_BYTES: Final = CELLS * _CELL.size
+
+Sums = tuple[int, float]
+"""Tokens and dollars."""
+
+
+def day_of(unix_s: float) -> int:
+    """Return the UTC day of a Unix time, counted from 1970-01-01."""
+    return int(unix_s // DAY_S)
+
+
+def left_s(unix_s: float) -> float:
+    """Return the seconds from a Unix time to the next midnight (UTC)."""
+    return DAY_S - unix_s % DAY_S
+
+
+class DailySums:
+    """The sums in shared memory, made before the first fork. Each slot has one writer, which holds its own lock.
+
+    Args:
+        slots: the number of workers that may exist at a time.
+    """
+
+    def __init__(self, slots: int = 1, areas: Areas = OWN) -> None:
+        self._slots = slots
+        self._memory = areas.memory("daily", slots * _REGION_BYTES)
+
+    def add(self, slot: int, key: bytes, spent: Sums, day: int) -> Sums:
+        """Add tokens and dollars to a client's sums of a day, in one slot. Return the client's sums over all slots."""
+        place = self._place(slot, key, day)
+        found, of_day, tokens, micros = _CELL.unpack_from(self._memory, place)
+        if found != key or of_day != day:
+            tokens = micros = 0
+        _CELL.pack_into(self._memory, place, key, day, tokens + spent[0], micros + round(spent[1] * MICRO))
+        return self.of(key, day)
+
+    def of(self, key: bytes, day: int) -> Sums:
+        """Return a client's sums of a day, over all slots; zeros for an unknown client."""
+        tokens = micros = 0
+        for slot in range(self._slots):
+            for place in self._places(slot, key):
+                found, of_day, its_tokens, its_micros = _CELL.unpack_from(self._memory, place)
+                if found == key and of_day == day:
+                    tokens, micros = tokens + its_tokens, micros + its_micros
+        return tokens, micros / MICRO
+
+    def _place(self, slot: int, key: bytes, day: int) -> int:
+        places = self._places(slot, key)
+        cells = {place: _CELL.unpack_from(self._memory, place) for place in places}
+        own = [place for place, cell in cells.items() if cell[0] == key]
+        return own[0] if own else min(places, key=lambda place: (cells[place][1] == day, cells[place][2]))
+
+    def _places(self, slot: int, key: bytes) -> list[int]:
+        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS
+        return [slot * _REGION_BYTES + (first + way) * _CELL.size for way in range(WAYS)]

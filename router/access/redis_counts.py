@@ -1,0 +1,308 @@
+"""The counts of all machines together, in Redis: present sessions, recent arrivals, the sums of a day.
+
+Each session has a lease, which its process renews. When a machine fails, the leases of its sessions end, and Redis no
+longer counts them. Only `admit` waits for Redis, on a thread of the web server. A background thread sends all other
+changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from router.access.daily import DAY_S, MICRO, Sums, day_of
+from router.config.rates import rate_of
+from router.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from router.config.model import Limits
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 0.5
+"""The longest wait of a handshake for Redis."""
+LEASE_S: Final = 30.0
+RENEW_S: Final = 10.0
+AWAY_S: Final = 1.0
+"""The pause, in seconds, after a failure of Redis. During the pause no handshake waits for Redis."""
+CLOSE_S: Final = 1.0
+PREFIX: Final = "switchboard:"
+
+_ADMIT: Final = """
+local now = redis.call('TIME'); now = now[1] + now[2] / 1000000
+local id, lease = ARGV[1], tonumber(ARGV[2])
+for place = 1, 4 do
+  local most = tonumber(ARGV[2 + place])
+  redis.call('ZREMRANGEBYSCORE', KEYS[place], '-inf', now)
+  if most > 0 and redis.call('ZCARD', KEYS[place]) >= most then return {place, 0} end
+end
+local most, period = tonumber(ARGV[7]), tonumber(ARGV[8])
+if most > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - period)
+  if redis.call('ZCARD', KEYS[5]) >= most then
+    local oldest = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+    return {5, math.ceil(oldest[2] + period - now)}
+  end
+end
+local sums = redis.call('HMGET', KEYS[6], 'tokens', 'micros')
+for place = 1, 2 do
+  local limit = tonumber(ARGV[8 + place])
+  if limit > 0 and tonumber(sums[place] or '0') >= limit then return {6, 0} end
+end
+for place = 1, 4 do
+  redis.call('ZADD', KEYS[place], now + lease, id)
+  redis.call('EXPIRE', KEYS[place], math.ceil(lease * 2))
+end
+if most > 0 then
+  redis.call('ZADD', KEYS[5], now, id)
+  redis.call('EXPIRE', KEYS[5], math.ceil(period))
+end
+return {0, 0}
+"""
+"""A script that checks every limit and takes a place, as one step, by the clock of Redis. Its first result is
+`Full.place` of the reached limit, or 0; its second is the seconds to wait, or 0 where they are unknown."""
+
+_RENEW: Final = """
+local now = redis.call('TIME'); now = now[1] + now[2] / 1000000
+for place = 1, #KEYS do
+  redis.call('ZADD', KEYS[place], now + tonumber(ARGV[2]), ARGV[1])
+  redis.call('EXPIRE', KEYS[place], math.ceil(ARGV[2] * 2))
+end
+"""
+
+
+class StoreAwayError(Exception):
+    """Redis does not answer."""
+
+
+class Full(NamedTuple):
+    """A limit that is reached."""
+
+    place: int
+    """The number of the limit: 1 for all sessions, 2 for those of the address, 3 for those of the principal, 4 for
+    those without Settings, 5 for new ones, 6 for the sums of the day."""
+    retry_s: int
+
+
+def check(limits: Limits) -> None:
+    """Check that the configured Redis can be used at all, without a connection to it.
+
+    Raises:
+        ConfigError: the package is missing, or the URL is not that of a Redis.
+    """
+    if limits.store:
+        client_of(limits)
+
+
+def client_of(limits: Limits) -> Any:
+    """Return a client of the configured Redis. It connects at its first use.
+
+    Raises:
+        ConfigError: the package is missing, or the URL is not that of a Redis.
+    """
+    try:
+        import redis  # noqa: PLC0415 - an extra, which few configurations need
+    except ImportError:
+        problem = "needs the package redis: pip install 'switchboard-voice[redis]'"
+        raise ConfigError(source="[limits]", name="store", problem=problem) from None
+    try:
+        return redis.Redis.from_url(
+            str(limits.store), socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+        )
+    except ValueError:
+        problem = "must be a URL such as redis://10.0.0.5:6379/0, or rediss:// for TLS"
+        raise ConfigError(source="[limits]", name="store", problem=problem) from None
+
+
+class RedisCounts:
+    """The counts of one process, which it shares with other machines through Redis. From any thread."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._redis = client_of(limits)
+        self._admit = self._redis.register_script(_ADMIT)
+        self._renew = self._redis.register_script(_RENEW)
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
+        self._away_until_s = 0.0
+        self._live: dict[str, list[str]] = {}
+        """The Redis keys that count each present session."""
+        self._left: list[tuple[str, list[str]]] = []
+        """The sessions that Redis has to remove, each with the Redis keys that still count it."""
+        self._unsent: dict[str, list[int]] = {}
+        """The tokens and millionths of a dollar that Redis has not counted yet, by the key that `day_key` returns."""
+        self._known: dict[str, tuple[int, int]] = {}
+        """The tokens and millionths of a dollar that Redis last reported, by the key that `day_key` returns."""
+
+    def admit(self, session: str, address: str, principal: str | None) -> Full | None:
+        """Take a place for a session, and return None; or return the reached limit that prevents it.
+
+        Raises:
+            StoreAwayError: Redis does not answer. A session that begins nevertheless counts as soon as Redis answers,
+                and has to be released like any other.
+        """
+        limits = self._limits
+        client = _key("principal", principal) if principal is not None else _key("address", address)
+        own = f"{PREFIX}of:{client}"
+        # Without a principal the third key stands for nothing that has a limit.
+        keys = [f"{PREFIX}sessions", f"{PREFIX}from:{_key('address', address)}", own, f"{PREFIX}pending"]
+        most = limits.max_sessions_per_principal if principal is not None else 0
+        bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
+        rate = rate_of(limits.new_sessions) if limits.new_sessions else (0, 0.0)
+        day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO))
+        arrivals, today = f"{PREFIX}new:{_key('address', address)}", self.day_key(client)
+        try:
+            place, wait_s = self._asked(
+                self._admit, keys=[*keys, arrivals, today], args=[session, LEASE_S, *bounds, *rate, *day]
+            )
+        except StoreAwayError:
+            # Redis may have counted the session all the same: its answer alone may be late.
+            self._note(session, keys)
+            raise
+        if place:
+            return Full(int(place), int(wait_s))
+        self._note(session, keys)
+        return None
+
+    def _note(self, session: str, keys: list[str]) -> None:
+        with self._lock:
+            self._live[session] = keys
+        self._start()
+
+    def day_key(self, client: str) -> str:
+        """Return the Redis key of a client's sums since midnight (UTC). `client` is the hash of the client's name."""
+        return f"{PREFIX}day:{day_of(time.time())}:{client}"
+
+    def settle(self, session: str) -> None:
+        """Record that a session has its Settings."""
+        with self._lock:
+            keys = self._live.get(session)
+            if keys is not None and f"{PREFIX}pending" in keys:
+                keys.remove(f"{PREFIX}pending")
+                self._left.append((session, [f"{PREFIX}pending"]))
+        self._wake.set()
+
+    def release(self, session: str) -> None:
+        """Give the place of a session back. A second call has no effect."""
+        with self._lock:
+            keys = self._live.pop(session, None)
+            if keys is not None:
+                self._left.append((session, keys))
+        self._wake.set()
+
+    def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
+        """Add tokens and dollars to a client's sums of today, and return the sums as far as they are known.
+
+        The sums are those that Redis last reported, and the ones that it has not counted yet. Does not wait for Redis.
+        """
+        client = _key("principal", principal) if principal is not None else _key("address", address)
+        key = self.day_key(client)
+        with self._lock:
+            unsent = self._unsent.setdefault(key, [0, 0])
+            unsent[0] += spent[0]
+            unsent[1] += round(spent[1] * MICRO)
+            tokens, micros = self._known.get(key, (0, 0))
+            sums = (tokens + unsent[0], (micros + unsent[1]) / MICRO)
+        self._start()
+        self._wake.set()
+        return sums
+
+    def close(self) -> None:
+        """Send the remaining changes, and end the thread. Wait at most `CLOSE_S` seconds for that end."""
+        self._is_closing = True
+        self._wake.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join(CLOSE_S)
+        self._redis.close()
+
+    # Steps.
+
+    def _asked(self, script: Any, **arguments: Any) -> Any:
+        import redis  # noqa: PLC0415 - present, as there is a client
+
+        if time.monotonic() < self._away_until_s:
+            raise StoreAwayError
+        try:
+            return script(**arguments)
+        except redis.RedisError as error:
+            self._away_until_s = time.monotonic() + AWAY_S
+            raise StoreAwayError(type(error).__name__) from error
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._is_closing:
+                self._thread = threading.Thread(target=self._run, name="redis-counts", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        import redis  # noqa: PLC0415 - present, as there is a client
+
+        renew_at_s = time.monotonic() + RENEW_S
+        while True:
+            is_last = self._is_closing
+            self._wake.clear()
+            try:
+                self._send()
+                if time.monotonic() >= renew_at_s:
+                    renew_at_s = time.monotonic() + RENEW_S
+                    self._renew_all()
+            except redis.RedisError as error:
+                logger.warning("the counts of the limits wait: Redis does not answer (%s)", type(error).__name__)
+                self._away_until_s = time.monotonic() + AWAY_S
+                if not is_last:
+                    self._wake.wait(AWAY_S)
+            if is_last:
+                return
+            self._wake.wait(max(0.0, renew_at_s - time.monotonic()))
+
+    def _send(self) -> None:
+        with self._lock:
+            left, self._left = self._left, []
+            unsent = {key: tuple(spent) for key, spent in self._unsent.items()}
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for session, keys in left:
+                for key in keys:
+                    pipeline.zrem(key, session)
+            pipeline.execute()
+        except Exception:
+            with self._lock:
+                self._left = [*left, *self._left]
+            raise
+        for key, (tokens, micros) in unsent.items():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hincrby(key, "tokens", tokens)
+            pipeline.hincrby(key, "micros", micros)
+            pipeline.expire(key, 2 * DAY_S)
+            all_tokens, all_micros, _ = pipeline.execute()
+            with self._lock:
+                self._known[key] = (int(all_tokens), int(all_micros))
+                still = self._unsent[key]
+                still[0] -= tokens
+                still[1] -= micros
+        self._forget_yesterday()
+
+    def _forget_yesterday(self) -> None:
+        today = f"{PREFIX}day:{day_of(time.time())}:"
+        with self._lock:
+            self._unsent = {key: spent for key, spent in self._unsent.items() if any(spent)}
+            self._known = {key: sums for key, sums in self._known.items() if key.startswith(today)}
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            live: Iterable[tuple[str, list[str]]] = [(session, list(keys)) for session, keys in self._live.items()]
+        for session, keys in live:
+            self._renew(keys=keys, args=[session, LEASE_S])
+
+
+def _key(kind: str, name: str) -> str:
+    # No name of a client is in Redis, and every machine has the same key.
+    return hashlib.blake2b(f"{kind}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

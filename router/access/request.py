@@ -1,0 +1,138 @@
+"""The request of a client: the identity of the client, and the credential in each place where clients put it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+SCHEMES: Final = ("token", "bearer")
+"""The words before a credential: Deepgram's SDKs send the first, most other clients the second."""
+
+OPENAI_KEY: Final = "openai-insecure-api-key."
+"""The beginning of the subprotocol in which OpenAI's SDKs for browsers offer a credential."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The terms of a short-lived token. Their `repr` shows no text of a session."""
+
+    single_use_id: str | None = None
+    """The id of a token that opens only one session; None for a token that opens any number until it expires."""
+    session: Mapping[str, Any] | None = None
+    """The configuration that a session begins with, as the `session` of OpenAI's `session.update`."""
+
+    def __repr__(self) -> str:
+        return f"Terms(is_single_use={self.single_use_id is not None}, has_session={self.session is not None})"
+
+
+NO_TERMS: Final = Terms()
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """The identity of a client, as `authenticate` returns it."""
+
+    id: str
+    attributes: Mapping[str, Any] = {}
+    """Facts that the application wants in its other hooks."""
+    policy: str | None = None
+    """The name of the policy that holds for this client."""
+    is_admin: bool = False
+    """Whether the client may see the pages for administrators."""
+    expires_s: float | None = None
+    """The time at which its credential expires, on the clock of `time.time`."""
+    is_granted: bool = False
+    """Whether the client came with a short-lived token of the router's own, with which it can get no other token."""
+    terms: Terms = NO_TERMS
+    """The terms of the client's short-lived token; `NO_TERMS` without one."""
+
+
+class Query(dict[str, str]):
+    """The parameters of a URL. Of a repeated one this mapping has the last value, and `pairs` has each."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)
+        super().__init__(self.pairs)
+
+
+def pairs_of(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return all parameters, in their order."""
+    return query.pairs if isinstance(query, Query) else tuple(query.items())
+
+
+def values_of(query: Mapping[str, str], name: str) -> list[str]:
+    """Return each value of a parameter that may be repeated, in their order."""
+    return [value for key, value in pairs_of(query) if key == name]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP request for a session. Its `repr` shows no credential."""
+
+    path: str
+    route: str = ""
+    """The path without the mount point of the application, as a table `[[routes]]` has it."""
+    profile: str
+    """`openai` or `converse`; empty for a request that begins no session, such as one for a short-lived token."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """The values of the headers, by their names in lower case."""
+    remote_address: str | None = None
+    """The address of the client. Behind a trusted proxy it is the address that the proxy reports."""
+    credential: str | None = None
+    """The credential from the Authorization header, the subprotocols, or the parameter `token`."""
+    principal: Principal | None = None
+    """The identity of the client; None before authentication."""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, Any], profile: str) -> Request:
+        """Make a request from the environ of a WSGI server."""
+        headers = {
+            key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")
+        }
+        query = Query(parse_qsl(environ.get("QUERY_STRING", "")))
+        return cls(
+            path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+            route=environ.get("PATH_INFO", ""),
+            profile=profile,
+            query=query,
+            headers=headers,
+            remote_address=environ.get("REMOTE_ADDR"),
+            credential=credential_of(headers, query),
+        )
+
+    def __repr__(self) -> str:
+        return f"Request({self.path!r}, profile={self.profile!r}, principal={self.principal!r})"
+
+
+Authenticate = Callable[[Request], Principal | None]
+
+
+def is_upgrade(environ: Mapping[str, Any]) -> bool:
+    """Whether a request asks for a WebSocket at all."""
+    return "websocket" in environ.get("HTTP_UPGRADE", "").lower()
+
+
+def credential_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """Return the credential of a request, or None.
+
+    The Authorization header wins over the subprotocols, and the subprotocols win over the parameter `token`.
+    """
+    scheme, _, credential = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in SCHEMES and credential.strip():
+        return credential.strip()
+    offered = _offered_credentials(headers.get("sec-websocket-protocol", ""))
+    return next(offered, None) or query.get("token") or None
+
+
+def _offered_credentials(header: str) -> Iterator[str]:
+    # A browser's WebSocket can set no header: its subprotocols carry the credential.
+    offered = [part.strip() for part in header.split(",")]
+    for name, following in itertools.pairwise([*offered, ""]):
+        if name.lower() in SCHEMES and following:
+            yield following
+        elif name.startswith(OPENAI_KEY) and name != OPENAI_KEY:
+            yield name.removeprefix(OPENAI_KEY)

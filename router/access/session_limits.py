@@ -1,0 +1,304 @@
+"""Limits on new sessions, checked before the upgrade: in all, for one principal, for one address, and by time."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import threading
+import time
+import uuid
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from actors.connections.handover import HandshakeRefused
+from router.access import arrivals, daily, redis_counts
+from router.access.arrivals import Arrivals
+from router.access.counts import Counts, Seats
+from router.access.daily import DailySums, Sums
+from router.access.proxies import address_of
+from router.access.redis_counts import RedisCounts, StoreAwayError
+from router.access.shared_lock import SharedLock
+from router.access.spent import FullError, SpentTokens
+from router.config.rates import rate_of
+from router.shared_areas import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.access.request import Principal
+    from router.config.model import Limits
+    from router.shared_areas import Areas
+
+RETRY_SESSION_S: Final = 10
+"""The seconds after which a refused client may try again, because the end of another session is not known."""
+RETRY_PENDING_S: Final = 1
+
+RETRY_AWAY_S: Final = 5
+
+_SPENT: Final = "this client has used all of its tokens or its budget of today"
+_FULL: Final = {
+    1: ("too many sessions", RETRY_SESSION_S),
+    2: ("too many sessions from this address", RETRY_SESSION_S),
+    3: ("too many sessions of this client", RETRY_SESSION_S),
+    4: ("too many sessions wait for their Settings", RETRY_PENDING_S),
+    5: ("too many new sessions from this address", RETRY_SESSION_S),
+    6: (_SPENT, 0),
+}
+"""The refusal for each `redis_counts.Full.place`: its words, and the seconds until the client may try again. 0 stands
+for the time to midnight (UTC)."""
+
+V6_PREFIX: Final = 64
+"""The bits of the IPv6 network that counts as one address. A subscriber has at least such a network, and chooses the
+other bits freely."""
+
+
+class SharedLimits:
+    """The memory in which the workers of a server count together, made before the first fork.
+
+    Args:
+        limits: the configuration.
+        slots: the number of workers that may exist at a time.
+        areas: the memory of the server.
+
+    Raises:
+        ConfigError: Redis is configured, and cannot be used at all.
+    """
+
+    def __init__(self, limits: Limits, slots: int = 1, areas: Areas = OWN) -> None:
+        self.limits = limits
+        self.is_limited = any(
+            (
+                limits.max_sessions,
+                limits.max_sessions_per_principal,
+                limits.max_sessions_per_address,
+                limits.max_pending_sessions,
+                limits.new_sessions,
+                limits.max_tokens_per_day,
+                limits.max_cost_usd_per_day,
+            )
+        )
+        """Whether anything is counted at all."""
+        redis_counts.check(limits)
+        self.spent = SpentTokens(areas, is_shared=slots > 1)
+        """The single-use tokens that were used."""
+        # A reload may bring limits to a server that had none: the arbiter has the memory from its start.
+        self._is_counting = self.is_limited or areas.lasts
+        if self._is_counting:
+            has_day = bool(limits.max_tokens_per_day or limits.max_cost_usd_per_day)
+            sums = DailySums(slots, areas) if has_day or areas.lasts else None
+            self.daily = sums if has_day else None
+            rate = rate_of(limits.new_sessions) if limits.new_sessions else None
+            self.counts = Counts(slots, areas)
+            arrivals.reserve(areas)
+            self.arrivals = Arrivals(*rate, areas) if rate else None
+            self.lock = SharedLock("limits-lock", areas)
+
+    def forget(self, slot: int) -> None:
+        """Remove the sessions of a worker that has ended from the counts."""
+        # Without the lock, which the arbiter must not wait for: the owner of the slot is gone.
+        if self._is_counting:
+            self.counts.clear(slot)
+
+
+class Ticket(NamedTuple):
+    """The place of one admitted session.
+
+    Each function may be called from any thread, and waits for no other process.
+    """
+
+    settle: Callable[[], None]
+    """Records that the session has its Settings."""
+    release: Callable[[], None]
+    """Gives the place back. A second call has no effect."""
+    spend: Callable[[int, float], Sums] | None = None
+    """Adds tokens and dollars to those of the client today, and returns the sums; None where a day has no limit."""
+
+
+NO_TICKET: Final = Ticket(lambda: None, lambda: None)
+"""The ticket of a session that no limit counts."""
+
+
+class Admission:
+    """The check of new sessions in one worker. From any thread.
+
+    Args:
+        shared: the counts of this server.
+        slot: the slot of the worker.
+        on_store_away: called when Redis, where it is configured, does not answer.
+    """
+
+    def __init__(self, shared: SharedLimits, slot: int = 0, on_store_away: Callable[[], None] = lambda: None) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._on_store_away = on_store_away
+        self._lock = threading.Lock()
+        self._seats = Seats(shared.counts, slot) if shared.is_limited else None
+        self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
+
+    def admit(self, address: str | None, principal: str | None) -> Ticket:
+        """Take a place for a new session.
+
+        Raises:
+            HandshakeRefused: 429 with `Retry-After` where a limit is reached; 503 where Redis does not answer and
+                `store_away` is `closed`.
+        """
+        if self._seats is None:
+            return NO_TICKET
+        group = group_of(address or "")
+        session = uuid.uuid4().hex
+        remote = self._remote
+        is_counted_elsewhere = remote is not None and self._admit_remotely(remote, session, group, principal)
+        try:
+            cell, spender = self._admit_here(self._seats, group, principal, is_checked=not is_counted_elsewhere)
+        except BaseException:
+            if remote is not None:
+                remote.release(session)
+            raise
+        settle = partial(self._locked, self._seats.settle, cell)
+        release = partial(self._locked, self._seats.release, cell)
+        if remote is None:
+            return Ticket(settle, release, spender)
+
+        def settle_all() -> None:
+            settle()
+            remote.settle(session)
+
+        def release_all() -> None:
+            release()
+            remote.release(session)
+
+        def spend_all(tokens: int, cost_usd: float) -> Sums:
+            return remote.spend(group, principal, (tokens, cost_usd))
+
+        return Ticket(settle_all, release_all, spend_all if spender is not None else None)
+
+    def readmit(self, address: str | None, principal: str | None) -> Ticket:
+        """Take a place for a session that another process carried. No limit refuses it, because it was admitted once.
+
+        The place of the other process is given back by that process, or with its slot.
+        """
+        if self._seats is None:
+            return NO_TICKET
+        try:
+            cell, spender = self._admit_here(self._seats, group_of(address or ""), principal, is_checked=False)
+        except HandshakeRefused:
+            # Every cell of the worker is taken: the session is not counted.
+            return NO_TICKET
+        settle = partial(self._locked, self._seats.settle, cell)
+        return Ticket(settle, partial(self._locked, self._seats.release, cell), spender)
+
+    def spend(self, principal: Principal) -> bool:
+        """Record the use of a principal's single-use token. Return False only where the token was used before.
+
+        Raises:
+            HandshakeRefused: 503 where too many single-use tokens were used.
+        """
+        token_id, now_s = principal.terms.single_use_id, time.time()
+        if token_id is None:
+            return True
+        try:
+            return self._shared.spent.spend(token_id, principal.expires_s or now_s, now_s)
+        except FullError:
+            headers = (("Retry-After", str(RETRY_SESSION_S)),)
+            problem = "too many tokens for one session were used: try again later"
+            raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+
+    def restore(self, principal: Principal | None) -> None:
+        """Forget the use of a single-use token that opened no session."""
+        if principal is not None and principal.terms.single_use_id is not None:
+            self._shared.spent.restore(principal.terms.single_use_id)
+
+    def close(self) -> None:
+        """Send the last counts to Redis."""
+        if self._remote is not None:
+            self._remote.close()
+
+    def _admit_remotely(self, remote: RedisCounts, session: str, group: str, principal: str | None) -> bool:
+        """Take a place in Redis. Return False where Redis does not answer: this server then counts alone."""
+        try:
+            full = remote.admit(session, group, principal)
+        except StoreAwayError:
+            self._on_store_away()
+            if self._shared.limits.store_away == "closed":
+                remote.release(session)
+                problem = "the limits cannot be checked at the moment: try again later"
+                headers = (("Retry-After", str(RETRY_AWAY_S)),)
+                raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+            return False
+        if full is not None:
+            problem, retry_s = _FULL[full.place]
+            raise _refusal(problem, full.retry_s or retry_s or math.ceil(daily.left_s(time.time())))
+        return True
+
+    def _admit_here(
+        self, seats: Seats, group: str, principal: str | None, *, is_checked: bool
+    ) -> tuple[int, Callable[[int, float], Sums] | None]:
+        counts, sums = self._shared.counts, self._shared.daily
+        address_key = counts.key_of("address", group)
+        principal_key = counts.key_of("principal", principal) if principal is not None else None
+        client_key = principal_key or address_key
+        now_s = time.monotonic()
+        with self._lock, self._shared.lock.held():
+            if is_checked:
+                self._check(address_key, principal_key, now_s)
+            if is_checked and sums is not None:
+                self._check_day(sums, client_key)
+            cell = seats.claim(address_key, principal_key)
+            if cell is None:
+                raise _refusal("too many sessions", RETRY_SESSION_S)
+            if self._shared.arrivals is not None:
+                self._shared.arrivals.add(address_key, now_s)
+        return cell, None if sums is None else partial(self._spend, sums, client_key)
+
+    def _spend(self, sums: DailySums, client: bytes, tokens: int, cost_usd: float) -> Sums:
+        # No other process writes this slot: the lock of this one suffices.
+        with self._lock:
+            return sums.add(self._slot, client, (tokens, cost_usd), daily.day_of(time.time()))
+
+    def _check_day(self, sums: DailySums, client: bytes) -> None:
+        limits, now_s = self._shared.limits, time.time()
+        tokens, cost_usd = sums.of(client, daily.day_of(now_s))
+        if 0 < limits.max_tokens_per_day <= tokens or 0 < limits.max_cost_usd_per_day <= cost_usd:
+            raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
+
+    def in_use(self) -> tuple[int, int]:
+        """Return the number of sessions of all workers, and of those without Settings; zeros without any limit."""
+        if self._seats is None:
+            return 0, 0
+        return self._shared.counts.sessions(), self._shared.counts.pending()
+
+    def _locked(self, change: Callable[[int], None], cell: int) -> None:
+        with self._lock:
+            change(cell)
+
+    def _check(self, address: bytes, principal: bytes | None, now_s: float) -> None:
+        limits, counts = self._shared.limits, self._shared.counts
+        if limits.max_sessions and counts.sessions() >= limits.max_sessions:
+            raise _refusal("too many sessions", RETRY_SESSION_S)
+        most = limits.max_sessions_per_principal
+        if most and principal is not None and counts.of_principal(principal) >= most:
+            raise _refusal("too many sessions of this client", RETRY_SESSION_S)
+        if limits.max_sessions_per_address and counts.of_address(address) >= limits.max_sessions_per_address:
+            raise _refusal("too many sessions from this address", RETRY_SESSION_S)
+        if limits.max_pending_sessions and counts.pending() >= limits.max_pending_sessions:
+            raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
+        wait_s = self._shared.arrivals.wait_s(address, now_s) if self._shared.arrivals is not None else 0.0
+        if wait_s:
+            raise _refusal("too many new sessions from this address", math.ceil(wait_s))
+
+
+def group_of(address: str) -> str:
+    """Return the text by which limits count an address.
+
+    An IPv6 address gives its network of 64 bits. A text that is no address is returned as it is.
+    """
+    found = address_of(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
+    return str(found) if found is not None else address
+
+
+def _refusal(problem: str, retry_s: int) -> HandshakeRefused:
+    headers = (("Retry-After", str(max(1, retry_s))),)
+    return HandshakeRefused(HTTPStatus.TOO_MANY_REQUESTS, f"{problem}: try again later", headers)

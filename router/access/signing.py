@@ -1,0 +1,40 @@
+"""The secret with which the router signs its own short-lived tokens.
+
+All workers have the same secret, and so have all machines with the same configuration. So no token has to be stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.config.model import RouterConfig
+
+_OF_THIS_PROCESS: Final = os.urandom(32)
+"""A random secret. The workers inherit it, because it is made before they are forked."""
+
+
+def signing_key(config: RouterConfig, purpose: str) -> bytes:
+    """Return the key for one purpose.
+
+    The key is derived from `[auth] secret`, or else from the other credentials of the configuration. A hash that a file
+    contains is not used, because a reader of the file could sign with it. Without any credential the key is random, and
+    only the workers of one server share it.
+    """
+    material = [config.auth.secret.reveal()] if config.auth.secret else sorted(set(_credentials(config)))
+    secret = hashlib.sha256("\0".join(material).encode()).digest() if material else _OF_THIS_PROCESS
+    return hmac.digest(secret, f"switchboard {purpose}".encode(), "sha256")
+
+
+def _credentials(config: RouterConfig) -> Iterator[str]:
+    for upstream in config.all_upstreams():
+        if upstream.api_key is not None:
+            yield upstream.api_key.reveal()
+    for token in config.auth.tokens:
+        if token.is_in_clear:
+            yield token.sha256.reveal()
