@@ -1,0 +1,125 @@
+"""Values as a rule names them, and as each wire writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.policy.rules import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What a rule compares.
+
+
+def itself(said: Any) -> list[Any]:
+    """Return a value as the only one to compare."""
+    return [said]
+
+
+def each(said: Any) -> list[Any]:
+    """Return the elements of a list. Any other value is the only element."""
+    return said if isinstance(said, list) else [said]
+
+
+def keys(said: Any) -> list[Any]:
+    """Return the keys of an object. Any other value is the only key."""
+    return list(said) if isinstance(said, dict) else [said]
+
+
+def types(said: Any) -> list[Any]:
+    """Return the type of each item in a list; `message` for an item without a type."""
+    return [it.get("type", "message") if isinstance(it, dict) else it for it in each(said)]
+
+
+def by_key(key: str) -> Callable[[Any], list[Any]]:
+    """Make a function that returns the name under a key of an object. A value that is no object is the name itself."""
+
+    def names(said: Any) -> list[Any]:
+        return [said.get(key)] if isinstance(said, dict) else [said]
+
+    return names
+
+
+MANUAL: Final = "manual"
+"""The turn detection without a detector: `null` on OpenAI's wire."""
+
+
+def detection(said: Any) -> list[Any]:
+    """Return the name of a turn detection; `manual` for none."""
+    found = said.get("type") if isinstance(said, dict) else said
+    return [MANUAL if found in (None, "none") else found]
+
+
+_FORMATS: Final = {
+    "linear16": "audio/pcm",
+    "pcm16": "audio/pcm",
+    "mulaw": "audio/pcmu",
+    "g711_ulaw": "audio/pcmu",
+    "alaw": "audio/pcma",
+    "g711_alaw": "audio/pcma",
+}
+"""OpenAI's name for each audio format, by the name that Deepgram or OpenAI's beta has for it."""
+
+
+def formats(said: Any) -> list[Any]:
+    """Return OpenAI's name of an audio format, which is an object or a name of either wire."""
+    found = said.get("type", said.get("encoding", "linear16")) if isinstance(said, dict) else said
+    return [_FORMATS.get(found, found) if isinstance(found, str) else found]
+
+
+# Forced values, as the wires have them.
+
+
+def unchanged(value: Any) -> Any:
+    """Return a forced value as it is."""
+    return value
+
+
+def left_out(_value: Any) -> Any:
+    """Return `ABSENT`, because the wire has no such value."""
+    return ABSENT
+
+
+def listed(value: Any) -> Any:
+    """Return a list as it is, and any other value as a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def object_of(key: str) -> Callable[[Any], Any]:
+    """Make a function that returns an object with a name under the key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+def name_of(key: str) -> Callable[[Any], Any]:
+    """Make a function that returns the name under the key of an object."""
+    return lambda value: value.get(key) if isinstance(value, dict) else value
+
+
+def detection_object(value: Any) -> Any:
+    """Return a turn detection as OpenAI's wire has it: an object, or None for `manual`."""
+    if isinstance(value, str):
+        return None if value == MANUAL else {"type": value}
+    return value
+
+
+def detection_name(value: Any) -> Any:
+    """Return a turn detection as Settings have it: its name."""
+    return value.get("type") if isinstance(value, dict) else value
+
+
+def openai_format(value: Any) -> Any:
+    """Return an audio format as OpenAI's wire has it, where PCM has the single rate of 24 kHz."""
+    if not isinstance(value, str):
+        return value
+    (name,) = formats(value)
+    return {"type": name, "rate": 24000} if name == "audio/pcm" else {"type": name}
+
+
+def deepgram_format(value: Any) -> Any:
+    """Return an audio format as Settings have it. Without a rate it gets 24 kHz for `linear16`, otherwise 8 kHz."""
+    given = {"encoding": value} if isinstance(value, str) else value
+    (name,) = formats(given)
+    encoding = next((short for short, long in _FORMATS.items() if long == name), name)
+    rate = given.get("sample_rate") or given.get("rate") or (24000 if encoding == "linear16" else 8000)
+    return {"encoding": encoding, "sample_rate": rate}
