@@ -1,0 +1,168 @@
+"""The part that every guarded machine shares: its checks, and the client's messages that wait for a verdict.
+
+Texts of the client and outputs of functions wait before they reach the machine, and the client's later messages wait
+behind them.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from actors import messages
+from router.guard.rules import CheckText, Verdict
+from router.guard.texts import said, said_by_client, with_text, withheld
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from actors.machine import Machine
+    from router.config.guard import Guard, Source
+
+KEY: Final = "guard:"
+"""The beginning of the keys of a guard's work. A key of the session's own work begins with the name of its kind."""
+
+MAX_WAITING: Final = 256
+"""The most messages of the client that may wait for a verdict. Further ones are dropped, and the client learns it."""
+
+TOO_MANY: Final = "too many messages wait for the guard: this one is dropped"
+BLOCKED: Final = "the guard withheld a text"
+
+
+class GuardedInputs(abc.ABC):
+    """A machine with a guard. Pure, as the machine within is."""
+
+    def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
+        self._machine = machine
+        self._guard = guard
+        self._session_id = session_id
+        self._checks = 0
+        self._inputs: deque[messages.Input] = deque()
+        """The client's messages and functions' outputs that wait; the first of them is being checked."""
+        self.hits: dict[str, int] = {}
+
+    # The interface of a machine.
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input of the machine, or the verdict of a check."""
+        return list(self._handle(message, now_s))
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the machine holds, and those of the messages that wait here."""
+        waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
+        return self._machine.held_bytes() + waiting
+
+    def describe(self) -> messages.Facts:
+        """Return the machine's facts, and the number of verdicts other than `pass`, by action."""
+        return {**self._machine.describe(), "guard": dict(self.hits)}
+
+    def _pass_on(self, commands: Iterable[messages.Command]) -> Iterator[messages.Command]:
+        for command in commands:
+            if isinstance(command, messages.EndSession):
+                yield from self._release_the_rest()
+            if isinstance(command, messages.SendToClient):
+                yield from self._to_client(command)
+            else:
+                yield command
+
+    # What the two kinds of machine do in their own way.
+
+    @abc.abstractmethod
+    def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
+        """Pass a frame to the client on, or hold it back where it must wait."""
+
+    @abc.abstractmethod
+    def _release_the_rest(self) -> Iterator[messages.Command]:
+        """Pass on all that waits, because the session ends."""
+
+    @abc.abstractmethod
+    def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
+        """Take the verdict about a text for the client."""
+
+    @abc.abstractmethod
+    def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
+        """Perform the action of a verdict beyond the text itself."""
+
+    @abc.abstractmethod
+    def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
+        """Report to the client that a text was withheld."""
+
+    @abc.abstractmethod
+    def _note_typed(self, text: str) -> None:
+        """Note a typed text that has passed."""
+
+    # Inputs.
+
+    def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        match message:
+            case messages.WorkDone(key) if key.startswith(KEY):
+                yield from self._take_verdict(message, now_s)
+            case messages.ClientTextReceived() if self._inputs or said_by_client(message.text):
+                yield from self._wait_for_verdict(message, now_s)
+            case messages.WorkDone(_, str(), None) if self._guard.checks("function"):
+                yield from self._wait_for_verdict(message, now_s)
+            case _:
+                yield from self._take(message, now_s)
+
+    def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        yield from self._pass_on(self._machine.handle(message, now_s))
+
+    def _wait_for_verdict(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        # The machine waits for the output of each function, so none is dropped.
+        if len(self._inputs) >= MAX_WAITING and isinstance(message, messages.ClientTextReceived):
+            yield from self._tell(TOO_MANY, message)
+            return
+        self._inputs.append(message)
+        if len(self._inputs) == 1:
+            yield from self._check_next_input(now_s)
+
+    def _check_next_input(self, now_s: float) -> Iterator[messages.Command]:
+        while self._inputs:
+            message = self._inputs[0]
+            source, text = said(message)
+            if source is not None and text.strip() and self._guard.checks(source):
+                yield self._work("input", source, text)
+                return
+            self._inputs.popleft()
+            yield from self._pass_on(self._machine.handle(message, now_s))
+
+    def _work(self, place: str, source: Source, text: str) -> messages.StartWork:
+        self._checks += 1
+        work = CheckText(source=source, text=text, session_id=self._session_id)
+        return messages.StartWork(f"{KEY}{place}:{self._checks}", work, self._guard.timeout_s)
+
+    # Verdicts.
+
+    def _take_verdict(self, done: messages.WorkDone, now_s: float) -> Iterator[messages.Command]:
+        if done.failure is None and isinstance(done.result, Verdict):
+            verdict = done.result
+        else:
+            verdict = Verdict("pass" if self._guard.on_failure == "pass" else "block")
+            yield messages.Log(logging.WARNING, f"a check of the guard failed: the text counts as {verdict.action}")
+        if verdict.action != "pass":
+            self.hits[verdict.action] = self.hits.get(verdict.action, 0) + 1
+        if done.key.startswith(f"{KEY}input"):
+            yield from self._judge_input(verdict, now_s)
+        else:
+            yield from self._judge_window(verdict, now_s)
+
+    def _judge_input(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
+        if not self._inputs:
+            return  # in a replay alone, whose masked text may have no words to check
+        message = self._inputs.popleft()
+        source, text = said(message)
+        passed: messages.Input | None = message
+        if verdict.action == "replace":
+            passed = with_text(message, verdict.text) or withheld(message)
+        elif verdict.action != "pass":
+            passed = withheld(message)
+        if verdict.action != "pass":
+            yield from self._tell(BLOCKED, message)
+        if passed is not None:
+            if source == "user":
+                self._note_typed(verdict.text if verdict.action == "replace" else text)
+            yield from self._pass_on(self._machine.handle(passed, now_s))
+        yield from self._act(verdict, now_s)
+        yield from self._check_next_input(now_s)

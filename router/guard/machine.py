@@ -1,0 +1,267 @@
+"""A machine around the session's machine, which holds back what the guard has not checked yet.
+
+The agent's text and audio wait before they reach the client; `inputs` holds what waits in the other direction. Each
+check is work for a pool.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+import orjson
+
+from actors import messages
+from router.deepgram import codec as deepgram_codec
+from router.deepgram import messages as deepgram
+from router.guard.inputs import BLOCKED, GuardedInputs
+from router.guard.texts import decoded, is_of_agent, is_of_user
+from router.guard.windows import Windows
+from router.openai import codec as openai_codec
+from router.openai import events as openai
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from actors.machine import Machine
+    from router.config.guard import Guard, Source
+    from router.guard.rules import Verdict
+
+_ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
+
+
+class _Window(msgspec.Struct):
+    """A part of the agent's text, and the frames that wait for its verdict."""
+
+    text: str
+    number: int
+    answer: int
+
+
+class _Held(NamedTuple):
+    """A frame to the client that waits."""
+
+    awaited: int
+    """The number of the window that the frame waits for."""
+    command: messages.SendToClient
+    answer: int
+
+
+class GuardedMachine(GuardedInputs):
+    """The session's machine with a guard. Pure, as the session is."""
+
+    def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
+        super().__init__(machine, guard, session_id)
+        self._windows = Windows(guard.window_chars)
+        self._open: deque[_Window] = deque()
+        """The windows without a verdict, in order. The first of them is being checked."""
+        self._started = 0
+        """The number of the newest window."""
+        self._answer = 0
+        """The number of the present answer. A verdict may come after the next answer has begun."""
+        self._held: deque[_Held] = deque()
+        """The frames to the client that wait, in order."""
+        self._transcripts: dict[int, str] = {}
+        """The texts of windows that the user said, by the number of the window."""
+        self._replaced: list[tuple[str, str]] = []
+        self._is_muted = False
+        """Whether the rest of the present answer is withheld."""
+        self._has_delta = False
+        self._generation = 0
+        self._own: list[str] = []
+        """The sentences that rules made the agent say. They are not checked."""
+        self._typed: deque[str] = deque(maxlen=16)
+        """Typed texts that have passed. The session repeats each to the client, and that echo is not checked again."""
+        self.dropped = 0
+        """The number of frames that were withheld."""
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the session holds, and those of the frames and messages that wait here."""
+        return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
+
+    # Inputs.
+
+    def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        match message:
+            case messages.UpstreamTextReceived(generation, text):
+                # Before the session, whose frames for this text follow.
+                yield from self._watch(generation, text)
+            case messages.UpstreamLost():
+                # No end of the answer follows, and nothing may wait for it.
+                yield from self._finish_text()
+        yield from super()._take(message, now_s)
+
+    # The agent's text.
+
+    def _watch(self, generation: int, text: str) -> Iterator[messages.Command]:
+        event = openai_codec.decode(text)
+        if isinstance(event, openai.ResponseCreated):
+            self._is_muted, self._generation = False, generation
+            self._answer += 1
+            if not self._held and not self._open:  # a frame of the answer before may still wait
+                self._replaced.clear()
+        if not self._guard.checks("agent"):
+            return
+        match event:
+            case openai.ResponseOutputTextDelta(delta) | openai.ResponseOutputAudioTranscriptDelta(delta):
+                self._generation, self._has_delta = generation, True
+                yield from self._begin_windows(self._windows.add(delta))
+            case openai.ResponseOutputTextDone() | openai.ResponseOutputAudioTranscriptDone():
+                if not self._has_delta:  # some servers send the whole text alone
+                    whole = event.text if isinstance(event, openai.ResponseOutputTextDone) else event.transcript
+                    yield from self._begin_windows(self._windows.add(whole or ""))
+                yield from self._finish_text()
+            case openai.ResponseDone():
+                yield from self._finish_text()
+
+    def _finish_text(self) -> Iterator[messages.Command]:
+        self._has_delta = False
+        yield from self._begin_windows(self._windows.flush())
+        yield from self._release()
+
+    def _begin_windows(self, texts: Iterable[str]) -> Iterator[messages.Command]:
+        for text in texts:
+            if not self._is_muted:
+                yield from self._begin_window(text, "agent")
+
+    def _begin_window(self, text: str, source: Source) -> Iterator[messages.Command]:
+        if source == "agent" and (not text.strip() or any(text.strip() in own for own in self._own)):
+            return
+        self._started += 1
+        if source == "user":
+            self._transcripts[self._started] = text
+        self._open.append(_Window(text, self._started, self._answer))
+        if len(self._open) == 1:
+            yield self._work("window", source, text)
+
+    # Commands.
+
+    def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
+        frame = decoded(command.frame)
+        if self._is_muted and is_of_agent(frame):
+            self.dropped += 1
+            return
+        is_text = frame is not None and frame.get("type") == "ConversationText"
+        spoken = frame.get("content") if frame is not None and is_text and is_of_user(frame) else None
+        if isinstance(spoken, str) and spoken not in self._typed and self._guard.checks("user"):
+            yield from self._begin_window(spoken, "user")
+        # The text of an unfinished window belongs to the next one.
+        awaited = self._started + 1 if self._windows.has_rest else self._started
+        if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
+            self._held.append(_Held(awaited, command, self._answer))
+        else:
+            yield self._with_replacements(command)
+
+    def _release(self) -> Iterator[messages.Command]:
+        """Send the frames whose windows have passed."""
+        if self._open:
+            waiting: float = self._open[0].number
+        else:
+            waiting = self._started + 1 if self._windows.has_rest else math.inf
+        while self._held and self._held[0].awaited < waiting:
+            yield self._with_replacements(self._held.popleft().command)
+
+    def _release_the_rest(self) -> Iterator[messages.Command]:
+        held, self._held = self._held, deque()
+        for it in held:
+            if is_of_agent(decoded(it.command.frame)):
+                self.dropped += 1
+            else:
+                yield it.command
+
+    def _with_replacements(self, command: messages.SendToClient) -> messages.SendToClient:
+        frame = decoded(command.frame) if self._replaced else None
+        if frame is None or not isinstance(frame.get("content"), str):
+            return command
+        for before, after in self._replaced:
+            frame["content"] = frame["content"].replace(before, after)
+        return messages.SendToClient(orjson.dumps(frame).decode())
+
+    # Verdicts.
+
+    def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
+        if not self._open:
+            return  # in a replay alone, whose masked text may have fewer windows
+        window = self._open.popleft()
+        is_user = self._transcripts.pop(window.number, None) is not None
+        if verdict.action == "replace":
+            self._replaced.append((window.text.strip(), verdict.text.strip()))
+            if not is_user:
+                # The words cannot be cut out of the audio.
+                self._drop(window, audio_only=True)
+        elif verdict.action != "pass":
+            self._drop(window, audio_only=False, is_user=is_user)
+            yield from self._tell(BLOCKED)
+            is_present = is_user or window.answer == self._answer
+            if is_present and not is_user and verdict.action != "say":
+                self._is_muted = True
+            if is_present and verdict.action in ("block", "cancel"):
+                # A user who spoke was heard: the answer is all that can be stopped.
+                yield from self._cancel()
+        yield from self._act(verdict, now_s, is_cancelled=True)
+        yield from self._release()
+        if self._open:
+            following = self._open[0]
+            source: Source = "user" if following.number in self._transcripts else "agent"
+            yield self._work("window", source, following.text)
+
+    def _drop(self, window: _Window, *, audio_only: bool, is_user: bool = False) -> None:
+        """Drop the held frames of a window.
+
+        With a blocked text of the agent, drop all later frames of the same answer, too.
+        """
+        kept: deque[_Held] = deque()
+        for held in self._held:
+            frame = decoded(held.command.frame)
+            is_rest = held.awaited > window.number and held.answer == window.answer
+            is_its = held.awaited == window.number or (is_rest and not audio_only and not is_user)
+            if is_user:
+                is_content = frame is not None and is_of_user(frame)
+            else:
+                is_content = isinstance(held.command.frame, bytes) if audio_only else is_of_agent(frame)
+            if is_its and is_content:
+                self.dropped += 1
+            else:
+                kept.append(held)
+        self._held = kept
+
+    def _cancel(self) -> Iterator[messages.Command]:
+        if self._generation:
+            yield messages.SendToUpstream(openai_codec.encode(openai.ResponseCancel()), self._generation)
+
+    def _note_typed(self, text: str) -> None:
+        self._typed.append(text)
+
+    def _tell(self, description: str, _message: messages.Input | None = None) -> Iterator[messages.Command]:
+        warning = deepgram.Warning(description=description, code="GUARD_BLOCKED")
+        yield messages.SendToClient(deepgram_codec.encode(warning))
+
+    def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
+        if verdict.action == "cancel" and not is_cancelled:
+            yield from self._cancel()
+        elif verdict.action == "say" and verdict.text.strip():
+            self._own = [*self._own[-7:], verdict.text]
+            said = injection(verdict.text)
+            yield from self._pass_on(self._machine.handle(messages.ClientTextReceived(said), now_s))
+        elif verdict.action == "end":
+            for command in self._machine.handle(messages.EndRequested(), now_s):
+                yield from self._pass_on([_as_ended(command)])
+
+
+def injection(words: str) -> str:
+    """Return the client's message by which the agent says `words` at once, in place of its present speech."""
+    return orjson.dumps({"type": "InjectAgentMessage", "message": words, "behavior": "interrupt"}).decode()
+
+
+def _as_ended(command: messages.Command) -> messages.Command:
+    if isinstance(command, messages.SendToClient) and (decoded(command.frame) or {}).get("type") == "Error":
+        return messages.SendToClient(deepgram_codec.encode(_ENDED))
+    if isinstance(command, messages.EndSession):
+        return msgspec.structs.replace(command, reason=_ENDED.code)
+    if isinstance(command, messages.Notify) and getattr(command.notification, "code", None) == "SESSION_ENDED":
+        # The report of the same Error, for the summary of the session.
+        failed = msgspec.structs.replace(command.notification, code=_ENDED.code, description=_ENDED.description)
+        return messages.Notify(failed)
+    return command

@@ -1,0 +1,397 @@
+"""A machine around a relay, which holds back what the guard has not checked yet. A dialect knows the relay's wire.
+
+The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
+every other frame keeps its place. What follows a blocked text within the same answer is withheld, and the answer is
+cancelled where the wire can do that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import orjson
+
+from actors import messages
+from router.guard.dialect import Fields, Kind, Seen
+from router.guard.inputs import BLOCKED, GuardedInputs
+from router.guard.rules import PASS
+from router.guard.windows import Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.machine import Machine
+    from router.config.guard import Guard, Source
+    from router.guard.dialect import Dialect
+    from router.guard.rules import Verdict
+
+MAX_TEXTS: Final = 64
+"""The most texts and answers whose fate is remembered. The oldest go first."""
+
+
+class _Text(msgspec.Struct):
+    """One text of the agent's: the part without a window, and the part that the client got."""
+
+    windows: Windows
+    answer: str
+    delta: Fields | None = None
+    """The newest frame with a part of the text; each window leaves in one like this."""
+    passed: str = ""
+    is_altered: bool = False
+    newest: int = 0
+    """The number of the newest window; 0 before the first one."""
+    replaced: int = 0
+    """The number of the newest window whose words were replaced. Audio behind it may still have these words."""
+
+    @property
+    def hides_audio(self) -> bool:
+        """Whether the audio that arrives now belongs to replaced words."""
+        return self.replaced > 0 and self.replaced == self.newest and not self.windows.has_rest
+
+
+class _Window(NamedTuple):
+    """A text that is checked."""
+
+    number: int
+    source: Source
+    key: str
+    answer: str
+    text: str
+
+
+class _Frame(msgspec.Struct):
+    """A frame to the client that waits."""
+
+    awaited: int
+    """The number of the window that the frame waits for."""
+    command: messages.SendToClient
+    fields: Fields | None
+    seen: Seen
+    text: str | None = None
+    """The text with which the frame leaves; None where the frame is no text that is checked."""
+
+
+_CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
+_ECHOES: Final = (Kind.AGENT_ECHO, Kind.USER_ECHO)
+
+
+class GuardedRelay(GuardedInputs):
+    """A relay with a guard. Pure, as the relay is."""
+
+    def __init__(self, machine: Machine, guard: Guard, session_id: str, dialect: Dialect) -> None:
+        super().__init__(machine, guard, session_id)
+        self._dialect = dialect
+        self._open: deque[_Window] = deque()
+        """The windows without a verdict, in order. The first of them is being checked."""
+        self._started = 0
+        self._held: deque[_Frame] = deque()
+        self._texts: dict[str, _Text] = {}
+        self._muted: dict[str, None] = {}
+        """The answers whose content is withheld."""
+        self._active: dict[str, None] = {}
+        """The answers that have begun and not ended at the relay."""
+        self._last_answer = ""
+        """The answer that began since the user spoke last; empty for none."""
+        self._cancels_next = False
+        """Whether the next answer is one to a blocked text."""
+        self._fates: dict[str, str] = {}
+        """The whole texts that were changed, each with its new text, for their echoes."""
+        self._say = ""
+        """The words that the agent says as soon as the present answer has ended."""
+        self._own: list[str] = []
+        """The sentences that rules made the agent say. They are not checked."""
+        self._now_s = 0.0
+        self.dropped = 0
+        """The number of frames that were withheld."""
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the relay holds, and those of the frames and messages that wait here."""
+        return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
+
+    def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        self._now_s = now_s
+        yield from super()._handle(message, now_s)
+
+    # Commands.
+
+    def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
+        fields = _fields(command.frame)
+        seen = self._dialect.read(fields)
+        frame = _Frame(self._started, command, fields, seen)
+        match seen.kind:
+            case Kind.BEGIN:
+                yield from self._begin_answer(seen.answer)
+            case Kind.SPEECH:
+                self._last_answer, self._cancels_next = "", False
+            case Kind.DONE:
+                self._active.pop(seen.answer, None)
+                yield from self._flush(*(key for key, it in self._texts.items() if it.answer == seen.answer))
+            case Kind.USER_PART if self._guard.checks("user"):
+                self.dropped += 1
+                return
+            case Kind.USER if self._guard.checks("user"):
+                yield from self._begin_window("user", seen.text, frame)
+                return
+            case Kind.DELTA | Kind.END | Kind.AGENT if self._guard.checks("agent"):
+                yield from self._take_text(frame)
+                return
+        yield from self._hold(frame)
+        yield from self._say_now()
+
+    def _hold(self, frame: _Frame) -> Iterator[messages.Command]:
+        has_rest = False
+        if frame.seen.kind is Kind.AUDIO:
+            texts = [it for it in self._texts.values() if it.answer == frame.seen.answer]
+            if any(it.hides_audio for it in texts):
+                self.dropped += 1
+                return
+            # The rest of a text belongs to its next window, and so does the audio behind it.
+            has_rest = any(it.windows.has_rest for it in texts)
+        frame.awaited = self._started + has_rest
+        if self._held or self._open or has_rest:
+            self._held.append(frame)
+        else:
+            yield from self._sent(frame)
+
+    def _begin_answer(self, answer: str) -> Iterator[messages.Command]:
+        self._active[answer] = None
+        self._last_answer = answer
+        if self._cancels_next:
+            self._cancels_next = False
+            self._mute(answer)
+            yield from self._cancel(answer)
+
+    # Texts for the client.
+
+    def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
+        """Take a frame with a text of the agent's. A text that was flushed leaves before the frame."""
+        seen, text = frame.seen, self._text(frame.seen)
+        if seen.answer in self._muted and not self._is_own(seen.text):
+            text.is_altered = True
+            if seen.kind is Kind.END:
+                yield from self._hold(frame)
+            else:
+                self.dropped += 1
+            return
+        if seen.kind is Kind.DELTA:
+            text.delta = frame.fields
+            for window in text.windows.add(seen.text):
+                yield from self._begin_window("agent", window, _as_delta(text, seen))
+            return
+        yield from self._flush(seen.key)
+        # Some servers send the whole text alone.
+        if seen.text and (seen.kind is Kind.AGENT or not text.newest):
+            yield from self._begin_window("agent", seen.text, frame)
+        else:
+            yield from self._hold(frame)
+
+    def _text(self, seen: Seen) -> _Text:
+        text = self._texts.get(seen.key)
+        if text is None or text.answer != seen.answer:
+            self._texts.pop(seen.key, None)
+            text = self._texts[seen.key] = _Text(Windows(self._guard.window_chars), seen.answer)
+            _forget_oldest(self._texts)
+        return text
+
+    def _flush(self, *keys: str) -> Iterator[messages.Command]:
+        """Begin the last windows of these texts."""
+        for key in keys:
+            text = self._texts.get(key)
+            if text is not None:
+                for window in text.windows.flush():
+                    yield from self._begin_window("agent", window, _as_delta(text, Seen(Kind.DELTA, key, text.answer)))
+
+    def _begin_window(self, source: Source, text: str, frame: _Frame) -> Iterator[messages.Command]:
+        frame.text = text
+        if not text.strip() or (source == "agent" and self._is_own(text)):
+            yield from self._hold(frame)
+            return
+        self._started += 1
+        frame.awaited = self._started
+        if source == "agent":
+            self._texts[frame.seen.key].newest = self._started
+        self._held.append(frame)
+        self._open.append(_Window(self._started, source, frame.seen.key, frame.seen.answer, text))
+        if len(self._open) == 1:
+            yield self._work("window", source, text)
+
+    def _is_own(self, text: str) -> bool:
+        return bool(text.strip()) and any(text.strip() in own for own in self._own)
+
+    # Frames that leave.
+
+    def _release(self) -> Iterator[messages.Command]:
+        """Send the frames whose windows have passed."""
+        has_rest = any(it.windows.has_rest for it in self._texts.values())
+        waiting: float = self._started + 1 if has_rest else math.inf
+        if self._open:
+            waiting = self._open[0].number
+        while self._held and self._held[0].awaited < waiting:
+            yield from self._sent(self._held.popleft())
+
+    def _sent(self, frame: _Frame) -> Iterator[messages.Command]:
+        seen = frame.seen
+        if seen.kind in _CONTENT and seen.answer in self._muted:
+            if not self._is_own(frame.text or seen.text):
+                self.dropped += 1
+                return
+            del self._muted[seen.answer]  # from here on the answer is the guard's own
+        text = self._fates.get(seen.text) if seen.kind in _ECHOES else frame.text
+        if frame.fields is None:
+            yield frame.command
+        elif text is None:
+            is_altered = any(it.is_altered for it in self._texts.values())
+            rewritten = self._dialect.rewritten(frame.fields, self._altered) if is_altered else None
+            yield frame.command if rewritten is None else _written(rewritten)
+        else:
+            yield from self._sent_with(text, frame, frame.fields)
+
+    def _sent_with(self, text: str, frame: _Frame, fields: Fields) -> Iterator[messages.Command]:
+        known = self._texts.get(frame.seen.key)
+        if known is not None and frame.seen.kind in (Kind.DELTA, Kind.END, Kind.AGENT):
+            known.passed += text
+        if frame.seen.text == text:
+            yield frame.command
+            return
+        changed = self._dialect.with_text(fields, text)
+        if changed is None:
+            self.dropped += 1
+        else:
+            yield _written(changed)
+
+    def _altered(self, key: str) -> str | None:
+        text = self._texts.get(key)
+        return text.passed if text is not None and text.is_altered else None
+
+    def _release_the_rest(self) -> Iterator[messages.Command]:
+        held, self._held = self._held, deque()
+        self._open.clear()
+        for frame in held:
+            if frame.text is None and frame.seen.kind not in _CONTENT:
+                yield from self._sent(frame)
+            else:
+                self.dropped += 1
+
+    # Verdicts.
+
+    def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
+        if not self._open:
+            return  # in a replay alone, whose masked text may have fewer windows
+        window = self._open.popleft()
+        if window.source == "agent" and window.answer in self._muted:
+            verdict = PASS  # its frames are withheld already
+        if verdict.action == "replace":
+            self._change(window, verdict.text)
+            # The words cannot be cut out of the audio.
+            self._drop_audio(window)
+        elif verdict.action != "pass":
+            self._change(window, "")
+            yield from self._tell(BLOCKED)
+            yield from self._stop_answer(window)
+        yield from self._act(verdict, now_s, is_cancelled=True)
+        while self._open and self._open[0].source == "agent" and self._open[0].answer in self._muted:
+            self._open.popleft()
+        yield from self._release()
+        if self._open:
+            yield self._work("window", self._open[0].source, self._open[0].text)
+
+    def _change(self, window: _Window, text: str) -> None:
+        for frame in self._held:
+            if frame.awaited == window.number and frame.text is not None:
+                frame.text = text
+                if frame.seen.text:
+                    self._fates[frame.seen.text] = text
+                    _forget_oldest(self._fates)
+        known = self._texts.setdefault(window.key, _Text(Windows(1), window.answer))
+        known.is_altered = True
+        known.replaced = window.number if text else known.replaced
+        if window.source == "user":
+            known.passed = text
+
+    def _drop_audio(self, window: _Window) -> None:
+        if window.source == "agent":
+            kept = [it for it in self._held if it.awaited != window.number or it.seen.kind is not Kind.AUDIO]
+            self.dropped += len(self._held) - len(kept)
+            self._held = deque(kept)
+
+    def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
+        """Withhold and cancel the answer of a blocked text, or the answer to a blocked text of the user."""
+        answer = window.answer if window.source == "agent" or window.answer else self._last_answer
+        if answer:
+            self._mute(answer)
+            yield from self._cancel(answer)
+        else:
+            self._cancels_next = True
+
+    def _mute(self, answer: str) -> None:
+        self._muted[answer] = None
+        _forget_oldest(self._muted)
+        for text in self._texts.values():
+            if text.answer == answer:
+                text.is_altered = True
+                text.windows = Windows(self._guard.window_chars)
+
+    def _cancel(self, answer: str) -> Iterator[messages.Command]:
+        message = self._dialect.cancel(answer) if answer in self._active else None
+        if message is not None:
+            yield from self._said(message)
+
+    def _said(self, message: str) -> Iterator[messages.Command]:
+        yield from self._pass_on(self._machine.handle(messages.ClientTextReceived(message), self._now_s))
+
+    def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
+        if verdict.action in ("cancel", "say") and not is_cancelled:
+            for answer in list(self._active):
+                self._mute(answer)
+                yield from self._cancel(answer)
+        if verdict.action == "say" and verdict.text.strip():
+            self._own = [*self._own[-7:], verdict.text]
+            self._say = verdict.text
+            yield from self._say_now()
+        elif verdict.action == "end":
+            for command in self._machine.handle(messages.EndRequested(), now_s):
+                yield from self._pass_on(self._dialect.ended(command))
+
+    def _say_now(self) -> Iterator[messages.Command]:
+        """Make the agent say the words that wait, once no answer is active that has to be cancelled first."""
+        if self._say and (self._dialect.interrupts or not self._active):
+            words, self._say = self._say, ""
+            message = self._dialect.say(words)
+            if message is not None:
+                self._cancels_next = False
+                yield from self._said(message)
+
+    def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
+        told = self._dialect.told(description, message)
+        if told is not None:
+            yield messages.SendToClient(told)
+
+    def _note_typed(self, text: str) -> None:
+        pass  # a relay does not check the echo of a typed text
+
+
+def _as_delta(text: _Text, seen: Seen) -> _Frame:
+    """Return a frame for a window of a text. The text is set later."""
+    return _Frame(0, messages.SendToClient(""), text.delta, seen._replace(text=""))
+
+
+def _fields(frame: str | bytes) -> Fields | None:
+    if isinstance(frame, bytes):
+        return None
+    try:
+        found = orjson.loads(frame)
+    except orjson.JSONDecodeError:  # the relay passes frames that it cannot read
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _written(fields: Fields) -> messages.SendToClient:
+    return messages.SendToClient(orjson.dumps(fields).decode())
+
+
+def _forget_oldest(known: dict[str, Any]) -> None:
+    while len(known) > MAX_TEXTS:
+        del known[next(iter(known))]

@@ -1,0 +1,53 @@
+"""The agent's text, cut into the windows that are checked: at the end of a sentence, or of a word. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SENTENCE_END: Final = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\")\]]?\s")
+
+
+class Windows:
+    """The text of one answer so far, without the windows that were taken."""
+
+    __slots__ = ("_chars", "_rest")
+
+    def __init__(self, chars: int) -> None:
+        self._chars = chars
+        self._rest = ""
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether there is text that no window has."""
+        return bool(self._rest)
+
+    def add(self, delta: str) -> Iterator[str]:
+        """Add a part of the text, and return the windows that are complete."""
+        text, start = self._rest + delta, 0
+        while end := self._end(text, start):
+            # Set at once: the caller looks at it between two windows.
+            self._rest = text[end : end + 1]
+            yield text[start:end]
+            start = end
+        self._rest = text[start:]
+
+    def flush(self) -> Iterator[str]:
+        """Return the rest of an answer that has ended as its last window, if there is a rest."""
+        rest, self._rest = self._rest, ""
+        if rest:
+            yield rest
+
+    def _end(self, text: str, start: int) -> int:
+        """Return the end of the window that begins at `start`; 0 while the window is not complete."""
+        most = start + self._chars
+        found = _SENTENCE_END.search(text, start, most)
+        if found:
+            return found.end()
+        if len(text) < most:
+            return 0
+        # A word that is longer than the window is cut.
+        return text.rfind(" ", start, most) + 1 or most

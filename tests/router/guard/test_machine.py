@@ -1,0 +1,340 @@
+"""The guard around a session: what waits, what is withheld, and what happens then."""
+
+import pytest
+
+from actors import messages
+from actors.restart import Decision
+from router.config.guard import Guard, Rule
+from router.guard.inputs import KEY, MAX_WAITING
+from router.guard.machine import GuardedMachine
+from router.guard.rules import CheckText, Verdict, judge
+from router.guard.texts import WITHHELD
+from router.session.reports import SessionFailed
+from router.testing import CallHarness
+from tests.support.machine.playbook import (
+    SESSION_ID,
+    Playbook,
+    call_done,
+    delta,
+    item_added,
+    response_created,
+    response_done,
+    text_done,
+    transcribed,
+    transcript_delta,
+    transcript_done,
+)
+
+FORBIDDEN = "the secret word"
+
+
+class GuardedBook(Playbook):
+    """A session with a guard, whose checks are done at once, or by `decide`."""
+
+    def __init__(self, *rules, profile="openai", at_once=True, is_observed=False, **guard):
+        super().__init__(profile, is_observed=is_observed)
+        self.guard = Guard(rules=rules, **guard)
+        self.machine = GuardedMachine(self.session, self.guard, SESSION_ID)
+        self.at_once = at_once
+
+    def feed(self, message):
+        for command in self.machine.handle(message, self.now_s):
+            self._note(command)
+        if self.prepares_at_once:
+            for key in [key for key in self.work if key.startswith("audio")]:
+                del self.work[key]
+                self.feed(messages.WorkDone(key))
+        if self.at_once and self.checks:
+            self.decide()
+        return self
+
+    @property
+    def checks(self):
+        return [key for key in self.work if key.startswith(KEY)]
+
+    def decide(self, verdict=None, failure=None):
+        key = self.checks[0]
+        work = self.work.pop(key).work
+        assert isinstance(work, CheckText)
+        return self.feed(messages.WorkDone(key, verdict or judge(self.guard.rules, work), failure))
+
+    def frames(self, *kinds):
+        return [it for it in self.frames_to_client if isinstance(it, dict) and it["type"] in kinds]
+
+    def texts(self, role):
+        return [it["content"] for it in self.frames("ConversationText") if it["role"] == role]
+
+    @property
+    def facts(self):
+        return [it.notification for it in self.commands if isinstance(it, messages.Notify)]
+
+    @property
+    def codes(self):
+        return [it["code"] for it in self.frames("Warning", "Error")]
+
+    @property
+    def audio(self):
+        return sum(len(it) for it in self.frames_to_client if isinstance(it, bytes))
+
+    @property
+    def upstream_types(self):
+        return [event["type"] for event in self.events_to_upstream]
+
+    def answering(self):
+        self.client({"type": "InjectUserMessage", "content": "hello"})
+        self.upstream(item_added(self.events_to_upstream[-1]["item"]["id"]), response_created())
+        return self.forget()
+
+
+def rule(action="block", **more):
+    return Rule(expression="secret", action=action, **more)
+
+
+def ask(book, words):
+    return book.client({"type": "InjectUserMessage", "content": words})
+
+
+# What the user types, and what functions answer.
+
+
+@pytest.mark.parametrize("written", ["InjectUserMessage", "\\u0049njectUserMessage"])
+def test_a_typed_text_with_a_hit_never_reaches_the_upstream(written):
+    book = GuardedBook(rule()).ready()
+    book.client(f'{{"type": "{written}", "content": "{FORBIDDEN}"}}')
+    assert book.upstream_types == []
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert ask(book, "hello").upstream_types == ["conversation.item.create"]
+
+
+def test_a_typed_text_is_replaced():
+    book = ask(GuardedBook(rule("replace")).ready(), FORBIDDEN)
+    assert "the *** word" in str(book.events_to_upstream)
+    assert FORBIDDEN not in str(book.events_to_upstream) + str(book.frames_to_client)
+
+
+def test_later_messages_of_a_client_wait_behind_a_check_and_audio_does_not():
+    book = GuardedBook(rule(), at_once=False).ready()
+    ask(ask(book, "first"), "second")
+    book.client(bytes(4800))
+    assert "conversation.item.create" not in book.upstream_types
+    assert "input_audio_buffer.append" in book.upstream_types
+    book.decide().decide()
+    said = [event["item"]["content"][0]["text"] for event in book.events_to_upstream if "item" in event]
+    assert said[0] == "first"
+
+
+def test_an_item_of_a_client_s_own_is_checked_too():
+    book = GuardedBook(rule()).ready()
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": FORBIDDEN}]}
+    book.client({"type": "conversation.item.create", "item": item})
+    assert (book.upstream_types, book.codes) == ([], ["GUARD_BLOCKED"])
+
+
+def test_a_blocked_output_of_a_function_is_withheld_and_its_call_is_answered():
+    book = GuardedBook(rule(on=("function",))).ready().answering()
+    book.upstream(call_done("call_1", "lookup"))
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": FORBIDDEN})
+    outputs = [event["item"]["output"] for event in book.events_to_upstream if "item" in event]
+    assert outputs == [WITHHELD]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [{"result": FORBIDDEN}, {"error": FORBIDDEN}, {"content": {"seat": [FORBIDDEN]}}],
+    ids=lambda it: next(iter(it)),
+)
+def test_every_form_of_an_output_is_checked(output):
+    book = GuardedBook(rule(on=("function",))).ready().answering()
+    book.upstream(call_done("call_1", "lookup"))
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", **output})
+    outputs = [event["item"]["output"] for event in book.events_to_upstream if "item" in event]
+    assert outputs == [WITHHELD]
+
+
+def test_no_output_of_the_router_s_own_function_is_dropped_although_many_messages_wait():
+    book = GuardedBook(rule(on=("user", "function")), at_once=False).ready()
+    for _ in range(MAX_WAITING + 1):
+        book.feed(messages.ClientTextReceived('{"type":"InjectUserMessage","content":"One."}'))
+    assert book.codes == ["GUARD_BLOCKED"]
+    book.feed(messages.WorkDone("tool:call_1", "an output"))
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+def test_a_message_of_many_levels_ends_nothing():
+    book = GuardedBook(rule()).ready()
+    deep = "[" * 1000 + "]" * 1000
+    book.feed(messages.ClientTextReceived(f'{{"type":"InjectUserMessage","content":"Hello.","x":{deep}}}'))
+    assert book.codes == ["UNPARSABLE_CLIENT_MESSAGE"]
+
+
+# What the user says.
+
+
+def test_a_spoken_text_with_a_hit_is_withheld_and_its_answer_cancelled():
+    book = GuardedBook(rule(on=("user",))).ready()
+    book.upstream(
+        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        response_created(),
+        transcribed(FORBIDDEN, "u"),
+    )
+    assert book.texts("user") == []
+    assert "response.cancel" in book.upstream_types
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+# What the agent says.
+
+
+def test_a_verdict_that_comes_after_the_next_answer_began_withholds_its_own_answer_alone():
+    book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering()
+    book.upstream(transcript_delta(f"It is {FORBIDDEN}. "), delta(bytes(4800)), transcript_done(f"It is {FORBIDDEN}. "))
+    book.upstream(response_done())
+    ask(book, "and now?")
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created("r2"))
+    last = {**transcript_done("All is well. ", "item_2"), "response_id": "r2"}
+    book.upstream(transcript_delta("All is well. ", "item_2", "r2"), delta(bytes(2400), "r2"), last)
+    book.forget()
+    while book.checks:
+        book.decide()
+    book.upstream(response_done("r2"))
+    assert book.texts("assistant") == ["All is well."]
+    assert (book.audio, book.codes) == (2400, ["GUARD_BLOCKED"])
+    assert "response.cancel" not in book.upstream_types
+
+
+def speak(book, *words):
+    for word in words:
+        book.upstream(transcript_delta(word), delta(bytes(4800)))
+    return book
+
+
+def test_the_agent_s_audio_waits_for_the_check_of_its_window_and_no_longer():
+    book = GuardedBook(rule(), at_once=False).ready()
+    book.at_once = True
+    book.answering().at_once = False
+    speak(book, "Hello ", "there. ", "More")
+    assert book.audio == 0
+    book.decide()
+    first = book.audio
+    assert first > 0
+    book.upstream(transcript_done("Hello there. More"))
+    book.decide()
+    assert book.audio > first
+    assert book.texts("assistant") == ["Hello there. More"]
+
+
+@pytest.mark.parametrize("action", ["block", "cancel"])
+def test_a_hit_in_the_agent_s_text_cancels_the_response_and_withholds_the_rest(action):
+    book = GuardedBook(rule(action)).ready().answering()
+    speak(book, "All is well. ")
+    before = book.audio
+    assert before > 0
+    speak(book, f"It is {FORBIDDEN}. ", "And so on. ")
+    book.upstream(transcript_done(f"All is well. It is {FORBIDDEN}. And so on."), response_done(status="cancelled"))
+    assert book.audio == before
+    assert FORBIDDEN not in str(book.frames_to_client)
+    assert "response.cancel" in book.upstream_types
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.machine.describe()["guard"] == {action: 1}
+
+
+def test_the_next_answer_is_heard_again():
+    book = GuardedBook(rule()).ready().answering()
+    speak(book, f"{FORBIDDEN}. ")
+    book.upstream(transcript_done(f"{FORBIDDEN}."), response_done(status="cancelled"))
+    book.answering()
+    speak(book, "Fine. ")
+    assert book.audio > 0
+
+
+def test_a_text_is_replaced_and_its_audio_withheld():
+    book = GuardedBook(rule("replace")).ready().answering()
+    speak(book, "All is well. ")
+    before = book.audio
+    speak(book, f"It is {FORBIDDEN}. ")
+    book.upstream(transcript_done(f"All is well. It is {FORBIDDEN}."), response_done())
+    assert book.texts("assistant") == ["All is well. It is the *** word."]
+    assert book.audio <= before + 4800
+    assert "response.cancel" not in book.upstream_types
+
+
+def test_a_replacement_holds_for_a_text_that_waits_although_the_next_answer_has_begun():
+    book = GuardedBook(rule("replace", replacement="***", on=("agent",)), at_once=False)
+    speak(book.ready().answering(), f"It is {FORBIDDEN}. ", "And so on. ")
+    book.upstream(transcript_done(f"It is {FORBIDDEN}. And so on."), response_done())
+    book.decide()
+    book.upstream(response_created("r2"))
+    book.decide()
+    assert book.texts("assistant") == ["It is the *** word. And so on."]
+
+
+def test_the_agent_says_the_configured_sentence_instead():
+    book = GuardedBook(rule("say", say="Let us talk about something else.")).ready().answering()
+    speak(book, f"It is {FORBIDDEN}. ")
+    assert FORBIDDEN not in str(book.frames_to_client)
+    book.upstream(response_done(status="cancelled"))
+    assert "Let us talk about something else." in str(book.events_to_upstream)
+
+
+def test_a_hit_may_end_the_session():
+    book = GuardedBook(rule("end"), is_observed=True).ready().answering()
+    speak(book, f"It is {FORBIDDEN}. ")
+    assert book.codes[-1] == "GUARD_ENDED"
+    assert (book.ending.code, book.ending.reason) == (1000, "GUARD_ENDED")
+    assert [it.code for it in book.facts if isinstance(it, SessionFailed)] == ["GUARD_ENDED"]
+    assert book.audio == 0
+
+
+@pytest.mark.parametrize(("on_failure", "is_heard"), [("pass", True), ("block", False)])
+def test_a_check_that_is_late_or_broken_counts_as_configured(on_failure, is_heard):
+    book = GuardedBook(rule(), on_failure=on_failure).ready().answering()
+    book.at_once = False
+    speak(book, "Hello there. ")
+    failure = messages.WorkFailure(messages.WorkFailureKind.TIMED_OUT, "late")
+    book.decide(failure=failure)
+    assert (book.audio > 0) == is_heard
+
+
+def test_a_whole_text_without_deltas_is_checked():
+    book = GuardedBook(rule()).ready().answering()
+    book.upstream(text_done(f"It is {FORBIDDEN}."), response_done())
+    assert FORBIDDEN not in str(book.frames_to_client)
+
+
+def test_what_is_checked_by_no_rule_waits_for_nothing():
+    book = GuardedBook(rule(on=("function",)), at_once=False).ready().answering()
+    speak(book, f"It is {FORBIDDEN}. ")
+    assert book.checks == []
+    assert book.audio > 0
+
+
+def test_a_url_may_decide_what_the_agent_says():
+    book = GuardedBook(url="http://127.0.0.1:9/", at_once=False).ready()
+    ask(book, "hello")
+    book.decide(Verdict("say", "Not here."))
+    assert "Not here." in str(book.events_to_upstream)
+
+
+def test_frames_wait_for_no_answer_whose_upstream_is_lost():
+    book = GuardedBook(rule()).ready().answering()
+    speak(book, "Hello th")
+    assert book.audio == 0
+    book.upstream_closes(1006, decision=Decision.RESTART)
+    assert book.audio > 0
+
+
+def test_a_router_with_a_guard_checks_the_words_of_a_client_and_of_the_agent(simulator):
+    rules = [{"expression": "forbidden", "action": "replace", "replacement": "tea"}]
+    with CallHarness(guard={"rules": rules}) as harness:
+        call = harness.call(simulator=simulator)
+        call.client.start()
+        call.client.say("I like forbidden")
+        frames = []
+        while not (isinstance(frame := call.client.receive(), dict) and frame["type"] == "AgentAudioDone"):
+            frames.append(frame)
+        texts = [it for it in frames if isinstance(it, dict)]
+        assert "forbidden" not in str(texts)
+        assert [it["role"] for it in texts if it["type"] == "ConversationText"]
+        assert "GUARD_BLOCKED" in [it.get("code") for it in texts]

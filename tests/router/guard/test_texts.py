@@ -1,0 +1,53 @@
+"""The frames of both sides, and the texts in them."""
+
+import json
+
+import pytest
+
+from actors import messages
+from router.guard.texts import WITHHELD, decoded, is_of_agent, said, with_text, withheld
+
+OUTPUT = {"type": "function_call_output", "output": "1"}
+
+
+def client(**fields):
+    return messages.ClientTextReceived(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        (client(type="InjectUserMessage", content="One."), ("user", "One.")),
+        (client(type="FunctionCallResponse", content="One.", error="Two."), ("function", "One.\nTwo.")),
+        (client(type="FunctionCallResponse", result=[1, "One."]), ("function", '[1,"One."]')),
+        (client(type="response.create", response={"instructions": "One."}), ("user", "One.")),
+        (
+            client(type="conversation.item.create", item={"type": "function_call_output", "output": "1"}),
+            ("function", "1"),
+        ),
+        (client(type="KeepAlive"), (None, "")),
+        (client(type=["InjectUserMessage"]), (None, "")),
+        (messages.ClientTextReceived("[1"), (None, "")),
+        (messages.WorkDone("tool:1", "One."), ("function", "One.")),
+        (messages.TimerFired("x"), (None, "")),
+    ],
+)
+def test_each_message_has_its_side_and_its_texts(message, found):
+    assert said(message) == found
+
+
+def test_an_output_is_replaced_whole():
+    answer = client(type="FunctionCallResponse", id="1", content={"a": 1}, error="Two.")
+    assert json.loads(withheld(answer).text) == {"type": "FunctionCallResponse", "id": "1", "content": WITHHELD}
+    assert withheld(client(type="InjectUserMessage", content="One.")) is None
+
+
+def test_a_message_of_several_texts_has_no_other_text():
+    parts = [{"type": "input_text", "text": text} for text in ("One.", "Two.")]
+    several = client(type="conversation.item.create", item={"type": "message", "content": parts})
+    assert with_text(several, "Three.") is None
+
+
+def test_audio_is_the_agent_s():
+    assert is_of_agent(decoded(b"\0"))
+    assert not is_of_agent(decoded('{"type":"Welcome"}'))
