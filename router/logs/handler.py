@@ -1,6 +1,6 @@
-"""A log handler that never blocks its caller: a thread of its own writes the lines.
+"""A log handler that never blocks its caller, because a separate thread writes the lines.
 
-Dispatchers log, too, and a log may stall (a full pipe, a slow disk): every session would stall with it.
+Dispatchers log, too. If they wrote, a log that stalls (a full pipe, a slow disk) would stall every session.
 """
 
 from __future__ import annotations
@@ -10,36 +10,46 @@ import os
 import queue
 import sys
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Final
+
+from router.logs.limits import ByteBudget
+from router.logs.repeats import Repeats
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 MAX_LINES: Final = 10_000
-"""Lines that may wait for the thread; further ones are dropped, and counted in a line of their own."""
+"""The most lines that wait for the thread. Further lines are dropped, and one line reports their number."""
 
 FLUSH_S: Final = 1.0
-"""The longest that the end of the process waits for a stalled stream."""
+"""The longest time in seconds that the end of the process waits for a stalled stream."""
 
 
 class BackgroundHandler(logging.Handler):
-    """A handler that formats lines on the caller's thread, in order, and writes them on a thread of its own."""
+    """A handler that formats lines on the caller's thread, in order, and writes them on a separate thread."""
 
     _lines: queue.Queue[str | None]
     _writer: threading.Thread | None
+    _repeats: Repeats
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
-        self.stream = stream
+        self.stream = _with_a_buffer_of_its_own(stream)
         self._dropped = 0
+        self._beyond_budget = 0
+        self._budget = ByteBudget(time.monotonic())
         self._begin()
         _handlers.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line. `logging` holds this handler's lock meanwhile."""
+        """Queue a line, or drop it when `MAX_LINES` wait. `logging` holds this handler's lock meanwhile."""
         try:
-            line = self.format(record)
+            taken = self._repeats.take(record)
+            if taken is None:
+                return
+            line = self.format(taken)
         except Exception:  # noqa: BLE001 - as every handler of `logging` does
             self.handleError(record)
             return
@@ -49,13 +59,19 @@ class BackgroundHandler(logging.Handler):
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, args=(self._lines,), name="log-writer", daemon=True)
             self._writer.start()
-        if self._dropped and self._put(self.format(_record_of(self._dropped))):
+        if self._dropped and self._put(self.format(_record_of(_SLOW, self._dropped))):
             self._dropped = 0
+        # Levels below info are chosen by an operator who looks for something.
+        if record.levelno >= logging.INFO and not self._budget.take(len(line), time.monotonic()):
+            self._beyond_budget += 1
+            return
+        if self._beyond_budget and self._put(self.format(_record_of(_BEYOND, self._beyond_budget))):
+            self._beyond_budget = 0
         if not self._put(line):
             self._dropped += 1
 
     def flush(self) -> None:
-        """Wait until every line is written, at most `FLUSH_S`."""
+        """Wait until every queued line is written, but at most `FLUSH_S`."""
         lines = self._lines
         if self._writer is not None:
             with lines.all_tasks_done:
@@ -63,6 +79,7 @@ class BackgroundHandler(logging.Handler):
 
     def close(self) -> None:
         """Write the queued lines, and end the thread."""
+        self._repeats.flush()
         self.flush()
         if self._writer is not None and self._put(None):
             self._writer.join(FLUSH_S)
@@ -73,6 +90,7 @@ class BackgroundHandler(logging.Handler):
         # Called in the child of a fork, too: it has the queue's locks as they were at the fork, and no thread.
         self._lines = queue.Queue(MAX_LINES)
         self._writer = None
+        self._repeats = Repeats(self.handle)
 
     def _put(self, line: str | None) -> bool:
         try:
@@ -94,16 +112,29 @@ class BackgroundHandler(logging.Handler):
             self._dropped += 1
 
 
-def _record_of(dropped: int) -> logging.LogRecord:
-    line = {"msg": "%d log lines were dropped: the reader of the log is too slow", "args": (dropped,)}
-    return logging.makeLogRecord({"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", **line})
+_SLOW: Final = "%d log lines were dropped: the reader of the log is too slow"
+_BEYOND: Final = "%d log lines were dropped: clients cause more of them than the log may take"
+
+
+def _record_of(line: str, dropped: int) -> logging.LogRecord:
+    about = {"msg": line, "args": (dropped,), "levelno": logging.WARNING, "levelname": "WARNING"}
+    return logging.makeLogRecord({"name": __name__, **about})
 
 
 _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()
 
 
+def _with_a_buffer_of_its_own(stream: TextIO) -> TextIO:
+    # A thread of the parent may hold the lock of the stream's buffer at a fork. No thread unlocks the child's copy.
+    try:
+        return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+    except (AttributeError, OSError, ValueError):  # no file, or closed
+        return stream
+
+
 def _begin_in_child() -> None:
     for handler in _handlers:
+        handler.stream = _with_a_buffer_of_its_own(handler.stream)
         handler._begin()  # noqa: SLF001 - one module
 
 

@@ -1,7 +1,8 @@
 """Logging: one pipeline for every line of the process, as text or JSON, on stderr, without credentials.
 
 The command calls `configure` once; the library itself never configures logging. Modules log through the standard
-library or through structlog: both end here, and so do gunicorn's lines, warnings and uncaught exceptions.
+library or through structlog. The lines of both pass this pipeline, and so do gunicorn's lines, Python's warnings and
+uncaught exceptions.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import logging
 import re
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import structlog
 
+from actors import log_context
 from router.logs.handler import BackgroundHandler
+from router.logs.levels import set_level
+from router.logs.limits import LineLimiter, counted, kind_of, shortened
 from router.secrets import Redactor
 
 if TYPE_CHECKING:
@@ -33,10 +38,17 @@ MASK: Final = "***"
 
 CREDENTIALS: Final = (
     r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
+    r"(?<=[?&]resume=)[^&\s\"']+",  # the right to a kept call
     r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
+    r"\bsk-[\w-]{8,}\.\.\.[\w-]+",  # a key that was shortened
     r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
 )
-"""Patterns of texts that look like a credential. They are masked besides the known ones."""
+"""Patterns of texts that look like a credential. Such texts are masked in addition to the configured credentials."""
+
+_WEB_SERVER: Final = "gunicorn.error"
+"""The logger of gunicorn's own lines: its start, its workers, invalid requests."""
+
+_QUOTED: Final = re.compile(r"['\"].*", re.DOTALL)
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -44,11 +56,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: TextIO | None = None) -> None:  # noqa: A002
     """Send all log lines of at least `level` to `stream` (stderr), as `text` or `json`, with `secrets` masked.
 
-    A second call replaces the handler of the first.
+    A second call replaces the handler of the first call.
     """
     stream = stream or sys.stderr
     handler = BackgroundHandler(stream)
     handler.name = HANDLER_NAME
+    handler.addFilter(_WebServerLines())
     handler.setFormatter(
         _MaskingFormatter(_renderers(format, colors=stream.isatty()), Redactor(secrets, MASK, CREDENTIALS))
     )
@@ -57,7 +70,7 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
         root.removeHandler(before)
         before.close()
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    set_level(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -73,8 +86,34 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
     threading.excepthook = _log_uncaught_in_thread
 
 
+class _WebServerLines(logging.Filter):
+    """A filter that limits the rate of the web server's warnings, and removes the quoted request from them.
+
+    Any client can cause them: without the filter an invalid request of 8 kB gives 8 kB of log. A malformed header may
+    hold a token.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = LineLimiter()
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != _WEB_SERVER or record.levelno != logging.WARNING:
+            return True
+        line = _QUOTED.sub("…", record.getMessage())
+        with self._lock:
+            missed = self._limiter.take(kind_of(line), time.monotonic())
+        if missed is None:
+            return False
+        record.msg, record.args = counted(shortened(line), missed), ()
+        # The formatter of another handler may have left the whole text.
+        record.__dict__.pop("message", None)
+        return True
+
+
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
-    """A formatter that masks the finished text: no part of a line (an argument, a traceback) escapes it."""
+    """A formatter that masks the finished text, so that no part of a line (an argument, a traceback) escapes."""
 
     def __init__(self, renderers: list[Processor], redactor: Redactor) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
@@ -92,11 +131,27 @@ def _drop_foreign_message(_logger: WrappedLogger, _name: str, event_dict: EventD
     return event_dict
 
 
+def _add_context(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    # The fields of the session that this thread works for, where the line has none of its own.
+    return {**log_context.CURRENT.get(), **event_dict}
+
+
+def _shorten(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    # For people: the sentence names the session already, and only its last line has more to say.
+    if str(event_dict.get("session")) in str(event_dict.get("event")):
+        hidden = _OF_A_SESSION if "duration_s" not in event_dict else ("session",)
+        return {key: value for key, value in event_dict.items() if key not in hidden and value is not None}
+    return event_dict
+
+
+_OF_A_SESSION: Final = ("session", "route", "generation", "trace", "principal")
+
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
+    _add_context,
     _drop_foreign_message,
     structlog.processors.StackInfoRenderer(),
 ]
@@ -111,6 +166,7 @@ def _renderers(format_: str, *, colors: bool) -> list[Processor]:
         ]
     return [
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
+        _shorten,
         _escape_control,
         # The default prints local variables, and with them credentials, where `rich` happens to be installed.
         structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),

@@ -1,15 +1,19 @@
 """A log handler that never blocks its caller."""
 
+import fcntl
 import io
 import json
 import logging
 import os
+import select
 import threading
 
 import pytest
 
 from router.logs import handler
 from router.logs.handler import BackgroundHandler
+from router.logs.limits import BURST_BYTES, ByteBudget
+from tests.support.processes.forked import status_of_fork
 
 WAIT_S = 5.0
 
@@ -24,6 +28,10 @@ class Stalled(io.StringIO):
     def write(self, text):
         assert self.go_on.wait(WAIT_S)
         return super().write(text)
+
+
+def record(text):
+    return logging.LogRecord("x", logging.INFO, "x", 1, text, (), None)
 
 
 @pytest.fixture
@@ -82,6 +90,24 @@ def test_that_line_is_formatted_like_any_other(little_room, log, stream):  # noq
     assert [it["level"] for it in told if "were dropped" in it["event"]] == ["WARNING"]
 
 
+def test_lines_beyond_the_budget_are_dropped_and_counted(log, stream, monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr("router.logs.handler.time.monotonic", lambda: now_s[0])
+    stream.go_on.set()
+    handler = log.handlers[0]
+    handler._budget = ByteBudget(now_s[0])
+    for _ in range(5):
+        handler.emit(logging.makeLogRecord({"levelno": logging.INFO, "msg": "x" * (BURST_BYTES // 4)}))
+    handler.flush()
+    assert len(stream.getvalue()) == BURST_BYTES + 4
+    now_s[0] += 10.0
+    log.info("at last")
+    handler.flush()
+    *_, counted, last = stream.getvalue().splitlines()
+    assert "log lines were dropped: clients cause more" in counted
+    assert "at last" in last
+
+
 def test_a_closed_stream_costs_its_lines_alone(log, stream):
     stream.go_on.set()
     stream.close()
@@ -93,17 +119,36 @@ def test_a_closed_stream_costs_its_lines_alone(log, stream):
 @pytest.mark.slow
 def test_the_child_of_a_fork_writes_its_own_lines(tmp_path):
     path = tmp_path / "log"
-    record = logging.LogRecord("x", logging.INFO, "x", 1, "parent", (), None)
     with path.open("w") as stream:
         handler = BackgroundHandler(stream)
-        handler.emit(record)
+        handler.emit(record("parent"))
         handler.flush()
-        pid = os.fork()
-        if pid == 0:
-            record.msg = "child"
-            handler.emit(record)
+
+        def write():
+            handler.emit(record("child"))
             handler.flush()
-            os._exit(0)
-        os.waitpid(pid, 0)
+
+        assert status_of_fork(write) == 0
         handler.close()
     assert path.read_text().splitlines() == ["parent", "child"]
+
+
+@pytest.mark.slow
+def test_the_child_of_a_fork_writes_though_the_parent_s_thread_is_within_a_write():
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with open(reader, "rb", buffering=0) as lines, open(writer, "w") as stream:  # noqa: PTH123 - descriptors
+        handler = BackgroundHandler(stream)
+        handler.emit(record("p" * 3 * size))
+        assert lines.read(1) == b"p"  # the thread is within its write, because the pipe has no room for the line
+        pid = os.fork()
+        if pid == 0:
+            handler.emit(record("child"))
+            handler.flush()
+            os._exit(0)
+        written = b""
+        while b"child\n" not in written:
+            assert select.select([lines], [], [], WAIT_S)[0], "the child wrote no line"
+            written += lines.read(size)
+        os.waitpid(pid, 0)
+        handler.close()

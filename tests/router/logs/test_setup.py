@@ -8,10 +8,14 @@ import sys
 import threading
 import warnings
 
+import orjson
 import pytest
 import structlog
 
+from actors import log_context
 from router.logs import setup
+from router.logs.levels import NOISY, TRACE
+from router.logs.limits import MAX_LINES
 
 KEY = 'sk"proj\\0123456789'
 """With characters that JSON, `repr` and URLs write in another way."""
@@ -22,6 +26,7 @@ def lines():
     """Configure logging to a string, undone afterwards; call it for the lines so far."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
+    noisy = {name: logging.getLogger(name).level for name in NOISY}
     stream = io.StringIO()
 
     def configure(level="info", form="text", secrets=(KEY,)):
@@ -39,6 +44,8 @@ def lines():
             handler.close()
     root.handlers, level, sys.excepthook, threading.excepthook = before
     root.setLevel(level)
+    for name, noisy_level in noisy.items():
+        logging.getLogger(name).setLevel(noisy_level)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
 
@@ -165,3 +172,45 @@ def test_importing_the_router_configures_no_logging():
     program = "import logging, router.logs, router.web.server; print(logging.getLogger().handlers)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_a_caller_s_invalid_requests_write_a_few_short_lines(lines):
+    read = lines()
+    gunicorn = logging.getLogger("gunicorn.error")
+    for at in range(200):
+        gunicorn.warning(f"Invalid request from ip=192.0.2.{at}: Invalid HTTP Header: 'Authorization {at}{'x' * 8000}'")
+    gunicorn.error("Worker (pid:%d) exited", 5)
+    written = read()
+    assert len(written) == MAX_LINES + 1
+    assert "Invalid request from ip=192.0.2.0: Invalid HTTP Header: …" in written[0]
+    assert "Authorization" not in "".join(written)
+    assert "Worker (pid:5) exited" in written[-1]
+
+
+def test_a_line_of_a_session_has_its_fields_as_json(lines):
+    read = lines(form="json")
+    fields = {"session": "s1", "route": "/openai", "generation": 2, "trace": None, "principal": "ada"}
+    logging.getLogger("x").info("session %s: gone", "s1", extra=fields)
+    with log_context.log_fields({**fields, "session": "s2"}):
+        logging.getLogger("a.library").warning("a line of its own")
+    first, second = map(orjson.loads, read())
+    assert {name: first[name] for name in fields} == fields
+    assert second["session"] == "s2"
+
+
+def test_a_line_for_people_does_not_repeat_the_session_s_fields(lines):
+    read = lines()
+    fields = {"session": "s1", "route": "/openai", "generation": 2, "trace": None, "principal": "ada"}
+    logging.getLogger("x").info("session s1: gone", extra=fields)
+    logging.getLogger("x").info("session s1 ended", extra={**fields, "duration_s": 1.5, "code": "1000"})
+    plain, summary = read()
+    assert plain.split("]")[1].split() == ["session", "s1:", "gone", "[x"]
+    assert "code=1000" in summary
+    assert "principal=ada" in summary
+    assert "trace" not in summary
+
+
+def test_a_traced_line_has_its_level(lines):
+    read = lines("trace", "json")
+    logging.getLogger("x").log(TRACE, "a message")
+    assert orjson.loads(read()[-1])["level"] == "trace"

@@ -1,0 +1,102 @@
+"""The rate of log lines that a peer can cause: a few of each kind within a time, and the number of the others.
+
+Pure. Each session has a limiter, and the handler of the process has one for the web server's lines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINES: Final = 10
+"""The most lines of one kind within `WINDOW_S`."""
+
+WINDOW_S: Final = 10.0
+
+MAX_LINE_CHARS: Final = 2000
+"""The longest line in characters. A peer's text may be part of a line."""
+
+BURST_BYTES: Final = 4 * 1024 * 1024
+BYTES_PER_S: Final = 512 * 1024
+"""The bytes a second that a process may write, more than several hundred new sessions a second need."""
+
+_MAX_KINDS: Final = 64
+"""The most kinds with a separate rate. All further kinds share one rate, because a peer may invent any number."""
+
+_KIND_CHARS: Final = 24
+_DIGITS: Final = {ord(digit): None for digit in "0123456789"}
+
+
+def kind_of(line: str) -> str:
+    """Return the kind of a line: its first characters, without digits."""
+    return line[: 2 * _KIND_CHARS].translate(_DIGITS)[:_KIND_CHARS]
+
+
+def shortened(line: str) -> str:
+    """Return a line, cut to `MAX_LINE_CHARS` and marked with "…" if it is longer."""
+    return line if len(line) <= MAX_LINE_CHARS else f"{line[:MAX_LINE_CHARS]}…"
+
+
+def counted(line: str, missed: int) -> str:
+    """Return a line, with a note of the `missed` lines of its kind that were left out before."""
+    return f"{line} (and {missed} more of this kind)" if missed else line
+
+
+class LineLimiter:
+    """The counts of lines by kind, within windows of `WINDOW_S`. Not thread-safe."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(self) -> None:
+        self._windows: dict[str, Window] = {}
+
+    def take(self, kind: str, now_s: float) -> int | None:
+        """Count a line. Return how many of its kind were left out before, or None to leave out this line, too."""
+        if kind not in self._windows and len(self._windows) >= _MAX_KINDS:
+            kind = ""
+        window = self._windows.setdefault(kind, Window(now_s))
+        missed = 0
+        if now_s - window.began_s >= WINDOW_S:
+            missed = window.missed
+            window.began_s, window.lines, window.missed = now_s, 0, 0
+        window.lines += 1
+        if window.lines > MAX_LINES:
+            window.missed += 1
+            return None
+        return missed
+
+    def missed(self) -> Iterator[tuple[str, int]]:
+        """Yield each kind of which lines are left out in the present window, with their number."""
+        yield from ((kind, window.missed) for kind, window in self._windows.items() if window.missed)
+
+
+class ByteBudget:
+    """The bytes of log lines that a process may write: a burst, and a rate. Not thread-safe."""
+
+    __slots__ = ("_at_s", "_left")
+
+    def __init__(self, now_s: float) -> None:
+        self._left = float(BURST_BYTES)
+        self._at_s = now_s
+
+    def take(self, count: int, now_s: float) -> bool:
+        """Whether a line of `count` bytes may be written. If so, the bytes are taken from the budget."""
+        self._left = min(BURST_BYTES, self._left + (now_s - self._at_s) * BYTES_PER_S)
+        self._at_s = now_s
+        if count > self._left:
+            return False
+        self._left -= count
+        return True
+
+
+class Window:
+    """The count of one kind of lines since a time."""
+
+    __slots__ = ("began_s", "lines", "missed")
+
+    def __init__(self, began_s: float) -> None:
+        self.began_s = began_s
+        self.lines = 0
+        self.missed = 0
