@@ -1,0 +1,133 @@
+"""The workers of one server, which ask each other, so that any of them answers an operator for all workers.
+
+Each listens on a Unix socket in a folder that only this user can enter. A request and its answer are one line of JSON.
+A worker that does not answer in time is left out, so only the sessions of a hanging worker are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S: Final = 2.0
+"""The longest time in seconds that one worker may take to answer."""
+
+PAUSE_S: Final = 0.5
+"""The pause in seconds after a failed `accept`. An immediate retry would fail again for lack of file descriptors."""
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+
+Verb = dict[str, Any]
+
+
+class Answers:
+    """The answers of the workers to one verb."""
+
+    def __init__(self, given: list[Any]) -> None:
+        self.given = given
+        self.missing: list[str] = []
+        """The names of the workers that gave no answer in time."""
+
+
+class Peers:
+    """The folder of the workers' sockets. The arbiter makes it before the first fork, and removes it.
+
+    Args:
+        folder: the folder of a running server; by default a new one is made.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="switchboard-"))  # mode 0700
+        self._served: list[tuple[socket.socket, threading.Thread]] = []
+
+    def remove(self) -> None:
+        """Remove the folder, in the process that made it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop answering, and end the threads."""
+        for listener, thread in self._served:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            listener.close()
+        self._served.clear()
+
+    def forget(self, name: str) -> None:
+        """Remove the socket of a worker that ended, so that no verb is sent to it."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
+        """Start a thread that answers the verbs of the workers with `perform`, until the process ends."""
+        path = self.folder / name
+        path.unlink(missing_ok=True)  # a predecessor that died has left it
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=_serve, args=(listener, perform), name="admin-peers", daemon=True)
+        thread.start()
+        self._served.append((listener, thread))
+
+    def ask(self, verb: Verb) -> Answers:
+        """Ask each worker, this one included, one after the other, and return their answers."""
+        answers = Answers([])
+        for path in sorted(self.folder.glob("*.sock")):
+            try:
+                answers.given.append(_ask(path, verb))
+            except (OSError, orjson.JSONDecodeError) as error:
+                answers.missing.append(f"worker {path.stem}")
+                logger.warning("worker %s gave no answer to an operator: %s", path.stem, error)
+        return answers
+
+
+def _ask(path: Path, verb: Verb) -> Any:
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(ANSWER_S)
+        asked.connect(str(path))
+        asked.sendall(orjson.dumps(verb))
+        asked.shutdown(socket.SHUT_WR)
+        return orjson.loads(_receive(asked))
+
+
+def _serve(listener: socket.socket, perform: Callable[[Verb], Any]) -> None:
+    while True:
+        try:
+            asking, _ = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EBADF, errno.EINVAL):  # closed
+                return
+            logger.warning("an operator's verb is not accepted: %s", error)
+            time.sleep(PAUSE_S)
+            continue
+        with asking:
+            _answer(asking, perform)
+
+
+def _answer(asking: socket.socket, perform: Callable[[Verb], Any]) -> None:
+    asking.settimeout(ANSWER_S)
+    try:
+        asking.sendall(orjson.dumps(perform(orjson.loads(_receive(asking)))))
+    except Exception:  # the operator sees the answers of the other workers
+        logger.exception("an operator's verb failed")
+
+
+def _receive(peer: socket.socket) -> bytes:
+    parts = bytearray()
+    while len(parts) < MAX_BYTES and (part := peer.recv(65536)):
+        parts += part
+    return bytes(parts)
