@@ -1,0 +1,116 @@
+"""The folder of recordings, and its bound: the oldest files go when a new one needs their place."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+logger = logging.getLogger(__name__)
+
+SUFFIX: Final = ".jsonl"
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+"""The permissions of the folder. A recording is about a caller, so other users of the machine may not read it."""
+
+LOOKS: Final = 100
+"""The folder is measured after each 1/100 of its bound that this worker writes, because other workers write, too."""
+
+
+class _File(NamedTuple):
+    changed_s: float
+    size_bytes: int
+    path: Path
+
+
+class Folder:
+    """A folder of recordings, which several workers may share. One thread of each worker uses the object."""
+
+    def __init__(self, path: str, max_bytes: int) -> None:
+        self.path = Path(path)
+        self._max_bytes = max_bytes
+        self._unmeasured_bytes = max_bytes
+        self.removed = 0
+        """The number of files that this process removed to keep the bound."""
+
+    def check(self) -> None:
+        """Make the folder, and check that a file can be made in it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        probe = self.path / f".check-{os.getpid()}"
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def file_of(self, session_id: str) -> Path:
+        """Return the path of a session's file."""
+        return self.path / f"{session_id}{SUFFIX}"
+
+    def create(self, path: Path, data: bytes) -> None:
+        """Write the beginning of a new file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self._write(path, data, os.O_CREAT | os.O_EXCL)
+
+    def append(self, path: Path, data: bytes) -> None:
+        """Write the next part of a file, whole or not at all.
+
+        Raises:
+            OSError: the file cannot be written, or another worker has removed it.
+        """
+        self._write(path, data, os.O_APPEND)
+
+    def _write(self, path: Path, data: bytes, flags: int) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, FILE_MODE)
+        try:
+            size = os.fstat(descriptor).st_size
+            at = 0
+            while at < len(data):
+                at += os.write(descriptor, data[at:])
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)  # no half of a line stays
+            raise
+        finally:
+            os.close(descriptor)
+        self._unmeasured_bytes += len(data)
+
+    def make_room(self, size_bytes: int, present: AbstractSet[Path]) -> bool:
+        """Remove the oldest files until `size_bytes` fit, except files in `present`. Return whether they fit."""
+        if self._unmeasured_bytes + size_bytes < self._max_bytes // LOOKS:
+            return True
+        files = sorted(self._files())
+        total_bytes = sum(file.size_bytes for file in files) + size_bytes
+        for file in files:
+            if total_bytes <= self._max_bytes:
+                break
+            if file.path not in present:
+                with contextlib.suppress(OSError):  # another worker was faster
+                    file.path.unlink()
+                    self.removed += 1
+                    logger.info("recording %s is removed: the folder has reached its bound", file.path.name)
+                total_bytes -= file.size_bytes
+        self._unmeasured_bytes = 0
+        if total_bytes > self._max_bytes:
+            self._unmeasured_bytes = self._max_bytes  # measured again at the next write
+        return total_bytes <= self._max_bytes
+
+    def _files(self) -> list[_File]:
+        found = []
+        for path in self.path.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                found.append(_File(facts.st_mtime, facts.st_size, path))
+        return found
