@@ -8,15 +8,19 @@ import msgspec
 import orjson
 
 from router.deepgram.messages import CLIENT_MESSAGES, ClientMessage, ServerMessage
+from router.json_bounds import exceeded_bound
 
-_WRITABLE_LEVELS: Final = 200
-"""Levels of nesting that orjson writes in any case: it reads more of them than it writes."""
+_SETTINGS: Final = "Settings"
 
 
 class Unparsable(msgspec.Struct, frozen=True):
     """A frame that is no client message. `problem` is a sentence for the client that names the field."""
 
     problem: str
+    is_excess: bool = False
+    """Whether the frame exceeds a bound and was not parsed."""
+    code: str = "UNPARSABLE_CLIENT_MESSAGE"
+    """The code of the `Error` that answers the frame."""
 
 
 class Foreign(msgspec.Struct, frozen=True):
@@ -27,35 +31,42 @@ class Foreign(msgspec.Struct, frozen=True):
     text: str
 
 
-def decode(text: str) -> ClientMessage | Foreign | Unparsable:
-    """Read a text frame. A client's mistake is a value and no exception, because the session answers it."""
+def decode(text: str, *, is_sparse: bool = False) -> ClientMessage | Foreign | Unparsable:
+    """Decode a text frame of the client. With `is_sparse`, Settings may leave out `audio` and `agent`.
+
+    A client's mistake is a value and no exception, because the session answers it.
+    """
+    fields = read(text, is_sparse=is_sparse)
+    return fields if isinstance(fields, Unparsable) else message_of(fields, text)
+
+
+def read(text: str, *, is_sparse: bool = False) -> dict[str, Any] | Unparsable:
+    """Parse a text frame to an object with a type. Of two equal keys the last one counts.
+
+    With `is_sparse`, Settings get an empty `audio` and `agent` where they have none.
+    """
+    exceeded = exceeded_bound(text)
+    if exceeded is not None:
+        return Unparsable(f"the message {exceeded}", is_excess=True)
     try:
         fields = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return Unparsable(f"the message is not valid JSON: {error}")
     if not isinstance(fields, dict):
         return Unparsable("the message is not a JSON object")
-    if _is_too_deep(fields, text):
-        return Unparsable("the message is nested too deeply")
     name = fields.get("type")
     if not isinstance(name, str):
         return Unparsable("the field `type` is missing" if name is None else "the field `type` is not a string")
+    return {"audio": {}, "agent": {}, **fields} if is_sparse and name == _SETTINGS else fields
+
+
+def message_of(fields: dict[str, Any], text: str) -> ClientMessage | Foreign | Unparsable:
+    """Return the message of a parsed text frame."""
+    name = fields["type"]
     message_class = CLIENT_MESSAGES.get(name)
     if message_class is None:
         return Foreign(name, fields, text)
     return _convert(name, fields, message_class)
-
-
-def _is_too_deep(fields: dict[str, Any], text: str) -> bool:
-    """Whether orjson cannot write the message again, as parts of it have to go upstream."""
-    # The depth is at most the number of brackets: counting them saves nearly every message the trial.
-    if text.count("{") + text.count("[") <= _WRITABLE_LEVELS:
-        return False
-    try:
-        orjson.dumps(fields)
-    except orjson.JSONEncodeError:
-        return True
-    return False
 
 
 def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessage]) -> ClientMessage | Unparsable:
@@ -71,5 +82,5 @@ def _name_field(problem: str) -> str:
 
 
 def encode(message: ServerMessage) -> str:
-    """Write a text frame."""
+    """Encode a message as a text frame."""
     return orjson.dumps(msgspec.to_builtins(message)).decode()

@@ -1,8 +1,8 @@
 """Client and server messages of Deepgram's Voice Agent protocol, and those that the `/openai` profile adds.
 
-Every field that the protocol lists is here, whether or not the router acts on it. An ill-typed one is the client's
-mistake, and the answer names it. Unknown fields are ignored, because a newer client may send more than we know.
-The blocks of `agent` are in `blocks`.
+Every field that the protocol lists is here, whether or not the router acts on it. A field of the wrong type is the
+client's mistake, and the answer names the field. Unknown fields are ignored, because a newer client may send more than
+we know. The blocks of `agent` are in `blocks`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
 
 class Audio(msgspec.Struct, frozen=True):
-    """`audio` of Settings. Input without a rate has 24 kHz, as in the published schema (docs/decisions/0006)."""
+    """`audio` of Settings."""
 
-    input: AudioFormat = AudioFormat(sample_rate=24000)
+    input: AudioFormat = AudioFormat()
     output: AudioFormat = AudioFormat()
 
 
@@ -194,7 +194,7 @@ class CallText(ConversationText, frozen=True, tag="ConversationText"):
 
 
 class HistoryText(ServerMessage, frozen=True, tag="History"):
-    """The ConversationText before it, in the form of `context` for a later session."""
+    """The ConversationText sent just before, in the form of `context` for a later session."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -254,7 +254,7 @@ class AgentAudioDone(ServerMessage, frozen=True, tag=True):
 
 
 class AgentDone(ServerMessage, frozen=True, tag=True):
-    """The same end, as the React component has it (`/openai` only)."""
+    """The end of the agent's turn, in the React component's form (`/openai` only)."""
 
 
 class RequestedFunction(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,11 +293,21 @@ class FunctionCallCancelled(ServerMessage, frozen=True, tag=True):
     functions: list[CancelledFunction]
 
 
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One word of the user's, with its time in seconds, as the upstream counts it."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of the user's speech."""
+    """One reading of the user's speech. The words are empty where the upstream gives no times."""
 
     transcript: str
     confidence: float
+    words: list[Word]
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):

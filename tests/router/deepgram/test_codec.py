@@ -14,6 +14,7 @@ from router.deepgram.messages import (
     KeepAlive,
     Welcome,
 )
+from router.json_bounds import MAX_VALUES
 
 
 def test_a_message_is_read_by_its_type():
@@ -63,7 +64,14 @@ def test_a_message_that_could_not_be_written_again_is_refused(name, opening, clo
         return codec.decode(f'{{"type":"{name}","content":{nested}}}')
 
     assert not isinstance(decoded(150), codec.Unparsable)
-    assert decoded(400) == codec.Unparsable("the message is nested too deeply")
+    assert decoded(400) == codec.Unparsable("the message is nested too deeply", is_excess=True)
+
+
+def test_a_message_of_too_many_values_is_refused_before_it_is_parsed():
+    # Its end is missing, which a parser would report.
+    decoded = codec.decode('{"type":"x","a":[' + "[]," * MAX_VALUES)
+
+    assert decoded == codec.Unparsable(f"the message has more than {MAX_VALUES} values", is_excess=True)
 
 
 def test_brackets_alone_make_no_message_too_deep():
@@ -94,3 +102,18 @@ def test_every_client_message_is_read_or_refused_without_its_fields(kind):
 )
 def test_a_message_is_written_under_its_wire_name_without_absent_fields(message, wire):
     assert orjson.loads(codec.encode(message)) == wire
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"Settings"}', '{"type":"Settings","audio":{}}', '{"type":"Settings","agent":{}}']
+)
+def test_settings_without_their_blocks_are_read_where_they_may_be_sparse(text):
+    assert isinstance(codec.decode(text), codec.Unparsable)
+    settings = codec.decode(text, is_sparse=True)
+    assert (settings.audio.input.encoding, settings.audio.input.sample_rate) == ("linear16", None)
+    assert settings.agent.greeting is None
+
+
+def test_sparse_settings_name_a_field_of_the_wrong_type():
+    found = codec.decode('{"type":"Settings","audio":{"input":3}}', is_sparse=True)
+    assert "`audio.input`" in found.problem

@@ -1,0 +1,166 @@
+"""The limits of one call for a relay: a machine that passes its upstream's protocol on, without a session of ours.
+
+A relay owns a `CallLimits`, and asks it after each input. The steps are those of the sessions
+(`router.session.state.limited`): a warning at 80 % of a limit, and at the limit an end between two turns. The relay's
+wire says how a warning and an end look there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from actors import messages as engine
+from router.session.state.limited import BY_CODE, CALL, GRACE_S, SILENCE, Act, Limit, Limited, Step
+
+if TYPE_CHECKING:
+    from router.session.options import SessionOptions
+    from router.session.reports import Usage
+
+Commands = Iterable[engine.Command]
+
+CALL_TIMER: Final = "limits.call"
+SILENCE_TIMER: Final = "limits.silence"
+GRACE_TIMER: Final = "limits.grace"
+"""The longest wait, behind a reached limit, for the turn in progress to end by itself."""
+PLAYBACK_TIMER: Final = "limits.playback"
+"""The wait until the caller has heard the last answer, because clients stop playing when their socket closes."""
+
+_TIMERS: Final = {CALL: CALL_TIMER, SILENCE: SILENCE_TIMER}
+"""The limits on time, and the timer of each."""
+
+
+class Playback:
+    """The estimated playback of the agent's audio, which the client gets faster than the caller hears it."""
+
+    __slots__ = ("ends_s",)
+
+    def __init__(self) -> None:
+        self.ends_s = 0.0
+        """The time at which the caller will have heard all audio that was sent."""
+
+    def play(self, duration_s: float, now_s: float) -> None:
+        """Record audio that the client was sent."""
+        self.ends_s = max(self.ends_s, now_s) + duration_s
+
+    def stop(self) -> None:
+        """Record that the client drops the audio that it has not played, because the user interrupted the agent."""
+        self.ends_s = 0.0
+
+    def ahead_s(self, now_s: float) -> float:
+        """Return the duration of sent audio that the caller has not heard yet."""
+        return max(0.0, self.ends_s - now_s)
+
+
+class Wire(NamedTuple):
+    """The functions of a relay that the limits of its call use."""
+
+    is_in_turn: Callable[[], bool]
+    """Whether the user speaks, a question is open, or the agent answers."""
+    warn: Callable[[Limit], Commands]
+    """Returns the commands that warn the client of a limit."""
+    end: Callable[[Limit], Commands]
+    """Returns the commands that end the session: the wire's kind of error, and a close that asks for no new call."""
+
+
+class CallLimits:
+    """The limits of one relayed call.
+
+    A call of `mark_active`, or a turn in progress, ends a silence. So a relay calls `mark_active` for neither
+    microphone audio nor KeepAlive.
+    """
+
+    def __init__(self, options: SessionOptions, wire: Wire) -> None:
+        self._limited = Limited(options)
+        self._wire = wire
+        self.playback = Playback()
+        self._heard_at_s = 0.0
+        """The end of the playback that the playback timer was last started for, in seconds of the session's clock."""
+        self._is_over = False
+
+    # From the relay.
+
+    def begin(self, now_s: float) -> Iterator[engine.Command]:
+        """Start the clocks of a call, when its client is connected."""
+        for step in self._limited.begin(now_s):
+            yield from self._take(step)
+
+    def mark_active(self, now_s: float) -> None:
+        """Record speech of either side, or a message that asks for something."""
+        self._limited.active_s = now_s
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add the usage that the upstream reported. The next `settle` warns or ends the call by the new sum."""
+        self._limited.spending.add(usage)
+
+    def add_turn(self) -> None:
+        """Count an answer of the agent. The next `settle` warns or ends the call by the new count."""
+        self._limited.spending.add_turn()
+
+    def is_own(self, fired: engine.TimerFired) -> bool:
+        """Whether a timer belongs to the limits. The relay hands such a timer to `fire`."""
+        return fired.name in _DUE
+
+    def fire(self, fired: engine.TimerFired, now_s: float) -> Iterator[engine.Command]:
+        """Take a timer of the limits. The relay calls `settle` afterwards, as behind every input."""
+        if not self._is_over:
+            yield from _DUE[fired.name](self, now_s)
+
+    def settle(self, now_s: float) -> Iterator[engine.Command]:
+        """End a call that has reached a limit and is between two turns, and warn of usage close to a limit.
+
+        The relay calls this after each input.
+        """
+        if self._limited.spending.is_changed:
+            for step in tuple(self._limited.of_spending()):
+                yield from self._take(step)
+        if self._limited.reached is None or self._is_over or self._wire.is_in_turn():
+            return
+        ahead_s = self.playback.ahead_s(now_s)
+        if ahead_s <= 0:
+            yield from self._end(now_s)
+        elif self._heard_at_s != self.playback.ends_s:
+            # Not at each microphone frame.
+            self._heard_at_s = self.playback.ends_s
+            yield engine.StartTimer(PLAYBACK_TIMER, ahead_s)
+
+    # Steps.
+
+    def _of_call(self, now_s: float) -> Iterator[engine.Command]:
+        yield from self._take(self._limited.of_call(now_s))
+
+    def _of_silence(self, now_s: float) -> Iterator[engine.Command]:
+        is_busy = self._wire.is_in_turn() or self.playback.ahead_s(now_s) > 0
+        yield from self._take(self._limited.of_silence(now_s, is_busy=is_busy, heard_at_s=self.playback.ends_s))
+
+    def _take(self, step: Step) -> Iterator[engine.Command]:
+        limited = self._limited
+        if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
+            # Usage may pass both shares at once, so an end is warned of, too.
+            limited.warned_of.add(step.limit.code)
+            yield from self._wire.warn(step.limit)
+        if step.act is not Act.END:
+            if step.limit in _TIMERS:
+                yield engine.StartTimer(_TIMERS[step.limit], step.again_s)
+        elif limited.reached is None:
+            limited.reached = step.limit.code
+            yield engine.StartTimer(GRACE_TIMER, GRACE_S)
+
+    def _heard(self, _now_s: float) -> Iterator[engine.Command]:
+        self._heard_at_s = 0.0
+        yield from ()  # `settle` ends the call
+
+    def _end(self, _now_s: float) -> Iterator[engine.Command]:
+        reached = self._limited.reached
+        if reached is not None:
+            self._is_over = True
+            yield from self._wire.end(BY_CODE[reached])
+
+
+_DUE: Final[dict[str, Callable[[CallLimits, float], Iterator[engine.Command]]]] = {
+    CALL_TIMER: CallLimits._of_call,  # noqa: SLF001
+    SILENCE_TIMER: CallLimits._of_silence,  # noqa: SLF001
+    GRACE_TIMER: CallLimits._end,  # noqa: SLF001
+    PLAYBACK_TIMER: CallLimits._heard,  # noqa: SLF001
+}
+"""The timers of the limits, and the handler of each."""

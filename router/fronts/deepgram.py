@@ -1,0 +1,67 @@
+"""Deepgram's Voice Agent protocol: the session speaks it itself, in two profiles."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from router.deepgram import codec
+from router.deepgram import messages as deepgram
+from router.fronts.front import Front
+from router.session.handlers.settings import welcome
+from router.session.profile import CONVERSE, OPENAI, Profile
+from router.web.response import JSON, Response
+
+if TYPE_CHECKING:
+    from router.config.model import RouterConfig
+    from router.web.response import Environ
+
+# Encoded once: it is sent when an actor of the session has failed.
+CRASH_FRAME: Final = codec.encode(
+    deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
+)
+
+# A client gets it when all sessions together hold too much memory, and its own the most.
+BUSY_FRAME: Final = codec.encode(
+    deepgram.Error(
+        description="the server holds too much data of its clients, and of this one the most", code="SERVER_BUSY"
+    )
+)
+
+
+# A client gets it when its session's processes died several times in a row.
+LOST_FRAME: Final = codec.encode(
+    deepgram.Error(description="the session could not be continued: connect again", code="SESSION_LOST")
+)
+
+
+def _front(profile: Profile) -> Front:
+    return Front(
+        name=profile.name,
+        profile=profile,
+        adapt=lambda call: call.machine,
+        first_text=welcome,
+        crash_frame=CRASH_FRAME,
+        busy_frame=BUSY_FRAME,
+        lost_frame=LOST_FRAME,
+        can_move=True,
+    )
+
+
+COMPONENT: Final = _front(OPENAI)
+"""The route `/openai`, for the React component."""
+
+SDKS: Final = _front(CONVERSE)
+"""The route `/v1/agent/converse`, for Deepgram's SDKs."""
+
+
+def serve_think_models(config: RouterConfig, _environ: Environ) -> Response:
+    """Answer with the models that a client may request, in the form that Deepgram's SDKs read.
+
+    The request needs no credential, because Deepgram's own list is public, too.
+    """
+    names = dict.fromkeys((config.model, *config.models))
+    models = [{"id": name, "name": name, "provider": "open_ai"} for name in names]
+    return Response(HTTPStatus.OK, orjson.dumps({"models": models}).decode(), JSON)

@@ -1,0 +1,20 @@
+"""Deepgram's own Voice Agent as the upstream: its protocol passes through, and a lost session is restored.
+
+The client and the upstream speak the same protocol, so there is no session machine of ours. The relay remembers what
+another session of Deepgram's has to know, and keeps from the client what that one repeats.
+
+`fields`   text frames to their fields, and back; pure
+`waiting`  the client's frames that wait for an upstream; pure
+`agent_audio`  the duration of the agent's audio; pure
+`memory`   the conversation and the Settings, for the next session; pure
+`injected`  the client's messages that the upstream has not taken; pure
+`user_audio`  the user's speech that the upstream has not made a turn of; pure
+`conversation`  the turn in progress, and what a restored upstream repeats; pure
+`endings`  the last messages of a session; pure
+`reporting`  the notifications of a session; pure
+`closing`  the end of a session: limits, drain, errors; pure
+`guarded`  the messages as the guard reads them; pure
+`machine`  the relay; pure
+`policed`  the relay behind the policy of its client
+`front`    the front, as data, and the address of the upstream
+"""

@@ -1,0 +1,139 @@
+"""The end of a relayed session: limits, drain, errors. Pure."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from actors import messages as engine
+from router import closes
+from router.deepgram import codec
+from router.deepgram import messages as deepgram
+from router.fronts.call_limits import CallLimits, Wire
+from router.fronts.deepgram_agent import endings
+from router.session.handlers import limits
+
+if TYPE_CHECKING:
+    from router.fronts.deepgram_agent.reporting import Reporter
+    from router.session.options import SessionOptions
+    from router.session.state.limited import Limit
+    from router.translation.errors import FinalError
+
+Commands = Iterator[engine.Command]
+
+SETTINGS_TIMER: Final = "deepgram.settings"
+DRAIN_TIMER: Final = "deepgram.drain"
+PLAYBACK_TIMER: Final = "deepgram.playback"
+"""The wait until the caller has heard the last answer, because clients stop playing when their socket closes."""
+
+
+class Closing:
+    """The end of one session. A drain and a limit end it between two turns."""
+
+    def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
+        self._settings_s = options.deadlines.settings_s
+        self._reporter = reporter
+        self._is_in_turn = is_in_turn
+        self.limits = CallLimits(options, Wire(is_in_turn, self._warn_of_limit, self._end_at_limit))
+        self._drain_until_s = math.inf
+        self._stays_idle = False
+        self._heard_at_s = 0.0
+        """The end of the playback that the playback timer was last started for, in seconds of the session's clock."""
+        self.has_ended = False
+
+    def begin(self, now_s: float) -> Commands:
+        """Start the clocks of a session whose client is connected."""
+        yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
+        yield from self.limits.begin(now_s)
+
+    def settle(self, now_s: float) -> Commands:
+        """End a session that is between two turns, where a limit or a drain asks for the end.
+
+        The relay calls this after each input.
+        """
+        if not self.has_ended:
+            yield from self.limits.settle(now_s)
+        is_drained = self._drain_until_s < math.inf and not self._stays_idle and not self._is_in_turn()
+        if is_drained and not self.has_ended:
+            yield from self._end_drained(now_s)
+
+    def is_own(self, fired: engine.TimerFired) -> bool:
+        """Whether a timer is one of this class. The relay hands such a timer to `fire`."""
+        return fired.name in _DUE or self.limits.is_own(fired)
+
+    def fire(self, fired: engine.TimerFired, now_s: float) -> Commands:
+        """Take a timer for which `is_own` is true."""
+        if self.limits.is_own(fired):
+            yield from self.limits.fire(fired, now_s)
+        else:
+            yield from _DUE[fired.name](self)
+
+    def drain(self, drain: engine.DrainBegan, now_s: float) -> Commands:
+        """Warn the client, and limit the session's remaining time. A second drain may shorten that time.
+
+        A drain that keeps idle sessions ends this one only when a second drain follows.
+        """
+        self._stays_idle = drain.keeps_idle
+        if self._drain_until_s == math.inf:
+            description = "the server is going away: the turn in progress is finished, then connect again"
+            yield to_client(deepgram.Warning(description=description, code=endings.GOING_AWAY))
+        self._drain_until_s = min(self._drain_until_s, now_s + drain.deadline_s)
+        yield engine.StartTimer(DRAIN_TIMER, max(0.0, self._drain_until_s - now_s))
+
+    def overflow(self, overflowed: engine.ClientOverflowed) -> Commands:
+        """End the session of a client that does not read."""
+        yield engine.Log(logging.WARNING, f"the client does not read: {overflowed.dropped_bytes} bytes dropped")
+        yield from self.fail(endings.TOO_SLOW)
+
+    def fail(self, last: FinalError) -> Commands:
+        """Send the last error, and end the session."""
+        yield from self._reporter.fail(last.error)
+        yield to_client(last.error)
+        yield from self.end(last.close_code, last.close_reason)
+
+    def end(self, code: int = closes.HUNG_UP.code, reason: str = "", linger_s: float = 0.0) -> Commands:
+        """End the session of a client that has got the reason already, or is gone."""
+        self.has_ended = True
+        yield from self._reporter.end()
+        yield engine.EndSession(code, reason, linger_s)
+
+    def _warn_of_limit(self, limit: Limit) -> Commands:
+        yield to_client(deepgram.Warning(description=limit.warning, code=limit.code))
+
+    def _end_at_limit(self, limit: Limit) -> Commands:
+        yield from self.fail(limits.final_error(limit.code))
+
+    def _end_drained(self, now_s: float) -> Commands:
+        playback = self.limits.playback
+        if playback.ahead_s(now_s) <= 0:
+            # The client knows the reason. It may take the rest of the time to read its backlog.
+            linger_s = max(0.0, self._drain_until_s - now_s)
+            yield from self.end(closes.DRAINED.code, closes.DRAINED.reason, linger_s)
+        elif self._heard_at_s != playback.ends_s:
+            self._heard_at_s = playback.ends_s
+            yield engine.StartTimer(PLAYBACK_TIMER, playback.ahead_s(now_s))
+
+    def _settings_missed(self) -> Commands:
+        yield from self.fail(endings.NO_SETTINGS)
+
+    def _drain_missed(self) -> Commands:
+        yield from self.fail(endings.DRAINED)
+
+    def _heard(self) -> Commands:
+        self._heard_at_s = 0.0
+        yield from ()  # `settle` ends the session
+
+
+def to_client(message: deepgram.ServerMessage) -> engine.Command:
+    """Return the command that sends the client a message that the router itself made."""
+    return engine.SendToClient(codec.encode(message))
+
+
+_DUE: Final[dict[str, Callable[[Closing], Commands]]] = {
+    SETTINGS_TIMER: Closing._settings_missed,  # noqa: SLF001 - the table of this class
+    DRAIN_TIMER: Closing._drain_missed,  # noqa: SLF001
+    PLAYBACK_TIMER: Closing._heard,  # noqa: SLF001
+}
+"""The timers of this class, and the handler of each. `CallLimits` has its own."""

@@ -1,0 +1,380 @@
+"""The relay of a session between a client and Deepgram's Voice Agent, which replaces a lost upstream.
+
+Frames pass as they are in both directions, unknown ones included. The relay drops the messages of a restored upstream
+that the client has already: `Welcome`, `SettingsApplied`, `History` of the context, and the text of a question that is
+asked again.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import messages as engine
+from actors.restart import Decision, Loss, LossKind
+from router import closes
+from router.deepgram import messages as deepgram
+from router.fronts.deepgram_agent import endings
+from router.fronts.deepgram_agent.agent_audio import bytes_per_s
+from router.fronts.deepgram_agent.closing import SETTINGS_TIMER, Closing, to_client
+from router.fronts.deepgram_agent.conversation import ACTIVE, Awaited, Conversation
+from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
+from router.fronts.deepgram_agent.reporting import Reporter
+from router.fronts.deepgram_agent.waiting import Waiting
+from router.session.deadlines import SPEECH_S
+from router.session.handlers.refusals import UNPARSABLE
+
+if TYPE_CHECKING:
+    from router.session.options import SessionOptions
+
+Commands = Iterator[engine.Command]
+
+STEP_TIMER: Final = "deepgram.step"
+"""The wait for the upstream's `Welcome`, then for its `SettingsApplied`, and for the close behind its `Error`."""
+TURN_TIMER: Final = "deepgram.turn"
+"""The wait for the message that the upstream owes next (`Conversation.awaited`)."""
+MAX_CAUSE_CHARS: Final = 100
+
+
+class Stage(enum.Enum):
+    """The progress of the upstream in use, from its dial to the Settings that it applied."""
+
+    DIALLING = "dialling"
+    """The upstream has sent no `Welcome` yet."""
+    WELCOMED = "welcomed"
+    """The upstream has sent its `Welcome`, and the client no Settings."""
+    CONFIGURING = "configuring"
+    """The upstream was sent Settings, and has not applied them yet."""
+    READY = "ready"
+
+
+class DeepgramRelay:
+    """The machine of one relayed session."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._deadlines = options.deadlines
+        self._redact = options.redact
+        self._now_s = 0.0
+        self._reporter = Reporter(options)
+        self._closing = Closing(options, self._reporter, self._is_in_turn)
+        self._playback = self._closing.limits.playback
+        self._conversation = Conversation(options.bounds.early_messages)
+        self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
+        self._generation = 0
+        self._position = 0
+        self._stage = Stage.DIALLING
+        self._settings_text = ""
+        self._bytes_per_s = dict.fromkeys(("input", "output"), 0.0)
+        self._is_welcomed = False
+        """Whether the client has got a `Welcome`."""
+        self._is_applied = False
+        """Whether the client has got `SettingsApplied`."""
+        self._error: Fields | None = None
+        """The `Error` of the upstream in use, behind which it closes; None where it sent none."""
+
+    # The interface of a machine.
+
+    def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
+        """Take an input, and return the commands that follow."""
+        self._now_s = now_s
+        generation = getattr(message, "generation", self._generation)
+        take = _TAKES.get(type(message))
+        if self._closing.has_ended or take is None or generation != self._generation:
+            return []
+        commands = list(take(self, message))
+        if self._conversation.is_renewed:
+            self._conversation.is_renewed = False
+            commands.append(self._turn_timer(self._conversation.awaited))
+        commands += self._closing.settle(now_s)
+        return commands
+
+    def held_bytes(self) -> int:
+        """Return the bytes that are kept for an upstream."""
+        return self._waiting.size_bytes + self._conversation.size_bytes
+
+    def describe(self) -> engine.Facts:
+        """Return a few facts about the session."""
+        # The first word is that of the other sessions, whose wait for Settings is bounded (`router.access.pending`).
+        stage = "ended" if self._closing.has_ended else self._stage.value
+        return {
+            "profile": "deepgram",
+            "lifecycle": stage if self._has_settings else "awaiting Settings",
+            "generation": self._generation,
+            "dropped_bytes": self._waiting.dropped_bytes,
+        }
+
+    @property
+    def _has_settings(self) -> bool:
+        return self._conversation.memory.settings is not None
+
+    def _turn_timer(self, awaited: Awaited | None) -> engine.Command:
+        if awaited is None:
+            return engine.CancelTimer(TURN_TIMER)
+        # Speech has no sign of its end but its text.
+        length_s = SPEECH_S if awaited is Awaited.SPEECH else getattr(self._deadlines, f"{awaited.value}_s")
+        return engine.StartTimer(TURN_TIMER, length_s)
+
+    def _is_in_turn(self) -> bool:
+        return self._has_settings and (self._conversation.is_in_turn or self._waiting.texts > 0)
+
+    # From the client.
+
+    def _open(self, _opened: engine.ClientOpened) -> Commands:
+        yield from self._closing.begin(self._now_s)
+        yield from self._dial()
+
+    def _dial(self, delay_s: float = 0.0) -> Commands:
+        self._generation += 1
+        self._stage = Stage.DIALLING
+        yield engine.OpenUpstream(self._generation, "deepgram", delay_s)
+
+    def _client_text(self, received: engine.ClientTextReceived) -> Commands:
+        fields = read(received.text)
+        if isinstance(fields, str):
+            # The upstream would end the session. One bad message ends none here.
+            yield to_client(deepgram.Error(description=self._redact(fields), code=UNPARSABLE))
+            return
+        kind = text_of(fields, "type")
+        self._note_activity(kind)
+        if kind == "Settings" and not self._has_settings:
+            yield from self._take_settings(fields, received.text)
+        elif kind.startswith("Update"):
+            self._conversation.memory.update(fields)
+            yield from self._pass_on(fields, received.text)
+        elif kind != "FunctionCallResponse" or not self._conversation.memory.is_late(fields):
+            yield from self._pass_on(fields, received.text)
+
+    def _take_settings(self, settings: Fields, text: str) -> Commands:
+        self._conversation.memory.settings, self._settings_text = settings, text
+        self._bytes_per_s = {side: bytes_per_s(settings, side) for side in self._bytes_per_s}
+        yield engine.CancelTimer(SETTINGS_TIMER)
+        if self._stage is Stage.WELCOMED:
+            yield from self._configure()
+
+    def _pass_on(self, fields: Fields, text: str) -> Commands:
+        kind = text_of(fields, "type")
+        if self._stage is Stage.WELCOMED:  # the upstream judges a first message that is no Settings
+            yield self._to_upstream(text)
+        elif self._stage is Stage.READY and (not kind.startswith("Inject") or self._conversation.injected.has_room):
+            self._conversation.send(fields)
+            yield self._to_upstream(text)
+        elif self._stage is Stage.READY or (kind != "KeepAlive" and not self._waiting.keep_text(text)):
+            description = "the message is dropped: too many messages wait for the upstream"
+            yield to_client(deepgram.Error(description=description, code="TOO_MANY_EARLY_MESSAGES"))
+
+    def _client_binary(self, received: engine.ClientBinaryReceived) -> Commands:
+        speech = self._conversation.speech
+        speech.add(received.data)
+        self._reporter.hear(self._duration_s(received.data, "input"))
+        if self._stage is Stage.READY:
+            yield self._to_upstream(received.data)
+        elif received.data and not speech.is_on:  # speech that is under way is heard again from its start
+            dropped_bytes = self._waiting.keep_audio(received.data)
+            if dropped_bytes == self._waiting.dropped_bytes and dropped_bytes:
+                yield engine.Log(logging.WARNING, "microphone audio is dropped while no upstream is ready")
+
+    def _duration_s(self, audio: bytes, side: str) -> float:
+        # Before Settings the format is unknown.
+        return len(audio) / self._bytes_per_s[side] if self._bytes_per_s[side] else 0.0
+
+    def _client_closed(self, _closed: engine.ClientClosed) -> Commands:
+        yield from self._closing.end()
+
+    def _overflowed(self, overflowed: engine.ClientOverflowed) -> Commands:
+        yield from self._closing.overflow(overflowed)
+
+    def _drain(self, drain: engine.DrainBegan) -> Commands:
+        yield from self._closing.drain(drain, self._now_s)
+
+    def _end_requested(self, _requested: engine.EndRequested) -> Commands:
+        yield from self._closing.fail(endings.ENDED_BY_OPERATOR)
+
+    def _note_activity(self, kind: str) -> None:
+        if kind in ACTIVE:
+            self._closing.limits.mark_active(self._now_s)
+
+    # The upstream's steps.
+
+    def _opened(self, opened: engine.UpstreamOpened) -> Commands:
+        self._position = opened.position
+        yield engine.StartTimer(STEP_TIMER, self._deadlines.session_created_s)
+
+    def _upstream_text(self, received: engine.UpstreamTextReceived) -> Commands:
+        fields = read(received.text)
+        if isinstance(fields, str):
+            yield engine.Log(logging.WARNING, f"a frame of the upstream is no message: {fields}")
+            malformed = Loss(kind=LossKind.MALFORMED, cause=fields[:MAX_CAUSE_CHARS])
+            yield engine.AbandonUpstream(self._generation, malformed)
+            return
+        kind = text_of(fields, "type")
+        self._note_activity(kind)
+        step = _STEPS.get(kind)
+        if step is not None:
+            yield from step(self, fields, received.text)
+        elif self._conversation.take(fields) and not (kind == "History" and self._stage is not Stage.READY):
+            # A session that begins with a context may repeat it, before it is ready.
+            yield engine.SendToClient(received.text if kind in _CONTENT else self._redact(received.text))
+            yield from self._reporter.take(fields, self._now_s)
+
+    def _welcome(self, _fields: Fields, text: str) -> Commands:
+        yield engine.CancelTimer(STEP_TIMER)
+        self._stage = Stage.WELCOMED
+        if not self._is_welcomed:
+            self._is_welcomed = True
+            yield engine.SendToClient(text)
+        if self._has_settings:
+            yield from self._configure()
+
+    def _configure(self) -> Commands:
+        self._stage = Stage.CONFIGURING
+        # The client's Settings go to the letter, until an upstream has applied them.
+        restored = self._conversation.memory.restored_settings
+        yield self._to_upstream(write(restored()) if self._is_applied else self._settings_text)
+        yield engine.StartTimer(STEP_TIMER, self._deadlines.session_updated_s)
+
+    def _applied(self, _fields: Fields, text: str) -> Commands:
+        yield engine.CancelTimer(STEP_TIMER)
+        self._stage = Stage.READY
+        yield from self._reporter.take_over(self._generation, self._position)
+        if self._is_applied:
+            for frame in self._conversation.injected.acknowledgements():
+                yield engine.SendToClient(frame)
+            yield from self._resume()
+        else:
+            self._is_applied = True
+            yield engine.SendToClient(text)
+        for waiting in self._waiting.take():
+            if isinstance(waiting, str):
+                fields = read(waiting)
+                assert isinstance(fields, dict)  # noqa: S101 - it was read before
+                self._conversation.send(fields)
+            yield self._to_upstream(waiting)
+
+    def _resume(self) -> Commands:
+        dropped_bytes = self._conversation.speech.dropped_bytes
+        if dropped_bytes:
+            yield engine.Log(logging.WARNING, f"the beginning of long speech is lost: {dropped_bytes} bytes")
+        for again in self._conversation.resume():
+            yield self._to_upstream(again)
+
+    def _start_speech(self, fields: Fields, text: str) -> Commands:
+        if self._conversation.take(fields):
+            self._playback.stop()
+            yield engine.SendToClient(text)
+
+    def _end_turn(self, fields: Fields, text: str) -> Commands:
+        if self._conversation.memory.question is not None:
+            self._closing.limits.add_turn()
+        self._conversation.take(fields)
+        yield engine.ResetRestartBudget()
+        yield engine.SendToClient(text)
+        yield from self._reporter.take(fields, self._now_s)
+
+    def _upstream_error(self, fields: Fields, text: str) -> Commands:
+        # Every Error of Deepgram's is fatal, and its close follows. Another session may begin all the same, but not
+        # with Settings that were never applied.
+        self._error = fields
+        line = f"the upstream sent an error: {text_of(fields, 'code')}: {text_of(fields, 'description')}"
+        yield engine.Log(logging.WARNING, self._redact(line))
+        yield engine.StartTimer(STEP_TIMER, self._deadlines.close_s)
+        if self._is_for_client(fields):
+            yield engine.SendToClient(self._redact(text))
+
+    def _is_for_client(self, error: Fields) -> bool:
+        return not self._is_applied or text_of(error, "code") in endings.CLIENT_ERRORS
+
+    def _upstream_binary(self, received: engine.UpstreamBinaryReceived) -> Commands:
+        self._conversation.take_audio()
+        duration_s = self._duration_s(received.data, "output")
+        self._reporter.take_audio(duration_s, self._now_s)
+        self._playback.play(duration_s, self._now_s)
+        yield engine.SendToClient(received.data)
+
+    # The loss of an upstream.
+
+    def _lost(self, lost: engine.UpstreamLost) -> Commands:
+        yield engine.CancelTimer(STEP_TIMER)
+        error, self._error = self._error, None
+        if error is not None and self._is_for_client(error):
+            reason = self._redact(text_of(error, "code"))[:MAX_CAUSE_CHARS]
+            yield from self._closing.end(closes.SETTINGS_REFUSED.code, reason)
+            return
+        if lost.verdict.decision is Decision.TEAR_DOWN:
+            yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
+            return
+        texts, cancelled = self._conversation.lose()
+        self._waiting.put_back(texts)
+        if self._is_applied:
+            description = "the connection to the upstream was lost and is restored; the conversation continues"
+            yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
+        if cancelled:
+            # The client's outputs would answer nothing, because the question is asked again.
+            yield engine.SendToClient(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+        yield from self._dial(lost.verdict.delay_s)
+
+    # Time.
+
+    def _fired(self, fired: engine.TimerFired) -> Commands:
+        if self._closing.is_own(fired):
+            yield from self._closing.fire(fired, self._now_s)
+        else:
+            yield from _TIMERS[fired.name](self)
+
+    def _step_missed(self) -> Commands:
+        step = "session_created" if self._stage is Stage.DIALLING else "session_updated"
+        yield from self._abandon(step if self._error is None else "close")
+
+    def _turn_missed(self) -> Commands:
+        awaited = self._conversation.awaited
+        if self._stage is not Stage.READY or awaited is None or self._conversation.is_only_noise():
+            return
+        if awaited is Awaited.FUNCTION and self._conversation.memory.calls:
+            problem = f"timed out after {self._deadlines.tool_answer_s:g} s"
+            for output in self._conversation.failed_calls(problem):
+                yield self._to_upstream(output)
+        else:
+            yield from self._abandon(awaited.value)
+
+    def _abandon(self, cause: str) -> Commands:
+        yield engine.Log(logging.WARNING, f"the upstream missed the deadline {cause}")
+        yield engine.AbandonUpstream(self._generation, Loss(kind=LossKind.SILENT, cause=cause))
+
+    def _to_upstream(self, frame: str | bytes) -> engine.Command:
+        return engine.SendToUpstream(frame, self._generation, is_binary=isinstance(frame, bytes))
+
+
+_CONTENT: Final = frozenset({"ConversationText", "History", "FunctionCallRequest"})
+"""Messages with words of the conversation. The relay does not search these messages for credentials."""
+
+_TAKES: Final[dict[type, Callable[[Any, Any], Commands]]] = {
+    engine.ClientOpened: DeepgramRelay._open,  # noqa: SLF001 - the tables of this class
+    engine.ClientTextReceived: DeepgramRelay._client_text,  # noqa: SLF001
+    engine.ClientBinaryReceived: DeepgramRelay._client_binary,  # noqa: SLF001
+    engine.ClientOverflowed: DeepgramRelay._overflowed,  # noqa: SLF001
+    engine.ClientClosed: DeepgramRelay._client_closed,  # noqa: SLF001
+    engine.UpstreamOpened: DeepgramRelay._opened,  # noqa: SLF001
+    engine.UpstreamTextReceived: DeepgramRelay._upstream_text,  # noqa: SLF001
+    engine.UpstreamBinaryReceived: DeepgramRelay._upstream_binary,  # noqa: SLF001
+    engine.UpstreamLost: DeepgramRelay._lost,  # noqa: SLF001
+    engine.TimerFired: DeepgramRelay._fired,  # noqa: SLF001
+    engine.DrainBegan: DeepgramRelay._drain,  # noqa: SLF001
+    engine.EndRequested: DeepgramRelay._end_requested,  # noqa: SLF001
+}
+"""The inputs that the relay takes, and the handler of each. Other inputs change nothing."""
+
+_STEPS: Final[dict[str, Callable[[DeepgramRelay, Fields, str], Commands]]] = {
+    "Welcome": DeepgramRelay._welcome,  # noqa: SLF001
+    "SettingsApplied": DeepgramRelay._applied,  # noqa: SLF001
+    "UserStartedSpeaking": DeepgramRelay._start_speech,  # noqa: SLF001
+    "AgentAudioDone": DeepgramRelay._end_turn,  # noqa: SLF001
+    "Error": DeepgramRelay._upstream_error,  # noqa: SLF001
+}
+"""The upstream's messages that the relay itself handles. The conversation takes all others, unknown ones included."""
+
+_TIMERS: Final[dict[str, Callable[[DeepgramRelay], Commands]]] = {
+    STEP_TIMER: DeepgramRelay._step_missed,  # noqa: SLF001
+    TURN_TIMER: DeepgramRelay._turn_missed,  # noqa: SLF001
+}
+"""The handlers of the timers that bound the relay's waits for its upstream. `Closing` has the other timers."""

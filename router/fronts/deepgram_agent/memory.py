@@ -1,0 +1,141 @@
+"""The conversation and the Settings of a relayed session, by which the relay restores a lost session of Deepgram's."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from router.fronts.deepgram_agent.fields import Fields, objects_of, text_of
+
+MAX_MESSAGES: Final = 200
+"""The number of messages that are remembered, the newest ones."""
+
+MAX_CALLS: Final = 64
+"""The bound on the functions that the client runs at once, and on the functions whose output comes too late."""
+
+MAX_CHARS: Final = 100_000
+"""The characters of all messages: some 25,000 tokens, as many as the other sessions of the router keep."""
+
+
+class Memory:
+    """The memory of one session."""
+
+    def __init__(self) -> None:
+        self.settings: Fields | None = None
+        """The client's Settings, with the client's later changes; None before they came."""
+        self._messages: deque[Fields] = deque()
+        self._chars = 0
+        self.question: str | None = None
+        """The user's newest text, until the agent has answered it whole."""
+        self._answer: deque[Fields] = deque(maxlen=MAX_MESSAGES)
+        """The agent's texts and functions of the turn in progress. They join the conversation when the turn is over."""
+        self.calls: dict[str, Fields] = {}
+        """Functions that the client was asked for, by id."""
+        self._late: deque[str] = deque(maxlen=MAX_CALLS)
+        """The ids of functions that a lost upstream asked for and the client had not answered."""
+
+    # The conversation.
+
+    def user_said(self, text: str) -> None:
+        """Record a text of the user, which is the open question from now on."""
+        self.end_answer()
+        self.question = text
+        self._add({"type": "History", "role": "user", "content": text})
+
+    def agent_said(self, text: str) -> None:
+        """Record a text of the agent."""
+        self._answer.append({"type": "History", "role": "assistant", "content": text})
+
+    def end_answer(self) -> None:
+        """Add the agent's answer to the conversation, and close the question, because the agent's turn is over."""
+        for message in self._answer:
+            self._add(message)
+        self._answer.clear()
+        self.question = None
+
+    def call(self, function: Fields) -> None:
+        """Record a function that the client was asked for."""
+        self.calls[text_of(function, "id")] = {key: text_of(function, key) for key in ("id", "name", "arguments")}
+        while len(self.calls) > MAX_CALLS:
+            del self.calls[next(iter(self.calls))]
+
+    def called(self, response: Fields) -> None:
+        """Record the output of a function. A response without an id belongs to the oldest function of its name."""
+        identity, name = text_of(response, "id"), text_of(response, "name")
+        if not identity:
+            identity = next((key for key, function in self.calls.items() if function["name"] == name), "")
+        function = self.calls.pop(identity, None)
+        if function is not None:
+            record = {**function, "client_side": True, "response": text_of(response, "content")}
+            self._answer.append({"type": "History", "function_calls": [record]})
+
+    def is_late(self, response: Fields) -> bool:
+        """Whether a function's output answers a lost upstream."""
+        return text_of(response, "id") in self._late
+
+    def drop_answer(self) -> None:
+        """Forget an answer that the lost upstream did not finish. The relay asks its question again."""
+        self._answer.clear()
+        self._late.extend(self.calls)
+        self.calls.clear()
+
+    def _add(self, message: Fields) -> None:
+        self._messages.append(message)
+        self._chars += _chars(message)
+        while len(self._messages) > MAX_MESSAGES or self._chars > MAX_CHARS:
+            self._chars -= _chars(self._messages.popleft())
+
+    # The client's changes.
+
+    def update(self, message: Fields) -> None:
+        """Apply an `Update…` message of the client's to the remembered Settings."""
+        if self.settings is None or not isinstance(agent := self.settings.get("agent"), dict):
+            return
+        match message.get("type"):
+            case "UpdatePrompt":
+                agent = {**agent, "think": _with_prompt(agent.get("think"), message.get("prompt"))}
+            case "UpdateThink":
+                agent = {**agent, "think": message.get("think")}
+            case "UpdateSpeak":
+                agent = {**agent, "speak": message.get("speak")}
+            case "UpdateListen":
+                agent = {**agent, "listen": _listening(agent.get("listen"), message.get("listen"))}
+        self.settings = {**self.settings, "agent": agent}
+
+    def restored_settings(self) -> Fields:
+        """Return the Settings of the next session, with the conversation as its context and without a greeting.
+
+        The context leaves out an open question, because the relay asks that question again.
+        """
+        settings = dict(self.settings or {})
+        agent = settings.get("agent")
+        if not isinstance(agent, dict):  # the id of a stored agent, which cannot get a context
+            return settings
+        restored = {key: value for key, value in agent.items() if key != "greeting"}
+        given = agent.get("context")
+        context = given if isinstance(given, dict) else {}
+        messages = [*objects_of(context, "messages"), *self._messages]
+        if self.question is not None and messages and messages[-1].get("content") == self.question:
+            messages.pop()
+        if messages:
+            restored["context"] = {**context, "messages": messages}
+        return {**settings, "agent": restored}
+
+
+def _chars(message: Fields) -> int:
+    return len(str(message.get("content") or message.get("function_calls") or ""))
+
+
+def _listening(old: Any, new: Any) -> Any:
+    """Return the `listen` block `old` as `new` changes it. Fields that `new` lacks stay, except `language_hints`."""
+    before, after = (it.get("provider") if isinstance(it, dict) else None for it in (old, new))
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return new
+    kept = {name: value for name, value in before.items() if name != "language_hints"}
+    return {**old, **new, "provider": {**kept, **after}}
+
+
+def _with_prompt(think: Any, prompt: Any) -> Any:
+    if isinstance(think, list):
+        return [_with_prompt(each, prompt) for each in think]
+    return {**(think if isinstance(think, dict) else {}), "prompt": prompt}

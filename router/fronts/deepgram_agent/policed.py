@@ -1,0 +1,68 @@
+"""The relay behind the policy of its client, which judges each message before the relay takes it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import orjson
+
+from actors import messages as engine
+from router.deepgram import codec
+from router.deepgram import messages as deepgram
+from router.policy.rules import CODE, Denied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actors.machine import Machine
+    from router.policy.policy import Policy
+
+
+class PolicedMachine:
+    """A machine whose client's messages obey a policy. The upstream gets no field that the router does not know."""
+
+    def __init__(self, machine: Machine, policy: Policy) -> None:
+        self._machine = machine
+        self._policy = policy
+
+    def handle(self, message: engine.Input, now_s: float, /) -> Iterable[engine.Command]:
+        """Take an input, and return the commands that follow."""
+        if isinstance(message, engine.ClientTextReceived):
+            judged = self._judged(message.text)
+            if isinstance(judged, Denied):
+                return self._denial(judged)
+            message = engine.ClientTextReceived(judged)
+        return [self._shown(command) for command in self._machine.handle(message, now_s)]
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the machine keeps for its peers."""
+        return self._machine.held_bytes()
+
+    def describe(self) -> engine.Facts:
+        """Return the facts of the machine."""
+        return self._machine.describe()
+
+    def _judged(self, text: str) -> str | Denied:
+        fields = codec.read(text)
+        if isinstance(fields, codec.Unparsable):
+            # The relay would pass it, and nobody knows how a server reads it.
+            return Denied(place="type", field="", problem=f"cannot be read: {fields.problem}")
+        judged = self._policy.settings(fields, is_strict=True)
+        return judged if isinstance(judged, Denied) else orjson.dumps(judged).decode()
+
+    def _denial(self, denied: Denied) -> list[engine.Command]:
+        line = f"the policy {self._policy.name} denies a message of the client: {denied.sentence}"
+        answer = deepgram.Error(description=denied.sentence, code=CODE)
+        return [engine.Log(logging.WARNING, line), engine.SendToClient(codec.encode(answer))]
+
+    def _shown(self, command: engine.Command) -> engine.Command:
+        if not isinstance(command, engine.SendToClient) or not isinstance(command.frame, str):
+            return command
+        shown = self._policy.shown(command.frame) if _may_show(command.frame) else command.frame
+        return engine.SendToClient(shown)
+
+
+def _may_show(frame: str) -> bool:
+    # What the agent says is the model's own, and the upstream's other messages repeat nothing of Settings.
+    return '"Error"' in frame or '"Warning"' in frame or '"History"' in frame

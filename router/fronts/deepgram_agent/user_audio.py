@@ -1,0 +1,48 @@
+"""The user's speech that the upstream has not made a turn of: the next upstream hears it again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+PREROLL_BYTES: Final = 32_000
+"""Audio that is kept while the user is silent, because the start of speech is reported late. A second at 16 kHz."""
+
+MAX_BYTES: Final = 2 * 1024 * 1024
+"""Audio that is kept while the user speaks: a minute at 16 kHz."""
+
+
+class Speech:
+    """The newest microphone audio of one session."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self.size_bytes = 0
+        self.dropped_bytes = 0
+        """The bytes of the present speech that were dropped. Audio from a silence does not count."""
+        self.is_on = False
+        """Whether the user speaks, or has spoken and the upstream has sent no text of the speech yet."""
+
+    def add(self, audio: bytes) -> None:
+        """Add microphone audio; the oldest beyond the bound is dropped."""
+        if audio:
+            self._frames.append(audio)
+        self.size_bytes += len(audio)
+        while self.size_bytes > (MAX_BYTES if self.is_on else PREROLL_BYTES):
+            oldest_bytes = len(self._frames.popleft())
+            self.size_bytes -= oldest_bytes
+            self.dropped_bytes += oldest_bytes if self.is_on else 0
+
+    def begin(self) -> None:
+        """Record that the user has begun to speak."""
+        self.is_on = True
+
+    def end(self) -> None:
+        """Record that the upstream has made a turn of the speech."""
+        self.is_on = False
+        self._frames.clear()
+        self.size_bytes = self.dropped_bytes = 0
+
+    def again(self) -> list[bytes]:
+        """Return the audio of the present speech for the next upstream; an empty list while the user is silent."""
+        return list(self._frames) if self.is_on else []

@@ -1,0 +1,97 @@
+"""A front as data: the functions and facts by which the router serves one kind of client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from actors.connections.client import SUBPROTOCOLS
+from router.call_names import CallNames
+from router.guard.relay import GuardedRelay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from actors.connections.base import ConnectionLimits
+    from actors.connections.upstream import DialTarget
+    from actors.machine import Machine
+    from router.config.guard import Guard
+    from router.config.model import RouterConfig
+    from router.fronts.agents import Agents
+    from router.guard.dialect import Dialect
+    from router.policy.policy import Policy
+    from router.session.machine import Session
+    from router.session.options import SessionOptions
+    from router.session.profile import Profile
+    from router.web.response import Environ, Response
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of one session that `Front.adapt` gets."""
+
+    session: Session
+    """The session itself, for facts that no input carries, such as the playback."""
+    machine: Machine
+    """The machine that the engine would run without the front: the session, or the wire view around the session."""
+    agents: Agents
+    config: RouterConfig
+    policy: Policy | None = None
+    """The policy that judges the client's messages; None where the client may say everything."""
+    bound: Mapping[str, Any] | None = None
+    """The `session` that the client's credential is bound to, in OpenAI's notation."""
+    query: Mapping[str, str] = {}
+    """The query of the client's URL."""
+    session_id: str = ""
+    names: CallNames = msgspec.field(default_factory=CallNames)
+    """The ids of sessions by the name that the client's wire has for the call. A front may add the name of its call."""
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of client, with the functions that translate its wire."""
+
+    name: str
+    """The name of the front, which hooks get as the `profile` of a request."""
+    profile: Profile
+    """The behaviour of the session."""
+    adapt: Callable[[Call], Machine]
+    """Returns the machine that takes the client's wire as inputs, and whose frames are the client's wire."""
+    is_policed: bool = True
+    """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
+    options: Callable[[SessionOptions], SessionOptions] = lambda options: options
+    """Returns the options of the front's sessions, made of those that the configuration gives."""
+    first_text: Callable[[str], str | None] = lambda _session_id: None
+    """Returns, for a session's id, the frame that leaves with the answer to the handshake; None for no frame."""
+    crash_frame: str = ""
+    """The frame for a client whose session has failed; empty where its wire has none."""
+    busy_frame: str | None = None
+    """The last frame for a client whose session is closed because it holds too much of the process's memory."""
+    dial_target: Callable[[RouterConfig, ConnectionLimits, Mapping[str, str]], DialTarget] | None = None
+    """Returns the target of the front's own upstream, for a request's query; None for the configured upstreams."""
+    subprotocols: tuple[str, ...] = SUBPROTOCOLS
+    """The subprotocols that may be selected."""
+    max_text_bytes: int | None = None
+    """The largest text message of a client, in bytes, where it exceeds the configured limit."""
+    lost_frame: str = ""
+    """The last frame for a client whose session no process can continue; empty where its wire has none."""
+    can_move: bool = False
+    """Whether another process can continue a session, because the front's machine has no memory of its own."""
+    dialect: Callable[[], Dialect] | None = None
+    """Makes the guard's knowledge of a relay's wire. A front around the session needs none."""
+    is_relay: bool = False
+    """Whether `adapt` returns a machine of its own, which speaks with the upstream instead of the session."""
+
+
+def guarded(front: Front, machine: Machine, guard: Guard, session_id: str) -> Machine:
+    """Return a relay's machine with the guard around it, or the machine itself where nothing is checked."""
+    if front.dialect is None or not guard.is_on:
+        return machine
+    return GuardedRelay(machine, guard, session_id, front.dialect())
+
+
+class FrontRoute(NamedTuple):
+    """A path that a front serves, and the methods that it takes."""
+
+    path: str
+    serve: Callable[[Environ], Response]
+    methods: tuple[str, ...] = ("GET", "HEAD")

@@ -1,0 +1,218 @@
+"""A transcription by Deepgram: frames pass in both directions, and the relay replaces a lost upstream.
+
+Listen has no conversation. So another upstream needs only the audio for which Deepgram sent no final words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from actors import messages as engine
+from actors.connections.close_codes import CloseCode
+from actors.restart import Decision
+from router import closes
+from router.fronts.call_limits import CallLimits, Wire
+from router.fronts.deepgram_agent.fields import read, text_of, write
+from router.fronts.deepgram_agent.waiting import Waiting
+from router.fronts.listen import results
+from router.session.handlers.ending import error_of_loss
+
+if TYPE_CHECKING:
+    from router.session.options import SessionOptions
+    from router.session.state.limited import Limit
+
+Commands = Iterator[engine.Command]
+
+DRAIN_TIMER: Final = "listen.drain"
+
+CLOSE_TIMER: Final = "listen.close"
+"""The wait from the client's `CloseStream`, or later words, to the upstream's close."""
+
+CLOSE_WAIT_S: Final = 10.0
+"""The length of that wait. The words of a minute of audio that was sent at once come sooner."""
+
+CLOSE_STREAM: Final = "CloseStream"
+"""The client's message behind its last audio. Deepgram sends the last words, and closes."""
+
+CLOSED: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RCVD})
+"""The codes with which Deepgram closes behind `CloseStream`: 1000, or none."""
+
+
+class ListenRelay:
+    """The machine of one relayed transcription."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._redact = options.redact
+        self._now_s = 0.0
+        self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
+        self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
+        self._unheard = Waiting(0, 0)
+        """The newest audio for which Deepgram sent no final words."""
+        self._generation = 0
+        self._is_ready = False
+        self._is_closing = False
+        self._has_ended = False
+
+    # The interface of a machine.
+
+    def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
+        """Take an input, and return the commands that follow."""
+        self._now_s = now_s
+        generation = getattr(message, "generation", self._generation)
+        take = _TAKES.get(type(message))
+        if self._has_ended or take is None or generation != self._generation:
+            return []
+        commands = list(take(self, message))
+        if not self._has_ended:
+            commands += self._limits.settle(now_s)
+        return commands
+
+    def held_bytes(self) -> int:
+        """Return the bytes that are kept for an upstream."""
+        return self._waiting.size_bytes + self._unheard.size_bytes
+
+    def describe(self) -> engine.Facts:
+        """Return a few facts about the session."""
+        dropped_bytes = self._waiting.dropped_bytes
+        lifecycle = "ended" if self._has_ended else "ready" if self._is_ready else "dialling"
+        return {
+            "profile": "listen",
+            "lifecycle": lifecycle,
+            "generation": self._generation,
+            "dropped_bytes": dropped_bytes,
+        }
+
+    # From the client.
+
+    def _open(self, _opened: engine.ClientOpened) -> Commands:
+        yield from self._limits.begin(self._now_s)
+        yield from self._dial()
+
+    def _dial(self, delay_s: float = 0.0) -> Commands:
+        self._generation += 1
+        self._is_ready = False
+        yield engine.OpenUpstream(self._generation, "deepgram", delay_s)
+
+    def _client_text(self, received: engine.ClientTextReceived) -> Commands:
+        fields = read(received.text)
+        if isinstance(fields, str):
+            yield engine.SendToClient(results.error("UNPARSABLE_CLIENT_MESSAGE", fields))
+            return
+        if text_of(fields, "type") == CLOSE_STREAM:
+            # Without an upstream, the next one gets `CloseStream` behind the audio that waits.
+            self._is_closing = True
+            if self._is_ready:
+                yield from self._close_stream()
+        elif self._is_ready:
+            yield self._to_upstream(received.text)
+        elif text_of(fields, "type") != "KeepAlive" and not self._waiting.keep_text(received.text):
+            problem = "the message is dropped: too many messages wait for the upstream"
+            yield engine.SendToClient(results.error("TOO_MANY_EARLY_MESSAGES", problem))
+
+    def _client_binary(self, received: engine.ClientBinaryReceived) -> Commands:
+        if self._is_ready:
+            if received.data:
+                self._unheard.keep_audio(received.data)
+            yield self._to_upstream(received.data)
+        elif received.data:
+            self._waiting.keep_audio(received.data)
+
+    def _client_closed(self, _closed: engine.ClientClosed) -> Commands:
+        yield from self._end(closes.HUNG_UP)
+
+    def _overflowed(self, _overflowed: engine.ClientOverflowed) -> Commands:
+        yield from self._end(closes.of_error("CLIENT_TOO_SLOW"))
+
+    # From the upstream.
+
+    def _opened(self, _opened: engine.UpstreamOpened) -> Commands:
+        self._is_ready = True
+        for frame in (*self._unheard.take(), *self._waiting.take()):
+            if isinstance(frame, bytes):
+                self._unheard.keep_audio(frame)  # this upstream may be lost, too
+            yield self._to_upstream(frame)
+        if self._is_closing:
+            yield from self._close_stream()
+
+    def _close_stream(self) -> Commands:
+        yield self._to_upstream(write({"type": CLOSE_STREAM}))
+        yield engine.StartTimer(CLOSE_TIMER, CLOSE_WAIT_S)
+
+    def _upstream_text(self, received: engine.UpstreamTextReceived) -> Commands:
+        fields = read(received.text)
+        is_content = isinstance(fields, dict) and fields.get("type") == "Results"
+        if isinstance(fields, dict) and is_content:
+            if _has_words(fields):
+                self._limits.mark_active(self._now_s)
+            if self._is_closing:
+                yield engine.StartTimer(CLOSE_TIMER, CLOSE_WAIT_S)
+            if fields.get("is_final") is True:
+                self._unheard.take()
+                yield engine.ResetRestartBudget()
+        # A service may repeat the credential in a text of its own.
+        yield engine.SendToClient(received.text if is_content else self._redact(received.text))
+
+    def _lost(self, lost: engine.UpstreamLost) -> Commands:
+        yield engine.CancelTimer(CLOSE_TIMER)
+        if self._is_closing and lost.loss.code in CLOSED:
+            yield from self._end(closes.STREAM_ENDED)
+        elif lost.verdict.decision is Decision.TEAR_DOWN:
+            last = error_of_loss(lost.loss, self._redact)
+            yield engine.SendToClient(results.error(last.error.code, last.error.description))
+            yield from self._end(closes.of_error(last.error.code)._replace(reason=last.close_reason))
+        else:
+            yield from self._dial(lost.verdict.delay_s)
+
+    # The end.
+
+    def _fired(self, fired: engine.TimerFired) -> Commands:
+        if self._limits.is_own(fired):
+            yield from self._limits.fire(fired, self._now_s)
+        elif fired.name == CLOSE_TIMER:
+            yield engine.Log(logging.WARNING, "the upstream did not close behind the last words")
+            yield from self._end(closes.STREAM_ENDED)
+        else:
+            yield from self._end(closes.DRAINED)
+
+    def _drain(self, drain: engine.DrainBegan) -> Commands:
+        # There is no turn to finish, and words that are on their way come within a second.
+        if not drain.keeps_idle:
+            yield engine.StartTimer(DRAIN_TIMER, min(drain.deadline_s, 1.0))
+
+    def _end_requested(self, _requested: engine.EndRequested) -> Commands:
+        yield from self._end(closes.of_error("SESSION_ENDED"))
+
+    def _end_at_limit(self, limit: Limit) -> Commands:
+        yield from self._end(closes.of_error(limit.code))
+
+    def _end(self, close: closes.Close) -> Commands:
+        self._has_ended = True
+        yield engine.EndSession(close.code, close.reason)
+
+    def _to_upstream(self, frame: str | bytes) -> engine.Command:
+        return engine.SendToUpstream(frame, self._generation, is_binary=isinstance(frame, bytes))
+
+
+def _has_words(fields: dict[str, Any]) -> bool:
+    channel = fields.get("channel")
+    alternatives = channel.get("alternatives") if isinstance(channel, dict) else None
+    first = alternatives[0] if isinstance(alternatives, list) and alternatives else None
+    return isinstance(first, dict) and bool(first.get("transcript"))
+
+
+_TAKES: Final[dict[type, Callable[[Any, Any], Commands]]] = {
+    engine.ClientOpened: ListenRelay._open,  # noqa: SLF001 - the table of this class
+    engine.ClientTextReceived: ListenRelay._client_text,  # noqa: SLF001
+    engine.ClientBinaryReceived: ListenRelay._client_binary,  # noqa: SLF001
+    engine.ClientOverflowed: ListenRelay._overflowed,  # noqa: SLF001
+    engine.ClientClosed: ListenRelay._client_closed,  # noqa: SLF001
+    engine.UpstreamOpened: ListenRelay._opened,  # noqa: SLF001
+    engine.UpstreamTextReceived: ListenRelay._upstream_text,  # noqa: SLF001
+    engine.UpstreamLost: ListenRelay._lost,  # noqa: SLF001
+    engine.TimerFired: ListenRelay._fired,  # noqa: SLF001
+    engine.DrainBegan: ListenRelay._drain,  # noqa: SLF001
+    engine.EndRequested: ListenRelay._end_requested,  # noqa: SLF001
+}
+"""The inputs that the relay takes, and the handler of each. Other inputs change nothing."""

@@ -1,0 +1,24 @@
+"""The OpenAI Realtime API towards the client: its events pass to an upstream, and a lost upstream is replaced.
+
+The client and the upstream speak the same protocol, so there is no session machine of ours. The relay remembers what
+another upstream has to know, and keeps from the client what that one repeats.
+
+`wire`            one event: read, changed, written
+`names`           ids that the client and the upstream use for the same thing
+`configuration`   the client's configuration, for another upstream
+`kept_items`      the client's conversation, for another upstream
+`kept_speech`     microphone audio that the upstream has made no turn of
+`responses`       responses that have not ended, and their end as a whole
+`requests`        the client's events that are not acknowledged, and those that wait
+`turn_reports`    usage, turns and latencies
+`relay`           the memory, and the operations of handlers
+`permission`      the client's events under the policy of the session
+`from_client`     the client's events
+`recovery`        another upstream in place of a lost one, and the end
+`second_upstream`  an upstream that takes over before another one's session ends
+`from_upstream`   the upstream's events, but those of responses
+`streams`         the events of responses
+`guarded`         the events as the guard reads them
+`machine`         the relay: its inputs, deadlines and drain
+`front`           the front, as data
+"""

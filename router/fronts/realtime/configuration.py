@@ -1,0 +1,99 @@
+"""The configuration that the client has sent, for the upstream that replaces a lost one."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from router.fronts.realtime.wire import Fields
+
+_MERGED: Final = frozenset({"audio", "input", "output", "transcription"})
+"""Fields whose object an update merges. The value of any other field replaces the former one (upstream 2.1)."""
+
+_PCM_BYTES_PER_MS: Final = 48
+_G711_BYTES_PER_MS: Final = 8
+
+
+class Configuration:
+    """The sum of the updates that an upstream has accepted, and the effective session."""
+
+    def __init__(self) -> None:
+        self.update: Fields = {}
+        """The `session` of a single `session.update` that has the effect of all accepted updates."""
+        self.session: Fields = {}
+        """The effective session, as the last `session.created` or `session.updated` showed it."""
+
+    def apply(self, session: Fields) -> None:
+        """Merge the `session` of an accepted update into `update`."""
+        self.update = _merged(self.update, session)
+
+    def show(self, session: Fields) -> None:
+        """Record the effective session that an upstream shows."""
+        self.session = session
+
+    @property
+    def instructions(self) -> str | None:
+        """The instructions of the accepted updates, or None where they have none."""
+        value = self.update.get("instructions")
+        return value if isinstance(value, str) else None
+
+    @property
+    def turn_detection(self) -> Fields | None:
+        """The turn detection in force: None where the client commits by itself, empty where it is not known."""
+        found = _at(self.session, "audio", "input")
+        if "turn_detection" not in found:
+            return {}
+        value = found["turn_detection"]
+        return value if isinstance(value, dict) else None
+
+    @property
+    def answers_speech(self) -> bool:
+        """Whether the upstream answers a turn of speech by itself."""
+        detection = self.turn_detection
+        return detection is not None and detection.get("create_response") is not False
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether the client gets transcripts of speech."""
+        return isinstance(_at(self.session, "audio", "input").get("transcription"), dict)
+
+    @property
+    def input_bytes_per_ms(self) -> int:
+        """The bytes of a millisecond of microphone audio, by the effective format."""
+        return _bytes_per_ms(_at(self.session, "audio", "input", "format"))
+
+    @property
+    def output_bytes_per_ms(self) -> int:
+        """The bytes of a millisecond of the model's audio, by the effective format."""
+        return _bytes_per_ms(_at(self.session, "audio", "output", "format"))
+
+
+def _bytes_per_ms(audio_format: Fields) -> int:
+    return _G711_BYTES_PER_MS if audio_format.get("type") in ("audio/pcmu", "audio/pcma") else _PCM_BYTES_PER_MS
+
+
+def _at(fields: Fields, *path: str) -> Fields:
+    for name in path:
+        value = fields.get(name)
+        fields = value if isinstance(value, dict) else {}
+    return fields
+
+
+def _merged(current: Fields, update: Fields) -> Fields:
+    merged = dict(current)
+    for key, value in update.items():
+        known: Any = merged.get(key)
+        is_same_detection = (
+            key == "turn_detection"
+            and isinstance(known, dict)
+            and isinstance(value, dict)
+            and value.get("type", known.get("type")) == known.get("type")
+        )
+        if is_same_detection:
+            merged[key] = {**known, **value}
+        elif key in _MERGED and isinstance(known, dict) and isinstance(value, dict):
+            merged[key] = _merged(known, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged

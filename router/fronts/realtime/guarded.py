@@ -1,0 +1,142 @@
+"""The wire of the relay of OpenAI Realtime, as the guard reads it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from actors import messages as engine
+from router.fronts.realtime.wire import Fields, error_of
+from router.guard.dialect import Kind, Seen
+from router.translation.speech import verbatim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+BLOCKED: Final = "guard_blocked"
+ENDED: Final = "guard_ended"
+_ENDED_BY_OPERATOR: Final = "session_ended"
+
+_DELTAS: Final = ("response.output_text.delta", "response.output_audio_transcript.delta")
+_ENDS: Final = ("response.output_text.done", "response.output_audio_transcript.done")
+_AUDIO: Final = "response.output_audio.delta"
+_TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
+_TEXTS: Final = ("text", "transcript")
+
+
+class RealtimeDialect:
+    """The events of one session."""
+
+    interrupts = False
+
+    def read(self, fields: Fields | None) -> Seen:
+        """Return the meaning of an event for the client."""
+        reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
+        return reader(fields) if reader is not None and fields is not None else Seen()
+
+    def with_text(self, fields: Fields, text: str) -> Fields | None:
+        """Return an event with another text; None for a part of a text that would be empty."""
+        if fields.get("type") in _DELTAS:
+            return {**fields, "delta": text} if text else None
+        return {**fields, **{name: text for name in _TEXTS if name in fields}}
+
+    def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
+        """Return an event whose repeated texts are those that the client may know; None where it repeats none."""
+        changes = False
+        for key, part in _parts(fields):
+            text = text_of(key)
+            for name in _TEXTS:
+                if text is not None and isinstance(part.get(name), str) and part[name] != text:
+                    part[name] = text
+                    changes = True
+        return fields if changes else None
+
+    def cancel(self, answer: str) -> str | None:
+        """Return the client's event that cancels a response."""
+        return _written({"type": "response.cancel", "response_id": answer})
+
+    def say(self, words: str) -> str | None:
+        """Return the client's request for a response that says `words`."""
+        response = {"instructions": verbatim(words), "input": [], "tool_choice": "none"}
+        return _written({"type": "response.create", "response": response})
+
+    def told(self, description: str, message: engine.Input | None) -> str:
+        """Return an `error` that names the client's event, if an event of the client was withheld."""
+        event_id = None
+        if isinstance(message, engine.ClientTextReceived):
+            given = orjson.loads(message.text).get("event_id")
+            event_id = given if isinstance(given, str) else None
+        return _error(BLOCKED, description, event_id)
+
+    def ended(self, command: engine.Command) -> Iterable[engine.Command]:
+        """Return a command of an operator's end, with the guard in the operator's place."""
+        match command:
+            case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:
+                return (engine.SendToClient(_error(ENDED, "the guard ended the session", None)),)
+            case engine.EndSession(code, _):
+                return (engine.EndSession(code, ENDED),)
+            case engine.Notify(fact) if getattr(fact, "code", None) == _ENDED_BY_OPERATOR:
+                return (engine.Notify(type(fact)(ENDED, "the guard ended the session")),)
+        return (command,)
+
+
+def _answer(fields: Fields) -> str:
+    return str(fields.get("response_id") or "")
+
+
+def _response(fields: Fields) -> str:
+    response = fields.get("response")
+    return str(response.get("id")) if isinstance(response, dict) else ""
+
+
+def _read_end(fields: Fields) -> Seen:
+    whole = _text(fields.get("text")) or _text(fields.get("transcript"))
+    return Seen(Kind.END, _key(fields), _answer(fields), whole)
+
+
+_READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
+    **dict.fromkeys(_DELTAS, lambda it: Seen(Kind.DELTA, _key(it), _answer(it), _text(it.get("delta")))),
+    **dict.fromkeys(_ENDS, _read_end),
+    _AUDIO: lambda it: Seen(Kind.AUDIO, _key(it), _answer(it)),
+    "response.created": lambda it: Seen(Kind.BEGIN, answer=_response(it)),
+    "response.done": lambda it: Seen(Kind.DONE, answer=_response(it)),
+    "input_audio_buffer.committed": lambda _: Seen(Kind.SPEECH),
+    f"{_TRANSCRIPTION}completed": lambda it: Seen(Kind.USER, _key(it), text=_text(it.get("transcript"))),
+    f"{_TRANSCRIPTION}delta": lambda _: Seen(Kind.USER_PART),
+    f"{_TRANSCRIPTION}segment": lambda _: Seen(Kind.USER_PART),
+}
+"""The events with a meaning for the guard, by type."""
+
+
+def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
+    """Yield each object with a text, with the name of its text."""
+    if "item_id" in fields:
+        yield _key(fields), fields
+        part = fields.get("part")
+        if isinstance(part, dict):
+            yield _key(fields), part
+    response = fields.get("response")
+    outputs = response.get("output") if isinstance(response, dict) else None
+    for item in (fields.get("item"), *(outputs if isinstance(outputs, list) else ())):
+        contents = item.get("content") if isinstance(item, dict) else None
+        for index, part in enumerate(contents if isinstance(contents, list) else ()):
+            if isinstance(part, dict) and isinstance(item, dict):
+                yield f"{item.get('id')}/{index}", part
+
+
+def _key(fields: Fields) -> str:
+    return f"{fields.get('item_id')}/{fields.get('content_index') or 0}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _error(code: str, message: str, event_id: str | None) -> str:
+    error = error_of(code, message, event_id=event_id)
+    return _written({"type": "error", "event_id": f"event_switchboard_{code}", "error": error})
+
+
+def _written(fields: Fields) -> str:
+    return orjson.dumps(fields).decode()

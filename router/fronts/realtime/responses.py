@@ -1,0 +1,323 @@
+"""The responses that have begun and not ended, with their items, and the events that end a response as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.fronts.realtime.wire import Event, Fields, new_event
+from router.translation import speech
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MS_PER_S: Final = 1000
+
+
+class Part:
+    """One part of a message."""
+
+    __slots__ = ("audio_bytes", "has_audio_ended", "has_text_ended", "is_audio", "is_done", "text")
+
+    def __init__(self, *, is_audio: bool) -> None:
+        self.is_audio = is_audio
+        self.text = ""
+        self.audio_bytes = 0
+        self.has_text_ended = False
+        self.has_audio_ended = False
+        self.is_done = False
+
+    def wire(self) -> Fields:
+        """Return the `part` of a `response.content_part.…` event."""
+        return {"type": "audio", "transcript": self.text} if self.is_audio else {"type": "text", "text": self.text}
+
+    def content(self) -> Fields:
+        """Return the part as an element of an item's `content`."""
+        if self.is_audio:
+            return {"type": "output_audio", "transcript": self.text}
+        return {"type": "output_text", "text": self.text}
+
+
+class Output:
+    """One item of a response."""
+
+    __slots__ = ("arguments", "has_arguments", "index", "is_done", "is_in_conversation", "item", "parts")
+
+    def __init__(self, item: Fields, index: int) -> None:
+        self.item = item
+        self.index = index
+        self.parts: dict[int, Part] = {}
+        self.arguments = ""
+        self.has_arguments = False
+        """Whether the item is a function call and the client has all its arguments."""
+        self.is_done = False
+        """Whether the client has the item's `response.output_item.done`."""
+        self.is_in_conversation = False
+        """Whether the client has the item's `conversation.item.done`."""
+
+    @property
+    def id(self) -> str:
+        """The item's id, or an empty text."""
+        return str(self.item.get("id", ""))
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the item calls a function of the client's."""
+        return self.item.get("type") == "function_call"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the client has the whole content of the item."""
+        if self.is_done:
+            return self.item.get("status") in (None, "completed")
+        return self.has_arguments or (bool(self.parts) and all(part.is_done for part in self.parts.values()))
+
+    @property
+    def text(self) -> str:
+        """The words of the item so far."""
+        return " ".join(part.text for part in self.parts.values() if part.text)
+
+    @property
+    def audio_bytes(self) -> int:
+        """The bytes of the item's audio so far."""
+        return sum(part.audio_bytes for part in self.parts.values())
+
+    def part(self, index: object, *, is_audio: bool) -> Part:
+        """Return the part with this index, and create it at its first event."""
+        place = index if isinstance(index, int) else 0
+        if place not in self.parts:
+            self.parts[place] = Part(is_audio=is_audio)
+        return self.parts[place]
+
+    def heard(self, bytes_per_ms: int) -> str:
+        """Return the words that the client got: of a spoken item, an estimate from the length of its audio."""
+        if not any(part.is_audio for part in self.parts.values()):
+            return self.text.strip()
+        played_s = self.audio_bytes / bytes_per_ms / MS_PER_S
+        return speech.heard(self.text, played_s) if played_s else ""
+
+    def end(self) -> Fields:
+        """Return the item's fields at its end, with the status `completed` or `incomplete` and the content so far."""
+        item = {**self.item, "status": "completed" if self.is_whole else "incomplete"}
+        if self.is_call:
+            item["arguments"] = self.arguments
+        elif self.parts:
+            item["content"] = [part.content() for _, part in sorted(self.parts.items())]
+        return item
+
+
+class Request:
+    """A request for a response: a client's event, or one of the router's own."""
+
+    __slots__ = ("adopts", "event_id", "fields", "is_own", "sent_s")
+
+    def __init__(self, fields: Fields, *, event_id: str, is_own: bool = False) -> None:
+        self.fields = fields
+        """The `response` field of the `response.create`."""
+        self.event_id = event_id
+        self.is_own = is_own
+        self.adopts: Response | None = None
+        """The response known to the client whose id the requested response gets, or None."""
+        self.sent_s = 0.0
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the requested response is outside the conversation."""
+        return self.fields.get("conversation") == "none"
+
+    @property
+    def metadata(self) -> Fields | None:
+        """The request's `metadata`, which the response repeats; None where there is none."""
+        value = self.fields.get("metadata")
+        return value if isinstance(value, dict) and value else None
+
+
+class Response:
+    """A response that has not ended."""
+
+    def __init__(self, fields: Fields, request: Request | None, *, is_outside: bool) -> None:
+        self.fields = fields
+        """The `response` object of `response.created`."""
+        self.request = request
+        self.is_outside = is_outside
+        self.outputs: dict[str, Output] = {}
+        self.is_cancelled = False
+        """Whether the client has cancelled the response."""
+        self.began_s = 0.0
+
+    @property
+    def id(self) -> str:
+        """The response's id, as the client knows it."""
+        return str(self.fields.get("id", ""))
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the client has a function call of the response with all its arguments."""
+        return any(it.is_call and it.has_arguments for it in self.outputs.values())
+
+    @property
+    def runs_tool(self) -> bool:
+        """Whether the upstream runs a tool of an MCP server, which may last longer than the wait for the next event."""
+        return any(it.item.get("type") == "mcp_call" and not it.is_done for it in self.outputs.values())
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the client has any words or audio of the response."""
+        return any(it.text or it.audio_bytes for it in self.outputs.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the client has the whole answer, without its end. A last item of commentary announces more."""
+        last = next(reversed(self.outputs.values()), None)
+        is_last_said = last is not None and not last.is_call and last.item.get("phase") != "commentary"
+        return is_last_said and all(it.is_whole for it in self.outputs.values())
+
+    def output(self, event: Event) -> Output | None:
+        """Return the item of an event, or None where the event names none.
+
+        Create an item that was not announced, because some servers announce none (upstream 12.4).
+        """
+        name = event.string("item_id")
+        if name is None:
+            return None
+        if name not in self.outputs:
+            index = event.fields.get("output_index")
+            item = {"id": name, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+            self.outputs[name] = Output(item, index if isinstance(index, int) else len(self.outputs))
+        return self.outputs[name]
+
+    def note(self, event: Event) -> None:
+        """Record the content that an event of the response adds."""
+        take = _NOTES.get(event.kind)
+        if take is not None:
+            take(self, event)
+
+    # Its end.
+
+    def close(self, status: str, details: Fields | None) -> Iterator[Event]:
+        """Yield the events that end all open items and the response, in the service's order."""
+        for output in self.outputs.values():
+            if not output.is_done:
+                yield from self._close_item(output)
+        items = [output.item for output in self.outputs.values()]
+        yield new_event(
+            "response.done",
+            response={**self.fields, "status": status, "status_details": details, "output": items, "usage": None},
+        )
+
+    def _close_item(self, output: Output) -> Iterator[Event]:
+        place = {"response_id": self.id, "item_id": output.id, "output_index": output.index}
+        output.item = output.end()
+        for index, part in sorted(output.parts.items()):
+            if not part.is_done:
+                yield from _close_part(part, {**place, "content_index": index})
+        if not self.is_outside and not output.is_in_conversation:
+            yield new_event("conversation.item.done", previous_item_id=None, item=output.item)
+        output.is_done = True
+        yield new_event("response.output_item.done", response_id=self.id, output_index=output.index, item=output.item)
+
+
+def _close_part(part: Part, place: Fields) -> Iterator[Event]:
+    if part.is_audio and not part.has_audio_ended:
+        yield new_event("response.output_audio.done", **place)
+    if not part.has_text_ended:
+        if part.is_audio:
+            yield new_event("response.output_audio_transcript.done", **place, transcript=part.text)
+        else:
+            yield new_event("response.output_text.done", **place, text=part.text)
+    part.is_done = True
+    yield new_event("response.content_part.done", **place, part=part.wire())
+
+
+# The events of a response.
+
+
+def _item_added(response: Response, event: Event) -> None:
+    item = event.child("item")
+    index = event.fields.get("output_index")
+    name = str(item.get("id", ""))
+    response.outputs.setdefault(name, Output(item, index if isinstance(index, int) else len(response.outputs)))
+
+
+def _item_done(response: Response, event: Event) -> None:
+    item = event.child("item")
+    output = response.outputs.setdefault(str(item.get("id", "")), Output(item, len(response.outputs)))
+    output.item, output.is_done = item, True
+    if output.is_call and item.get("status") in (None, "completed"):
+        output.has_arguments, output.arguments = True, str(item.get("arguments", ""))
+
+
+def _part_added(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is not None:
+        output.part(event.fields.get("content_index"), is_audio=event.child("part").get("type") == "audio")
+
+
+def _part_done(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is not None:
+        is_audio = event.child("part").get("type") == "audio"
+        output.part(event.fields.get("content_index"), is_audio=is_audio).is_done = True
+
+
+def _text(response: Response, event: Event, *, is_audio: bool) -> None:
+    output = response.output(event)
+    if output is not None:
+        output.part(event.fields.get("content_index"), is_audio=is_audio).text += event.string("delta") or ""
+
+
+def _text_done(response: Response, event: Event, *, is_audio: bool) -> None:
+    output = response.output(event)
+    if output is None:
+        return
+    part = output.part(event.fields.get("content_index"), is_audio=is_audio)
+    part.text = event.string("transcript" if is_audio else "text") or part.text
+    part.has_text_ended = True
+
+
+def _audio(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is not None:
+        part = output.part(event.fields.get("content_index"), is_audio=True)
+        part.audio_bytes += len(event.string("delta") or "") * 3 // 4
+
+
+def _audio_done(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is not None:
+        output.part(event.fields.get("content_index"), is_audio=True).has_audio_ended = True
+
+
+def _arguments(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is not None:
+        output.arguments += event.string("delta") or ""
+
+
+def _arguments_done(response: Response, event: Event) -> None:
+    output = response.output(event)
+    if output is None:
+        return
+    output.arguments = event.string("arguments") or output.arguments
+    output.has_arguments = True
+    if not output.is_call:
+        output.item = {**output.item, "type": "function_call"}
+    for name in ("name", "call_id"):
+        if event.string(name) is not None:
+            output.item = {**output.item, name: event.string(name)}
+
+
+_NOTES: Final[dict[str, Callable[[Response, Event], Any]]] = {
+    "response.output_item.added": _item_added,
+    "response.output_item.done": _item_done,
+    "response.content_part.added": _part_added,
+    "response.content_part.done": _part_done,
+    "response.output_text.delta": lambda response, event: _text(response, event, is_audio=False),
+    "response.output_text.done": lambda response, event: _text_done(response, event, is_audio=False),
+    "response.output_audio_transcript.delta": lambda response, event: _text(response, event, is_audio=True),
+    "response.output_audio_transcript.done": lambda response, event: _text_done(response, event, is_audio=True),
+    "response.output_audio.delta": _audio,
+    "response.output_audio.done": _audio_done,
+    "response.function_call_arguments.delta": _arguments,
+    "response.function_call_arguments.done": _arguments_done,
+}
+"""The handlers of the events that add content to a response. Any other event changes nothing here."""

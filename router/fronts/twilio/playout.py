@@ -1,0 +1,93 @@
+"""The audio that was sent to Twilio, and the part that Twilio has reported as played.
+
+A mark follows each piece of audio, and Twilio returns the mark when the piece has been played. At a `clear` Twilio also
+returns the marks of the dropped pieces. So the name of a mark contains the number of clears before it, and a mark with
+an earlier number is ignored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from router.fronts.twilio.wires import MULAW, Shape
+
+MAX_MARKS: Final = 1000
+"""The number of remembered marks, the newest ones. Audio is sent at most 30 s ahead, which takes 150 marks."""
+
+
+class Piece(NamedTuple):
+    """A piece of audio to send, and the name of its mark."""
+
+    audio: bytes
+    mark: str
+
+
+class _Marked(NamedTuple):
+    name: str
+    end_bytes: int
+
+
+class Playout:
+    """The playback of one stream."""
+
+    def __init__(self, shape: Shape = MULAW) -> None:
+        self._shape = shape
+        self._clears = 0
+        self._marks = 0
+        self._given_bytes = 0
+        """The bytes of audio that the session gave since the last clear."""
+        self._sent_bytes = 0
+        """The bytes of that audio that were sent."""
+        self._rest = b""
+        """The end of the session's audio, which is too short for a frame and waits."""
+        self._waiting: deque[_Marked] = deque(maxlen=MAX_MARKS)
+
+    def add(self, audio: bytes) -> list[Piece]:
+        """Add audio of the session, and return the pieces to send now. An incomplete frame waits for its rest."""
+        self._given_bytes += len(audio)
+        audio = self._rest + audio
+        whole_bytes = len(audio) - len(audio) % self._shape.frame_bytes
+        self._rest = audio[whole_bytes:]
+        return self._cut(audio[:whole_bytes])
+
+    def finish(self) -> list[Piece]:
+        """Return the incomplete last frame of an answer, filled with silence; an empty list where nothing waits."""
+        rest, self._rest = self._rest, b""
+        return self._cut(rest.ljust(self._shape.frame_bytes, self._shape.silence)) if rest else []
+
+    def _cut(self, audio: bytes) -> list[Piece]:
+        pieces, at = [], 0
+        while at < len(audio):
+            # The first piece after a pause is one frame, because its mark soon shows when the playback really began.
+            size_bytes = self._shape.piece_bytes if self._waiting else self._shape.frame_bytes
+            pieces.append(self._marked(audio[at : at + size_bytes]))
+            at += size_bytes
+        return pieces
+
+    def _marked(self, audio: bytes) -> Piece:
+        self._marks += 1
+        self._sent_bytes += len(audio)
+        name = f"{self._clears}:{self._marks}"
+        # The silence of a last frame is no audio of the session.
+        self._waiting.append(_Marked(name, min(self._sent_bytes, self._given_bytes)))
+        self._sent_bytes = min(self._sent_bytes, self._given_bytes)
+        return Piece(audio, name)
+
+    def left_s(self, mark: str) -> float | None:
+        """Return the seconds of audio that are not played yet, now that Twilio has returned the named mark.
+
+        Return None for a mark of audio that was dropped, and for a mark that the router did not send.
+        """
+        if not any(waiting.name == mark for waiting in self._waiting):
+            return None
+        while (played := self._waiting.popleft()).name != mark:
+            pass
+        return (self._given_bytes - played.end_bytes) / self._shape.bytes_per_ms / 1000
+
+    def clear(self) -> None:
+        """Forget all audio and marks, because a `clear` is about to make Twilio drop the audio."""
+        self._clears += 1
+        self._given_bytes = self._sent_bytes = 0
+        self._rest = b""
+        self._waiting.clear()

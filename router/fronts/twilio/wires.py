@@ -1,0 +1,105 @@
+"""The wires of telephone services, as a table of their differences from Twilio's. Pure data.
+
+Sources: Telnyx, "Stream call media over WebSocket"; Plivo, "Stream Event Protocol"; Exotel, "WebSocket protocol", and
+the sizes in "Working with the Stream Applet". Vonage is missing here, because its audio is in binary messages beside
+events of another kind. So a table of its differences from Twilio's wire would contain the whole wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - msgspec resolves the annotation
+from typing import Any, Final
+
+import msgspec
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The audio of a wire, in both directions: mono at 8 kHz, without a header."""
+
+    encoding: str
+    """The encoding's name in Settings."""
+    bytes_per_ms: int
+    frame_bytes: int
+    """The size of a frame. Every piece consists of whole frames, because the end of any other piece is audible."""
+    piece_bytes: int
+    """The size of a piece, which is followed by a mark: 200 ms. Between two marks the clock estimates the playback."""
+    silence: bytes
+    """The byte that stands for silence."""
+
+
+MULAW: Final = Shape(encoding="mulaw", bytes_per_ms=8, frame_bytes=160, piece_bytes=1600, silence=b"\xff")
+"""Mu-law. Its silence is 0xff, because a zero byte would be loud."""
+
+LINEAR: Final = Shape(encoding="linear16", bytes_per_ms=16, frame_bytes=3200, piece_bytes=3200, silence=b"\0")
+"""Exotel's audio. Its frames have 3200 bytes, because Exotel plays no smaller message well."""
+
+
+_EVENTS: Final = {name: name for name in ("start", "media", "mark", "dtmf", "stop")}
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """The names and shapes in one service's messages. The defaults are Twilio's."""
+
+    name: str
+    shape: Shape = MULAW
+    encodings: tuple[str, ...] = ("audio/x-mulaw",)
+    """The names of the encoding in the `start` event; empty where the service's documents contradict each other."""
+    events: Mapping[str, str] = msgspec.field(default_factory=lambda: _EVENTS)
+    """Twilio's name of each event from the service, by the service's own name."""
+    stream_key: str = "streamSid"
+    call_key: str = "callSid"
+    parameters_key: str = "customParameters"
+    headers_key: str = ""
+    """The field beside `start` with the parameters in one text, `name=value;name=value`; empty where there is none."""
+    format_key: str = "mediaFormat"
+    rate_key: str = "sampleRate"
+    media_event: str = "media"
+    media_fields: Mapping[str, Any] = {}
+    """The fields that the service wants beside the payload of audio."""
+    mark_event: str = "mark"
+    has_flat_marks: bool = False
+    """Whether a mark's name stands at the top of the message, in both directions, and not in an object."""
+    clear_event: str = "clear"
+    names_stream: bool = True
+    """Whether each message to the service contains the id of the stream."""
+
+
+TWILIO: Final = Wire(name="twilio")
+
+TELNYX: Final = Wire(
+    name="telnyx",
+    encodings=("PCMU",),
+    stream_key="stream_id",
+    call_key="call_control_id",
+    parameters_key="custom_parameters",
+    format_key="media_format",
+    rate_key="sample_rate",
+    names_stream=False,
+)
+
+PLIVO: Final = Wire(
+    name="plivo",
+    events={"start": "start", "media": "media", "playedStream": "mark", "dtmf": "dtmf", "stop": "stop"},
+    stream_key="streamId",
+    call_key="callId",
+    headers_key="extra_headers",
+    media_event="playAudio",
+    media_fields={"contentType": "audio/x-mulaw", "sampleRate": 8000},
+    mark_event="checkpoint",
+    has_flat_marks=True,
+    clear_event="clearAudio",
+)
+
+EXOTEL: Final = Wire(
+    name="exotel",
+    shape=LINEAR,
+    encodings=(),
+    stream_key="stream_sid",
+    call_key="call_sid",
+    parameters_key="custom_parameters",
+    format_key="media_format",
+    rate_key="sample_rate",
+)
+
+COUSINS: Final = (TELNYX, PLIVO, EXOTEL)
+"""The wires of the other services."""

@@ -1,0 +1,685 @@
+"""The relay: frames pass, and a lost upstream is replaced."""
+
+import json
+
+import pytest
+
+from actors import messages as engine
+from actors.connections.base import ConnectionClosed, Ending
+from actors.restart import Decision, Loss, LossKind, Verdict
+from router.fronts.call_limits import CALL_TIMER, PLAYBACK_TIMER, SILENCE_TIMER
+from router.fronts.deepgram_agent.closing import DRAIN_TIMER, SETTINGS_TIMER
+from router.fronts.deepgram_agent.closing import PLAYBACK_TIMER as HEARD_TIMER
+from router.fronts.deepgram_agent.machine import STEP_TIMER, TURN_TIMER, DeepgramRelay
+from router.session import reports
+from router.session.deadlines import SPEECH_S
+from tests.support.machine.options import session_options
+
+SETTINGS = {"type": "Settings", "audio": {}, "agent": {"greeting": "Hello.", "future": {"leaf": 1}}}
+LOST = Loss(kind=LossKind.CLOSED, code=1011, cause="closed by the peer")
+
+
+class Book:
+    """A relay, and what it sent since the last look."""
+
+    def __init__(self, **options):
+        options = session_options(redact=lambda text: text.replace("secret", "[redacted]"), **options)
+        self.relay = DeepgramRelay(options)
+        self.now_s = 0.0
+        self.generation = 1
+        self.sent, self.upstream, self.others = [], [], []
+        self.timers = {}
+        self.feed(engine.ClientOpened())
+
+    def feed(self, message):
+        for command in self.relay.handle(message, self.now_s):
+            match command:
+                case engine.SendToClient(frame):
+                    self.sent.append(json.loads(frame) if isinstance(frame, str) else frame)
+                case engine.SendToUpstream(frame, generation, is_binary):
+                    assert generation == self.generation
+                    assert is_binary == isinstance(frame, bytes)
+                    self.upstream.append(json.loads(frame) if isinstance(frame, str) else frame)
+                case engine.StartTimer(name, delay_s):
+                    self.timers[name] = delay_s
+                case engine.CancelTimer(name):
+                    self.timers.pop(name, None)
+                case engine.OpenUpstream(generation):
+                    self.generation = generation
+                    self.others.append(command)
+                case _:
+                    self.others.append(command)
+        return self
+
+    def client(self, kind, **fields):
+        return self.feed(engine.ClientTextReceived(json.dumps({"type": kind, **fields})))
+
+    def server(self, kind, **fields):
+        return self.feed(engine.UpstreamTextReceived(self.generation, json.dumps({"type": kind, **fields})))
+
+    def say(self, role, content):
+        self.server("ConversationText", role=role, content=content)
+        return self.server("History", role=role, content=content)
+
+    def lose(self, decision=Decision.RESTART, loss=LOST):
+        verdict = Verdict(decision=decision, delay_s=0.5)
+        return self.feed(engine.UpstreamLost(self.generation, loss, verdict))
+
+    def ready(self):
+        self.server("Welcome", request_id="r1")
+        self.client(**{"kind": "Settings", **{key: value for key, value in SETTINGS.items() if key != "type"}})
+        self.server("SettingsApplied")
+        self.take()
+        return self
+
+    def miss(self, timer):
+        """Let a timer fire that runs."""
+        del self.timers[timer]
+        return self.feed(engine.TimerFired(timer))
+
+    @property
+    def abandoned(self):
+        return next((it.loss for it in self.others if isinstance(it, engine.AbandonUpstream)), None)
+
+    def restore(self):
+        """Restore a lost session. Return the Settings of the new one."""
+        self.server("Welcome", request_id="r2")
+        settings = self.upstream[-1]
+        self.server("SettingsApplied")
+        return settings
+
+    def take(self):
+        """Return what the client and the upstream were sent since the last look, and forget it."""
+        taken = self.sent, self.upstream
+        self.sent, self.upstream, self.others = [], [], []
+        return taken
+
+    @property
+    def ending(self):
+        return next((it for it in self.others if isinstance(it, engine.EndSession)), None)
+
+
+@pytest.fixture
+def book():
+    return Book()
+
+
+def context(settings):
+    return [(it["role"], it["content"]) for it in settings["agent"].get("context", {}).get("messages", [])]
+
+
+# The first session.
+
+
+def test_settings_wait_for_the_welcome_and_pass_to_the_letter(book):
+    book.client("Settings", audio={}, agent=SETTINGS["agent"])
+    assert book.take() == ([], [])
+    book.server("Welcome", request_id="r1")
+    assert book.take() == ([{"type": "Welcome", "request_id": "r1"}], [SETTINGS])
+    book.server("SettingsApplied")
+    assert book.take()[0] == [{"type": "SettingsApplied"}]
+
+
+def test_frames_pass_as_they_are_and_early_ones_wait(book):
+    book.client("Settings", audio={}, agent={})
+    book.feed(engine.ClientBinaryReceived(b"mic")).client("Tomorrow", field=1)
+    book.server("Welcome", request_id="r1").take()
+    book.server("SettingsApplied")
+    assert book.take()[1] == [b"mic", {"type": "Tomorrow", "field": 1}]
+    book.server("Unknown", more=[1]).feed(engine.UpstreamBinaryReceived(1, b"agent"))
+    assert book.take()[0] == [{"type": "Unknown", "more": [1]}, b"agent"]
+
+
+def test_a_second_settings_and_a_first_message_that_is_none_are_the_upstream_s_to_judge(book):
+    book.ready().client("Settings", agent={})
+    assert book.take()[1] == [{"type": "Settings", "agent": {}}]
+    other = Book().server("Welcome", request_id="r1").client("KeepAlive")
+    assert other.upstream == [{"type": "KeepAlive"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "5", "[1]", '{"a":' * 300 + "1" + "}" * 300, '{"type":"Settings","agent":' + "[" * 1100 + "]" * 1100 + "}"],
+)
+def test_an_unreadable_message_gets_an_answer_and_reaches_nobody(book, text):
+    book.ready().feed(engine.ClientTextReceived(text))
+    assert book.sent[-1]["code"] == "UNPARSABLE_CLIENT_MESSAGE"
+    assert (book.upstream, book.ending) == ([], None)
+
+
+def test_long_settings_that_could_not_be_written_again_are_refused(book):
+    deep = '{"a":' * 600 + "1" + "}" * 600
+    text = '{"type":"Settings","audio":{},"agent":{"x":' + deep + ',"y":"' + "y" * 1_100_000 + '"}}'
+    book.feed(engine.ClientTextReceived(text)).server("Welcome", request_id="r1")
+    assert [it["type"] for it in book.sent] == ["Error", "Welcome"]
+
+
+@pytest.mark.parametrize("value", [5, None, "x", [5], {"a": 1}])
+def test_ill_typed_fields_of_either_side_do_no_harm(book, value):
+    book.client("Settings", audio=value, agent={"context": {"messages": value}, "think": value, "listen": value})
+    book.server("Welcome", request_id="r1").server("SettingsApplied")
+    book.server("FunctionCallRequest", functions=value).server("FunctionCallCancelled", functions=value)
+    book.server("ConversationText", role="user", content=value).server("ConversationText", role=value, content=value)
+    book.client("InjectUserMessage", content=value).client("UpdatePrompt", prompt=value)
+    book.client("UpdateListen", listen=value).client("FunctionCallResponse", id=value, content=value).client(value)
+    book.server("AgentAudioDone").server(value)
+    book.lose().restore()
+    assert book.ending is None
+
+
+def test_a_frame_of_the_upstream_that_is_no_message_is_the_loss_of_it(book):
+    book.ready().feed(engine.UpstreamTextReceived(1, "<html>"))
+    assert (book.sent, book.abandoned.kind) == ([], LossKind.MALFORMED)
+
+
+def test_a_client_without_settings_is_closed(book):
+    book.feed(engine.TimerFired(SETTINGS_TIMER))
+    assert book.sent[-1]["code"] == "CLIENT_MESSAGE_TIMEOUT"
+    assert book.ending.code == 1000
+
+
+def test_a_client_that_leaves_ends_the_session(book):
+    gone = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
+    book.ready().feed(engine.ClientClosed(gone))
+    assert book.ending.code == 1000
+    assert book.server("Late").take() == ([], [])
+
+
+# A lost upstream.
+
+
+def test_the_client_sees_nothing_twice_and_the_context_carries_the_earlier_turns(book):
+    book.ready().say("assistant", "Hello.").server("AgentAudioDone")
+    book.say("user", "My name is Ada.").say("assistant", "Noted.").server("AgentAudioDone").take()
+    book.lose()
+    assert [message["type"] for message in book.take()[0]] == ["Warning"]
+    settings = book.restore()
+    assert "greeting" not in settings["agent"]
+    assert settings["agent"]["future"] == {"leaf": 1}
+    assert context(settings) == [("assistant", "Hello."), ("user", "My name is Ada."), ("assistant", "Noted.")]
+    assert book.take() == ([], [settings])
+
+
+def test_a_history_that_the_new_session_repeats_before_it_is_ready_is_swallowed(book):
+    book.ready().say("user", "one?").say("assistant", "One.").server("AgentAudioDone").take()
+    book.lose().take()
+    book.server("Welcome", request_id="r2").server("History", role="user", content="one?")
+    book.server("SettingsApplied")
+    assert book.sent == []
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_an_open_question_is_asked_again_and_its_text_is_not_repeated(book, is_begun):
+    book.ready().say("user", "one?").say("assistant", "One.").server("AgentAudioDone").say("user", "two?").take()
+    if is_begun:
+        book.say("assistant", "Tw").feed(engine.UpstreamBinaryReceived(1, b"half")).take()
+    book.lose().take()
+    settings = book.restore()
+    assert context(settings) == [("user", "one?"), ("assistant", "One.")]
+    assert book.take()[1][1:] == [{"type": "InjectUserMessage", "content": "two?"}]
+    book.say("user", "two?").say("assistant", "Two.").server("AgentAudioDone")
+    assert [message["type"] for message in book.take()[0]] == ["ConversationText", "History", "AgentAudioDone"]
+    assert book.say("user", "two?").take()[0][0]["content"] == "two?", "asked by the user this time"
+
+
+def test_an_answer_that_the_user_interrupted_is_not_asked_for_again(book):
+    book.ready().say("user", "one?").say("assistant", "On").server("UserStartedSpeaking").say("user", "stop")
+    book.say("assistant", "Fine.").server("AgentAudioDone").take()
+    book.lose().take()
+    assert context(book.restore()) == [("user", "one?"), ("assistant", "On"), ("user", "stop"), ("assistant", "Fine.")]
+    assert len(book.upstream) == 1
+
+
+def test_speech_that_begins_without_an_upstream_reaches_the_next_one_whole(book):
+    book.ready().lose().take()
+    for number in range(20):
+        book.feed(engine.ClientBinaryReceived(bytes([number]) * 8000))
+    book.restore()
+    assert [frame[0] for frame in book.take()[1][1:]] == list(range(20))
+
+
+def test_speech_that_was_under_way_is_heard_again_and_its_start_is_not_reported_twice(book):
+    book.ready().feed(engine.ClientBinaryReceived(b"one")).server("UserStartedSpeaking").take()
+    book.lose().take()
+    book.feed(engine.ClientBinaryReceived(b"two"))
+    settings = book.restore()
+    assert book.take()[1] == [settings, b"one", b"two"]
+    book.server("UserStartedSpeaking").say("user", "one two")
+    assert [message["type"] for message in book.take()[0]] == ["ConversationText", "History"]
+
+
+def injected(book):
+    return [it["content"] for it in book.take()[1] if isinstance(it, dict) and it["type"] == "InjectUserMessage"]
+
+
+def test_a_text_that_the_upstream_did_not_take_is_injected_again(book):
+    book.ready().client("InjectUserMessage", content="hello").take()
+    book.lose().take()
+    book.restore()
+    assert injected(book) == ["hello"]
+    assert book.say("user", "hello").take()[0][0]["content"] == "hello"
+
+
+def test_an_answered_text_is_not_asked_again_whatever_the_order_of_the_answers(book):
+    book.ready().client("InjectUserMessage", content=" one? ").client("InjectUserMessage", content="two?")
+    book.say("user", "two?").say("assistant", "Two.").server("AgentAudioDone").take()
+    book.lose().restore()
+    assert injected(book) == []
+
+
+def test_a_text_that_the_upstream_repeats_in_other_words_counts_as_taken(book):
+    book.ready().client("InjectUserMessage", content="one  ?").say("user", "one ?").say("assistant", "One.")
+    book.server("AgentAudioDone").take()
+    book.lose().restore()
+    assert injected(book) == []
+
+
+def test_speech_before_the_echo_of_a_text_does_not_take_its_place(book):
+    book.ready().server("UserStartedSpeaking").client("InjectUserMessage", content="typed").say("user", "spoken").take()
+    book.lose().restore()
+    assert injected(book) == ["spoken", "typed"]
+
+
+def test_a_text_from_the_time_without_an_upstream_survives_the_loss_of_the_next_one(book):
+    book.ready().lose()
+    book.client("InjectUserMessage", content="hello").restore()
+    assert injected(book) == ["hello"]
+    book.lose().restore()
+    assert injected(book) == ["hello"]
+
+
+def test_texts_without_an_echo_have_a_bound_that_the_client_learns(book):
+    book.ready()
+    for number in range(70):
+        book.client("InjectUserMessage", content=str(number))
+    sent, upstream = book.take()
+    assert len(upstream) == 64
+    assert {it["code"] for it in sent} == {"TOO_MANY_EARLY_MESSAGES"}
+    assert len(sent) == 6
+
+
+def test_a_text_for_the_agent_is_injected_again_until_the_agent_begins_it(book):
+    book.ready().client("InjectAgentMessage", message="Hold on. I look.").take()
+    book.lose().restore()
+    assert book.take()[1][1]["message"] == "Hold on. I look."
+    book.say("assistant", "Hold on.").lose()
+    book.restore()
+    assert len(book.upstream) == 1 + len([it for it in book.upstream if it["type"] == "InjectAgentMessage"])
+    assert book.upstream[-1]["type"] == "Settings"
+
+
+def test_a_change_whose_acknowledgement_was_lost_is_acknowledged(book):
+    book.ready().client("UpdatePrompt", prompt="New.").take()
+    assert book.lose().restore()["agent"]["think"] == {"prompt": "New."}
+    assert [it["type"] for it in book.take()[0]] == ["Warning", "PromptUpdated"]
+    book.client("UpdatePrompt", prompt="Newer.").server("PromptUpdated").take()
+    book.lose().restore()
+    assert [it["type"] for it in book.take()[0]] == ["Warning"]
+
+
+def test_a_function_of_the_lost_upstream_is_cancelled_and_its_late_output_dropped(book):
+    book.ready().say("user", "look").server("FunctionCallRequest", functions=[CALL]).take()
+    book.lose()
+    assert book.sent[-1] == {"type": "FunctionCallCancelled", "functions": [{"id": "c1", "name": "look"}]}
+    book.restore()
+    book.take()
+    book.client("FunctionCallResponse", id="c1", name="look", content="late")
+    assert book.take()[1] == []
+
+
+def test_the_output_of_a_function_is_part_of_the_context(book):
+    call = {"id": "c1", "name": "look", "arguments": "{}", "client_side": True}
+    book.ready().say("user", "look").server("FunctionCallRequest", functions=[call])
+    book.client("FunctionCallResponse", id="c1", name="look", content="seen").say("assistant", "Seen.")
+    book.server("AgentAudioDone").take()
+    messages = book.lose().restore()["agent"]["context"]["messages"]
+    assert messages[1]["function_calls"][0]["response"] == "seen"
+
+
+def test_changes_of_the_client_s_count_for_the_next_session(book):
+    book.ready().client("UpdatePrompt", prompt="New.").take()
+    assert book.lose().restore()["agent"]["think"] == {"prompt": "New."}
+
+
+def test_an_upstream_that_is_lost_before_it_was_ready_is_replaced_without_a_warning(book):
+    book.client("Settings", audio={}, agent=SETTINGS["agent"])
+    book.lose()
+    assert book.sent == []
+    book.server("Welcome", request_id="r2")
+    assert book.take() == ([{"type": "Welcome", "request_id": "r2"}], [SETTINGS])
+
+
+def test_a_message_of_the_lost_upstream_is_ignored(book):
+    book.ready().lose().take()
+    book.feed(engine.UpstreamTextReceived(1, '{"type":"Late"}'))
+    assert book.take() == ([], [])
+
+
+# Deadlines.
+
+
+@pytest.mark.parametrize("stage", ["session_created", "session_updated"])
+def test_an_upstream_that_does_not_begin_is_abandoned(book, stage):
+    book.client("Settings", audio={}, agent={}).feed(engine.UpstreamOpened(1, 0, 0.0))
+    if stage == "session_updated":
+        book.server("Welcome", request_id="r1")
+    assert book.miss(STEP_TIMER).abandoned == Loss(kind=LossKind.SILENT, cause=stage)
+
+
+def question(book):
+    book.say("user", "one?")
+
+
+def injection(book):
+    book.client("InjectUserMessage", content="hello")
+
+
+def output(book):
+    book.server("FunctionCallRequest", functions=[CALL]).client(
+        "FunctionCallResponse", id="c1", name="look", content="1"
+    )
+
+
+def text(book):
+    book.say("user", "one?").say("assistant", "One")
+
+
+def audio(book):
+    book.say("user", "one?").feed(engine.UpstreamBinaryReceived(1, b"half"))
+
+
+def speech(book):
+    book.server("UserStartedSpeaking")
+
+
+def function_of_deepgram(book):
+    book.server("FunctionCallRequest", functions=[{**CALL, "client_side": False}])
+
+
+CALL = {"id": "c1", "name": "look", "arguments": "{}", "client_side": True}
+
+
+@pytest.mark.parametrize(
+    ("begin", "length_s", "cause"),
+    [
+        (question, 20.0, "first_event"),
+        (injection, 20.0, "first_event"),
+        (output, 20.0, "first_event"),
+        (text, 15.0, "next_event"),
+        (audio, 15.0, "next_event"),
+        (function_of_deepgram, 30.0, "tool_answer"),
+        (speech, SPEECH_S, "speech"),
+    ],
+)
+def test_a_turn_has_a_deadline_at_each_step(book, begin, length_s, cause):
+    begin(book.ready())
+    assert book.timers[TURN_TIMER] == length_s
+    assert book.miss(TURN_TIMER).abandoned == Loss(kind=LossKind.SILENT, cause=cause)
+
+
+def test_a_whole_turn_has_no_deadline(book):
+    book.ready().say("user", "one?").say("assistant", "One.").server("AgentAudioDone")
+    assert TURN_TIMER not in book.timers
+
+
+def test_signs_of_an_answer_that_begins_late_renew_the_deadline(book):
+    book.ready().say("user", "one?")
+    for kind in ("AgentThinking", "AgentStartedSpeaking", "LatencyReport"):
+        del book.timers[TURN_TIMER]
+        book.server(kind)
+        assert book.timers[TURN_TIMER] == 20.0
+
+
+def test_a_function_that_the_client_does_not_answer_is_answered_with_an_error(book):
+    book.ready().server("FunctionCallRequest", functions=[CALL]).take()
+    book.miss(TURN_TIMER)
+    ((answer,),) = (book.take()[1],)
+    assert {key: answer[key] for key in ("type", "id", "name")} == {
+        "type": "FunctionCallResponse",
+        "id": "c1",
+        "name": "look",
+    }
+    assert "timed out" in answer["content"]
+    assert book.timers[TURN_TIMER] == 20.0
+
+
+def test_speech_that_two_upstreams_make_no_turn_of_is_a_noise(book):
+    book.ready().feed(engine.ClientBinaryReceived(b"one")).server("UserStartedSpeaking").miss(TURN_TIMER).take()
+    book.lose().take()
+    book.restore()
+    assert book.take()[1][1:] == [b"one"]
+    book.miss(TURN_TIMER)
+    assert (book.abandoned, TURN_TIMER in book.timers) == (None, False)
+    assert book.feed(engine.DrainBegan(30.0)).ending is not None, "no turn is in progress"
+
+
+# Errors.
+
+
+def test_an_error_that_the_client_caused_ends_the_session(book):
+    book.ready().server("Error", code="UNPARSABLE_CLIENT_MESSAGE", description="what?").lose()
+    assert [message["type"] for message in book.sent] == ["Error"]
+    assert book.ending.code == 1000
+
+
+def test_an_error_without_a_close_is_the_loss_of_its_upstream(book):
+    book.ready().server("Error", code="FAILED_TO_THINK", description="no")
+    assert book.timers[STEP_TIMER] == 2.0
+    assert book.miss(STEP_TIMER).abandoned.cause == "close"
+
+
+def test_an_error_of_the_service_is_survived_and_not_shown(book):
+    book.ready().server("Error", code="FAILED_TO_THINK", description="no").lose()
+    assert [message["type"] for message in book.sent] == ["Warning"]
+    assert book.ending is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "code", "close_code"),
+    [
+        (LOST, "UPSTREAM_CLOSED", 1011),
+        (Loss(kind=LossKind.HTTP, code=401), "UPSTREAM_UNAUTHORIZED", 1000),
+        (Loss(kind=LossKind.NOT_DIALLED, cause="refused"), "UPSTREAM_UNAVAILABLE", 1011),
+    ],
+)
+def test_a_session_without_another_attempt_ends_with_a_code_and_a_close(book, loss, code, close_code):
+    book.ready().lose(Decision.TEAR_DOWN, loss)
+    assert (book.sent[-1]["type"], book.sent[-1]["code"], book.ending.code) == ("Error", code, close_code)
+
+
+def test_the_last_error_of_the_service_explains_the_end(book):
+    book.ready().server("Error", code="FAILED_TO_SPEAK", description="secret").lose(Decision.TEAR_DOWN)
+    assert book.sent == [{"type": "Error", "code": "FAILED_TO_SPEAK", "description": "[redacted]"}]
+
+
+def test_a_credential_that_the_service_repeats_leaves_in_no_text_of_its_own(book):
+    book.ready().server("Warning", code="x", description="secret")
+    book.server("ConversationText", role="assistant", content="a secret")
+    assert [each.get("description") or each["content"] for each in book.sent] == ["[redacted]", "a secret"]
+    refused = Book()
+    refused.server("Welcome", request_id="r1")
+    refused.server("Error", code="INVALID_AUTH", description="secret")
+    assert refused.sent[-1]["description"] == "[redacted]"
+
+
+def test_a_client_that_does_not_read_is_closed(book):
+    book.ready().feed(engine.ClientOverflowed(1000))
+    assert (book.sent[-1]["code"], book.ending.code) == ("CLIENT_TOO_SLOW", 1008)
+
+
+# The drain.
+
+
+def test_an_idle_session_ends_at_once_when_the_process_does(book):
+    book.ready().feed(engine.DrainBegan(30.0))
+    assert book.sent[-1]["code"] == "SERVER_GOING_AWAY"
+    assert book.ending.code == 1012
+
+
+def test_an_idle_session_that_stays_is_warned_and_ends_with_the_second_drain(book):
+    book.ready().feed(engine.DrainBegan(30.0, keeps_idle=True))
+    assert (book.sent[-1]["code"], book.ending) == ("SERVER_GOING_AWAY", None)
+    book.feed(engine.DrainBegan(20.0))
+    assert (book.sent[-1]["code"], book.ending.code) == ("SERVER_GOING_AWAY", 1012)
+
+
+def test_a_turn_in_progress_is_finished_and_heard_first(book):
+    book.ready().say("user", "one?").feed(engine.DrainBegan(30.0))
+    assert book.ending is None
+    book.say("assistant", "One.").feed(engine.UpstreamBinaryReceived(1, bytes(48_000))).server("AgentAudioDone")
+    assert (book.ending, book.timers[HEARD_TIMER]) == (None, 1.0)
+    book.now_s = 1.0
+    book.miss(HEARD_TIMER)
+    assert book.ending == engine.EndSession(1012, "SERVER_GOING_AWAY", 29.0)
+
+
+def test_a_drain_ends_a_turn_that_takes_too_long(book):
+    book.ready().say("user", "one?").feed(engine.DrainBegan(30.0)).feed(engine.DrainBegan(5.0))
+    assert book.timers[DRAIN_TIMER] == 5.0
+    book.miss(DRAIN_TIMER)
+    assert [it["type"] for it in book.sent[-2:]] == ["Warning", "Error"]
+    assert book.ending.code == 1012
+
+
+# Notifications.
+
+
+def notified(book):
+    return [it.notification for it in book.others if isinstance(it, engine.Notify)]
+
+
+def test_an_observer_learns_of_turns_upstreams_and_the_end():
+    book = Book(is_observed=True, is_reported=True)
+    book.ready()
+    book.now_s = 10.0
+    book.say("user", "one?")
+    book.now_s = 10.5
+    book.say("assistant", "One.")
+    book.now_s = 11.0
+    book.feed(engine.ClientBinaryReceived(bytes(24_000)))
+    book.feed(engine.UpstreamBinaryReceived(1, bytes(48_000))).server("FunctionCallRequest", functions=[CALL, 5])
+    book.server("AgentAudioDone")
+    said = (reports.Said("user", "one?"), reports.Said("assistant", "One."))
+    assert notified(book) == [
+        reports.TurnBegan(0.0),
+        reports.AudioCarried(received_s=0.5, sent_s=1.0),
+        reports.TurnEnded(),
+        reports.TurnLatency(first_audio_s=1.0, first_text_s=0.5),
+        reports.Turn(said=said, functions=("look",)),
+    ]
+    book.take()
+    book.lose().restore()
+    assert notified(book) == [reports.UpstreamTookOver(generation=2, position=0)]
+    book.take()
+    book.say("user", "two?").lose(Decision.TEAR_DOWN)
+    _began, failed, turn = notified(book)
+    assert (failed.code, turn.is_whole) == ("UPSTREAM_CLOSED", False)
+
+
+# The limits of a call.
+
+
+def codes(book):
+    return [(it["type"], it["code"]) for it in book.sent if isinstance(it, dict) and "code" in it]
+
+
+def pass_limit(book, timer, to_s):
+    """Let a timer of the limits fire for the warning, and again at the limit."""
+    for book.now_s in (to_s * 0.8, to_s):
+        book.feed(engine.TimerFired(timer))
+
+
+def test_a_call_ends_at_its_length_between_two_turns_when_the_answer_was_heard():
+    book = Book(max_call_s=100.0).ready().say("user", "one?")
+    pass_limit(book, CALL_TIMER, 100.0)
+    second = bytes(48_000)
+    book.say("assistant", "One.").feed(engine.UpstreamBinaryReceived(1, second)).server("AgentAudioDone")
+    assert book.ending is None
+    book.now_s += 1.0
+    book.feed(engine.TimerFired(PLAYBACK_TIMER))
+    assert codes(book) == [("Warning", "MAX_CALL_LENGTH"), ("Error", "MAX_CALL_LENGTH")]
+    assert book.ending.code == 1000
+
+
+def test_an_answer_that_was_interrupted_does_not_delay_the_end():
+    book = Book(max_call_s=100.0).ready().say("user", "one?")
+    pass_limit(book, CALL_TIMER, 100.0)
+    book.say("assistant", "One.").feed(engine.UpstreamBinaryReceived(1, bytes(480_000)))
+    book.server("UserStartedSpeaking").say("user", "stop")
+    assert book.ending is None, "a question is open again"
+    book.say("assistant", "Fine.").server("AgentAudioDone")
+    assert book.ending.code == 1000
+
+
+def test_keep_alives_and_an_open_microphone_are_silence():
+    book = Book(max_silence_s=100.0).ready()
+    book.now_s = 79.0
+    book.client("KeepAlive").feed(engine.ClientBinaryReceived(bytes(320)))
+    pass_limit(book, SILENCE_TIMER, 100.0)
+    assert codes(book) == [("Warning", "MAX_SILENCE"), ("Error", "MAX_SILENCE")]
+    assert book.ending.code == 1000
+
+
+@pytest.mark.parametrize("message", ["InjectUserMessage", "InjectAgentMessage", "FunctionCallResponse"])
+def test_a_message_that_asks_for_something_ends_a_silence(message):
+    book = Book(max_silence_s=100.0).ready()
+    book.now_s = 79.0
+    book.client(message)
+    pass_limit(book, SILENCE_TIMER, 100.0)
+    assert codes(book) == []
+
+
+def test_speech_ends_a_silence():
+    book = Book(max_silence_s=100.0).ready()
+    book.now_s = 79.0
+    book.server("UserStartedSpeaking")
+    pass_limit(book, SILENCE_TIMER, 100.0)
+    assert codes(book) == []
+
+
+def test_the_answers_of_the_agent_have_a_limit_and_a_greeting_is_none():
+    book = Book(max_turns=2).ready().say("assistant", "Hello.").server("AgentAudioDone")
+    for _ in range(2):
+        assert book.ending is None
+        book.say("user", "one?").say("assistant", "One.").server("AgentAudioDone")
+    assert codes(book) == [("Warning", "MAX_TURNS"), ("Error", "MAX_TURNS")]
+    assert book.ending.code == 1000
+
+
+# An operator.
+
+
+def test_an_operator_ends_a_session(book):
+    book.ready().feed(engine.EndRequested())
+    assert (codes(book), book.ending.code) == ([("Error", "SESSION_ENDED")], 1000)
+
+
+# Bounds.
+
+
+def test_waiting_audio_has_a_bound_and_the_oldest_goes_counted(book):
+    book.client("Settings", audio={}, agent={}).client("InjectUserMessage", content="kept")
+    for _ in range(30):
+        book.feed(engine.ClientBinaryReceived(bytes(100_000)))
+    assert book.relay.held_bytes() <= 1024 * 1024 + 100_000
+    assert book.relay.describe() == {
+        "profile": "deepgram",
+        "lifecycle": "dialling",
+        "generation": 1,
+        "dropped_bytes": 2_000_000,
+    }
+    assert len([it for it in book.others if isinstance(it, engine.Log)]) == 1
+    book.server("Welcome", request_id="r1").server("SettingsApplied")
+    assert book.upstream[1]["content"] == "kept"
+
+
+def test_a_waiting_text_beyond_the_bound_gets_an_answer(book):
+    book.client("Settings", audio={}, agent={})
+    for number in range(66):
+        book.client("Tomorrow", number=number)
+    assert [it["code"] for it in book.sent] == ["TOO_MANY_EARLY_MESSAGES"] * 2
+
+
+def test_a_keep_alive_waits_for_no_upstream(book):
+    book.ready().lose().client("KeepAlive").restore()
+    assert len(book.upstream) == 1

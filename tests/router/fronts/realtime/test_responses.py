@@ -1,0 +1,127 @@
+"""The end of a response as a whole."""
+
+import pytest
+
+from router.fronts.realtime.responses import Request, Response
+from router.fronts.realtime.wire import new_event
+
+ITEM = {"id": "i", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+CALL = {"id": "c", "type": "function_call", "status": "in_progress", "name": "f", "call_id": "call_1", "arguments": ""}
+PLACE = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+
+
+@pytest.fixture
+def response():
+    return Response({"id": "r", "status": "in_progress"}, None, is_outside=False)
+
+
+def note(response, *events):
+    for kind, fields in events:
+        response.note(new_event(kind, **fields))
+
+
+def message(response, kind="audio"):
+    note(
+        response,
+        ("response.output_item.added", {"response_id": "r", "output_index": 0, "item": ITEM}),
+        ("response.content_part.added", {**PLACE, "part": {"type": kind}}),
+    )
+
+
+def closed(response, status="incomplete"):
+    return [event.fields for event in response.close(status, None)]
+
+
+def test_a_response_without_output_ends_with_its_done_alone(response):
+    assert [event["type"] for event in closed(response)] == ["response.done"]
+
+
+def test_an_answer_in_the_middle_of_its_audio_ends_in_the_service_s_order(response):
+    message(response)
+    note(
+        response,
+        ("response.output_audio_transcript.delta", {**PLACE, "delta": "one two"}),
+        ("response.output_audio.delta", {**PLACE, "delta": "A" * 6400}),
+    )
+    events = closed(response)
+    assert [event["type"] for event in events] == [
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert events[1]["transcript"] == "one two"
+    assert events[4]["item"]["status"] == "incomplete"
+    assert events[4]["item"]["content"] == [{"type": "output_audio", "transcript": "one two"}]
+    assert events[5]["response"]["output"] == [events[4]["item"]]
+
+
+def test_only_what_is_open_is_ended(response):
+    message(response, "text")
+    note(
+        response,
+        ("response.output_text.delta", {**PLACE, "delta": "one"}),
+        ("response.output_text.done", {**PLACE, "text": "one"}),
+        ("response.content_part.done", {**PLACE, "part": {"type": "text", "text": "one"}}),
+    )
+    events = closed(response)
+    assert [event["type"] for event in events] == [
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert events[1]["item"]["status"] == "completed"
+
+
+def test_a_whole_call_stands_and_half_of_one_does_not(response):
+    place = {"response_id": "r", "item_id": "c", "output_index": 0, "call_id": "call_1"}
+    note(
+        response,
+        ("response.output_item.added", {"response_id": "r", "output_index": 0, "item": CALL}),
+        ("response.function_call_arguments.delta", {**place, "delta": '{"a"'}),
+    )
+    assert not response.calls_functions
+    assert response.outputs["c"].end()["status"] == "incomplete"
+    note(response, ("response.function_call_arguments.done", {**place, "arguments": '{"a":1}'}))
+    assert response.calls_functions
+    item = closed(response)[-2]["item"]
+    assert (item["status"], item["arguments"], item["call_id"]) == ("completed", '{"a":1}', "call_1")
+
+
+def test_an_answer_is_whole_unless_it_announces_more(response):
+    message(response)
+    assert not response.is_whole
+    done = {**ITEM, "status": "completed"}
+    note(response, ("response.output_item.done", {"response_id": "r", "output_index": 0, "item": done}))
+    assert response.is_whole
+    response.outputs["i"].item = {**done, "phase": "commentary"}
+    assert not response.is_whole
+
+
+def test_the_heard_words_of_spoken_output_are_those_of_its_audio(response):
+    message(response)
+    note(response, ("response.output_audio_transcript.delta", {**PLACE, "delta": "one two three four"}))
+    output = response.outputs["i"]
+    assert output.heard(48) == ""
+    note(response, ("response.output_audio.delta", {**PLACE, "delta": "A" * (64 * 550)}))
+    assert output.heard(48) == "one two"
+
+
+def test_output_without_an_announced_item_is_an_answer(response):
+    note(response, ("response.output_text.delta", {**PLACE, "delta": "one"}))
+    assert response.has_output
+    assert closed(response)[-2]["item"]["id"] == "i"
+
+
+def test_a_response_outside_the_conversation_ends_no_item_of_it():
+    response = Response({"id": "r"}, Request({"conversation": "none"}, event_id="e"), is_outside=True)
+    message(response, "text")
+    assert "conversation.item.done" not in [event["type"] for event in closed(response)]
+
+
+def test_a_request_has_its_metadata():
+    assert Request({"metadata": {"a": "b"}}, event_id="e").metadata == {"a": "b"}
+    assert Request({"metadata": None}, event_id="e").metadata is None
+    assert Request({"conversation": "none"}, event_id="e").is_outside

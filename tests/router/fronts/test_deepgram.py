@@ -1,0 +1,33 @@
+"""Deepgram's protocol as a front: nothing is translated."""
+
+import json
+
+import pytest
+
+from router.config.model import RouterConfig
+from router.fronts.agents import Agents
+from router.fronts.deepgram import COMPONENT, SDKS, serve_think_models
+from router.fronts.front import Call
+from router.session.machine import Session
+from tests.support.machine.options import session_options
+
+
+@pytest.mark.parametrize(("front", "profile"), [(COMPONENT, "openai"), (SDKS, "converse")])
+def test_the_session_is_the_machine_and_keeps_its_options(front, profile):
+    session = Session("abc", front.profile, front.options(session_options()))
+    call = Call(session=session, machine=session, agents=Agents(), config=RouterConfig())
+    assert front.adapt(call) is session
+    assert front.name == session.describe()["profile"] == profile
+
+
+@pytest.mark.parametrize("front", [COMPONENT, SDKS])
+def test_a_client_is_welcomed_and_informed_of_a_crash(front):
+    assert json.loads(front.first_text("abc")) == {"type": "Welcome", "request_id": "abc"}
+    assert json.loads(front.crash_frame)["code"] == "INTERNAL_SERVER_ERROR"
+
+
+def test_the_models_that_a_client_may_request_are_listed_once_each():
+    config = RouterConfig(model="first", models=("second", "first"))
+    listed = json.loads(serve_think_models(config, {}).body)["models"]
+    assert [model["id"] for model in listed] == ["first", "second"]
+    assert {model["provider"] for model in listed} == {"open_ai"}
