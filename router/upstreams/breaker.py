@@ -1,0 +1,112 @@
+"""The breaker of one key of an upstream: the table, and the figures that its effects change. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from router.upstreams.table import TABLE, BreakerState, Effect, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FAILURES_TO_OPEN: Final = 2
+"""The failures in a row that open a breaker. A single one may be chance, and costs its caller little."""
+COOL_DOWN_S: Final = 5.0
+"""The first cool-down, in seconds. Each trial that fails doubles the next one."""
+LONGEST_S: Final = 60.0
+"""The longest cool-down that the router chooses, in seconds."""
+REFUSED_S: Final = 60.0
+"""The cool-down in seconds of a refused credential or an empty account, which an operator has to mend."""
+LONGEST_TOLD_S: Final = 3600.0
+"""The longest cool-down in seconds that an upstream may demand."""
+TRIAL_S: Final = 15.0
+"""The time in seconds for a trial's result. Then another call may try, because the first one may have no result."""
+
+_COOL_DOWNS: Final = (Effect.BACK_OFF, Effect.REFUSE, Effect.OBEY)
+
+
+class Breaker:
+    """The state of one key. Times are seconds of one monotonic clock, which the caller reads."""
+
+    def __init__(self) -> None:
+        self.state = BreakerState.CLOSED
+        self.failures = 0
+        """The failures in a row."""
+        self.opened = 0
+        """The cool-downs in a row without a served session between them."""
+        self.until_s = 0.0
+        """The end of the cool-down, or of the trial."""
+        self.cause = ""
+        """The event that began the latest cool-down; empty while the breaker is closed."""
+
+    def take(self, event: Event, now_s: float, told_s: float = 0.0) -> tuple[BreakerState, BreakerState]:
+        """Take an event, and return the states before and after it.
+
+        Args:
+            event: the event. `FAILED` becomes `FAILED_AGAIN` where the failures in a row are reached.
+            now_s: the time.
+            told_s: the length of the cool-down that the upstream, or another machine, demands.
+        """
+        if event is Event.FAILED and self.failures + 1 >= FAILURES_TO_OPEN:
+            event = Event.FAILED_AGAIN
+        # A later demand may be about another limit: the longest time counts.
+        told_s = max(self.left_s(now_s), min(told_s, LONGEST_TOLD_S))
+        before = self.state
+        row = TABLE[before, event]
+        self.state = row.next
+        self._effects[row.effect](self, now_s, told_s)
+        if row.effect in _COOL_DOWNS:
+            self.cause = event.value
+        elif self.state is BreakerState.CLOSED:
+            self.cause = ""
+        elif before is BreakerState.OPEN and self.state is BreakerState.HALF_OPEN:
+            self.until_s = now_s + TRIAL_S
+        return before, self.state
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether the cool-down, or the time of the trial, is over, so that the next call may try."""
+        return self.state is not BreakerState.CLOSED and now_s >= self.until_s
+
+    def left_s(self, now_s: float) -> float:
+        """Return the seconds of the cool-down that are left."""
+        return max(0.0, self.until_s - now_s) if self.state is BreakerState.OPEN else 0.0
+
+    def shown(self, now_s: float) -> BreakerState:
+        """Return the state for an operator: an open breaker whose cool-down is over counts as half-open."""
+        return BreakerState.HALF_OPEN if self.is_due(now_s) else self.state
+
+    def _none(self, _now_s: float, _told_s: float) -> None:
+        pass
+
+    def _count(self, _now_s: float, _told_s: float) -> None:
+        self.failures += 1
+
+    def _reset(self, _now_s: float, _told_s: float) -> None:
+        self.failures = self.opened = 0
+
+    def _back_off(self, now_s: float, _told_s: float) -> None:
+        self.until_s = now_s + min(LONGEST_S, COOL_DOWN_S * 2 ** min(self.opened, 10))
+        self.opened += 1
+
+    def _refuse(self, now_s: float, _told_s: float) -> None:
+        self.until_s = now_s + REFUSED_S
+
+    def _obey(self, now_s: float, told_s: float) -> None:
+        self.until_s = now_s + told_s
+
+    def _trial(self, _now_s: float, _told_s: float) -> None:
+        self.failures = FAILURES_TO_OPEN - 1
+
+    def _release(self, now_s: float, _told_s: float) -> None:
+        self.until_s = now_s
+
+    _effects: ClassVar[Mapping[Effect, Callable[[Breaker, float, float], None]]] = {
+        Effect.NONE: _none,
+        Effect.COUNT: _count,
+        Effect.RESET: _reset,
+        Effect.BACK_OFF: _back_off,
+        Effect.REFUSE: _refuse,
+        Effect.OBEY: _obey,
+        Effect.TRIAL: _trial,
+        Effect.RELEASE: _release,
+    }
