@@ -1,0 +1,125 @@
+"""Two machines around a session's machine: one keeps the snapshot of a lost call, one meets a client that is back.
+
+A snapshot is taken before the input that ends the session, because the end cancels the work in progress.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+import orjson
+
+from actors import messages
+from actors.connections.close_codes import CloseCode
+from router.deepgram import codec
+from router.deepgram import messages as deepgram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actors.machine import Machine
+
+logger = logging.getLogger(__name__)
+
+ENDED_BY_CLIENT: Final = frozenset({CloseCode.NORMAL_CLOSURE})
+"""The close codes with which a client ends its call on purpose."""
+
+
+class Carried(Protocol):
+    """The session as a value."""
+
+    @property
+    def snapshot_due(self) -> int:
+        """A number that changes when the session has another value worth keeping."""
+
+    def snapshot(self) -> bytes:
+        """Return the session as a value; raises ValueError where that is not possible."""
+
+
+class KeepingMachine:
+    """The machine of a session whose client may come back.
+
+    Args:
+        machine: the machine of the session.
+        carried: the session as a value.
+        keep: takes the snapshot of a lost call; it must not block.
+    """
+
+    def __init__(self, machine: Machine, carried: Carried, keep: Callable[[bytes], None]) -> None:
+        self._machine = machine
+        self._carried = carried
+        self._keep = keep
+        self._is_draining = False
+        self._due = -1
+        self._last: bytes | None = None
+        self.held_bytes = machine.held_bytes
+        self.describe = machine.describe
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input as the machine does. Keep a snapshot where the client is lost, or a drain closes it."""
+        kind = type(message)
+        if kind is messages.ClientClosed:
+            self._client_closed(message)
+        elif kind is messages.DrainBegan:
+            self._is_draining = True
+        if not self._is_draining:
+            return self._machine.handle(message, now_s)
+        return self._drain(message, now_s)
+
+    def _client_closed(self, message: messages.Input) -> None:
+        if isinstance(message, messages.ClientClosed) and message.closed.code not in ENDED_BY_CLIENT:
+            self._take()
+            self._give()
+
+    def _drain(self, message: messages.Input, now_s: float) -> list[messages.Command]:
+        if self._due != self._carried.snapshot_due:
+            self._take()
+        commands = list(self._machine.handle(message, now_s))
+        if any(isinstance(it, messages.EndSession) and it.code == CloseCode.SERVICE_RESTART for it in commands):
+            self._give()
+        return commands
+
+    def _take(self) -> None:
+        self._due = self._carried.snapshot_due
+        try:
+            self._last = self._carried.snapshot()
+        except ValueError as error:
+            logger.info("a lost call is not kept: %s", error)
+            self._last = None
+
+    def _give(self) -> None:
+        if self._last is not None:
+            self._keep(self._last)
+            self._last = None
+
+
+class ReturningMachine:
+    """The machine of a session whose client is back.
+
+    A client that does not know that its session goes on sends its Settings again. They are answered, and not applied.
+    """
+
+    def __init__(self, machine: Machine, *, is_applied: bool) -> None:
+        self._machine = machine
+        self._is_applied = is_applied
+        self.held_bytes = machine.held_bytes
+        self.describe = machine.describe
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input as the machine does, except the first Settings."""
+        if not isinstance(message, messages.ClientTextReceived) or not _are_settings(message.text):
+            return self._machine.handle(message, now_s)
+        setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
+        # Where the session still waits for its upstream, its own SettingsApplied follows.
+        return [messages.SendToClient(codec.encode(deepgram.SettingsApplied()))] if self._is_applied else []
+
+
+def _are_settings(text: str) -> bool:
+    if '"Settings"' not in text:
+        return False
+    try:
+        fields = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(fields, dict) and fields.get("type") == "Settings"
