@@ -11,6 +11,7 @@ A session is a pure machine: frames and timers in, commands out.
 `vad`             the start and the end of speech, by energy
 `responses`       the responses of a session: begin, stream, end
 `response`        the events of one response, in order
+`answer`          an answer as it grows
 
 The answers come from rules, and the sound from a text.
 
@@ -19,7 +20,12 @@ The answers come from rules, and the sound from a text.
 `memory`          answers to questions about the conversation
 `tool_calls`      the choice of functions and their arguments
 `continuation`    the rest of an interrupted answer
+`skills`          the time, counting, spelling, sums, stories
+`smalltalk`       a table of phrases and answers
+`stories`         stories, jokes and facts
+`numerals`        numbers in words
 `words`           the words of a sentence that carry meaning
+`sound`           the audio of an answer, piece by piece
 `voice`           speech-like sound for a text
 `usage`           token counts
 
@@ -32,6 +38,12 @@ Client events are checked strictly, and faults are injected on demand.
 `faults`          the points of the protocol, and the faults injected there
 `control`         client events that inject faults and script answers
 
+With the extra `voice`, speech processes and a language model can replace the rules and the wordless voice.
+
+`speech`          recognition and synthesis, in processes of their own
+`mind`            a language model behind the chat-completions API
+`services`        the processes and the model, shared by all sessions
+
 The rest has threads and sockets.
 
 `simulator`       the listening socket, the dispatcher and the sessions on it
@@ -39,13 +51,14 @@ The rest has threads and sockets.
 `server`          the HTTP side, with the upgrades
 `actor`           one session on the dispatcher
 `recording`       records of the connections, for tests to wait on
-`__main__`        the command `python -m router.simulator`
+`deepgram`        the simulator of Deepgram's Voice Agent
+`__main__`        the command `switchboard simulator`, or `python -m router.simulator`
 
-The simulator shares no code with the translation under test; import-linter holds that.
+The simulator shares no code with the translation under test; import-linter enforces this rule.
 """
 
 from router.simulator.commands import Command
-from router.simulator.config import SimulatorConfig
+from router.simulator.config import LanguageModelConfig, SimulatorConfig
 from router.simulator.faults import POINTS, Fault, FaultAction, FaultPoint
 from router.simulator.history import Call, Say
 from router.simulator.recording import ConnectionRecord
@@ -60,6 +73,7 @@ __all__ = [
     "Fault",
     "FaultAction",
     "FaultPoint",
+    "LanguageModelConfig",
     "Say",
     "Session",
     "Simulator",

@@ -1,4 +1,4 @@
-"""The keys and models that are accepted, by a request's headers and query. Pure."""
+"""The check of a request's key and model, from its headers and query. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 
 def refusal_of(headers: Mapping[str, str], query: Mapping[str, str], config: SimulatorConfig) -> Refusal | None:
-    """Return why the session is refused after its handshake, or None. The order of the checks is the service's.
+    """Return the refusal that follows the handshake, or None. The checks run in the service's order.
 
     Args:
-        headers: names in lower case.
+        headers: the request's headers, with names in lower case.
         query: the URL's parameters.
         config: the keys and models that are accepted.
     """
@@ -29,7 +29,7 @@ def refusal_of(headers: Mapping[str, str], query: Mapping[str, str], config: Sim
 
 
 def api_key(headers: Mapping[str, str]) -> str:
-    """Return the key of the header or, as a browser sends it, of the subprotocols; "" without one."""
+    """Return the key of the Authorization header, or else the key of the subprotocols, or else ""."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()

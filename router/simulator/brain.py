@@ -1,39 +1,62 @@
 """The brain: rules that choose an answer. Deterministic and pure.
 
 The rules repeat the user's words, remember the conversation, call a function whose words fit the question and repeat
-its output verbatim. They are tried in the order of `RULES`. Asked to continue an interrupted answer, the brain returns
-the rest of the one that the rules would have given.
+its output verbatim. They are tried in the order of `RULES`. If the instructions ask to continue an interrupted answer,
+the brain computes that answer by the rules again, and returns its rest.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from router.simulator import memory
+import msgspec
+
+from router.simulator import memory, skills, smalltalk
 from router.simulator.continuation import interrupted_answer, rest_of
 from router.simulator.history import Context, FunctionCall, FunctionOutput, Message, Output, Say
 from router.simulator.tool_calls import fitting_calls, forced_call
 from router.simulator.words import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _SAY_EXACTLY: Final = re.compile(r"say exactly\b[^:\n]*:\s*(.+)", re.IGNORECASE | re.DOTALL)
-_GREETINGS: Final = frozenset({"hello", "hi", "hey", "greetings", "good morning", "good evening", "good afternoon"})
+_SAY_MESSAGE: Final = re.compile(r"say exactly the (?:text|words) of the (?:only|last) message", re.IGNORECASE)
+_GO_ON: Final = re.compile(
+    r"^\W*(?:(?:please|okay|ok|and|now|yes|so)\W+)*"
+    r"(?:continue|go on|keep going|carry on|go ahead|and then|what then|what happened (?:then|next)|tell me more)\b"
+    r"(?! to\b)[^?]{0,40}\??$",
+    re.IGNORECASE,
+)
+_SENTENCE_END: Final = re.compile(r"[.!?][\"')]*\s+")
+_MAX_LOOK_BACK: Final = 8
+"""The number of the newest answers among which the interrupted one is searched."""
+_MINUTES_BACK: Final = 3
+"""The greatest age, in minutes, of an answer with the time of day that can be continued."""
 
 
 def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Output]:
-    """Return the texts and calls of the answer: none only for an interrupted answer that has no rest.
+    """Return the texts and calls of the answer. The list is empty only where an interrupted answer has no rest.
 
     Args:
         context: the instructions, the conversation and the tools.
-        scripted: answers that a script gave in place of the rules, the newest first: the interrupted one may be theirs.
+        scripted: answers that a script gave in place of the rules, the newest first. The interrupted answer may be one
+            of them.
     """
     interrupted = interrupted_answer(context)
     if interrupted is None:
         return _by_rules(context)
-    return rest_of(interrupted, [*scripted, _by_rules(interrupted.context)])
+    return rest_of(interrupted, [*scripted, *_at_any_minute(interrupted.context)])
+
+
+def _at_any_minute(context: Context) -> Iterator[list[Output]]:
+    """Yield the answers for this minute and the minutes before, because an answer may contain the time of day."""
+    yield _by_rules(context)
+    if context.now is not None:
+        for minutes in range(1, _MINUTES_BACK + 1):
+            yield _by_rules(msgspec.structs.replace(context, now=context.now - timedelta(minutes=minutes)))
 
 
 def _by_rules(context: Context) -> list[Output]:
@@ -45,7 +68,9 @@ def _by_rules(context: Context) -> list[Output]:
 
 
 def _say_exactly(context: Context) -> list[Output]:
-    """Obey an instruction to say a text exactly: a router has its greeting spoken so."""
+    """Return the text that the instructions dictate. A router uses such an instruction for its greeting."""
+    if _SAY_MESSAGE.search(context.instructions):
+        return [Say(context.question)] if context.question else []
     match = _SAY_EXACTLY.search(context.instructions)
     if match is None:
         return []
@@ -53,7 +78,7 @@ def _say_exactly(context: Context) -> list[Output]:
 
 
 def _call_forced(context: Context) -> list[Output]:
-    """Make the call that `tool_choice` forces, for any question."""
+    """Return the call that `tool_choice` forces, whatever the question is."""
     return list(forced_call(context))
 
 
@@ -68,6 +93,43 @@ def _repeat_outputs(context: Context) -> list[Output]:
     return [Say("Here is what I found: " + " ".join(reversed(outputs)))] if outputs else []
 
 
+def _go_on(context: Context) -> list[Output]:
+    """Continue the last answer that was interrupted, from the beginning of the sentence."""
+    if context.question is None or not _GO_ON.search(context.question):
+        return []
+    answers = [
+        at for at, entry in enumerate(context.entries) if isinstance(entry, Message) and entry.role == "assistant"
+    ]
+    for at in reversed(answers[-_MAX_LOOK_BACK:]):
+        entry = context.entries[at]
+        before = msgspec.structs.replace(context, entries=context.entries[:at])
+        if not isinstance(entry, Message) or before.question is None:
+            continue
+        for outputs in _at_any_minute(before):
+            rest = _unsaid(outputs, entry.text)
+            if rest:
+                return [Say(rest)]
+    return [Say("That was all that I had to say. Ask me for a story, if you like.")]
+
+
+def _newest_answers(context: Context) -> list[tuple[int, str]]:
+    """Return the index and the text of the assistant's newest messages, the newest first."""
+    messages = ((at, entry) for at, entry in enumerate(context.entries) if isinstance(entry, Message))
+    answers = [(at, message.text) for at, message in messages if message.role == "assistant"]
+    return answers[: -_MAX_LOOK_BACK - 1 : -1]
+
+
+def _unsaid(outputs: list[Output], said: str) -> str:
+    """Return the rest of an answer, from the beginning of the sentence in which it was interrupted."""
+    if len(outputs) != 1 or not isinstance(outputs[0], Say):
+        return ""
+    whole = outputs[0].text
+    if not whole.startswith(said.strip()) or len(said.strip()) >= len(whole):
+        return ""
+    ends = [match.end() for match in _SENTENCE_END.finditer(whole, 0, len(said.strip()) + 1)]
+    return whole[ends[-1] if ends else 0 :]
+
+
 def _recall(context: Context) -> list[Output]:
     question = context.question
     recalled = memory.recall(question, context.before_question) if question else None
@@ -75,17 +137,21 @@ def _recall(context: Context) -> list[Output]:
 
 
 def _call_fitting(context: Context) -> list[Output]:
-    """Call the functions that fit the question, unless any was called since."""
+    """Call the functions that fit the question, unless a function was called after the question."""
     since = context.since_question
     if context.question is None or any(isinstance(entry, FunctionCall) for entry in since):
         return []
     return list(fitting_calls(context))
 
 
-def _greet(context: Context) -> list[Output]:
-    question = context.question or ""
-    words = re.sub(r"[^a-z ]", "", question.lower()).strip()
-    return [Say("Hello! How can I help you?")] if words in _GREETINGS else []
+def _show_skill(context: Context) -> list[Output]:
+    found = skills.answer(context)
+    return [Say(found)] if found else []
+
+
+def _make_small_talk(context: Context) -> list[Output]:
+    found = smalltalk.answer(context)
+    return [Say(found)] if found else []
 
 
 def _restate(context: Context) -> list[Output]:
@@ -95,9 +161,11 @@ def _restate(context: Context) -> list[Output]:
     if not question.strip():  # the empty turn of an idle time-out
         return [Say("Are you still there?")]
     if memory.is_speech_without_words(question):
+        if context.hears:
+            return [Say("I heard you, and I did not understand the words. Could you say that again?")]
         return [Say(f"I heard you speak: {question}. There is no speech recognition in this simulator.")]
     if question.rstrip().endswith("?"):
-        return [Say(f'You asked: "{question.strip()}" I have no function that knows.')]
+        return [Say(f'You asked: "{question.strip()}" I have no function that knows. Ask me what I can do.')]
     return [Say(f'You said: "{question.strip()}" I will remember that.')]
 
 
@@ -105,14 +173,24 @@ RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
     _say_exactly,
     _call_forced,
     _repeat_outputs,
+    _go_on,
     _recall,
     _call_fitting,
-    _greet,
+    _show_skill,
+    _make_small_talk,
     _restate,
 )
-"""In order: the first rule that has an answer gives it."""
+"""The rules in order: the first rule that returns outputs gives the answer."""
 
 
 def is_dictated(context: Context) -> bool:
-    """Whether the instructions alone decide the answer: a script must not replace it, and keeps its next answer."""
-    return interrupted_answer(context) is not None or bool(_say_exactly(context))
+    """Whether the instructions alone decide the answer.
+
+    No scripted answer replaces it, and the script keeps its next one.
+    """
+    return is_rest(context) or bool(_say_exactly(context))
+
+
+def is_rest(context: Context) -> bool:
+    """Whether the instructions ask for the rest of an interrupted answer."""
+    return interrupted_answer(context) is not None

@@ -1,4 +1,4 @@
-"""Checks of JSON values, built from small parts: each raises the `RequestError` that OpenAI would answer with.
+"""Checks of JSON values, built from small parts. A check raises the `RequestError` that OpenAI would answer with.
 
 A check takes a value and its path (`session.tools[0].name`), which becomes `param`. No check depends on an event.
 """
@@ -58,7 +58,10 @@ def string(max_length: int | None = None) -> Check:
 
 
 def base64_audio(max_bytes: int) -> Check:
-    """Make a check for base64 of at most `max_bytes`. `decoded_audio` checks that it is base64."""
+    """Make a check for the length of base64 text that holds at most `max_bytes`.
+
+    `decoded_audio` checks the alphabet.
+    """
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, str, "a string")
@@ -69,7 +72,7 @@ def base64_audio(max_bytes: int) -> Check:
 
 
 def decoded_audio(value: str, path: str) -> bytes:
-    """Return the bytes of base64 audio, or refuse it."""
+    """Return the bytes of base64 audio; raises `RequestError` for a text that is no base64."""
     try:
         return pybase64.b64decode(value, validate=True)
     except ValueError:
@@ -99,7 +102,7 @@ def number(minimum: float, maximum: float) -> Check:
 
 
 def one_of(*allowed: str) -> Check:
-    """Make a check for one of these strings."""
+    """Make a check for strings that are in `allowed`."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, str, "a string")
@@ -120,7 +123,7 @@ def nullable(inner: Check) -> Check:
 
 
 def either(kinds: Mapping[type, Check], expected: str) -> Check:
-    """Make a check that applies another one by the Python type of the value."""
+    """Make a check that selects another check by the value's Python type. `expected` names the types in the error."""
 
     def check(value: Any, path: str) -> None:
         inner = kinds.get(type(value))
@@ -170,7 +173,7 @@ def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
 
 
 def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
-    """Make a check for objects with these keys and no others."""
+    """Make a check for objects that have no key outside `known`, and have every key in `required`."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")
@@ -187,7 +190,7 @@ def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
 
 
 def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
-    """Make a check for objects whose `tag` names one of `variants`, which is applied."""
+    """Make a check for objects whose field `tag` selects the check in `variants` that the object has to pass."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")
@@ -203,7 +206,7 @@ def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
 
 
 def refuse_value(value: Any, path: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not in `allowed`."""
+    """Raise the `RequestError` for a value that is not in `allowed`."""
     quoted = [f"'{name}'" for name in allowed]
     listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     raise RequestError("invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path)

@@ -1,6 +1,6 @@
-"""The commands of a simulated session, which the owner of its socket performs in order.
+"""The commands of a simulated session, which the actor with its socket performs in order.
 
-A session has no clock: time leaves as `StartTimer` and `Pause`, and a timer returns through `Session.fire`.
+A session does not wait. It returns `StartTimer` and `Pause`, and a timer that is due calls `Session.fire`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
+from router.simulator.mind.messages import Question  # noqa: TC001 - msgspec resolves the annotations
+from router.simulator.speech.messages import Recognize, Synthesize  # noqa: TC001
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -17,9 +20,15 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class SendRaw(msgspec.Struct, frozen=True):
-    """Send a text frame unchanged: a malformed one, which a fault asks for."""
+    """Send a text frame unchanged: the malformed frame of a fault."""
 
     text: str
+
+
+class SendBinary(msgspec.Struct, frozen=True):
+    """Send a binary frame, which carries audio in Deepgram's protocol."""
+
+    data: bytes
 
 
 class StartTimer(msgspec.Struct, frozen=True):
@@ -56,4 +65,40 @@ class Hang(msgspec.Struct, frozen=True):
     """Neither read nor write any more, and keep the socket open: not even a ping is answered."""
 
 
-Command = Send | SendRaw | StartTimer | CancelTimer | Pause | Close | Reset | Hang
+class RecognizeSpeech(msgspec.Struct, frozen=True):
+    """Call `Session.recognized(item_id, …)` with the words of a turn, or with None."""
+
+    item_id: str
+    request: Recognize
+
+
+class SynthesizeSpeech(msgspec.Struct, frozen=True):
+    """Call `Session.synthesized(response_id, …)` with a text's sound, or with None, in the order of the requests."""
+
+    response_id: str
+    request: Synthesize
+
+
+class AskModel(msgspec.Struct, frozen=True):
+    """Call `Session.model_said(response_id, …)` with each piece of a language model's answer."""
+
+    response_id: str
+    question: Question
+
+
+class StopModel(msgspec.Struct, frozen=True):
+    """Stop the language model's answer, because the response has ended early."""
+
+    response_id: str
+
+
+class PrepareSpeech(msgspec.Struct, frozen=True):
+    """Start a speech process before its first request, because it needs a second to read its model."""
+
+    hears: bool
+
+
+Service = RecognizeSpeech | SynthesizeSpeech | AskModel | StopModel | PrepareSpeech
+"""Commands on which no frame depends, so that a pause does not hold them back."""
+
+Command = Send | SendRaw | SendBinary | StartTimer | CancelTimer | Pause | Close | Reset | Hang | Service

@@ -18,7 +18,27 @@ DEFAULT_KEY_REFUSALS: Final = {
     "noquota": "insufficient_quota",
     "sk-noquota": "insufficient_quota",
 }
-"""Prefixes of keys, each with the code that refuses such a key after the handshake, as the service does."""
+"""Prefixes of keys, each with the error code of the refusal that follows the handshake, as with the service."""
+
+
+class LanguageModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A server of the chat-completions API, such as Ollama or vLLM. Its `repr` never shows the key."""
+
+    url: str
+    """The server's address, with or without `/v1` and `/chat/completions`."""
+    model: str | None = None
+    """The model's name; None selects the first model that the server lists."""
+    key: str | None = None
+    first_word_s: float = 12.0
+    """The longest wait, in seconds, for the next piece of an answer.
+
+    A router waits 15 s for the next event of a response.
+    """
+    answer_s: float = 60.0
+    """The longest duration of an answer, in seconds."""
+
+    def __repr__(self) -> str:
+        return f"LanguageModelConfig(url={self.url!r}, model={self.model!r}, key={'***' if self.key else None})"
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,17 +46,17 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 0
-    """0 takes a free port."""
+    """The port to listen on; 0 takes a free one."""
     pace: float = 10.0
-    """Speed of answers in times real time; 0 is as fast as the peer reads."""
+    """The speed of answers as a multiple of real time; 0 is as fast as the peer reads."""
     chunk_ms: int = 100
-    """Duration of the audio in one `response.output_audio.delta`."""
+    """Duration, in milliseconds, of the audio in one `response.output_audio.delta`."""
     ms_per_character: int = 60
-    """Duration of the voice's sound for a character of text."""
+    """Duration, in milliseconds, of the wordless voice's sound for a character of text."""
     response_delay_s: float = 0.0
-    """Delay from `response.created` to the first output."""
+    """Delay, in seconds, from `response.created` to the first output."""
     transcription_delay_s: float = 0.0
-    """Delay from the commit of a spoken turn to its transcript."""
+    """Delay, in seconds, from the commit of a spoken turn to its transcript."""
     session_seconds: float = 3600.0
     """A session's lifetime, from the opening of its socket."""
     required_key: str | None = None
@@ -44,20 +64,24 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     key_refusals: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_KEY_REFUSALS))
     """Prefixes of keys, each with the code of the refusal (one of `errors.REFUSALS`)."""
     models: tuple[str, ...] = ("gpt-realtime*", "gpt-audio*")
-    """Models that are accepted; a `*` stands for anything."""
+    """Patterns of the models that are accepted; a `*` matches any text."""
     rate_limits: bool = True
     """Whether `rate_limits.updated` follows each `response.done`."""
     control_messages: bool = True
-    """Whether `simulator.fault` and `simulator.script` have an effect; otherwise they are unknown types."""
+    """Whether `simulator.fault` and `simulator.script` have an effect; if not, they are refused as unknown types."""
     record_connections: int = 100
-    """Connections that `Simulator.connections` keeps, at most; the oldest go first."""
+    """The greatest number of connections in `Simulator.connections`; the oldest record is dropped first."""
     record_events: int = 1000
-    """Client events that the record of a connection keeps, at most."""
+    """The greatest number of client events in the record of a connection."""
     retained_audio_s: float = 30.0
-    """Audio of the input buffer that a session keeps for `conversation.item.retrieve`, at most."""
+    """The greatest duration, in seconds, of input audio that a session keeps for `conversation.item.retrieve`."""
     ping_interval_s: float = 20.0
-    """Time between pings of an idle connection; 0 sends none."""
+    """Time, in seconds, between pings of an idle connection; 0 sends none."""
     faults: tuple[Fault, ...] = ()
+    voice: bool = False
+    """Whether the simulator recognizes speech and speaks in words, as far as the extra `voice` is installed."""
+    llm: LanguageModelConfig | None = None
+    """The language model that answers in place of the rules."""
 
     def __post_init__(self) -> None:
         for name, is_valid in _RANGES.items():

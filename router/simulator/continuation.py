@@ -1,7 +1,7 @@
-"""The rest of an answer that was interrupted: the instruction that asks for it, and its text. Pure.
+"""The instruction to continue an interrupted answer, and the rest of that answer. Pure.
 
-A router that replaces an upstream in the middle of an answer gives the new one the history. The delivered words are an
-assistant's message there, and the instructions ask to continue after them.
+A router that replaces an upstream in the middle of an answer gives the new one the history. The history ends with the
+delivered words as an assistant's message, and the instructions ask to continue after them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ _INSTRUCTION: Final = re.compile(
 
 
 class InterruptedAnswer(msgspec.Struct, frozen=True):
-    """An answer whose rest is asked for."""
+    """An interrupted answer whose rest the instructions request."""
 
     context: Context
-    """The context that it answered: without the answer, and without the instruction to continue."""
+    """The context before the answer: it has neither the answer nor the instruction to continue."""
     delivered: tuple[str, ...]
-    """The words that may have been delivered, the likeliest first: of the history, and of the instruction."""
+    """The candidates for the delivered words, the likeliest first.
+
+    They come from the history and from the instruction.
+    """
 
 
 def interrupted_answer(context: Context) -> InterruptedAnswer | None:
-    """Return the answer that the instructions ask to continue, or None where they ask for none."""
+    """Return the answer that the instructions ask to continue, or None where the instructions do not ask."""
     instruction = _INSTRUCTION.search(context.instructions)
     if instruction is None:
         return None
@@ -50,7 +53,8 @@ def interrupted_answer(context: Context) -> InterruptedAnswer | None:
 
 
 def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
-    entries = list(context.entries)
+    # Words of truncated audio are an estimate: those of the instruction are the router's, and count.
+    entries = [it for it in context.entries if not (isinstance(it, Message) and it.is_truncated)]
     parts: list[str] = []
     while entries and isinstance(last := entries[-1], Message) and last.role == "assistant":
         parts.insert(0, last.text)
@@ -59,9 +63,10 @@ def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
 
 
 def rest_of(interrupted: InterruptedAnswer, answers: Iterable[list[Output]]) -> list[Output]:
-    """Return the rest of the answer: of the first of `answers` that begins with the delivered words.
+    """Find the first of `answers` that begins with the delivered words, and return the part after those words.
 
-    The rest is empty where all was delivered, and a short sentence where no answer begins with those words.
+    That part is empty where the whole answer was delivered. Where no answer begins with those words, it is a short
+    sentence.
     """
     candidates = list(answers)
     for delivered in interrupted.delivered:
@@ -91,7 +96,7 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
 
 
 def _after(text: str, delivered: str) -> tuple[str, str | None]:
-    """Return the part of `text` after `delivered`, and the part of `delivered` after `text`: None where they differ.
+    """Return the part of `text` after `delivered`, and the part of `delivered` after `text` (None where they differ).
 
     White space does not count, because a transcript's deltas may have been joined in another way.
     """

@@ -1,7 +1,7 @@
 """Control messages: client events that only the simulator knows. Pure.
 
 They apply to the whole simulator, not only to the session that receives them: a test can script the answers of another
-connection. They have no acknowledgement, and an invalid one is answered with an `error`.
+connection. The simulator does not acknowledge them, and answers an invalid one with an `error`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CallFields(msgspec.Struct, forbid_unknown_fields=True):
-    """A scripted call as JSON: arguments as an object, or as the string of the wire."""
+    """A scripted call as JSON. Its arguments are an object, or the JSON string that the wire carries."""
 
     name: str
     arguments: dict[str, Any] | str = {}
@@ -44,7 +44,7 @@ class ScriptFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FaultFields(msgspec.Struct, forbid_unknown_fields=True):
-    """`simulator.fault`: one more fault, or with `clear` the removal of all."""
+    """`simulator.fault`: it adds a fault, or with `clear` removes all faults."""
 
     type: str
     event_id: str | None = None
@@ -64,7 +64,7 @@ def add_fault(event: dict[str, Any], plan: FaultPlan, _script: Script) -> None:
 
 
 def add_script(event: dict[str, Any], _plan: FaultPlan, script: Script) -> None:
-    """Extend the script for a `simulator.script`; raises `ValueError`."""
+    """Append the transcripts and answers of a `simulator.script` to the script; raises `ValueError`."""
     fields = msgspec.convert(event, ScriptFields)
     script.add(fields.transcripts, [_answer(answer) for answer in fields.answers])
 

@@ -13,26 +13,30 @@ from router.simulator.errors import RequestError
 
 
 class Item(msgspec.Struct, kw_only=True):
-    """One item. Mutable, because a generated item grows."""
+    """One item of the conversation. It is mutable, because a generated item grows."""
 
     id: str
     kind: str
     fields: dict[str, Any]
-    """The fields on the wire beside `id` and `type`, in the service's order."""
+    """The item's fields on the wire except `id` and `type`, in the service's order."""
     heard: str | None = None
     """The words of a spoken turn, whether or not the client gets a transcript of them."""
+    is_being_recognized: bool = False
+    """Whether `heard` is a description of the sound until its words are known."""
     audio: bytes = b""
     """The user's audio, for `conversation.item.retrieve`."""
     audio_format: str = "audio/pcm"
     audio_ms: int = 0
-    """The duration of the item's audio: committed, or generated so far."""
+    """The duration, in milliseconds, of the item's committed audio, or of its audio generated so far."""
     spoken: str = ""
-    """The text of assistant audio. The audio is not kept: the voice makes it again from the text."""
-    ms_per_character: int = voice.DEFAULT_MS_PER_CHARACTER
+    """The text of assistant audio. `sound` keeps spoken words; the wordless voice is computed again from this text."""
+    sound: bytearray = msgspec.field(default_factory=bytearray)
+    """The audio of spoken words, from the beginning up to a bound."""
+    ms_per_character: float = voice.DEFAULT_MS_PER_CHARACTER
     is_truncated: bool = False
 
     def as_wire(self) -> dict[str, Any]:
-        """Return the item as events have it: without audio."""
+        """Return the item in its form in events, without audio."""
         return {"id": self.id, "type": self.kind, **self.fields}
 
     def retrieved(self) -> dict[str, Any]:
@@ -44,14 +48,27 @@ class Item(msgspec.Struct, kw_only=True):
             wire["content"] = [{**first, "audio": pybase64.b64encode_as_string(audio)}, *rest]
         return wire
 
+    def keep_sound(self, audio: bytes, max_s: float) -> None:
+        """Append assistant audio for `conversation.item.retrieve`, up to `max_s` seconds in all."""
+        left = voice.bytes_of_ms(int(max_s * 1000), self.audio_format) - len(self.sound)
+        self.sound += audio[: max(0, left)]
+
     def _audio_bytes(self) -> bytes:
+        if self.sound:
+            return bytes(self.sound[: voice.bytes_of_ms(self.audio_ms, self.audio_format)])
         if self.spoken:
-            return voice.speech_chunk(self.spoken, 0, self.audio_ms, self.audio_format, self.ms_per_character)
+            return voice.speech_chunk(self.spoken, 0, self.audio_ms, self.audio_format, int(self.ms_per_character))
         return self.audio
 
     @property
+    def kept_words(self) -> str:
+        """The words in the kept part of truncated assistant audio: the model keeps the audio, and not the text."""
+        end = int(self.audio_ms / self.ms_per_character)
+        return self.spoken if end >= len(self.spoken) else self.spoken[: self.spoken.rfind(" ", 0, end + 1)].rstrip()
+
+    @property
     def is_assistant_audio(self) -> bool:
-        """Whether it is an assistant message that has (or had) audio."""
+        """Whether the item is an assistant message that has, or had, audio."""
         return bool(self.spoken)
 
 
@@ -69,11 +86,11 @@ class Conversation:
 
     @property
     def last_id(self) -> str | None:
-        """The id of the last item."""
+        """The id of the last item, or None for an empty conversation."""
         return self.items[-1].id if self.items else None
 
     def check_insert(self, item_id: str | None, previous_item_id: str | None) -> None:
-        """Refuse an id that is taken, or a predecessor that does not exist."""
+        """Raise a `RequestError` for an id that is taken, or for a predecessor that does not exist."""
         if item_id is not None and self.find(item_id) is not None:
             message = f"Error adding item: an item with id '{item_id}' already exists in the conversation."
             raise RequestError("invalid_value", message, "item.id")
@@ -96,17 +113,17 @@ class Conversation:
         return len(self.items)
 
     def before(self, item: Item) -> str | None:
-        """Return the id of the item before `item`, or None."""
+        """Return the id of the item before `item`, or None where `item` is the first or was deleted."""
         # A client may delete an item while it streams: it has no place then.
         index = self.items.index(item) if item in self.items else 0
         return self.items[index - 1].id if index else None
 
     def delete(self, item_id: str) -> None:
-        """Remove an item."""
+        """Remove an item; raises `RequestError` for an unknown id."""
         self.items.remove(self._known(item_id, "delet"))
 
     def retrieve(self, item_id: str) -> Item:
-        """Return the item that `conversation.item.retrieved` shows."""
+        """Return the item of that id; raises `RequestError` for an unknown id."""
         return self._known(item_id, "retriev")
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
@@ -139,7 +156,7 @@ ROOT: Final = "root"
 
 
 def item_from(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
-    """Make an item of a client's, which the schema has passed."""
+    """Make an item from a client's JSON, which the schema has accepted."""
     kind = wire["type"]
     if kind == "message":
         return _message(wire, item_id, audio_format)
@@ -172,6 +189,11 @@ def _message(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
     return item
 
 
+def is_untranscribed(item: Item) -> bool:
+    """Whether a client's item has audio and no transcript of it."""
+    return bool(item.audio) and not any(part.get("transcript") for part in item.fields["content"])
+
+
 def _shown_part(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] == "input_audio":
         return {"type": "input_audio", "transcript": part.get("transcript")}
@@ -179,5 +201,5 @@ def _shown_part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_speech(audio_ms: int) -> str:
-    """Return the text that stands for audio without a transcript: the simulator has no speech recognition."""
+    """Return the text that stands for audio whose words are not known."""
     return f"(speech, {audio_ms / 1000:.1f} seconds)"

@@ -37,7 +37,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def close_reason(self) -> str:
-        """The close frame's reason: `<error.type>.<error.code>`."""
+        """The reason in the close frame: `<error.type>.<error.code>`."""
         return f"{self.kind}.{self.code}"
 
     def error(self) -> dict[str, Any]:

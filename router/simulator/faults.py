@@ -1,4 +1,4 @@
-"""Faults on demand: the points of the protocol, the actions there, and how often they happen.
+"""Faults on demand: the points of the protocol, the actions at those points, and how often a fault happens.
 
 `POINTS` is the only table of points; docs/simulator.md repeats it. All sessions of a simulator share one `FaultPlan`:
 a fault can be limited to the first connections, so that a restart succeeds.
@@ -45,7 +45,7 @@ class FaultPoint(enum.StrEnum):
 
 
 class Moment(enum.Enum):
-    """The surroundings of a point, which decide the actions that are possible there."""
+    """The kind of a point, which decides the actions that are possible there."""
 
     HTTP = "before the upgrade is answered"
     REQUEST = "a client event was received, and nothing done about it"
@@ -54,7 +54,7 @@ class Moment(enum.Enum):
 
 
 class PointFacts(msgspec.Struct, frozen=True):
-    """A point's row in the table."""
+    """The row of a point in the table `POINTS`."""
 
     moment: Moment
     meaning: str
@@ -103,11 +103,11 @@ class FaultAction(enum.StrEnum):
     RESET = "reset"
     """The TCP connection is reset: no close frame."""
     HANG = "hang"
-    """Silence from here on: nothing is read or written, no ping is answered, and the socket stays open."""
+    """The simulator reads and writes nothing any more, answers no ping, and keeps the socket open."""
     MALFORMED = "malformed"
     """One text frame that is not JSON (`text`); the session continues."""
     ERROR = "error"
-    """An `error` event, which refuses a request; elsewhere the session continues."""
+    """An `error` event. At the moment `request` it refuses the client's event; elsewhere the session continues."""
     FAIL = "fail"
     """The active response, or else the next one, ends as `failed` with `error_code`.
 
@@ -155,11 +155,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     delay_s: float = 0.0
     """The time that `delay` holds frames back; for any other action, the time before it happens."""
     times: int = 1
-    """How often the fault happens, over all connections; 0 is always."""
+    """The number of times that the fault happens, over all connections; 0 has no limit."""
     skip: int = 0
-    """How often the point is passed before the fault happens."""
+    """The number of times that the point is passed before the fault happens for the first time."""
     first_connections: int = 0
-    """The number of first connections on which the fault happens; 0 is all."""
+    """The fault happens on connections up to this number, counted from 1; 0 means on all."""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS_AT[POINTS[self.point].moment]:
@@ -172,7 +172,7 @@ class FaultPlan:
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()
         self._pending: list[list[Any]] = []
-        """For each fault: the fault, the passes still to be skipped, and the times still to happen."""
+        """A list for each fault: the fault, the passes still to be skipped, and the times that it will still happen."""
         for fault in faults:
             self.add(fault)
 
@@ -219,14 +219,14 @@ def fault_from(fields: dict[str, Any]) -> Fault:
 
 
 def _choices(fields: dict[str, Any]) -> str:
-    """Return the end of a sentence: the valid names in place of an unknown one."""
+    """Return the end of an error sentence: the valid names, where a name in `fields` is unknown."""
     kinds: dict[str, type[enum.StrEnum]] = {"point": FaultPoint, "action": FaultAction}
     wrong = next((key for key, kind in kinds.items() if key in fields and fields[key] not in set(kind)), None)
     return "" if wrong is None else f"; {wrong} is one of {', '.join(kinds[wrong])}"
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault of the command line: `point:action[,field=value…]`; raises `ValueError`.
+    """Read a fault from the command line, `point:action[,field=value…]`; raises `ValueError`.
 
     For example `mid_audio:close,code=1011,reason=internal error,first_connections=1`.
     """

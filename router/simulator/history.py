@@ -1,7 +1,8 @@
-"""The conversation as the brain reads it, and the outputs that it answers with: frozen values, without a wire."""
+"""The conversation that the brain reads, and the outputs that it returns: frozen values, independent of the wire."""
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - msgspec resolves the annotation
 from typing import Any
 
 import msgspec
@@ -12,6 +13,11 @@ class Message(msgspec.Struct, frozen=True):
 
     role: str
     text: str
+    is_truncated: bool = False
+    """Whether the text holds the words of truncated audio.
+
+    A client that retrieves the item gets no transcript of it.
+    """
 
 
 class FunctionCall(msgspec.Struct, frozen=True):
@@ -19,6 +25,7 @@ class FunctionCall(msgspec.Struct, frozen=True):
 
     name: str
     call_id: str
+    arguments: str = "{}"
 
 
 class FunctionOutput(msgspec.Struct, frozen=True):
@@ -32,13 +39,13 @@ Entry = Message | FunctionCall | FunctionOutput
 
 
 class Say(msgspec.Struct, frozen=True, tag="say"):
-    """A text to answer with, spoken or written by the modality."""
+    """A text of an answer. The modality decides whether it is spoken or written."""
 
     text: str
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):
-    """A call to answer with; `arguments` is JSON in a string, as on the wire."""
+    """A function call of an answer; `arguments` is JSON in a string, as on the wire."""
 
     name: str
     arguments: str
@@ -48,13 +55,17 @@ Output = Say | Call
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an answer depends on: the same context has the same answer."""
+    """All facts on which an answer depends: the same context has the same answer."""
 
     instructions: str = ""
     entries: tuple[Entry, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str | dict[str, Any] = "auto"
     is_parallel: bool = True
+    now: datetime | None = None
+    """The time of day, or None where the simulator has no clock."""
+    hears: bool = False
+    """Whether the simulator recognizes speech."""
 
     @property
     def _question_at(self) -> int | None:
@@ -73,7 +84,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def since_question(self) -> tuple[Entry, ...]:
-        """The entries after the question."""
+        """The entries after the user's last message."""
         index = self._question_at
         return self.entries if index is None else self.entries[index + 1 :]
 

@@ -1,6 +1,6 @@
 """The user's audio: the input buffer, turn detection, commits and their transcripts. Pure.
 
-Time is appended audio: without audio no turn ends, as with the service (upstream 4.4).
+Appended audio is the only clock: without audio no turn ends, as with the service (upstream 4.4).
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.simulator import usage, voice
+from router.simulator.commands import PrepareSpeech, RecognizeSpeech
 from router.simulator.conversation import Item, describe_speech
 from router.simulator.errors import RequestError
 from router.simulator.faults import Fault, FaultAction, FaultPoint
+from router.simulator.speech.messages import Recognize
 from router.simulator.vad import SpeechStarted, SpeechStopped, Vad, vad_settings
 
 if TYPE_CHECKING:
@@ -37,15 +39,18 @@ class InputAudio:
         self._format: str = voice.PCM
         self._appended_ms = 0.0
         self._uncommitted_ms = 0.0
-        """Without turn detection: the audio that a commit would take."""
+        """The duration, in milliseconds, of the audio that a commit would take without turn detection."""
         self._speech_item_id: str | None = None
         self._speech_start_ms = 0
         self._untranscribed: dict[str, Item] = {}
+        self._recognized_next: dict[str, Item] = {}
+        self._transcribed_next: set[str] = set()
+        """Ids of the items whose transcript is due while their words are still being recognized."""
         responses.on_ended = self._start_idle_timer
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Apply the session's new settings."""
+        """Apply the audio format, turn detection and transcription of the updated session."""
         audio_input = self._state.session["audio"]["input"]
         self._set_format(audio_input["format"]["type"])
         self._detection: dict[str, Any] | None = audio_input["turn_detection"]
@@ -67,7 +72,7 @@ class InputAudio:
     # Client events.
 
     def append(self, audio: bytes) -> None:
-        """Append audio, and let turn detection judge it."""
+        """Append audio to the buffer, and run turn detection on it."""
         duration_ms = len(audio) / voice.bytes_of_ms(1, self._format)
         self._appended_ms += duration_ms
         # An append may end within a sample of PCM: its first byte is in the buffer then.
@@ -81,7 +86,10 @@ class InputAudio:
         self._trim()
 
     def commit(self) -> None:
-        """End a turn for the client. No response follows by itself."""
+        """Commit the buffer on the client's request.
+
+        No response follows by itself. Raises `RequestError` below 100 ms of audio.
+        """
         length_ms = self._committable_ms
         if length_ms < _MIN_COMMIT_MS:
             message = (
@@ -96,7 +104,7 @@ class InputAudio:
         self._transcribe_later(item)
 
     def clear(self) -> None:
-        """Drop the audio that is not committed."""
+        """Drop the audio that is not committed, and send `input_audio_buffer.cleared`."""
         self._forget_speech()
         self._buffer.clear()
         self._state.outbox.send("input_audio_buffer.cleared")
@@ -133,6 +141,8 @@ class InputAudio:
             item_id=self._speech_item_id,
         )
         outbox.pass_point(FaultPoint.SPEECH_STARTED)
+        if self._state.abilities.hears:
+            outbox.ask(PrepareSpeech(hears=True))
         if detection.get("interrupt_response"):
             self._responses.interrupt()
 
@@ -183,11 +193,14 @@ class InputAudio:
                 "role": "user",
                 "content": [{"type": "input_audio", "transcript": None}],
             },
-            heard=self._heard(audio_ms),
+            heard=self._state.script.next_transcript() if audio_ms else None,
             audio=self._slice(start_ms, end_ms),
             audio_format=self._format,
             audio_ms=audio_ms,
         )
+        if item.heard is None:  # the empty turn of an idle time-out takes no transcript from the script
+            item.heard = describe_speech(audio_ms)
+            self.recognize(item)
         last_id = state.conversation.last_id
         state.outbox.send("input_audio_buffer.committed", previous_item_id=last_id, item_id=item_id)
         state.outbox.pass_point(FaultPoint.COMMITTED)
@@ -196,10 +209,26 @@ class InputAudio:
             state.outbox.send(kind, previous_item_id=last_id, item=item.as_wire())
         return item
 
-    def _heard(self, audio_ms: int) -> str:
-        # The empty turn of an idle time-out takes no transcript from the script.
-        scripted = self._state.script.next_transcript() if audio_ms else None
-        return describe_speech(audio_ms) if scripted is None else scripted
+    def recognize(self, item: Item) -> None:
+        """Request the words of a turn, if the simulator recognizes speech and the item has audio."""
+        if self._state.abilities.hears and item.audio:
+            item.is_being_recognized = True
+            self._recognized_next[item.id] = item
+            self._state.outbox.ask(RecognizeSpeech(item.id, Recognize(item.audio, item.audio_format)))
+
+    def on_recognized(self, item_id: str, words: str | None) -> None:
+        """Store the words of a turn, and send its transcript if it is due.
+
+        Without words the description of the sound stays.
+        """
+        item = self._recognized_next.pop(item_id, None)
+        if item is None:
+            return
+        item.is_being_recognized = False
+        item.heard = words or item.heard
+        if item.id in self._transcribed_next:
+            self._transcribed_next.discard(item.id)
+            self.transcribe(item.id)
 
     def _transcribe_later(self, item: Item) -> None:
         if self._transcription is None:
@@ -212,7 +241,11 @@ class InputAudio:
             self.transcribe(item.id)
 
     def transcribe(self, item_id: str) -> None:
-        """Send the transcript of a committed turn, or its failure."""
+        """Send the transcript of a committed turn, or its failure, once its words are known."""
+        awaited = self._untranscribed.get(item_id)
+        if awaited is not None and awaited.is_being_recognized:
+            self._transcribed_next.add(item_id)
+            return
         item = self._untranscribed.pop(item_id, None)
         if item is None or self._transcription is None:
             return
@@ -254,7 +287,7 @@ class InputAudio:
         return bytes(self._buffer[max(0, begin) : max(0, end)])
 
     def _trim(self) -> None:
-        """Drop the audio that cannot be committed any more: all but the padding, or all but the newest of a turn."""
+        """Drop the oldest audio: in silence all but the prefix padding, else all but the newest `retained_audio_s`."""
         is_quiet = self._detection is not None and self._speech_item_id is None
         # 100 ms more than the padding, which reaches back from the first loud window: that is judged a window later.
         kept_ms = self._vad_settings.prefix_padding_ms + 100 if is_quiet else self._state.config.retained_audio_s * 1000

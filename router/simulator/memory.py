@@ -1,4 +1,4 @@
-"""The memory of the brain: facts and sentences of the conversation that answer a question. Pure."""
+"""The memory of the brain: it answers questions with facts and sentences of the conversation. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ _FACT: Final = re.compile(
     r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)(?=\s+and my\b|[.,;!?\n]|$)",
     re.IGNORECASE,
 )
-"""`my name is Ann`, `my dog is called Rex and my ...`."""
+"""A pattern of sentences such as `my name is Ann` and `my dog is called Rex and my ...`."""
 _NAME: Final = re.compile(r"\b(?i:i am|i'm|call me|this is) (?P<value>[A-Z][\w-]+)")
-"""`I am Ann`, `call me Ann`: a name begins with a capital letter."""
+"""A pattern of `I am Ann` and `call me Ann`. A name has to begin with a capital letter."""
 _ASKED_FACTS: Final = re.compile(r"\b(?:what|who)(?:'s| is| are| was|s)? my (?P<keys>[^?.!]+)", re.IGNORECASE)
+_WHO_AM_I: Final = re.compile(r"\bwho am i\b", re.IGNORECASE)
+_ASKED_ALL: Final = re.compile(
+    r"\bwhat (?:do you (?:know|remember) about me|have i told you|do you remember)\b", re.IGNORECASE
+)
 _SAID_BEFORE: Final = re.compile(r"\bwhat (?:did|have) i (?:just )?(?:say|said|tell|told|ask|asked)", re.IGNORECASE)
 _SAID_BY_YOU: Final = re.compile(
     r"\bwhat (?:did|have) you (?:just )?(?:say|said|tell|told|answer|answered)", re.IGNORECASE
@@ -42,11 +46,24 @@ def is_speech_without_words(text: str) -> bool:
     return _WITHOUT_WORDS.fullmatch(text.strip()) is not None
 
 
+def facts(earlier: Sequence[Message]) -> dict[str, str]:
+    """Return the facts that the user stated, the newest for each key, such as `name` or `favourite colour`."""
+    return dict(_facts_in(_texts(earlier, "user")))
+
+
+def introduction(text: str) -> str | None:
+    """Return the name with which the user introduces themselves, or None."""
+    name = dict(_facts_in([text])).get("name")
+    return f"{name[0].upper()}{name[1:]}" if name and not text.rstrip().endswith("?") else None
+
+
 def _facts(question: str, earlier: Sequence[Message]) -> str | None:
-    asked = _ASKED_FACTS.search(question)
+    known = facts(earlier)
+    if _ASKED_ALL.search(question):
+        return _sentence([f"your {key} is {value}" for key, value in known.items()]) or "You have told me nothing yet."
+    asked = _ASKED_FACTS.search(_WHO_AM_I.sub("what is my name", question))
     if asked is None:
         return None
-    known = dict(_facts_in(_texts(earlier, "user")))
     keys = [re.sub(r"^my ", "", key.strip().lower()) for key in re.split(r",| and ", asked.group("keys"))]
     clauses = [f"your {key} is {known[key]}" for key in keys if key in known]
     return _sentence(clauses)

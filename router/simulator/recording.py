@@ -1,4 +1,4 @@
-"""Records of the connections for tests: bounded, thread-safe, and awaited without sleeping."""
+"""Records of the connections, bounded and thread-safe. Tests wait on them without sleeping."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ _APPEND = "input_audio_buffer.append"
 
 
 class ConnectionRecord:
-    """One connection: its request, its client events and its end. Readable from any thread."""
+    """The record of one connection: its request, its client events and its end. Any thread may read it."""
 
     def __init__(self, number: int, headers: dict[str, str], query: dict[str, str], max_events: int) -> None:
         self.number = number
-        """The number of its handshake, counted from 1."""
+        """The number of the connection's handshake, counted from 1 within the simulator."""
         self.headers = headers
-        """Names in lower case."""
+        """The request's headers, with names in lower case."""
         self.query = query
         self.events: list[dict[str, Any]] = []
-        """Client events in order. Consecutive appends are one entry, with `count` and `audio_bytes`."""
+        """Client events in order.
+
+        Consecutive `input_audio_buffer.append` are one entry, with `count` and `audio_bytes`.
+        """
         self.dropped_events = 0
         """The number of events beyond the limit, which are not kept."""
         self.sent: Counter[str] = Counter()
         """The number of server events sent, by type."""
         self.audio_bytes = 0
-        """The size of all appended audio, by the length of its base64."""
+        """The size of all appended audio in bytes, estimated from the length of its base64."""
         self.refused_status: int | None = None
-        """The HTTP status that answered the upgrade, where it was refused."""
+        """The HTTP status that refused the upgrade; None where the upgrade succeeded."""
         self.closed: ConnectionClosed | None = None
-        """The end of the connection, with the close code and reason."""
+        """The end of the connection, with the close code and reason; None while it is open."""
         self._max_events = max_events
 
     def types(self) -> list[str]:
@@ -49,7 +52,7 @@ class ConnectionRecord:
         return [event for event in self.events if event.get("type") == kind]
 
     def add(self, event: dict[str, Any]) -> None:
-        """Keep an event without its audio. The recorder calls this."""
+        """Add an event without its audio. `Recorder` calls this method."""
         if event.get("type") == _APPEND:
             self._add_append(event)
         elif len(self.events) < self._max_events:
@@ -83,7 +86,7 @@ def _without_audio(event: dict[str, Any]) -> dict[str, Any]:
 
 
 class Recorder:
-    """Keeps the records of the newest connections."""
+    """The records of the newest connections."""
 
     def __init__(self, max_connections: int, max_events: int) -> None:
         self._changed = threading.Condition()
@@ -93,7 +96,7 @@ class Recorder:
 
     @property
     def keeps_events(self) -> bool:
-        """Whether events are kept at all."""
+        """Whether records keep client events at all."""
         return self._max_events > 0
 
     def connections(self) -> list[ConnectionRecord]:
@@ -102,7 +105,7 @@ class Recorder:
             return list(self._records)
 
     def open(self, headers: dict[str, str], query: dict[str, str]) -> ConnectionRecord:
-        """Begin the record of a new connection."""
+        """Add the record of a new connection, and return it."""
         with self._changed:
             self._opened += 1
             record = ConnectionRecord(self._opened, headers, query, self._max_events)
@@ -141,7 +144,7 @@ class Recorder:
             self._changed.notify_all()
 
     def wait_for(self, predicate: Callable[[], T], timeout_s: float) -> T:
-        """Wait until `predicate` returns a true value, and return that. The records are locked meanwhile.
+        """Wait until `predicate` returns a true value, and return that value. The records are locked while it runs.
 
         Raises:
             TimeoutError: no true value within `timeout_s`.

@@ -1,7 +1,7 @@
 """One response: the events that stream an answer, in the service's order. Pure.
 
 `ResponseRun.steps` yields events, the waits between them and the fault points that are passed. The caller decides when
-to take the next step. A step that was yielded has happened: the conversation's items grow with it.
+to take the next step. With each step the conversation's items grow, so a step that was yielded has happened.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pybase64
 
-from router.simulator import usage, voice
+from router.simulator import usage
+from router.simulator.answer import Answer, Text, Tokens
 from router.simulator.conversation import Item
 from router.simulator.faults import FaultPoint
 from router.simulator.history import Call, Output, Say
+from router.simulator.sound import Babble, Pending, Piece, SpeechRequest, Words
+from router.simulator.speech import pace
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from router.simulator.config import SimulatorConfig
     from router.simulator.conversation import Conversation
+    from router.simulator.speech.messages import Speech
     from router.simulator.state import Ids
 
 _TOKEN_S: Final = 0.05
-"""Time between two tokens of text at pace 1."""
+"""Time, in seconds, between two tokens of text at pace 1."""
 _LEAD_MS: Final = 2500
-"""Lead of transcript deltas over the audio: in the recordings one second at first, and soon two and a half."""
+"""Lead, in milliseconds, of transcript deltas over the audio. In the recordings it soon grows from 1 s to 2.5 s."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -42,11 +46,11 @@ class Event(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
 
-Step = Event | Wait | FaultPoint
+Step = Event | Wait | FaultPoint | Pending | SpeechRequest
 
 
 class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one response: the request's, over the session's."""
+    """The settings of one response. A field of the request overrides that of the session."""
 
     conversation_id: str | None
     modality: str
@@ -67,17 +71,17 @@ class _OpenItem:
 
 
 class ResponseRun:
-    """A response in progress: take its `steps`, or `end_early`."""
+    """A response in progress. The caller takes its `steps`, or those of `end_early`."""
 
     def __init__(
         self,
         response_id: str,
         settings: ResponseSettings,
-        outputs: list[Output],
         *,
         conversation: Conversation | None,
         ids: Ids,
         config: SimulatorConfig,
+        speaks: bool = False,
     ) -> None:
         self.id = response_id
         self.settings = settings
@@ -85,41 +89,60 @@ class ResponseRun:
         self.waited_s = 0.0
         self.audio_ms = 0
         self.text_tokens = 0
-        self._outputs, self.is_cut = fitted(outputs, settings, config.ms_per_character)
+        self.answer = Answer()
+        self._speaks = speaks
+        self._ms_per_character = pace.MS_PER_CHARACTER if speaks else config.ms_per_character
+        self._words: Words | None = None
         self._conversation = conversation
         self._ids = ids
         self._config = config
         self._items: list[Item] = []
         self._open: _OpenItem | None = None
         self._closing: Iterator[Step] = iter(())
-        """The remaining steps of the end of an item."""
+        """The steps that still complete the item that is ending."""
 
     @property
     def has_calls(self) -> bool:
         """Whether the response has called a function."""
         return bool(self.call_ids)
 
+    def give(self, outputs: list[Output]) -> None:
+        """Set the whole answer, cut off at `max_output_tokens`."""
+        kept, is_cut = fitted(outputs, self.settings, self._ms_per_character)
+        self.answer.give(kept, is_cut=is_cut)
+
+    def supply(self, speech: Speech | None) -> None:
+        """Take the sound of the oldest `SpeechRequest`, or None where it failed."""
+        if self._words is not None:
+            self._words.supply(speech)
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps between `response.created` and `response.done`."""
         if self._config.response_delay_s:
             yield Wait(self._config.response_delay_s)
-        for index, output in enumerate(self._outputs):
+        index = 0
+        while index < len(self.answer.outputs) or not self.answer.is_complete:
+            if index == len(self.answer.outputs):
+                yield Pending()
+                continue
+            output = self.answer.outputs[index]
             if isinstance(output, Call):
                 yield from self._call(index, output)
             elif self.settings.modality == "text":
-                yield from self._write(index, output.text)
+                yield from self._write(index, output)
             else:
-                yield from self._speak(index, output.text)
+                yield from self._speak(index, output)
+            index += 1
 
     def end_early(self) -> Iterator[Step]:
-        """Close the open item as `incomplete`."""
+        """Yield the steps that close the open item as `incomplete`."""
         # First the rest of an item that is closing already: half of its end would never be completed otherwise.
         yield from self._closing
         if self._open is not None:
             yield from self._close("incomplete")
 
     def as_wire(self, status: str, details: dict[str, Any] | None, used: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the response object."""
+        """Return the response object of `response.created` and `response.done`."""
         settings = self.settings
         return {
             "object": "realtime.response",
@@ -137,44 +160,63 @@ class ResponseRun:
 
     # The items.
 
-    def _write(self, index: int, text: str) -> Iterator[Step]:
+    def _write(self, index: int, text: Text) -> Iterator[Step]:
         opened = yield from self._begin_message(index, "text", {"type": "text", "text": ""})
-        for token in usage.tokens(text):
+        tokens = Tokens(text)
+        while not tokens.is_over:
+            token = tokens.next()
+            if token is None:
+                yield Pending()
+                continue
             yield self._delta(opened, "response.output_text.delta", token)
             yield FaultPoint.MID_TEXT
             yield from self._wait(_TOKEN_S)
         yield from self._close("completed")
 
-    def _speak(self, index: int, text: str) -> Iterator[Step]:
+    def _speak(self, index: int, text: Text) -> Iterator[Step]:
         opened = yield from self._begin_message(index, "audio", {"type": "audio", "transcript": ""})
-        tokens = iter(usage.tokens(text))
-        opened.item.spoken = text
-        total_ms = voice.duration_ms(text, self._config.ms_per_character)
-        for start_ms in range(0, total_ms, self._config.chunk_ms):
-            end_ms = min(start_ms + self._config.chunk_ms, total_ms)
-            yield from self._transcribe(opened, tokens, end_ms + _LEAD_MS)
-            yield self._audio(opened, start_ms, end_ms)
+        tokens = Tokens(text)
+        for piece in self._sound(text).pieces():
+            opened.item.spoken = text.text
+            ahead_ms = piece.duration_ms if isinstance(piece, Piece) else 0
+            yield from self._transcribe(opened, tokens, opened.item.audio_ms + ahead_ms + _LEAD_MS)
+            if not isinstance(piece, Piece):
+                yield piece
+                continue
+            yield self._audio(opened, piece)
             yield FaultPoint.MID_AUDIO
-            yield from self._wait((end_ms - start_ms) / 1000)
-        yield from self._transcribe(opened, tokens, total_ms + _LEAD_MS)
+            yield from self._wait(piece.duration_ms / 1000)
+        opened.item.spoken = text.text
+        # The voice with words may take longer than its text at the usual pace.
+        whole_ms = max(opened.item.audio_ms, int(len(text.text) * self._ms_per_character))
+        yield from self._transcribe(opened, tokens, whole_ms + _LEAD_MS)
         yield from self._close("completed")
 
-    def _transcribe(self, opened: _OpenItem, tokens: Iterator[str], until_ms: int) -> Iterator[Step]:
-        while len(opened.text) * self._config.ms_per_character < until_ms:
-            token = next(tokens, None)
+    def _sound(self, text: Text) -> Babble | Words:
+        audio_format, chunk_ms = self.settings.audio_format["type"], self._config.chunk_ms
+        self._words = None
+        if self._speaks:
+            self._words = Words(text, audio_format, chunk_ms=chunk_ms)
+            return self._words
+        return Babble(text, audio_format, ms_per_character=self._config.ms_per_character, chunk_ms=chunk_ms)
+
+    def _transcribe(self, opened: _OpenItem, tokens: Tokens, until_ms: float) -> Iterator[Step]:
+        while len(opened.text) * self._ms_per_character < until_ms:
+            token = tokens.next()
             if token is None:
                 return
             yield self._delta(opened, "response.output_audio_transcript.delta", token)
             yield FaultPoint.MID_TRANSCRIPT
 
-    def _audio(self, opened: _OpenItem, start_ms: int, end_ms: int) -> Event:
+    def _audio(self, opened: _OpenItem, piece: Piece) -> Event:
         item = opened.item
-        sound = voice.speech_chunk(item.spoken, start_ms, end_ms, item.audio_format, item.ms_per_character)
-        item.audio_ms = end_ms
-        self.audio_ms += end_ms - start_ms
+        item.audio_ms += piece.duration_ms
+        self.audio_ms += piece.duration_ms
+        if self._speaks:
+            item.keep_sound(piece.audio, self._config.retained_audio_s)
         if self._conversation is not None:
             self._conversation.has_assistant_audio = True  # from here on the session keeps its voice (upstream 2.4)
-        fields = {**self._place(opened), "delta": pybase64.b64encode_as_string(sound)}
+        fields = {**self._place(opened), "delta": pybase64.b64encode_as_string(piece.audio)}
         return Event("response.output_audio.delta", fields)
 
     def _call(self, index: int, call: Call) -> Iterator[Step]:
@@ -195,7 +237,7 @@ class ResponseRun:
             kind="message",
             fields={"status": "in_progress", "role": "assistant", "content": []},
             audio_format=self.settings.audio_format["type"],
-            ms_per_character=self._config.ms_per_character,
+            ms_per_character=self._ms_per_character,
         )
         opened = yield from self._begin(index, item, kind)
         yield Event("response.content_part.added", {**self._place(opened), "part": part})
@@ -279,12 +321,12 @@ _CLOSING: Final = {
 
 
 def obfuscation(delta: str) -> str:
-    """Return padding that hides a delta's length, as the service adds it; here without chance."""
+    """Return padding that hides a delta's length, as the service adds it. The padding is deterministic here."""
     return "abcdefghijklmnop"[: -len(delta) % 16]
 
 
-def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: int) -> tuple[list[Output], bool]:
-    """Return the part of an answer that `max_output_tokens` allows, and whether it is less than all."""
+def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: float) -> tuple[list[Output], bool]:
+    """Return the part of an answer that `max_output_tokens` allows, and whether the limit cut the answer."""
     if not isinstance(settings.max_output_tokens, int):
         return outputs, False
     left = settings.max_output_tokens
@@ -300,12 +342,12 @@ def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: 
     return kept, False
 
 
-def _fitted_text(text: str, left: int, ms_per_character: int) -> tuple[str, int]:
+def _fitted_text(text: str, left: int, ms_per_character: float) -> tuple[str, int]:
     kept: list[str] = []
     characters = 0
     for count, token in enumerate(usage.tokens(text), start=1):
         characters += len(token)
-        if count + characters * ms_per_character // usage.MS_PER_ASSISTANT_TOKEN > left:
+        if count + int(characters * ms_per_character) // usage.MS_PER_ASSISTANT_TOKEN > left:
             return "".join(kept), 0
         kept.append(token)
-    return text, left - len(kept) - characters * ms_per_character // usage.MS_PER_ASSISTANT_TOKEN
+    return text, left - len(kept) - int(characters * ms_per_character) // usage.MS_PER_ASSISTANT_TOKEN

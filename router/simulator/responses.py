@@ -1,7 +1,7 @@
 """The responses of a session: one active in the conversation, any number out of band. Pure.
 
-The client or turn detection requests a response. It is streamed on timers, and the client, speech or a fault can end
-it early.
+The client or turn detection requests a response. Timers drive its stream, and the client, speech or a fault can end it
+early.
 """
 
 from __future__ import annotations
@@ -10,54 +10,71 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from router.simulator import brain, usage
+from router.simulator.commands import AskModel, StopModel, SynthesizeSpeech
 from router.simulator.conversation import Item, item_from
 from router.simulator.errors import RequestError
 from router.simulator.faults import Fault, FaultAction, FaultPoint
-from router.simulator.history import Context, Entry, FunctionCall, FunctionOutput, Message
+from router.simulator.history import Call, Context, Entry, FunctionCall, FunctionOutput, Message, Output
+from router.simulator.mind.messages import ModelCall, Question, Words
 from router.simulator.response import Event, ResponseRun, ResponseSettings, Step, Wait
 from router.simulator.session_config import check_reasoning, check_voice, without_secrets
+from router.simulator.sound import Pending, SpeechRequest
+from router.simulator.speech.messages import Synthesize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from router.simulator.mind.messages import Thought
+    from router.simulator.speech.messages import Speech
     from router.simulator.state import State
 
 TIMER: Final = "response:"
 """The prefix of timers that `Responses.fire` handles."""
 
 _BURST_EVENTS: Final = 64
-"""Events that are sent in one go, roughly: other sessions and the peer's events get their turn in between."""
+"""The approximate number of events sent at once.
+
+Between two such bursts other sessions and the peer's events have their turn.
+"""
 
 _TOKENS_PER_MINUTE: Final = 800_000
-"""The limit that `rate_limits.updated` reports. The simulator enforces none."""
+"""The limit that `rate_limits.updated` reports. The simulator does not enforce it."""
 
 
 class _Running:
     """A response in progress, and the token counts of its input."""
 
-    def __init__(self, run: ResponseRun, steps: Iterator[Step], text_in: int, audio_in: int) -> None:
+    def __init__(self, run: ResponseRun, request: dict[str, Any], items: list[Item], *, is_default: bool) -> None:
         self.run = run
-        self.steps = steps
-        self.text_in = text_in
-        self.audio_in = audio_in
+        self.steps = run.steps()
+        self.request = request
+        self.items = items
+        """The items that the response answers. Items that are added while it streams do not belong to its input."""
+        self.is_default = is_default
+        self.text_in = 0
+        self.audio_in = 0
+        self.is_asking = False
+        """Whether a language model is answering."""
+        self.is_pending = False
+        """Whether the stream waits for more of the answer, or for its sound."""
 
 
 class Responses:
-    """Creates, streams and ends responses."""
+    """The responses of a session: it creates, streams and ends them."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._active: _Running | None = None
         self._out_of_band: dict[str, _Running] = {}
         self._pending_fault: Fault | None = None
-        """A fault that ends the next response."""
+        """A fault that will end the next response, because none was active when it came."""
         self._held_back: list[Item] = []
         self._used_tokens = 0
         self._last_input = 0
         self.on_ended: Callable[[float], None] | None = None
-        """Called at the end of a response in the conversation, with the seconds that its playback still lasts."""
+        """Called when a response in the conversation ends, with the seconds for which its audio still plays."""
         self.on_item: Callable[[Item], None] | None = None
-        """Called with each item that was held back while the response that it answers was active."""
+        """Called with each held-back function output, when the response that called the function has ended."""
         state.outbox.on_response_fault = self._on_fault
 
     @property
@@ -80,30 +97,31 @@ class Responses:
         has_spoken = self._state.conversation.has_assistant_audio
         check_voice(session, request.get("audio", {}).get("output", {}), "response", has_spoken=has_spoken)
         check_reasoning(session, request, "response")
-        self._begin(request, self._entries(request), is_default=is_default)
+        self._begin(request, self._items(request), is_default=is_default)
 
     def create_for_turn(self) -> None:
         """Begin the response to a turn that turn detection ended, unless one is active."""
         if self._active is None:
-            self._begin({}, self._entries({}), is_default=True)
+            self._begin({}, self._items({}), is_default=True)
 
-    def _begin(self, request: dict[str, Any], entries: tuple[Entry, ...], *, is_default: bool) -> None:
+    def _begin(self, request: dict[str, Any], items: list[Item], *, is_default: bool) -> None:
         state = self._state
-        context = self._context(request, entries)
         run = ResponseRun(
             state.ids.next("resp"),
             self._settings(request, is_default=is_default),
-            self._answer(context, is_default=is_default),
             conversation=state.conversation if is_default else None,
             ids=state.ids,
             config=state.config,
+            speaks=state.abilities.speaks,
         )
-        # Counted now: items that are added while it streams are no input of this response.
-        running = _Running(run, run.steps(), _text_tokens(context), self._audio_tokens())
+        running = _Running(run, request, items, is_default=is_default)
+        # Counted now: the audio of items that are added while it streams is no input of this response.
+        running.audio_in = sum(_item_audio_tokens(item) for item in state.conversation.items)
         if is_default:
             self._active = running
         else:
             self._out_of_band[run.id] = running
+        self._answer_once_heard(running)
         state.outbox.send("response.created", response=run.as_wire("in_progress", None, None))
         state.outbox.pass_point(FaultPoint.RESPONSE_CREATED)
         if self._pending_fault is not None:
@@ -112,12 +130,76 @@ class Responses:
         elif self._is_running(running):
             state.outbox.start_timer(TIMER + run.id, 0.0)
 
-    def _answer(self, context: Context, *, is_default: bool) -> list[Any]:
-        outputs = brain.answer(context, self._state.script.recent_answers())
-        if not is_default or brain.is_dictated(context):
-            return outputs  # the script keeps its answer for a response that is free in its choice
-        scripted = self._state.script.next_answer()
-        return outputs if scripted is None else scripted
+    def _answer_once_heard(self, running: _Running) -> None:
+        """Decide the answer, unless the words of a turn in its input are still being recognized."""
+        if any(item.is_being_recognized for item in running.items):
+            return
+        context = self._context(running.request, tuple(_entries_of(running.items)))
+        running.text_in = _text_tokens(context)
+        outputs = self._outputs(context, is_default=running.is_default)
+        if outputs is not None:
+            running.run.give(outputs)
+            return
+        running.is_asking = True
+        limit = running.run.settings.max_output_tokens
+        question = Question(
+            instructions=context.instructions,
+            entries=context.entries,
+            tools=context.tools,
+            tool_choice=context.tool_choice,
+            max_tokens=limit if isinstance(limit, int) else None,
+        )
+        self._state.outbox.ask(AskModel(running.run.id, question))
+
+    def _outputs(self, context: Context, *, is_default: bool) -> list[Output] | None:
+        """Return the outputs of the rules or of the script, or None where a language model has to answer."""
+        thinks = self._state.abilities.thinks
+        if brain.is_dictated(context):
+            # The script keeps its answer for a response that is free in its choice.
+            is_rest = brain.is_rest(context)
+            return None if thinks and is_rest else brain.answer(context, self._state.script.recent_answers())
+        scripted = self._state.script.next_answer() if is_default else None
+        if scripted is not None:
+            return scripted
+        return None if thinks else brain.answer(context, self._state.script.recent_answers())
+
+    # The results of the services.
+
+    def on_recognized(self) -> None:
+        """Decide the answers that waited until the words of a turn were known."""
+        for running in self._all():
+            if not running.run.answer.is_complete and not running.is_asking:
+                self._answer_once_heard(running)
+                self._resume(running)
+
+    def on_synthesized(self, response_id: str, speech: Speech | None) -> None:
+        """Continue a response with the sound that has arrived, or without sound where `speech` is None."""
+        running = self._find(response_id)
+        if running is not None:
+            running.run.supply(speech)
+            self._resume(running)
+
+    def on_model(self, response_id: str, piece: Thought) -> None:
+        """Continue a response with the next piece of its model's answer."""
+        running = self._find(response_id)
+        if running is None or running.run.answer.is_complete:
+            return
+        answer = running.run.answer
+        if isinstance(piece, Words):
+            answer.add_text(piece.text)
+        elif isinstance(piece, ModelCall):
+            answer.add_call(Call(piece.name, piece.arguments))
+        else:
+            answer.end(is_cut=piece.is_cut)
+        self._resume(running)
+
+    def _resume(self, running: _Running) -> None:
+        if running.is_pending and self._is_running(running):
+            running.is_pending = False
+            self._state.outbox.start_timer(TIMER + running.run.id, 0.0)
+
+    def _all(self) -> list[_Running]:
+        return [*([self._active] if self._active is not None else []), *self._out_of_band.values()]
 
     def _settings(self, request: dict[str, Any], *, is_default: bool) -> ResponseSettings:
         session = self._state.session
@@ -139,12 +221,13 @@ class Responses:
             tools=tuple(without_secrets(request.get("tools", session["tools"]))),
             tool_choice=request.get("tool_choice", session["tool_choice"]),
             is_parallel=request.get("parallel_tool_calls", session.get("parallel_tool_calls", True)),
+            now=self._state.now() if self._state.now is not None else None,
+            hears=self._state.abilities.hears,
         )
 
-    def _entries(self, request: dict[str, Any]) -> tuple[Entry, ...]:
+    def _items(self, request: dict[str, Any]) -> list[Item]:
         given = request.get("input")
-        items = self._state.conversation.items if given is None else [self._input_item(item) for item in given]
-        return tuple(_entries_of(items))
+        return list(self._state.conversation.items) if given is None else [self._input_item(item) for item in given]
 
     def _input_item(self, wire: dict[str, Any]) -> Item:
         if wire["type"] == "item_reference":
@@ -154,9 +237,6 @@ class Responses:
                 raise RequestError("invalid_value", message, "response.input")
             return found
         return item_from(wire, wire.get("id", ""), self._state.session["audio"]["input"]["format"]["type"])
-
-    def _audio_tokens(self) -> int:
-        return sum(_item_audio_tokens(item) for item in self._state.conversation.items)
 
     # The stream.
 
@@ -173,6 +253,12 @@ class Responses:
             if isinstance(step, Wait):
                 self._state.outbox.start_timer(TIMER + response_id, step.delay_s)
                 return
+            if isinstance(step, Pending):
+                running.is_pending = True
+                return
+            if isinstance(step, SpeechRequest):
+                self._synthesize(running.run, step.text)
+                continue
             self._perform(step)
             if not self._is_running(running):  # a fault ended it
                 return
@@ -180,6 +266,11 @@ class Responses:
             if count >= _BURST_EVENTS and isinstance(step, Event) and step.kind.endswith(".delta"):
                 break
         self._state.outbox.start_timer(TIMER + response_id, 0.0)
+
+    def _synthesize(self, run: ResponseRun, text: str) -> None:
+        name = run.settings.voice
+        request = Synthesize(text, name if isinstance(name, str) else "", run.settings.audio_format["type"])
+        self._state.outbox.ask(SynthesizeSpeech(run.id, request))
 
     def _perform(self, step: Step) -> None:
         if isinstance(step, Event):
@@ -198,7 +289,7 @@ class Responses:
     # The end.
 
     def cancel(self, response_id: str | None) -> None:
-        """End the response of that id, or the conversation's active one, for the client."""
+        """End the response of that id, or without an id the conversation's active response, as the client requested."""
         running = self._active if response_id is None else self._find(response_id)
         if running is None:
             raise RequestError("response_cancel_not_active", "Cancellation failed: no active response found")
@@ -227,13 +318,15 @@ class Responses:
         self._state.outbox.pass_point(FaultPoint.BEFORE_RESPONSE_DONE)
         if not self._is_running(running):
             return
-        if running.run.is_cut:
+        if running.run.answer.is_cut:
             self._done(running, "incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
         else:
             self._done(running, "completed", None)
 
     def _end_early(self, running: _Running, status: str, details: dict[str, Any]) -> None:
         self._state.outbox.cancel_timer(TIMER + running.run.id)
+        if running.is_asking and not running.run.answer.is_complete:
+            self._state.outbox.ask(StopModel(running.run.id))
         for step in running.run.end_early():
             # An item that ends early passes no points: a fault there could end the response twice.
             if isinstance(step, Event):
@@ -265,7 +358,7 @@ class Responses:
             self.on_ended(max(0.0, run.audio_ms / 1000 - run.waited_s))
 
     def hold_back(self, item: Item) -> bool:
-        """Keep a function's output until its calling response has ended (upstream 3.4); return whether it is kept."""
+        """Keep a function's output until its calling response has ended (upstream 3.4). Return whether it is kept."""
         active = self._active
         if active is None or item.fields.get("call_id") not in active.run.call_ids:
             return False
@@ -302,11 +395,13 @@ def _entries_of(items: Iterable[Item]) -> Iterator[Entry]:
         fields = item.fields
         if item.kind == "message":
             text = item.heard if item.heard is not None else _text_of(fields["content"])
-            # A truncated message of the assistant has no words. An empty turn of the user is one: it gets an answer.
-            if text or fields["role"] == "user":
+            # An empty turn of the user is a message, too: it gets an answer.
+            if item.is_truncated:
+                yield Message(fields["role"], item.kept_words, is_truncated=True)
+            elif text or fields["role"] == "user":
                 yield Message(fields["role"], text)
         elif item.kind == "function_call":
-            yield FunctionCall(fields["name"], fields["call_id"])
+            yield FunctionCall(fields["name"], fields["call_id"], fields["arguments"])
         elif item.kind == "function_call_output":
             yield FunctionOutput(fields["call_id"], fields["output"])
 

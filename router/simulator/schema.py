@@ -1,6 +1,6 @@
 """The shapes of the client events of the GA protocol, as tables of checks.
 
-A field that is not listed is refused, such as the flat fields of the beta. No check depends on a session's state.
+A field outside the tables is refused, such as the flat fields of the beta. No check depends on a session's state.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ EVENTS: Final = {
     "response.create": fields({**_EVENT, "response": nullable(_RESPONSE)}),
     "response.cancel": fields({**_EVENT, "response_id": nullable(string())}),
 }
-"""Every client event that the service accepts on a WebSocket, in the order in which it lists them."""
+"""Every client event that the service accepts on a WebSocket, in the order in which the service lists them."""
 
 
 def check_event(event: Any) -> str:

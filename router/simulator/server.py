@@ -1,4 +1,4 @@
-"""The HTTP side: accepts upgrades on a listening socket that the dispatcher watches.
+"""The HTTP side of the simulator. It accepts upgrades on a listening socket that the dispatcher watches.
 
 A short-lived thread serves each request. An upgraded connection moves to the dispatcher, and the thread ends.
 """
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 10.0
-"""The time that a peer may take to send its request."""
+"""The time, in seconds, that a peer may take to send its request."""
 
 _MAX_LINE_BYTES: Final = 65536
-"""The standard library's own limit of a request line."""
+"""The longest request line in bytes, as in the standard library."""
 
 
 class _Handler(ServerHandler):
@@ -41,12 +41,12 @@ class _Handler(ServerHandler):
 
 
 class RequestHandler(WSGIRequestHandler):
-    """Puts the request's socket into the environment, where Werkzeug puts it."""
+    """A handler that puts the request's socket into the WSGI environment under Werkzeug's key."""
 
     timeout = REQUEST_TIMEOUT_S
 
     def get_environ(self) -> dict[str, Any]:
-        """Return the WSGI environment."""
+        """Return the WSGI environment with the request's socket."""
         environ = super().get_environ()
         environ["werkzeug.socket"] = self.connection
         # wsgiref puts the server's version here; the handshake needs the request's.
@@ -54,19 +54,19 @@ class RequestHandler(WSGIRequestHandler):
         return environ
 
     def handle(self) -> None:
-        """Serve one request as HTTP/1.1: WebSocket clients accept no other version."""
+        """Serve one request as HTTP/1.1, because WebSocket clients accept no other version."""
         self.raw_requestline = self.rfile.readline(_MAX_LINE_BYTES)
         if self.parse_request():
             handler = _Handler(self, self.get_environ())
             handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Log at debug level. The library would print to stderr."""
+        """Log at debug level, because the library would print to stderr."""
         logger.debug("%s: %s", self.address_string(), format % args)
 
 
 class HttpServer(ThreadingMixIn, WSGIServer):
-    """A WSGI server without a thread of its own: `handle_request` is called when its socket is readable."""
+    """A WSGI server without an accepting thread: the dispatcher calls `handle_request` when its socket is readable."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -97,7 +97,10 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self._requests[thread] = request
 
     def end_requests(self, timeout_s: float) -> None:
-        """Shut down the sockets of unfinished requests, and join their threads. No request is accepted any more."""
+        """Shut down the sockets of unfinished requests, and join their threads.
+
+        The caller has to stop the listening first.
+        """
         for thread, request in self._requests.items():
             try:
                 request.shutdown(socket.SHUT_RDWR)
@@ -109,7 +112,7 @@ class HttpServer(ThreadingMixIn, WSGIServer):
 def answer(
     start_response: StartResponse, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
 ) -> list[bytes]:
-    """Answer a request with a line of plain text."""
+    """Start an HTTP response with a line of plain text, and return its body."""
     body = f"{text}\n".encode()
     phrase = responses.get(status, "Status")
     start_response(

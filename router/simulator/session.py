@@ -1,6 +1,7 @@
 """One simulated session as a pure machine: frames and timers in, commands out.
 
-No thread, socket, clock or random: ids come from a counter, the start's time is given, and timers return as `fire`.
+It uses no thread, socket, clock or random number. Ids come from a counter, and timers return as `fire`. The caller
+passes the time of the start, and a function that returns the time of day.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import msgspec
 import orjson
 
 from router.simulator.checks import decoded_audio
+from router.simulator.commands import PrepareSpeech
 from router.simulator.control import CONTROLS
-from router.simulator.conversation import Conversation, Item, item_from
+from router.simulator.conversation import Conversation, Item, is_untranscribed, item_from
 from router.simulator.errors import INVALID_REQUEST, Refusal, RequestError
 from router.simulator.faults import FaultPlan, FaultPoint
 from router.simulator.input_audio import IDLE_TIMER, TRANSCRIPTION_TIMER, InputAudio
@@ -20,17 +22,20 @@ from router.simulator.responses import TIMER as RESPONSE_TIMER
 from router.simulator.responses import Responses
 from router.simulator.schema import MAX_EVENT_ID, check_event
 from router.simulator.session_config import default_session, updated_session
-from router.simulator.state import Ids, Outbox, Script, State
+from router.simulator.state import Abilities, Ids, Outbox, Script, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from router.simulator.commands import Command
     from router.simulator.config import SimulatorConfig
+    from router.simulator.mind.messages import Thought
+    from router.simulator.speech.messages import Speech
 
 EXPIRY_TIMER: Final = "expiry"
 EXPIRY_MESSAGE: Final = "Your session hit the maximum duration of 60 minutes."
-"""The service's sentence, for any configured lifetime, because routers search for it."""
+"""The service's sentence, unchanged for any configured lifetime, because routers search for it."""
 
 
 class Session:
@@ -46,6 +51,8 @@ class Session:
         model: str,
         opened_at_s: float,
         observe: Callable[[dict[str, Any]], None] | None = None,
+        abilities: Abilities = Abilities(),  # noqa: B008 - frozen
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         ids = Ids(number)
         self._plan = plan
@@ -59,6 +66,8 @@ class Session:
             script=script,
             conversation=Conversation(ids.next("conv")),
             session=default_session(model, ids.next("sess"), expires_at_s),
+            abilities=abilities,
+            now=now,
         )
         self._responses = Responses(self._state)
         self._responses.on_item = self._add_item
@@ -75,13 +84,15 @@ class Session:
             self._outbox.send("error", error=refusal.error())
             self._outbox.close(refusal.close_code, refusal.close_reason)
             return self._outbox.take()
+        if self._state.abilities.speaks:
+            self._outbox.ask(PrepareSpeech(hears=False))
         self._outbox.start_timer(EXPIRY_TIMER, self._state.config.session_seconds)
         self._outbox.send("session.created", session=self._state.session)
         self._outbox.pass_point(FaultPoint.SESSION_CREATED)
         return self._outbox.take()
 
     def receive(self, text: str | bytes) -> list[Command]:
-        """Handle a text frame."""
+        """Parse a text frame, and handle its event."""
         if self._outbox.is_ended:
             return []
         try:
@@ -114,6 +125,25 @@ class Session:
             self._expire()
         return self._outbox.take()
 
+    def recognized(self, item_id: str, words: str | None) -> list[Command]:
+        """Handle the words of a turn, or None where they were not recognized."""
+        if not self._outbox.is_ended:
+            self._input.on_recognized(item_id, words)
+            self._responses.on_recognized()
+        return self._outbox.take()
+
+    def synthesized(self, response_id: str, speech: Speech | None) -> list[Command]:
+        """Handle the sound of a part of an answer, or None where its synthesis failed."""
+        if not self._outbox.is_ended:
+            self._responses.on_synthesized(response_id, speech)
+        return self._outbox.take()
+
+    def model_said(self, response_id: str, piece: Thought) -> list[Command]:
+        """Handle a piece of a language model's answer."""
+        if not self._outbox.is_ended:
+            self._responses.on_model(response_id, piece)
+        return self._outbox.take()
+
     def _expire(self) -> None:
         self._outbox.send_error(INVALID_REQUEST, "session_expired", EXPIRY_MESSAGE)
         self._outbox.close(1001, EXPIRY_MESSAGE)
@@ -132,7 +162,7 @@ class Session:
             self._outbox.event_id = None  # an error of a later timer answers no event
 
     def _apply_control(self, event: Any) -> bool:
-        """Apply a control message, and return whether the event was one."""
+        """Apply an event if it is a control message. Return whether it was one."""
         if not self._state.config.control_messages or not isinstance(event, dict):
             return False
         control = CONTROLS.get(str(event.get("type")))
@@ -180,6 +210,8 @@ class Session:
         state.conversation.check_insert(wire.get("id"), previous)
         audio_format = state.session["audio"]["input"]["format"]["type"]
         item = item_from(wire, wire.get("id") or state.ids.next("item"), audio_format)
+        if is_untranscribed(item):
+            self._input.recognize(item)  # the model hears it, and no transcript of it is sent
         # An output that names its place goes there at once.
         if previous is not None or not self._responses.hold_back(item):
             self._add_item(item, previous)

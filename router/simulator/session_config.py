@@ -39,7 +39,7 @@ _FIRST_GENERATION: Final = {"voice": "alloy", "silence_duration_ms": 200}
 _LATER_GENERATION: Final = {"voice": "marin", "silence_duration_ms": 500}
 
 _SECRETS: Final = frozenset({"authorization", "headers"})
-"""Fields of an MCP tool that hold credentials: accepted, and never echoed."""
+"""Fields of an MCP tool that hold credentials. The session accepts them, and echoes none."""
 
 
 def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str,
 
 
 def is_reasoning_model(model: str) -> bool:
-    """Whether a model is of the gpt-realtime-2 family, which takes `reasoning` and `parallel_tool_calls`."""
+    """Whether a model belongs to the gpt-realtime-2 family, which accepts `reasoning` and `parallel_tool_calls`."""
     return model.startswith("gpt-realtime-2") and not model.startswith("gpt-realtime-2025")
 
 
@@ -86,7 +86,7 @@ def updated_session(
         session: the effective session.
         update: the `session` of a `session.update` that the schema has passed.
         has_spoken: whether the conversation holds assistant audio, which locks the voice.
-        is_responding: whether a response is active; the speed changes between turns only.
+        is_responding: whether a response is active, during which the speed may not change.
     """
     _refuse_changes(session, update, has_spoken=has_spoken, is_responding=is_responding)
     merged = copy.deepcopy(session)
@@ -100,7 +100,7 @@ def updated_session(
 
 
 def without_secrets(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tools as they may be echoed, in the service's order of keys."""
+    """Return the tools without credentials, for an echo, in the service's order of keys."""
     return [
         {key: tool[key] for key in (*_TOOL_ORDER, *(set(tool) - set(_TOOL_ORDER) - _SECRETS)) if key in tool}
         for tool in tools
@@ -133,14 +133,14 @@ def _refuse_changes(session: dict[str, Any], update: dict[str, Any], *, has_spok
 
 
 def check_voice(session: dict[str, Any], output: dict[str, Any], path: str, *, has_spoken: bool) -> None:
-    """Refuse another voice once the conversation holds assistant audio."""
+    """Raise a `RequestError` for another voice, if the conversation holds assistant audio already."""
     if has_spoken and output.get("voice", session["audio"]["output"]["voice"]) != session["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
         raise RequestError("cannot_update_voice", message, f"{path}.audio.output.voice")
 
 
 def check_reasoning(session: dict[str, Any], update: dict[str, Any], path: str) -> None:
-    """Refuse the fields that only the gpt-realtime-2 family takes."""
+    """Raise a `RequestError` for fields that only the gpt-realtime-2 family accepts, if the model is another."""
     for key in ("reasoning", "parallel_tool_calls"):
         if key in update and not is_reasoning_model(session["model"]):
             message = f"Unsupported parameter: '{path}.{key}' is not supported with this model."

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ from router.simulator.config import SimulatorConfig
 from router.simulator.faults import Fault, FaultAction, FaultPlan, FaultPoint
 from router.simulator.recording import ConnectionRecord, Recorder
 from router.simulator.server import HttpServer, answer
+from router.simulator.services import Services
 from router.simulator.session import Session
 from router.simulator.state import Answer, Script
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from actors.connections.base import Connection
+    from router.simulator.errors import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,10 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 class Simulator:
     """An OpenAI Realtime server on this machine. It runs from `start` to `close`; all methods are for any thread."""
 
+    path: str = PATH
+    index: str = _INDEX
+    subprotocols: tuple[str, ...] = (SUBPROTOCOL,)
+
     def __init__(self, config: SimulatorConfig | None = None) -> None:
         self.config = config or SimulatorConfig()
         self._plan = FaultPlan(self.config.faults)
@@ -60,13 +67,14 @@ class Simulator:
         self._sessions: list[ActorRef[SimulatedSession]] = []
         self._hung: list[socket.socket] = []
         self._closing = threading.Event()
+        self._services = Services(self.config)
         self._dispatcher: Dispatcher | None = None
         self._server: HttpServer | None = None
 
     # Start and close.
 
     def start(self, *, listens: bool = True) -> Simulator:
-        """Start, and listen unless `serve` alone brings connections.
+        """Start the simulator. Without `listens` it opens no port, and `serve` alone brings connections.
 
         Raises:
             OSError: the address is not available.
@@ -79,13 +87,13 @@ class Simulator:
         return self
 
     def serve(self, connection: Connection, headers: Mapping[str, str], query: Mapping[str, str]) -> ConnectionRecord:
-        """Serve a connection that is open already, as if requested with these headers, and return its record."""
+        """Serve an open connection, as if its request had these headers and this query, and return its record."""
         record = self._recorder.open(dict(headers), dict(query))
         self._begin(connection, record)
         return record
 
     def close(self) -> None:
-        """Stop listening, close every connection (1001), and end all threads. A second call does nothing."""
+        """Stop listening, close every connection with code 1001, and end all threads. A second call does nothing."""
         self._closing.set()
         server, self._server = self._server, None
         dispatcher, self._dispatcher = self._dispatcher, None
@@ -97,6 +105,7 @@ class Simulator:
             server.end_requests(_CLOSE_TIMEOUT_S)
         self._end_sessions()
         dispatcher.stop()
+        self._services.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -109,16 +118,21 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The address to connect to, without the model."""
+        """The URL of the WebSocket, without the parameter `model`; raises `RuntimeError` where nothing listens."""
         if self._server is None:
             raise RuntimeError("the simulator does not run")
-        return f"ws://{self.config.host}:{self._server.server_port}{PATH}"
+        return f"ws://{self.config.host}:{self._server.server_port}{self.path}"
 
     # For tests.
 
     @property
+    def services(self) -> Services:
+        """The speech processes and the language model."""
+        return self._services
+
+    @property
     def connections(self) -> list[ConnectionRecord]:
-        """The records of the newest connections, oldest first, with the refused ones."""
+        """The records of the newest connections, the oldest first. Refused connections are among them."""
         return self._recorder.connections()
 
     @property
@@ -129,9 +143,10 @@ class Simulator:
             return len(self._sessions)
 
     def wait_for(self, predicate: Callable[[list[ConnectionRecord]], T], timeout_s: float = 5.0) -> T:
-        """Wait until `predicate(connections)` returns a true value, and return that.
+        """Wait until `predicate(connections)` returns a true value, and return that value.
 
-        It is evaluated again whenever an event is received or sent (except deltas), or a connection opens or closes.
+        The predicate is evaluated again when an event other than a delta is received or sent, and when a connection
+        opens or closes.
 
         Raises:
             TimeoutError: no true value within `timeout_s`.
@@ -154,10 +169,10 @@ class Simulator:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path == PATH:
+        if path == self.path:
             return self._open(environ, start_response)
         if path == "/":
-            return answer(start_response, 200, _INDEX)
+            return answer(start_response, 200, self.index)
         return answer(start_response, 404, "not found")
 
     def _open(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -175,7 +190,7 @@ class Simulator:
         return answer(start_response, 200, "")
 
     def _inject(self, fault: Fault, environ: WSGIEnvironment) -> bool:
-        """Inject a fault into a handshake, and return whether the handshake continues."""
+        """Inject a fault into a handshake, and return whether the handshake continues; raises `HandshakeRefused`."""
         self._closing.wait(fault.delay_s)  # `close` cuts the delay short
         if fault.action is FaultAction.DELAY:
             return True
@@ -191,10 +206,11 @@ class Simulator:
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
+        self._admit(record.headers)
         # Before `accept`, which puts a stand-in in place of the request's descriptor.
         duplicate: socket.socket = environ["werkzeug.socket"].dup()
         try:
-            connection = accept(environ, subprotocols=(SUBPROTOCOL,), limits=self._limits)
+            connection = accept(environ, subprotocols=self.subprotocols, limits=self._limits)
         except HandshakeRefused:
             duplicate.close()
             raise
@@ -212,12 +228,19 @@ class Simulator:
                 dispatcher,
                 connection=connection,
                 session=self._session(record),
-                refusal=refusal_of(record.headers, record.query, self.config),
+                refusal=self._refusal(record),
                 recorder=self._recorder,
                 record=record,
+                services=self._services,
                 duplicate=duplicate,
             )
         )
+
+    def _admit(self, headers: dict[str, str]) -> None:
+        """Accept every client, because a refusal follows as an event of the session."""
+
+    def _refusal(self, record: ConnectionRecord) -> Refusal | None:
+        return refusal_of(record.headers, record.query, self.config)
 
     def _session(self, record: ConnectionRecord) -> Session:
         def observe(event: dict[str, Any]) -> None:
@@ -231,6 +254,8 @@ class Simulator:
             model=record.query.get("model", ""),
             opened_at_s=time.time(),
             observe=observe if self._recorder.keeps_events else None,
+            abilities=self._services.abilities,
+            now=lambda: datetime.now(UTC).astimezone(),
         )
 
     def _remember(self, session: ActorRef[SimulatedSession]) -> None:

@@ -18,6 +18,7 @@ from router.simulator.commands import (
     Reset,
     Send,
     SendRaw,
+    Service,
     StartTimer,
 )
 from router.simulator.errors import RequestError, error_body
@@ -26,15 +27,16 @@ from router.simulator.history import Output, Say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from router.simulator.config import SimulatorConfig
     from router.simulator.conversation import Conversation
 
 Answer = str | Output | list[str | Output]
-"""A scripted answer: a text, a call, or several of them in one response."""
+"""A scripted answer: a text, a function call, or several of both in one response."""
 
 _KEPT_ANSWERS: Final = 16
-"""Scripted answers that are kept: another session may be asked for the rest of an interrupted one."""
+"""The number of used scripted answers that are kept, because a later session may have to continue one."""
 
 
 class Ids:
@@ -73,7 +75,7 @@ class Script:
             return self._transcripts.popleft() if self._transcripts else None
 
     def next_answer(self) -> list[Output] | None:
-        """Return the next answer, or None where none is scripted."""
+        """Return the next scripted answer, or None where none is left."""
         with self._lock:
             if not self._answers:
                 return None
@@ -82,7 +84,7 @@ class Script:
             return answer
 
     def recent_answers(self) -> list[list[Output]]:
-        """Return the last scripted answers, the newest first."""
+        """Return the scripted answers that were used last, the newest first."""
         with self._lock:
             return list(self._recent_answers)
 
@@ -93,27 +95,27 @@ def _outputs(answer: Answer) -> list[Output]:
 
 
 class Outbox:
-    """The commands of a session, collected; faults are injected at the points that it passes."""
+    """The collected commands of a session. The outbox also injects the faults at the points that the session passes."""
 
     def __init__(self, ids: Ids, plan: FaultPlan, connection: int) -> None:
         self.is_ended = False
-        """Whether the connection is closing, reset or hanging: no command follows any more."""
+        """Whether the connection is closing, reset or hanging, so that no command may follow."""
         self.event_id: str | None = None
         """The `event_id` of the client event that is being handled, which errors repeat."""
         self.on_response_fault: Callable[[Fault], None] | None = None
-        """Called with a fault that ends a response."""
+        """The function that is called with a fault that ends a response."""
         self._ids = ids
         self._plan = plan
         self._connection = connection
         self._commands: list[Command] = []
 
     def take(self) -> list[Command]:
-        """Return the collected commands, and begin anew."""
+        """Return the collected commands, and empty the outbox."""
         commands, self._commands = self._commands, []
         return commands
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Send a server event."""
+        """Append the command that sends a server event; no effect after the end."""
         if not self.is_ended:
             self._commands.append(Send({"type": kind, "event_id": self._ids.next("event"), **fields}))
 
@@ -122,7 +124,7 @@ class Outbox:
         self.send("error", error=error_body(kind, code, message, param, self.event_id))
 
     def refuse(self, error: RequestError) -> None:
-        """Answer a refused client event."""
+        """Send the `error` event for a refused client event."""
         self.send_error(error.kind, error.code, error.message, error.param)
 
     def start_timer(self, name: str, delay_s: float) -> None:
@@ -134,8 +136,13 @@ class Outbox:
         """Cancel a timer."""
         self._commands.append(CancelTimer(name))
 
+    def ask(self, command: Service) -> None:
+        """Append a request to one of the simulator's services."""
+        if not self.is_ended:
+            self._commands.append(command)
+
     def close(self, code: int, reason: str) -> None:
-        """Close the connection, and ignore all that follows."""
+        """Close the connection, and ignore all later commands."""
         self._end(Close(code, reason))
 
     # Faults.
@@ -146,7 +153,7 @@ class Outbox:
         return fault is None or self.inject(fault)
 
     def take_fault(self, point: FaultPoint) -> Fault | None:
-        """Return the fault that is due at a point, for a caller with an injection of its own."""
+        """Take the fault that is due at a point from the plan and return it, for a caller that injects it itself."""
         return None if self.is_ended else self._plan.take(point, self._connection)
 
     def inject(self, fault: Fault) -> bool:
@@ -179,7 +186,7 @@ class Outbox:
             self.on_response_fault(fault)
 
     def _nothing(self, _fault: Fault) -> None:
-        """Do nothing: the pause, or the refusal by `inject`, is all."""
+        """Do nothing, because `inject` itself makes the pause or the refusal."""
 
     def _end(self, command: Command) -> None:
         if not self.is_ended:  # the first end counts
@@ -200,11 +207,25 @@ _INJECTIONS: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
     FaultAction.DELAY: Outbox._nothing,  # noqa: SLF001
     FaultAction.SWALLOW: Outbox._nothing,  # noqa: SLF001
 }
-"""The injection of each action. `refuse` is not here: it belongs to the HTTP side."""
+"""The method that injects each action. The HTTP side injects `refuse`, so the table has no row for it."""
+
+
+class Abilities(msgspec.Struct, frozen=True):
+    """The services that a session may ask.
+
+    Without them the session describes speech, answers by rules, and uses the wordless voice.
+    """
+
+    hears: bool = False
+    speaks: bool = False
+    thinks: bool = False
 
 
 class State(msgspec.Struct):
-    """The shared state of one session. `session` is replaced, never changed in place: events refer to it."""
+    """The shared state of one session.
+
+    An update replaces `session` and never changes it in place, because events refer to it.
+    """
 
     config: SimulatorConfig
     ids: Ids
@@ -212,3 +233,5 @@ class State(msgspec.Struct):
     script: Script
     conversation: Conversation
     session: dict[str, Any]
+    abilities: Abilities = Abilities()
+    now: Callable[[], datetime] | None = None

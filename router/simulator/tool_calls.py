@@ -28,7 +28,7 @@ _NEGATION: Final = re.compile(r"\b(?:no|not|off|disable|without|stop)\b", re.IGN
 
 
 def fitting_calls(context: Context) -> Iterator[Call]:
-    """Yield a call of each function whose name fits the question, or else of the one whose description fits best."""
+    """Yield calls of the functions whose name fits the question, or else of the one with the best description."""
     question = context.question
     if context.tool_choice == "none" or question is None:
         return
@@ -37,7 +37,7 @@ def fitting_calls(context: Context) -> Iterator[Call]:
 
 
 def forced_call(context: Context) -> list[Call]:
-    """Return the call that `tool_choice` demands, for any question."""
+    """Return the call that `tool_choice` demands, whatever the question is; empty where it demands none."""
     tools = _functions(context)
     choice = context.tool_choice
     question = context.question or ""
@@ -78,14 +78,14 @@ def build_arguments(schema: dict[str, Any], question: str, known: set[str] | Non
     Args:
         schema: the function's `parameters`.
         question: the user's message.
-        known: stems of the words that name the function, which are no arguments of it.
+        known: stems of the words that name the function, which may not become arguments.
     """
     words = _Phrases(question, known or set())
     return _object(schema, words)
 
 
 class _Phrases:
-    """The question's phrases, taken in turn: two string arguments get two phrases."""
+    """The question's phrases, one after the other, so that two string arguments get two phrases."""
 
     def __init__(self, question: str, known: set[str]) -> None:
         self.question = question
@@ -101,7 +101,7 @@ class _Phrases:
 
 
 def _phrases(question: str, known: set[str]) -> Iterator[str]:
-    """Yield the parts of a question that may be an argument, the likeliest first; at least one."""
+    """Yield the parts of a question that may be an argument, the likeliest first. Yield at least one."""
     yielded = set()
     candidates = [match.group(1) for match in _QUOTED.finditer(question)]
     candidates += [match.group("phrase").strip() for match in _PREPOSITION.finditer(question)]

@@ -1,4 +1,4 @@
-"""Token counts, by the service's published rules of thumb where it has one (upstream 11.2). Pure."""
+"""Token counts, by the service's published rules of thumb where they exist (upstream 11.2). Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ _CACHE_BLOCK: Final = 64
 
 
 def tokens(text: str) -> list[str]:
-    """Split `text` into the pieces that are streamed; joined, they are the text."""
+    """Split `text` into the pieces that are streamed. The joined pieces equal the text."""
     return _TOKEN.findall(text)
+
+
+def token_at(text: str, at: int) -> str:
+    """Return the token that begins at the index `at`; empty at the end of the text."""
+    found = _TOKEN.match(text, at)
+    return "" if found is None else found.group()
 
 
 def response_usage(*, text_in: int, audio_in: int, text_out: int, audio_out: int, cached: int) -> dict[str, Any]:
@@ -25,7 +31,7 @@ def response_usage(*, text_in: int, audio_in: int, text_out: int, audio_out: int
         audio_in: audio tokens of the conversation.
         text_out: text tokens of the answer.
         audio_out: audio tokens of the answer.
-        cached: input tokens of the response before; whole blocks of 64 count as cached.
+        cached: text input tokens of the response before; whole blocks of 64 count as cached.
     """
     cached = min(cached, text_in) // _CACHE_BLOCK * _CACHE_BLOCK
     total_in, total_out = text_in + audio_in, text_out + audio_out

@@ -1,7 +1,7 @@
-"""Server VAD by energy: the start and the end of speech. Pure: time is appended audio, never a clock.
+"""Server VAD by energy: the start and the end of speech. Pure: appended audio is the only clock.
 
-A 20 ms window is speech when its level, mapped onto 0..1, is above the threshold: -60 dBFS is 0, -20 dBFS is 1. The
-default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
+A 20 ms window is speech when its level is above the threshold. The level is mapped onto 0..1: -60 dBFS is 0, -20 dBFS
+is 1. The default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _FLOOR_DB: Final = -60.0
 _SPAN_DB: Final = 40.0
 _DEFAULT_THRESHOLD: Final = 0.5
 _STARTING_WINDOWS: Final = 2
-"""Windows of speech in a row that are a start: a single click is none."""
+"""The number of consecutive speech windows that begin speech, so that a single click does not."""
 
 EAGERNESS_SILENCE_MS: Final = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
-"""The simulator's semantic_vad is the same VAD with a patience by its eagerness: no model judges a sentence's end."""
+"""The silence that ends a turn under semantic_vad, by eagerness. No model judges the end of a sentence here."""
 _SEMANTIC_PADDING_MS: Final = 300
 
 
 class SpeechStarted(msgspec.Struct, frozen=True):
-    """The start of speech, with the prefix padding before it."""
+    """The start of speech. `audio_start_ms` lies earlier than the first loud window by the prefix padding."""
 
     audio_start_ms: int
 
 
 class SpeechStopped(msgspec.Struct, frozen=True):
-    """The end of speech, with the silence that proved it."""
+    """The end of speech. `audio_end_ms` includes the silence that proved it."""
 
     audio_end_ms: int
 
 
 class VadSettings(msgspec.Struct, frozen=True):
-    """A `turn_detection` as the detector reads it."""
+    """The settings of the detector, derived from a `turn_detection`."""
 
     power: float
     """The mean square of samples above which a window is speech."""
@@ -69,9 +69,9 @@ class Vad:
     def __init__(self) -> None:
         self.is_speaking = False
         self.position_ms = 0
-        """The duration of all audio that was judged."""
+        """The duration, in milliseconds, of all audio that was judged."""
         self._opposite_windows = 0
-        """Windows in a row that contradict `is_speaking`."""
+        """The number of consecutive windows that contradict `is_speaking`."""
         self._rest = np.empty(0, dtype=np.int16)
 
     def reset(self, position_ms: int) -> None:
@@ -108,7 +108,10 @@ class Vad:
         self._opposite_windows = 0
 
     def _powers(self, samples: Samples, rate: int) -> list[float]:
-        """Return the mean square of each whole window; the samples after the last one wait for more."""
+        """Return the mean square of each whole window.
+
+        Samples after the last whole window are kept for the next call.
+        """
         window = rate * WINDOW_MS // 1000
         if len(self._rest):
             samples = np.concatenate((self._rest, samples))
@@ -121,7 +124,7 @@ class Vad:
 
 
 def power_of(threshold: float) -> float:
-    """Return the mean square above which a window is speech."""
+    """Return the mean square above which a window is speech; infinite for a threshold of 1."""
     if threshold >= 1:
         return math.inf  # by the formula -20 dBFS would be loud enough
     decibel = _FLOOR_DB + threshold * _SPAN_DB

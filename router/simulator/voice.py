@@ -1,7 +1,7 @@
 """The voice: speech-like sound for a text. Pure, and the same text always sounds the same.
 
 Each character sounds for a fixed time: vowels have a pitch that falls over eight letters, consonants hiss, and spaces
-are silent. A sound is made once per process, so that an answer costs no more than joining bytes.
+are silent. A process computes each sound once, so that an answer only joins bytes.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ DEFAULT_MS_PER_CHARACTER: Final = 60
 
 
 def bytes_of_ms(duration_ms: int, audio_format: str) -> int:
-    """Return the size of `duration_ms` of audio."""
+    """Return the size, in bytes, of `duration_ms` of audio."""
     return duration_ms * _BYTES_PER_MS[audio_format]
 
 
 def ms_of_bytes(length_bytes: int, audio_format: str) -> int:
-    """Return the duration of `length_bytes`, rounded down."""
+    """Return the duration, in milliseconds, of `length_bytes` of audio, rounded down."""
     return length_bytes // _BYTES_PER_MS[audio_format]
 
 
 def duration_ms(text: str, ms_per_character: int = DEFAULT_MS_PER_CHARACTER) -> int:
-    """Return how long the voice takes for `text`."""
+    """Return the duration of the spoken `text`, in milliseconds."""
     return len(text) * ms_per_character
 
 
 def speech_chunk(
     text: str, start_ms: int, end_ms: int, audio_format: str, ms_per_character: int = DEFAULT_MS_PER_CHARACTER
 ) -> bytes:
-    """Return the part of the spoken `text` between two times. Only that part is made."""
+    """Return the part of the spoken `text` between two times. The function computes only that part."""
     first = start_ms // ms_per_character
     last = min(len(text), -(-end_ms // ms_per_character))
     sounds = b"".join(
@@ -126,6 +126,16 @@ def _codes(values: Samples) -> bytes:
 
 
 _ENCODERS: Final = {PCM: _pcm, PCMU: _mu_law, PCMA: _a_law}
+
+
+def encoded(samples: Samples, audio_format: str) -> bytes:
+    """Return 16-bit samples in a format of the API."""
+    return _ENCODERS[audio_format](samples)
+
+
+def silence(duration_ms: int, audio_format: str) -> bytes:
+    """Return `duration_ms` of silence in a format of the API."""
+    return encoded(np.zeros(duration_ms * RATES[audio_format] // 1000, dtype=np.int16), audio_format)
 
 
 def decoded(audio: bytes, audio_format: str) -> Samples:

@@ -1,4 +1,4 @@
-"""The words of a sentence that count in a comparison with another. Pure."""
+"""The words of a sentence that count when it is compared with another sentence. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def is_stop_word(word: str) -> bool:
 
 
 def stem(word: str) -> str:
-    """Return the stem: `order` for `orders` and `ordered`. The rule is crude, and the same for both sides."""
+    """Return the stem of a word: `order` for `orders` and `ordered`.
+
+    The rule is crude, but both sides of a comparison use it.
+    """
     # Without a final e: `prices` and `price` have one stem.
     for ending in ("ies", "ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word

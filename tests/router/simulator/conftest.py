@@ -14,10 +14,28 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from router.simulator import Session, Simulator, SimulatorConfig
-from router.simulator.commands import CancelTimer, Close, Command, Hang, Pause, Reset, Send, SendRaw, StartTimer
+from router.simulator.commands import (
+    AskModel,
+    CancelTimer,
+    Close,
+    Command,
+    Hang,
+    Pause,
+    PrepareSpeech,
+    RecognizeSpeech,
+    Reset,
+    Send,
+    SendRaw,
+    Service,
+    StartTimer,
+    StopModel,
+    SynthesizeSpeech,
+)
 from router.simulator.errors import Refusal
 from router.simulator.faults import Fault, FaultPlan
-from router.simulator.state import Script
+from router.simulator.mind.messages import Thought
+from router.simulator.speech.messages import Speech
+from router.simulator.state import Abilities, Script
 from tests.support.data.oracle import (
     _SERVER_EVENTS,
     _check,  # the same judge as for our client events
@@ -46,12 +64,29 @@ class Machine:
     Timers of streams (`response:`, `transcription:`) fire at once, in order, unless `is_stepping`.
     """
 
-    def __init__(self, *faults: Fault, model: str = "gpt-realtime", number: int = 1, **config: Any) -> None:
+    def __init__(
+        self,
+        *faults: Fault,
+        model: str = "gpt-realtime",
+        number: int = 1,
+        abilities: Abilities | None = None,
+        **config: Any,
+    ) -> None:
         self.plan = FaultPlan(faults)
         self.script = Script()
         self.seen: list[dict[str, Any]] = []
         self.config = SimulatorConfig(**{"pace": 0, **config})
-        self.session = Session(self.config, self.plan, self.script, number=number, model=model, opened_at_s=OPENED_AT_S)
+        self.session = Session(
+            self.config,
+            self.plan,
+            self.script,
+            number=number,
+            model=model,
+            opened_at_s=OPENED_AT_S,
+            abilities=abilities or Abilities(),
+        )
+        self.asked: list[Service] = []
+        """What the session has asked of services, and was not answered."""
         self.events: list[dict[str, Any]] = []
         self.raw: list[str] = []
         self.timers: dict[str, float] = {}
@@ -81,6 +116,26 @@ class Machine:
         assert name in self.timers, f"{name} is not running: {sorted(self.timers)}"
         del self.timers[name]
         return self._outcome(lambda: self.session.fire(name))
+
+    def words(self, words: str | None) -> list[dict[str, Any]]:
+        """Answer the oldest request for the words of a turn."""
+        request = self._take(RecognizeSpeech)
+        return self._outcome(lambda: self.session.recognized(request.item_id, words))
+
+    def sound(self, speech: Speech | None) -> list[dict[str, Any]]:
+        """Answer the oldest request for a sound."""
+        request = self._take(SynthesizeSpeech)
+        return self._outcome(lambda: self.session.synthesized(request.response_id, speech))
+
+    def thought(self, piece: Thought) -> list[dict[str, Any]]:
+        """Give a piece of the answer of the oldest question to the model, which stays."""
+        (question, *_) = [each for each in self.asked if isinstance(each, AskModel)]
+        return self._outcome(lambda: self.session.model_said(question.response_id, piece))
+
+    def _take(self, kind: type) -> Any:
+        found = next(each for each in self.asked if isinstance(each, kind))
+        self.asked.remove(found)
+        return found
 
     # Common steps.
 
@@ -147,6 +202,8 @@ class Machine:
                         self._due.append(name)
                 case CancelTimer(name):
                     self.timers.pop(name, None)
+                case AskModel() | PrepareSpeech() | RecognizeSpeech() | StopModel() | SynthesizeSpeech():
+                    self.asked.append(command)
                 case Pause(delay_s):
                     self.pauses.append(delay_s)
                 case _:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.simulator import Call, Fault, FaultAction, FaultPoint
+from tests.support.processes.further import examples
 
 TOOL = {"type": "function", "name": "get_time", "description": "Tell the time.", "parameters": {"type": "object"}}
 TONE = base64.b64encode(bytes([0, 32, 0, 224]) * 2400).decode()
@@ -57,7 +58,7 @@ def truncate(machine, item_id):
     return machine.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=50)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(steps=st.lists(st.sampled_from(sorted(STEPS)), max_size=25), pace=st.sampled_from([0, 10]))
 def test_any_order_of_events_keeps_the_rules(make_machine, steps, pace):
     machine = make_machine(pace=pace, transcription_delay_s=0.1).open()

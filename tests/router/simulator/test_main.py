@@ -37,7 +37,9 @@ def test_an_address_in_use_is_reported_in_a_sentence(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["--port", port]) == 1
-    assert capsys.readouterr().err == f"cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+    problem = f"cannot listen on 127.0.0.1, port {port}: Address already in use"
+    remedy = "end the program that has the port, or choose another with --port (0 takes a free one)"
+    assert capsys.readouterr().err == f"switchboard: {problem}; {remedy}\n"
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,6 @@ def test_a_bad_flag_stops_the_command_with_a_sentence(capsys, flags, message):
         main(flags)
 
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("switchboard: simulator (the command line) has a wrong flag: ")
+    assert message in sentence

@@ -24,9 +24,9 @@ def settings(**fields):
 
 def run_of(*outputs, pace=0, conversation=None, **fields):
     config = SimulatorConfig(pace=pace)
-    return ResponseRun(
-        "resp_1", settings(**fields), list(outputs), conversation=conversation, ids=Ids(1), config=config
-    )
+    run = ResponseRun("resp_1", settings(**fields), conversation=conversation, ids=Ids(1), config=config)
+    run.give(list(outputs))
+    return run
 
 
 def kinds(steps):

@@ -326,9 +326,9 @@ def test_cancelling_nothing_is_an_error(machine):
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
 def test_max_output_tokens_ends_a_response_incomplete(machine, modality):
-    events = machine.ask("Tell me a long story about everything", output_modalities=[modality], max_output_tokens=30)
+    events = machine.ask("It rained on the way to the station", output_modalities=[modality], max_output_tokens=30)
     response = response_of(events)
-    limited = response_of(machine.ask("Tell me a long story", output_modalities=[modality], max_output_tokens=5))
+    limited = response_of(machine.ask("It rained on the way", output_modalities=[modality], max_output_tokens=5))
 
     assert limited["status"] == "incomplete"
     assert limited["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
