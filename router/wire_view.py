@@ -30,15 +30,15 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 32
 MAX_ROWS: Final = 20_000
-"""The rows of one session; the oldest are dropped first."""
+"""The most rows of one session; a further row drops the oldest."""
 MAX_TEXT_CHARS: Final = 4 * 1024 * 1024
-"""The texts of one session together."""
+"""The most characters in the texts of one session together."""
 PAGE_ROWS: Final = 1000
-"""Rows in one answer, so that neither side builds a huge JSON text."""
+"""The most rows in one answer, so that neither the router nor the browser handles a huge JSON text."""
 AUDIO_ROW_S: Final = 0.5
-"""Audio frames of one direction that follow each other within this time share a row."""
+"""Audio frames of one direction that follow each other within this time, in seconds, share a row."""
 SAMPLES: Final = 24
-"""Samples of a frame that its loudness is estimated from: a bar of the picture needs no more."""
+"""The number of samples that the loudness of a frame is estimated from: a bar of the picture needs no more."""
 
 CLIENT: Final = "client"
 UPSTREAM: Final = "upstream"
@@ -49,7 +49,7 @@ SENT: Final = "sent"
 _LONG_AUDIO: Final = re.compile(r'("(?:audio|delta|data)":\s*")([A-Za-z0-9+/=]{200,})"')
 _AUDIO_EVENTS: Final = ("input_audio_buffer.append", "response.output_audio.delta")
 _TYPE_CHARS: Final = 120
-"""An audio event names its type within so many characters."""
+"""The number of characters at an event's beginning in which the type of an audio event is looked for."""
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -57,23 +57,23 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     n: int
     step: int
-    """The input that this row belongs to: rows of one step are a cause and its effects, the cause first."""
+    """The number of the input behind this row. The rows with one number are that input, first, and its effects."""
     s: float
     """Seconds since the session began."""
     leg: str
-    """`client` or `upstream`; `router` for a cause of its own, such as a timer."""
+    """`client` or `upstream`; `router` for a cause inside the router, such as a timer."""
     way: str = ""
     """`received` or `sent` by the router; empty for a change of the connection."""
     generation: int = 0
     text: str = ""
     event: str = ""
-    """A sentence about the connection."""
+    """A sentence about a change of the connection; empty for a message."""
     audio: list[tuple[int, float]] | None = None
-    """The frames of the row: bytes, and loudness from 0 to 1 if they are linear16."""
+    """The size in bytes of each frame, and its loudness from 0 to 1, which is right for linear16 alone."""
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of the list."""
+    """A session in the list of recorded sessions."""
 
     id: str
     profile: str
@@ -83,7 +83,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows behind a number, as many as fit into one answer."""
+    """The rows after a number, as many as fit into one answer."""
 
     rows: list[Row]
     is_live: bool
@@ -93,16 +93,29 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireView:
-    """The records of recent sessions. From any thread."""
+    """The records of recent sessions. Methods may be called from any thread."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {}
 
-    def observe(self, session_id: str, profile: str, machine: Machine, first_text: str) -> Machine:
-        """Return the machine, observed. `first_text` is the message that the client gets with its handshake."""
-        record = Record(session_id, profile, first_text)
+    def observe(
+        self,
+        session_id: str,
+        profile: str,
+        machine: Machine,
+        first_text: str,
+        *,
+        owner: str | None = None,
+        hide: Callable[[str], str] | None = None,
+    ) -> Machine:
+        """Return a machine that passes everything to `machine`, and records its messages for the wire view.
+
+        `first_text` is the message that the client gets with its handshake. `owner` is the id of the client, if it was
+        authenticated. `hide` returns a message without what its policy has set.
+        """
+        record = Record(session_id, profile, first_text, owner=owner, hide=hide)
         with self._lock:
             self._records[session_id] = record
             ended = [name for name, each in self._records.items() if not each.is_live]
@@ -110,23 +123,26 @@ class WireView:
                 self._records.pop(name, None)
         return ObservedMachine(machine, record)
 
-    def sessions(self) -> list[SessionRow]:
-        """Return the recorded sessions, the latest first."""
+    def sessions(self, owner: str | None = None) -> list[SessionRow]:
+        """Return the recorded sessions, of one owner or of all, the latest first."""
         with self._lock:
             records = list(self._records.values())
-        return [record.describe() for record in reversed(records)]
+        return [record.describe() for record in reversed(records) if owner in (None, record.owner)]
 
-    def rows(self, session_id: str, after: int) -> Page | None:
-        """Return the rows of a session with numbers greater than `after`, or None for an unknown session."""
+    def rows(self, session_id: str, after: int, owner: str | None = None) -> Page | None:
+        """Return the rows of a session with numbers greater than `after`.
+
+        Return None for an unknown session, and for one of another owner.
+        """
         with self._lock:
             record = self._records.get(session_id)
-        if record is None:
+        if record is None or owner not in (None, record.owner):
             return None
         page = record.page(after)
-        return msgspec.structs.replace(page, rows=[self._redacted(row) for row in page.rows])
+        return msgspec.structs.replace(page, rows=[self._redacted(row, record.hide) for row in page.rows])
 
-    def _redacted(self, row: Row) -> Row:
-        return msgspec.structs.replace(row, text=self._redact(row.text), event=self._redact(row.event))
+    def _redacted(self, row: Row, hide: Callable[[str], str]) -> Row:
+        return msgspec.structs.replace(row, text=self._redact(hide(row.text)), event=self._redact(hide(row.event)))
 
 
 class ObservedMachine:
@@ -145,15 +161,30 @@ class ObservedMachine:
             logger.exception("the wire view failed to record a %s", type(message).__name__)
         return commands
 
+    def held_bytes(self) -> int:
+        """Return the number of bytes that the machine keeps for its peers."""
+        return self._machine.held_bytes()
+
     def describe(self) -> messages.Facts:
         """Return the facts of the machine."""
         return self._machine.describe()
 
 
 class Record:
-    """The rows of one session. Written on its dispatcher, read on any thread."""
+    """The rows of one session. The session's dispatcher writes them, and any thread may read them."""
 
-    def __init__(self, session_id: str, profile: str, first_text: str) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        profile: str,
+        first_text: str,
+        *,
+        owner: str | None = None,
+        hide: Callable[[str], str] | None = None,
+    ) -> None:
+        self.owner = owner
+        self.hide = hide or str
+        """A function that returns a message without the values that the session's policy has set."""
         self._id = session_id
         self._profile = profile
         self._first_text = first_text
@@ -186,14 +217,14 @@ class Record:
             self._trim()
 
     def page(self, after: int) -> Page:
-        """Return the rows behind `after`. Audio rows appear when they stop growing."""
+        """Return the rows with numbers greater than `after`. An audio row appears when it stops growing."""
         with self._lock:
             first = self._rows[0].n if self._rows else self._count + 1
             behind = list(islice(self._rows, max(0, after + 1 - first), None))[:PAGE_ROWS]
             return Page(rows=behind, is_live=self.is_live, first=first, unix_s=self._unix_s)
 
     def describe(self) -> SessionRow:
-        """Return the row of the list of sessions."""
+        """Return this session's row in the list of sessions."""
         return SessionRow(
             id=self._id, profile=self._profile, unix_s=self._unix_s, is_live=self.is_live, rows=self._count
         )
@@ -244,19 +275,27 @@ def _cause(message: Any) -> dict[str, Any]:
 
 
 def _client_frame(frame: str | bytes, way: str) -> dict[str, Any]:
-    if isinstance(frame, bytes):
-        return {"leg": CLIENT, "way": way, "audio": [(len(frame), _loudness(frame))]}
-    return {"leg": CLIENT, "way": way, "text": frame}
+    row = {"leg": CLIENT, "way": way}
+    return {**row, **(_audio(frame) if isinstance(frame, bytes) else _text(frame))}
 
 
-def _upstream_frame(frame: str | bytes, generation: int, way: str) -> dict[str, Any]:
-    text = frame if isinstance(frame, str) else frame.decode(errors="replace")
+def _upstream_frame(frame: str | bytes, generation: int, way: str, *, is_binary: bool = False) -> dict[str, Any]:
     row = {"leg": UPSTREAM, "way": way, "generation": generation}
+    if isinstance(frame, bytes):
+        return {**row, **(_audio(frame) if is_binary else _text(frame.decode(errors="replace")))}
+    return {**row, **_text(frame)}
+
+
+def _audio(data: bytes) -> dict[str, Any]:
+    return {"audio": [(len(data), _loudness(data))]}
+
+
+def _text(text: str) -> dict[str, Any]:
     found = _LONG_AUDIO.search(text)
     if found and any(kind in text[:_TYPE_CHARS] for kind in _AUDIO_EVENTS):
         encoded = found[2]
-        return {**row, "audio": [(len(encoded) * 3 // 4, _loudness_encoded(encoded))]}
-    return {**row, "text": _LONG_AUDIO.sub(_shortened, text) if found else text}
+        return {"audio": [(len(encoded) * 3 // 4, _loudness_encoded(encoded))]}
+    return {"text": _LONG_AUDIO.sub(_shortened, text) if found else text}
 
 
 def _shortened(found: re.Match[str]) -> str:
@@ -264,7 +303,7 @@ def _shortened(found: re.Match[str]) -> str:
 
 
 def _loudness(data: bytes) -> float:
-    """Return the peak of some samples, if the data is linear16."""
+    """Return the peak of some samples, from 0 to 1. The result is right for linear16 alone."""
     even = len(data) & ~1
     step = max(2, even // SAMPLES & ~1)
     peaks = (abs(int.from_bytes(data[at : at + 2], "little", signed=True)) for at in range(0, even, step))
@@ -312,6 +351,7 @@ def _ending(message: messages.EndSession) -> dict[str, Any]:
 
 _DESCRIBES: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
     messages.ClientOpened: lambda _: {"leg": CLIENT, "event": "the client is connected"},
+    messages.ClientAdopted: lambda _: {"leg": CLIENT, "event": "another process carried the session before"},
     messages.ClientTextReceived: lambda it: _client_frame(it.text, RECEIVED),
     messages.ClientBinaryReceived: lambda it: _client_frame(it.data, RECEIVED),
     messages.ClientClosed: _closed,
@@ -319,7 +359,8 @@ _DESCRIBES: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
     messages.UpstreamTextReceived: lambda it: _upstream_frame(it.text, it.generation, RECEIVED),
     messages.UpstreamLost: _lost,
     messages.SendToClient: lambda it: _client_frame(it.frame, SENT),
-    messages.SendToUpstream: lambda it: _upstream_frame(it.frame, it.generation, SENT),
+    messages.UpstreamBinaryReceived: lambda it: _upstream_frame(it.data, it.generation, RECEIVED, is_binary=True),
+    messages.SendToUpstream: lambda it: _upstream_frame(it.frame, it.generation, SENT, is_binary=it.is_binary),
     messages.OpenUpstream: _dialled,
     messages.CloseUpstream: _released,
     messages.AbandonUpstream: _released,

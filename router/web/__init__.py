@@ -1,16 +1,34 @@
 """The web server: HTTP and WebSocket requests to the router, which is an argument.
 
-`app`         the WSGI app: WebSocket routes, health, readiness, front page
-`upgrade`     the upgrade of a request to a session
-`pages`       the console: the page at `/` and its files
-`wire`        the rows of the wire view, for the console
-`response`    the response to a request, as data
-`server`      gunicorn, driven in this process: the arbiter
-`worker`      gunicorn's worker and logger, changed
-`scoreboard`  the workers of one server, in memory that they share
-`host`        the gunicorn of a host application, in which a router is embedded
-`internals`   the undocumented parts of gunicorn that these modules use
-`banner`      the lines that the command prints at its start
+`app`            the WSGI app: WebSocket routes, health, readiness, front page
+`upgrade`        the upgrade of a request to a session
+`pages`          the console: the page at `/` and its files
+`metrics_page`   what Prometheus scrapes
+`sessions_page`  the sessions of all workers, and the end of one
+`admin_api`      the other verbs of an operator, and the facts of the page
+`admin_page`     the page `/admin` and its files
+`wire`           the rows of the wire view, for the console
+`grants`         the routes that give short-lived tokens
+`admin`          the pages for administrators on an address of their own
+`activation`     listening sockets that systemd has opened
+`response`       the response to a request, as data
+`server`         gunicorn, driven in this process: the application, and its shared memory
+`arbiter`        gunicorn's arbiter, changed: the parent of the workers
+`reloads`        the steps of a reload, and its failure
+`reload_board`   the state of reloads, in memory that the workers share
+`successor`      the arbiter's end of a template
+`template`       a process with the code of now, which forks workers
+`keeper`         the sockets and the memory of all sessions, in the arbiter
+`custody`        a worker's end of the channel to the keeper
+`moves`          sessions that move from a worker that is replaced to a newer one
+`handoff`        the messages between the arbiter and a template
+`tls`            TLS in the server: its certificate, and sockets that a call can take
+`worker`         gunicorn's worker and logger, changed
+`intake`         requests that have not arrived: their heads are read without a thread
+`scoreboard`     the workers of one server, in memory that they share
+`host`           the gunicorn of a host application, in which a router is embedded
+`internals`      the undocumented parts of gunicorn that these modules use
+`banner`         the lines that the command prints at its start
 
 No module here knows what a message means.
 """

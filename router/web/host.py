@@ -1,7 +1,7 @@
 """The gunicorn of a host application, in which a router is embedded: the end of its worker, and the time until then.
 
-gunicorn notifies an application of neither, and does not wait for sockets that left it. The router reads both from the
-worker, which it finds by the signals that the worker's methods handle.
+gunicorn notifies an application of neither fact, and does not wait for sockets that were handed over. The router reads
+both facts from the worker object, which it finds as the owner of the process's signal handlers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 0.25
 
 WORKER_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
-"""Signals that a worker handles. Several, because an application may have taken some for itself."""
+"""Signals that a worker handles. One of them suffices, because an application may have replaced some handlers."""
 
 RESERVE_S: Final = 3.0
-"""The part of the worker's time that is left for close handshakes, and for the interval of our look at it."""
+"""The seconds of a worker's time-out that remain for close handshakes, and for the interval of `watch`."""
 
 
 class Host:
-    """The gunicorn worker of this process. From any thread."""
+    """The gunicorn worker of this process. Methods may be called from any thread."""
 
     def __init__(self, worker: Any) -> None:
         self._worker = worker
@@ -40,7 +40,7 @@ class Host:
         return not self._worker.alive
 
     def drain_s(self, configured_s: float) -> float:
-        """Return the time of a drain: `configured_s`, or less where the worker is killed before.
+        """Return the seconds for a drain: `configured_s`, or less where gunicorn kills the worker earlier.
 
         `--graceful-timeout` counts from the signal; `--timeout` from the worker's last sign of life, which is later.
         """
@@ -50,7 +50,7 @@ class Host:
         return max(0.0, min([configured_s, *limits_s]))
 
     def watch(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
-        """Call `on_leave` when the worker ends, on a thread that ends with `is_over`."""
+        """Start a thread that calls `on_leave` when the worker begins to end. The thread ends with `is_over`."""
         threading.Thread(target=self._poll, args=(is_over, on_leave), name="host-watch", daemon=True).start()
 
     def _poll(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ class Host:
 
 
 def find() -> Host | None:
-    """Find the gunicorn worker of this process; None where there is none, or it is `router.web.worker`'s."""
+    """Find the gunicorn worker of this process. Return None outside of gunicorn, and for a `router.web.worker`."""
     base = sys.modules.get("gunicorn.workers.base")
     handlers = (signal.getsignal(number) for number in WORKER_SIGNALS)
     for worker in (getattr(handler, "__self__", None) for handler in handlers):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 VERSIONS: Final = "gunicorn>=27,<28"
-"""As in setup.cfg."""
+"""The range of gunicorn's versions, the same as in setup.cfg."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,45 +25,52 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     module: str
     place: str
-    """A class, a function, or empty for the module itself."""
+    """The name of a class or function in the module; empty for the module itself."""
     names: str
-    """Attributes of a class or a module; attributes that a function sets; or keys that it writes."""
+    """The names, separated by spaces: attributes of a class or module, or attributes and keys that a function sets."""
 
 
 ARBITER: Final = Parts(
     module="gunicorn.arbiter",
     place="Arbiter",
     names=(
-        "APP_LOAD_ERROR LISTENERS WORKERS handle_int handle_term handle_usr2 kill_worker kill_workers manage_workers "
+        "APP_LOAD_ERROR LISTENERS WORKERS WORKER_BOOT_ERROR handle_hup "
+        "handle_int handle_term handle_usr2 kill_worker kill_workers manage_workers murder_workers "
         "num_workers reap_workers run signal spawn_worker stop"
     ),
 )
-ARBITER_SETS: Final = Parts(module="gunicorn.arbiter", place="Arbiter.__init__", names="SIG_QUEUE log")
+ARBITER_SETS: Final = Parts(module="gunicorn.arbiter", place="Arbiter.__init__", names="SIG_QUEUE log worker_age")
 WORKER: Final = Parts(
     module="gunicorn.workers.gthread",
     place="ThreadWorker",
     names=(
-        "_cap_keepalive accept enqueue_req handle_exit handle_quit handle_usr1 init_signals notify "
-        "on_pending_socket_readable run wait_for_and_dispatch_events"
+        "_cap_keepalive _keepalive_after accept enqueue_req finish_request handle handle_exit handle_quit handle_usr1 "
+        "init_process init_signals murder_pending notify run wait_for_and_dispatch_events"
     ),
 )
 WORKER_SETS: Final = Parts(
     module="gunicorn.workers.gthread",
     place="ThreadWorker.__init__",
-    names="keepalived_conns max_keepalived method_queue nr_conns pending_conns poller worker_connections",
+    names="keepalived_conns max_keepalived method_queue nr_conns poller tpool worker_connections",
 )
-ANY_WORKER_SETS: Final = Parts(module="gunicorn.workers.base", place="Worker.__init__", names="age alive app cfg pid")
-CONNECTION: Final = Parts(module="gunicorn.workers.gthread", place="TConn", names="close set_timeout")
+ANY_WORKER_SETS: Final = Parts(
+    module="gunicorn.workers.base", place="Worker.__init__", names="aborted age alive app booted cfg pid tmp"
+)
+CONNECTION: Final = Parts(module="gunicorn.workers.gthread", place="TConn", names="close init")
 CONNECTION_SETS: Final = Parts(
-    module="gunicorn.workers.gthread", place="TConn.__init__", names="data_ready initialized sock"
+    module="gunicorn.workers.gthread", place="TConn.__init__", names="client data_ready initialized parser sock"
 )
+UNREADER: Final = Parts(module="gunicorn.http.unreader", place="SocketUnreader", names="chunk take_buffered unread")
+UNREADER_SETS: Final = Parts(module="gunicorn.http.unreader", place="SocketUnreader.__init__", names="sock")
+PARSER: Final = Parts(module="gunicorn.http.parser", place="RequestParser", names="finish_body")
+PARSER_SETS: Final = Parts(module="gunicorn.http.parser", place="Parser.__init__", names="unreader")
 QUEUE: Final = Parts(module="gunicorn.workers.gthread", place="PollableMethodQueue", names="defer")
-LOGGER: Final = Parts(module="gunicorn.glogging", place="Logger", names="debug exception info setup")
+LOGGER: Final = Parts(module="gunicorn.glogging", place="Logger", names="debug exception info setup warning")
 LOGGER_SETS: Final = Parts(module="gunicorn.glogging", place="Logger.__init__", names="error_log")
 LOGGER_SETUP: Final = Parts(module="gunicorn.glogging", place="Logger.setup", names="_access_log_enabled cfg")
-SOCKETS: Final = Parts(module="gunicorn.sock", place="", names="TCP6Socket TCPSocket close_sockets")
+SOCKETS: Final = Parts(module="gunicorn.sock", place="", names="TCP6Socket TCPSocket close_sockets ssl_wrap_socket")
 ENVIRON: Final = Parts(module="gunicorn.http.wsgi", place="default_environ", names="gunicorn.socket")
-"""Read by `actors.connections.handover`."""
+"""The key of the environ that `actors.connections.handover` reads."""
 
 OWN_SERVER: Final = (
     ARBITER,
@@ -73,6 +80,10 @@ OWN_SERVER: Final = (
     ANY_WORKER_SETS,
     CONNECTION,
     CONNECTION_SETS,
+    UNREADER,
+    UNREADER_SETS,
+    PARSER,
+    PARSER_SETS,
     QUEUE,
     LOGGER,
     LOGGER_SETS,
@@ -80,10 +91,10 @@ OWN_SERVER: Final = (
     SOCKETS,
     ENVIRON,
 )
-"""The parts that `run.py`'s own server uses: `router.web.server` and `router.web.worker`."""
+"""The parts that the server of the command uses, in `router.web.server` and `router.web.worker`."""
 
 HOST: Final = (ANY_WORKER_SETS,)
-"""The parts that an embedded router uses: `router.web.host`."""
+"""The parts that an embedded router uses, in `router.web.host`."""
 
 
 def problem(parts: Iterable[Parts]) -> str:

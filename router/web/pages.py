@@ -1,7 +1,7 @@
 """The console: the page at `/` and its files. No function here knows what a message means.
 
-A browser revalidates every file by its ETag, the hash of its text: files of two versions never mix. The policy admits
-nothing from another host. WebSockets are the exception, because the console connects to any endpoint.
+A browser revalidates every file by its ETag, the hash of the text, so files of two versions never mix. The content
+security policy admits nothing from another host except WebSockets, because the console connects to any endpoint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from urllib.parse import quote
 import orjson
 
 from router.config.model import CONVERSE_PATH, READY_PATH
-from router.web.response import Environ, Headers, Response
+from router.web.banner import voice_advice
+from router.web.response import SECURITY, Environ, Headers, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from router.config.model import RouterConfig
 
 FOLDER: Final = "/console/"
-"""The path of the files, below the path of the page."""
+"""The URL path of the files, below the path of the page."""
 
 INDEX: Final = "index.html"
 
@@ -44,33 +45,34 @@ POLICY: Final = (
 HEADERS: Final[Headers] = (
     ("Content-Security-Policy", POLICY),
     ("Permissions-Policy", "microphone=(self), camera=(), geolocation=()"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
+    *SECURITY,
 )
+"""The headers of the page and its files. Cross-Origin-Opener-Policy is not among them: on an insecure origin Chromium
+reports it as an error in the console."""
 
 
 class File(Response, frozen=True):
     """A text that a browser may cache and has to revalidate."""
 
     etag: str = ""
+    page_headers: Headers = HEADERS
 
     @property
     def all_headers(self) -> Headers:
         """The headers. A 304 has none that describe the body (RFC 9110, 15.4.5)."""
-        body = (("Content-Type", self.content_type), ("Content-Length", str(len(self.body.encode()))))
+        body = (("Content-Type", self.content_type), ("Content-Length", str(len(self.encoded))))
         about = () if self.status == HTTPStatus.NOT_MODIFIED else body
-        return (*about, ("ETag", self.etag), ("Cache-Control", "no-cache"), *HEADERS, *self.headers)
+        return (*about, ("ETag", self.etag), ("Cache-Control", "no-cache"), *self.page_headers, *self.headers)
 
 
 def routes(config: RouterConfig) -> dict[str, Callable[[Environ], Response]]:
     """Return the routes of the page and of each of its files."""
-    texts = _texts()
-    page = texts[INDEX].replace("{{facts}}", html.escape(orjson.dumps(_facts(config)).decode()))
-    served = {FOLDER + name: _file(name, text) for name, text in texts.items() if name != INDEX}
+    found = texts("console")
+    page = found[INDEX].replace("{{facts}}", html.escape(orjson.dumps(_facts(config)).decode()))
+    served = {FOLDER + name: file(name, text) for name, text in found.items() if name != INDEX}
     return {
-        "/": functools.partial(_serve_page, _file(INDEX, page)),
-        **{path: functools.partial(_serve, file) for path, file in served.items()},
+        "/": functools.partial(_serve_page, file(INDEX, page)),
+        **{path: functools.partial(serve, it) for path, it in served.items()},
     }
 
 
@@ -81,24 +83,27 @@ def _facts(config: RouterConfig) -> dict[str, object]:
         "deepgram": CONVERSE_PATH.removeprefix("/"),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",
+        "voiceAdvice": voice_advice(config),
         "model": config.model,
         "hasWireView": config.wire_view,
     }
 
 
 @functools.cache
-def _texts() -> dict[str, str]:
-    folder = files("router.web") / "console"
-    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if _suffix(file.name) in TYPES}
+def texts(folder: str) -> dict[str, str]:
+    """Return the texts of the files in a folder of this package, by file name."""
+    found = (files("router.web") / folder).iterdir()
+    return {it.name: it.read_text(encoding="utf-8") for it in found if _suffix(it.name) in TYPES}
 
 
 def _suffix(name: str) -> str:
     return name[name.rfind(".") :]
 
 
-def _file(name: str, text: str) -> File:
+def file(name: str, text: str, headers: Headers = HEADERS) -> File:
+    """Return a file as a response."""
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
-    return File(HTTPStatus.OK, text, TYPES[_suffix(name)], etag=etag)
+    return File(HTTPStatus.OK, text, TYPES[_suffix(name)], etag=etag, page_headers=headers)
 
 
 def _serve_page(page: File, environ: Environ) -> Response:
@@ -108,12 +113,13 @@ def _serve_page(page: File, environ: Environ) -> Response:
         query = environ.get("QUERY_STRING", "")
         location = f"{quote(mount)}/{'?' if query else ''}{query}"
         return Response(HTTPStatus.TEMPORARY_REDIRECT, headers=(("Location", location),))
-    return _serve(page, environ)
+    return serve(page, environ)
 
 
-def _serve(file: File, environ: Environ) -> Response:
+def serve(file: File, environ: Environ) -> Response:
+    """Serve a file, or 304 to a browser that has it."""
     # A proxy that compresses the body makes the tag a weak one.
     known = [tag.strip().removeprefix("W/") for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")]
     if file.etag in known:
-        return File(HTTPStatus.NOT_MODIFIED, etag=file.etag)
+        return File(HTTPStatus.NOT_MODIFIED, etag=file.etag, page_headers=file.page_headers)
     return file

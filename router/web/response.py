@@ -13,19 +13,36 @@ StartResponse = Callable[..., Any]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 Headers = tuple[tuple[str, str], ...]
 
+SECURITY: Final[Headers] = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+"""The headers of every response, whatever it contains."""
+
+NO_PAGE: Final[Headers] = (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),)
+"""The content security policy of a response that is no page: a browser loads nothing for it and frames it nowhere."""
+
 PLAIN: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+
+
+class BodyLateError(TimeoutError):
+    """The body of a request did not arrive in time."""
+
+    def __str__(self) -> str:
+        return "the request did not arrive in time"
 
 
 class Response(msgspec.Struct, frozen=True):
     """An HTTP response, which is also a WSGI application that sends it.
 
-    After an upgrade it is a throw-away one: the server needs a response, and the bytes that it writes are discarded.
-    The status, 101, is what the access log of the server shows (docs/decisions/0015).
+    The response to an upgrade is thrown away: the server needs a response, but the bytes that it writes are discarded.
+    Its status, 101, appears in the access log of the server (docs/decisions/0015).
     """
 
     status: HTTPStatus
-    body: str = ""
+    body: str | bytes = ""
     content_type: str = PLAIN
     headers: Headers = ()
     session_id: str | None = None
@@ -38,14 +55,19 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def all_headers(self) -> Headers:
-        """The headers, with those that describe the body."""
+        """The headers of the response, with those that describe its body."""
         if self.is_upgraded:
             return self.headers
-        length = str(len(self.body.encode()))
+        length = str(len(self.encoded))
         about = (("Content-Type", self.content_type), ("Content-Length", length), ("Cache-Control", "no-store"))
-        return (*about, *self.headers)
+        return (*about, *SECURITY, *NO_PAGE, *self.headers)
+
+    @property
+    def encoded(self) -> bytes:
+        """The body as bytes."""
+        return self.body if isinstance(self.body, bytes) else self.body.encode()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Send the response, as a WSGI application does."""
         start_response(f"{self.status.value} {self.status.phrase}", list(self.all_headers))
-        return [] if self.is_upgraded or environ["REQUEST_METHOD"] == "HEAD" else [self.body.encode()]
+        return [] if self.is_upgraded or environ["REQUEST_METHOD"] == "HEAD" else [self.encoded]

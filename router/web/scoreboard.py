@@ -1,28 +1,33 @@
-"""The workers of one server, in a page of memory that they share: a row for each.
+"""The workers of one server, in a page of memory that they share, with a row for each worker.
 
-A worker writes its own row; the arbiter writes the rows of workers that start and end. Without locks: a reader may see
-a row that is a second old, and nothing depends on a newer one.
+A worker writes its own row; the arbiter writes the rows of workers that start and end. No lock is needed: a reader may
+see a row that is a second old, and nothing depends on a newer row.
 """
 
 from __future__ import annotations
 
 import enum
-import mmap
 import struct
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.shared_areas import OWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from router.shared_areas import Areas
+
 SILENT_S: Final = 5.0
-"""A worker writes its row every second; after this time without one it counts as silent."""
+"""The age in seconds of a row, which a worker writes every second, from which on its worker counts as silent."""
 
 _ROW: Final = struct.Struct("<BBHIIId")
-"""Stage, `is_ready`, padding, pid, sessions, load, `seen_s`."""
+"""The layout of a row: stage, `is_ready`, `used` in thousandths, pid, sessions, load, `seen_s`."""
+_FULL: Final = 1000
+_MOST: Final = 0xFFFF
 _HEAD_BYTES: Final = 8
-"""The first byte is `is_ending`; the others align the rows."""
+"""The size of the head: `is_ending` is its first byte, `log_steps` its second; the others align the rows."""
 
 
 class Stage(enum.IntEnum):
@@ -33,9 +38,9 @@ class Stage(enum.IntEnum):
     SERVING = 2
     DRAINING = 3
     UNHEALTHY = 4
-    """It runs and cannot carry calls."""
+    """The worker runs and cannot carry calls."""
     DEAD = 5
-    """It ended by itself; its successor takes the slot."""
+    """The worker ended without an order of the arbiter. Its successor takes the slot."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,9 +52,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a new session would succeed."""
     sessions: int = 0
     load: int = 0
-    """Sessions, and connections that may become one."""
+    """The number of sessions, and of connections that may become sessions."""
+    used: float = 0.0
+    """The largest used part of the worker's limits, in steps of a thousandth; 1.0 is full."""
     seen_s: float
-    """The time of this row, on the clock that all processes of a machine share (`time.monotonic`)."""
+    """The time at which the row was written, on the clock that all processes of a machine share (`time.monotonic`)."""
 
     def problem(self, now_s: float) -> str:
         """Return the worker's problem in a few words; empty where there is none."""
@@ -60,11 +67,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scoreboard:
-    """The shared page, made before the first fork, with a slot for every worker that may exist at a time."""
+    """Memory that the workers share, mapped before the first fork. Each existing worker has one slot of the memory."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, areas: Areas = OWN) -> None:
         self._slots = slots
-        self._memory = mmap.mmap(-1, _HEAD_BYTES + slots * _ROW.size)
+        self._memory = areas.memory("scoreboard", _HEAD_BYTES + slots * _ROW.size)
 
     @property
     def is_ending(self) -> bool:
@@ -75,12 +82,21 @@ class Scoreboard:
     def is_ending(self, is_ending: bool) -> None:
         self._memory[0] = is_ending
 
+    @property
+    def log_steps(self) -> int:
+        """The number of SIGUSR2 signals so far, modulo 256. Each changes the level of log lines."""
+        return self._memory[1]
+
+    @log_steps.setter
+    def log_steps(self, log_steps: int) -> None:
+        self._memory[1] = log_steps % 256
+
     # Called by the arbiter.
 
     def take_slot(self, now_s: float) -> int | None:
-        """Take a slot for a worker that will be forked now: a dead worker's, or a free one; None where all are taken.
+        """Take a slot for a worker that is forked next, and return its index; None where every slot is taken.
 
-        The worker counts as booting from now on.
+        A dead worker's slot goes first. The new worker counts as booting from now on.
         """
         stages = [self._stage(slot) for slot in range(self._slots)]
         # A dead worker's slot first: its replacement ends the problem that the row reports.
@@ -92,17 +108,25 @@ class Scoreboard:
         return None
 
     def free_slot(self, slot: int, pid: int, now_s: float, *, was_stopped: bool) -> None:
-        """Record the end of a worker. One that was not stopped is dead until another takes its slot."""
+        """Record the end of a worker. A worker that was not stopped counts as dead until its slot is taken."""
         self.write(slot, Row(pid=pid, stage=Stage.NONE if was_stopped else Stage.DEAD, seen_s=now_s))
 
     # Called by a worker.
 
     def write(self, slot: int, row: Row) -> None:
-        """Write a row."""
+        """Write the row of the worker in a slot."""
         _ROW.pack_into(
             self._memory,
             _HEAD_BYTES + slot * _ROW.size,
-            *(row.stage, row.is_ready, 0, row.pid, row.sessions, row.load, row.seen_s),
+            *(
+                row.stage,
+                row.is_ready,
+                min(round(row.used * _FULL), _MOST),
+                row.pid,
+                row.sessions,
+                row.load,
+                row.seen_s,
+            ),
         )
 
     # Called by any process.
@@ -119,6 +143,10 @@ class Scoreboard:
         """Whether any worker would start a new session, and the server is not ending."""
         return not self.is_ending and any(row.is_ready for row in self._serving(now_s))
 
+    def least_used(self, now_s: float) -> float | None:
+        """Return the smallest `used` of the workers that would start a new session; None where no worker would."""
+        return min((row.used for row in self._serving(now_s) if row.is_ready), default=None)
+
     def problems(self, now_s: float) -> list[str]:
         """Return the problems of all workers, a few words each."""
         return [problem for row in self._read() if (problem := row.problem(now_s))]
@@ -126,11 +154,17 @@ class Scoreboard:
     def _read(self) -> Iterator[Row]:
         for slot in range(self._slots):
             if self._stage(slot) is not Stage.NONE:
-                stage, is_ready, _, pid, sessions, load, seen_s = _ROW.unpack_from(
+                stage, is_ready, used, pid, sessions, load, seen_s = _ROW.unpack_from(
                     self._memory, _HEAD_BYTES + slot * _ROW.size
                 )
                 yield Row(
-                    pid=pid, stage=Stage(stage), is_ready=bool(is_ready), sessions=sessions, load=load, seen_s=seen_s
+                    pid=pid,
+                    stage=Stage(stage),
+                    is_ready=bool(is_ready),
+                    sessions=sessions,
+                    load=load,
+                    used=used / _FULL,
+                    seen_s=seen_s,
                 )
 
     def _serving(self, now_s: float) -> Iterator[Row]:

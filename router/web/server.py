@@ -1,68 +1,126 @@
 """gunicorn, driven in this process: the threaded server that most WSGI applications run under.
 
-The arbiter (gunicorn's word for the parent process) listens and supervises the workers. Each worker has a router of its
-own, made after the fork because threads do not survive one. Must not know what a router does.
+The arbiter (gunicorn's word for the parent process) listens and supervises the workers. Each worker makes a router
+after the fork, because threads do not survive a fork. After a reload a template forks the workers, which has the code
+of now (`router.web.template`). This module must not know what a router does.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import functools
 import gc
 import logging
 import os
-import queue
 import resource
 import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
-from router.console import say
+from router.access.session_limits import SharedLimits
+from router.admin import verbs
+from router.admin.peers import Peers
+from router.admin.switches import Switches
+from router.config.parsers import host_and_port
 from router.errors import RouterError, StartError
-from router.web import app, banner, internals
+from router.logs import levels
+from router.logs.once import Once
+from router.logs.usage_log import UsageLog
+from router.metrics.catalog import WORKER_DEATHS
+from router.metrics.history import History
+from router.metrics.memory import Segments
+from router.metrics.metrics import Metrics, clear_gauges
+from router.resume.area import SharedSnapshots
+from router.shared_areas import CAN_LAST, Areas, LastingAreas
+from router.version import VERSION
+from router.web import activation, admin_api, app, banner, custody, handoff, internals, template
+from router.web.admin import AdminServer
+from router.web.arbiter import Arbiter
+from router.web.custody import Custody
+from router.web.handoff import Handoff, Ready
+from router.web.moves import Arrivals, Departures
+from router.web.reload_board import ReloadBoard
 from router.web.scoreboard import Scoreboard
-from router.web.worker import ARBITER_GRACE_S, CONNECTIONS, GunicornLogger, Worker, ignore_signals
+from router.web.successor import Successor
+from router.web.tls import Tls
+from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from actors.connections.base import Connection, ConnectionLimits
+    from actors.lifecycle import Departure
+    from actors.messages import ClientAdopted
+    from router import keeping
     from router.config.model import RouterConfig
     from router.web.response import WSGIApp
 
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 2048
-"""Connections that wait in the kernel: 500 callers may come within 2 s."""
+"""The most connections that wait in the kernel. 500 callers may come within 2 s."""
 
 KEEP_ALIVE_S: Final = 15
-"""The longest silence of an HTTP connection between requests, and before the first."""
-
-ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
-REPEAT_S: Final = 0.25
-"""The interval at which the arbiter repeats a signal to its workers: one that was just forked may miss the first."""
+"""The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
 SLOTS_EACH: Final = 8
-"""Slots of the scoreboard for each worker that serves: several of its predecessors may drain at a time."""
+"""Slots of the scoreboard for each serving worker, because several of its predecessors may drain at a time."""
+
+LEAST_WORKERS: Final = 4
+"""The least number of workers for which there are slots, because a reload may raise the number."""
 
 OPEN_FILES: Final = 65536
-"""A session holds two sockets, and the usual soft limit of 1024 files would end at 500 sessions."""
+"""The soft limit of open files. A session holds two sockets, so the usual limit of 1024 would end at 500 sessions."""
 
 
 class Router(app.Router, Protocol):
     """The part of a router that the server needs."""
 
+    ask_workers: Callable[[dict[str, Any]], list[Any]]
+    """A function that returns the answers of all workers to a verb of an operator."""
+
     @property
     def session_count(self) -> int:
         """The number of present sessions."""
 
+    custody: keeping.Custody | None
+
+    @property
+    def value_layout(self) -> str:
+        """The form of the values of sessions that this version reads."""
+
+    def adopt(
+        self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes] = ()
+    ) -> str:
+        """Continue a session that another process carried, and return its id."""
+
+    def count_adoption(self, data: bytes) -> bytes:
+        """Return the value of a session that another process takes over after the death of one."""
+
+    def give_up(self, data: bytes, connection: Connection) -> None:
+        """Close the connection of a client whose session no process continues, with an `Error`."""
+
+    def limits_of_value(self, data: bytes) -> ConnectionLimits:
+        """Return the limits of the client's connection of such a session."""
+
+    def let_depart(self, deliver: Callable[[Departure], None]) -> None:
+        """Let the sessions depart by `deliver` during the next drain."""
+
+    def count_in(self, shared: SharedLimits, slot: int) -> None:
+        """Count sessions together with the other workers, in a slot of this worker alone."""
+
+    def keep_in(self, shared: SharedSnapshots) -> None:
+        """Keep lost calls in memory that all workers share."""
+
+    def share(self, switches: Switches, unpriced: Once) -> None:
+        """Use switches of the operator, and a set of models whose missing price was logged, that all workers share."""
+
     def start(self) -> object:
-        """Start the router's threads; raises `RouterError` where it cannot."""
+        """Start the router's threads; raises `RouterError` where no thread can be started."""
 
     def close(self, drain_s: float) -> None:
         """End all sessions with a close frame, and stop. A turn in progress may continue for `drain_s`.
@@ -71,18 +129,59 @@ class Router(app.Router, Protocol):
         """
 
 
-def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router]) -> None:
-    """Serve until a signal ends it; leaves by `SystemExit`, with 0 after SIGTERM or SIGINT.
+Say = Callable[[str], None]
+"""A function that prints a text for the person who starts the server."""
+
+
+def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say) -> None:
+    """Serve until a signal arrives. Leave by `SystemExit`, with status 0 after SIGTERM or SIGINT.
 
     Raises:
-        StartError: the address cannot be listened on, or gunicorn lacks a part that the server uses.
+        StartError: the address cannot be listened on, systemd passed another socket, the usage log cannot be written,
+            or gunicorn lacks a part that the server uses.
     """
     problem = internals.problem(internals.OWN_SERVER)
     if problem:
         raise StartError(problem)
+    _check_usage_log(config)
+    found = handoff.inherited()
+    if found is not None:
+        channel, given = found
+        template.run(_inherit(config, make_router, say, given), channel, given)
     _raise_open_files_limit()
-    listener = _listen(config.host, config.port)
-    _Server(config, make_router, listener).run()
+    sockets = activation.take()
+    listener = _given(sockets.get(activation.PAGES), config.host) or _listen(config.host, config.port)
+    admin = _admin_listener(sockets.get(activation.ADMIN), config.admin_bind)
+    _Server(config, make_router, listener, say, admin).run()
+
+
+def _given(listener: socket.socket | None, host: str) -> socket.socket | None:
+    if listener is not None:
+        activation.check_address(listener, host)
+    return listener
+
+
+def _admin_listener(given: socket.socket | None, admin_bind: str | None) -> socket.socket | None:
+    if admin_bind is not None:
+        host, port = host_and_port(admin_bind)
+        return _given(given, host) or _listen(host, port)
+    if given is not None:
+        raise StartError(f"systemd passed the socket {activation.ADMIN!r}: set --admin-bind, too")
+    return None
+
+
+def _inherit(config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say, given: Handoff) -> _Server:
+    listener = socket.socket(fileno=given.listener)
+    admin = socket.socket(fileno=given.admin) if given.admin is not None else None
+    return _Server(config, make_router, listener, say, admin, given=given)
+
+
+def _check_usage_log(config: RouterConfig) -> None:
+    if config.usage_log is not None:
+        try:
+            UsageLog(config.usage_log).check()
+        except OSError as error:
+            raise StartError(f"cannot write the usage log {config.usage_log}: {error.strerror}") from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -98,95 +197,97 @@ def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeError):
         return "the host name is invalid"
     # A failed resolution has an error number that `os.strerror` does not know.
-    return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; correct --host"
+    return os.strerror(error.errno or 0) + _REMEDIES.get(error.errno or 0, "")
+
+
+_REMEDIES: Final = {
+    errno.EADDRINUSE: "; end the program that has the port, or choose another with --port (0 takes a free one)",
+    errno.EACCES: "; choose a port from 1024 on with --port",
+    errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
+}
 
 
 def _raise_open_files_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < raised:
+    if soft == resource.RLIM_INFINITY or soft >= raised:
+        return
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    except (OSError, ValueError) as error:  # macOS grants less than its hard limit says
+        logger.warning("at most %d files can be open, and each call needs two: %s", soft, error)
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
-class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's arbiter, with another end, and without the start of a second router beside the first."""
-
-    app: _Server
-    LISTENERS: list[Any]
-    _end_signals = 0
-
-    def signal(self, sig: int, frame: Any) -> None:
-        """Queue a signal, and count those that end the server: `stop` has to see a second one, queued or not."""
-        self._end_signals += sig in ENDINGS
-        super().signal(sig, frame)
-
-    def stop(self, graceful: bool = True) -> None:
-        """End the workers, which drain. A second signal cuts the drain short, and a late worker is killed.
-
-        gunicorn's own method ignores a second SIGTERM, and signals a worker once, before it may have its handlers.
-        """
-        self.app.scoreboard.is_ending = True
-        gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
-        self.LISTENERS = []
-        deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
-        while self.WORKERS and time.monotonic() < deadline_s:
-            if graceful and self._end_signals > 1:
-                graceful, deadline_s = False, time.monotonic() + ARBITER_GRACE_S
-            self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
-            with contextlib.suppress(queue.Empty):  # SIGCHLD of a worker that ended wakes the arbiter, too
-                self.SIG_QUEUE.get(timeout=REPEAT_S)
-            self.reap_workers()
-        self.kill_workers(signal.SIGKILL)
-        self.reap_workers()
-
-    def handle_int(self) -> None:
-        """Drain after SIGINT as after SIGTERM. gunicorn would cut the drain short at once."""
-        self.handle_term()
-
-    def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker, and mark a worker that ends as retired."""
-        if sig == signal.SIGTERM and pid in self.WORKERS:
-            self.WORKERS[pid].is_retired = True
-        super().kill_worker(pid, sig)
-
-    def manage_workers(self) -> None:
-        """Keep the number of workers that serve. gunicorn counts draining ones, too, and would not replace them."""
-        serving = sorted((it for it in self.WORKERS.values() if not it.is_retired), key=lambda it: it.age)
-        for _ in range(self.num_workers - len(serving)):
-            self.spawn_worker()
-        for worker in serving[: max(0, len(serving) - self.num_workers)]:
-            self.kill_worker(worker.pid, signal.SIGTERM)
-
-    def handle_usr2(self) -> None:
-        """Refuse SIGUSR2: gunicorn would run the command again, with a listener that the command cannot take over."""
-        self.log.warning("SIGUSR2 is not supported: start another router, then end this one with SIGTERM")
+def _end_server(arbiter: int) -> None:
+    """Begin the drain of the whole server, by a signal from a worker to the arbiter."""
+    logger.warning("an operator drains the server")
+    # The parent of an orphan is another process.
+    if os.getppid() == arbiter:
+        os.kill(arbiter, signal.SIGTERM)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """The gunicorn application. The arbiter makes it; each worker calls `load`."""
+    """The gunicorn application. The arbiter or a template makes it; each worker calls `load`."""
 
     def __init__(
-        self, config: RouterConfig, make_router: Callable[[RouterConfig], Router], listener: socket.socket
+        self,
+        config: RouterConfig,
+        make_router: Callable[[RouterConfig], Router],
+        listener: socket.socket,
+        say: Say,
+        admin: socket.socket | None = None,
+        *,
+        given: Handoff | None = None,
     ) -> None:
         self._config = config
         self._make_router = make_router
         self._listener = listener
+        self._say = say
         self._port = listener.getsockname()[1]
-        self.scoreboard = Scoreboard(config.workers * SLOTS_EACH)
+        self._admin = admin
+        self._areas = LastingAreas(given.areas if given is not None else None) if CAN_LAST else Areas()
+        self._slots = given.slots if given is not None else max(config.workers, LEAST_WORKERS) * SLOTS_EACH
+        self._arbiter_pid = given.arbiter if given is not None else os.getpid()
+        self.tls = Tls.of(config, self._areas)
+        self.scoreboard = Scoreboard(self._slots, self._areas)
+        self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
+        self._kept_calls = SharedSnapshots(self._areas)
+        self.segments = Segments(self._slots + 1, self._areas)
+        """The metrics of each slot, and after them the arbiter's own."""
+        self.metrics = Metrics()
+        if given is None:
+            self.metrics.attach(self.segments[self._slots])
+        self.history = History(self._areas)
+        self._unpriced = Once(self._areas)
+        self.switches = Switches(len(config.all_upstreams()), self._areas)
+        self.reload_board = ReloadBoard(self._areas)
+        self.drain_s = config.drain_s
+        """The seconds for which a turn in progress may continue when a process has to end."""
         self.router: Router | None = None
+        self._arrivals: Arrivals | None = None
+        self._custody: Custody | None = None
+        self.peers = Peers(given.peers if given is not None else None)
+        self._end_server = functools.partial(_end_server, self._arbiter_pid)
+        self._log_step: tuple[int, str | None] = (0, None)
+        """The number of SIGUSR2 signals, and the level that an operator set, which this process applied last."""
+        self._slot: int | None = None
+        self._age = 0
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply the settings that differ from gunicorn's defaults, except those that its version does not have."""
+        """Apply the settings that differ from gunicorn's defaults, except settings that the installed version lacks."""
         for name, value in self._settings().items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
     def _settings(self) -> dict[str, Any]:
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        proxies = ",".join(self._config.trusted_proxies)
         return {
             "bind": f"{host}:{self._port}",
             "backlog": BACKLOG,
@@ -197,7 +298,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": 0,  # at a reload the arbiter would wait for old workers, deaf to signals
             "limit_request_line": 8190,  # the query may carry a long token
+            # The address of a trusted proxy's client: by PROXY protocol here, by headers in `router.access.proxies`.
+            "proxy_protocol": "auto" if proxies else "off",
+            "proxy_allow_ips": proxies,
+            "forwarded_allow_ips": proxies,
+            "secure_scheme_headers": {},
             "logger_class": GunicornLogger,
+            **self._tls_settings(),
             "loglevel": self._config.log_level,
             "when_ready": self._announce,
             "pre_fork": self._give_slot,
@@ -207,10 +314,29 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "switchboard",
         }
 
+    def _tls_settings(self) -> dict[str, Any]:
+        if self.tls is None:
+            return {}
+        # gunicorn calls `wrap_socket` of what the hook returns: here of an object that lets a call take the socket.
+        tls = self.tls
+        return {
+            "certfile": self._config.tls_cert,
+            "keyfile": self._config.tls_key,
+            "ssl_context": lambda _config, _default: tls,
+        }
+
     def load(self) -> WSGIApp:
         """Make the router of this worker, and the app in front of it."""
+        slot = self._slot
         try:
             self.router = self._make_router(self._config)
+            if slot is not None:
+                self.router.metrics.attach(self.segments[slot])
+                self.router.count_in(self._shared_limits, slot)
+            else:
+                logger.error("worker %d has no slot: its sessions count in no metric and no limit", os.getpid())
+            self.router.share(self.switches, self._unpriced)
+            self.router.keep_in(self._kept_calls)
             self.router.start()
         except RouterError as error:
             logger.critical("the router cannot start: %s", error)
@@ -218,40 +344,185 @@ class _Server(BaseApplication):  # type: ignore[misc]
         # Objects of the start live as long as the worker. A full collection over them would stop every call for 12 ms.
         gc.collect()
         gc.freeze()
-        return app.make_app(self.router, self.scoreboard)
+        self.follow_log_level()
+        if isinstance(self._areas, LastingAreas):
+            self._areas.close()  # a worker hands nothing on
+        router = self.router
+        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
+        if self._config.keeper:
+            self._arrivals = Arrivals(self.peers.folder, self._age, router)
+        if self.is_recovering:
+            router.custody = self._custody = Custody(str(self.peers.folder / custody.NAME), router)
+        reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
+        served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
+        router.ask_workers = lambda verb: self.peers.ask(verb).given
+        if self._admin is not None:
+            AdminServer(self._admin, app.make_admin_app(router, served)).start()
+        logger.info("worker %d serves", os.getpid())
+        return app.make_app(router, served)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
-        arbiter = _Arbiter(self)
+        arbiter = Arbiter(self)
+        self.switches.note_upstreams(self._upstream_urls)
+        arbiter.LISTENERS = self._served = self._listeners(arbiter.log)
+        try:
+            arbiter.run()
+        finally:
+            if os.getpid() == arbiter.pid:
+                self.peers.remove()
+
+    def _listeners(self, log: GunicornLogger) -> list[Any]:
         address = self._listener.getsockname()
         # gunicorn duplicates the descriptor and closes the one that it is given: `detach` hands that over.
         kind = gunicorn.sock.TCP6Socket if self._listener.family == socket.AF_INET6 else gunicorn.sock.TCPSocket
-        arbiter.LISTENERS = [kind(address, self.cfg, arbiter.log, fd=self._listener.detach())]
-        arbiter.run()
+        return [kind(address, self.cfg, log, fd=self._listener.detach())]
 
     @property
-    def drain_s(self) -> float:
-        """The time of a turn in progress when the process has to end."""
-        return self._config.drain_s
+    def is_recovering(self) -> bool:
+        """Whether the sessions of a worker that dies are continued by another."""
+        return self._config.keeper and self._config.recovery and CAN_LAST
 
-    def close_router(self, drain_s: float) -> None:
-        """End the sessions of this worker."""
-        if self.router is not None:
-            self.router.close(drain_s)
+    # Reloads: in the arbiter.
+
+    @property
+    def can_reload(self) -> bool:
+        """Whether a template can take over the shared memory."""
+        return self._areas.lasts
+
+    def launch(self) -> Successor:
+        """Start a template, which runs the command line of this process again."""
+        assert isinstance(self._areas, LastingAreas)  # noqa: S101 - for the type checker: `can_reload`
+        return Successor(
+            Handoff(
+                arbiter=self._arbiter_pid,
+                listener=self._served[0].fileno(),
+                admin=self._admin.fileno() if self._admin is not None else None,
+                stderr=2,
+                slots=self._slots,
+                peers=str(self.peers.folder),
+                areas=self._areas.handed,
+            )
+        )
+
+    # Reloads: in the template.
+
+    def ready(self) -> Ready:
+        """Check that a router can be made, and return the report to the arbiter."""
+        address = self._listener.getsockname()
+        if self._config.port not in (0, address[1]):
+            logger.warning("the address stays %s, port %d, until the server is started anew", *address[:2])
+        workers = min(self._config.workers, self._slots // 2)
+        if workers < self._config.workers:
+            logger.warning("at most %d workers can run until the server is started anew", workers)
+        self._make_router(self._config)
+        if self.switches.note_upstreams(self._upstream_urls):
+            logger.warning("the upstreams have changed: none is paused any longer")
+        return Ready(workers=workers, drain_s=self._config.drain_s)
+
+    def work(self, slot: int | None, age: int) -> NoReturn:
+        """Run a worker in this process, as gunicorn's arbiter does after a fork."""
+        log = GunicornLogger(self.cfg)
+        worker = Worker(age, self._arbiter_pid, self._listeners(log), self, self.cfg.timeout / 2, self.cfg, log)
+        worker.slot = self._slot = slot
+        self._age = age
+        worker.pid = os.getpid()
+        try:
+            worker.init_process()
+        except SystemExit:
+            raise
+        except Exception:
+            logger.exception("worker %d failed", worker.pid)
+            sys.exit(1 if worker.booted else Arbiter.WORKER_BOOT_ERROR)
+        finally:
+            worker.tmp.close()
+        sys.exit(0)
+
+    # In a worker.
+
+    def _ask_reload(self) -> None:
+        self.reload_board.is_asked = True
+        if os.getppid() == self._arbiter_pid:
+            os.kill(self._arbiter_pid, signal.SIGHUP)
+
+    @property
+    def _upstream_urls(self) -> list[str]:
+        return [str(upstream.url) for upstream in self._config.all_upstreams()]
+
+    def follow_log_level(self) -> None:
+        """Apply the log level that an operator or SIGUSR2 set. The arbiter and each worker call this."""
+        step = self.scoreboard.log_steps, self.switches.log_level
+        if step != self._log_step:
+            self._log_step = step
+            level = step[1] or levels.level_after(step[0], self._config.log_level)
+            levels.set_level(level)
+            logger.log(
+                max(logging.WARNING, levels.number(level)), "process %d logs from level %s on", os.getpid(), level
+            )
+
+    def note_history(self) -> None:
+        """Write a point of the last hour if one is due. Each worker calls this every second."""
+        self.history.note(self.segments)
+
+    @property
+    def _admin_port(self) -> int | None:
+        return self._admin.getsockname()[1] if self._admin is not None else None
+
+    def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
+        """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
+
+        The sessions of a worker that is replaced move to the workers of the newer version, where those can read them.
+        """
+        if self.router is None:
+            return
+        if self._arrivals is not None:
+            self._arrivals.close()
+        if self._custody is not None:
+            self._custody.close()
+        departures = None
+        least_age = self.reload_board.least_age
+        # Another reason of a replacement, such as the end of the arbiter, has no newer workers.
+        if is_replaced and drain_s and self._config.keeper and self._age < least_age:
+            departures = Departures(self.peers.folder, least_age, self.router)
+            if departures.targets:
+                self.router.let_depart(departures.deliver)
+        self.router.close(drain_s)
+        if self._custody is not None:
+            self._custody.end()
+        if departures is not None:
+            departures.close()
+            logger.info("worker %d: %d sessions moved, %d were lost", os.getpid(), departures.moved, departures.lost)
 
     def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
-        worker.slot = self.scoreboard.take_slot(time.monotonic())
+        # A collection in the worker would write into every object of this process, and so copy all their memory.
+        gc.collect()
+        gc.freeze()
+        # The worker is forked next, and finds its slot in its copy of this object.
+        worker.slot = self._slot = self.scoreboard.take_slot(time.monotonic())
+        self._age = worker.age
 
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
+        was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
+        if not was_stopped:
+            fate = "others continue its calls:" if self.is_recovering else "and its calls with it:"
+            logger.error("worker %d died, %s another replaces it", worker.pid, fate)
+            self.metrics.add(WORKER_DEATHS)
         if worker.slot is not None:
-            was_stopped = worker.is_retired or self.scoreboard.is_ending
+            clear_gauges(self.segments[worker.slot])
+            self._shared_limits.forget(worker.slot)
             self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_stopped=was_stopped)
+        self.peers.forget(f"{worker.pid}.sock")
+        for path in self.peers.folder.glob(f"*-{worker.pid}-*.moves"):
+            self.peers.forget(path.name)
 
     def _announce(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":
-            urls = banner.addresses(self._config, self._port)
-            logger.info("listening", extra={**urls, "upstream": banner.describe_upstreams(self._config)})
+            urls = banner.addresses(self._config, self._port, self._admin_port)
+            logger.info(
+                "listening",
+                extra={"version": VERSION, **urls, "upstream": banner.describe_upstreams(self._config)},
+            )
         else:
-            say(banner.banner(self._config, self._port, colors=sys.stdout.isatty()))
+            self._say(banner.banner(self._config, self._port, self._admin_port, colors=sys.stdout.isatty()))
         if self._config.upstream == "simulator":
-            logger.warning("%s", banner.SIMULATOR[0])
+            logger.warning("%s", banner.simulator_lines(self._config)[0])

@@ -1,7 +1,8 @@
 """The upgrade of a WSGI request to a session: the parameters of its query, and the response.
 
-The server's thread is free at once. Where the server's own TLS keeps its socket (`actors.connections.handover`), the
-thread is held until the session ends. Must not know what a message means.
+The server's thread is free as soon as the session has the socket. Where the server's own TLS keeps its socket
+(`actors.connections.handover`), the thread is held until the session ends. This module must not know what a message
+means.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qsl
 
-from actors.connections.handover import HandshakeRefused, is_lent, served_socket
+from actors.connections.handover import HandshakeRefused, has_own_handshake, is_lent, served_socket
 from router.config.schema import TURN_DETECTIONS
-from router.web.response import Environ, Headers, Response
+from router.web.response import BodyLateError, Environ, Headers, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_HELD_S: Final = 10
-"""A held thread is free at the end of a call, which lasts for minutes."""
+"""The `Retry-After` in seconds while all threads are held. A thread is free after a call, which lasts for minutes."""
 
 
 class Router(Protocol):
-    """The part of the router that an upgrade needs. From any thread."""
+    """The part of the router that an upgrade needs. Its methods may be called from any thread."""
 
     @property
     def config(self) -> RouterConfig:
         """The configuration of the router."""
+
+    def count_refusal(self, status: int) -> None:
+        """Count a handshake that was refused with this HTTP status."""
 
     def accept(self, environ: Environ, profile: str, *, turn_detection: str | None) -> object:
         """Take over the socket of a WebSocket request, start a session, and return its id.
@@ -49,18 +53,29 @@ def upgrade(router: Router, profile: str, environ: Environ) -> Response:
     return guarded(functools.partial(accept, router, profile), environ)
 
 
-def accept(router: Router, profile: str, environ: Environ) -> Response:
-    """Upgrade a request; raises `HandshakeRefused`."""
+def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
+    """Upgrade a request for one `service` of the React component; raises `HandshakeRefused`."""
+    try:
+        return _accept(router, profile, environ, service)
+    except HandshakeRefused as refused:
+        router.count_refusal(refused.status)
+        raise
+
+
+def _accept(router: Router, profile: str, environ: Environ, service: str) -> Response:
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-    _check_service(query.get("service", "agent"))
+    if query.get("service", service) != service:
+        # The React component opens a second socket for transcription alone, with another service.
+        problem = f"the parameter service must be {service} here, or be left out"
+        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
     session_id = router.accept(environ, profile, turn_detection=_turn_detection(query.get("turn_detection")))
     return Response(HTTPStatus.SWITCHING_PROTOCOLS, session_id=str(session_id))
 
 
 def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
-    """Return the response of `route`. A refusal or a failure becomes a response, too, and is logged without the query.
+    """Return the response of `route`. A refusal or a failure becomes a response, too.
 
-    The query may hold a token.
+    Its log line leaves out the query, which may hold a token.
     """
     path = environ.get("PATH_INFO") or "/"
     try:
@@ -69,6 +84,8 @@ def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
         logger.info("handshake refused on %s: %s", path, refused)
         headers = (*refused.headers, *_upgrade_headers(refused.status, environ))
         return Response(HTTPStatus(refused.status), f"{refused.description}\n", headers=headers)
+    except BodyLateError as late:
+        return Response(HTTPStatus.REQUEST_TIMEOUT, f"{late}\n", headers=(("Connection", "close"),))
     except Exception:
         # Logged here: the server would log the whole query.
         logger.exception("failure in %s %s", environ.get("REQUEST_METHOD"), path)
@@ -82,13 +99,6 @@ def _upgrade_headers(status: int, environ: Environ) -> Headers:
     return (("Connection", "Upgrade"), ("Upgrade", "websocket")) if is_due else ()
 
 
-def _check_service(service: str) -> None:
-    # The React component opens a second socket for transcription alone, with another service.
-    if service != "agent":
-        problem = "only the voice agent is served here: omit the parameter service, or set it to agent"
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
-
-
 def _turn_detection(requested: str | None) -> str | None:
     if requested is not None and requested not in TURN_DETECTIONS:
         problem = f"the parameter turn_detection must be one of {', '.join(TURN_DETECTIONS)}"
@@ -99,7 +109,7 @@ def _turn_detection(requested: str | None) -> str | None:
 class HeldServerThreads:
     """The server's threads that wait for the end of a session: at most `limit`, so that the server can serve others.
 
-    From any thread.
+    Methods may be called from any thread.
     """
 
     def __init__(self, limit: int) -> None:
@@ -108,12 +118,12 @@ class HeldServerThreads:
 
     @contextlib.contextmanager
     def hold(self, environ: Environ) -> Iterator[None]:
-        """Hold this thread while the request's socket is lent; hold nothing where the socket can be taken over.
+        """Count this thread as held while the server only lends the socket. Skip the count if the socket can leave it.
 
         Raises:
             HandshakeRefused: 501, where there is no socket at all; 503, where `limit` threads are held.
         """
-        if not is_lent(served_socket(environ)):
+        if has_own_handshake(environ) or not is_lent(served_socket(environ)):
             yield
             return
         # Without waiting: a thread that waits for its turn is as lost to the server as one that is held.

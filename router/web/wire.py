@@ -15,33 +15,40 @@ from router.web.response import JSON, Environ, Response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.access.request import Principal
     from router.wire_view import WireView
 
 PATH: Final = "/console/wire"
 
-HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"))
-
 
 class Router(Protocol):
-    """The part of the router that these routes need. From any thread."""
+    """The part of the router that the routes of this module use. Its methods may be called from any thread."""
 
     wire_view: WireView | None
 
+    def identify(self, environ: Environ) -> Principal | None:
+        """Authenticate a request that begins no session; raises `HandshakeRefused`."""
+
 
 def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
-    """Return the route of the rows."""
+    """Return the function that serves the rows, by its path."""
     return {PATH: functools.partial(_serve, router)}
 
 
 def _serve(router: Router, environ: Environ) -> Response:
-    """Answer with the rows of `?session=` behind `&after=`, or with the sessions."""
+    """Answer with the rows of `?session=` after the number `&after=`, or without `?session=` with the list of sessions.
+
+    An administrator sees the sessions of all clients, and every other client its own.
+    """
+    principal = router.identify(environ)
+    owner = None if principal is None or principal.is_admin else principal.id
     view = router.wire_view
     query = parse_qs(environ.get("QUERY_STRING", ""))
     if view is None:
         return Response(HTTPStatus.NOT_FOUND, "The wire view is off.\n")
     if "session" not in query:
-        return _json({"sessions": view.sessions()})
-    page = view.rows(query["session"][-1], _whole(query.get("after", ["0"])[-1]))
+        return _json({"sessions": view.sessions(owner)})
+    page = view.rows(query["session"][-1], _whole(query.get("after", ["0"])[-1]), owner)
     if page is None:
         return Response(HTTPStatus.NOT_FOUND, "No such session in this process.\n")
     return _json(page)
@@ -52,4 +59,4 @@ def _whole(written: str) -> int:
 
 
 def _json(value: object) -> Response:
-    return Response(HTTPStatus.OK, msgspec.json.encode(value).decode(), JSON, HEADERS)
+    return Response(HTTPStatus.OK, msgspec.json.encode(value).decode(), JSON)

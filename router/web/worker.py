@@ -1,28 +1,26 @@
-"""gunicorn's worker and its logger, changed: a silent connection holds no thread, and a worker ends in time.
+"""gunicorn's worker and its logger, changed: an unfinished request holds no thread, and a worker ends in time.
 
 The worker overrides methods that gunicorn does not document; `router.web.internals` lists them.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 import os
-import selectors
 import signal
-import socket
-import struct
 import sys
 import threading
 import time
 import traceback
+from concurrent import futures
 from typing import Any, Final
 
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from actors.watchdog import frames
+from router.web.intake import DRAIN_S, Intake, Kind
 from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
@@ -30,32 +28,43 @@ logger = logging.getLogger(__name__)
 # A worker ends within `drain_s` and 5 s of SIGTERM, whatever the other deadlines are. Its sessions are drained first,
 # then HTTP requests may end, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
-"""The time of the router to close, after the drain."""
+"""Seconds for the router to close, after the drain."""
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
 ARBITER_GRACE_S: Final = 6.0
-"""The time of a worker to end, after the drain: a little more than the steps above take."""
-
-RECEIVE_S: Final = 10
-"""The longest silence inside a request. gunicorn has no such limit: its thread would wait without end."""
+"""Seconds for a worker to end, after the drain: a little more than the steps above take together."""
 
 CONNECTIONS: Final = 4096
-"""HTTP connections alone: gunicorn does not count a WebSocket after its hand-over."""
+"""The most HTTP connections of a worker. gunicorn does not count a WebSocket after its hand-over."""
+
+KEPT_ALIVE: Final = 1024
+"""The most HTTP connections that wait for another request.
+
+Beyond it a response closes its connection, so that strangers cannot hold all of `CONNECTIONS`.
+"""
+
+HEALTH_THREADS: Final = 2
+OTHER_THREADS: Final = 8
+"""The number of threads for pages, and for the routes that give tokens, whose requests have a body."""
+
+LEAVE_ACCEPTED_S: Final = 1.0
+"""The longest time in seconds in which a worker that is replaced answers the requests of connections that it has
+accepted. Only then does it drain, so that no caller gets 503 from it."""
 
 ACCEPT_PAUSE_S: Final = 0.5
-"""The pause after a failed `accept`: at once it would fail again, as files are still missing."""
+"""The pause in seconds after a failed `accept`. An immediate retry would fail again for lack of file descriptors."""
 
 LEAVE_S: Final = 0.005
-"""The time for another worker to take a connection. The kernel wakes all workers for each connection."""
+"""Seconds in which another worker may take a connection. The kernel wakes all workers for each connection."""
 
 LOAD_MARGIN: Final = 1
-"""The load beyond that of the least loaded worker at which a connection is left to the others."""
+"""The excess over the least loaded worker's load up to which a worker still accepts connections."""
 
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
 def ignore_signals(_arbiter: Any = None) -> None:
-    """Ignore all signals from now on: a second Ctrl-C would kill the interpreter while it finishes."""
+    """Ignore all signals from now on, because a second Ctrl-C would kill the interpreter while it finishes."""
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
 
@@ -63,8 +72,8 @@ def ignore_signals(_arbiter: Any = None) -> None:
 class Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, which drains the router when it ends.
 
-    It serves HTTP during the drain, so that probes and callers get 503. A worker that is replaced accepts no more
-    connections: its successor does.
+    During the drain the worker serves HTTP, so that probes and callers get 503. A worker that is replaced accepts no
+    more connections, because its successor does.
     """
 
     alive: bool
@@ -72,17 +81,29 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     nr_conns: int
     slot: int | None = None
     """The slot of this worker on the scoreboard."""
+    # Only the arbiter's copy of this object has the true values of the next three.
     is_retired = False
-    """Set by the arbiter when it ends this worker."""
+    """Whether the arbiter has ended this worker."""
+    is_on_trial = False
+    """Whether this worker is the first of its version, and another worker still serves in its place."""
+    end_s = math.inf
+    """The time at which the arbiter kills this worker, once it is retired."""
+    max_keepalived: int
+    tpool: futures.ThreadPoolExecutor
     _drains: list[threading.Thread]
+    _intake: Intake
+    _health_threads: futures.ThreadPoolExecutor
+    _other_threads: futures.ThreadPoolExecutor
     _drain_until_s = math.inf
     _is_replaced = False
     _has_left_one = False
     _pause_until_s = 0.0
 
     def run(self) -> None:
-        """Serve until a signal has ended the drain; then end this process in time."""
+        """Serve until a drain has ended, which a signal begins; then end this process in time."""
         self._drains = []
+        self.max_keepalived = min(self.max_keepalived, KEPT_ALIVE)
+        self._intake = Intake(self.poller, self._serve, self._lose)
         # This is the worker's own copy: the arbiter's is 0, so that a reload does not wait for old workers.
         self.cfg.set("graceful_timeout", HTTP_GRACE_S)
         try:
@@ -94,19 +115,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             for thread in self._drains:
                 thread.join(max(0.0, self._drain_until_s - time.monotonic()))
             ignore_signals()
-            for conn in self.pending_conns:  # gunicorn leaves them open
-                conn.close()
+            self._intake.close()
+            for threads in (self._health_threads, self._other_threads):
+                threads.shutdown(wait=False)
             self._end_in_time()
 
     def init_signals(self) -> None:
-        """Ignore SIGINT: a terminal sends it to the arbiter, too, which signals its workers."""
+        """Ignore SIGINT, because a terminal also sends it to the arbiter, which signals its workers."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def notify(self) -> None:
-        """Show the arbiter a sign of life, and write our row. gunicorn's loop calls this every second."""
+        """Show the arbiter a sign of life, and write this worker's row. gunicorn's loop calls this every second."""
         super().notify()
         self._write_row()
+        self.app.follow_log_level()
+        self.app.router.sample_metrics()
+        self.app.note_history()
         if not self.app.router.is_alive and not self._drains:
             logger.critical("worker unhealthy, exiting; the arbiter starts a replacement")
             self._begin_drain(self.app.drain_s)
@@ -127,16 +152,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             is_ready=is_ready,
             sessions=router.session_count,
             load=self._load(),
+            used=router.load(),
             seen_s=time.monotonic(),
         )
         self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
-        """Return the number of sessions, and of connections that may become one: not of those kept alive."""
+        """Return the number of sessions and of connections that may become sessions, without those kept alive."""
         return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait as gunicorn does, but no longer than until the pause in accepting, or the drain, is over."""
+        """Wait as gunicorn does, but only until the pause in accepting or the drain is over."""
         now_s = time.monotonic()
         # gunicorn waits for a second, in which neither a pause of 5 ms nor the end of a drain would be noticed.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
@@ -152,9 +178,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Ignore the value that gunicorn's constructor sets."""
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection, or leave it to a less loaded worker, for a moment and once.
+        """Accept a connection. If another worker has less load, first leave the connection to it for `LEAVE_S`, once.
 
-        A worker that hangs costs a new caller that moment alone (docs/decisions/0014).
+        So a less loaded worker that hangs costs a new caller only this time (docs/decisions/0014).
         """
         if not self._has_left_one and self._is_another_less_loaded():
             self._has_left_one = True
@@ -173,39 +199,69 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         least = self.app.scoreboard.least_load(time.monotonic(), except_pid=self.pid)
         return least is not None and self._load() > least + LOAD_MARGIN
 
+    def init_process(self) -> None:
+        """Make the threads and the intake of this process, before gunicorn's loop runs."""
+        self._health_threads = futures.ThreadPoolExecutor(HEALTH_THREADS, "health")
+        self._other_threads = futures.ThreadPoolExecutor(OTHER_THREADS, "pages")
+        super().init_process()
+
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection a thread with its first byte: browsers open spare ones, which would hold a thread each."""
-        if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
-            return
-        # The request's thread will read with blocking calls; the kernel ends each after this time.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_S, 0))
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        on_readable = functools.partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
+        """Let the loop read the next head of a connection, which gets a thread when the head is whole."""
+        self._intake.add(conn)
+
+    def _serve(self, conn: Any, kind: Kind) -> None:
+        served = self._threads_for(kind).submit(self.handle, conn)
+        served.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def finish_request(self, conn: Any, served: futures.Future[Any]) -> None:
+        """Keep a connection for its next request, or close it. gunicorn's own method would block the loop for 2 s."""
+        if served.cancelled() or served.exception() is not None or not served.result():
+            self._intake.linger(conn)
+        else:
+            super().finish_request(conn, served)
+
+    def _threads_for(self, kind: Kind) -> futures.ThreadPoolExecutor:
+        return {Kind.HEALTH: self._health_threads, Kind.OTHER: self._other_threads, Kind.UPGRADE: self.tpool}[kind]
+
+    def _lose(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close connections whose request does not arrive in time. gunicorn's loop calls this every second."""
+        self._intake.expire()
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        # gunicorn would wait 5 s for a body that the app refused to read.
+        reader = conn.parser.unreader
+        reader.until_s = min(reader.until_s, time.monotonic() + DRAIN_S)
+        return bool(super()._keepalive_after(conn, keepalive))
 
     def handle_exit(self, _sig: int, _frame: Any) -> None:
         """Drain after SIGTERM, then end."""
         self.method_queue.defer(self._begin_drain, self.app.drain_s)
 
     def handle_quit(self, _sig: int, _frame: Any) -> None:
-        """End at once after SIGQUIT, even during a drain. gunicorn would cut the clients without a close frame."""
+        """End at once after SIGQUIT, even during a drain.
+
+        gunicorn's own method would cut the clients off without a close frame.
+        """
         self.method_queue.defer(self._begin_drain, 0.0)
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
-        """Log the stack of every thread after SIGUSR1; deferred, as the interrupted code may hold the log's lock."""
+        """Log the stack of every thread after SIGUSR1, a little later: the interrupted code may hold the log's lock."""
         self.method_queue.defer(_log_stacks)
 
     def _begin_drain(self, drain_s: float) -> None:
         # On a thread of its own: this one serves HTTP during the drain, and /readyz answers 503.
-        until_s = time.monotonic() + drain_s + CLOSE_S
+        is_replaced = not self.app.scoreboard.is_ending
+        until_s = time.monotonic() + drain_s + CLOSE_S + (LEAVE_ACCEPTED_S if is_replaced else 0.0)
         # The arbiter repeats its signal: only a clearly earlier end (SIGQUIT during a drain) begins another.
         if until_s > self._drain_until_s - CLOSE_S / 2:
             return
+        logger.info("worker %d drains %d sessions for up to %g s", self.pid, self.app.router.session_count, drain_s)
         self._drain_until_s = until_s
-        self._is_replaced = not self.app.scoreboard.is_ending
+        self._is_replaced = is_replaced
         # Each response from now on closes its connection.
         self.max_keepalived = 0
         self._cap_keepalive(time.monotonic() + HTTP_GRACE_S)
@@ -215,8 +271,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._write_row()
 
     def _drain(self, drain_s: float) -> None:
-        self.app.close_router(drain_s)
+        until_s = time.monotonic() + LEAVE_ACCEPTED_S
+        while self._is_replaced and self._has_requests() and time.monotonic() < until_s:
+            time.sleep(LEAVE_S)
+        self.app.close_router(drain_s, is_replaced=self._is_replaced)
+        logger.info("worker %d has drained", self.pid)
         self.method_queue.defer(self._leave)
+
+    def _has_requests(self) -> bool:
+        """Whether a connection may hold a request that this worker has to answer."""
+        return self.app.router.is_alive and self.nr_conns > len(self.keepalived_conns)
 
     def _leave(self) -> None:
         self.alive = False
@@ -235,7 +299,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]
-    """gunicorn's log lines in the router's pipeline. Its lines about workers and signals are at debug."""
+    """gunicorn's logger, whose lines go to the router's pipeline. Lines about workers and signals are at debug."""
 
     def setup(self, cfg: Any) -> None:
         """Leave handlers and levels to `router.logs.setup`."""
@@ -244,20 +308,31 @@ class GunicornLogger(Logger):  # type: ignore[misc]
         self._access_log_enabled = False
 
     def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log at debug: workers that boot, signals that are handled."""
+        """Log gunicorn's info lines at debug level: they report that workers boot and that signals arrive."""
         self.error_log.debug(msg, *args, **kwargs)
 
     def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log, except the 120 lines of gunicorn's own configuration."""
+        """Log a debug line, except the 120 lines with gunicorn's own configuration."""
         if not msg.startswith("Current configuration"):
             self.error_log.debug(msg, *args, **kwargs)
 
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Log a warning, except one about an invalid request, which quotes the client's text.
+
+        The text may hold a credential, and clients could fill the log with such lines.
+        """
+        if msg.startswith("Invalid request"):
+            self.error_log.debug("a client's request is invalid")
+        else:
+            self.error_log.warning(msg, *args, **kwargs)
+
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Log with the traceback, unless the cause is a client that fell silent (`RECEIVE_S`)."""
-        if isinstance(sys.exc_info()[1], BlockingIOError):
+        """Log an error with its traceback, without the query. A client that does not send or read is no error."""
+        if isinstance(sys.exc_info()[1], BlockingIOError | TimeoutError):
             self.error_log.debug("a client did not finish its request")
         else:
-            self.error_log.exception(msg, *args, **kwargs)
+            shown = [arg.partition("?")[0] if isinstance(arg, str) else arg for arg in args]
+            self.error_log.exception(msg, *shown, **kwargs)
 
 
 def _log_stacks() -> None:

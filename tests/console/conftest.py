@@ -57,11 +57,11 @@ def embedded():
 
 @pytest.fixture(scope="module")
 def router():
-    """Run the command with an upstream that speaks quickly."""
+    """Run the command with an upstream that speaks quickly, and with a name of no secure origin."""
     root = str(children.RUN_PY.parent)
     with (
         children.child(sys.executable, "-c", QUICK_SIMULATOR, env={"PYTHONPATH": root}) as simulator,
-        children.router("--upstream", simulator.wait_for(r"ws://\S+")[0]) as running,
+        children.router("--upstream", simulator.wait_for(r"ws://\S+")[0], "--allow-host", "console.test") as running,
     ):
         yield running
 

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 LINES = "My name is Ada.\nWhat is the weather in Paris?\nWhat is my name?\n\n"
 EXPECTED = (
     "assistant: Hello! How can I help you?",
-    'assistant: You said: "My name is Ada."',
+    "assistant: Nice to meet you, Ada.",
     'function: get_weather({"city":"Paris"}) -> Sunny, 21 degrees',
     "assistant: Here is what I found: Sunny, 21 degrees",
     "assistant: Your name is Ada.",

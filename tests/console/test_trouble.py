@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.clients.console_page import console_page, launch
 from tests.support.processes import children
+from tests.support.processes.further import further
 from tests.support.processes.serving import simulating
 
 STORY = "Remember every word of this. It was a long way to the station, and it rained. Nobody came to meet me."
@@ -34,8 +35,15 @@ def once(point, action, **fault):
     return {"faults": (Fault(point=point, action=action, first_connections=1, **fault),)}
 
 
-@pytest.mark.parametrize("backend", ["openai", "deepgram"])
-@pytest.mark.parametrize("point", [FaultPoint.MID_AUDIO, FaultPoint.ITEM_ACKED])
+@pytest.mark.parametrize(
+    ("point", "backend"),
+    [
+        (FaultPoint.MID_AUDIO, "openai"),
+        further(FaultPoint.ITEM_ACKED, "deepgram"),
+        further(FaultPoint.MID_AUDIO, "deepgram"),
+        further(FaultPoint.ITEM_ACKED, "openai"),
+    ],
+)
 def test_an_upstream_that_closes_with_1000_is_survived_and_the_answer_is_whole(breaking, backend, point):
     console = breaking(**once(point, FaultAction.CLOSE, code=1000))
     console.open(backend=backend)
@@ -87,7 +95,7 @@ def test_an_endpoint_at_which_nothing_listens_is_an_error_in_words(console, rout
 
 @pytest.mark.parametrize(
     ("endpoint", "problem"),
-    [("not a url", "is not a URL"), ("ftp://host/x", "must begin with ws:// or wss://")],
+    [("not a url", "is not a URL"), further("ftp://host/x", "must begin with ws:// or wss://")],
 )
 def test_an_endpoint_that_is_none_is_named(console, endpoint, problem):
     console.open(endpoint=quote(endpoint))
@@ -119,8 +127,8 @@ INSECURE = "https"
     ("flags", "address", "problem"),
     [
         (("--use-fake-device-for-media-stream",), "{}", DENIED),
-        (("--use-fake-ui-for-media-stream",), "{}", MISSING),
-        (("--host-resolver-rules=MAP console.test 127.0.0.1",), "console.test:{port}", INSECURE),
+        further(("--use-fake-ui-for-media-stream",), "{}", MISSING),
+        further(("--host-resolver-rules=MAP console.test 127.0.0.1",), "console.test:{port}", INSECURE),
     ],
     ids=["no permission", "no device", "an insecure origin"],
 )
@@ -160,8 +168,9 @@ def test_a_microphone_that_is_disconnected_is_reported(console):
     expect(console.button("Talk")).to_be_visible()
 
 
-@pytest.mark.parametrize("rate", [16000, 24000])
-@pytest.mark.parametrize("device", [44100, 48000])
+@pytest.mark.parametrize(
+    ("device", "rate"), [(48000, 24000), further(48000, 16000), further(44100, 24000), further(44100, 16000)]
+)
 def test_the_microphone_s_sound_is_resampled_without_aliases(console, device, rate):
     """A tone that the rate can carry passes at its height, one above its half does not come down."""
     console.open()

@@ -29,12 +29,15 @@ export class Call {
   #calls = new Map();
   #callTexts = [];
   #isEnded = false;
+  #isGreeting; // what comes is the greeting's, or nothing has come yet
+  #isGreetingCut = false; // the AgentAudioDone of an interrupted greeting is still to come
 
   /** `parts` are the log, the conversation, the player, the microphone, the turns, and `changed`, `applied`, `closed`. */
   constructor(parts, { address, settings, mocks, isOpenai }) {
     this.#parts = parts;
     this.#mocks = mocks;
     this.#isOpenai = isOpenai;
+    this.#isGreeting = Boolean(settings.agent?.greeting);
     this.#session = new Session(address, settings, {
       message: (message) => this.#take(message),
       audio: (frame) => this.#hear(frame),
@@ -46,12 +49,12 @@ export class Call {
   say(entry, said) {
     delete entry.isUnsent;
     this.#parts.conversation.keep();
-    const index = this.#parts.conversation.entries.indexOf(entry);
+    if (this.#answer) this.#isGreeting = false; // it was shown: what comes next is cut, or the answer
     this.#interrupted({
       isMuted: this.#isMuted || (this.isOpen && this.#hasOutput),
-      place: { element: said.element.previousElementSibling, index },
+      place: this.#before({ said, entry }),
     });
-    this.#echoes.push({ content: entry.content.trim(), said });
+    this.#echoes.push({ content: entry.content.trim(), said, entry });
     this.#parts.turns.begin("typed", performance.now());
     this.isOpen = true;
     this.#session.send({ type: "InjectUserMessage", content: entry.content });
@@ -106,7 +109,8 @@ export class Call {
   /** Note an output of the answer that is under way; the first of its kind tells the latency. */
   #output(kind, at = performance.now()) {
     this.#hasOutput = true;
-    this.#isCut = this.#isMuted = this.isUserSpeaking = false;
+    this.#isCut = this.#isMuted = this.#isGreetingCut = this.isUserSpeaking = false;
+    if (this.#isGreeting) return; // it answers no message: nothing is timed
     this.#endSpeech();
     const ms = this.#parts.turns.first(kind, at);
     if (ms !== undefined) this.#latency[kind] = ms;
@@ -142,6 +146,17 @@ export class Call {
     return { element: this.#parts.log.last, index: this.#parts.conversation.entries.length };
   }
 
+  /** The place in front of a typed message. */
+  #before({ said, entry }) {
+    return { element: said.element.previousElementSibling, index: this.#parts.conversation.entries.indexOf(entry) };
+  }
+
+  #endGreeting() {
+    if (!this.#isGreeting) return;
+    this.#isGreeting = this.#hasOutput = false;
+    this.#answer = undefined;
+  }
+
   #endSpeech(isLater = false) {
     if (this.#speechEndedAt !== undefined && !isLater) return;
     // The microphone knows best; without one, the message that tells of it counts.
@@ -152,10 +167,12 @@ export class Call {
   userStartedSpeaking() {
     if (this.#echoes.length) {
       // A typed message interrupts by this message, too.
+      this.#isGreetingCut = this.#isGreeting && this.#hasOutput;
       this.#parts.player.flush();
       this.#isMuted = false;
       return;
     }
+    this.#endGreeting();
     this.#interrupted({ isMuted: false });
     this.isOpen = false;
     this.isUserSpeaking = true;
@@ -181,6 +198,7 @@ export class Call {
       const [{ said }] = this.#echoes.splice(at, 1);
       said.remark("state", "");
       this.#isMuted = false;
+      this.#endGreeting();
       return;
     }
     const said = this.#heard ?? this.#parts.log.said("user");
@@ -205,7 +223,8 @@ export class Call {
       this.#grow(this.#cutAnswer, content);
       return;
     }
-    this.#answer ??= this.#newAnswer();
+    const [typed] = this.#echoes;
+    this.#answer ??= this.#newAnswer(this.#isGreeting && typed ? this.#before(typed) : undefined);
     this.#grow(this.#answer, content);
     this.#output("text");
   }
@@ -223,6 +242,17 @@ export class Call {
   }
 
   agentAudioDone() {
+    if (this.#isGreetingCut && !this.#hasOutput) {
+      this.#isGreetingCut = false;
+      return;
+    }
+    const isBesideMessage = this.#isGreeting && this.#echoes.length > 0;
+    this.#isGreeting = false;
+    if (isBesideMessage) {
+      this.#hasOutput = false; // the turn of the typed message is still to come
+      this.#answer = this.#cutAnswer = undefined;
+      return;
+    }
     if (this.#isCut && !this.#hasOutput) {
       this.#isCut = this.#isMuted = false;
       return;

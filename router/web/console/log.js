@@ -24,7 +24,7 @@ export class Log {
     return this.#element.lastElementChild;
   }
 
-  /** Add something that the user or the agent says: at the end, or behind the element `place`. */
+  /** Add something that the user or the agent says: at the end, or behind the element `place`; null is the front. */
   said(role, text = "", place = this.last) {
     return new Said(this, role, text, place);
   }
@@ -53,7 +53,11 @@ export class Log {
   insert(place, role, ...children) {
     const name = make("p", { class: "name", text: NAMES[role] });
     const entry = make("div", { class: "entry", data: { role } }, name, ...children);
-    this.#scrolled(() => (place?.isConnected ? place.after(entry) : this.#element.append(entry)));
+    this.#scrolled(() => {
+      if (place === null) this.#element.prepend(entry);
+      else if (place?.isConnected) place.after(entry);
+      else this.#element.append(entry);
+    });
     return entry;
   }
 

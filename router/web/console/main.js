@@ -235,6 +235,7 @@ class Console {
     byId("endpoint").value = endpoint;
     this.#showPlace();
     byId("simulator-note").hidden = !place.facts.isSimulator;
+    byId("voice-note").textContent = place.facts.voiceAdvice ?? "It understands speech, and answers in words.";
     for (const entry of this.#conversation.entries) this.#restoreEntry(entry);
     if (!this.#log.isEmpty) this.#log.remark("This is the conversation before the reload. The next connection goes on with it.");
   }

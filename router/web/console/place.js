@@ -51,6 +51,9 @@ export function withToken(url, token) {
   return [longer.href];
 }
 
+/** Return the headers that carry a token; a header cannot carry every text. */
+export const asHeaders = (token) => (TOKEN.test(token) ? { Authorization: `Bearer ${token}` } : {});
+
 function parsed(endpoint) {
   let url;
   try {

@@ -58,7 +58,7 @@ export class Turns {
     byId("no-latency").hidden = shown.length > 0;
     if (!shown.length) return;
     const times = shown.map(slowest).sort((one, other) => one - other);
-    const median = times[times.length >> 1];
+    const median = medianOf(times);
     byId("latency-median").textContent = duration(median);
     byId("latency-range").textContent =
       `to the first sound: median of ${count(times.length, "turn")}, from ${duration(times[0])} to ${duration(times.at(-1))}`;
@@ -69,6 +69,12 @@ export class Turns {
 
 /** The sound counts; an answer without any counts by its text. */
 const slowest = (turn) => turn.audio ?? turn.text;
+
+/** Return the median of sorted numbers, of which there is at least one. */
+export function medianOf(sorted) {
+  const upper = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[upper] : (sorted[upper - 1] + sorted[upper]) / 2;
+}
 
 function row(turn) {
   const cell = (ms) => make("td", { text: ms === undefined ? "–" : duration(ms) });

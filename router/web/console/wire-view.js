@@ -1,6 +1,8 @@
 // The wire view: both protocols side by side in time, as the router recorded them.
 
 import { byId, duration, make, makeSvg } from "./dom.js";
+import { asHeaders } from "./place.js";
+import * as settings from "./settings.js";
 
 const ADDRESS = "console/wire";
 const ROWS_MS = 400;
@@ -174,7 +176,7 @@ export class WireView {
 
 async function ask(query) {
   try {
-    const response = await fetch(ADDRESS + query, { cache: "no-store" });
+    const response = await fetch(ADDRESS + query, { cache: "no-store", headers: asHeaders(settings.loadToken(location.host)) });
     return response.ok ? await response.json() : undefined;
   } catch {
     return undefined; // the router is gone; the next round asks again

@@ -31,7 +31,7 @@ def test_the_installed_gunicorn_has_every_part():
 def test_a_missing_part_stops_the_start_with_a_sentence(monkeypatch, parts, name):
     remove(monkeypatch, parts, name)
     with pytest.raises(StartError) as caught:
-        server.serve(RouterConfig(port=0), pytest.fail)
+        server.serve(RouterConfig(port=0), pytest.fail, print)
     owner = parts.place.removesuffix(".__init__")
     assert f" has no {f'{owner}.{name}'.removeprefix('.')}, " in str(caught.value)
     assert str(caught.value).startswith("gunicorn 27.")

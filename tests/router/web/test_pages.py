@@ -9,6 +9,8 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from router.config.model import RouterConfig
+from router.simulator.speech import installed
+from router.simulator.speech.installed import INSTALL, VoiceSupport
 from router.web import pages
 
 FILES = sorted(path.name for path in Path(pages.__file__).with_name("console").iterdir())
@@ -93,3 +95,19 @@ def test_the_page_knows_the_routes_of_its_router_and_no_secret():
     assert known["isSimulator"] is False
     assert "hunter2" not in get("/", config)[2]
     assert facts(RouterConfig())["isSimulator"] is True
+
+
+@pytest.mark.parametrize(
+    ("support", "config", "advice"),
+    [
+        (VoiceSupport(), {}, INSTALL),
+        (VoiceSupport(hears=True, speaks=True), {}, None),
+        (VoiceSupport(hears=True, speaks=True), {"simulator_voice": False}, "switched off"),
+        (VoiceSupport(), {"upstream": "ws://127.0.0.1:9"}, None),
+    ],
+)
+def test_the_page_knows_what_to_install_to_be_understood(monkeypatch, support, config, advice):
+    monkeypatch.setattr(installed, "voice_support", lambda: support)
+    found = facts(RouterConfig(**config))["voiceAdvice"]
+    assert (found is None) == (advice is None)
+    assert advice is None or advice in found

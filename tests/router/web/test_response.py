@@ -22,6 +22,10 @@ def test_a_response_is_sent_with_the_headers_of_its_body():
         "Content-Length": "8",
         "Cache-Control": "no-store",
         "Allow": "GET",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
     }
 
 

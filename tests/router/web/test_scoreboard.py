@@ -1,10 +1,9 @@
 """The workers of one server: rows in memory that is shared over a fork."""
 
-import os
-
 import pytest
 
 from router.web.scoreboard import SILENT_S, Row, Scoreboard, Stage
+from tests.support.processes.forked import status_of_fork
 
 NOW_S = 1000.0
 
@@ -32,6 +31,15 @@ def test_a_worker_has_a_slot_from_before_its_fork_until_it_is_stopped(scoreboard
     assert scoreboard.rows() == [row(7, is_ready=True, sessions=3, load=4)]
     scoreboard.free_slot(slot, 7, NOW_S, was_stopped=True)
     assert scoreboard.rows() == []
+
+
+def test_the_least_used_worker_that_is_ready_counts(scoreboard):
+    assert scoreboard.least_used(NOW_S) is None
+    for pid, used, is_ready in ((7, 0.8, True), (8, 0.2509, True), (9, 0.1, False)):
+        scoreboard.write(scoreboard.take_slot(NOW_S), row(pid, used=used, is_ready=is_ready))
+    assert scoreboard.least_used(NOW_S) == 0.251
+    scoreboard.write(1, row(8, used=1e9, is_ready=True))
+    assert scoreboard.least_used(NOW_S) == 0.8
 
 
 def test_a_worker_that_ends_by_itself_is_dead_until_another_takes_its_slot(scoreboard):
@@ -73,11 +81,11 @@ def test_no_slot_is_given_where_all_are_taken(scoreboard):
 @pytest.mark.slow
 def test_a_parent_reads_the_row_that_its_child_writes(scoreboard):
     slot = scoreboard.take_slot(NOW_S)
-    pid = os.fork()
-    if pid == 0:
-        scoreboard.write(slot, row(os.getpid(), sessions=2))
+
+    def write():
+        scoreboard.write(slot, row(7, sessions=2))
         scoreboard.is_ending = True
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert scoreboard.rows() == [row(pid, sessions=2)]
+
+    assert status_of_fork(write) == 0
+    assert scoreboard.rows() == [row(7, sessions=2)]
     assert scoreboard.is_ending

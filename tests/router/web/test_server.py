@@ -3,24 +3,26 @@
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.processes.children import child
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]  # the end of a process is measured
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STAND_IN = REPOSITORY / "tests" / "support" / "processes" / "web_server.py"
 TIMEOUT_S = 10.0
 
 UPGRADE = (
-    "GET {path} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 GOING_AWAY = b"\x88\x02\x03\xe9"
@@ -53,12 +55,8 @@ class Server:
         """Open a WebSocket; return its socket and the first line that came over it."""
         sock = self.connect()
         sock.sendall(UPGRADE.format(path=path).encode())
-        received = b""
-        while not received.endswith(b"\n") or received.endswith(b"\r\n\r\n"):
-            received += sock.recv(4096)
-        head, _, line = received.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101 ")
-        return sock, line.decode().strip()
+        assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        return sock, read_until(sock, b"\n").decode().strip()
 
     def wait_for_another_worker(self):
         self.process.wait_for(rf"^router (?!{self.worker} )")
@@ -71,6 +69,16 @@ class Server:
         ]
 
 
+def read_until(sock, end):
+    """Read no further: a close frame may be right behind the line."""
+    received = b""
+    while not received.endswith(end):
+        piece = sock.recv(1)
+        assert piece, f"the server closed behind {received}"
+        received += piece
+    return received
+
+
 def get(connection, path):
     connection.request("GET", path)
     response = connection.getresponse()
@@ -78,9 +86,9 @@ def get(connection, path):
 
 
 @contextmanager
-def running(*faults):
+def running(*faults, program=STAND_IN):
     env = {"PYTHONPATH": str(REPOSITORY)}
-    with child(sys.executable, "-X", "dev", "-W", "always", STAND_IN, *faults, env=env) as process:
+    with child(sys.executable, "-X", "dev", "-W", "always", program, *faults, env=env) as process:
         yield Server(process)
 
 
@@ -106,6 +114,15 @@ def test_web_sockets_hold_no_thread_and_leave_no_line(server):
         assert server.get("/healthz") == (200, "ok\n")
     assert server.process.stop() == 0
     assert server.complaints == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells")
+def test_a_worker_shares_most_of_its_memory_with_the_process_that_forked_it(lasting_server):
+    """A collection after the fork would write into every object, and so copy all their memory."""
+    assert lasting_server.get("/healthz")[0] == 200
+    text = Path(f"/proc/{lasting_server.worker}/smaps_rollup").read_text()
+    shared_kb, private_kb = (int(re.search(rf"{kind}_Dirty: +(\d+) kB", text)[1]) for kind in ("Shared", "Private"))
+    assert shared_kb > private_kb
 
 
 def test_both_routes_lead_to_their_profile(lasting_server):
@@ -164,6 +181,25 @@ def test_a_client_that_does_not_finish_its_request_loses_its_thread():
         assert server.complaints == []
 
 
+def test_slow_heads_and_bodies_delay_neither_health_nor_calls():
+    body = b"POST /v1/auth/grant HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
+    with running("one_thread") as server, ExitStack() as stack:
+        for request in (b"GET /openai HTTP/1.1\r\nHost: ", body, b"GET /healthz HTTP/1.1\r\nContent-Length: 9\r\n\r\n"):
+            for _ in range(10):
+                stack.enter_context(server.connect()).sendall(request)
+        assert server.get("/healthz") == (200, "ok\n")
+        stack.enter_context(server.web_socket()[0])
+        assert server.complaints == []
+
+
+def test_a_body_that_does_not_arrive_gets_408():
+    with running() as server, server.connect() as slow:
+        slow.sendall(b"POST /v1/auth/grant HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        with slow.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 408 ")
+        assert server.complaints == []
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_drains_the_router_and_ends_with_0(server, signum):
     sock, _ = server.web_socket()
@@ -208,7 +244,7 @@ def test_idle_connections_do_not_hold_up_the_end(server):
 
 def test_the_process_ends_in_time_although_its_router_does_not():
     with running("no_end") as server:
-        assert server.process.stop() == 0
+        assert server.process.stop() == 0  # the arbiter would kill a late worker, before its line below
         server.process.wait_for("ending without waiting for threads: drain")
 
 
@@ -251,14 +287,72 @@ def test_sighup_replaces_the_workers(server):
     assert server.process.stop() == 0
 
 
+def test_a_reload_imports_the_code_of_now_and_code_that_fails_leaves_the_workers_of_before(tmp_path):
+    program = tmp_path / "web_server.py"
+    shutil.copy(STAND_IN, program)
+    written = program.read_text()
+    with running(program=program) as server, ExitStack() as stack:
+        stack.enter_context(server.web_socket()[0])
+        program.write_text(written.replace('LINE = "router"', 'LINE = "newer"'))
+        os.kill(server.process.pid, signal.SIGHUP)
+        newer = int(server.process.wait_for(rf"newer (\d+) below {server.process.pid}")[1])
+        server.process.wait_for("reloaded: 1 workers run the code")
+        program.write_text("raise ValueError('broken on purpose')")
+        os.kill(server.process.pid, signal.SIGHUP)
+        server.process.wait_for("the reload changes nothing.*ValueError: broken on purpose")
+        assert server.get("/healthz") == (200, "ok\n")
+        os.kill(newer, signal.SIGKILL)  # its successor has its code, and not that of the disk
+        server.process.wait_for(rf"newer (?!{newer} )\d+ below {server.process.pid}")
+        assert server.get("/healthz")[0] in (200, 503)
+        assert server.process.stop() == 0
+
+
+def test_a_template_that_dies_is_replaced(server):
+    os.kill(server.process.pid, signal.SIGHUP)
+    server.process.wait_for("reloaded: 1 workers run the code")
+    workers = {int(pid) for pid in re.findall(r"^router (\d+) ", server.process.output, re.MULTILINE)}
+    for it in psutil.Process(server.process.pid).children():
+        if it.pid not in workers:
+            it.kill()
+    server.process.wait_for("the template of the workers has died: another is started")
+    server.process.wait_for_lines("reloaded: 1 workers run the code", 2)
+    assert server.process.stop() == 0
+
+
+def test_a_worker_that_stands_still_is_shot_and_replaced(server):
+    os.kill(int(server.worker), signal.SIGSTOP)
+    server.process.wait_for(rf"critical.*worker {server.worker} stood still")
+    server.wait_for_another_worker()
+    assert server.get("/healthz") == (200, "ok\n")
+    assert server.process.stop() == 0
+
+
 def test_sigusr1_logs_what_every_thread_does(lasting_server):
     os.kill(lasting_server.process.pid, signal.SIGUSR1)
     lasting_server.process.wait_for(r"worker \d+, stack of thread MainThread")
     assert lasting_server.get("/healthz")[0] == 200
 
 
-def test_sigusr2_starts_no_second_router(server):
-    os.kill(server.process.pid, signal.SIGUSR2)
-    server.process.wait_for("SIGUSR2 is not supported")
+def test_sigusr2_changes_the_level_of_log_lines_and_starts_no_second_router(server):
+    for level in ("debug", "trace", "info"):
+        os.kill(server.process.pid, signal.SIGUSR2)
+        server.process.wait_for(rf"process {server.process.pid} logs from level {level} on")
+        server.process.wait_for(rf"process (?!{server.process.pid})\d+ logs from level {level} on")
     assert server.process.output.count("listens on") == 1
+    assert server.process.stop() == 0
+
+
+def test_the_start_the_signals_and_the_drain_are_lines(server):
+    server.process.wait_for(r"worker \d+ serves")
+    os.kill(server.process.pid, signal.SIGHUP)
+    server.process.wait_for("SIGHUP: new workers replace the old ones, which drain")
+    server.process.wait_for(r"worker \d+ drains 0 sessions for up to 0 s")
+    assert server.process.stop() == 0
+    assert re.search(r"SIGTERM: \d workers drain for up to 0 s[\s\S]*the server has ended", server.process.output)
+
+
+def test_a_worker_that_dies_is_an_error_in_the_log(server):
+    worker = int(server.process.wait_for(r"router (\d+) below")[1])
+    os.kill(worker, signal.SIGKILL)
+    server.process.wait_for(r"worker \d+ died, and its calls with it: another replaces it")
     assert server.process.stop() == 0

@@ -22,6 +22,9 @@ class Refusing:
     def accept(self, *_given, **_more):
         raise self._failure
 
+    def count_refusal(self, _status):
+        """Count nothing."""
+
 
 @pytest.fixture
 def sockets():

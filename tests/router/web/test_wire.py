@@ -6,6 +6,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from actors import messages
+from router.access.request import Principal
 from router.web import wire
 from router.wire_view import PAGE_ROWS, WireView
 
@@ -23,15 +24,19 @@ class Machine:
 class Router:
     """A router with a wire view, or without one."""
 
-    def __init__(self, wire_view):
+    def __init__(self, wire_view, principal=None):
         self.wire_view = wire_view
+        self._principal = principal
+
+    def identify(self, _environ):
+        return self._principal
 
 
-def get(view, query=""):
+def get(view, query="", principal=None):
     """Get the rows; return status and body."""
     environ = {"QUERY_STRING": query}
     setup_testing_defaults(environ)
-    response = wire.routes(Router(view))["/console/wire"](environ)
+    response = wire.routes(Router(view, principal))["/console/wire"](environ)
     assert "Access-Control-Allow-Origin" not in dict(response.all_headers)
     return response.status, response.body
 
@@ -81,3 +86,16 @@ def test_one_answer_has_a_bounded_number_of_rows(view):
 def test_an_unknown_session_and_a_view_that_is_off_are_not_found(view):
     assert get(view, "session=none")[0] == 404
     assert get(None)[0] == 404
+
+
+def test_a_client_sees_its_own_sessions_and_an_administrator_those_of_all(view):
+    view.observe("two", "openai", Machine(), "{}", owner="ada")
+    ada, root = Principal("ada"), Principal("root", is_admin=True)
+
+    def listed(principal):
+        return [session["id"] for session in json.loads(get(view, principal=principal)[1])["sessions"]]
+
+    assert listed(ada) == ["two"]
+    assert listed(root) == listed(None) == ["two", "one"]
+    assert get(view, "session=one", ada)[0] == 404
+    assert get(view, "session=two", ada)[0] == get(view, "session=one", root)[0] == 200

@@ -25,6 +25,7 @@ def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_o
 def log(caplog):
     """A logger as gunicorn makes it, which is set up for the router."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "gunicorn")
     logger = GunicornLogger.__new__(GunicornLogger)
     logger.error_log = logging.getLogger("gunicorn.test")
     logger.setup(SimpleNamespace())
@@ -43,7 +44,21 @@ def test_the_configuration_of_gunicorn_is_not_logged(log, caplog):
     assert caplog.records == []
 
 
-@pytest.mark.parametrize(("error", "level"), [(BlockingIOError(), "DEBUG"), (ZeroDivisionError(), "ERROR")])
+def test_an_invalid_request_is_logged_without_its_text_which_may_hold_a_credential(log, caplog):
+    log.warning("Invalid request from ip=127.0.0.1: Invalid HTTP header: 'Authorization : Bearer s3cret'")
+    log.warning("Worker %s was sent %s", 7, "SIGKILL")
+    try:
+        int("no number")
+    except ValueError:
+        log.exception("Error handling request %s %s", "GET", "/openai?token=s3cret")
+    assert "s3cret" not in caplog.text
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "WARNING", "ERROR"]
+    assert "GET /openai" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "level"), [(BlockingIOError(), "DEBUG"), (TimeoutError(), "DEBUG"), (ZeroDivisionError(), "ERROR")]
+)
 def test_a_client_that_fell_silent_is_no_error(log, caplog, error, level):
     try:
         raise error

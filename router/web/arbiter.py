@@ -1,0 +1,340 @@
+"""gunicorn's arbiter, changed: it ends its workers by a drain, replaces them by newer code, and shoots a stopped one.
+
+The arbiter overrides methods that gunicorn does not document; `router.web.internals` lists them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import queue
+import select
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import gunicorn.sock
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
+
+from router.web import custody
+from router.web.keeper import Keeper
+from router.web.reloads import Reloads
+from router.web.scoreboard import Scoreboard, Stage
+from router.web.successor import Successor, SuccessorError
+from router.web.worker import ARBITER_GRACE_S, LEAVE_ACCEPTED_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.admin.peers import Peers
+    from router.admin.switches import Switches
+    from router.web.handoff import Ready
+    from router.web.reload_board import ReloadBoard
+    from router.web.tls import Tls
+
+logger = logging.getLogger(__name__)
+
+ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+REPEAT_S: Final = 0.25
+"""Seconds until the arbiter repeats a signal to its workers, because a worker that was just forked may miss it."""
+
+STOPPED_S: Final = 2.0
+"""The seconds after which a stopped worker (SIGSTOP) is shot. A debugger stops a worker for less, or not at all."""
+
+SILENT_S: Final = 30.0
+"""The seconds after which a worker that runs and writes no row is aborted, and later shot. The machine may be
+overloaded: such a worker is late, and its calls are better late than gone."""
+
+LATE_S: Final = 3.0
+"""The seconds without a look after which the arbiter begins to watch its workers anew, because it stood still, too."""
+
+
+class Server(Protocol):
+    """The server of the arbiter."""
+
+    tls: Tls | None
+    scoreboard: Scoreboard
+    switches: Switches
+    reload_board: ReloadBoard
+    drain_s: float
+    peers: Peers
+
+    def follow_log_level(self) -> None:
+        """Apply the log level that an operator or SIGUSR2 set."""
+
+    def launch(self) -> Successor:
+        """Start a template."""
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether the sessions of a worker that dies are continued by another."""
+
+    @property
+    def can_reload(self) -> bool:
+        """Whether a template can take over the shared memory."""
+
+
+# gunicorn ships no types, so its classes are Any to mypy.
+
+
+class Arbiter(GunicornArbiter):  # type: ignore[misc]
+    """The parent of the workers. Its process stays the same over all reloads, and so does its own code."""
+
+    app: Server
+    LISTENERS: list[Any]
+    WORKERS: dict[int, Any]
+
+    def __init__(self, app: Server) -> None:
+        self._end_signals = 0
+        self._ended_by = "a failure"
+        self._template: Successor | None = None
+        """The template that `spawn_worker` forks, in place of this process."""
+        self._looked_s = math.inf
+        self._keeper: Keeper | None = None
+        self._stopped_s: dict[int, float] = {}
+        """The time at which each stopped worker was first seen as stopped."""
+        self._reloads = Reloads(self, app.launch, app.reload_board)
+        super().__init__(app)
+
+    def start(self) -> None:
+        """Start as gunicorn does, with the keeper where the sessions of a dead worker are continued."""
+        super().start()
+        if self.app.is_recovering:
+            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit)
+            self._wake, wakes = os.pipe()
+            for end in (self._wake, wakes):
+                os.set_blocking(end, False)
+            signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+
+    def _fit(self) -> list[int]:
+        """Return the workers that may continue the sessions of another."""
+        return [pid for pid, serves in self._serving(lambda it: not it.is_retired).items() if serves]
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """Wait for a signal, or for a word of a worker to the keeper."""
+        if self._keeper is None:
+            return list(super().wait_for_signals(timeout))
+        if self.SIG_QUEUE.empty():
+            select.select([self._wake, self._keeper.fileno()], [], [], timeout)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        self._keeper.poll()
+        return list(super().wait_for_signals(0.0)) if not self.SIG_QUEUE.empty() else []
+
+    # The end.
+
+    def signal(self, sig: int, frame: Any) -> None:
+        """Queue a signal, and count the signals that end the server, because `stop` acts on a second one."""
+        if sig in ENDINGS:
+            self._end_signals += 1
+            self._ended_by = signal.Signals(sig).name
+        super().signal(sig, frame)
+
+    def stop(self, graceful: bool = True) -> None:
+        """End the workers, which drain first. A second signal cuts the drain short, and a late worker is killed.
+
+        gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
+        has set its handlers.
+        """
+        drain_s = self.app.drain_s if graceful else 0.0
+        logger.info("%s: %d workers drain for up to %g s", self._ended_by, len(self.WORKERS), drain_s)
+        self.app.scoreboard.is_ending = True
+        self._reloads.close()
+        gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
+        self.LISTENERS = []
+        deadline_s = time.monotonic() + ARBITER_GRACE_S + (self.app.drain_s if graceful else 0.0)
+        while self.WORKERS and time.monotonic() < deadline_s:
+            if graceful and self._end_signals > 1:
+                logger.info("%s again: the drain is cut short", self._ended_by)
+                graceful, deadline_s = False, time.monotonic() + ARBITER_GRACE_S
+            self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
+            with contextlib.suppress(queue.Empty):  # SIGCHLD of a worker that ended wakes the arbiter, too
+                self.SIG_QUEUE.get(timeout=REPEAT_S)
+            self.reap_workers()
+        self.kill_workers(signal.SIGKILL)
+        self.reap_workers()
+        if self._keeper is not None:
+            self._keeper.close()
+        logger.info("the server has ended")
+
+    def handle_int(self) -> None:
+        """Drain after SIGINT as after SIGTERM. gunicorn's own method would cut the drain short at once."""
+        self.handle_term()
+
+    # Workers.
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Send a signal to a worker, and mark a worker that ends as retired."""
+        worker = self.WORKERS.get(pid)
+        if sig == signal.SIGTERM and worker is not None and not worker.is_retired:
+            worker.is_retired = True
+            worker.end_s = time.monotonic() + self.app.drain_s + LEAVE_ACCEPTED_S + ARBITER_GRACE_S
+        super().kill_worker(pid, sig)
+
+    def manage_workers(self) -> None:
+        """Keep the number of serving workers. gunicorn also counts draining workers, and would not replace them."""
+        self.app.follow_log_level()  # gunicorn calls this every second
+        self._reloads.advance()
+        present = (it for it in self.WORKERS.values() if not it.is_retired and not it.is_on_trial)
+        serving = sorted(present, key=lambda it: it.age)
+        for _ in range(self.num_workers - len(serving)):
+            self._replace_worker()
+        for worker in serving[: max(0, len(serving) - self.num_workers)]:
+            self.kill_worker(worker.pid, signal.SIGTERM)
+
+    def _replace_worker(self) -> None:
+        self._template = self._reloads.template
+        try:
+            self.spawn_worker()
+        except SuccessorError as error:
+            logger.error("no worker is started: %s", error)  # noqa: TRY400 - `Reloads` starts another template
+
+    def spawn_worker(self) -> int:
+        """Fork a worker, from the template where there is one. Return its process id.
+
+        Raises:
+            SuccessorError: the template is gone.
+        """
+        if self._template is None:
+            return int(super().spawn_worker())
+        self.worker_age += 1
+        worker = self.worker_class(
+            self.worker_age, self.pid, self.LISTENERS, self.app, self.timeout / 2.0, self.cfg, self.log
+        )
+        self.cfg.pre_fork(self, worker)
+        try:
+            worker.pid = self._template.fork(worker.slot, worker.age)
+        except SuccessorError:
+            worker.pid, worker.is_retired = 0, True
+            self.cfg.child_exit(self, worker)
+            worker.tmp.close()
+            raise
+        self.WORKERS[worker.pid] = worker
+        return int(worker.pid)
+
+    def reap_workers(self) -> None:
+        """Record the workers that have ended.
+
+        gunicorn's own method ends the server after a worker that could not start, although the worker was on trial.
+        """
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            worker = self.WORKERS.pop(pid, None)
+            if worker is not None:
+                self._stopped_s.pop(pid, None)
+                self._note_end(worker, os.waitstatus_to_exitcode(status))
+
+    def _note_end(self, worker: Any, code: int) -> None:
+        if code < 0:
+            log = logger.error if -code == signal.SIGKILL else logger.debug
+            log("worker %d was sent %s", worker.pid, signal.Signals(-code).name)
+        elif code:
+            logger.error("worker %d exited with code %d", worker.pid, code)
+        if code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR) and not worker.is_on_trial:
+            raise HaltServer("a worker failed to start", code)
+        worker.tmp.close()
+        self.cfg.child_exit(self, worker)
+        if self._keeper is not None:
+            self._keeper.note_end(worker.pid, has_died=code != 0)
+
+    def murder_workers(self) -> None:
+        """Kill workers that stand still, that say nothing for long, or that are late with their end."""
+        now_s = time.monotonic()
+        # After a pause of this process, say of the whole machine, no worker had the time to say anything.
+        if now_s - self._looked_s > LATE_S:
+            self._stopped_s.clear()
+        stood_still = now_s - self._looked_s > LATE_S
+        self._looked_s = now_s
+        seen_s = {row.pid: row.seen_s for row in self.app.scoreboard.rows()}
+        for pid, worker in list(self.WORKERS.items()):
+            if self._has_stopped(pid, now_s):
+                logger.critical("worker %d stood still for %g s: it is shot", pid, STOPPED_S)
+                self.kill_worker(pid, signal.SIGKILL)
+            elif worker.is_retired and now_s > worker.end_s:
+                self.kill_worker(pid, signal.SIGKILL)
+            elif not stood_still and now_s - seen_s.get(pid, now_s) > SILENT_S:
+                logger.critical("worker %d has said nothing for %g s", pid, SILENT_S)
+                self.kill_worker(pid, signal.SIGKILL if worker.aborted else signal.SIGABRT)
+                worker.aborted = True
+
+    def _has_stopped(self, pid: int, now_s: float) -> bool:
+        if not is_stopped(pid):
+            self._stopped_s.pop(pid, None)
+            return False
+        return now_s - self._stopped_s.setdefault(pid, now_s) >= STOPPED_S
+
+    # Reloads.
+
+    def handle_hup(self) -> None:
+        """Reload after SIGHUP. With TLS only renew the certificate, which cuts no call, unless an operator asks."""
+        board = self.app.reload_board
+        if self.app.tls is not None and not board.is_asked:
+            self.app.tls.renew()
+            return
+        board.is_asked = False
+        if self.app.can_reload:
+            logger.info("SIGHUP: new workers replace the old ones, which drain")
+            self._reloads.ask()
+        else:
+            logger.warning("SIGHUP: this system cannot start other code: new workers run the present code")
+            super().handle_hup()
+
+    def try_out(self, template: Successor) -> int:
+        """Fork a worker on trial from a template, and return its process id."""
+        self._template = template
+        pid = self.spawn_worker()
+        self.WORKERS[pid].is_on_trial = True
+        return pid
+
+    def trial(self) -> dict[int, bool]:
+        """Return the living workers on trial, each with whether it serves."""
+        return self._serving(lambda it: it.is_on_trial and not it.is_retired)
+
+    def _serving(self, is_meant: Callable[[Any], bool]) -> dict[int, bool]:
+        serving = {row.pid for row in self.app.scoreboard.rows() if row.stage is Stage.SERVING}
+        return {pid: pid in serving for pid, it in self.WORKERS.items() if is_meant(it)}
+
+    def adopt_trial(self, ready: Ready) -> None:
+        """Count the workers on trial as the present ones, and retire all others."""
+        tried = [it.age for it in self.WORKERS.values() if it.is_on_trial and not it.is_retired]
+        self.app.reload_board.least_age = min(tried, default=0)
+        for pid, worker in list(self.WORKERS.items()):
+            if worker.is_on_trial and not worker.is_retired:
+                worker.is_on_trial = False
+            elif not worker.is_retired:
+                self.kill_worker(pid, signal.SIGTERM)
+        self.num_workers = ready.workers
+        self.app.drain_s = ready.drain_s
+
+    def end_trial(self) -> None:
+        """End the workers on trial, which may have calls already."""
+        for pid in self.trial():
+            self.kill_worker(pid, signal.SIGTERM)
+
+    def handle_usr2(self) -> None:
+        """Change the level of log lines after SIGUSR2, in the arbiter and in all workers.
+
+        gunicorn's own method would run the command again, with a listener that the command cannot take over.
+        """
+        self.app.switches.log_level = None
+        self.app.scoreboard.log_steps += 1
+        self.app.follow_log_level()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal or a debugger. False where the system does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])

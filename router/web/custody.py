@@ -1,0 +1,136 @@
+"""A worker's end of the channel to the keeper: the sockets and the memory of its sessions, and sessions of the dead."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, Protocol
+
+from actors.connections.kept import KeptConnection, counted
+from actors.connections.shelf import Shelf
+from actors.messages import ClientAdopted
+from router.keeping import Recovered, recovered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actors.connections.base import Connection, ConnectionLimits
+
+logger = logging.getLogger(__name__)
+
+NAME: Final = "keeper.sock"
+MAX_PACKET: Final = 1024
+HOLD: Final = b"h"
+DROP: Final = b"d"
+ADOPT: Final = b"a"
+PASS: Final = b"p"
+"""The first bytes of packets. `PASS` says that a worker does not adopt a session."""
+SEND_S: Final = 1.0
+
+
+class Router(Protocol):
+    """The part of a router that continues the sessions of the dead."""
+
+    def adopt(
+        self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes]
+    ) -> str:
+        """Continue a session that another process carried, and return its id."""
+
+    def count_adoption(self, data: bytes) -> bytes:
+        """Return the value of such a session, which counts this adoption."""
+
+    def give_up(self, data: bytes, connection: Connection) -> None:
+        """Close the connection of a client whose session no process continues, with an `Error`."""
+
+    def limits_of_value(self, data: bytes) -> ConnectionLimits:
+        """Return the limits of the client's connection of such a session."""
+
+
+class Custody:
+    """The channel of one worker. `hold` and `drop` may be called from any thread."""
+
+    def __init__(self, path: str, router: Router) -> None:
+        self._router = router
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.connect(path)
+        self._orders: queue.SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(8, "adoption")
+        targets = (self._send_orders, self._receive)
+        self._threads = [threading.Thread(target=it, name="custody", daemon=True) for it in targets]
+        for thread in self._threads:
+            thread.start()
+
+    def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
+        """Hand duplicates of a session's socket and memory to the keeper."""
+        descriptors = os.dup(connection.duplicate()), os.dup(shelf.descriptor)
+        self._orders.put((HOLD + session_id.encode(), descriptors))
+
+    def drop(self, session_id: str) -> None:
+        """Let the keeper forget a session."""
+        self._orders.put((DROP + session_id.encode(), ()))
+
+    def close(self) -> None:
+        """Adopt no session any more."""
+        self._pool.shutdown(wait=True)
+
+    def end(self) -> None:
+        """Send the last orders, and end the channel."""
+        self._orders.put(None)
+        self._threads[0].join()
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._threads[1].join()
+        self._channel.close()
+
+    def _send_orders(self) -> None:
+        while (order := self._orders.get()) is not None:
+            packet, descriptors = order
+            with contextlib.suppress(OSError):
+                socket.send_fds(self._channel, [packet], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                packet, descriptors, _, _ = socket.recv_fds(self._channel, MAX_PACKET, 2)
+            except OSError:
+                return
+            if not packet:
+                return
+            try:
+                self._pool.submit(self._adopt, packet[1:].decode(), *descriptors)
+            except RuntimeError:  # this worker is on its way out, and another one is fitter
+                self._orders.put((PASS + packet[1:], ()))
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+    def _adopt(self, session_id: str, sock_fd: int, shelf_fd: int) -> None:
+        sock, shelf, found = socket.socket(fileno=sock_fd), Shelf(shelf_fd), None
+        try:
+            found = recovered(shelf, *counted(sock))
+            self._continue(sock, found)
+            logger.info("session %s was taken over from a dead worker", session_id)
+        except Exception:
+            logger.exception("session %s ends: it cannot be continued", session_id)
+            self.drop(session_id)
+            if found is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    last = KeptConnection.continued(sock.dup(), found.unread, found.unsent)
+                    self._router.give_up(found.value, last)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        finally:
+            sock.close()
+            shelf.close()
+
+    def _continue(self, sock: socket.socket, found: Recovered) -> None:
+        value, limits = self._router.count_adoption(found.value), self._router.limits_of_value(found.value)
+        connection = KeptConnection.continued(sock.dup(), found.unread, found.unsent, limits)
+        adopted = ClientAdopted(is_planned=False, sent_bytes=found.sent_bytes)
+        self._router.adopt(value, connection, adopted, journal=found.journal)

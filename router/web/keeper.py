@@ -1,0 +1,150 @@
+"""The keeper, in the arbiter: duplicates of the sockets of all clients, and the memory of their sessions.
+
+It reads no session. When a worker dies, each of its sessions goes to a living one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import selectors
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from router.web.custody import ADOPT, DROP, HOLD, MAX_PACKET, PASS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MOST_HANDED: Final = 2
+"""The most workers that a session may kill, one after the other."""
+
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+class Held(NamedTuple):
+    """A session in custody."""
+
+    pid: int
+    descriptors: tuple[int, ...]
+    """The client's socket, and the memory."""
+    handed: int = 0
+    """The workers that got the session, and died before they stored a record of it."""
+
+
+class Keeper:
+    """The channels to all workers. On the arbiter's thread."""
+
+    def __init__(self, path: Path, fit: Callable[[], Iterable[int]]) -> None:
+        self._fit = fit
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self._listener.setblocking(False)
+        self._channels: dict[int, socket.socket] = {}
+        self._held: dict[str, Held] = {}
+        self._orphans: list[str] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a worker says something."""
+        return self._selector.fileno()
+
+    def poll(self) -> None:
+        """Handle what the workers have said."""
+        while events := self._selector.select(0):
+            for key, _ in events:
+                key.data()
+        if self._orphans:
+            self._give_away()
+
+    def note_end(self, pid: int, *, has_died: bool) -> None:
+        """Give the sessions of a worker that has died to others, and forget those of a worker that ended by itself."""
+        self.poll()  # the last words of the dead are still in its channel
+        channel = self._channels.pop(pid, None)
+        if channel is not None:
+            self._selector.unregister(channel)
+            channel.close()
+        left = [session_id for session_id, held in self._held.items() if held.pid == pid]
+        if has_died:
+            self._orphans += left
+            self._give_away()
+        else:
+            for session_id in left:
+                self._forget(session_id)
+
+    def close(self) -> None:
+        """Release everything."""
+        for session_id in list(self._held):
+            self._forget(session_id)
+        for channel in self._channels.values():
+            channel.close()
+        self._selector.close()
+        self._listener.close()
+
+    def _give_away(self) -> None:
+        fit = [pid for pid in self._fit() if pid in self._channels]
+        if not fit:
+            return
+        orphans, self._orphans = self._orphans, []
+        for session_id, pid in zip(orphans, itertools.cycle(fit), strict=False):
+            held = self._held.get(session_id)
+            if held is None:
+                continue
+            if held.handed >= MOST_HANDED:
+                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+                self._give_up(session_id)
+                continue
+            self._held[session_id] = held._replace(pid=pid, handed=held.handed + 1)
+            try:
+                socket.send_fds(self._channels[pid], [ADOPT + session_id.encode()], list(held.descriptors))
+            except OSError as error:
+                logger.warning("session %s waits for another worker: %s", session_id, error)
+                self._orphans.append(session_id)
+
+    def _accept(self) -> None:
+        channel, _ = self._listener.accept()
+        channel.setblocking(False)
+        pid = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+        self._channels[pid] = channel
+        self._selector.register(channel, selectors.EVENT_READ, lambda: self._read(pid, channel))
+
+    def _read(self, pid: int, channel: socket.socket) -> None:
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(channel, MAX_PACKET, 2)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet, descriptors = b"", []
+        if not packet:
+            # Its sessions wait for the arbiter, which knows when the process is dead.
+            self._selector.unregister(channel)
+            channel.close()
+            self._channels.pop(pid, None)
+            return
+        session_id = packet[1:].decode()
+        if packet[:1] == HOLD:
+            self._forget(session_id)
+            self._held[session_id] = Held(pid, tuple(descriptors))
+        elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
+            self._orphans.append(session_id)
+        elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
+            self._forget(session_id)
+
+    def _give_up(self, session_id: str) -> None:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._held[session_id].descriptors[0])) as sock:
+            sock.shutdown(socket.SHUT_RDWR)
+        self._forget(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        held = self._held.pop(session_id, None)
+        for descriptor in held.descriptors if held is not None else ():
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

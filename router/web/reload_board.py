@@ -1,0 +1,67 @@
+"""The state of reloads, in memory that all workers share: an operator asks any worker."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from router.shared_areas import Areas
+
+_MAX_BYTES: Final = 512
+_ROW: Final = struct.Struct(f"<BBHI{_MAX_BYTES}s")
+"""The layout: whether a reload is asked for, whether one runs, the length of the problem, the number of reloads that
+are over, and the problem of the last one."""
+_AGE: Final = struct.Struct("<Q")
+
+
+class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state at one moment."""
+
+    finished: int
+    """The number of reloads that are over."""
+    is_running: bool
+    problem: str
+    """The reason why the last reload changed nothing; empty where it succeeded."""
+
+
+class ReloadBoard:
+    """The memory. A worker writes the request, and the arbiter everything else."""
+
+    def __init__(self, areas: Areas) -> None:
+        self._memory = areas.memory("reload", _ROW.size + _AGE.size)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an operator has asked for a reload that has not begun."""
+        return bool(self._memory[0])
+
+    @is_asked.setter
+    def is_asked(self, is_asked: bool) -> None:
+        self._memory[0] = is_asked
+
+    @property
+    def least_age(self) -> int:
+        """The age of the oldest worker that no reload has retired: workers are numbered since the start."""
+        return int(_AGE.unpack_from(self._memory, _ROW.size)[0])
+
+    @least_age.setter
+    def least_age(self, age: int) -> None:
+        _AGE.pack_into(self._memory, _ROW.size, age)
+
+    def begin(self) -> None:
+        """Record that a reload begins."""
+        self._memory[1] = True
+
+    def finish(self, problem: str = "") -> None:
+        """Record that a reload is over."""
+        text = problem.encode("utf-8", "replace")[:_MAX_BYTES]
+        _ROW.pack_into(self._memory, 0, self._memory[0], False, len(text), self.state().finished + 1, text)
+
+    def state(self) -> ReloadState:
+        """Return the present state."""
+        _, is_running, length, finished, text = _ROW.unpack_from(self._memory)
+        problem = text[:length].decode("utf-8", "replace")
+        return ReloadState(finished=finished, is_running=bool(is_running), problem=problem)

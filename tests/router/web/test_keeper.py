@@ -1,0 +1,154 @@
+"""The keeper, and the channels of two workers that a test plays."""
+
+import contextlib
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from router.web.keeper import Keeper
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+WORKER = """
+import socket, sys
+channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+channel.connect(sys.argv[1])
+for line in sys.stdin:
+    match line.split():
+        case ["hold", name]:
+            pair = socket.socketpair()
+            socket.send_fds(channel, [b"h" + name.encode()], [it.fileno() for it in pair])
+        case ["drop", name]:
+            channel.send(b"d" + name.encode())
+        case ["pass", name]:
+            channel.send(b"p" + name.encode())
+        case ["adopt"]:
+            packet, descriptors, _, _ = socket.recv_fds(channel, 100, 2)
+            print(packet.decode(), len(descriptors), flush=True)
+            continue
+    print("done", flush=True)
+"""
+
+
+class Worker:
+    """A process with a channel to the keeper."""
+
+    def __init__(self, process):
+        self.process = process
+        self.pid = process.pid
+
+    def do(self, order):
+        self.process.stdin.write(order + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def fit():
+    return []
+
+
+@pytest.fixture
+def keeper(tmp_path, fit):
+    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit)
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def worker(tmp_path, keeper, fit):
+    """Return a function that starts a worker."""
+    with contextlib.ExitStack() as stack:
+
+        def start():
+            argv = [sys.executable, "-S", "-c", WORKER, str(tmp_path / "keeper.sock")]
+            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            worker = Worker(process)
+            assert worker.do("begin") == "done"
+            keeper.poll()
+            fit.append(worker.pid)
+            return worker
+
+        yield start
+
+
+def die(keeper, fit, worker, *, has_died=True):
+    worker.process.kill()
+    worker.process.wait()
+    fit.remove(worker.pid)
+    keeper.note_end(worker.pid, has_died=has_died)
+
+
+def test_the_sessions_of_a_dead_worker_go_to_a_living_one(keeper, fit, worker):
+    one, other = worker(), worker()
+    one.do("hold s1")
+    die(keeper, fit, one)
+    assert other.do("adopt") == "as1 2"
+
+
+def test_a_session_that_its_worker_dropped_goes_nowhere(keeper, fit, worker):
+    one, other = worker(), worker()
+    one.do("hold s1")
+    one.do("hold s2")
+    one.do("drop s1")
+    other.do("drop s2")  # of another worker: it has moved away from there before
+    die(keeper, fit, one)
+    assert other.do("adopt") == "as2 2"
+
+
+def test_without_a_living_worker_the_sessions_wait_for_one(keeper, fit, worker):
+    one = worker()
+    one.do("hold s1")
+    die(keeper, fit, one)
+    other = worker()
+    keeper.poll()
+    assert other.do("adopt") == "as1 2"
+
+
+def test_an_adopter_that_dies_passes_the_session_on(keeper, fit, worker):
+    one, two, three = worker(), worker(), worker()
+    one.do("hold s1")
+    fit.remove(three.pid)
+    die(keeper, fit, one)
+    fit.append(three.pid)
+    die(keeper, fit, two)
+    assert three.do("adopt") == "as1 2"
+
+
+def test_a_session_that_kills_two_workers_is_given_up(keeper, fit, worker, caplog):
+    workers = [worker() for _ in range(4)]
+    workers[0].do("hold s1")
+    for it in workers[2:]:
+        fit.remove(it.pid)
+    for one, other in itertools.pairwise(workers):
+        fit[:] = [one.pid, other.pid]
+        die(keeper, fit, one)
+    assert "session s1 is given up: it has killed 2 workers" in caplog.text
+
+
+def test_a_session_that_a_worker_passes_on_goes_to_the_next(keeper, fit, worker):
+    one, two, three = worker(), worker(), worker()
+    one.do("hold s1")
+    fit.remove(three.pid)
+    die(keeper, fit, one)
+    assert two.do("adopt") == "as1 2"
+    fit[:] = [three.pid]
+    two.do("pass s1")
+    keeper.poll()
+    assert three.do("adopt") == "as1 2"
+
+
+def test_a_worker_that_ended_by_itself_leaves_nothing(keeper, fit, worker):
+    one = worker()
+    before = len(list(DESCRIPTORS.iterdir()))
+    one.do("hold s1")
+    keeper.poll()
+    die(keeper, fit, one, has_died=False)
+    assert len(list(DESCRIPTORS.iterdir())) < before
