@@ -1,0 +1,35 @@
+"""The standard streams of the command, which may be closed or lose their reader."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Final
+
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def ensure_streams() -> None:
+    """Open an empty stream for each standard stream that the shell closed (`>&-`), and escape unprintable characters.
+
+    Otherwise the next file that the process opens would get the number of the closed stream, and output would go into
+    that file.
+    """
+    for name, mode in _STREAMS:
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - never closed
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):  # a terminal may be ASCII, and a model's words not
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print a text. If the reader has closed the pipe (`| head`), drop the rest of the output without a failure."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # The interpreter flushes the rest of the buffer at exit, and would fail again: it goes to /dev/null.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
