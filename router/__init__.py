@@ -5,28 +5,50 @@
     router = Router(openai_api_key=...)
 
 `core`             the `Router`, which an application holds
-`auth`             the request of a client, its credential, its authentication
+`access`           the request of a client, its credential, and the decision who may come in
 `hooks`            the hooks of an embedding application
-`session_factory`  the spec of a session, made of configuration, functions and hooks
+`assembly`         the spec of each session, made of configuration, functions and hooks
+`fronts`           the wires of clients, one package each
+`guard`            a check of what is said, around the session's machine
+`resume`           the return of a client whose call was lost, to its conversation
 `session`          one conversation as a state machine; pure
 `translation`      each side's messages in terms of the other's; pure
 `deepgram`         the messages of the client's protocol; pure
 `openai`           the events of the upstream's protocol; pure
 `audio`            formats and resampling; pure
+`admin`            verbs of an operator, over all workers
+`metrics`          counters of all workers, for Prometheus
+`observer`         what each session was, what it cost, and how it ended
+`telemetry`        spans for OpenTelemetry, where they are wanted
+`policy`           what a client may say, and what the server says in its place; pure
+`recording`        recordings of sessions, and their replay
 `tools`            functions that the router runs itself
+`trace_context`    the W3C Trace Context of a request
+`json_bounds`      the bounds of a JSON text, judged before it is parsed; pure
 `wire_view`        the messages of recent sessions, recorded for the console
 `runtime`          the running parts: dispatchers, pools, supervisor
+`http_deadline`    one deadline for a whole HTTP exchange
+`call_names`       sessions by a name that their client's wire gives them
 `pacing`           the pacing of new calls
+`load`             the load of a process, for load balancers; pure
 `config`           the configuration and its sources
-`web`              the WSGI app, the upgrade of a request, the server of `run.py`
+`web`              the WSGI app, the upgrade of a request, the server of the command
+`asgi`             the ASGI application, and hooks that are coroutines
 `flask`            `mount`, for Flask
 `django`           `view`, for Django
 `testing`          fixtures and scripted peers for the tests of an embedding application
 `simulator`        an OpenAI Realtime server on this machine
+`upstreams`        the health of the upstreams and their keys, across sessions
+`usage`            tokens, prices and sums; pure
 `logs`             the log lines of the process
+`keeping`          sessions that outlive their process: their records, and the recovery
+`shared_areas`     memory that the processes of a server share, also over a reload
 `secrets`          credentials, and the redaction of those that are configured
+`version`          the version
 `errors`           the errors that the router raises
-`console`          the standard streams of the command
+`closes`           the table of closes: code, reason, "come back?", metric labels; pure
+`command`          the command `switchboard` and its subcommands
+`__main__`         the start of that command, which checks Python and the libraries
 
 The public names are those of `__all__`, `router.flask`, `router.django` and `router.testing`; all others may change
 between versions.
@@ -35,11 +57,15 @@ between versions.
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import switchboard_voice
+from router.version import VERSION
+
 if TYPE_CHECKING:
-    from router.auth import Principal, Request
+    from router.access.request import Principal, Request
     from router.config.model import Deadlines, Limits, RouterConfig
     from router.config.upstream import Upstream
     from router.core import Profile, Router
@@ -49,6 +75,8 @@ if TYPE_CHECKING:
     from router.session.reports import Turn, Usage
     from router.tools.registry import ToolCall
     from router.web.response import Response
+
+__version__ = VERSION
 
 __all__ = [
     "ConfigError",
@@ -72,7 +100,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "router.auth": ("Principal", "Request"),
+    "router.access.request": ("Principal", "Request"),
     "router.config.model": ("Deadlines", "Limits", "RouterConfig"),
     "router.config.upstream": ("Upstream",),
     "router.core": ("Profile", "Router"),
@@ -86,15 +114,31 @@ _HOMES = {
 
 
 _FORMER = {"Answer": "Response"}
-"""Public names of the version before, accepted with a warning."""
+"""The present name of each former public name. The import of a former name still works, with a warning."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on its first use: a pure room, imported alone, must not load the whole router."""
+    """Import a public name on its first use, so that the import of one pure package does not load the whole router."""
     if name in _FORMER:
         warnings.warn(f"router.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
         name = _FORMER[name]
     for home, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(home), name)
+    _explain_hidden(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _explain_hidden(name: str) -> None:
+    """Raise `ImportError` if the application has a module `router` with this name, which this package hides."""
+    other = None if name.startswith("_") else switchboard_voice.hidden(__name__)
+    # An AttributeError would be replaced by the interpreter's own sentence, which names our file alone.
+    if other is not None and re.search(rf"\b{name}\b", other.read_text(encoding="utf-8", errors="replace")):
+        raise ImportError(
+            f"`router` is Switchboard's package here, and hides {other}, which has {name!r}. "
+            f"{switchboard_voice.REMEDY}.",
+            name=__name__,
+        )
+
+
+switchboard_voice.check("actors")

@@ -24,7 +24,9 @@ UNDER_ASGI = Response(HTTPStatus.NOT_IMPLEMENTED, f"a view under ASGI cannot ser
 
 
 def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpRequest], HttpResponse]:
-    """Make a view that serves WebSockets. It may be decorated (`login_required`): a refusal is a plain response.
+    """Make a view that serves WebSockets.
+
+    The view may be decorated (`login_required`), because a decorator's refusal is a plain response.
 
     Raises:
         ValueError: there is no such profile.

@@ -4,6 +4,7 @@
 RouterError
 ├── ConfigError      an invalid setting, which stops the start
 ├── StartError       another reason that stops the start
+├── VerbError        a running server refused an operator's verb, or did not answer
 └── ToolError        a function of the router returned no output
     ├── EndpointError    the endpoint may not be called, or its response is invalid
     └── HandlerError     the handler raised, or its result cannot be written as JSON
@@ -23,11 +24,11 @@ class ConfigError(RouterError):
     def __init__(self, *, source: str, name: str, problem: str) -> None:
         super().__init__(source, name, problem)
         self.source = source
-        """The place that sets it: "the command line", "the environment", ".env", or the path of the file."""
+        """The place that sets the value: "the command line", "the environment", ".env", or the path of the file."""
         self.name = name
-        """Its name in that place: a flag, a variable, a key of the file."""
+        """The setting's name in its source: a flag, a variable, or a key of the file."""
         self.problem = problem
-        """The rest of a sentence that begins with the name. Never holds a credential."""
+        """The rest of a sentence that begins with the name. The sentence never holds a credential."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source}) {self.problem}"
@@ -37,12 +38,16 @@ class StartError(RouterError):
     """A failure of the start outside the configuration, such as a port in use."""
 
 
+class VerbError(RouterError):
+    """A verb of an operator that a running server refused, or did not answer. The text holds no credential."""
+
+
 class ToolError(RouterError):
     """A failure of a function. The model and the client may read its text, which holds no credential."""
 
 
 class EndpointError(ToolError):
-    """An endpoint that may not be called, or whose response is invalid."""
+    """A failed call of a function's HTTP endpoint: its address is refused, or its response is invalid."""
 
 
 class HandlerError(ToolError):

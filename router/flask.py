@@ -1,7 +1,7 @@
 """Flask: `mount(app, router, "/voice")` lets the application take calls at that path.
 
-It wraps `app.wsgi_app`, in front of Flask, because the request's socket leaves the server: neither a view nor the code
-around one (`before_request`, sessions, blueprints) has a response to give.
+`mount` wraps `app.wsgi_app`, in front of Flask, because the request's socket leaves the server. A view, and the code
+around a view (`before_request`, sessions, blueprints), would have to return a response.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def mount(app: Flask, router: Router, path: str, *, profile: Profile = "openai") -> None:
     """Serve WebSockets at exactly `path`; the application serves every other request as before.
 
-    Call it after any other middleware that wraps `app.wsgi_app`, so that it stands in front of that.
+    Call this function after all other middleware has wrapped `app.wsgi_app`: the router has to be the outermost layer.
 
     Raises:
         ValueError: the path does not begin with a slash, or there is no such profile.

@@ -1,7 +1,7 @@
 """Hooks of an embedding application: authentication, configuration of a session, notifications of its events.
 
-Hooks run on threads of their own, each for at most `deadlines.hook_s`. Only `authenticate` (`router.auth`) decides
-about a call. A failure of any other hook is logged with the session's id, and the call continues.
+Hooks run on separate threads, each call for at most `deadlines.hook_s`. Only `authenticate` (`router.access`) can
+refuse a call. A failure of any other hook is logged with the session's id, and the call continues.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from actors import lifecycle
-from router.auth import Authenticate, Principal, Request
+from router.access.request import Authenticate, Principal, Request
 from router.session.reports import Turn, Usage
 from router.session.work import ConfigureSession
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The session that a notification is about."""
+    """The facts about the session that a notification is about."""
 
     id: str
-    """The `request_id` of its Welcome; every log line of the session has it."""
+    """The id of the session: the `request_id` of the client's Welcome. Every log line of the session has the id."""
     request: Request
 
     @property
@@ -43,7 +43,7 @@ class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The close code of the side that closed first; 1006 where the connection broke without one."""
     reason: str
     restarts: int
-    """The number of upstreams that were replaced."""
+    """The number of lost upstreams that the session replaced."""
 
 
 Configure = Callable[[Request, dict[str, Any]], Mapping[str, Any] | None]
@@ -54,20 +54,22 @@ OnUsage = Callable[[SessionContext, Usage], object]
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
-    """The hooks of an application; None for each that it does not have."""
+    """The hooks of an application. A hook that the application does not have is None."""
 
     authenticate: Authenticate | None = None
-    """Called before the upgrade. The handshake is refused where it returns None, raises or times out."""
+    """Called before the upgrade. The router refuses the handshake if the hook returns None, raises or times out."""
     configure: Configure | None = None
-    """Called with the request and the client's Settings. Its result is merged over them, dict by dict; None removes a
-    field, a list is replaced."""
+    """Called with the request and the client's Settings.
+
+    The result is merged over the Settings, dict by dict: None removes a field, and a list replaces the client's list.
+    """
     on_session_start: OnSessionStart | None = None
     on_session_end: OnSessionEnd | None = None
     """Called last of all hooks of a session."""
     on_turn: OnTurn | None = None
     """Called at the end of each of the agent's turns."""
     on_usage: OnUsage | None = None
-    """Called for each response, and each transcript, whose cost the upstream reports."""
+    """Called for each response, and each transcript, whose usage the upstream reports."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -77,7 +79,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} must be a plain function, which is called on a thread")
 
     def performer(self, request: Request, perform: Callable[[Any, Principal | None], Any]) -> Callable[[Any], Any]:
-        """Return the function that does the work of one session: `configure`, and everything else by `perform`."""
+        """Return the function that does a session's work: it calls `configure` for Settings, else `perform`."""
         configure, principal = self.configure, request.principal
         if configure is None:
             # The closure holds the principal alone, so that the headers of the request are freed.
@@ -93,6 +95,17 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 raise
 
         return perform_or_configure
+
+    @property
+    def delivered(self) -> tuple[type, ...]:
+        """The classes of the notifications that some hook takes."""
+        kinds = {
+            lifecycle.SessionStarted: self.on_session_start,
+            lifecycle.SessionEnded: self.on_session_end,
+            Turn: self.on_turn,
+            Usage: self.on_usage,
+        }
+        return tuple(kind for kind, hook in kinds.items() if hook is not None)
 
     @property
     def wants_notifications(self) -> bool:

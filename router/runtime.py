@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pykka
 
 from actors import lifecycle
-from actors.connector import Connector
+from actors.allocator import Allocator
+from actors.connector import DIALS_JUDGED, JUDGED_WITHIN_S, Connector
 from actors.dispatcher import Dispatcher
+from actors.poller import PollerError, is_portable
 from actors.pool import Pool
 from actors.supervisor import Supervisor, as_ref
 from actors.watchdog import Watchdog
@@ -29,23 +31,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLOSE_GRACE_S: Final = 0.5
-"""A close handshake that begins at the end of a drain has `close_s`; this is for the threads to notice its end."""
+"""Seconds after the last close handshake of a drain (`close_s`) for the threads to notice that it ended."""
 
 ENTRY_S: Final = 1.0
-"""The longest that a drain waits for calls in acceptance, each of which takes milliseconds."""
+"""The longest wait of a drain, in seconds, for calls that threads are handing to the supervisor (`entry`)."""
 
 POLL_S: Final = 1.0
-"""The interval at which a drain looks whether the dispatchers still run: dead ones never report its end."""
+"""The interval in seconds at which a drain checks that dispatchers run: a dead one never reports the drain's end."""
 
 STOP_S: Final = 2.0
-"""The time for each dispatcher to end, once its sessions have."""
-
-DIALS_JUDGED: Final = 3
-JUDGED_WITHIN_S: Final = 60.0
-"""No upstream counts as dialable when the latest `DIALS_JUDGED` dials within this time all failed.
-
-A failure that is older says nothing of now, and without a session no dial would ever correct it.
-"""
+"""The time in seconds for each dispatcher to end, after its sessions have ended."""
 
 
 class Runtime:
@@ -56,15 +51,18 @@ class Runtime:
         self._lock = threading.Lock()
         self._has_entered = threading.Condition(self._lock)
         self._entering = 0
-        """The number of calls in acceptance at this moment."""
+        """The number of calls that threads are handing to the supervisor at this moment (`entry`)."""
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
         self._pools = Pools(tools=_pool("tools", config), setup=_pool("setup", config), hooks=_pool("hooks", config))
         self.auth_pool = Pool("auth", config.limits.pool_threads)
-        """The threads of `authenticate` alone: a hook of another kind that hangs keeps no new caller out."""
+        """The threads of `authenticate` alone, so that another hook that hangs keeps no new caller out."""
+        self.web_pool = Pool("web", config.limits.web_threads, max_waiting=config.limits.pool_queue)
+        """The threads that serve the requests of an ASGI server. A WSGI server brings its threads."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
+        self._allocator = Allocator()
         self._simulator: Simulator | None = None
         self.supervisor: Ref | None = None
         self.drained = threading.Event()
@@ -73,10 +71,11 @@ class Runtime:
     # Start, drain, stop.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the parts that do not run; False where all of them did. Without `dials` it starts no simulator.
+        """Start the parts that do not run. Return False where all parts ran. Without `dials` no simulator is started.
 
         Raises:
-            StartError: it was drained or stopped, or no thread can be started.
+            StartError: the runtime was drained or stopped, no thread can be started, or the configured poller is
+                unknown.
         """
         # Every request calls this: without the lock, except for the first one.
         if self._runs(dials=dials):
@@ -84,6 +83,7 @@ class Runtime:
         with self._lock:
             if self._is_closing:
                 raise StartError("the router was closed: make a new one")
+            _check_poller()
             if dials and self._simulates and self._simulator is None:
                 self._start_simulator()
             if self.supervisor is not None:
@@ -111,7 +111,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def entry(self) -> Iterator[Ref | None]:
-        """Yield the supervisor to hand a new call to, or None when closing. A drain waits until each block is left."""
+        """Yield the supervisor for a new call, or None when closing. A drain waits for the end of each `with` block."""
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor
             self._entering += 1
@@ -139,7 +139,7 @@ class Runtime:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it refuses new sessions."""
+        """Whether the runtime refuses new sessions, because it drains or was stopped."""
         return self._is_closing
 
     @property
@@ -154,10 +154,15 @@ class Runtime:
         return dead or (self._watchdog.problems() if self._watchdog is not None else [])
 
     def can_dial(self) -> bool:
-        """Whether any of the latest dials succeeded, or there were none."""
+        """Whether one of the latest dials succeeded, or no dial was made lately."""
         since_s = time.monotonic() - JUDGED_WITHIN_S
         latest = [outcome for outcome in self._connector.outcomes() if outcome.at_s > since_s][-DIALS_JUDGED:]
         return not latest or any(outcome.is_ok for outcome in latest)
+
+    def queues(self) -> list[tuple[str, int, int]]:
+        """Return the name of each pool with a bound, its unfinished jobs, and the bound."""
+        pools = (self._connector, self._pools.tools, self._pools.setup, self._pools.hooks, self.web_pool)
+        return [(pool.name, pool.unfinished, pool.max_unfinished) for pool in pools if pool.max_unfinished is not None]
 
     @property
     def simulator_url(self) -> str:
@@ -165,7 +170,7 @@ class Runtime:
         return self._simulator.url if self._simulator is not None else ""
 
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
-        """Ask the supervisor, or return `default` where none runs. Must not run on a dispatcher's thread: it blocks."""
+        """Ask the supervisor, or return `default` where none runs. Blocks: must not run on a dispatcher's thread."""
         supervisor = self.supervisor
         with contextlib.suppress(pykka.ActorDeadError):  # another thread stopped it a moment ago
             return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)
@@ -182,10 +187,16 @@ class Runtime:
         return self.supervisor is not None and has_upstream and not self._is_closing
 
     def _start_simulator(self) -> None:
-        from router.simulator import Simulator, SimulatorConfig  # noqa: PLC0415 - a product with an upstream needs none
+        # Here, because a product with an upstream needs none of it.
+        from router.simulator import LanguageModelConfig, Simulator, SimulatorConfig  # noqa: PLC0415
 
+        config, llm = self._config, None
+        if config.simulator_llm is not None:
+            key = config.simulator_llm_key.reveal() if config.simulator_llm_key is not None else None
+            llm = LanguageModelConfig(url=config.simulator_llm, model=config.simulator_llm_model, key=key)
         # Nothing reads the records of an embedded simulator: they would grow with every call.
-        self._simulator = Simulator(SimulatorConfig(record_connections=0, record_events=0)).start()
+        simulated = SimulatorConfig(record_connections=0, record_events=0, voice=config.simulator_voice, llm=llm)
+        self._simulator = Simulator(simulated).start()
 
     def _start_dispatchers(self) -> None:
         with contextlib.ExitStack() as undo:
@@ -194,7 +205,7 @@ class Runtime:
                 for n in range(self._config.dispatchers):
                     dispatchers.append(Dispatcher(f"dispatcher-{n}").start())
                     undo.callback(dispatchers[-1].stop)
-                self._watchdog = Watchdog(dispatchers).start()
+                self._watchdog = Watchdog(dispatchers, allocator=self._allocator).start()
             except RuntimeError as error:  # the system's limit of threads is reached
                 logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; the client gets 503
                 raise StartError(str(error)) from error
@@ -204,12 +215,26 @@ class Runtime:
     def _start_supervisor(self) -> Ref:
         first = self.dispatchers[0]
         return as_ref(
-            Supervisor.start(first, dispatchers=self.dispatchers, connector=self._connector, pools=self._pools)
+            Supervisor.start(
+                first,
+                dispatchers=self.dispatchers,
+                connector=self._connector,
+                pools=self._pools,
+                allocator=self._allocator,
+            )
         )
 
     def _stop_threads(self) -> None:
         # Pools first: waiting work ends in an error, which is delivered on a dispatcher that still runs.
-        for pool in (self._connector, self._pools.tools, self._pools.setup, self._pools.hooks, self.auth_pool):
+        pools = (
+            self._connector,
+            self._pools.tools,
+            self._pools.setup,
+            self._pools.hooks,
+            self.auth_pool,
+            self.web_pool,
+        )
+        for pool in pools:
             pool.close()
         for dispatcher in self.dispatchers:
             if not dispatcher.stop(STOP_S):
@@ -219,6 +244,13 @@ class Runtime:
                 logger.warning("%s: %d connections did not close in time and were cut", dispatcher.name, left)
         if self._simulator is not None:
             self._simulator.close()
+
+
+def _check_poller() -> None:
+    try:
+        is_portable()
+    except PollerError as error:
+        raise StartError(str(error)) from None
 
 
 def _pool(name: str, config: RouterConfig) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MIN_SECRET_CHARS: Final = 8
-"""Shorter values of headers and queries are flags and versions, whose masking would riddle every log line."""
+"""The least length of a value that is masked. Shorter ones are flags and versions, whose mask would spoil log lines."""
 
 
 class Secret:
@@ -39,8 +40,17 @@ class Secret:
         return hash(self._value)
 
 
+class SecretText(str):
+    """A text that may contain a credential, such as the password in a URL. Its `repr` is masked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***" if self else "''"
+
+
 class Redactor:
-    """Replaces credentials in a text, in every spelling, by `mask`.
+    """A function that replaces credentials in a text, in every spelling, by `mask`.
 
     Args:
         secrets: the known credentials.
@@ -67,7 +77,25 @@ _NEVER: Final = r"(?!)"
 def _spellings(credential: str) -> set[str]:
     # A peer repeats a credential as it was sent, decoded or encoded for a URL; logs have it in JSON or in a `repr`.
     written = (json.dumps(credential)[1:-1], repr(credential)[1:-1])
-    return {credential, quote(credential, safe=""), unquote(credential), *written}
+    return {credential, quote(credential, safe=""), unquote(credential), *written, *_encodings(credential)}
+
+
+def _encodings(credential: str) -> set[str]:
+    """Return encoded forms of the credential: hexadecimal, backwards, and base64 at each of its three alignments."""
+    data = credential.encode("utf-8", "surrogateescape")
+    if len(data) < MIN_SECRET_CHARS:
+        return set()
+    found = {data.hex(), data.hex().upper(), credential[::-1]}
+    for ahead in range(_GROUP):
+        encoded = base64.b64encode(bytes(ahead) + data).decode()
+        # Only characters that depend on no neighbour of the credential.
+        first, last = -(-ahead * 8 // 6), (ahead + len(data)) * 8 // 6
+        found |= {encoded[first:last], encoded[first:last].replace("+", "-").replace("/", "_")}
+    return found
+
+
+_GROUP: Final = 3
+"""The number of bytes that base64 encodes together."""
 
 
 # Credentials in URLs.

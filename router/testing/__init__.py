@@ -1,4 +1,4 @@
-"""Tests of an application that embeds a router: whole sessions in memory, without a port, a key or a sleep.
+"""Helpers for the tests of an application that embeds a router: whole sessions in memory, without port, key or sleep.
 
 `calls`   `CallHarness` and its calls, whose clients and upstreams are scripted
 `probes`  actors that record the messages that they receive
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return a class under its name of the version before, with a warning."""
+    """Return a class under its name of the previous version, with a `DeprecationWarning`."""
     if name == "Switchboard":
         warnings.warn("router.testing.Switchboard is called CallHarness now", DeprecationWarning, stacklevel=2)
         return CallHarness
@@ -50,14 +50,14 @@ def __getattr__(name: str) -> Any:
 
 @pytest.fixture
 def switchboard() -> Iterator[CallHarness]:
-    """Place calls in memory through a router with its defaults."""
+    """Yield a `CallHarness` for calls in memory, with a router of default settings."""
     with CallHarness() as harness:
         yield harness
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Run an upstream that is not scripted, for `CallHarness.call`."""
+    """Yield a running simulator, to pass as the upstream to `CallHarness.call`."""
     simulator = Simulator(SimulatorConfig(pace=0)).start(listens=False)
     yield simulator
     simulator.close()
@@ -65,7 +65,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def probe() -> Iterator[ProbeRef]:
-    """Start an actor that records messages, on a dispatcher of its own."""
+    """Yield an actor that records messages, on a dispatcher of its own."""
     dispatcher = Dispatcher("probes").start()
     ref = Probe.begin(dispatcher)
     yield ref

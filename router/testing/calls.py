@@ -1,4 +1,4 @@
-"""Calls in memory: a scripted client and a scripted upstream, and a real router between them."""
+"""Calls in memory: a scripted client, a real router, and a scripted upstream."""
 
 from __future__ import annotations
 
@@ -33,17 +33,20 @@ SETTINGS: Final[dict[str, Any]] = {
     },
     "agent": {"think": {"provider": {"type": "open_ai"}, "prompt": "Be brief."}},
 }
-"""The Settings of a client, unless a test passes others."""
+"""The default Settings that `ScriptedClient` sends."""
 
 NOWHERE: Final = "ws://nowhere.invalid/v1/realtime"
-"""An upstream that is configured, so that the router starts no simulator, and never dialled."""
+"""The configured upstream, so that the router starts no simulator.
+
+The harness replaces each dial, so nothing connects to it.
+"""
 
 
 class CallHarness:
-    """Calls through a router, which opens no port and dials no server. Its methods block the test's thread.
+    """Calls through a router that opens no port and dials no server. The methods block the test's thread.
 
-    Without a router it makes one of its own, and closes it at the end. A given router keeps its functions and hooks,
-    and is left running.
+    Without a given router the harness makes one, and `close` closes it. A given router keeps its functions and hooks,
+    and `close` leaves it running.
     """
 
     def __init__(self, router: Router | None = None, **settings: Any) -> None:
@@ -66,13 +69,16 @@ class CallHarness:
         simulator: Simulator | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
+        path: str = "",
     ) -> Call:
-        """Start a session. Its upstream is `simulator`, or else the script in `Call.upstream`.
+        """Start a session. Its upstream is `simulator`, or else the test plays it through `Call.upstream`.
+
+        A `path` selects the settings of that route in the configuration (`[[routes]]`).
 
         Raises:
             HandshakeRefused: the router refuses the session; `status` is the HTTP status that a client would get.
         """
-        call = Call(self.router, profile, simulator, _environ(headers or {}, query or {}))
+        call = Call(self.router, profile, simulator, _environ(headers or {}, query or {}, path))
         self._calls.append(call)
         return call
 
@@ -84,10 +90,10 @@ class CallHarness:
             self.router.close(drain_s=0)
 
 
-def _environ(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, Any]:
+def _environ(headers: Mapping[str, str], query: Mapping[str, str], path: str) -> dict[str, Any]:
     given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
     upgrade = {"REQUEST_METHOD": "GET", "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
-    return {**upgrade, **given, "QUERY_STRING": urlencode(query), "REMOTE_ADDR": "127.0.0.1"}
+    return {**upgrade, **given, "PATH_INFO": path, "QUERY_STRING": urlencode(query), "REMOTE_ADDR": "127.0.0.1"}
 
 
 class Call:
@@ -98,11 +104,12 @@ class Call:
         self._simulator = simulator
         self._dialled: queue.SimpleQueue[MemoryPeer] = queue.SimpleQueue()
         self.targets: list[DialTarget] = []
-        """The URL and the headers of each dial."""
+        """The URL and the headers of each dial, in order."""
         connection, peer = memory_pair()
 
-        def open_connection(first_text: str) -> Connection:
-            connection.send_text(first_text)
+        def open_connection(first_text: str | None) -> Connection:
+            if first_text is not None:
+                connection.send_text(first_text)
             return connection
 
         self.session_id, _ = router.begin(environ, profile, open_connection, dialler=self._dial)
@@ -115,14 +122,17 @@ class Call:
 
     @property
     def translator(self) -> Ref:
-        """The actor around the session machine: ask it to `Describe`, tell it any input."""
+        """The actor that feeds the session machine. A test may ask it to `Describe`, or tell it any input."""
         actors = self.actors
         if "translator" not in actors:
             raise AssertionError("the session has ended")
         return actors["translator"]
 
     def upstream(self) -> ScriptedUpstream:
-        """Wait for the next upstream that the session dials, and return its script; the first call is for the first."""
+        """Wait for the session's next dial, and return the upstream to script.
+
+        The first call returns the first upstream.
+        """
         try:
             return ScriptedUpstream(self._dialled.get(timeout=TIMEOUT_S))
         except queue.Empty:
@@ -147,7 +157,7 @@ class Call:
 
 
 def _former(name: str, now: str) -> Callable[..., Any]:
-    """Make the method of a former name: it warns, and calls the method of today."""
+    """Make a method under a former name, which warns and calls the method `now`."""
 
     def method(self: Any, *args: Any, **given: Any) -> Any:
         warnings.warn(f"{type(self).__name__}.{name} is called {now} now", DeprecationWarning, stacklevel=2)
@@ -161,9 +171,9 @@ class _Scripted:
 
     def __init__(self, peer: MemoryPeer) -> None:
         self.peer = peer
-        """The connection itself, for resets, half-closes and raw bytes."""
+        """The connection in memory, for resets, half-closes and raw bytes."""
         self.received: list[dict[str, Any] | bytes] = []
-        """Every message and every piece of audio that came, in order."""
+        """Every message and every piece of audio that the test has received, in order."""
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send a message."""
@@ -184,14 +194,14 @@ class _Scripted:
         return message
 
     def wait_for(self, kind: str) -> dict[str, Any]:
-        """Wait for the next message of a type, and return it; earlier ones are in `received`."""
+        """Wait for the next message of a type, and return it. The messages before it are in `received`."""
         while True:
             message = self.receive()
             if isinstance(message, dict) and message["type"] == kind:
                 return message
 
     def wait_for_close(self) -> ConnectionClosed:
-        """Wait until the other side closes, and return its close; earlier messages are in `received`."""
+        """Wait until the other side closes, and return its close. The messages before it are in `received`."""
         while not isinstance(frame := self.peer.receive(TIMEOUT_S), ConnectionClosed):
             self.received.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
         return frame
@@ -205,16 +215,16 @@ class ScriptedClient(_Scripted):
     """A client of the voice agent."""
 
     def send_settings(self, settings: Mapping[str, Any] = SETTINGS) -> None:
-        """Send Settings. They apply when the upstream has accepted them: a scripted one in `open_session`."""
+        """Send Settings. The session applies them when the upstream accepts: a scripted one in `open_session`."""
         self.peer.send_text(orjson.dumps(settings).decode())
 
     def start(self, settings: Mapping[str, Any] = SETTINGS) -> None:
-        """Send Settings, and wait until they apply. For calls with a simulator."""
+        """Send Settings, and wait for `SettingsApplied`. Use it for calls with a simulator."""
         self.send_settings(settings)
         self.wait_for("SettingsApplied")
 
     def say(self, text: str) -> None:
-        """Send a text of the user."""
+        """Send a text of the user as `InjectUserMessage`."""
         self.send("InjectUserMessage", content=text)
 
     def send_audio(self, pcm: bytes) -> None:
@@ -225,23 +235,23 @@ class ScriptedClient(_Scripted):
 
 
 class ScriptedUpstream(_Scripted):
-    """An OpenAI Realtime server that sends what the test has it send."""
+    """An OpenAI Realtime server, whose events the test sends."""
 
     def open_session(self) -> dict[str, Any]:
-        """Send `session.created`, acknowledge the `session.update` that follows, and return it."""
+        """Send `session.created`, acknowledge the `session.update` that follows, and return that update."""
         self.send("session.created", session={})
         update = self.wait_for("session.update")
         self.send("session.updated", session={})
         return update
 
     def acknowledge_item(self) -> dict[str, Any]:
-        """Acknowledge the next item of the client, and return it."""
+        """Acknowledge the next `conversation.item.create`, and return its item."""
         item: dict[str, Any] = self.wait_for("conversation.item.create")["item"]
         self.send("conversation.item.added", item=item)
         return item
 
     def answer(self, text: str, **usage: int) -> None:
-        """Wait for a `response.create`, and answer it with a text."""
+        """Wait for a `response.create`, and answer it with a text. `usage` becomes the usage of the response."""
         self.wait_for("response.create")
         ids = {"response_id": "resp", "item_id": "item"}
         self.send("response.created", response={"id": "resp", "status": "in_progress"})

@@ -1,4 +1,4 @@
-"""Actors that record the messages that they receive."""
+"""An actor that records the messages that it receives, for tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Probe(Actor):
 
     @classmethod
     def begin(cls, dispatcher: Dispatcher) -> ProbeRef:
-        """Start a probe."""
+        """Start a probe on a dispatcher, and return its handle."""
         recording = Recording()
         ref = cls.start(dispatcher, recording)
         assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
@@ -37,7 +37,7 @@ class Probe(Actor):
 
 
 class Recording:
-    """Messages in order. From any thread."""
+    """The messages of a probe, in order. Any thread may call its methods."""
 
     def __init__(self) -> None:
         self._messages: list[Any] = []
@@ -50,12 +50,12 @@ class Recording:
             self._changed.notify_all()
 
     def all(self) -> list[Any]:
-        """Return the messages so far."""
+        """Return a copy of the messages so far."""
         with self._changed:
             return list(self._messages)
 
     def wait_for(self, kind: type[T], timeout_s: float) -> T:
-        """Return the first message of a type, which may be in the recording already; see `ProbeRef.wait_for`."""
+        """Wait for a message of a type, and return the first one in the recording; see `ProbeRef.wait_for`."""
         with self._changed:
             self._changed.wait_for(lambda: self._first(kind) is not None, timeout_s)
             found = self._first(kind)
@@ -72,7 +72,7 @@ class ProbeRef:
 
     def __init__(self, ref: Ref, recording: Recording) -> None:
         self.ref = ref
-        """The reference for other actors: `AttachClient(probe.ref)`."""
+        """The reference to pass to other actors, as in `AttachClient(probe.ref)`."""
         self._recording = recording
 
     @property
@@ -82,12 +82,12 @@ class ProbeRef:
 
     @property
     def told(self) -> list[Any]:
-        """The messages in `received`. Deprecated: that is its name now."""
+        """The messages in `received`. Deprecated: use `received`."""
         warnings.warn("ProbeRef.told is called received now", DeprecationWarning, stacklevel=2)
         return self.received
 
     def wait_for(self, kind: type[T], timeout_s: float = TIMEOUT_S) -> T:
-        """Return the first message of a type that the probe has received, or receives in time.
+        """Return the first message of a type that the probe has received, or receives within `timeout_s`.
 
         Raises:
             AssertionError: none came in time; the text has the other messages.

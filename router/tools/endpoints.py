@@ -1,8 +1,8 @@
 """HTTP endpoints of functions: one request for each call, bounded in time and size, to an address that was checked.
 
 A connection serves one request. Redirects are not followed, proxies are not used, and compressed responses are refused.
-Each of them is a way around the check of the address or around the bounds (docs/decisions/0013). Certificates are
-verified against the name in the URL. An error repeats neither a header nor the query of a URL.
+Each of the three could bypass the check of the address or the bounds (docs/decisions/0013). Certificates are verified
+against the name in the URL. An error repeats neither a header nor the query of a URL.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import socket
 import ssl
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -23,30 +21,30 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from router.config.origins import origin_of
 from router.errors import EndpointError
+from router.http_deadline import shut_down_at
 from router.tools.registry import MAX_OUTPUT_BYTES
+from router.trace_context import OUTGOING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from router.config.origins import Origin
     from router.session.work import CallEndpoint
     from router.tools.addresses import Addresses
 
 IN_QUERY: Final = frozenset({"GET", "DELETE"})
-"""Methods without a body: the arguments go into the query."""
+"""Methods without a body, whose arguments go into the query."""
 
 SAFE_TO_REPEAT: Final = frozenset({"GET", "PUT", "DELETE"})
-"""Methods of which a second request has the effect of the first (RFC 9110, 9.2.2)."""
+"""Idempotent methods: a second request has no further effect (RFC 9110, 9.2.2)."""
 
 _FAILURES: Final = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
 
 class _NoResponseError(EndpointError):
-    """The request may have been sent, and no response began."""
+    """A failure before any response, although the request may have been sent."""
 
 
 class Endpoints:
-    """A caller of endpoints. May be used by several threads."""
+    """A caller of endpoints. Several threads may use it."""
 
     def __init__(
         self,
@@ -62,7 +60,7 @@ class Endpoints:
         self._max_bytes = max_bytes
 
     def call(self, work: CallEndpoint) -> str:
-        """Return the body of the endpoint's response. Blocks for at most `timeout_s` and the time that DNS takes.
+        """Return the body of the endpoint's response. The call blocks for at most `timeout_s` plus the time of DNS.
 
         Raises:
             EndpointError: the request failed, or the response is invalid; the text is the reason.
@@ -89,7 +87,7 @@ class Endpoints:
 
     def _try(self, origin: Origin, addresses: list[str], request: dict[str, Any], deadline_s: float) -> str:
         connection = self._connect(origin, addresses, deadline_s)
-        with contextlib.closing(connection), _shut_down_at(connection.sock, deadline_s):
+        with contextlib.closing(connection), shut_down_at(connection.sock, deadline_s):
             try:
                 # urllib3 would read the body at once, whatever its length, and decompress it.
                 connection.request(**request, preload_content=False, decode_content=False)
@@ -145,23 +143,6 @@ class Endpoints:
         return body.decode(errors="replace") or "null"
 
 
-@contextlib.contextmanager
-def _shut_down_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
-    # A socket's own time-out restarts with every byte: a peer that drips would hold the thread without end.
-    timer = threading.Timer(max(0.0, deadline_s - time.monotonic()), _shut_down, (sock,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _shut_down(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
 # The request.
 
 
@@ -203,4 +184,5 @@ def _headers(work: CallEndpoint, host: str, body: bytes | None) -> dict[str, str
     ours = {"Accept": "application/json, */*", "User-Agent": "switchboard"}
     if body is not None:
         ours["Content-Type"] = "application/json"
+    ours |= OUTGOING.get()
     return {"Host": host, **{name: value for name, value in ours.items() if name.lower() not in names}, **given}

@@ -15,39 +15,45 @@ from router.deepgram import blocks
 from router.errors import HandlerError
 
 if TYPE_CHECKING:
-    from router.auth import Principal
+    from router.access.request import Principal
 
 logger = logging.getLogger(__name__)
 
 MAX_OUTPUT_BYTES: Final = 128 * 1024
-"""The longest output of a function: some 32,000 tokens, more than a new upstream is given of a whole conversation."""
+"""The longest output of a function, in bytes.
+
+It equals some 32,000 tokens, more than a new upstream gets as its history.
+"""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""OpenAI's rule for the name of a function: it would refuse the whole session.update otherwise."""
+"""OpenAI's rule for the name of a function.
+
+OpenAI refuses the whole `session.update` for a name that breaks the rule.
+"""
 
 _MISPLACED: Final = {
     "properties": "belongs into `parameters`, or beside `type: object`",
     "function": "is Chat Completions': pass its value instead",
 }
-"""Fields that the model would not see where they are, and with them the parameters of the function."""
+"""Misplaced fields of a schema, and their advice. The model would not see them, nor the function's parameters."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """The call that a handler answers."""
+    """The facts of a call that its handler receives beside the arguments."""
 
     session_id: str
     call_id: str
     name: str
     principal: Principal | None = None
-    """The identity of the client, where the application has an `authenticate` hook."""
+    """The identity of the client; None without an `authenticate` hook."""
 
 
 Handler = Callable[[dict[str, Any], ToolCall], Any]
-"""Answers a call, from its arguments, with text or with any value that `orjson` can write.
+"""A function that takes a call's arguments and the call, and returns text or any value that `orjson` can write.
 
-Called on a thread of the tools pool, several at a time. It may block for `deadlines.tool_call_s`: after that the model
-learns that it timed out, and the result is dropped. An exception is logged; the model learns of the failure, without
-the reason.
+The router calls it on threads of the tools pool, several calls at a time. It may block for `deadlines.tool_call_s`.
+After that time the model gets a time-out, and the result is dropped. An exception is logged, and the model learns that
+the call failed, without the reason.
 """
 
 
@@ -59,12 +65,15 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class FunctionRegistry:
-    """The functions that are registered, by name. May be used by several threads."""
+    """The registered functions by name. Several threads may use the registry."""
 
     def __init__(self, *, max_bytes: int = MAX_OUTPUT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._tools: dict[str, Tool] = {}
-        """Without a lock, which a fork may copy while it is held: each access is one step of the interpreter."""
+        """No lock guards the dict, because a fork could copy a held lock.
+
+        Each access is one step of the interpreter.
+        """
 
     def add(self, name: str | None, schema: Mapping[str, Any], handler: Handler) -> Handler:
         """Register a function, and return its handler.

@@ -1,4 +1,4 @@
-"""The work of a session, on the thread that calls it: from the class of the work to the function that does it."""
+"""The dispatch of a session's work: the class of the work selects the function that does it, on the calling thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from router.tools.registry import ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.auth import Principal
+    from router.access.request import Principal
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
@@ -30,7 +30,7 @@ class WorkRunner:
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
-        """Do a piece of work. Raises its failure; a `ToolError` where a function returned no output."""
+        """Do a piece of work and return its result. Raises a `ToolError` where a function returned no output."""
         return self._perform[type(work)](work, principal)
 
     @functools.cached_property

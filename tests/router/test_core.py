@@ -1,6 +1,7 @@
 """The `Router` in this process: real sockets on both sides, the simulator as upstream."""
 
 import contextlib
+import datetime as dt
 import functools
 import socket
 import ssl
@@ -20,6 +21,7 @@ from websockets.sync.server import serve
 
 from actors.connections.frames import text_frames
 from actors.watchdog import Watchdog
+from router.config import model_ends
 from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
 from router.secrets import Secret
@@ -385,3 +387,12 @@ def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others
 def until(holds):
     pause = threading.Event()
     return any(holds() or pause.wait(0.02) for _ in range(250))
+
+
+def test_a_start_with_a_model_that_ends_soon_warns(caplog, monkeypatch):
+    monkeypatch.setattr(model_ends, "WARNED_BEFORE", dt.timedelta(days=100_000))
+    router = Router(upstream="ws://nowhere.invalid/v1/realtime", model="gpt-realtime", transcription_model="whisper-1")
+    with caplog.at_level("WARNING"):
+        router.start().close(drain_s=0)
+    ends = [record.message for record in caplog.records if "configure another one" in record.message]
+    assert [sentence.split()[2] for sentence in ends] == ["gpt-realtime", "whisper-1"]

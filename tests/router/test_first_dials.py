@@ -11,7 +11,7 @@ from tests.support.clients.neighbour import SETTINGS
 from tests.support.clients.wire_client import WireClient
 from tests.support.processes.serving import serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.open]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 DIAL_S = 0.3
 DEADLINES = Deadlines(dial_s=DIAL_S, restart_s=DIAL_S, session_created_s=DIAL_S, session_updated_s=DIAL_S, close_s=0.3)

@@ -1,12 +1,13 @@
 """Functions of every kind, over real sockets: the simulator calls them, and speaks of their results."""
 
+import re
 import threading
 
 import orjson
 import pytest
 from websockets.sync.client import connect
 
-from router.auth import Principal
+from router.access.request import Principal
 from router.config.model import Deadlines, Limits, RouterConfig
 from router.core import Router
 from router.simulator import Fault, FaultAction, FaultPoint
@@ -97,7 +98,8 @@ def test_an_endpoint_that_hangs_does_so_for_its_call_alone(simulator, endpoint):
         apply_settings(client, settings(think={"functions": [at(endpoint)]}))
         ask(client)
         frames = receive_until(client, "AgentAudioDone")
-    assert "weather timed out after 0.3 s" in " ".join(said(frames))
+    # The call's own limit and the endpoint's run out together, and either may be the first to be seen.
+    assert re.search("weather (timed out after 0.3 s|failed: it did not respond in time)", " ".join(said(frames)))
 
 
 def test_without_a_list_no_endpoint_is_called(simulator, endpoint):

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from actors.connections.handover import HandshakeRefused
-from router.auth import Principal
+from router.access.request import Principal
 from router.config.model import Deadlines
+from router.hooks import Hooks
 from router.testing import CallHarness
 
 WAIT_S = 5.0
@@ -70,7 +71,7 @@ def test_a_coroutine_is_no_hook():
         """Never awaited."""
 
     with pytest.raises(ValueError, match="authenticate must be a plain function"):
-        CallHarness(authenticate=authenticate)
+        Hooks(authenticate=authenticate)
 
 
 # Configuration.

@@ -9,6 +9,7 @@ from actors import lifecycle
 from actors.connector import Outcome
 from router import RouterConfig, StartError
 from router.runtime import DIALS_JUDGED, JUDGED_WITHIN_S, Runtime
+from router.secrets import Secret
 
 WAIT_S = 5.0
 CONFIG = RouterConfig(upstream="ws://127.0.0.1:9/v1/realtime")
@@ -92,3 +93,35 @@ def test_the_latest_dials_within_a_minute_decide_whether_an_upstream_can_be_dial
     now_s = time.monotonic()
     runtime._connector._recent.extend(Outcome(now_s - ago_s, is_ok) for ago_s, is_ok in outcomes)
     assert runtime.can_dial() is can_dial
+
+
+def test_a_poller_that_there_is_not_stops_the_start_with_a_sentence(runtime, monkeypatch):
+    monkeypatch.setenv("SWITCHBOARD_POLLER", "kqueue")
+    with pytest.raises(StartError, match="SWITCHBOARD_POLLER must be"):
+        runtime.start()
+    monkeypatch.delenv("SWITCHBOARD_POLLER")
+    assert runtime.start()
+
+
+@pytest.mark.slow
+def test_the_embedded_simulator_gets_its_voice_and_its_language_model():
+    config = RouterConfig(
+        simulator_voice=False,
+        simulator_llm="http://127.0.0.1:9",
+        simulator_llm_model="tiny",
+        simulator_llm_key=Secret("key-of-the-model"),
+    )
+    runtime = Runtime(config)
+    runtime.start()
+    try:
+        simulated = runtime._simulator.config
+    finally:
+        runtime.drain(0)
+        runtime.stop()
+    assert simulated.voice is False
+    assert (simulated.llm.url, simulated.llm.model, simulated.llm.key) == (
+        "http://127.0.0.1:9",
+        "tiny",
+        "key-of-the-model",
+    )
+    assert "key-of-the-model" in config.secrets

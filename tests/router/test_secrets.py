@@ -1,5 +1,6 @@
 """Credentials are masked in values, texts and URLs."""
 
+import base64
 import json
 from urllib.parse import quote
 
@@ -29,6 +30,19 @@ def test_a_known_credential_is_masked_in_every_spelling(spell):
     shown = Redactor([KEY], "[redacted]")(f"the key {spell(KEY)} is odd")
     assert "[redacted]" in shown
     assert "0123456789" not in shown
+
+
+@pytest.mark.parametrize("ahead", ["", "k", "Be", "token:"])
+def test_a_known_credential_is_masked_in_base64_hex_and_backwards(ahead):
+    redact = Redactor([KEY], "***")
+    whole = f"{ahead}{KEY}?!".encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        shown = redact(encode(whole).decode())
+        assert "***" in shown
+        assert len(shown) <= len("***") + 12  # what surrounds it, and 2 characters that it shares with that
+    assert redact(whole.hex()) == f"{ahead.encode().hex()}***3f21"
+    assert redact(KEY.encode().hex().upper()) == "***"
+    assert redact(KEY[::-1]) == "***"
 
 
 @pytest.mark.parametrize(

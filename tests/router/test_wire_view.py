@@ -125,6 +125,20 @@ def test_audio_is_sizes_and_loudness_and_frames_that_follow_each_other_share_a_r
     assert [row.s for row in rows] == pytest.approx([0.0, 0.0, 0.04, 0.04, 0.04])
 
 
+def test_audio_of_a_relay_is_sizes_on_both_legs(observed):
+    observed.take(messages.ClientBinaryReceived(LOUD), messages.SendToUpstream(LOUD, 1, is_binary=True))
+    observed.take(messages.UpstreamBinaryReceived(1, QUIET), messages.SendToClient(QUIET))
+    observed.take(messages.ClientTextReceived(append(LOUD)), after_s=1.0)
+    observed.take(messages.ClientTextReceived('{"type":"KeepAlive"}'))
+    assert [(row.leg, row.way, row.audio) for row in observed.rows()[:-1]] == [
+        ("client", "received", [(480, 0.5)]),
+        ("upstream", "sent", [(480, 0.5)]),
+        ("upstream", "received", [(480, 0.0)]),
+        ("client", "sent", [(480, 0.0)]),
+        ("client", "received", [(480, 0.5)]),
+    ]
+
+
 def test_a_row_of_audio_ends_after_half_a_second(observed):
     for _ in range(10):
         observed.take(messages.ClientBinaryReceived(QUIET), after_s=0.125)

@@ -20,6 +20,29 @@ def no_port(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
+def test_a_call_gets_the_settings_of_its_route():
+    listed = [{"path": "/patient", "front": "converse", "defaults": {"vad_silence_ms": 900}}]
+    with CallHarness(routes=listed) as harness:
+        assert silence_ms(harness.call(path="/patient")) == 900
+        assert silence_ms(harness.call()) == 500
+
+
+def test_a_call_dials_the_upstreams_of_its_route_alone():
+    upstreams = [{"url": f"ws://{name}.invalid"} for name in "ab"]
+    listed = [{"path": "/second", "front": "converse", "upstreams": [1]}]
+    with CallHarness(upstream=None, upstreams=upstreams, routes=listed) as harness:
+        calls = [harness.call(path=path) for path in ("/second", "")]
+        for call in calls:
+            call.client.send_settings()
+            call.upstream().open_session()
+        assert [call.targets[0].url.split("?")[0] for call in calls] == ["ws://b.invalid", "ws://a.invalid"]
+
+
+def silence_ms(call):
+    call.client.send_settings()
+    return call.upstream().open_session()["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"]
+
+
 def test_a_call_with_the_simulator_needs_no_port(switchboard, simulator):
     call = switchboard.call(simulator=simulator)
     call.client.start()

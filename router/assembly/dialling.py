@@ -1,0 +1,97 @@
+"""The targets of dials, with their headers, and the dial whose time is measured."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from actors.connections.upstream import DialError, DialTarget, dial
+from router.access import loops
+from router.access.signing import signing_key
+from router.admin.upstreams import OK
+from router.config.parsers import url_with_model
+from router.metrics.catalog import DIAL_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from actors.connections.base import Connection, ConnectionLimits
+    from router.access.request import Principal, Request
+    from router.config.model import RouterConfig
+    from router.fronts.front import Front
+    from router.observer.sessions import Observers
+
+SAFETY_HEADER: Final = "OpenAI-Safety-Identifier"
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Dialling:
+    """The maker of dial targets and dial functions for a router's sessions. From any thread."""
+
+    def __init__(self, config: RouterConfig, redact: Callable[[str], str]) -> None:
+        self._config = config
+        self._redact = redact
+        self._upstreams = config.all_upstreams()
+        self._safety_key = signing_key(config, "safety") if config.safety.identifier else b""
+        self.simulator_url = ""
+        """The address of the embedded simulator; empty until it runs."""
+
+    def target_of(
+        self, front: Front, request: Request, limits: ConnectionLimits
+    ) -> Callable[[str, int, int], DialTarget]:
+        """Return a session's function from a model, a position and the index of a key to the target of a dial."""
+        loop = loops.mark(request.headers)
+        if front.dial_target is not None:
+            return functools.partial(self._target_of_front, front, (loop,), request.query, limits)
+        return functools.partial(self._target, (loop, *self._safety_header(request.principal)), limits)
+
+    def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
+        """Return the function that dials a target, and records the time and result of each dial."""
+        return functools.partial(self._dial, observers)
+
+    def _dial(self, observers: Observers, target: DialTarget) -> Connection:
+        # On a thread of the connector; raises as `dial` does.
+        began_s, result, problem = time.monotonic(), OK, ""
+        try:
+            return dial(target)
+        except DialError as error:
+            result, problem = error.kind.name.lower(), self._redact(str(error))
+            raise
+        finally:
+            if target.position is not None:
+                observers.upstream_book.record_dial(target.position, result, problem)
+            where = "simulator" if target.url.startswith(self.simulator_url or "-") else urlsplit(target.url).netloc
+            observers.metrics.observe(DIAL_SECONDS, (where, result), time.monotonic() - began_s)
+
+    def _target_of_front(
+        self, front: Front, marks: Headers, query: Mapping[str, str], limits: ConnectionLimits, *_route: Any
+    ) -> DialTarget:
+        assert front.dial_target is not None  # noqa: S101 - looked at before
+        target = front.dial_target(self._config, limits, query)
+        return msgspec.structs.replace(target, headers=(*target.headers, *marks))
+
+    def _target(self, marks: Headers, limits: ConnectionLimits, model: str, position: int, key: int) -> DialTarget:
+        upstream, config = self._upstreams[position], self._config
+        is_embedded = config.upstream == "simulator"
+        return DialTarget(
+            url=url_with_model(self.simulator_url, model) if is_embedded else upstream.dial_url(model),
+            headers=(*upstream.dial_headers(key), *marks),
+            timeout_s=config.deadlines.dial_s,
+            ca_file=config.ca_file,
+            limits=limits,
+            position=position,
+            key=key,
+        )
+
+    def _safety_header(self, principal: Principal | None) -> Headers:
+        if not self._safety_key or principal is None:
+            return ()
+        # The hash has a key, because the address or number behind a plain hash can be guessed.
+        digest = hmac.digest(self._safety_key, principal.id.encode("utf-8", "surrogateescape"), "sha256")
+        return ((SAFETY_HEADER, digest.hex()),)

@@ -1,0 +1,285 @@
+"""The spec of a session, put together from the parts of the router."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+
+import msgspec
+
+from actors.connections.base import ConnectionLimits
+from actors.footprint import Footprint
+from actors.log_context import log_fields
+from actors.restart import first_of
+from actors.spec import SessionSpec, no_other_key
+from actors.throttle import Rates
+from router.admin.switches import Switches
+from router.assembly.carried import CarriedSession
+from router.assembly.dialling import Dialling
+from router.assembly.machines import Machines
+from router.assembly.options import OptionsMaker, policy_of
+from router.call_names import CallNames
+from router.fronts.table import FRONTS
+from router.guard.checking import Checks
+from router.guard.rules import CheckText
+from router.hooks import Hooks, SessionContext
+from router.observer.sessions import Observers, SessionObserver
+from router.secrets import Redactor
+from router.session.recovery import ReplayingMachine
+from router.telemetry.setup import ProcessTracing
+from router.translation.errors import is_fatal_reason
+from router.upstreams.pool import UpstreamPool
+from router.upstreams.session import SessionUpstreams
+from router.wire_view import WireView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actors.connections.base import Connection
+    from actors.connections.upstream import DialTarget
+    from router.access.request import Principal, Request
+    from router.assembly.carried import Parcel
+    from router.config.model import RouterConfig
+    from router.config.route import Route
+    from router.fronts.front import Front
+    from router.tools.endpoints import Endpoints
+    from router.tools.registry import FunctionRegistry
+
+JOINED_AUDIO_BYTES: Final = 8192
+"""The largest frame that is joined from microphone frames which arrive together: a second of telephone audio."""
+
+
+class SessionFactory:
+    """A maker of session specs. From any thread."""
+
+    def __init__(self, config: RouterConfig, functions: FunctionRegistry, hooks: Hooks) -> None:
+        self._config = config
+        self._hooks = hooks
+        self._functions = functions
+        redact = Redactor(config.secrets, "[redacted]")
+        self._redact = redact
+        self._options = OptionsMaker(config, hooks, redact)
+        self._options_by_route = {it.path: OptionsMaker(config, hooks, redact, it) for it in config.routes}
+        self._checks = Checks(config.guard, ca_file=config.ca_file) if config.guard.is_on else None
+        self._upstreams = len(config.all_upstreams())
+        self.dialling = Dialling(config, redact)
+        self.machines = Machines(config, redact)
+        self.forget_peers()
+        self.observers = Observers(config)
+        self.switches = Switches(self._upstreams)
+        """The record of the upstreams that an operator has paused."""
+        self.pool = UpstreamPool(config.all_upstreams(), self.observers.upstreams, self.observers.metrics)
+        """The health of the upstreams, which all sessions of this process share."""
+        self.tracing = ProcessTracing(config)
+        """The maker of OpenTelemetry's spans, where the setting `otel` asks for them."""
+
+    def of(
+        self,
+        session_id: str,
+        request: Request,
+        turn_detection: str | None,
+        *,
+        perform: Callable[[Any, Principal | None], Any],
+        on_end: Callable[[], None],
+        on_settings: Callable[[], None] | None = None,
+        spend_today: Callable[[int, float], tuple[int, float]] | None = None,
+        parcel: Parcel | None = None,
+        journal: Iterable[str | bytes] = (),
+    ) -> SessionSpec:
+        """Return the spec of a session, which the engine runs.
+
+        `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
+        when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
+        process carried, and `journal` the client's messages behind its snapshot. Such a spec has options, a policy and
+        prices of now; its metrics, wire view and spans begin anew.
+
+        Raises:
+            SnapshotError: the snapshot in `parcel` is damaged.
+        """
+        config, front = self._config, FRONTS[request.profile]
+        observer = self.observers.new(session_id, request)
+        policy = policy_of(config, front, request, turn_detection)
+        functions, prices = self._functions.functions(), self.observers.prices
+        maker = self._options_by_route.get(request.route, self._options)
+        options = front.options(maker.of(turn_detection, policy, functions, prices, spend_today))
+        assembled = self.machines.of(
+            session_id,
+            front,
+            request,
+            options,
+            names=self.names,
+            observer=observer,
+            on_end=on_end,
+            on_settings=on_settings,
+            parcel=parcel,
+        )
+        is_paused = self._is_paused(front, config.route_of(request.route))
+        make_target = self.dialling.target_of(front, request, self.limits)
+        # The upstream of a relay is not in the list: it is the only one of its kind.
+        shared = None
+        if front.dial_target is None:
+            shared = SessionUpstreams(self.pool, make_target, is_paused, self._upstreams)
+        calls = self._calls(session_id, request, observer, perform, shared)
+        can_move = front.can_move and not config.guard.is_on
+        return SessionSpec(
+            session_id=session_id,
+            machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
+            carried=CarriedSession(assembled.session, request, turn_detection) if can_move else None,
+            read_late=assembled.read_late,
+            dial_target=functools.partial(_unlisted, make_target) if shared is None else shared.target,
+            dialler=calls.dialler,
+            crash_frame=front.crash_frame,
+            busy_frame=front.busy_frame,
+            footprint=self.footprint,
+            client_rates=Rates(options.limits.max_messages_per_s, options.limits.max_bytes_per_s),
+            on_end=assembled.on_end,
+            observe=calls.observe,
+            log_fields=observer.identity.log_fields,
+            delivered=self._hooks.delivered,
+            deliver=_logged(observer, calls.deliver),
+            deliver_timeout_s=config.deadlines.hook_s,
+            upstreams=1 if front.dial_target is not None else self._upstreams,
+            restarts=config.restarts,
+            is_paused=is_paused,
+            choose=first_of if shared is None else shared.choose,
+            note_loss=no_other_key if shared is None else shared.note_loss,
+            is_fatal=is_fatal_reason,
+            perform=_logged(observer, calls.perform),
+        )
+
+    def forget_peers(self) -> None:
+        """Set the memory of all peers to zero, and forget the names of calls.
+
+        The router calls this at its start, and in the child of a fork, because the parent's peers are not the child's.
+        """
+        self.footprint = Footprint(self._config.limits.memory_bytes)
+        self.names = CallNames()
+        """The ids of sessions by the name of their call, such as the id of a telephone call."""
+        self.limits = _connection_limits(self._config, self.footprint)
+        """The limits of the connections to upstreams."""
+        # An upstream's texts hold audio, and the whole configuration of a session.
+        self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
+
+    def client_limits_of(self, front: Front) -> ConnectionLimits:
+        """Return the limits of client connections, with a larger text message where the front needs it."""
+        if front.max_text_bytes is None:
+            return self.client_limits
+        most = max(front.max_text_bytes, self.client_limits.max_text_bytes or 0)
+        return msgspec.structs.replace(self.client_limits, max_text_bytes=most)
+
+    def new_wire_view(self) -> WireView | None:
+        """Begin a wire view of all later sessions, and return it. Return None where the configuration has none."""
+        self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
+        return self.machines.wire_view
+
+    def _is_paused(self, front: Front, route: Route | None) -> Callable[[int], bool]:
+        """Return whether a position is closed to a session, as a function of the position.
+
+        A paused upstream is closed, and so is an upstream that the session's route does not list.
+        """
+        if front.dial_target is not None:
+            return _never_paused
+        if route is None or not route.upstreams:
+            return self.switches.is_paused
+        own = frozenset(route.upstreams)
+        return lambda position: position not in own or self.switches.is_paused(position)
+
+    def _calls(
+        self,
+        session_id: str,
+        request: Request,
+        observer: SessionObserver,
+        perform: Callable[[Any, Principal | None], Any],
+        shared: SessionUpstreams | None,
+    ) -> _Calls:
+        deliver = self._hooks.deliverer(SessionContext(id=session_id, request=request))
+        dialler = self.dialling.dialler(self.observers)
+        observe: Callable[[Any], None] = observer
+        if shared is not None:
+            dialler, observe = shared.dialling(dialler), _both(observer, shared.observe)
+        calls = _Calls(dialler, observe, deliver, self._performer(request, perform))
+        tracing = self.tracing.get()
+        if tracing is None:
+            return calls
+        spans = tracing.session(session_id, request)
+        return _Calls(
+            spans.dialling(calls.dialler),
+            _both(calls.observe, spans.observe),
+            spans.delivering(calls.deliver),
+            spans.performing(calls.perform),
+        )
+
+    def _performer(self, request: Request, perform: Callable[[Any, Principal | None], Any]) -> Callable[[Any], Any]:
+        performer, checks = self._hooks.performer(request, perform), self._checks
+        if checks is None:
+            return performer
+        return lambda work: checks.check(work) if isinstance(work, CheckText) else performer(work)
+
+
+class _Calls(NamedTuple):
+    """The functions of one session that the engine calls: to dial, to observe, and to call an application's hooks."""
+
+    dialler: Callable[[DialTarget], Connection]
+    observe: Callable[[Any], None]
+    deliver: Callable[[Any], None] | None
+    perform: Callable[[Any], Any]
+
+
+def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+    def observe(event: Any) -> None:
+        first(event)
+        second(event)
+
+    return observe
+
+
+def _unlisted(make_target: Callable[[str, int, int], DialTarget], model: str, position: int) -> DialTarget:
+    return make_target(model, position, 0)
+
+
+def _never_paused(_position: int) -> bool:
+    return False
+
+
+@overload
+def _logged(observer: SessionObserver, call: Callable[[Any], Any]) -> Callable[[Any], Any]: ...
+
+
+@overload
+def _logged(observer: SessionObserver, call: None) -> None: ...
+
+
+def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """Return `call` wrapped, so that its log lines on any thread have the fields of the session; None for None."""
+
+    def run(argument: Any) -> Any:
+        assert call is not None  # noqa: S101 - for the type checker
+        with log_fields(observer.log_fields):
+            return call(argument)
+
+    return run if call is not None else None
+
+
+def endpoints_of(config: RouterConfig) -> Endpoints:
+    """Return the object that calls the endpoints of functions by HTTP, as the configuration allows."""
+    from router.tools.addresses import Addresses  # noqa: PLC0415 - with urllib3, which few configurations need
+    from router.tools.endpoints import Endpoints  # noqa: PLC0415
+
+    return Endpoints(
+        Addresses(config.tool_networks),
+        timeout_s=config.deadlines.tool_call_s,
+        ca_file=config.ca_file,
+    )
+
+
+def _connection_limits(config: RouterConfig, footprint: Footprint) -> ConnectionLimits:
+    return ConnectionLimits(
+        footprint=footprint,
+        write_buffer_bytes=config.limits.write_buffer_bytes,
+        max_message_bytes=config.limits.max_message_bytes,
+        join_binary_bytes=JOINED_AUDIO_BYTES,
+        ping_interval_s=config.deadlines.ping_interval_s,
+        ping_timeout_s=config.deadlines.ping_timeout_s,
+        write_stall_s=config.deadlines.write_stall_s,
+        close_timeout_s=config.deadlines.close_s,
+    )

@@ -1,0 +1,138 @@
+"""The machine of a session, built in layers around it.
+
+From inside out the layers are the session, the guard, the wire view, the front, the trace of messages and the recorder.
+A relay speaks with the upstream itself, so the guard and the wire view stand around the relay.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from router.access.pending import UntilSettings
+from router.assembly.carried import restored
+from router.fronts import agents
+from router.fronts.front import Call, guarded
+from router.guard.machine import GuardedMachine
+from router.logs import trace
+from router.session.machine import Session
+from router.session.state.states import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.machine import Machine
+    from actors.messages import LateReport, UpstreamTextReceived
+    from router.access.request import Request
+    from router.assembly.carried import Parcel
+    from router.call_names import CallNames
+    from router.config.model import RouterConfig
+    from router.fronts.front import Front
+    from router.observer.sessions import SessionObserver
+    from router.recording.recorder import Recorder
+    from router.session.options import SessionOptions
+    from router.wire_view import WireView
+
+
+logger = logging.getLogger(__name__)
+
+
+class Assembled(NamedTuple):
+    """The machine of one session, as the engine runs it."""
+
+    session: Session
+    machine: Machine
+    read_late: Callable[[UpstreamTextReceived], LateReport | None]
+    on_end: Callable[[], None]
+
+
+class Machines:
+    """The maker of all sessions' machines. From any thread."""
+
+    def __init__(self, config: RouterConfig, redact: Callable[[str], str]) -> None:
+        self._config = config
+        self._redact = redact
+        self._agents = agents.checked(config.agents)
+        self.wire_view: WireView | None = None
+        self.recorder: Recorder | None = None
+        """The writer of recordings; None without the setting `record`."""
+
+    def of(
+        self,
+        session_id: str,
+        front: Front,
+        request: Request,
+        options: SessionOptions,
+        *,
+        names: CallNames,
+        observer: SessionObserver,
+        on_end: Callable[[], None],
+        on_settings: Callable[[], None] | None,
+        parcel: Parcel | None = None,
+    ) -> Assembled:
+        """Return the machine of a session with all its layers.
+
+        The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
+        another process carried. Its recording ended there, because a recording begins with its session.
+
+        Raises:
+            SnapshotError: the snapshot in `parcel` is damaged.
+        """
+        if self.recorder is not None:
+            options = self.recorder.watched(options)
+        session = Session(session_id, front.profile, options) if parcel is None else restored(parcel, options)
+        machine = self._traced(self._fronted(session_id, front, session, request, names), observer)
+        read_late = session.read_late
+        principal = request.principal.id if request.principal is not None else None
+        is_recorded = self.recorder is not None and self.recorder.wants(session_id, principal)
+        if is_recorded and parcel is not None:
+            logger.info("session %s is not recorded here: its recording ended with another process", session_id)
+        elif self.recorder is not None and is_recorded:
+            recorded = self.recorder.begin(session_id, session, machine, self._agents, request)
+            machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
+        if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
+            on_settings()  # another process had them
+        elif on_settings is not None:
+            machine = UntilSettings(machine, machine.describe, on_settings)
+        return Assembled(session, machine, read_late, on_end)
+
+    def _fronted(self, session_id: str, front: Front, session: Session, request: Request, names: CallNames) -> Machine:
+        inner: Machine = session
+        if not front.is_relay:
+            inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
+        call = Call(
+            session=session,
+            machine=inner,
+            agents=self._agents,
+            config=self._config,
+            policy=session.context.options.policy,
+            bound=request.principal.terms.session if request.principal is not None else None,
+            query=request.query,
+            session_id=session_id,
+            names=names,
+        )
+        machine = guarded(front, front.adapt(call), self._config.guard, session_id)
+        return self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+
+    def _guarded(self, session: Session, session_id: str) -> Machine:
+        guard = self._config.guard
+        return GuardedMachine(session, guard, session_id) if guard.is_on else session
+
+    def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:
+        if self.wire_view is None:
+            return machine
+        policy = session.context.options.policy
+        return self.wire_view.observe(
+            session_id,
+            front.name,
+            machine,
+            front.first_text(session_id) or "",
+            owner=request.principal.id if request.principal else None,
+            hide=policy.shown if policy is not None else None,
+        )
+
+    def _traced(self, machine: Machine, observer: SessionObserver) -> Machine:
+        if not trace.is_on():
+            return machine
+        content = self._redact if self._config.log_content else None
+        return trace.TracedMachine(machine, observer.log_fields, content=content)

@@ -1,0 +1,111 @@
+"""The options of a session, from the configuration and the policy of its client."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.connections.handover import HandshakeRefused
+from router.config.parsers import model_of
+from router.config.policy_table import limits_of
+from router.policy.rules import Denied
+from router.session.options import SessionOptions
+from router.translation.voices import Voices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.access.request import Request
+    from router.config.model import RouterConfig
+    from router.config.route import Route
+    from router.deepgram import blocks
+    from router.fronts.front import Front
+    from router.hooks import Hooks
+    from router.policy.policy import Policy
+    from router.usage.prices import PriceTable
+
+
+def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
+    """Return the policy of a request's client, or None where the client may say everything.
+
+    The policy is that of the credential, or else of the route. A credential with an unknown policy was refused before.
+
+    Raises:
+        HandshakeRefused: 403, where the policy denies the URL's model or turn detection, or the secret's session.
+    """
+    principal = request.principal
+    route = config.route_of(request.route)
+    named = principal.policy if principal is not None else None
+    policy = config.policy_of(named or (route.policy if route is not None else None))
+    if policy is None or not front.is_policed:
+        return None
+    bound = principal.terms.session if principal is not None else None
+    judgements = (
+        policy.model(request.query.get("model")),
+        policy.turn_detection(turn_detection),
+        # The policy may have changed since the secret was made.
+        policy.client_event({"type": "session.update", "session": bound}) if bound is not None else None,
+    )
+    for judged in judgements:
+        if isinstance(judged, Denied):
+            raise HandshakeRefused(HTTPStatus.FORBIDDEN, judged.sentence)
+    return policy
+
+
+class OptionsMaker:
+    """The maker of the options of all sessions of a route. From any thread."""
+
+    def __init__(
+        self, config: RouterConfig, hooks: Hooks, redact: Callable[[str], str], route: Route | None = None
+    ) -> None:
+        self._config = msgspec.structs.replace(config, **route.defaults) if route is not None else config
+        self._hooks = hooks
+        self._redact = redact
+        self._upstreams = config.all_upstreams()
+        # The upstream obeys the query of its URL, so no session can choose another model.
+        first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
+        self._fixed_model = model_of(first.url) or first.model
+
+    def of(
+        self,
+        turn_detection: str | None,
+        policy: Policy | None,
+        tools: tuple[blocks.Function, ...],
+        prices: PriceTable,
+        spend_today: Callable[[int, float], tuple[int, float]] | None,
+    ) -> SessionOptions:
+        """Return the options of a session. `turn_detection` comes from the URL; None means the configured one."""
+        config, upstreams = self._config, self._upstreams
+        limits = limits_of(config.limits, policy)
+        has_budget = limits.max_cost_usd or limits.max_cost_usd_per_day
+        forced = policy.model(None) if policy is not None else None
+        detection = policy.turn_detection(turn_detection) if policy is not None else turn_detection
+        turn_detection = detection if isinstance(detection, str) else None
+        return SessionOptions(
+            model=forced if isinstance(forced, str) else config.model,
+            models=() if isinstance(forced, str) else config.models,
+            policy=policy,
+            fixed_model=self._fixed_model,
+            turn_detection=turn_detection or config.turn_detection,  # type: ignore[arg-type] # both are checked
+            voices=Voices(default=config.voice, table=config.voices),
+            greeting=config.greeting,  # type: ignore[arg-type] # checked
+            transcription_model=config.transcription_model,
+            transcription_models=tuple(upstream.transcription_model for upstream in upstreams),
+            upstream_models=tuple(model_of(upstream.url) or upstream.model for upstream in upstreams),
+            g711=tuple(bool(upstream.g711) for upstream in upstreams),
+            deadlines=config.deadlines,
+            limits=limits,
+            tuning=config.tuning,
+            price_table=prices if has_budget else None,
+            spend_today=spend_today,
+            interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
+            continued_text=config.continued_text,  # type: ignore[arg-type] # checked
+            tools=tools,
+            tool_hosts=config.tool_hosts,
+            is_configured_outside=self._hooks.configure is not None,
+            is_reported=self._hooks.wants_notifications,
+            is_observed=True,
+            redact=self._redact,
+        )

@@ -1,0 +1,106 @@
+"""The bounds of a JSON text: exact where strings hold brackets, and linear for every text."""
+
+import json
+import time
+
+import orjson
+import pytest
+from hypothesis import given, strategies
+
+from router.json_bounds import MAX_DEPTH, MAX_RECOUNT_CHARS, MAX_VALUES, exceeded_bound, is_too_deep
+
+TOO_MANY = f"has more than {MAX_VALUES} values"
+TOO_DEEP = "is nested too deeply"
+
+
+def nested(levels, opening="[", closing="]"):
+    return opening * levels + "1" + closing * levels
+
+
+def wide(members, unit="1"):
+    """Make a list of members: one value for the list, and one for each comma."""
+    return f"[{','.join([unit] * members)}]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        nested(MAX_DEPTH),
+        nested(MAX_DEPTH, '{"a":', "}"),
+        wide(MAX_VALUES),
+        json.dumps("[{," * MAX_VALUES),
+        json.dumps({"type": "x", "text": '\\"[[[' * MAX_VALUES}),
+        wide(1000, "[]"),
+        "]" * 1000,
+    ],
+)
+def test_a_text_within_the_bounds_is_parsed(text):
+    assert exceeded_bound(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        (nested(MAX_DEPTH + 1), TOO_DEEP),
+        (nested(MAX_DEPTH + 1, '{"a":', "}"), TOO_DEEP),
+        ("[" * (MAX_DEPTH + 1), TOO_DEEP),
+        (f"[{wide(1000, '[]')},{nested(MAX_DEPTH)}]", TOO_DEEP),
+        (wide(MAX_VALUES + 1), TOO_MANY),
+        (wide(MAX_VALUES // 2 + 1, "{}"), TOO_MANY),
+        ("[" * (MAX_VALUES + 1), TOO_MANY),
+        (json.dumps(["x" * MAX_RECOUNT_CHARS, "[" * (MAX_VALUES + 1)]), TOO_MANY),
+    ],
+)
+def test_a_text_beyond_a_bound_is_refused_by_it(text, bound):
+    assert exceeded_bound(text) == bound
+
+
+JSON = strategies.recursive(
+    strategies.text(alphabet='ab[]{},"\\', max_size=5) | strategies.none(),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(max_size=3), inner),
+)
+
+
+def depth_of(value):
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if within is None else 1 + max(map(depth_of, within), default=0)
+
+
+@given(JSON, strategies.integers(0, 8))
+def test_the_depth_is_that_of_the_parsed_value(value, levels):
+    # Put so deep that this value's own depth decides.
+    around = MAX_DEPTH - levels
+    text = "[" * around + orjson.dumps(value).decode() + "]" * around
+    assert (exceeded_bound(text) == TOO_DEEP) is (depth_of(value) > levels)
+
+
+MEGA = 1024 * 1024
+WORST = {
+    "a string without an end": lambda: '["' + '\\"' * (MEGA // 2 - 60_000) + "{" * 120_000,
+    "many strings": lambda: "{" + ",".join(f'"{at:x}":0' for at in range(95_000)),
+    "escapes": lambda: json.dumps('"{,' * (MEGA // 4)),
+    "brackets that do not match": lambda: "[{" * 24_000 + "]}" * 24_000,
+    "16 MB": lambda: '{"a":"' + "[" * (16 * MEGA) + '"}',
+}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("text", WORST.values(), ids=WORST)
+def test_no_text_costs_much_to_judge(text):
+    worst = text()
+    prices = []
+    for _ in range(3):
+        began_s = time.thread_time()
+        exceeded_bound(worst)
+        prices.append(time.thread_time() - began_s)
+    assert min(prices) < 0.05
+
+
+def test_the_levels_of_a_parsed_text_are_counted():
+    def nested(levels):
+        return json.loads('{"a":[' * (levels // 2) + "1" + "]}" * (levels // 2))
+
+    assert not is_too_deep(nested(MAX_DEPTH))
+    assert is_too_deep(nested(MAX_DEPTH + 2))
