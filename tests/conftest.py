@@ -5,7 +5,12 @@ import threading
 import pykka
 import pytest
 
-pytest_plugins = ["router.testing", "tests.support.processes.fast_or_slow", "tests.support.processes.side_by_side"]
+pytest_plugins = [
+    "router.testing",
+    "tests.support.processes.collected_tests",
+    "tests.support.processes.fast_or_slow",
+    "tests.support.processes.side_by_side",
+]
 
 
 @pytest.fixture(autouse=True)

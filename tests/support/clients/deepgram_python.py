@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # i
     from deepgram.agent.v1 import types
     from deepgram.core.events import EventType
     from deepgram.environment import DeepgramClientEnvironment
+    from deepgram.listen.v1 import types as listen_types
 
 SENDING = {
     "Settings": ("send_settings", types.AgentV1Settings),
@@ -35,6 +36,14 @@ def _arguments(address: str) -> dict[str, Any]:
     host = f"ws://{address}"
     environment = DeepgramClientEnvironment(base=f"http://{address}", production=host, agent=host, agent_rest=host)
     return {"api_key": "any", "environment": environment}
+
+
+def think_models(address: str) -> list[str]:
+    """Return the ids of the think models that a server lists, as the SDK reads them."""
+    host = f"http://{address}"
+    environment = DeepgramClientEnvironment(base=host, production=host, agent=host, agent_rest=host)
+    client = deepgram.DeepgramClient(api_key="any", environment=environment)
+    return [model.id for model in client.agent.v1.settings.think.models.list().models]
 
 
 class _PythonClient(SdkClient):
@@ -134,3 +143,17 @@ def connected(kind: type[SynchronousClient | AsynchronousClient], address: str) 
         yield client
     finally:
         client.close()
+
+
+def listen_results(address: str, frames: Iterable[bytes], **parameters: Any) -> list[dict[str, Any]]:
+    """Transcribe audio by a server, with the SDK's `listen`; return its `Results`."""
+    host = f"ws://{address}"
+    environment = DeepgramClientEnvironment(base=f"http://{address}", production=host, agent=host, agent_rest=host)
+    client = deepgram.DeepgramClient(api_key="any", environment=environment)
+    found: list[dict[str, Any]] = []
+    with client.listen.v1.connect(model="nova-3", **parameters) as socket:
+        for frame in frames:
+            socket.send_media(frame)
+        socket.send_close_stream(listen_types.ListenV1CloseStream(type="CloseStream"))
+        found.extend(message.dict() for message in socket if not isinstance(message, bytes))
+    return [message for message in found if message["type"] == "Results"]

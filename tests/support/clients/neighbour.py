@@ -29,6 +29,7 @@ class Neighbour:
         """The time that each answer took."""
         self.failure: AssertionError | None = None
         self._stopping = threading.Event()
+        self._answered = threading.Event()
         self._client = WireClient(f"ws://{address}{CONVERSE}")
         self._client.say("Settings", **SETTINGS)
         self._client.wait_for("SettingsApplied", timeout_s=WAIT_S)
@@ -41,7 +42,9 @@ class Neighbour:
         return max(self.gaps_s)
 
     def stop(self) -> None:
-        """Hang up."""
+        """Hang up behind one more answer: the load of the test may have been over within the pause between two."""
+        self._answered.clear()
+        self._answered.wait(WAIT_S)
         self._stopping.set()
         self._thread.join(2 * WAIT_S)
         with contextlib.suppress(OSError):  # it is over already
@@ -54,8 +57,11 @@ class Neighbour:
                 self._client.say("InjectAgentMessage", message=" ")
                 self._client.wait_for("InjectionRefused", timeout_s=WAIT_S)
                 self.gaps_s.append(time.monotonic() - began_s)
+                self._answered.set()
         except AssertionError as failure:
             self.failure = failure
+        finally:
+            self._answered.set()
 
 
 @contextlib.contextmanager

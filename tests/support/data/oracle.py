@@ -37,9 +37,17 @@ class AgentDone(_Ours):
     type: Literal["AgentDone"]
 
 
+class _Word(_Ours):
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
 class _Alternative(_Ours):
     transcript: str
     confidence: float
+    words: list[_Word]
 
 
 class _Channel(_Ours):

@@ -206,7 +206,7 @@ def test_a_message_that_deepgram_never_sends_is_refused(message, problem):
         {
             "type": "Transcript",
             "transcript": "Hi",
-            "channel": {"alternatives": [{"transcript": "Hi", "confidence": 1.0}]},
+            "channel": {"alternatives": [{"transcript": "Hi", "confidence": 1.0, "words": []}]},
             "is_final": True,
             "speech_final": True,
         },

@@ -40,8 +40,11 @@ class Recorder:
     """A listener that records the calls it gets, for the test's thread to take."""
 
     def __init__(self):
+        self.log_fields = {"session": "s"}
         self.calls = queue.SimpleQueue()
         self.closings = []
+        self.late = []
+        self.has_late = threading.Event()
         self.hooks = {}
         """Functions that are called from inside a callback of that name."""
 
@@ -51,8 +54,15 @@ class Recorder:
     def on_binary(self, data):
         self._record("binary", data)
 
+    def on_late_text(self, text):
+        self.late.append(text)
+        self.has_late.set()
+
     def on_overflowed(self, dropped_bytes):
         self._record("overflowed", dropped_bytes)
+
+    def on_evicted(self):
+        self._record("evicted", None)
 
     def on_drained(self):
         self._record("drained", None)

@@ -5,7 +5,7 @@ import threading
 import pykka
 
 from actors import lifecycle, messages
-from actors.connections.base import ConnectionClosed
+from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialTarget
 from actors.connector import Connector
@@ -47,8 +47,12 @@ class ScriptedMachine(Machine):
                 raise ValueError("a bug in the translator")
             case messages.ClientTextReceived("end"):
                 return [messages.SendToClient("bye"), messages.EndSession(1000, "done")]
+            case messages.ClientTextReceived("end and report"):
+                return [messages.SendToClient("bye"), messages.EndSession(1000, "done", report_s=0.3)]
             case messages.ClientTextReceived("wait"):
                 return [messages.StartTimer("t", 0.01)]
+            case messages.ClientTextReceived("wait long"):
+                return [messages.StartTimer("t", 60.0), messages.SendToClient("waiting")]
             case messages.ClientTextReceived("wait not"):
                 return [messages.StartTimer("t", 0.01), messages.CancelTimer("t"), messages.SendToClient("not")]
             case messages.ClientTextReceived("log"):
@@ -57,6 +61,8 @@ class ScriptedMachine(Machine):
                 return [messages.SendToUpstream(text, self.generation)]
             case messages.ClientBinaryReceived(data):
                 return [messages.SendToUpstream(f"{len(data)} bytes", self.generation)]
+            case messages.ClientPaused() | messages.ClientResumed():
+                return []
             case messages.ClientCaughtUp():
                 return [messages.SendToClient("caught up")]
             case messages.UpstreamOpened():
@@ -72,6 +78,12 @@ class ScriptedMachine(Machine):
                 if verdict.decision is Decision.TEAR_DOWN:
                     return [lost, messages.EndSession(1011, "lost")]
                 return [lost, *self.open(verdict.delay_s)]
+            case messages.EndRequested():
+                return [messages.SendToClient("ended"), messages.EndSession(1000, "operator")]
+            case messages.MoveRequested():
+                return [messages.SendToClient("moving")]
+            case messages.DrainBegan(keeps_idle=True):
+                return [messages.SendToClient("will drain")]
             case messages.DrainBegan():
                 return [messages.SendToClient("draining"), messages.EndSession(1012, "drain")]
             case messages.ClientClosed() | messages.ClientOverflowed():
@@ -100,29 +112,37 @@ class EngineHarness:
             Supervisor.start(dispatcher, dispatchers=[dispatcher], connector=self.connector, pools=pools)
         )
         self.upstreams = []
+        self.began_to_dial = threading.Semaphore(0)
         self.dialled = threading.Semaphore(0)
         self.may_dial = threading.Event()
         self.may_dial.set()
         self.refusals = []
+        self.limits = ConnectionLimits()
+        self.observed = []
         self.dials = []
         self.target = DialTarget
         self.ids = iter(range(1000))
 
-    def start(self, limits=None, expect="welcome", **spec):
+    def start(self, limits=None, expect="welcome", machine=None, **spec):
         """Start a session. Return its client and its machine."""
-        machine, session_id = ScriptedMachine(), f"s{next(self.ids)}"
+        machine = machine or ScriptedMachine()
         connection, client = memory_pair(limits)
+        self.start_over(connection, machine, **spec)
+        assert expect is None or client.receive() == expect
+        return client, machine
+
+    def start_over(self, connection, machine, **spec):
+        """Start a session over a connection to its client."""
+        session_id = f"s{next(self.ids)}"
         spec = SessionSpec(
             session_id=session_id,
             machine=machine,
             dial_target=lambda route, position: self.target(url=f"ws://{route}{position}"),
             dialler=self._dial,
             crash_frame=CRASH_FRAME,
-            **{"restarts": 0, "deliver_timeout_s": 5.0, **spec},
+            **{"restarts": 0, "deliver_timeout_s": 5.0, "observe": self.observed.append, **spec},
         )
         self.supervisor.tell(lifecycle.StartSession(spec, connection))
-        assert expect is None or client.receive() == expect
-        return client, machine
 
     def start_with_upstream(self, **options):
         """Start a session that has an upstream. Return its client, the upstream and its machine."""
@@ -133,6 +153,7 @@ class EngineHarness:
 
     def _dial(self, target):
         self.dials.append(target.url)
+        self.began_to_dial.release()
         self.may_dial.wait(WAIT_S)
         if self.refusals:
             raise self.refusals.pop(0)

@@ -16,9 +16,10 @@ from actors.connections.frames import close_frame, text_frames
 from router.config.model import Deadlines
 from router.simulator import FaultAction
 from tests.support.clients.wire_client import StreamClient
-from tests.support.faults.matrix import RESTART, ROLLOVER, Cell, Outcome, Scenario
+from tests.support.faults.matrix import COLUMNS, RESTART, ROLLOVER, Cell, Outcome, Scenario, Where
 from tests.support.faults.talk import (
     GET_WEATHER,
+    GIVE_UP_S,
     LAST_WORDS,
     MEMORY,
     NAME,
@@ -37,6 +38,25 @@ BACK_OFF_S = (0.0, 0.6, 1.2)
 BUDGET_S = 8.0
 """Until a session ends whose restarts are of no use."""
 
+PATIENCE = 8
+PATIENT = msgspec.structs.replace(
+    DEADLINES,
+    **{
+        name: PATIENCE * getattr(DEADLINES, name)
+        for name in (
+            *("dial_s", "session_created_s", "session_updated_s", "item_ack_s", "first_event_s", "next_event_s"),
+            *("ping_interval_s", "ping_timeout_s"),
+        )
+    },
+)
+"""The deadlines beside a stall: as longer than it as the real ones are."""
+
+PATIENT_S = 40.0
+SILENCE_S = 1.0
+"""For the detector to see the end of the speech, which arrives in real time."""
+BUSY_S = 4.0
+"""For a machine whose cores other programs use."""
+
 ROLL_S = 0.25
 NOTICE_S = 2.0
 """For the router to see that its upstream is gone, where a test waits for that."""
@@ -49,6 +69,9 @@ class World(Protocol):
     """The part of a world that a conversation looks at besides its client."""
 
     routes: list[Route]
+
+    def stall(self, where: Where, duration_s: float) -> None:
+        """Have something stand still for so long."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +106,28 @@ def run_to_the_end(cell: Cell, medium: Medium) -> list[str]:
 def hold(cell: Cell, medium: Medium) -> Seen:
     """Hold the cell's conversation in a world of its own."""
     scenario = cell.column.scenario
-    with medium.open(cell.profile, cell.modality, _deadlines(scenario), cell) as (here, client):
+    with medium.open(cell.profile, cell.modality, _deadlines(scenario, cell), cell) as (here, client):
         ends_on_error = cell.outcome is Outcome.TOLD and cell.column.spoils
-        conversation = Conversation(client, cell.modality, ends_on_error=ends_on_error)
-        return conversation.run(functools.partial(_SCENARIOS[scenario], world=here, cell=cell))
+        give_up_s = GIVE_UP_S if cell.column in COLUMNS else PATIENT_S
+        conversation = Conversation(client, cell.modality, ends_on_error=ends_on_error, give_up_s=give_up_s)
+        return conversation.run(functools.partial(SCENARIOS[scenario], world=here, cell=cell))
 
 
 @functools.cache
-def reference(scenario: Scenario, profile: str, modality: str, medium: Medium) -> Seen:
-    """Hold the same conversation without a fault."""
-    with medium.open(profile, modality, _deadlines(scenario), None) as (here, client):
-        got = Conversation(client, modality).run(functools.partial(_SCENARIOS[scenario], world=here, cell=None))
+def reference(scenario: Scenario, profile: str, modality: str, medium: Medium, *, is_in_time: bool = False) -> Seen:
+    """Hold the same conversation without a fault, and without a stall where its speech is in real time."""
+    with medium.open(profile, modality, _deadlines(scenario, None), None) as (here, client):
+        talk = _speak_in_time if is_in_time else SCENARIOS[scenario]
+        got = Conversation(client, modality).run(functools.partial(talk, world=here, cell=None))
     assert not got.stuck, got.stuck
     assert not got.errors, got.errors
     assert got.close_code == CLOSE_NORMAL
     return got
 
 
-def _deadlines(scenario: Scenario) -> Deadlines:
+def _deadlines(scenario: Scenario, cell: Cell | None) -> Deadlines:
+    if cell is not None and cell.column not in COLUMNS:
+        return PATIENT
     # An `expires_at` nearer than the gap between rollovers is not trusted: our own clock decides then.
     changed = {"rollover_after_s": ROLL_S, "rollover_interval_s": 3600.0} if scenario is Scenario.ROLLOVER else {}
     return msgspec.structs.replace(DEADLINES, **changed)
@@ -123,9 +150,21 @@ def _call(conversation: Conversation, *, world: World, cell: Cell | None) -> Non
     _remember(conversation)
 
 
-def _speak(conversation: Conversation, *, world: World, cell: Cell | None) -> None:  # noqa: ARG001
+def _speak(conversation: Conversation, *, world: World, cell: Cell | None) -> None:
+    if cell is not None and cell.column.stall is not None:
+        _speak_in_time(conversation, world=world, cell=cell)
+        return
     conversation.apply_settings()
     conversation.speak()
+    _remember(conversation)
+
+
+def _speak_in_time(conversation: Conversation, *, world: World, cell: Cell | None) -> None:
+    conversation.apply_settings()
+    stall = cell.column.stall if cell is not None else None
+    conversation.speak_in_time(
+        functools.partial(world.stall, stall.where, stall.duration_s) if stall is not None else lambda: None
+    )
     _remember(conversation)
 
 
@@ -144,7 +183,7 @@ def _remember(conversation: Conversation) -> None:
     conversation.ask(LAST_WORDS)
 
 
-_SCENARIOS: dict[Scenario, Callable[..., None]] = {
+SCENARIOS: dict[Scenario, Callable[..., None]] = {
     Scenario.TEXT: _write,
     Scenario.TOOL: _call,
     Scenario.SPEECH: _speak,
@@ -169,7 +208,8 @@ def last_frames(cell: Cell) -> bytes:
 
 def judge(cell: Cell, got: Seen, medium: Medium) -> list[str]:
     """Return the faults of a conversation in words."""
-    wanted = reference(cell.column.scenario, cell.profile, cell.modality, medium)
+    is_in_time = cell.column.stall is not None
+    wanted = reference(cell.column.scenario, cell.profile, cell.modality, medium, is_in_time=is_in_time)
     wrong = faults_of_order(got, wanted) + _VERDICTS[cell.outcome](cell, got, wanted)  # type: ignore[index]
     limit_s = limit_of(cell, medium)
     return wrong + [
@@ -180,7 +220,11 @@ def judge(cell: Cell, got: Seen, medium: Medium) -> list[str]:
 def limit_of(cell: Cell, medium: Medium) -> float:
     """How long a step may take."""
     restarts = cell.losses - (1 if cell.outcome is Outcome.ENDED else 0)
-    return medium.prompt_s(cell) + cell.row.detect_s + sum(BACK_OFF_S[: max(0, restarts)])
+    detect_s, stalled_s = cell.row.detect_s, 0.0
+    if cell.column not in COLUMNS:
+        detect_s *= PATIENCE
+        stalled_s = cell.column.stall.duration_s + SILENCE_S if cell.column.stall else BUSY_S
+    return medium.prompt_s(cell) + detect_s + sum(BACK_OFF_S[: max(0, restarts)]) + stalled_s
 
 
 def _judge_answered(cell: Cell, got: Seen, wanted: Seen) -> list[str]:
@@ -240,10 +284,15 @@ _VERDICTS = {
 
 
 def _faults_of_warnings(cell: Cell, got: Seen) -> list[str]:
-    restarted = got.warnings.count("UPSTREAM_RESTARTED")
+    recovered = got.warnings.count("SESSION_RECOVERED")
+    restarted = got.warnings.count("UPSTREAM_RESTARTED") + recovered
     most = 0 if cell.column.is_before_settings else cell.losses
     wrong = [] if min(1, most) <= restarted <= most else [f"UPSTREAM_RESTARTED {restarted} times, not {most}"]
-    known = {"UPSTREAM_RESTARTED"} | ({"RESPONSE_INCOMPLETE"} if cell.outcome is Outcome.CUT else set())
+    if recovered != (cell.row.kills and not cell.column.is_before_settings):
+        wrong.append(f"SESSION_RECOVERED {recovered} times")
+    known = {"UPSTREAM_RESTARTED", "SESSION_RECOVERED"} | (
+        {"RESPONSE_INCOMPLETE"} if cell.outcome is Outcome.CUT else set()
+    )
     other = [code for code in got.warnings if code not in known]
     if cell.column is ROLLOVER and other == ["MAXIMUM_SESSION_LENGTH_APPROACHING"]:
         return wrong  # the next upstream could not be got ready at the first try

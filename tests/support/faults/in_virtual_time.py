@@ -44,6 +44,8 @@ def open_world(
         conditions=CONDITIONS[profile, modality],
         last_frames=last_frames(cell) if is_abrupt else b"",
     ) as here:
+        if cell is not None and cell.row.kills:
+            here.kill_at_reset()
         if cell is not None and cell.detour is not None:
             here.routes[0].detour(cell.column.dial, DETOURS[cell.detour], times=cell.times or ALWAYS)
         yield here, here.call(profile)

@@ -6,7 +6,7 @@ Pure: nothing here runs a router. `cells` makes every combination, `table` print
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,6 +52,8 @@ class Row:
     """It happens to a dial: at a point later than the dialling, a close with code 1000 comes first."""
     codes: tuple[str, ...] = ()
     """The `Error`'s, where there is one."""
+    kills: bool = False
+    """Whether the router's own worker dies there, and another one adopts the session."""
     detect_s: float = 0.0
     """How long it may take until it is noticed: a deadline."""
 
@@ -120,6 +122,10 @@ ROWS = (
 """In the order of docs/never-stuck.md."""
 
 
+KILLED = Row("own worker killed", fault={"action": A.RESET}, kills=True, detect_s=0.1)
+"""Held in virtual time. The upstream's connections die with the worker."""
+
+
 class Scenario(enum.Enum):
     """The conversation that a column is about; each ends with a question about what was said before."""
 
@@ -127,6 +133,24 @@ class Scenario(enum.Enum):
     TOOL = "a function is called"
     SPEECH = "the user speaks"
     ROLLOVER = "a question is asked while the next upstream is got ready"
+
+
+class Where(enum.Enum):
+    """What stands still in a stall."""
+
+    DISPATCHER = "the dispatcher"
+    CLIENT_TO_ROUTER = "client to router"
+    ROUTER_TO_CLIENT = "router to client"
+    ROUTER_TO_UPSTREAM = "router to upstream"
+    UPSTREAM_TO_ROUTER = "upstream to router"
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A moment in which something stands still."""
+
+    where: Where
+    duration_s: float
 
 
 @dataclass(frozen=True)
@@ -149,6 +173,10 @@ class Column:
     """Where a fault that happens always leaves every upstream's question open."""
     spoils: bool = False
     """An `error` here refuses something that the turn cannot do without."""
+    stall: Stall | None = None
+    """What stands still while the user speaks, beside the fault."""
+    is_busy: bool = False
+    """The machine is: other programs use every core."""
     error_point: FaultPoint | None = None
     """Where an `error` event comes instead: at `point` it would refuse the very Settings."""
 
@@ -194,6 +222,27 @@ COLUMNS = (
     ROLLOVER,
 )
 """In the order of a conversation."""
+
+STALLS = (
+    Stall(Where.DISPATCHER, 0.8),
+    *(Stall(where, duration_s) for where in Where if where is not Where.DISPATCHER for duration_s in (0.7, 2.0)),
+)
+
+STALLED = tuple(
+    Column(
+        f"{it.where.value} stalled {it.duration_s:g} s in mid-speech",
+        P.AUDIO_APPEND,
+        scenario=Scenario.SPEECH,
+        skip=9,
+        spoils=True,
+        stall=it,
+    )
+    for it in STALLS
+)
+"""Held in virtual time: tests/sockets/test_stalls.py holds the stalls of the dispatcher and of the client's network."""
+
+BUSY = Column("on a busy machine", P.RESPONSE_CREATE, spoils=True, is_busy=True)
+"""Held over sockets: in virtual time no machine is busy."""
 
 MODALITIES = ("audio", "text")
 
@@ -256,7 +305,7 @@ class Cell:
     def losses(self) -> int:
         """How many upstreams are lost on the way: the session's own, not a spare."""
         if self.column is ROLLOVER:
-            return 0
+            return int(self.row.kills)
         own = (2 if self.row.is_redial and self.column is not DIALLING else 1) if self.row.is_loss else 0
         return own + len(self.column.earlier)
 
@@ -289,9 +338,24 @@ def hopeless_cells(row: Row) -> Iterator[Cell]:
             yield replace(cell, times=0)
 
 
-def cells(row: Row) -> Iterator[Cell]:
+def stalled_cells(row: Row) -> Iterator[Cell]:
+    """The cells of a row beside each stall, one profile to each modality."""
+    return _of_one_profile(row, STALLED)
+
+
+def busy_cells(row: Row) -> Iterator[Cell]:
+    """The cells of a row on a busy machine, one profile to each modality."""
+    return _of_one_profile(row, (BUSY,))
+
+
+def _of_one_profile(row: Row, columns: Iterable[Column]) -> Iterator[Cell]:
+    profiles = {"audio": "openai", "text": "converse"}
+    return (cell for cell in cells(row, columns) if cell.profile == profiles[cell.modality])
+
+
+def cells(row: Row, columns: Iterable[Column] = COLUMNS) -> Iterator[Cell]:
     """Every cell of a row that makes sense."""
-    for column in COLUMNS:
+    for column in columns:
         if promised(row, column) is None:
             continue
         for modality in MODALITIES:
@@ -303,11 +367,14 @@ def cells(row: Row) -> Iterator[Cell]:
 
 def table() -> str:
     """The matrix as a Markdown table: a row for each fault, a column for each place."""
-    head = ["", *(column.name for column in COLUMNS)]
+    columns = (*COLUMNS, *STALLED, BUSY)
+    head = ["", *(column.name for column in columns)]
     lines = [head, ["---"] * len(head)]
     for row in ROWS:
-        outcomes = (promised(row, column) for column in COLUMNS)
+        outcomes = (promised(row, column) for column in columns)
         lines.append([row.name, *(outcome.value if outcome else "" for outcome in outcomes)])
+    own = [KILLED.outcome.value if column in COLUMNS else "" for column in columns]
+    lines.append([KILLED.name, *own])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

@@ -34,6 +34,8 @@ SPEECH_S = 1.5
 PAUSE_S = 0.9
 
 HEARD_CHUNKS = 5
+STALLED_CHUNK = 8
+"""The chunk before which a stall begins, in the middle of the speech."""
 
 GIVE_UP_S = 9.0
 """For what should have come long before: a late answer is told from none."""
@@ -103,8 +105,11 @@ class Seen:
 class Conversation:
     """One client's conversation, step by step; a step that does not come to its end stops it."""
 
-    def __init__(self, client: StreamClient, modality: str, *, ends_on_error: bool = False) -> None:
+    def __init__(
+        self, client: StreamClient, modality: str, *, ends_on_error: bool = False, give_up_s: float = GIVE_UP_S
+    ) -> None:
         self.client = client
+        self.give_up_s = give_up_s
         self.modality = modality
         self.ends_on_error = ends_on_error
         """Whether an `Error` may be all that comes of a question."""
@@ -130,7 +135,7 @@ class Conversation:
         began_s = self.client.clock()
         try:
             frames = self.client.wait_until(
-                lambda frame: isinstance(frame, dict) and frame["type"] in kinds, wanted, GIVE_UP_S
+                lambda frame: isinstance(frame, dict) and frame["type"] in kinds, wanted, self.give_up_s
             )
         finally:
             self.steps_s[name] = self.client.clock() - began_s
@@ -166,6 +171,16 @@ class Conversation:
         for chunk in SPEECH[HEARD_CHUNKS:]:
             self.client.send_audio(chunk)
         self.step("speech", "AgentAudioDone")
+
+    def speak_in_time(self, stall: Callable[[], None]) -> None:
+        """Say something aloud as people speak, with a stall in the middle, and wait for the end of the turn."""
+        for at, chunk in enumerate(SPEECH):
+            if at == STALLED_CHUNK:
+                stall()
+            self.client.send_audio(chunk)
+            self.client.hear(CHUNK_S)
+        if not any(_is(frame, "AgentAudioDone") for frame in self.client.frames):
+            self.step("speech", "AgentAudioDone")
 
     def ask_for_weather(self, before_answering: Callable[[], None] = lambda: None) -> None:
         """Ask what takes a function, run it, and wait for the end of the turn."""
@@ -261,19 +276,22 @@ def faults_of_answers(got: Seen, wanted: Seen) -> list[str]:
     if got.user != wanted.user:
         wrong.append(f"the user's words were {got.user}")
     for number, (turn, reference) in enumerate(zip(got.turns, wanted.turns, strict=False), 1):
-        faults = _faults_of_answer(turn, reference, was_restarted=bool(got.warnings))
+        # An answer whose text the client has goes on behind a whole word of its audio.
+        was_recovered = "SESSION_RECOVERED" in got.warnings
+        faults = _faults_of_answer(turn, reference, was_restarted=bool(got.warnings), was_recovered=was_recovered)
         wrong += [f"turn {number}: {fault}" for fault in faults]
     return wrong
 
 
-def _faults_of_answer(turn: Turn, reference: Turn, *, was_restarted: bool) -> list[str]:
+def _faults_of_answer(turn: Turn, reference: Turn, *, was_restarted: bool, was_recovered: bool = False) -> list[str]:
     wrong = []
     if turn.words != reference.words:
         wrong.append(f"said {turn.said} instead of {reference.said}")
     if len(turn.requests) != len(reference.requests):
         wrong.append(f"{len(turn.requests)} calls instead of {len(reference.requests)}")
     difference = len(turn.audio) - len(reference.audio)
-    if len(turn.said) > len(reference.said) or (len(turn.said) > 1 and was_restarted):
+    was_cut = len(turn.said) > 1 and was_restarted
+    if len(turn.said) > len(reference.said) or was_cut or was_recovered:
         if abs(difference) > TOLERANCE_CHARACTERS * BYTES_PER_CHARACTER:
             wrong.append(f"{difference / BYTES_PER_CHARACTER:+.0f} characters of audio, in {len(turn.said)} pieces")
     elif turn.audio != reference.audio:

@@ -14,19 +14,24 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from actors.actor import Ref
 from actors.connections.base import ConnectionLimits
 from actors.connections.memory import MemoryConnection
 from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.lifecycle import StartSession
+from actors.messages import ClientAdopted
 from actors.pool import Job
+from actors.spec import SessionSpec
 from actors.supervisor import Supervisor, as_ref
 from actors.work import Pools
+from router.assembly.carried import count_adoption, open_parcel
+from router.assembly.factory import SessionFactory, endpoints_of
 from router.config.model import Deadlines, RouterConfig
 from router.config.upstream import Upstream
+from router.fronts.table import FRONTS
 from router.hooks import Hooks, Request
-from router.session.handlers.settings import welcome
-from router.session_factory import SessionFactory, endpoints_of
-from router.simulator import FaultAction, FaultPoint, SimulatorConfig
+from router.session.recovery import Record, rest_of
+from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from router.simulator.actor import SimulatedSession
 from router.simulator.admission import refusal_of
 from router.simulator.faults import FaultPlan
@@ -36,6 +41,8 @@ from router.simulator.state import Script
 from router.tools.registry import FunctionRegistry
 from router.tools.runner import WorkRunner
 from tests.support.clients.wire_client import StreamClient
+from tests.support.faults.keeper import Keeper, KeptMachine
+from tests.support.faults.matrix import Where
 from tests.support.faults.world import DEADLINES, Route, judge
 from tests.support.machine.virtual_time import Clock, VirtualDispatcher, VirtualPool, virtual_time
 
@@ -43,6 +50,8 @@ DIAL_LATENCIES = 3
 """From the dial until the upstream has the handshake: TCP takes two ways, the request one."""
 WORK_S = 0.001
 """A job of a pool."""
+ADOPTION_S = 0.05
+"""From the death of a worker to the adoption of its sessions."""
 END_S = 30.0
 """The longest that a session may last behind its client's close."""
 
@@ -96,37 +105,67 @@ class VirtualConnection(MemoryConnection):
             self._dispatcher.call_later(0.0, self._on_readable)
 
 
+@dataclass
+class Stalled:
+    """One direction of the network, which may carry nothing for a while."""
+
+    until_s: float = 0.0
+
+
 class OneWay:
     """One direction of a byte stream: what is written arrives after the latency, in order."""
 
-    def __init__(self, dispatcher: VirtualDispatcher, latency_s: float, arrive: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        dispatcher: VirtualDispatcher,
+        latency_s: float,
+        arrive: Callable[[bytes], None],
+        stall: Stalled | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
         self._latency_s = latency_s
         self._arrive = arrive
+        self._stall = stall or Stalled()
         self._has_ended = False
+
+    @property
+    def _delay_s(self) -> float:
+        return max(0.0, self._stall.until_s - self._dispatcher.now_s) + self._latency_s
 
     def take(self, data: bytes) -> int:
         """Take what is written."""
         if data and not self._has_ended:
-            self._dispatcher.call_later(self._latency_s, lambda: self._arrive(data))
+            self._dispatcher.arrive_later(self._delay_s, lambda: self._arrive(data))
         return len(data)
 
     def lose(self) -> None:
         """End the stream behind what was written."""
         if not self._has_ended:
             self._has_ended = True
-            self._dispatcher.call_later(self._latency_s, lambda: self._arrive(b""))
+            self._dispatcher.arrive_later(self._delay_s, lambda: self._arrive(b""))
 
 
 class VirtualStream:
     """The client's end of a stream, with the methods of a socket; a wait for data runs the world."""
 
-    def __init__(self, dispatcher: VirtualDispatcher, latency_s: float, connection: VirtualConnection) -> None:
+    def __init__(
+        self,
+        dispatcher: VirtualDispatcher,
+        latency_s: float,
+        connection: VirtualConnection,
+        stalls: dict[Where, Stalled],
+    ) -> None:
         self._dispatcher = dispatcher
         self._incoming: deque[bytes] = deque()
         self._timeout_s = 0.0
-        self._to_router = OneWay(dispatcher, latency_s, connection.arrive)
-        connection.memory_peer = OneWay(dispatcher, latency_s, self._incoming.append)
+        self.deliver: Callable[[bytes], None] = connection.arrive
+        """Takes what arrives at the router."""
+        self._to_router = OneWay(dispatcher, latency_s, self._arrive, stalls[Where.CLIENT_TO_ROUTER])
+        self.to_client = OneWay(dispatcher, latency_s, self._incoming.append, stalls[Where.ROUTER_TO_CLIENT])
+        connection.memory_peer = self.to_client
+
+    def _arrive(self, data: bytes) -> None:
+        self.deliver(data)
 
     def settimeout(self, timeout_s: float) -> None:
         """Wait so long in `recv`."""
@@ -147,18 +186,74 @@ class VirtualStream:
         self._to_router.lose()
 
 
+class Nowhere:
+    """The peer of a connection whose process has died."""
+
+    def take(self, data: bytes) -> int:
+        """Take what is written."""
+        return len(data)
+
+    def lose(self) -> None:
+        """Do nothing."""
+
+
+class KeptStream:
+    """The stream of a worker to its client. A keeper has a duplicate of it, and knows how much it has taken."""
+
+    def __init__(self, to_client: OneWay, keeper: Keeper) -> None:
+        self._to_client = to_client
+        self._keeper = keeper
+
+    def take(self, data: bytes) -> int:
+        """Take what is written."""
+        self._keeper.written += len(data)
+        return self._to_client.take(data)
+
+    def lose(self) -> None:
+        """End the stream behind what was written."""
+        self._to_client.lose()
+
+
+class KilledAt(FaultPlan):
+    """A plan of faults, with the calls of a function at each reset."""
+
+    def __init__(self, faults: tuple[Fault, ...], kill: Callable[[], None]) -> None:
+        super().__init__(faults)
+        self._kill = kill
+
+    def take(self, point: FaultPoint, connection: int) -> Fault | None:
+        """Return the fault that is due; see `FaultPlan.take`."""
+        fault = super().take(point, connection)
+        if fault is not None and fault.action is FaultAction.RESET:
+            self._kill()
+        return fault
+
+
 class VirtualSimulator:
     """A simulator that listens nowhere: its sessions live on the world's dispatcher."""
 
-    def __init__(self, config: SimulatorConfig, dispatcher: VirtualDispatcher, clock: Clock, latency_s: float) -> None:
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        dispatcher: VirtualDispatcher,
+        clock: Clock,
+        latency_s: float,
+        stalls: dict[Where, Stalled],
+    ) -> None:
+        self._stalls = stalls
         self._config = config
+        self.kill: Callable[[], None] = lambda: None
+        """Called at each reset."""
         self._dispatcher = dispatcher
         self._latency_s = latency_s
         self._clock = clock
-        self._plan = FaultPlan(config.faults)
+        self._plan = KilledAt(config.faults, self._note_reset)
         self._script = Script()
         self._recorder = Recorder(config.record_connections, config.record_events)
         self.sessions: list[Any] = []
+
+    def _note_reset(self) -> None:
+        self.kill()
 
     @property
     def connections(self) -> list[ConnectionRecord]:
@@ -176,8 +271,9 @@ class VirtualSimulator:
         record = self._recorder.open(headers, query)
         self._shake_hands(target, record.number)
         dialled, accepted = VirtualConnection(target.limits, is_server=False), VirtualConnection(SIMULATOR_LIMITS)
-        dialled.memory_peer = OneWay(self._dispatcher, self._latency_s, accepted.arrive)
-        accepted.memory_peer = OneWay(self._dispatcher, self._latency_s, dialled.arrive)
+        there, back = self._stalls[Where.ROUTER_TO_UPSTREAM], self._stalls[Where.UPSTREAM_TO_ROUTER]
+        dialled.memory_peer = OneWay(self._dispatcher, self._latency_s, accepted.arrive, there)
+        accepted.memory_peer = OneWay(self._dispatcher, self._latency_s, dialled.arrive, back)
         session = Session(
             self._config,
             self._plan,
@@ -210,7 +306,7 @@ class VirtualSimulator:
                 raise DialError(DialFailure.HANDSHAKE, url=target.url)
             case FaultAction.HANG:
                 raise DialError(DialFailure.TIMEOUT, url=target.url)
-        raise NotImplementedError(f"{fault.action} at the handshake")
+        raise ValueError(f"no cell of the virtual world has {fault.action} at the handshake: hold it over sockets")
 
 
 class VirtualConnector(VirtualPool):
@@ -246,7 +342,8 @@ class VirtualWorld:
         self._dispatcher = dispatcher = VirtualDispatcher(clock)
         self.clock = clock
         self._latency_s = latency_s = conditions.latency_s
-        self.simulator = VirtualSimulator(simulator, dispatcher, clock, latency_s)
+        self._stalls = {where: Stalled() for where in Where}
+        self.simulator = VirtualSimulator(simulator, dispatcher, clock, latency_s, self._stalls)
         self.routes = [Route(SIMULATOR)]
         self._last_frames = last_frames
         registry = FunctionRegistry()
@@ -255,26 +352,102 @@ class VirtualWorld:
         answer_s = 0.0 if conditions.is_answer_alone else latency_s
         connector = VirtualConnector(dispatcher, DIAL_LATENCIES * latency_s, deadlines.dial_s, answer_s)
         pool = VirtualPool("pool", dispatcher, WORK_S)
-        self._supervisor = as_ref(
-            Supervisor.start(
-                dispatcher,
-                dispatchers=[dispatcher],
-                connector=connector,
-                pools=Pools(pool, pool, pool),
+
+        def start_supervisor() -> Ref:
+            return as_ref(
+                Supervisor.start(
+                    dispatcher, dispatchers=[dispatcher], connector=connector, pools=Pools(pool, pool, pool)
+                )
             )
-        )
+
+        self._start_supervisor = start_supervisor
+        self._supervisors = [start_supervisor()]
+        """The supervisors of the workers: of the first one, and of each that followed a dead one."""
         self._sessions = 0
 
-    def call(self, profile: str) -> StreamClient:
-        """Begin the session of a client, and return the client."""
+    def call(self, profile: str, client: type[StreamClient] = StreamClient) -> StreamClient:
+        """Begin the session of a client of a kind, and return the client."""
         connection = VirtualConnection(self._factory.limits)
-        stream = VirtualStream(self._dispatcher, self._latency_s, connection)
+        stream = VirtualStream(self._dispatcher, self._latency_s, connection, self._stalls)
         request = Request(path="", profile=profile, query={}, headers={})
         spec = self._factory.of(SESSION_ID, request, None, perform=self._runner, on_end=self._note_end)
-        connection.send_text(welcome(SESSION_ID))
+        first_text = FRONTS[profile].first_text(SESSION_ID)
+        if first_text is not None:
+            connection.send_text(first_text)
         self._sessions += 1
-        self._supervisor.tell(StartSession(msgspec.structs.replace(spec, dialler=self._dial), connection))
-        return StreamClient(stream, profile, clock=self.clock.monotonic)
+        if spec.carried is not None:
+            spec = self._kept(spec, Keeper(first_text), stream, connection)
+        self._supervisors[0].tell(StartSession(msgspec.structs.replace(spec, dialler=self._dial), connection))
+        return client(stream, profile, clock=self.clock.monotonic)
+
+    # The death of the worker.
+
+    def _kept(
+        self, spec: SessionSpec, keeper: Keeper, stream: VirtualStream, connection: VirtualConnection
+    ) -> SessionSpec:
+        assert spec.carried is not None
+        machine = KeptMachine(spec.machine, spec.carried, keeper)
+        connection.memory_peer = KeptStream(stream.to_client, keeper)
+
+        def deliver(data: bytes) -> None:
+            keeper.note_arrival(data)
+            connection.arrive(data)
+
+        stream.deliver = deliver
+        keeper.kill = lambda: self._kill_worker(keeper, stream, connection)
+        self.keeper = keeper
+        return msgspec.structs.replace(spec, machine=machine)
+
+    def kill_at_reset(self) -> None:
+        """Kill the worker at each reset of an upstream."""
+        self.simulator.kill = self._kill
+
+    def _kill(self) -> None:
+        self.keeper.kill()
+
+    def _kill_worker(self, keeper: Keeper, stream: VirtualStream, connection: VirtualConnection) -> None:
+        """Let the worker be gone from now on, and have another one adopt its session."""
+        waiting: list[bytes] = []
+        if keeper.is_dead or keeper.record is None:
+            return
+        keeper.is_dead = True
+        record, journal, written = keeper.record, keeper.journal, keeper.written
+        connection.memory_peer = Nowhere()
+        stream.deliver = waiting.append
+        self._dispatcher.call_soon(connection.abort)
+        self._sessions += 1
+        self._dispatcher.arrive_later(ADOPTION_S, lambda: self._adopt(record, journal, written, stream, waiting))
+
+    def _adopt(
+        self, record: Record, journal: list[str | bytes], written: int, stream: VirtualStream, waiting: list[bytes]
+    ) -> None:
+        rest = rest_of(record, written)
+        parcel = open_parcel(count_adoption(record.snapshot))
+        connection = VirtualConnection(self._factory.limits)
+        connection.memory_peer = stream.to_client
+        stream.to_client.take(rest.unwritten)
+        for data in waiting:
+            connection.arrive(data)
+        stream.deliver = connection.arrive
+        spec = self._factory.of(
+            parcel.session_id,
+            parcel.request,
+            parcel.turn_detection,
+            perform=self._runner,
+            on_end=self._note_end,
+            parcel=parcel,
+            journal=journal,
+        )
+        self._supervisors.append(self._start_supervisor())
+        spec = msgspec.structs.replace(spec, dialler=self._dial)
+        self._supervisors[-1].tell(StartSession(spec, connection, ClientAdopted(sent_bytes=rest.sent_bytes)))
+
+    def stall(self, where: Where, duration_s: float) -> None:
+        """Have the dispatcher, or one direction of the network, do nothing for so long from now."""
+        if where is Where.DISPATCHER:
+            self._dispatcher.stall(duration_s)
+        else:
+            self._stalls[where].until_s = self.clock.now_s + duration_s
 
     def wait_for_end(self) -> None:
         """Wait until each session has ended."""
@@ -282,7 +455,7 @@ class VirtualWorld:
 
     def stop(self) -> None:
         """Stop every actor, and the dispatcher."""
-        for actor in (*self.simulator.sessions, self._supervisor):
+        for actor in (*self.simulator.sessions, *self._supervisors):
             if actor.is_alive():
                 actor.stop(block=False)
         self._dispatcher.run_until(lambda: False, END_S)

@@ -130,11 +130,13 @@ class Served:
                 return
             head += received
         request, *lines = head.decode().splitlines()[:-1]
-        environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "werkzeug.socket": connection}
+        path, _, query = request.split()[1].partition("?")
+        environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": query}
+        environ["werkzeug.socket"] = connection
         for name, _, value in (line.partition(": ") for line in lines):
             environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
         try:
-            self._router.accept(environ, request.split()[1].strip("/"))
+            self._router.accept(environ, path.strip("/"))
         except HandshakeRefused as refused:
             connection.sendall(f"HTTP/1.1 {int(refused.status)} No\r\nContent-Length: 0\r\n\r\n".encode())
 

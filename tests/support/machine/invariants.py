@@ -10,7 +10,6 @@ import msgspec
 import orjson
 
 from actors import messages
-from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 from router.session.machine import Session
 from router.session.state.states import Lifecycle, ResponseState
@@ -25,6 +24,14 @@ ACKS = {
     "InjectionRefused": "InjectAgentMessage",
 }
 """The acknowledgements, and the requests that each may follow once."""
+
+OUTPUT = {
+    "response.output_item.added",
+    "response.output_text.delta",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
+    "response.function_call_arguments.done",
+}
 
 ENDS = ("response.done", "response.output_text.done", "response.output_audio_transcript.done")
 """The events that end a response without response.created."""
@@ -98,6 +105,8 @@ class ClientSide:
         """Responses, and calls without one, whose turn has not ended with AgentAudioDone. Several may be one turn."""
         self._unannounced = 0
         """Requested responses that have not begun, without those outside the conversation, which carry metadata."""
+        self._requested: set[str] = set()
+        """The ids of their events, one of which an error names."""
         self._awaited: set[str] = set()
         """Items of the user's speech whose transcript goes before an answer's text."""
         self._transcribed: set[str] = set()
@@ -122,6 +131,7 @@ class ClientSide:
             case messages.UpstreamLost():
                 self._awaited.clear()
                 self._cut.clear()
+                self._requested.clear()
                 self._unannounced = 0
             case messages.TimerFired(name):
                 if name == Wait.TRANSCRIPT.value:
@@ -129,18 +139,29 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
-        if kind == "response.created" and state.turn.response is not ResponseState.ACTIVE:
+        is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
+        if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response
         if state.lifecycle is not Lifecycle.READY:
             return
-        if kind == "response.created" and not event["response"].get("metadata"):
+        if kind == "response.created" and not is_statement(event):
             self._unended += not self._unannounced
             self._unannounced = max(0, self._unannounced - 1)
-        if kind in ENDS and state.turn.response is ResponseState.REQUESTED:
+        if kind in ENDS[1:] and state.turn.response is ResponseState.NONE:
+            # A text that comes unasked ends its turn itself, unless it is a late one.
+            self._unended += not state.turn.is_other_response(event.get("response_id"))
+        # Output of a response that was neither requested nor announced begins a turn, too.
+        self._unended += kind in OUTPUT and state.turn.is_unknown(event.get("response_id"))
+        is_begun_by_output = state.turn.response is ResponseState.ACTIVE and not state.turn.is_announced
+        if kind in ENDS and (state.turn.response is ResponseState.REQUESTED or is_begun_by_output):
             response_id = event["response"]["id"] if "response" in event else event.get("response_id")
             if not state.turn.is_other_response(response_id):
                 self._unannounced = max(0, self._unannounced - 1)
-        if not isinstance(state.settings, deepgram.Settings):
+        refused = event["error"].get("event_id") if kind == "error" else None
+        if refused in self._requested:
+            self._requested.remove(refused)
+            self._unannounced = max(0, self._unannounced - 1)
+        if not state.plan.transcribes:
             return
         if kind.startswith(TRANSCRIPTION) and event.get("status") != "in_progress":
             if kind.endswith(("completed", "failed")):
@@ -153,7 +174,9 @@ class ClientSide:
         """Record an event to the upstream."""
         if event["type"] == "response.create":
             self._unended += 1
-            self._unannounced += not event.get("response", {}).get("metadata")
+            if not is_statement(event):
+                self._unannounced += 1
+                self._requested.add(event.get("event_id", ""))
         elif event["type"] == "conversation.item.create":
             self._running -= self._carried_over & {event["item"].get("call_id")}
 
@@ -179,6 +202,9 @@ class ClientSide:
     def _judge_ConversationText(self, message: dict[str, Any]) -> None:  # noqa: N802 - a message's name
         if self._profile == "converse":
             self._must_follow = {**message, "type": "History"}
+        is_behind_settings = len(self.messages) > 1 and self.messages[-2]["type"] == "SettingsApplied"
+        if is_behind_settings and message["role"] == "assistant":
+            self._unended += 1  # a written greeting is a turn of its own
         if message["role"] == "assistant" and not message["content"].startswith("Function call: "):
             assert not self._awaited, f"{message} before the user's words: {self._awaited}"
 
@@ -210,7 +236,7 @@ class ClientSide:
 
     def _judge_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
         turn = self._session.state.turn
-        if turn.response is ResponseState.ACTIVE and self._session.state.turn_detection != "manual":
+        if turn.response is ResponseState.ACTIVE and not self._session.state.plan.detection.is_manual:
             self._cut.add(turn.response_id)
 
     def sent_audio(self, frame: bytes, message: messages.Input) -> None:
@@ -235,6 +261,12 @@ class ClientSide:
                 assert sent <= self._asked.count(request), f"{ack} without {request}"
 
 
+def is_statement(event: dict[str, Any]) -> bool:
+    """Whether a response.create or response.created is that of a given text, outside the conversation."""
+    metadata = event.get("response", {}).get("metadata") or {}
+    return metadata.get("switchboard") == "statement"
+
+
 class UpstreamSide:
     """The rules for events to the upstream in use. They begin anew with the next one, which gets everything again."""
 
@@ -246,6 +278,7 @@ class UpstreamSide:
         self._is_updated = False
         self._answered: list[str] = []
         self._cut_items: list[str] = []
+        self._truncated: list[str] = []
         self._audio_bytes = 0
 
     def record_input(self, message: messages.Input) -> None:
@@ -262,8 +295,12 @@ class UpstreamSide:
                 is_active = state.turn.response is ResponseState.ACTIVE
                 if not is_active or event.get("response_id") != state.turn.response_id:
                     self._cut_items.clear()  # it may belong to any item
-            if event["type"] == "response.output_item.added" and event["item"]["id"] in self._cut_items:
-                self._cut_items.remove(event["item"]["id"])  # the id is given again
+                    self._truncated.clear()
+            if event["type"] == "response.output_item.added":
+                for cut in (self._cut_items, self._truncated):
+                    cut[:] = [it for it in cut if it != event["item"]["id"]]  # the id is given again
+            if event["type"] == "response.function_call_arguments.done":
+                self._called(event["call_id"])  # the id may be that of an answered call
 
     def _begin(self, generation: int) -> None:
         self._generation = generation
@@ -271,6 +308,7 @@ class UpstreamSide:
         self.events.clear()
         self._answered.clear()
         self._cut_items.clear()
+        self._truncated.clear()
         self._audio_bytes = 0
 
     def record_sent_to_client(self, message: dict[str, Any]) -> None:
@@ -289,7 +327,7 @@ class UpstreamSide:
         assert_client_event(event)
         if generation != self._generation:
             return
-        assert self._is_updated or kind in ("session.update", "response.cancel"), f"{kind} before session.updated"
+        assert self._is_updated or _may_be_early(event), f"{kind} before session.updated"
         self.events.append(event)
         judge = getattr(self, f"_judge_{kind.replace('.', '_')}", None)
         if judge is not None:
@@ -310,12 +348,21 @@ class UpstreamSide:
             self._answered.append(item["call_id"])
 
     def _judge_conversation_item_truncate(self, event: dict[str, Any]) -> None:
-        self._judge_conversation_item_delete(event)
+        # A truncated item may be deleted later, because the caller heard less of it. A second truncation is refused.
+        assert event["item_id"] not in (*self._truncated, *self._cut_items), "an item is cut twice"
+        self._truncated.append(event["item_id"])
         assert 0 < event["audio_end_ms"] <= self._audio_bytes * 1000 / BYTES_PER_S, "more is heard than was sent"
 
     def _judge_conversation_item_delete(self, event: dict[str, Any]) -> None:
         assert event["item_id"] not in self._cut_items, "an item is cut twice"
         self._cut_items.append(event["item_id"])
+
+
+def _may_be_early(event: dict[str, Any]) -> bool:
+    """Whether an event may leave before session.updated: the configuration, and the texts of the ledger behind it."""
+    if event["type"] == "conversation.item.create":
+        return all(part["type"] != "input_audio" for part in event["item"].get("content") or ())
+    return event["type"] in ("session.update", "response.cancel")
 
 
 def _type_of(text: str) -> str:

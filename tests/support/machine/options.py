@@ -24,6 +24,7 @@ def session_options(**changes: Any) -> SessionOptions:
         "transcription_model": _CONFIG.transcription_model,
         "greeting": _CONFIG.greeting,
         "interrupted_answer": _CONFIG.interrupted_answer,
+        "continued_text": _CONFIG.continued_text,
         "deadlines": _CONFIG.deadlines,
     }
     return SessionOptions(**{**defaults, "limits": limits, "bounds": bounds, **changes})

@@ -15,8 +15,10 @@ from actors.restart import Decision, Loss, LossKind, Verdict
 from router.session.deadlines import Wait
 from router.session.machine import Session
 from router.session.profile import PROFILES
+from router.session.snapshot import restore, snapshot
 from router.session.work import WorkKind, split_key
 from tests.support.data.oracle import assert_client_event, assert_message_of
+from tests.support.machine.moved import handled
 from tests.support.machine.options import session_options
 from tests.support.machine.trace import Mismatch, Packet, first_mismatch, report
 
@@ -79,7 +81,7 @@ class Playbook:
 
     def feed(self, message: messages.Input) -> "Playbook":
         self.trace.append(_input_packet(message))
-        for command in self.session.handle(message, self.now_s):
+        for command in handled(self.session, message, self.now_s):
             self._note(command)
         conversions = [key for key in self.work if split_key(key)[0] is WorkKind.AUDIO]
         return self.performs(conversions[0]) if conversions and self.prepares_at_once else self
@@ -120,10 +122,24 @@ class Playbook:
 
     def restarted(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
         """Bring the next upstream up, and expect these messages to the client and events to the upstream."""
+        return self.configured().expect(*to_client, upstream=upstream)
+
+    def configured(self) -> "Playbook":
+        """Bring the next upstream up, and forget all before the items that it gets behind its configuration."""
         self.upstream_opens().upstream({"type": "session.created", "session": {}})
-        assert [event["type"] for event in self.events_to_upstream] == ["session.update"]
-        self.forget().upstream({"type": "session.updated", "session": {}})
-        return self.expect(*to_client, upstream=upstream)
+        kinds = [event["type"] for event in self.events_to_upstream]
+        assert kinds == ["session.update"] + ["conversation.item.create"] * (len(kinds) - 1)
+        items = self.commands[-(len(kinds) - 1) :] if len(kinds) > 1 else []
+        self.commands[:] = items
+        self._taken = len(self.trace) - len(items)
+        return self.upstream({"type": "session.updated", "session": {}})
+
+    def moved(self, *, is_planned: bool = False, sent_bytes: int = 0) -> "Playbook":
+        """Let another process carry on: the timers, the work and the upstreams of this one are gone."""
+        self.session = restore(snapshot(self.session), self.session.context.options)
+        self.timers.clear()
+        self.work.clear()
+        return self.feed(messages.ClientAdopted(is_planned, sent_bytes))
 
     def fire(self, wait: Wait) -> "Playbook":
         """Let a running deadline expire."""

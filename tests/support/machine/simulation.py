@@ -8,12 +8,13 @@ import heapq
 import itertools
 import math
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.deepgram.blocks import Function
 from router.session.machine import Session
@@ -25,6 +26,8 @@ from router.simulator.state import Script
 from tests.support.machine.invariants import Invariants
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
+
+Handle = Callable[[messages.Input, float], Iterable[messages.Command]]
 
 RATE = 24_000
 FRAME_S = 0.1
@@ -50,15 +53,26 @@ class Simulation:
     """One session, its client and its upstreams."""
 
     def __init__(
-        self, profile: str, *, latency_s: float = 0.02, agent: dict[str, Any] | None = None, **simulator: Any
+        self,
+        profile: str,
+        *,
+        latency_s: float = 0.02,
+        agent: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        wrapped: Callable[[Session, Handle], Handle] = lambda _session, handle: handle,
+        **simulator: Any,
     ) -> None:
-        self.session = Session(SESSION_ID, PROFILES[profile], session_options(tools=(ORDER,)))
+        self.session = Session(SESSION_ID, PROFILES[profile], session_options(tools=(ORDER,), **(options or {})))
         self.invariants = Invariants(self.session)
+        self._take = wrapped(self.session, self.invariants.handle)
         self.now_s = 1000.0
         self.fired: list[str] = []
         """The session's timers that expired."""
         self.events: list[dict[str, Any]] = []
         """Every event that the session received from an upstream."""
+        self.late_events: list[dict[str, Any]] = []
+        """Events that an upstream sent before it received the session's close frame."""
+        self.notifications: list[Any] = []
         self.audio_bytes = 0
         self.voices = itertools.cycle(["cedar", "marin", "alloy"])
         self.closed: list[int] = []
@@ -70,6 +84,8 @@ class Simulation:
         self._numbers = itertools.count()
         self._running: dict[Any, int] = {}
         self._upstreams: dict[int, SimulatedSession] = {}
+        self._closing: set[int] = set()
+        """Upstreams that the session has closed: what they still send arrives late."""
         self._microphone_s = 0.0
         self._steps = 0
         self._handle(messages.ClientOpened())
@@ -102,6 +118,10 @@ class Simulation:
             self._in(delay_s, lambda received=received: self._handle(received))
         self._microphone_s = start_s + len(frames) * FRAME_S
 
+    def hang_up(self) -> None:
+        """Close the client's connection."""
+        self._handle(messages.ClientClosed(ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)))
+
     def lose(self) -> None:
         """Cut the connection to the upstream in use."""
         self._lose(self.session.state.upstream.generation)
@@ -130,7 +150,7 @@ class Simulation:
     def _handle(self, message: messages.Input) -> None:
         if self.closed:
             return
-        for command in self.invariants.handle(message, self.now_s):
+        for command in self._take(message, self.now_s):
             self._perform(command)
 
     def _perform(self, command: messages.Command) -> None:
@@ -152,11 +172,15 @@ class Simulation:
             case messages.OpenUpstream(generation, _route, delay_s):
                 self._in(delay_s + DIAL_S, lambda: self._open(generation))
             case messages.CloseUpstream(generation):
-                self._upstreams.pop(generation, None)
+                self._close(generation)
             case messages.AbandonUpstream(generation, loss):
                 self._in(0.0, lambda: self._lose(generation, loss))
+            case messages.Notify(notification):
+                self.notifications.append(notification)
             case messages.EndSession(code):
                 self.closed.append(code)
+                for generation in self._upstreams:
+                    self._close(generation)
 
     def _fire(self, name: str) -> None:
         self.fired.append(name)
@@ -200,13 +224,24 @@ class Simulation:
 
     def _deliver(self, generation: int, text: str) -> None:
         def arrive() -> None:
-            if generation in self._upstreams:
+            if generation in self._closing:
+                self.late_events.append(orjson.loads(text))
+                late = self.session.read_late(messages.UpstreamTextReceived(generation, text))
+                self.notifications += [late.notification] if late is not None else []
+            elif generation in self._upstreams:
                 self.events.append(orjson.loads(text))
                 self._handle(messages.UpstreamTextReceived(generation, text))
 
         self._in(self._latency_s, arrive)
 
+    def _close(self, generation: int) -> None:
+        # The close frame travels behind the messages of before, and the upstream answers them first.
+        self._closing.add(generation)
+        self._in(self._latency_s, lambda: self._upstreams.pop(generation, None))
+
     def _lose(self, generation: int, loss: Loss = LOSS) -> None:
+        if generation in self._closing:
+            return
         if self._upstreams.pop(generation, None) is not None:
             self._handle(messages.UpstreamLost(generation, loss, Verdict(decision=Decision.RESTART)))
 

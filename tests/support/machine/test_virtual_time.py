@@ -83,6 +83,23 @@ def test_a_timer_at_the_very_deadline_fires(dispatcher):
     assert dispatcher.run_until(lambda: bool(fired), 1.0)
 
 
+def test_what_arrives_during_a_stall_is_read_behind_it_and_before_a_timer(clock, dispatcher):
+    happened = []
+    dispatcher.call_later(0.3, lambda: happened.append(("timer", clock.now_s - STARTS_S)))
+    dispatcher.arrive_later(0.5, lambda: happened.append(("arrival", clock.now_s - STARTS_S)))
+    dispatcher.stall(0.8)
+    assert not dispatcher.run_until(lambda: bool(happened), 0.7)
+    assert dispatcher.run_until(lambda: len(happened) == 2, 0.2)
+    assert happened == [("arrival", pytest.approx(0.8)), ("timer", pytest.approx(0.8))]
+
+
+def test_a_module_that_is_imported_meanwhile_hides_no_other_from_the_next_block(monkeypatch):
+    with virtual_time():
+        monkeypatch.setitem(sys.modules, "not_one_of_ours", types.ModuleType("not_one_of_ours"))
+    with virtual_time() as clock:
+        assert actors.timers.time is clock
+
+
 def test_a_job_takes_its_time_and_its_failure_is_its_result(clock, dispatcher):
     pool, done = VirtualPool("pool", dispatcher, 0.25), []
     pool.submit(lambda: 1 // 0, lambda result: done.append((result, clock.now_s)))

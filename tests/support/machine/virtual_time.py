@@ -6,6 +6,8 @@ time from its clock. A wait costs nothing, and each run of a test takes the same
 
 import contextlib
 import functools
+import heapq
+import itertools
 import random
 import sys
 import time
@@ -68,7 +70,8 @@ def virtual_time(share: float = 0.5) -> Iterator[Clock]:
         setattr(module, name, stand_ins[name])
     try:
         yield clock
-        late = set(_places(len(sys.modules))) - set(places) if len(sys.modules) > known else ()
+        # Not from the cache, which the next block would get: these modules have the virtual clock now.
+        late = set(_places.__wrapped__(0)) - set(places) if len(sys.modules) > known else ()
         assert not late, f"imported inside the block: {[f'{module.__name__}.{name}' for module, name in late]}"
     finally:
         for module, name in places:
@@ -88,16 +91,37 @@ class VirtualDispatcher(Dispatcher):
     def __init__(self, clock: Clock) -> None:
         super().__init__("virtual")
         self._clock = clock
+        self._arrivals: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = itertools.count()
+        self._stalled_until_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        """The virtual time."""
+        return self._clock.now_s
 
     def run_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
         """Run until something has happened, and return whether it has; stop after `timeout_s` of virtual time."""
         deadline_s = self._clock.now_s + timeout_s
         while not has_happened():
+            if self._clock.now_s < min(deadline_s, self._stalled_until_s):
+                self._clock.now_s = min(deadline_s, self._stalled_until_s)
+                continue
+            if self._clock.now_s < self._stalled_until_s:
+                return False
             if not self._is_ready and self._next_s() > deadline_s:
                 self._clock.now_s = deadline_s
                 return False
             self._run_turn()
         return True
+
+    def arrive_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call `callback` as the reading of a socket whose bytes arrive then: first in a turn, and no timer."""
+        heapq.heappush(self._arrivals, (self._clock.now_s + delay_s, next(self._sequence), callback))
+
+    def stall(self, duration_s: float) -> None:
+        """Make no turn for so long, as a process that is stopped: what arrives meanwhile waits."""
+        self._stalled_until_s = self._clock.now_s + duration_s
 
     def active_timers(self) -> int:
         """Return how many timers are still to fire."""
@@ -113,13 +137,18 @@ class VirtualDispatcher(Dispatcher):
         return bool(self._ready or self._calls or self._flushes)
 
     def _next_s(self) -> float:
-        heap = self._timers.heap
-        return heap[0][0] if heap else float("inf")
+        return min((heap[0][0] for heap in (self._timers.heap, self._arrivals) if heap), default=float("inf"))
 
     def _wait(self) -> list[tuple[int, int]]:
-        """Advance the clock to the next timer, where the real dispatcher sleeps; no descriptor is ever ready."""
+        """Advance the clock to the next timer or arrival, where the real dispatcher sleeps, and read what arrived."""
         if not self._is_ready:
             self._clock.now_s = max(self._clock.now_s, self._next_s())
+        while self._arrivals and self._arrivals[0][0] <= self._clock.now_s:
+            _, _, callback = heapq.heappop(self._arrivals)
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 - counted, as the real dispatcher does
+                self._fail(callback, error)
         return []
 
 

@@ -1,5 +1,6 @@
-"""Marks each test that is neither `slow` nor `open` as `fast`; fails a fast test that opens a socket or a process."""
+"""Marks each test as `fast` that is not `slow`, `open` or `exhaustive`; fails one that opens a socket or a process."""
 
+import functools
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import pytest
 TESTS = Path(__file__).resolve().parents[2]
 SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams", "live"))
 """Each test below them is slow; elsewhere a slow test is marked."""
+
+NOT_FAST = {"slow", "open", "exhaustive"}
+"""The marks of which a fast test has none."""
 
 SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
 """Audit events of the interpreter."""
@@ -31,11 +35,16 @@ sys.addaudithook(_note)  # for good: an audit hook cannot be removed
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests before `-m` selects some of them."""
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in SLOW_FOLDERS):
+        if _is_slow_file(item.path) or item.get_closest_marker("voice"):
             item.add_marker("slow")
         # An expression of one's own after -m replaces the one of setup.cfg, so `-m fast` has to leave these out itself.
-        if item.get_closest_marker("slow") is None and item.get_closest_marker("open") is None:
+        if NOT_FAST.isdisjoint(mark.name for mark in item.iter_markers()):
             item.add_marker("fast")
+
+
+@functools.cache
+def _is_slow_file(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in SLOW_FOLDERS)
 
 
 @pytest.hookimpl(tryfirst=True)

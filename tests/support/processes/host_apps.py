@@ -49,6 +49,28 @@ SERVERS: Mapping[str, tuple[str, ...]] = {
     "a plain application under gunicorn": (*GUNICORN, "wsgi_app:application"),
 }
 
+UVICORN = ("-m", "uvicorn", "--port", "0")
+HYPERCORN = ("-m", "hypercorn", "--bind", "127.0.0.1:0", "--access-logfile", "-")
+
+ASGI_SERVERS: Mapping[str, tuple[str, ...]] = {
+    "fastapi under uvicorn": (*UVICORN, "fastapi_app:app"),
+    "fastapi under uvicorn and uvloop, without lifespan": (
+        *UVICORN,
+        "--loop",
+        "uvloop",
+        "--lifespan",
+        "off",
+        "fastapi_app:app",
+    ),
+    "fastapi under hypercorn": (*HYPERCORN, "fastapi_app:app"),
+    "starlette under uvicorn, by wsproto": (*UVICORN, "--ws", "wsproto", "starlette_app:app"),
+    "starlette under hypercorn": (*HYPERCORN, "starlette_app:app"),
+    "litestar under uvicorn": (*UVICORN, "litestar_app:app"),
+    "litestar under hypercorn": (*HYPERCORN, "litestar_app:app"),
+    "channels under uvicorn": (*UVICORN, "channels_app:application"),
+    "channels under hypercorn": (*HYPERCORN, "channels_app:application"),
+}
+
 
 @dataclass(frozen=True)
 class Host:

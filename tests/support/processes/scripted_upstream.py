@@ -11,6 +11,7 @@ from websockets.sync.server import ServerConnection, serve
 
 WAIT_S = 5.0
 
+Item = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
 Script = Callable[[Say, dict[str, Any]], None]
 """A function that is called with each client event, sends events by `say`, and raises `Hangup` to close with 1000."""
@@ -20,15 +21,48 @@ class Hangup(Exception):  # noqa: N818 - it is no failure
     """The script closes the connection."""
 
 
-class ScriptedUpstream:
-    """A server of OpenAI's protocol: it accepts sessions and acknowledges items, and leaves the rest to its script."""
+def with_their_ids(item: Item) -> Item:
+    """Acknowledge an item under the id that its client gave it, as OpenAI does."""
+    return item
 
-    def __init__(self, script: Script) -> None:
+
+def with_another_id(item: Item) -> Item:
+    """Acknowledge an item under an id of the upstream's own."""
+    return {**item, "id": f"mock_{item.get('id')}"}
+
+
+def without_id(item: Item) -> Item:
+    """Acknowledge an item without its id."""
+    return {key: value for key, value in item.items() if key != "id"}
+
+
+class ScriptedUpstream:
+    """A server of OpenAI's protocol: it accepts sessions and acknowledges items, and leaves the rest to its script.
+
+    `is_announced` is false for one that never sends session.created. `acknowledged` makes the item that acknowledges
+    another, or None, and `is_applied` tells whether the events so far are enough for session.updated.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        is_announced: bool = True,
+        acknowledged: Callable[[Item], Item | None] = with_their_ids,
+        is_applied: Callable[[list[dict[str, Any]]], bool] = lambda events: events[-1]["type"] == "session.update",
+    ) -> None:
         self.connections = 0
         """Handshakes so far."""
+        self.headers: list[dict[str, str]] = []
+        """The headers of each handshake, by their names in lower case."""
         self.events: list[dict[str, Any]] = []
         """The events of all clients, without the microphone's audio."""
+        self.audio: list[str] = []
+        """The microphone's audio of all clients, as it came."""
         self._script = script
+        self._is_announced = is_announced
+        self._acknowledged = acknowledged
+        self._is_applied = is_applied
         self._server = serve(self._handle, "127.0.0.1", 0, max_size=None, compression=None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="scripted upstream")
         self._thread.start()
@@ -45,30 +79,39 @@ class ScriptedUpstream:
 
     def _handle(self, connection: ServerConnection) -> None:
         self.connections += 1
+        request = connection.request
+        self.headers.append({name.lower(): value for name, value in request.headers.raw_items()} if request else {})
+        events: list[dict[str, Any]] = []
 
         def say(event: dict[str, Any]) -> None:
             connection.send(json.dumps({"event_id": "e", **event}))
 
         with contextlib.suppress(ConnectionClosed, Hangup):
-            say({"type": "session.created", "session": {"id": "s"}})
+            if self._is_announced:
+                say({"type": "session.created", "session": {"id": "s"}})
             for frame in connection:
                 event = json.loads(frame)
-                if event["type"] != "input_audio_buffer.append":
+                if event["type"] == "input_audio_buffer.append":
+                    self.audio.append(event["audio"])
+                else:
                     self.events.append(event)
+                    events.append(event)
+                    if self._is_applied(events):
+                        say({"type": "session.updated", "session": {}})
                 self._answer(say, event)
 
     def _answer(self, say: Say, event: dict[str, Any]) -> None:
-        if event["type"] == "session.update":
-            say({"type": "session.updated", "session": {}})
-        elif event["type"] == "conversation.item.create":
-            say({"type": "conversation.item.added", "item": event["item"]})
+        if event["type"] == "conversation.item.create":
+            item = self._acknowledged(event["item"])
+            if item is not None:
+                say({"type": "conversation.item.added", "item": item})
         self._script(say, event)
 
 
 @contextlib.contextmanager
-def scripted(script: Script = lambda _say, _event: None) -> Iterator[ScriptedUpstream]:
-    """Run a scripted upstream during the block."""
-    upstream = ScriptedUpstream(script)
+def scripted(script: Script = lambda _say, _event: None, **manners: Any) -> Iterator[ScriptedUpstream]:
+    """Run a scripted upstream with these manners during the block."""
+    upstream = ScriptedUpstream(script, **manners)
     try:
         yield upstream
     finally:

@@ -50,7 +50,7 @@ def _receive_until(client, is_last):
         frame = client.recv(timeout=WAIT_S)
         frames.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
         if not isinstance(frame, bytes):
-            assert_message_of(client.request.path.strip("/"), frames[-1])
+            assert_message_of(client.request.path.partition("?")[0].strip("/"), frames[-1])
     return frames
 
 

@@ -3,12 +3,13 @@
 Tests that are named on the command line run in one process, and so do all with `-p no:xdist`, `-n 0`, `--pdb` or `-s`.
 """
 
+import contextlib
 import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -40,24 +41,53 @@ def _is_plain(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests that run alone behind all others."""
-    items.sort(key=_is_alone)
+    """Order the quiet tests behind all others, and behind them the tests that run alone."""
+    items.sort(key=lambda item: (_has(item, "alone"), _has(item, "quiet")))
 
 
 class Turns:
-    """Takes turns with the other processes: tests that run side by side share a file's lock, others have it alone."""
+    """Takes turns with the other processes, by the locks of two files.
 
-    def __init__(self, path: str) -> None:
-        self._file = Path(path).open("a")  # noqa: SIM115 - open as long as this process runs tests
+    Quiet tests share the one lock and other tests share the other, never both kinds at a time. A test that is alone
+    has both locks alone.
+    """
+
+    def __init__(self, folder: str) -> None:
+        # Both are open as long as this process runs tests.
+        self._quiet = Path(folder, "quiet").open("a")  # noqa: SIM115
+        self._others = Path(folder, "others").open("a")  # noqa: SIM115
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Wait for the lock, before the test's duration and its time-out begin."""
-        fcntl.flock(self._file, fcntl.LOCK_EX if _is_alone(item) else fcntl.LOCK_SH)
+        """Wait for the locks, before the test's duration and its time-out begin."""
+        if _has(item, "alone"):
+            fcntl.flock(self._others, fcntl.LOCK_EX)
+            fcntl.flock(self._quiet, fcntl.LOCK_EX)
+        elif _has(item, "quiet"):
+            _share(self._quiet, without=self._others)
+        else:
+            _share(self._others, without=self._quiet)
         try:
             return (yield)
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            fcntl.flock(self._quiet, fcntl.LOCK_UN)
+            fcntl.flock(self._others, fcntl.LOCK_UN)
+
+
+def _share(file: IO[str], *, without: IO[str]) -> None:
+    """Share the lock of a file at a time when no process has that of the other file.
+
+    The look at the other file comes behind the first lock: of two processes that look at once, one sees the other.
+    """
+    while True:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(without, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(without, fcntl.LOCK_UN)
+            return
+        fcntl.flock(file, fcntl.LOCK_UN)
+        fcntl.flock(without, fcntl.LOCK_EX)
+        fcntl.flock(without, fcntl.LOCK_UN)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,13 +98,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Name the file to a new process. Its folder goes at the end of the run."""
+    """Name the folder of the locks to a new process. It goes at the end of the run."""
     config = node.config
     if not hasattr(config, "turns_folder"):
         config.turns_folder = tempfile.TemporaryDirectory(prefix="tests-")
         config.add_cleanup(config.turns_folder.cleanup)
-    node.workerinput["turns"] = str(Path(config.turns_folder.name) / "turns")
+    node.workerinput["turns"] = config.turns_folder.name
 
 
-def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
+def _has(item: pytest.Item, mark: str) -> bool:
+    return item.get_closest_marker(mark) is not None

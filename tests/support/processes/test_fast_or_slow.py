@@ -1,5 +1,6 @@
 """The marks of fast and slow tests, and the guard over fast ones, as a pytest of its own runs them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,14 +78,13 @@ def run(tmp_path):
             "pytest",
             "-v",
             "-p",
-            "no:xdist",
-            "-p",
             plugin,
             "-m",
             expression,
             str(tmp_path),
         ]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+        ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
         lines = (line.split() for line in ended.stdout.splitlines() if "::" in line and "%]" in line)
         outcomes = {}
         for name, outcome, *_ in lines:

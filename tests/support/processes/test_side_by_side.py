@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes.children import child
+from tests.support.processes.further import further
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
-PLUGINS = ("-p", "tests.support.processes.fast_or_slow", "-p", "tests.support.processes.side_by_side")
+PLUGINS = ("-p", "xdist", "-p", "tests.support.processes.fast_or_slow", "-p", "tests.support.processes.side_by_side")
+NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 CONFIGURATION = """
     [pytest]
     testpaths = .
@@ -20,6 +22,7 @@ CONFIGURATION = """
         slow
         fast
         alone
+        quiet
 """
 
 MEETING = """
@@ -65,10 +68,17 @@ TURNS = """
             assert not others()
             threading.Event().wait(0.01)
 
+    @pytest.mark.quiet
+    @pytest.mark.parametrize("number", range(20))
+    def test_quiet(others, number):
+        for _ in range(3):
+            assert not [name for name in others() if "quiet" not in name]
+            threading.Event().wait(0.01)
+
     @pytest.mark.parametrize("number", range(40))
     def test_beside(others, number):
         threading.Event().wait(0.01)
-        assert not [name for name in others() if "alone" in name]
+        assert not [name for name in others() if "beside" not in name]
 """
 
 ORDER = """
@@ -78,7 +88,11 @@ ORDER = """
     def test_first_in_the_file():
         pass
 
+    @pytest.mark.quiet
     def test_second_in_the_file():
+        pass
+
+    def test_third_in_the_file():
         pass
 """
 
@@ -108,7 +122,7 @@ def run(tmp_path):
     def run(test, *arguments):
         (tmp_path / "test_it.py").write_text(textwrap.dedent(test))
         command = f"cd {tmp_path} && exec {sys.executable} -m pytest -p no:cacheprovider {' '.join(arguments)}"
-        with child("bash", "-c", command, env={"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}) as process:
+        with child("bash", "-c", command, env={"PYTHONPATH": str(ROOT)} | NO_OTHER_PLUGINS) as process:
             status = process.wait(timeout_s=60)
             return status, process.output
 
@@ -121,25 +135,34 @@ def test_a_plain_run_is_side_by_side(run, tmp_path):
     assert len({(tmp_path / name).read_text() for name in ("one", "other")}) == 2
 
 
-@pytest.mark.parametrize("arguments", [["-p", "no:xdist"], ["-n", "0"], ["-s"], ["test_it.py"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["test_it.py"], further(["-p", "no:xdist"]), further(["-n", "0"]), further(["-s"])], ids=" ".join
+)
 def test_a_run_that_someone_looks_into_is_in_one_process(run, arguments):
     status, output = run(ORDER, *PLUGINS, *arguments)
     assert status == 0, output
     assert "workers" not in output
-    assert "2 passed" in output
+    assert "3 passed" in output
 
 
-def test_nothing_runs_beside_a_test_that_is_alone(run):
+def test_nothing_runs_beside_a_test_that_is_alone_and_no_other_test_beside_a_quiet_one(run):
     status, output = run(TURNS, *PLUGINS)
     assert status == 0, output
     assert "workers" in output
-    assert "45 passed" in output
+    assert "65 passed" in output
 
 
-def test_a_test_that_is_alone_comes_behind_the_others(run):
+def test_quiet_tests_run_side_by_side(run):
+    status, output = run("import pytest\npytestmark = pytest.mark.quiet\n" + textwrap.dedent(MEETING), *PLUGINS)
+    assert status == 0, output
+    assert "workers" in output
+
+
+def test_a_quiet_test_comes_behind_the_others_and_behind_it_a_test_that_is_alone(run):
     status, output = run(ORDER, *PLUGINS, "-v", "test_it.py")
     assert status == 0, output
-    assert output.index("test_second_in_the_file") < output.index("test_first_in_the_file")
+    order = [output.index(f"test_{name}_in_the_file") for name in ("third", "second", "first")]
+    assert order == sorted(order)
 
 
 def test_a_fast_test_that_opens_a_socket_or_starts_a_process_fails(run):

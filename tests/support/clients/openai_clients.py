@@ -1,0 +1,141 @@
+"""OpenAI's own SDKs as processes: each sends what a test gives it, and every event that it gets is judged."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.machine.realtime_wire import RealtimeClient
+
+TIMEOUT_S = 30.0
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+JAVASCRIPT = ROOT / "tests" / "javascript"
+FRAME_BYTES = 4800
+"""100 ms of linear16 at 24 kHz."""
+
+
+class OpenAIClient:
+    """One connection of an SDK."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        self.wire = RealtimeClient()
+        self.problems: list[str] = []
+        self.close_code: int | None = None
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(
+            argv,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, name=f"output of {argv[1]}")
+        self._reader.start()
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send an event."""
+        event = {"type": kind, **fields}
+        self.wire.send(event)
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(event) + "\n")
+        self._process.stdin.flush()
+
+    def configure(self, **session: Any) -> None:
+        """Send a configuration, and wait until it is accepted."""
+        self.send("session.update", session={"type": "realtime", **session})
+        self.wait_for("session.updated")
+
+    def say(self, text: str) -> None:
+        """Type a message, and ask for an answer."""
+        content = [{"type": "input_text", "text": text}]
+        self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        self.send("response.create")
+
+    def speak(self, pcm: bytes) -> None:
+        """Send microphone audio."""
+        for at in range(0, len(pcm), FRAME_BYTES):
+            audio = base64.b64encode(pcm[at : at + FRAME_BYTES]).decode()
+            self.send("input_audio_buffer.append", audio=audio)
+
+    def wait_until(self, name: str, is_true: Callable[[], Any]) -> Any:
+        """Wait until a condition about the events holds."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: is_true() or self.problems or self.close_code, TIMEOUT_S)
+        assert not self.problems, self.problems
+        assert is_true(), (
+            f"no {name}: {[event['type'] for event in self.wire.events][-20:]}, {self.close_code}, {found}"
+        )
+        return found
+
+    def wait_for(self, kind: str, count: int = 1) -> dict[str, Any]:
+        """Wait for so many events of a type, and return the last of them."""
+        self.wait_until(f"{kind} number {count}", lambda: len(self.wire.of(kind)) >= count)
+        return self.wire.of(kind)[count - 1]
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until so many responses are complete."""
+        self.wait_until("answer", lambda: list(self.wire.responses.values()).count("completed") >= count)
+
+    def close(self) -> None:
+        """Close the connection, and wait for the end of the process."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(TIMEOUT_S)
+
+    def kill(self) -> None:
+        """Leave nothing of it behind."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            with self._changed:
+                self._take(line)
+                self._changed.notify_all()
+
+    def _take(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            self.problems.append(line)
+            return
+        if event["type"] == "closed":
+            self.close_code = event["code"]
+            return
+        try:
+            self.wire.receive(event)
+        except AssertionError as problem:
+            self.problems.append(str(problem))
+
+
+@contextmanager
+def connected(argv: list[str], environment: dict[str, str] | None = None) -> Iterator[OpenAIClient]:
+    """Run an SDK's program."""
+    client = OpenAIClient(argv, environment or {})
+    try:
+        yield client
+    finally:
+        client.kill()
+
+
+def python(way: str, address: str) -> list[str]:
+    """Return the command for the Python SDK: `sync` or `async`."""
+    return [sys.executable, str(HERE / "openai_python.py"), way, f"http://{address}/v1"]
+
+
+def node(folder: Path, address: str) -> list[str]:
+    """Return the command for the SDK for Node, which connects with TLS alone."""
+    return ["node", str(JAVASCRIPT / "openai.mjs"), str(folder), f"https://{address}/v1"]

@@ -1,0 +1,31 @@
+"""A session that moves at each step of a test: a restored one has to give the same commands."""
+
+import os
+import zlib
+
+import msgspec
+
+from router.session.snapshot import restore, snapshot
+
+SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16
+"""One step of so many is compared. With the variable each step is."""
+
+
+def handled(session, message, now_s):
+    """Return the commands of one step, after a look at those of a restored session."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "")
+    if zlib.crc32(f"{test} {now_s} {message}".encode(errors="replace")) % SHARE:
+        return session.handle(message, now_s)
+    options = session.context.options
+    if options.spend_today is not None:
+        # The sums are the application's: the second session must not add to them.
+        sums = session.state.limited.spending.today
+        options = msgspec.structs.replace(options, spend_today=lambda *_spent: sums)
+    before = snapshot(session)
+    twin = restore(before, options)
+    assert snapshot(twin) == before, "a restored session differs"
+    expected = session.handle(message, now_s)
+    if options is session.context.options:
+        assert twin.handle(message, now_s) == expected, "a restored session gives other commands"
+        assert snapshot(twin) == snapshot(session), "a restored session differs after a step"
+    return expected

@@ -1,0 +1,21 @@
+"""Collects the tests without garbage collection, and keeps them out of later ones: a pytest plugin.
+
+Ten thousand tests are a million objects that live as long as the process. Collections that walk through them take a
+third of the time that pytest needs to collect the tests.
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile, and then no test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
