@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+from router.assembly.options import OptionsMaker
 from router.audio.convert import converted
 from router.audio.formats import LINEAR16_24K, Format, Recording
 from router.config.upstream import Upstream
 from router.session.options import Bounds
-from router.session_factory import SessionFactory
 from router.simulator import Fault, FaultAction, FaultPoint, voice
 from tests.support.data.tones import linear32, tone
 from tests.support.machine.playbook import SETTINGS
@@ -123,12 +123,12 @@ def test_an_upstream_that_refuses_g711_gets_linear16(simulator):
 @pytest.fixture
 def long_preroll(monkeypatch):
     """Have the microphone keep a whole turn while the user is silent: the test sends faster than a user speaks."""
-    options = SessionFactory._options
+    options = OptionsMaker.of
 
     def with_long_preroll(*given):
         return msgspec.structs.replace(options(*given), bounds=Bounds(preroll_s=SPEECH_S + PAUSE_S))
 
-    monkeypatch.setattr(SessionFactory, "_options", with_long_preroll)
+    monkeypatch.setattr(OptionsMaker, "of", with_long_preroll)
 
 
 @pytest.mark.usefixtures("long_preroll")

@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import ssl
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +12,19 @@ import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.support.clients.tls import trusting
 from tests.support.clients.voice_agent import CONVERSE, hold_text_turn
-from tests.support.processes.host_apps import EXAMPLES, GUNICORN, SERVERS, TIMEOUT_S, converse, host, started
+from tests.support.processes.further import further
+from tests.support.processes.host_apps import (
+    ASGI_SERVERS,
+    EXAMPLES,
+    GUNICORN,
+    SERVERS,
+    TIMEOUT_S,
+    converse,
+    host,
+    started,
+)
 
 FLASK = "flask_app:app"
 UPGRADE = {
@@ -24,6 +34,7 @@ UPGRADE = {
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
 SERVICE_RESTART = 1012
+IN_EVERY_RUN = ("flask under gunicorn", "flask under werkzeug", "django under gunicorn, preloaded")
 TROUBLE = re.compile("Traceback|ERROR|CRITICAL|Exception")
 
 
@@ -39,7 +50,7 @@ def last_word(connection):
 # Every server with threads takes calls.
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", [each if each in IN_EVERY_RUN else further(each) for each in SERVERS])
 def test_an_application_takes_calls_and_serves_its_own_pages(server):
     with host(*SERVERS[server]) as served:
         with served.call() as first, served.call() as second:
@@ -48,6 +59,32 @@ def test_an_application_takes_calls_and_serves_its_own_pages(server):
             converse(second)
         assert served.get("/voice")[0] == 426
     assert not TROUBLE.search(served.child.output), served.child.output
+
+
+@pytest.mark.parametrize("application", ["flask", "django"])
+def test_a_page_of_another_origin_gets_403_under_gunicorn(application):
+    origins = {
+        None: 101,
+        "http://{}": 101,
+        "http://localhost:3000": 101,
+        "https://app.example": 101,
+        "null": 403,
+        "https://evil.example": 403,
+        "https://app.example.evil.example": 403,
+        "https://app.example:444": 403,
+    }
+    with host(*GUNICORN, f"tests.support.processes.origin_apps:{application}") as served:
+        for origin, status in origins.items():
+            headers = {} if origin is None else {"Origin": origin.format(served.address)}
+            assert status_of(served, headers) == status, origin
+
+
+def status_of(served, headers):
+    try:
+        with connect(f"ws://{served.address}/voice", open_timeout=TIMEOUT_S, additional_headers=headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
 
 
 def test_the_whole_router_can_be_mounted_below_a_path():
@@ -60,7 +97,7 @@ def test_the_whole_router_can_be_mounted_below_a_path():
             converse(client)
 
 
-@pytest.mark.parametrize("path", ["/voice/", "/voice/x", "/Voice"])
+@pytest.mark.parametrize("path", [further("/voice/"), "/voice/x", further("/Voice")])
 def test_flask_is_mounted_at_exactly_its_path(path):
     with host(*SERVERS["flask under werkzeug"]) as served:
         assert served.get(path, UPGRADE)[0] == 404
@@ -152,7 +189,7 @@ def test_a_worker_that_served_its_number_of_requests_drains_its_calls_and_the_ne
             converse(agent)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, further(signal.SIGHUP)])
 def test_a_stopped_worker_drains_its_calls(stop):
     with host(*GUNICORN, FLASK) as served, connect(f"ws://{served.address}/voice") as connection:
         started(connection)
@@ -236,46 +273,37 @@ def authority():
 
 
 @pytest.fixture
-def trusting(authority):
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    # Not 1.3: its session tickets come while websockets' two threads read and write, which ssl does not support.
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-@pytest.fixture
 def certificate(authority, tmp_path):
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
     return str(tmp_path / "server.pem")
 
 
-def test_with_tls_in_the_server_a_session_holds_a_thread_and_some_are_left(certificate, trusting, tmp_path):
+def test_with_tls_in_the_server_a_session_holds_a_thread_and_some_are_left(certificate, authority, tmp_path):
     (tmp_path / "few.py").write_text(
         "from router import Router\nrouter = Router(limits={'held_server_threads': 2})\napplication = router.wsgi_app\n"
     )
     tls = ("--certfile", certificate, "--keyfile", certificate)
     with host(*GUNICORN, "--threads", "3", *tls, "few:application", modules=tmp_path) as served:
         url = f"wss://{served.address}/openai"
-        with served.call("/openai", ssl=trusting) as first:
-            with served.call("/openai", ssl=trusting) as second:
-                with pytest.raises(InvalidStatus) as refused, connect(url, ssl=trusting):
+        with served.call("/openai", ssl=trusting(authority)) as first:
+            with served.call("/openai", ssl=trusting(authority)) as second:
+                with pytest.raises(InvalidStatus) as refused, connect(url, ssl=trusting(authority)):
                     pass
                 assert refused.value.response.status_code == 503
                 assert b"all 2 threads" in refused.value.response.body
                 converse(first)
                 converse(second)
-            with served.call("/openai", ssl=trusting) as third:
+            with served.call("/openai", ssl=trusting(authority)) as third:
                 converse(third)
     assert not TROUBLE.search(served.child.output), served.child.output
 
 
-def test_a_held_thread_does_not_delay_the_end_of_its_worker(certificate, trusting):
+def test_a_held_thread_does_not_delay_the_end_of_its_worker(certificate, authority):
     tls = ("--certfile", certificate, "--keyfile", certificate)
     with (
         host(*GUNICORN, *tls, FLASK) as served,
-        connect(f"wss://{served.address}/voice", ssl=trusting) as connection,
+        connect(f"wss://{served.address}/voice", ssl=trusting(authority)) as connection,
     ):
         started(connection)
         served.child.send_signal(signal.SIGTERM)
@@ -312,6 +340,6 @@ def test_an_asgi_server_gets_a_sentence_that_names_a_server_to_use(bridge, tmp_p
 
 
 def test_each_example_is_run_here():
-    run = " ".join(part for argv in SERVERS.values() for part in argv)
+    run = " ".join(part for argv in (*SERVERS.values(), *ASGI_SERVERS.values()) for part in argv)
     examples = {path.stem for path in EXAMPLES.glob("*_app.py") if not path.stem.startswith("test_")}
     assert examples == set(re.findall(r"\w+_app", run))

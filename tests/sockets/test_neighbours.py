@@ -18,10 +18,9 @@ from websockets.frames import Frame, Opcode
 from tests.support.clients.neighbour import CONVERSE, SETTINGS, WAIT_S, neighbour
 from tests.support.clients.wire_client import WireClient
 from tests.support.processes.children import RUN_PY, child, router
+from tests.support.processes.further import first_and_further
 from tests.support.processes.host_apps import ROOT
 from tests.support.processes.scripted_upstream import Hangup, scripted
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.open]
 
 LONGEST_S = 0.5
 MEGA = 1024 * 1024
@@ -31,6 +30,13 @@ SAID = {"response_id": "resp_1", "item_id": "item_1"}
 
 @pytest.fixture
 def address():
+    with router("--upstream", "simulator") as running:
+        yield running.address
+
+
+@pytest.fixture(scope="module")
+def lasting():
+    """The address of a router for tests that measure no time."""
     with router("--upstream", "simulator") as running:
         yield running.address
 
@@ -79,6 +85,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("path", "text"), BOMBS.values(), ids=BOMBS)
 def test_one_message_of_one_caller_delays_no_other_caller(address, path, text):
     message = text()
@@ -89,16 +96,16 @@ def test_one_message_of_one_caller_delays_no_other_caller(address, path, text):
     assert beside.longest_s < LONGEST_S
 
 
-def test_a_text_that_is_too_long_is_refused_with_an_error_or_its_close_code(address):
-    with call(address) as client:
+def test_a_text_that_is_too_long_is_refused_with_an_error_or_its_close_code(lasting):
+    with call(lasting) as client:
         client.say("Settings", **SETTINGS)
         client.wait_for("SettingsApplied", timeout_s=WAIT_S)
         client.say("InjectAgentMessage", message=" " * (3 * MEGA // 2))
         assert is_refused(client)
 
 
-def test_a_text_that_is_too_long_is_refused_before_it_is_whole(address):
-    with call(address) as client:
+def test_a_text_that_is_too_long_is_refused_before_it_is_whole(lasting):
+    with call(lasting) as client:
         part = Frame(Opcode.TEXT, b"x" * 65_536, fin=False).serialize(mask=True)
         more = Frame(Opcode.CONT, b"x" * 65_536, fin=False).serialize(mask=True)
         client._socket.sendall(part + more * 24)
@@ -113,8 +120,8 @@ def is_refused(client):
     return bool(frames) or client.close_code == 1009
 
 
-def test_audio_may_be_longer_than_a_text(address):
-    with call(address) as client:
+def test_audio_may_be_longer_than_a_text(lasting):
+    with call(lasting) as client:
         client.say("Settings", **SETTINGS)
         client.wait_for("SettingsApplied", timeout_s=WAIT_S)
         client.send_audio(bytes(2 * MEGA))
@@ -154,7 +161,8 @@ def beside_a_simulator(*flags):
             yield running.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
 
 
-@pytest.mark.parametrize("frames", FLOODS.values(), ids=FLOODS)
+@pytest.mark.alone
+@pytest.mark.parametrize("frames", first_and_further(FLOODS), ids=FLOODS)
 def test_a_flood_costs_its_sender(frames):
     with beside_a_simulator() as address, neighbour(address) as beside, call(address) as client:
         odd = {**SETTINGS["audio"], "input": {"encoding": "linear16", "sample_rate": 12_345}}
@@ -204,7 +212,8 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("text", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.alone
+@pytest.mark.parametrize("text", first_and_further(ANSWERS), ids=ANSWERS)
 def test_one_answer_of_one_upstream_delays_no_other_caller(text):
     with scripted(said(text)) as upstream, router("--upstream", upstream.url) as running:
         with neighbour(running.address) as beside, call(running.address) as client:
@@ -216,6 +225,7 @@ def test_one_answer_of_one_upstream_delays_no_other_caller(text):
         assert beside.longest_s < LONGEST_S
 
 
+@pytest.mark.alone
 def test_an_upstream_that_begins_and_ends_turns_unasked_is_dialled_within_the_budget():
     def restless(say, event):
         if event["type"] == "session.update":
@@ -230,6 +240,21 @@ def test_an_upstream_that_begins_and_ends_turns_unasked_is_dialled_within_the_bu
         assert upstream.connections <= 6
 
 
+@pytest.mark.alone
+def test_an_upstream_that_floods_a_call_with_turns_that_nobody_asked_for_costs_that_call_alone():
+    def restless(say, event):
+        if event["type"] == "session.update" and "Flood" in json.dumps(event):
+            for at in range(2_000):
+                say({"type": "response.created", "response": {"id": f"resp_{at}", "status": "in_progress"}})
+                say({"type": "response.done", "response": {"id": f"resp_{at}", "status": "completed"}})
+
+    with scripted(restless) as upstream, router("--upstream", upstream.url) as running:
+        with neighbour(running.address) as beside, call(running.address) as client:
+            client.send_text(settings(prompt="Flood."))
+            assert client.wait_for_end(timeout_s=15.0) == 1011
+        assert beside.longest_s < LONGEST_S
+
+
 # The memory that all callers hold together.
 
 
@@ -239,6 +264,7 @@ def resident_bytes(process):
     return sum(it.memory_info().rss for it in (first, *first.children(recursive=True)))
 
 
+@pytest.mark.alone
 def test_unfinished_messages_of_many_callers_have_a_bound_together():
     part = bytes(MEGA)
     first = Frame(Opcode.BINARY, part, fin=False).serialize(mask=True)
@@ -254,9 +280,12 @@ def test_unfinished_messages_of_many_callers_have_a_bound_together():
     assert held_bytes < 400 * MEGA
 
 
+@pytest.mark.alone
 def test_memory_that_many_callers_have_used_is_given_back():
     kept = text_frame(type="InjectUserMessage", content="x" * 950_000)
     with router("--upstream", "simulator") as running:
+        with neighbour(running.address):  # a first call loads modules of 55 MB
+            pass
         before_bytes = resident_bytes(running.child)
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(call(running.address, "/openai")) for _ in range(40)]
@@ -276,6 +305,7 @@ def test_memory_that_many_callers_have_used_is_given_back():
 # The log.
 
 
+@pytest.mark.alone
 def test_an_upstream_s_errors_fill_no_log():
     def complain(say, event):
         if event["type"] == "session.update":
@@ -290,6 +320,7 @@ def test_an_upstream_s_errors_fill_no_log():
         assert len(running.child.output) < MEGA
 
 
+@pytest.mark.alone
 def test_a_caller_s_bad_requests_fill_no_log():
     with router("--upstream", "simulator") as running:
         host, port = running.address.split(":")

@@ -210,7 +210,6 @@ def test_typed_text_is_answered_in_text_and_audio(client):
     assert len(turn.audio) > RATE
 
 
-@pytest.mark.alone
 def test_real_speech_is_heard_transcribed_and_answered(client, speech):
     start(client)
     client.speak(speech)

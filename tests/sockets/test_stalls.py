@@ -17,9 +17,10 @@ from tests.support.clients.neighbour import CONVERSE, SETTINGS, WAIT_S
 from tests.support.clients.wire_client import WireClient
 from tests.support.machine.simulation import SILENCE, TONE
 from tests.support.processes.children import RUN_PY, child
+from tests.support.processes.further import further
 from tests.support.processes.host_apps import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.open]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 FRAME_S = 0.1
 SPOKEN = 30
@@ -30,7 +31,6 @@ LATE_FROM = 12
 """The frame before which the process or the network stops, in the middle of the speech."""
 
 LATE_S = 0.8
-STALLS_S = (0.7, 2.0)
 REST_S = 4.0
 """The time within which a turn that was cut in two would get its second answer."""
 
@@ -88,6 +88,8 @@ def speak(client, silent, *, process=None, stall_s=0.0):
             client.send_audio(frame)
             until(client, began_s, at + 1)
     client.hear(REST_S)
+    if not turns(client)[1]:
+        client.wait_for("AgentAudioDone", timeout_s=WAIT_S)
 
 
 def turns(client):
@@ -97,20 +99,21 @@ def turns(client):
     return len(said), sum(it["type"] == "AgentAudioDone" for it in messages)
 
 
-@pytest.mark.parametrize(("mode", "silent"), [("server_vad", SILENT), ("manual", 0)])
+@pytest.mark.parametrize(("mode", "silent"), [("server_vad", SILENT), further("manual", 0)])
 def test_a_process_that_is_late_once_cuts_no_turn_in_two(mode, silent):
     with a_router() as process, call(process, mode) as client:
         speak(client, silent, process=process)
         assert turns(client) == (1, 1)
 
 
-@pytest.mark.parametrize("stall_s", STALLS_S)
+@pytest.mark.parametrize("stall_s", [further(0.7), 2.0])
 def test_a_network_that_stalls_once_cuts_no_turn_in_two(stall_s):
     with a_router() as process, call(process, "server_vad") as client:
         speak(client, SILENT, stall_s=stall_s)
         assert turns(client) == (1, 1)
 
 
+@pytest.mark.exhaustive
 def test_speech_without_any_of_that_is_one_turn():
     with a_router() as process, call(process, "server_vad") as client:
         speak(client, SILENT)

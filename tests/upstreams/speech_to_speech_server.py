@@ -5,10 +5,12 @@ the work of its models here. It runs in an environment of its own, never in the 
 router. Its address is the first line that it prints; SIGTERM ends it.
 
 The script: a text that the instructions say to say exactly is said. A text turn is answered with the user's words. A
-question about the weather calls the first of the session's tools, and its result is read out. Loud audio is a turn.
+question about the weather calls the first of the session's tools, and its result is read out. A count is made. Loud
+audio is a turn.
 """
 
 import json
+import re
 import signal
 import socket
 import sys
@@ -42,7 +44,8 @@ from speech_to_speech.pipeline.messages import (
 from speech_to_speech.utils.utils import response_wants_audio
 
 SESSIONS = 2
-TRANSCRIPT = "Good morning from the microphone."
+TRANSCRIPT = "What is the capital of France?"
+"""The words of the WAV file that the canary speaks."""
 CHUNK_MS = 32
 SILENCE_CHUNKS = 10
 LOUD = 500
@@ -182,6 +185,11 @@ def answer_to(item: Any) -> str:
     """Return the agent's answer to a user's words or to a tool's output."""
     if item.type == "function_call_output":
         return f"The tool says: {item.output}"
+    if "Count slowly" in text_of(item):
+        return ", ".join(map(str, range(1, 26)))
+    if item.role == "assistant":  # an interrupted count
+        made = re.findall(r"\d+", text_of(item)) or [0]
+        return ", ".join(map(str, range(int(made[-1]) + 1, 26)))
     return f"You said: {text_of(item)}"
 
 

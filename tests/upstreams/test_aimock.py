@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.clients.canary import run_canary
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, hold_tool_turn, voice_agent
 from tests.support.processes import children
 
@@ -40,3 +41,9 @@ def test_a_conversation_continues_after_a_tool_turn(agent):
     hold_tool_turn(agent, "What is the weather in Paris?", "sunny, 21 degrees")
     turn = hold_text_turn(agent, "What is your favourite colour?")
     assert turn.text("assistant") == "My favourite colour is teal."
+
+
+def test_the_canary_is_green_in_every_step_that_needs_no_audio(aimock):
+    report = run_canary("--upstream", aimock, "--steps", "text,function,restart")
+    assert report["problem"] is None
+    assert [step["step"] for step in report["steps"]] == ["settings", "text", "function", "restart"]

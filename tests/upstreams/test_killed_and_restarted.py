@@ -6,12 +6,13 @@ import pytest
 
 from tests.support.clients.voice_agent import PATHS, voice_agent
 from tests.support.processes import children
+from tests.support.processes.further import further
 
 URL = r"^ws://\S+:(\d+)/\S*"
 RESTARTS = "20"  # the server takes seconds to come back
 
 
-@pytest.fixture(params=PATHS)
+@pytest.fixture(params=[PATHS[0], further(PATHS[1])])
 def path(request):
     return request.param
 

@@ -8,6 +8,7 @@ import pytest
 
 from router.audio.convert import converted
 from router.audio.formats import MULAW_8K, Format, Recording
+from tests.support.clients.canary import run_canary
 from tests.support.clients.voice_agent import (
     CONVERSE,
     OPENAI,
@@ -84,8 +85,8 @@ def speak(agent, audio, frame_bytes):
         agent.send_audio(audio[start : start + frame_bytes])
     turn = agent.wait_for_turn()
     assert turn.types.count("UserStartedSpeaking") == 1
-    assert turn.text("user") == "Good morning from the microphone."
-    assert turn.text("assistant") == "You said: Good morning from the microphone."
+    assert turn.text("user") == "What is the capital of France?"
+    assert turn.text("assistant") == "You said: What is the capital of France?"
     return turn
 
 
@@ -116,8 +117,8 @@ def test_speech_interrupts_the_agent(agent):
     if "AgentAudioDone" not in agent.received.types:
         assert not agent.wait_for_turn().audio
     turn = agent.wait_for_turn()
-    assert turn.text("user") == "Good morning from the microphone."
-    assert turn.text("assistant") == "You said: Good morning from the microphone."
+    assert turn.text("user") == "What is the capital of France?"
+    assert turn.text("assistant") == "You said: What is the capital of France?"
     assert turn.audio
     assert "Error" not in agent.received.types
 
@@ -129,3 +130,10 @@ def test_an_error_whose_code_stands_in_its_type_keeps_it(router):
         agent.send("input_audio_buffer.clear")
         assert agent.wait_for("Error").messages[-1]["code"] == "unknown_or_invalid_event"
         assert hold_text_turn(agent, "Never mind.").text("assistant") == "You said: Never mind."
+
+
+@pytest.mark.exhaustive
+def test_the_canary_is_green_in_every_step(speech_to_speech):
+    report = run_canary("--upstream", speech_to_speech)
+    assert report["problem"] is None
+    assert len(report["steps"]) == 6

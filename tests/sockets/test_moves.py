@@ -1,0 +1,66 @@
+"""A reload under calls: they move to the new workers, and their clients notice nothing."""
+
+import os
+import re
+import signal
+from contextlib import ExitStack
+
+import pytest
+
+from router.simulator import Simulator, SimulatorConfig
+from tests.support.clients.voice_agent import hold_text_turn, voice_agent
+from tests.support.processes.children import router
+from tests.support.processes.further import further
+
+CALLS = 6
+
+
+def warnings_of(agents):
+    told = [message for agent in agents for message in agent.received.messages]
+    return {it["code"] for it in told if it["type"] in ("Warning", "Error")} - {"MODEL_NOT_AVAILABLE"}
+
+
+def test_calls_between_turns_and_within_an_answer_move_at_a_reload():
+    with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--drain-s", "20"))
+        paths = ("/openai", "/v1/agent/converse") * (CALLS // 2)
+        agents = [stack.enter_context(voice_agent(process.address, path)) for path in paths]
+        for agent in agents:
+            agent.start()
+        hold_text_turn(agents[0], "hello")
+        for agent in agents[1:3]:
+            agent.send("InjectUserMessage", content="Tell me about the sea.")
+            agent.wait_for_audio()
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for_lines("sessions moved, 0 were lost", 2)
+        moved = process.child.wait_for_lines("session .* adopted", CALLS)
+        assert len(moved) == CALLS
+        for agent in agents[1:3]:
+            agent.wait_for_turn()
+        for agent in agents:
+            hold_text_turn(agent, "are you still there")
+        assert warnings_of(agents) == set()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
+def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
+    with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--keeper"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        paths = ("/openai", "/v1/agent/converse") * (CALLS // 2)
+        agents = [stack.enter_context(voice_agent(process.address, path)) for path in paths]
+        for agent in agents:
+            agent.start()
+        hold_text_turn(agents[0], "hello")
+        for agent in agents[:2]:
+            agent.send("InjectUserMessage", content="Tell me about the sea.")
+            agent.wait_for_audio()
+        for victim in {int(pid) for pid in re.findall(r"worker (\d+) serves", process.child.output)}:
+            os.kill(victim, signum)
+            process.child.wait_for(rf"worker {victim} died, others continue its calls")
+        process.child.wait_for_lines("was taken over from a dead worker", CALLS)
+        for agent in agents[:2]:
+            agent.wait_for_turn()
+        for agent in agents:
+            hold_text_turn(agent, "are you still there")
+        assert warnings_of(agents) == {"SESSION_RECOVERED"}
