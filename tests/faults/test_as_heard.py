@@ -10,7 +10,7 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import SPEECH, Conversation
 from tests.support.faults.world import world
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 BYTES_PER_S = 48_000
 QUESTION = "Please remember: " + "the ships sail over the sea. " * 4

@@ -11,7 +11,7 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import settings
 from tests.support.faults.world import DEADLINES, world
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 WAIT_S = 5.0
 DIAL_S = 1.0

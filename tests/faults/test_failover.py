@@ -12,7 +12,7 @@ from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import MEMORY, QUESTION, Conversation, settings
 from tests.support.faults.world import World, dead_port, world
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 KEY, AZURE_KEY = "sk-first-0123456789abcdef", "azure-0123456789abcdef"
 PROMPT_S = 1.0

@@ -1,10 +1,16 @@
 """Every fault at every place of a conversation: `matrix` has the table, `cells` the rules.
 
-In virtual time each cell is held. Over sockets a plain `pytest` holds those that `covering` chooses, and
-`pytest -m exhaustive` the others; `.ci/run` holds all.
+In virtual time a plain `pytest` holds half of the cells of each kind of row, and over sockets those that `covering`
+chooses.
+`pytest -m exhaustive` holds the others, and `.ci/run` holds all.
 """
 
+import contextlib
+import itertools
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,22 +23,62 @@ from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from tests.support.faults.cells import Medium, reference, run, run_to_the_end
 from tests.support.faults.covering import covering
 from tests.support.faults.in_virtual_time import VIRTUAL_TIME
-from tests.support.faults.matrix import COLUMNS, MODALITIES, ROWS, Cell, Scenario, cells, hopeless_cells, table
+from tests.support.faults.matrix import (
+    COLUMNS,
+    KILLED,
+    MODALITIES,
+    ROWS,
+    STALLED,
+    Cell,
+    Scenario,
+    busy_cells,
+    cells,
+    hopeless_cells,
+    stalled_cells,
+    table,
+)
 from tests.support.faults.over_sockets import SOCKETS
 from tests.support.faults.talk import QUESTION, Conversation
 from tests.support.faults.virtual_world import virtual_world
 from tests.support.faults.world import DEADLINES, world
+from tests.support.processes.further import further
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "never-stuck.md"
 AT_ONCE = 10
 MOSTLY_WAITING = 32
+LOOPS = 2 * (os.cpu_count() or 2)
+
+ALIKE = frozenset(
+    {
+        *("close 1001", "close 1005 (no code)", "close 1011", "close 1012", "close 1013"),
+        *("re-dial: DNS failure", "re-dial: TLS failure", "re-dial: HTTP 503", "re-dial: HTTP 429"),
+        "response failed: `rate_limit_exceeded`",
+    }
+)
+"""Rows whose verdict is that of another row: of `close 1000`, of a refused connection, of `server_error`."""
 
 HOPELESS_ROWS = [row for row in ROWS if any(hopeless_cells(row))]
 CHOSEN = covering(cell for row in ROWS for cell in cells(row))
 CHOSEN_HOPELESS = covering(cell for row in ROWS for cell in hopeless_cells(row))
 
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+each_kind_of_row = pytest.mark.parametrize(
+    "row", [further(row) if row.name in ALIKE else row for row in ROWS], ids=lambda row: row.name
+)
 each_hopeless_row = pytest.mark.parametrize("row", HOPELESS_ROWS, ids=lambda row: row.name)
+each_kind_of_hopeless_row = pytest.mark.parametrize(
+    "row", [further(row) if row.name in ALIKE else row for row in HOPELESS_ROWS], ids=lambda row: row.name
+)
+
+
+def is_in_half(cell):
+    """Whether the cell is in the half that holds each fault at each place, in each modality and over each profile.
+
+    The profile of a modality is another one at the next place and at the next fault.
+    """
+    profiles = ("openai", "converse")
+    at = ROWS.index(cell.row) + COLUMNS.index(cell.column) + MODALITIES.index(cell.modality)
+    return cell.profile == profiles[at % 2]
 
 
 def over_sockets(function):
@@ -69,9 +115,19 @@ def test_without_a_fault_every_question_is_answered_once(profile, modality, medi
         assert seen.close_code == 1000
 
 
-@each_row
+@each_kind_of_row
 def test_no_client_is_stuck(row):
-    hold_in_virtual_time(run, cells(row))
+    hold_in_virtual_time(run, filter(is_in_half, cells(row)))
+
+
+@pytest.mark.exhaustive
+@each_row
+def test_no_client_is_stuck_in_the_other_half_of_the_cells(row):
+    hold_in_virtual_time(run, itertools.filterfalse(is_in_half, cells(row)))
+
+
+def test_no_client_is_stuck_although_the_router_s_own_worker_is_killed():
+    hold_in_virtual_time(run, cells(KILLED))
 
 
 @over_sockets
@@ -86,7 +142,30 @@ def test_no_client_is_stuck_over_sockets_in_any_other_cell(row):
     hold_at_once(run, (cell for cell in cells(row) if cell not in CHOSEN), AT_ONCE)
 
 
-@each_hopeless_row
+@each_kind_of_row
+def test_no_client_is_stuck_beside_a_stall(row):
+    hold_in_virtual_time(run, stalled_cells(row))
+
+
+@over_sockets
+def test_no_client_is_stuck_on_a_busy_machine():
+    with busy_machine():
+        hold_at_once(run, (cell for row in ROWS for cell in busy_cells(row)), AT_ONCE)
+
+
+@contextlib.contextmanager
+def busy_machine():
+    """Keep every core busy, twice over, with other processes."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(LOOPS)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+@each_kind_of_hopeless_row
 def test_a_budget_that_is_spent_ends_the_session_in_time(row):
     hold_in_virtual_time(run_to_the_end, hopeless_cells(row))
 
@@ -104,7 +183,9 @@ def test_a_budget_that_is_spent_ends_the_session_in_time_over_sockets_in_any_oth
 
 
 def test_the_page_shows_the_matrix():
-    assert len(ROWS) * len(COLUMNS) == sum(line.count(" |") - 1 for line in table().splitlines()[2:])
+    assert (len(ROWS) + 1) * (len(COLUMNS) + len(STALLED) + 1) == sum(
+        line.count(" |") - 1 for line in table().splitlines()[2:]
+    )
     assert table() in PAGE.read_text()
 
 
@@ -112,12 +193,29 @@ def test_the_page_says_how_many_cells_run_where():
     once, always = (sum(1 for row in ROWS for _ in part(row)) for part in (cells, hopeless_cells))
     chosen = len(CHOSEN) + len(CHOSEN_HOPELESS)
     said = PAGE.read_text().partition("### Where each cell runs")[2].split("\n\n")
-    assert f"{once} in which the fault happens once, and {always} in which" in said[1]
+    assert f"In {once} cells the fault happens once. In {always} cells the fault" in said[1]
+    kinds = [row for row in ROWS if row.name not in ALIKE]
+    plain = sum(is_in_half(cell) for row in kinds for cell in cells(row)) + sum(
+        1 for row in kinds for _ in hopeless_cells(row)
+    )
     assert [re.findall(r"\d+", line) for line in said[2].splitlines()[2:]] == [
-        [str(once + always)],
+        [str(plain)],
+        [str(once + always - plain)],
         [str(chosen)],
         [str(once + always - chosen)],
     ]
+
+
+@each_row
+def test_half_of_the_cells_hold_each_fault_at_each_place_in_each_modality_and_over_each_profile(row):
+    half = [cell for cell in cells(row) if is_in_half(cell)]
+    for part in (lambda cell: (cell.column, cell.modality), lambda cell: cell.profile):
+        assert {part(cell) for cell in half} == {part(cell) for cell in cells(row)}
+
+
+def test_the_page_says_how_many_cells_are_beside_stalls():
+    stalls = sum(1 for row in ROWS for part in (stalled_cells, busy_cells) for _ in part(row))
+    assert f"The ten columns have {stalls} cells" in " ".join(PAGE.read_text().split())
 
 
 @pytest.mark.parametrize("make_world", [virtual_world, pytest.param(world, marks=pytest.mark.slow)])

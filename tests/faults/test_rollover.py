@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from tests.support.clients.wire_client import WireClient
 from tests.support.faults.talk import GET_WEATHER, GIVE_UP_S, MEMORY, Conversation, seen, settings
+from tests.support.faults.virtual_world import virtual_world
 from tests.support.faults.world import DEADLINES, PROFILES, World, world
-
-pytestmark = pytest.mark.slow
+from tests.support.processes.further import further
 
 GAP_S = 0.040
 BEAT_S = 0.005
@@ -31,6 +31,12 @@ STAGGER_S = 0.1
 BY_EXPIRY = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.3, rollover_after_s=3600.0)
 BY_OUR_CLOCK = msgspec.structs.replace(DEADLINES, rollover_interval_s=3600.0, rollover_after_s=1.0)
 """An expiry nearer than the gap is not trusted."""
+
+in_each_world = pytest.mark.parametrize(
+    "make_world",
+    [virtual_world, pytest.param(world, marks=[pytest.mark.slow, pytest.mark.quiet, pytest.mark.exhaustive])],
+    ids=["in virtual time", "over sockets"],
+)
 
 
 async def beat(lates_s: list[float]) -> None:
@@ -90,9 +96,12 @@ def expected(asked):
     return [f'You said: "{question}" I will remember that.' for question in asked]
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    ("sessions", "rollovers", "deadlines"), [(10, 100, BY_OUR_CLOCK), (3, 9, BY_EXPIRY)], ids=["a hundred", "by expiry"]
+    ("sessions", "rollovers", "deadlines"),
+    [(10, 20, BY_OUR_CLOCK), further(10, 100, BY_OUR_CLOCK), further(3, 9, BY_EXPIRY)],
+    ids=["twenty", "a hundred", "by expiry"],
 )
 def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
     simulator = SimulatorConfig(pace=20, ms_per_character=20, session_seconds=LIFE_S, record_connections=0)
@@ -115,7 +124,8 @@ def test_rollovers_go_unnoticed(sessions, rollovers, deadlines):
     gaps_s = [gap for chat in chats for gap in chat.gaps_s]
     print(f"{here.routes[0].dials - sessions} rollovers in {len(gaps_s)} turns; gaps: median", end=" ")
     print(f"{statistics.median(gaps_s) * 1000:.1f} ms, longest {max(gaps_s) * 1000:.1f} ms")
-    assert max(gaps_s) - max(lates_s) < GAP_S  # what other programs took of the machine, they took from this loop, too
+    # What other programs took of the machine, they took from this loop and from the router: a gap may have both.
+    assert max(gaps_s) - 2 * max(lates_s) < GAP_S
 
 
 def _check(chat, got):
@@ -128,14 +138,14 @@ def _check(chat, got):
     assert lengths == [len(answer) * 20 * 48 for answer in expected(questions)]
 
 
-def test_microphone_audio_and_an_open_function_call_survive_a_rollover():
+@in_each_world
+def test_microphone_audio_and_an_open_function_call_survive_a_rollover(make_world):
     simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S)
-    with world(simulator, deadlines=BY_EXPIRY) as here, WireClient(here.url("converse")) as client:
+    with make_world(simulator, deadlines=BY_EXPIRY) as here, here.call("converse") as client:
 
         def talk(conversation):
             conversation.apply_settings(GET_WEATHER)
-            until_s = time.monotonic() + 2 * LIFE_S
-            while time.monotonic() < until_s:
+            while here.routes[0].dials < 4:
                 conversation.speak()
                 conversation.ask_for_weather(lambda: conversation.client.hear(0.3))
 
@@ -155,6 +165,8 @@ LIES = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.quiet
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_an_expiry_that_is_not_to_be_trusted_is_replaced_by_our_own_clock(lie):
     def rewrite(data):
@@ -177,20 +189,22 @@ def test_an_expiry_that_is_not_to_be_trusted_is_replaced_by_our_own_clock(lie):
         assert client.close() == 1000
 
 
-def test_an_expiry_that_is_far_is_trusted():
+@in_each_world
+def test_an_expiry_that_is_far_is_trusted(make_world):
     deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.05, rollover_after_s=0.1)
-    with world(SimulatorConfig(pace=0), deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+    with make_world(SimulatorConfig(pace=0), deadlines=deadlines) as here, here.call("openai") as client:
         Conversation(client, "text").apply_settings()
         client.hear(0.5)
         assert here.routes[0].dials == 1
         client.close()
 
 
-def test_a_spare_that_is_lost_is_tried_again_and_the_client_is_told_once():
+@in_each_world
+def test_a_spare_that_is_lost_is_tried_again_and_the_client_is_told_once(make_world):
     refused = Fault(point=FaultPoint.HANDSHAKE, action=FaultAction.REFUSE, status=503, skip=1, times=2)
     deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=0.1, rollover_after_s=3600.0)
     simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S, faults=(refused,))
-    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+    with make_world(simulator, deadlines=deadlines) as here, here.call("openai") as client:
 
         def talk(conversation):
             conversation.apply_settings()
@@ -203,13 +217,14 @@ def test_a_spare_that_is_lost_is_tried_again_and_the_client_is_told_once():
         assert (got.stuck, got.errors) == ("", [])
         assert got.warnings in ([], ["MAXIMUM_SESSION_LENGTH_APPROACHING"])
         assert "Ada" in got.turns[1].said[0]
-        assert [record.refused_status for record in here.simulator.connections] == [None, 503, 503, None]
+        assert [bool(record.types()) for record in here.simulator.connections] == [True, False, False, True]
 
 
-def test_an_upstream_that_expires_in_mid_answer_is_replaced():
+@in_each_world
+def test_an_upstream_that_expires_in_mid_answer_is_replaced(make_world):
     simulator = SimulatorConfig(pace=1, session_seconds=2.0)
     deadlines = msgspec.structs.replace(DEADLINES, rollover_interval_s=3600.0, rollover_after_s=3600.0)
-    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+    with make_world(simulator, deadlines=deadlines) as here, here.call("openai") as client:
 
         def talk(conversation):
             conversation.apply_settings()
@@ -221,11 +236,12 @@ def test_an_upstream_that_expires_in_mid_answer_is_replaced():
         assert got.counts["AgentAudioDone"] == 1
 
 
-def test_a_spare_that_never_gets_ready_is_given_up_in_time():
+@in_each_world
+def test_a_spare_that_never_gets_ready_is_given_up_in_time(make_world):
     ignored = Fault(point=FaultPoint.SESSION_UPDATE, action=FaultAction.SWALLOW, skip=1)
     deadlines = msgspec.structs.replace(BY_EXPIRY, rollover_interval_s=0.05, session_updated_s=0.1)
     simulator = SimulatorConfig(pace=0, session_seconds=LIFE_S, faults=(ignored,))
-    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+    with make_world(simulator, deadlines=deadlines) as here, here.call("openai") as client:
 
         def talk(conversation):
             conversation.apply_settings()
@@ -239,10 +255,11 @@ def test_a_spare_that_never_gets_ready_is_given_up_in_time():
         assert "UPSTREAM_RESTARTED" not in got.warnings
 
 
-def test_an_upstream_that_was_dialled_long_before_settings_is_replaced_in_time():
+@in_each_world
+def test_an_upstream_that_was_dialled_long_before_settings_is_replaced_in_time(make_world):
     deadlines = msgspec.structs.replace(BY_OUR_CLOCK, rollover_after_s=0.3)
     simulator = SimulatorConfig(pace=0, session_seconds=1.5)
-    with world(simulator, deadlines=deadlines) as here, WireClient(here.url("openai")) as client:
+    with make_world(simulator, deadlines=deadlines) as here, here.call("openai") as client:
 
         def talk(conversation):
             client.hear(0.6)

@@ -1,0 +1,49 @@
+"""The command: `python -m tests.explore --seconds 60`. It returns 3 where an invariant is broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.explore.search import explore, shape_of
+from tests.explore.shrink import playbook, shortest
+
+VIOLATED = 3
+"""The exit code for a violation. A crash of the search itself has another."""
+
+
+def main() -> int:
+    """Explore, print the figures and each violation, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.explore", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--transitions", type=int, default=0, help="from each root, in place of a time")
+    parser.add_argument("--depth", type=int, default=50, help="stop the exhaustive part at this depth")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    start_s = time.monotonic()
+    report = explore(
+        options.seconds,
+        depth=options.depth,
+        seed=options.seed,
+        processes=options.processes,
+        transitions=options.transitions,
+    )
+    took_s = time.monotonic() - start_s
+    print(
+        f"{report.states:,} states, {report.transitions:,} transitions, exhaustive to depth {report.depth}, "
+        f"longest walk {report.deepest}, {report.triples:,} triples, {report.ends:,} ends, in {took_s:.0f} s"
+    )
+    shapes = set()
+    for found in report.found:
+        # Violations of one kind, of several roots, are mostly one fault.
+        if shape_of(found.words) not in shapes:
+            shapes.add(shape_of(found.words))
+            print(f"\n{playbook(shortest(found))}", flush=True)
+    print(f"\n{len(report.found)} violations, of {len(shapes)} kinds")
+    return VIOLATED if shapes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""Faults that a reading of the session found, or the explorer itself: each is found again where its mending is undone.
+
+    python -m tests.explore.findings
+
+The numbers are those of the reading; E1 and so on are the explorer's. A fault outside of the explorer's alphabet has a
+row in docs/invariants.md, with the test that covers it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator  # noqa: TC003 - msgspec resolves the annotations
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from router.openai import events as openai
+from router.session import machine, transitions
+from router.session.deadlines import Wait
+from router.session.handlers import agent_output, barge_in, responses, upstream_events
+from router.session.handlers.ignored import ignore
+from router.session.state import ledger, origin, pending, session, turn, upstream
+from router.session.state.states import UserTurnState
+from tests.explore.search import ROOTS, Action, Root, Search
+from tests.explore.shrink import breaks
+
+READY = "dialled-1 created-1 take-1-message "
+ASKED = READY + "say take-1-message take-1-message "
+HEARD = READY + "frame speech-1 stop-1 commit-1 "
+OPENAI: Root = ("openai", "settings", "none")
+AS_IS: Root = ("openai", "session.update", "none")
+
+
+class Finding(msgspec.Struct):
+    """A fault, the way to bring it back, and a walk that then breaks a rule."""
+
+    number: str
+    words: str
+    root: Root
+    walk: str
+    """Actions, with their parts joined by `-`. "" has the search find one."""
+    undo: Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def actions_of(walk: str) -> list[Action]:
+    """Return the actions that a text names."""
+    return [_action(*word.split("-")) for word in walk.split()]
+
+
+def _action(kind: str, *details: str) -> Action:
+    values = {"True": True, "False": False}
+    parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_")) for it in details]
+    return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
+
+
+# Ways to undo a mending.
+
+
+def _set(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    return lambda: mock.patch.object(owner, name, value)
+
+
+def _without_deadline(wait: Wait) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    return lambda: mock.patch.dict(transitions.DEADLINES, {wait: ignore})  # type: ignore[dict-item]
+
+
+def _in_table(kind: type, change: Callable[..., Any]) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Return a way to wrap the handler of an input in each state of USER_TURN."""
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for table in transitions.USER_TURN.values():
+                row = table.get(kind)
+                if row is not None:
+                    stack.enter_context(mock.patch.object(row, "handler", change(row.handler)))
+            yield
+
+    return changed
+
+
+def _owes_nothing_as_is(handler: Any) -> Any:
+    def committed(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        is_lost = phase is UserTurnState.AWAITING_ANSWER and not context.state.plan.chooses_detection
+        return UserTurnState.IDLE if is_lost else phase
+
+    return committed
+
+
+def _interrupts_nothing_as_is(handler: Any) -> Any:
+    def started(context: Any, event: Any) -> Any:
+        if context.state.plan.chooses_detection:
+            return handler(context, event)
+        with mock.patch.object(barge_in, "interrupt", return_value=None):
+            return handler(context, event)
+
+    return started
+
+
+def _keeps_commit(handler: Any) -> Any:
+    def started(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.wait(Wait.COMMIT)
+        return phase
+
+    return started
+
+
+def _deliver_again(context: Any, part: Any, content: str) -> None:
+    part.is_closed = False
+    _DELIVER(context, part, content)
+
+
+_DELIVER = agent_output.deliver_text
+
+
+@contextlib.contextmanager
+def _text_twice() -> Iterator[None]:
+    with (
+        mock.patch.object(agent_output, "deliver_text", _deliver_again),
+        mock.patch.object(upstream_events, "deliver_text", _deliver_again),
+        mock.patch.object(turn.Turn, "is_repeated", return_value=False),
+    ):
+        yield
+
+
+def _by_order(_response: Any, in_flight: Any, **_facts: Any) -> origin.Origin:
+    return origin.Origin.UPSTREAM if in_flight is None else origin.Origin.REQUESTED
+
+
+def _handle_as_before(self: machine.Session, message: Any, now_s: float) -> Any:
+    commands = _HANDLE(self, message, now_s)
+    self._restart_silence_deadline()
+    return [*commands, *self.context.take_commands()]
+
+
+_HANDLE = machine.Session.handle
+
+
+def _answer_all_with_speech(self: pending.PendingResponses) -> None:
+    self._drop("ANSWERED_WITH_SPEECH", lambda _at, request: request.is_answer and request.is_open)
+
+
+def _begin_and_cover(context: Any, response: Any) -> None:
+    if context.state.user_turns.owed:
+        context.state.pending.answer_with_speech()
+    _BEGIN(context, response)
+
+
+_BEGIN = responses._begin_upstream_s
+
+FINDINGS = (
+    Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
+            _without_deadline(Wait.SPEECH)),
+    Finding("5", "a session that a client's session.update opened owes no answer to speech", AS_IS, HEARD,
+            _in_table(openai.InputAudioBufferCommitted, _owes_nothing_as_is)),
+    Finding("16", "the end of earlier speech ends the speech that follows it", OPENAI,
+            READY + "frame speech-1 stop-1 speech-1 say take-1-message run_silent",
+            _in_table(openai.InputAudioBufferSpeechStarted, _keeps_commit)),
+    Finding("18", "an unmarked response is taken for the requested one", OPENAI,
+            READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
+            _set(responses, "origin_of", _by_order)),
+    Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
+            ASKED + "frame step-1-False step-1-False speech-1 trail-1",
+            _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
+    Finding("22", "an item that an upstream refused reaches the next one", OPENAI,
+            READY + "say refuse-1 close-1 run_well", _set(ledger.Ledger, "refuse", lambda *_args: None)),
+    Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False", _text_twice),
+    Finding("E1", "the item of speech acknowledges a typed question", OPENAI,
+            READY + "update frame speech-1 say stop-1 commit-1 own-1-message run_well",
+            _set(upstream.Items, "note_speech", lambda *_args: None)),
+    Finding("E2", "an answer to speech covers a question that the upstream did not acknowledge", OPENAI,
+            HEARD + "say fire-item~ack own-1-message run_well",
+            _set(pending.PendingResponses, "answer_with_speech", _answer_all_with_speech)),
+    Finding("E3", "an answer that gives way to an urgent text covers the question behind it", OPENAI,
+            HEARD + "inject-interrupt say take-1-message own-1-message run_well",
+            _set(responses, "_begin_upstream_s", _begin_and_cover)),
+    Finding("E4", "a frame of an earlier upstream renews a deadline", OPENAI,
+            ASKED + "close-1 dialled-2 created-2 take-2-message take-2-message take-2-message late-step",
+            _set(machine.Session, "handle", _handle_as_before)),
+    Finding("E5", "ids that the next upstream gives again confuse the ledger", ("openai", "settings", "reused ids"),
+            "dialled-1 close-1 dialled-2 created-2 take-2-message native-response.create take-2-both step-2-False "
+            "step-2-False say fire-item~ack update step-2-False fire-update frame run_well",
+            _set(session.State, "_retired", lambda _self, item_id: item_id)),
+)  # fmt: skip
+
+
+def is_found(finding: Finding, seconds: float = 20.0) -> str:
+    """Return the violation that its walk, or a search, meets where the mending is undone; "" where none does."""
+    assert finding.root in ROOTS
+    with finding.undo():
+        if finding.walk:
+            return breaks(finding.root, actions_of(finding.walk))[0]
+        found = Search(finding.root, max_found=1).run(seconds).found
+        return found[0].words if found else ""
+
+
+def main() -> int:
+    """Print each finding, and return 1 where one is not found again."""
+    missed = 0
+    for finding in FINDINGS:
+        sound = breaks(finding.root, actions_of(finding.walk))[0]
+        words = is_found(finding)
+        missed += not words or bool(sound)
+        print(f"{'found ' if words else 'MISSED'}  {finding.number:3} {finding.words}: {words[:80]} {sound}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

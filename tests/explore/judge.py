@@ -1,0 +1,397 @@
+"""The invariants of a session, judged by what its peers can see. docs/invariants.md numbers them.
+
+The judge knows the truth of the model: which questions each response answers, and which text belongs to it. It reads no
+private state of the session.
+"""
+
+from typing import Any
+
+from router.session.handlers.user_speech import MAX_FILLED_S
+from tests.explore.knowledge import Knowledge
+from tests.explore.upstream import AUDIO_MS, Response
+from tests.explore.violation import require
+
+
+class Question:
+    """A question that the client is owed an answer for: a text, speech, or the output of a function."""
+
+    def __init__(self, text: str, generation: int) -> None:
+        self.text = text
+        self.generation = generation
+        """The upstream that has it as speech, or 0 for a text."""
+        self.transcript = ""
+
+    def is_answered_by(self, response: Response, generation: int) -> bool:
+        """Whether the conversation of a response held it."""
+        if self.text in response.answers or (self.transcript and self.transcript in response.answers):
+            return True
+        # The next upstream hears the speech again, under an id of its own.
+        is_moved = self.generation not in (0, generation)
+        return is_moved and any(text.startswith("user_") for text in response.answers)
+
+
+class Judge:
+    """The view of both peers on one session."""
+
+    def __init__(self) -> None:  # noqa: PLR0915 - one account each
+        self.owed: list[Question] = []
+        self.has_ended = False
+        self.is_client_gone = False
+        self.has_explained = False
+        """The client received an Error or a Warning that explains the session's end."""
+        self.is_output_open = False
+        """The client received output of the agent's turn, and not its end."""
+        self.texts: list[str] = []
+        """Every text of the agent that the client received."""
+        self.missing: list[str] = []
+        """Texts of completed responses that the client has not received."""
+        self.calls: dict[str, str] = {}
+        """The state of each call that the client was asked to run: requested, answered or cancelled."""
+        self.outputs: set[tuple[int, str]] = set()
+        """Outputs that an upstream received, by generation."""
+        self.known_calls: set[tuple[int, str]] = set()
+        self.played_ms: dict[str, int] = {}
+        """The audio of each item that was sent to the client."""
+        self.completed: set[str] = set()
+        """The texts of the responses that were completed."""
+        self.known_texts: set[str] = set()
+        """The texts of all responses so far."""
+        self.given_texts: set[str] = set()
+        """Texts that the agent was told to speak."""
+        self.asks: list[int] = []
+        """The generations of response requests that no response or refusal has followed."""
+        self.begun: set[tuple[int, int]] = set()
+        """Responses of the conversation whose begin was delivered, and not their end, by generation."""
+        self.active: dict[tuple[int, int], Response] = {}
+        """The same responses."""
+        self.interrupted: set[str] = set()
+        self.knowledge = Knowledge()
+        self.turns = 0
+        """The turns of the agent's that may still end: requested responses, and those that an upstream began."""
+        self.is_holding = False
+        """Transcripts are awaited, so that the ends of several turns may wait."""
+        self.shown: set[str] = set()
+        """Texts of the responses whose output the client received since the last AgentAudioDone."""
+        self.playing = ""
+        """The text of the response whose audio the session is about to handle."""
+        self.silenced: set[str] = set()
+        """Texts of the responses that were active when the client was told to stop playing."""
+        self.questions = self.answers = 0
+        """The questions so far, and the answers. One answer may cover several questions, and need not."""
+        self.statements: list[int] = []
+        """The generations of the requested responses outside the conversation that have not ended."""
+        self.speaking: dict[int, float] = {}
+        """The begin of the speech that each upstream has detected, and that has not ended."""
+        self.replaced: set[str] = set()
+        """Texts of the responses that gave way to a given text. They answer no later question."""
+        self.cuts_next = False
+        """The user's voice came while a response was requested: it is cancelled when it begins."""
+        self.is_replacing = False
+        """A given text is to be spoken in place of the answers that are about to begin."""
+        self.is_cancelling = False
+        """The client has sent a response.cancel of its own, which may meet any response."""
+        self.broken: list[tuple[int, Response]] = []
+        """Responses that failed or were lost. An interruption ends their continuation, too."""
+        self.unsent: list[str] = []
+        """Events of the client's own that no upstream has received."""
+        self.updates = 0
+        """Updates of the client's that neither an acknowledgement nor an Error has answered."""
+        self.early_frames = 0
+        """Frames of the microphone that wait for the first upstream. One event may carry all."""
+        self.rejected: set[str] = set()
+        """Texts of the responses that the session cancelled although nobody interrupted them. They answer nothing."""
+        self.heard: set[str] = set()
+        """Texts of the active responses whose audio the client received."""
+        self.is_utterance_due = False
+        """The client's component awaits the UtteranceEnd of speech that has just stopped."""
+        self.is_clearing = self.is_cleared = False
+        """The client clears its audio, and the upstream has done so: no other upstream may receive it."""
+        self.appended_to: set[int] = set()
+        """The generations that received audio."""
+        self.is_excused = False
+        """The client created a response or ended a turn itself: not every response answers a question."""
+
+    # What the client does.
+
+    def asked(self, text: str, generation: int = 0) -> None:
+        """Record a question."""
+        self.owed.append(Question(text, generation))
+        self.questions += 1
+
+    def interrupt(self) -> None:
+        """Record that the user interrupts: no text of a response that is active now has to be sent."""
+        self.interrupted |= self.known_texts
+        self.missing.clear()
+        self.knowledge.cut |= self.known_texts | self.given_texts
+
+    def cut_off(self) -> None:
+        """Record that the user's voice cuts the agent off. An answer that has begun is over, as far as it was heard."""
+        self.interrupt()
+        self.is_replacing = False
+        self.cuts_next = bool(self.asks)
+        for generation, response in [*((key[0], it) for key, it in self.active.items()), *self.broken]:
+            self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
+
+    def expires(self, name: str, now_s: float) -> None:
+        """Record that a deadline expired by which the session takes speech for a noise."""
+        longest_s = {"speech": 0.0, "commit": MAX_FILLED_S}.get(name)
+        if longest_s is not None:
+            self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
+
+    def replace(self) -> None:
+        """Record that a given text takes the place of every answer that is active, or about to begin: rule REPLACED."""
+        self.interrupt()
+        self.is_replacing = self.is_excused = True
+        self.owed.clear()
+
+    # What the upstream does.
+
+    def begins(self, response: Response) -> None:
+        """Record a response."""
+        if response.is_outside:
+            self.is_replacing = False
+            return
+        self.known_texts.add(response.text)
+        if self.cuts_next and not response.is_own:
+            self.cuts_next = False
+            self.interrupted.add(response.text)
+            self.knowledge.cut.add(response.text)
+            self.owed = [it for it in self.owed if not it.is_answered_by(response, it.generation)]
+        if self.is_replacing:
+            self.interrupted.add(response.text)
+            self.replaced.add(response.text)
+            self.knowledge.cut.add(response.text)
+
+    def is_seen(self, response: Response, generation: int) -> None:
+        """Record that the session has received an event of a response."""
+        if response.is_outside or (generation, response.number) in self.begun:
+            return
+        self.begun.add((generation, response.number))
+        self.active[generation, response.number] = response
+        self.turns += generation not in self.asks
+        if generation in self.asks:
+            self.asks.remove(generation)
+
+    def ends(self, response: Response, generation: int, status: str) -> None:
+        """Record the end of a response, and the questions that it answers."""
+        if response.is_outside:
+            self._forget_statement(generation)
+            return
+        if (generation, response.number) not in self.begun and generation in self.asks:
+            self.asks.remove(generation)  # it ends without having begun
+        self.begun.discard((generation, response.number))
+        self.active.pop((generation, response.number), None)
+        if status != "completed":
+            self.knowledge.cut.add(response.text)
+        is_message = not response.is_call and response.has_said
+        # After a call the answer is still to come. An incomplete one is explained by a Warning.
+        if status == "completed":
+            self.completed.add(response.text)
+        self._judge_audio(response, status)
+        # Where the client has not interrupted it, a cancelled response is no answer.
+        is_wanted = self.is_cancelling or response.text in self.interrupted - self.replaced
+        is_over = status == "incomplete" or (status == "cancelled" and is_wanted)
+        if status == "failed" or (status == "cancelled" and not is_over):
+            self.broken.append((generation, response))
+        is_cut = is_over and not response.has_called
+        is_final = is_cut or (status == "completed" and not response.calls)
+        is_rejected = response.text in self.rejected - self.interrupted
+        self.rejected.discard(response.text)
+        if is_rejected:
+            return
+        if is_final:
+            self.answers += 1
+            self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
+        if status == "completed" and is_message and response.text not in {*self.texts, *self.interrupted}:
+            self.missing.append(response.text)
+
+    def _judge_audio(self, response: Response, status: str) -> None:
+        is_spoken = "audio" in response.steps[: response.at] and status == "completed"
+        is_heard = response.text in self.heard | self.interrupted | self.rejected
+        require(not is_spoken or is_heard, f"v no audio of {response.text!r} reached the client")
+        self.heard.discard(response.text)
+
+    def rejects(self, response: Response) -> None:
+        """Record that the session cancels a response."""
+        self.rejected.add(response.text)
+
+    def is_late_cancelled(self, response: Response, generation: int) -> None:
+        """Record that a response which a lost upstream had begun was cancelled, if the client itself wanted that."""
+        if self.is_cancelling:
+            self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
+
+    def loses(self, generation: int) -> None:
+        """Record the loss of an upstream."""
+        lost = [it for key, it in self.active.items() if key[0] == generation]
+        self.knowledge.cut |= {it.text for it in lost} | self.given_texts
+        self.broken += [(generation, it) for it in lost]
+        for response in lost:
+            if response.has_said and not response.has_called:
+                # Only the end of the answer is missing.
+                self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
+        self.speaking.pop(generation, None)
+        self.statements = [it for it in self.statements if it != generation]
+        self.begun = {it for it in self.begun if it[0] != generation}
+        self.active = {key: it for key, it in self.active.items() if key[0] != generation}
+        self.asks = [it for it in self.asks if it != generation]
+        self.missing.clear()  # the next upstream repeats or continues the answer
+
+    # What the session sends.
+
+    def sent_to_client(self, message: dict[str, Any]) -> None:
+        """Judge a message to the client."""
+        require(not self.has_ended, f"xi {message['type']} after the end")
+        handler = getattr(self, f"_sent_{message['type']}", None)
+        if handler is not None:
+            handler(message)
+
+    def _sent_ConversationText(self, message: dict[str, Any]) -> None:  # noqa: N802 - a message's name
+        text = message["content"]
+        self.knowledge.tell(message["role"], text)
+        if message["role"] != "assistant" or text.startswith("Function call"):
+            return
+        # Of an answer that was cut, the client receives the heard words.
+        whole = next((it for it in self.known_texts & self.knowledge.cut if it.startswith(text)), text)
+        require(whole in self.known_texts | self.given_texts, f"v the client received {text!r}, which no response has")
+        require(text not in self.texts, f"v the client received {text!r} twice")
+        self.texts.append(text)
+        if text in self.missing:
+            self.missing.remove(text)
+        self.is_output_open = True
+        self.shown.add(whole)
+
+    def _sent_AgentStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.is_output_open = True
+
+    def _sent_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        require(self.turns > 0, "iv AgentAudioDone without a turn")
+        inside = self.shown & {it.text for it in self.active.values()} - self.interrupted
+        require(not inside, f"iv AgentAudioDone inside {inside}")
+        require(not self.missing or bool(self.shown) or self.is_holding, f"iv AgentAudioDone before {self.missing}")
+        self.is_output_open = False
+        self.turns = self.turns - 1 if self.is_holding else len(self.active) + len(self.asks) + len(self.statements)
+        self.shown = set()
+
+    def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.silenced |= {it.text for it in self.active.values()}
+
+    def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
+        for call in message["functions"]:
+            require(call["id"] not in self.calls, f"vii the call {call['id']} is requested twice")
+            self.calls[call["id"]] = "requested"
+
+    def _sent_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
+        for call in message["functions"]:
+            self.calls[call["id"]] = "cancelled"
+
+    def _sent_UtteranceEnd(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.is_utterance_due = False
+
+    def _sent_PromptUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.updates -= 1
+
+    def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.has_explained = True
+        self.updates = 0
+        self.unsent.clear()
+        self.owed.clear()
+        self.missing.clear()
+
+    def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
+        self.has_explained = True
+        if message["code"] == "FUNCTION_CALL_FAILED":
+            for call_id in [call for call, state in self.calls.items() if state == "requested"]:
+                self.calls[call_id] = "cancelled"
+
+    def sent_audio(self) -> None:
+        """Judge audio to the client."""
+        require(not self.has_ended, "xi audio after the end")
+        require(self.playing not in self.silenced, f"v audio of {self.playing!r} behind its interruption")
+        self.is_output_open = True
+        self.shown.add(self.playing)
+        self.heard.add(self.playing)
+
+    def sent_upstream(self, event: dict[str, Any], generation: int) -> None:
+        """Judge an event to an upstream."""
+        require(not self.has_ended, f"xi {event['type']} after the end")
+        kind = event["type"]
+        if kind in self.unsent:
+            self.unsent.remove(kind)
+        if kind == "input_audio_buffer.append":
+            self.early_frames = 0
+            is_replay = self.is_cleared and generation not in self.appended_to
+            require(not is_replay, "viii the next upstream gets audio that the client cleared")
+            self.appended_to.add(generation)
+        if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
+            require(not self.begun, "iii a response is requested while another is active")
+            require(generation not in self.asks, "iii a response is requested while another is requested")
+            self.asks.append(generation)
+            is_early = generation in self.speaking and not self.is_excused
+            require(not is_early, "ii a response is requested while the user speaks")
+            is_wanted = self.owed or self.is_excused or self.answers < self.questions
+            require(bool(is_wanted), "ii a response is requested, and no question is open")
+        self.turns += kind == "response.create"
+        if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+            self.statements.append(generation)
+        self.knowledge.sent_upstream(event, generation)
+        if kind == "conversation.item.create":
+            self._judge_item(event["item"], generation)
+        elif kind == "conversation.item.truncate":
+            played = self.played_ms.get(str(event["item_id"]), 0)
+            require(0 < event["audio_end_ms"] <= played, f"vi {event['audio_end_ms']} ms heard of {played} ms sent")
+
+    def _judge_item(self, item: dict[str, Any], generation: int) -> None:
+        if item["type"] == "function_call":
+            self.known_calls.add((generation, item["call_id"]))
+        elif item["type"] == "function_call_output":
+            key = (generation, item["call_id"])
+            require(key in self.known_calls, f"vii the output of {key} without its call")
+            require(key not in self.outputs, f"vii the output of {key} is sent twice")
+            self.outputs.add(key)
+
+    def upstream_calls(self, call_id: str, generation: int) -> None:
+        """Record a call of an upstream."""
+        self.known_calls.add((generation, call_id))
+
+    def upstream_speaks(self, item_id: Any, text: str) -> None:
+        """Record audio of an item that the session received, and the text of its response."""
+        self.playing = text
+        self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + AUDIO_MS
+
+    def refused(self, generation: int, event: dict[str, Any]) -> None:
+        """Record that an upstream refused an event, or lost it."""
+        if event["type"] == "response.create" and generation in self.asks:
+            self.asks.remove(generation)
+        if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+            self._forget_statement(generation)
+        self.knowledge.refuse(event)
+
+    def _forget_statement(self, generation: int) -> None:
+        if generation in self.statements:
+            self.statements.remove(generation)
+
+    def takes_over(self, generation: int) -> None:
+        """Judge the conversation that an upstream was given, now that it serves the session."""
+        answered = {call for call, state in self.calls.items() if state == "answered"}
+        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
+        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
+
+    # What holds at any time, and at rest.
+
+    def judge_rest(self) -> None:
+        """Judge a world in which nothing happens any more."""
+        if self.has_ended:
+            require(self.is_client_gone or self.has_explained, "ii the session ended without a word")
+            return
+        require(not self.owed, f"i {[it.text for it in self.owed]} is owed, and nothing leads on")
+        require(self.updates <= 0, "ii an update of the client's has no answer")
+        require(not self.is_output_open, "iv a turn of the agent never ends")
+        require(not self.missing, f"v {self.missing} never reached the client")
+        requested = [call for call, state in self.calls.items() if state == "requested"]
+        require(not requested, f"i {requested} wait without a deadline")
+
+    def judge_well(self) -> None:
+        """Judge a world that rests after both peers have done all that they owe."""
+        require(not self.unsent, f"ii {self.unsent} of the client's own reached no upstream")
+        require(not self.early_frames, f"ii {self.early_frames} early frames reached no upstream")

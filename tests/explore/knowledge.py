@@ -1,0 +1,94 @@
+"""The conversation as the client knows it, and as each upstream was given it: invariants viii and ix."""
+
+from typing import Any
+
+from tests.explore.violation import require
+
+
+class Knowledge:
+    """The texts that the client received, and the items and ids that each upstream received or gave."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        """The role and the text of each ConversationText."""
+        self.cut: set[str] = set()
+        """Texts of answers that were interrupted, lost or not completed: the caller may have heard a part alone."""
+        self.refused: set[str] = set()
+        """Texts that an upstream refused."""
+        self.denied: dict[str, int] = {}
+        """Texts that an upstream refused with an error, and its generation."""
+        self.given: dict[int, dict[str, tuple[str, str]]] = {}
+        """The role and the text of each message that the session created, by generation and id."""
+        self.ids: set[tuple[int, str]] = set()
+        """The ids that an upstream has given or received."""
+
+    def tell(self, role: str, text: str) -> None:
+        """Record a text that the client received."""
+        if not text.startswith("Function call"):
+            self.told.append((role, text))
+
+    def sees(self, event: dict[str, Any], generation: int) -> None:
+        """Record the ids in an upstream's event."""
+        for owner in (event, event.get("item") or {}, event.get("response") or {}):
+            for name in ("id", "item_id", "response_id"):
+                if owner.get(name) is not None:
+                    self.ids.add((generation, str(owner[name])))
+
+    def sent_upstream(self, event: dict[str, Any], generation: int) -> None:
+        """Judge the ids in an event of the session's, and record the message that it creates or deletes."""
+        kind, given = event["type"], self.given.setdefault(generation, {})
+        if kind == "conversation.item.create":
+            item = event["item"]
+            self.ids.add((generation, str(item.get("id"))))
+            if item["type"] == "message":
+                given[str(item.get("id"))] = (item["role"], _text_of(item))
+            return
+        for name in ("item_id", "response_id"):
+            named = event.get(name)
+            is_known = named is None or (generation, str(named)) in self.ids
+            require(is_known, f"ix {kind} names {named}, which the upstream does not know")
+        if kind == "conversation.item.delete":
+            given.pop(str(event["item_id"]), None)
+
+    def refuse(self, event: dict[str, Any]) -> None:
+        """Record that an upstream refused an event, or lost it."""
+        if event["type"] == "conversation.item.create":
+            item = event["item"]
+            self.refused.add(_text_of(item) if item["type"] == "message" else item["call_id"])
+
+    def deny(self, event: dict[str, Any], generation: int) -> None:
+        """Record that an upstream refused an event with an error. No later one may receive its item."""
+        if event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
+            self.denied[_text_of(event["item"])] = generation
+
+    def judge(self, generation: int, must_have: set[str]) -> None:
+        """Judge the conversation that an upstream was given. `must_have`: texts of completed answers."""
+        whole = list(self.given.get(generation, {}).values())
+        given = [it for it in whole if it[1]]
+        # Speech without its transcript is given as audio.
+        spoken = len(whole) - len(given)
+        for role, text in given:
+            is_known = any(known.startswith(text) for whose, known in self.told if whose == role)
+            require(is_known, f"viii the next upstream has {text!r}, which the client does not know")
+            is_denied = role == "user" and self.denied.get(text, generation) < generation
+            require(not is_denied, f"viii the next upstream has {text!r}, which an earlier one refused")
+            count = sum(it == (role, text) for it in given)
+            is_part = any(cut.startswith(text) for cut in self.cut)
+            require(count <= self.told.count((role, text)) or is_part, f"viii {text!r} is given twice")
+        for role, text in self.told:
+            is_needed = text not in self.refused if role == "user" else text in must_have - self.cut
+            if is_needed and (role, text) not in given and text.startswith("Said ") and spoken:
+                spoken -= 1
+                continue
+            require(not is_needed or (role, text) in given, f"viii the next upstream lacks {text!r} of the {role}")
+        ordered = [it for it in self.told if it in given and self._has_place(it[1])]
+        found = [it for it in given if it in ordered]
+        require(found == ordered, f"viii the next upstream has another order: {found} instead of {ordered}")
+
+    def _has_place(self, text: str) -> bool:
+        """Whether a text has one place in the conversation. A transcript comes later than the speech."""
+        return text not in self.cut and not text.startswith("Said ")
+
+
+def _text_of(item: dict[str, Any]) -> str:
+    return " ".join(part.get("text") or part.get("transcript") or "" for part in item["content"]).strip()

@@ -1,0 +1,148 @@
+"""The walks that reach each row of the tables, each deadline and each joint rule: a mutant is searched from there.
+
+A blind search spends its time far from the one wrong line. So one search of the sound tables records, for each line, a
+few walks of different roots and states that reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator  # noqa: TC003 - the annotations name them
+from typing import Any
+from unittest import mock
+
+from router.session import transitions
+from router.session.machine import Session
+from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
+from tests.explore.world import World  # noqa: TC001 - the annotations name it
+
+TABLES = {
+    "LIFECYCLE": transitions.LIFECYCLE,
+    "RESPONSE": transitions.RESPONSE,
+    "USER_TURN": transitions.USER_TURN,
+    "STANDBY": transitions.STANDBY,
+}
+KEPT = 24
+"""Walks of each line."""
+
+Walk = tuple[Root, list[Action]]
+Walks = dict[str, list[Walk]]
+
+
+def line_of_row(table: str, state: Any, kind: type) -> str:
+    """Return the name of a row."""
+    return f"{table}.{state.name}: {kind.__name__}"
+
+
+def line_of_rule(rule: Any) -> str:
+    """Return the name of a joint rule."""
+    return f"JOINT: {rule.holds.__module__.rsplit('.', 1)[-1]}.{rule.holds.__name__}"
+
+
+def walks_to_lines(seconds: float, processes: int) -> Walks:
+    """Return the walks to each line, after a search of every root. `seconds`: processor time in all."""
+    jobs = [(root, seconds / len(ROOTS)) for root in ROOTS]
+    found: Walks = {}
+    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
+        for (root, _), walks in zip(jobs, pool.imap(_job, jobs), strict=True):
+            for line, paths in walks.items():
+                found.setdefault(line, []).extend((root, path) for path in paths)
+    # One walk of each root first: the roots differ most.
+    return {line: _alternating(walks) for line, walks in found.items()}
+
+
+def _alternating(walks: list[Walk]) -> list[Walk]:
+    places: dict[Root, int] = {}
+    ranked = []
+    for root, path in walks:
+        places[root] = places.get(root, -1) + 1
+        ranked.append((places[root], root, path))
+    return [(root, path) for _, root, path in sorted(ranked, key=lambda it: it[0])]
+
+
+def _job(job: tuple[Root, float]) -> dict[str, list[list[Action]]]:
+    root, seconds = job
+    collect_seldom()
+    hits: set[str] = set()
+    with _noting(hits):
+        search = _Tracing(root, hits)
+        search.run(seconds, clock=time.process_time)
+    return search.walks
+
+
+class _Tracing(Search):
+    """A search that records the walks to each line."""
+
+    def __init__(self, root: Root, hits: set[str]) -> None:
+        super().__init__(root)
+        self._hits = hits
+        self.walks: dict[str, list[list[Action]]] = {}
+        self._states: dict[str, set[Any]] = {}
+
+    def _station(self, kinds: tuple[str, ...]) -> tuple[bytes, Path]:
+        self._hits.clear()
+        place = super()._station(kinds)
+        self._record(kinds, place[1])
+        return place
+
+    def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
+        self._hits.clear()
+        state = state_of(world)[:6]
+        following = super()._take(world, action, path)
+        self._record(state, (action, path))
+        return following
+
+    def _record(self, state: Any, path: Path) -> None:
+        for line in self._hits:
+            states = self._states.setdefault(line, set())
+            if state not in states and len(states) < KEPT:
+                states.add(state)
+                self.walks.setdefault(line, []).append(actions_on(path))
+
+
+def actions_on(path: Path) -> list[Action]:
+    """Return the actions of a path, the oldest first."""
+    actions: list[Action] = []
+    while path:
+        actions.append(path[0])
+        path = path[1]
+    return actions[::-1]
+
+
+@contextlib.contextmanager
+def _noting(hits: set[str]) -> Iterator[None]:
+    """Add the name of each line that the machine follows to `hits`."""
+    names = {
+        id(row): line_of_row(table, state, kind)
+        for table, states in TABLES.items()
+        for state, rows in states.items()
+        for kind, row in rows.items()
+    }
+    follow = Session._follow
+
+    def follow_and_note(session: Session, row: Any, decoded: object) -> None:
+        hits.add(names[id(row)])
+        follow(session, row, decoded)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Session, "_follow", follow_and_note))
+        for rule in transitions.JOINT:
+            noting = _noting_call(rule.handler, hits, line_of_rule(rule))
+            stack.enter_context(mock.patch.object(rule, "handler", noting))
+        for wait, handler in list(transitions.DEADLINES.items()):
+            noting = _noting_call(handler, hits, f"DEADLINES: {wait.name}")
+            stack.enter_context(mock.patch.dict(transitions.DEADLINES, {wait: noting}))  # type: ignore[dict-item]
+        yield
+
+
+def _noting_call(handler: Callable[..., Any], hits: set[str], name: str) -> Callable[..., Any]:
+    def note(*facts: Any) -> Any:
+        hits.add(name)
+        return handler(*facts)
+
+    return note
+
+
+__all__ = ["STATIONS", "TABLES", "Walk", "Walks", "actions_on", "line_of_row", "line_of_rule", "walks_to_lines"]

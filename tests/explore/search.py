@@ -1,0 +1,334 @@
+"""The search: breadth first to a depth, then walks that prefer what no walk has seen."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import random
+import time
+from collections import deque
+from collections.abc import Callable  # noqa: TC003 - msgspec resolves the annotations
+from typing import Any
+
+import msgspec
+
+from tests.explore.canonical import key_of
+from tests.explore.upstream import QUIRKS
+from tests.explore.violation import Violation
+from tests.explore.world import World, frozen, thawed
+
+ROOTS = tuple(
+    (profile, opening, quirk)
+    for quirk in QUIRKS
+    for profile, opening in (("openai", "settings"), ("converse", "settings"), ("openai", "session.update"))
+)
+"""Both route profiles, both ways to open a session, and every quirk."""
+
+STATIONS = (
+    (),
+    ("dialled", "created", "take"),
+    ("dialled", "created", "take", "say", "take", "take", "step", "step"),
+    ("dialled", "created", "take", "frame", "speech", "stop", "commit"),
+    ("dialled", "created", "take", "say", "take", "take-call", "step", "step", "step"),
+    ("dialled", "created", "take", "say", "take", "take", "close", "dialled", "created", "take"),
+    ("dialled", "created", "take", "fire-rollover", "dialled", "created", "take"),
+    ("dialled", "created"),
+    ("dialled", "created", "take", "frame", "speech", "stop"),
+    ("dialled", "created", "take", "frame", "speech", "force", "stop", "speech"),
+    ("dialled", "created", "take", "say", "take", "take", "fire-rollover", "dialled", "created", "take"),
+)
+"""Stations of a conversation, each by the kinds of the actions that lead to it. The search is exhaustive from each."""
+
+ENDS = ("run_silent", "run_noisy", "run_well")
+"""The ways to the end of a world."""
+
+LONGEST = 60
+"""The number of actions after which a walk begins anew."""
+
+POOL = 20_000
+"""Worlds from which walks go on."""
+TRIES = 3
+"""Actions that a walk takes from one world."""
+EVERY = 100
+"""One world in so many runs to its end, besides the first of each kind."""
+
+Action = tuple[Any, ...]
+Root = tuple[str, str, str]
+Path = tuple[Any, ...]
+"""The actions of a walk, the newest first: `(action, path before it)`."""
+
+
+class Found(msgspec.Struct):
+    """A violation, and the walk to it."""
+
+    root: tuple[str, str, str]
+    path: list[Action]
+    words: str
+
+
+class Report(msgspec.Struct):
+    """The figures of a search."""
+
+    states: int = 0
+    transitions: int = 0
+    ends: int = 0
+    """Worlds that ran to their end, with silent peers and with good ones."""
+    depth: int = 0
+    """The depth to which the search was exhaustive, of the root where it is smallest."""
+    deepest: int = 0
+    """The length of the longest walk."""
+    triples: int = 0
+    """Triples of the tables' states, the pending kinds with the running timers, and an action."""
+    found: list[Found] = msgspec.field(default_factory=list)
+
+    def add(self, other: Report) -> None:
+        """Add the figures of another root."""
+        self.depth = min(self.depth, other.depth) if self.states else other.depth
+        self.states += other.states
+        self.transitions += other.transitions
+        self.ends += other.ends
+        self.deepest = max(self.deepest, other.deepest)
+        self.triples += other.triples
+        self.found += other.found
+
+
+class Search:
+    """The search from one root."""
+
+    def __init__(self, root: tuple[str, str, str], *, seed: int = 1, max_found: int = 40) -> None:
+        self.root = root
+        self.report = Report()
+        self._max_found = max_found
+        self._random = random.Random(f"{seed} {root}")  # noqa: S311 - reproducible
+        self._seen: set[int] = set()
+        self._taken: dict[tuple[Any, ...], int] = {}
+        """The number of times that each triple was taken."""
+        self._kinds: set[tuple[Any, ...]] = set()
+        self._words: set[str] = set()
+        self._clock: Callable[[], float] = time.monotonic
+        self._is_near = False
+        """Whether every new world runs to its ends. Such a search begins at a walk."""
+        self._level: deque[tuple[bytes, Path]] = deque()
+
+    def run(
+        self, seconds: float, depth: int = 50, *, walks: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> Report:
+        """Search for a time. At most half of it is breadth first, and walks follow."""
+        self._clock = clock
+        start_s = clock()
+        try:
+            level = [self._station(kinds) for kinds in STATIONS]
+        except Violation as violation:
+            self.report.found.append(Found(self.root, [], str(violation)))
+            return self.report
+        level = self._breadth_first(level, start_s + seconds / 2, depth)
+        if walks:
+            self._walk(level, start_s + seconds)
+        self.report.states = len(self._seen)
+        self.report.triples = len(self._taken)
+        return self.report
+
+    def begin_at(self, path: list[Action], clock: Callable[[], float]) -> None:
+        """Take a walk, run the world behind it to its ends, and have `go_on` search from there."""
+        self._clock, self._is_near = clock, True
+        world, walked = World(*self.root), ()
+        try:
+            world.open()
+            for action in path:
+                if action in world.actions():
+                    walked = (action, walked)
+                    world.act(action)
+        except Violation as violation:
+            self._note(walked, str(violation))
+            return
+        copy = frozen(world)
+        self._run_to_ends(world, copy, walked)
+        self._level.append((copy, walked))
+
+    def go_on(self, until_s: float, most: int) -> None:
+        """Search breadth first behind the walk, until a time or a number of transitions."""
+        most += self.report.transitions
+        while self._level and not self.report.found and self._clock() < until_s and self.report.transitions < most:
+            copy, walked = self._level.popleft()
+            for action in thawed(copy).actions():
+                self._level += self._take(thawed(copy), action, walked)
+
+    def forget(self) -> None:
+        """Forget the violations so far."""
+        self.report.found.clear()
+        self._words.clear()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `go_on` has nothing left."""
+        return not self._level
+
+    def _station(self, kinds: tuple[str, ...]) -> tuple[bytes, Path]:
+        """Return the world to which these kinds of actions lead. An impossible one is passed over."""
+        world, path = World(*self.root).open(), ()
+        for kind in kinds:
+            name, _, detail = kind.partition("-")
+            fitting = [it for it in world.actions() if it[0] == name and (not detail or detail in it)]
+            if name == "fire" and not fitting and detail in world.timers:
+                fitting = [(name, detail)]
+            if fitting:
+                world.act(fitting[0])
+                path = (fitting[0], path)
+        self._seen.add(key_of(world))
+        return frozen(world), path
+
+    def _breadth_first(self, level: list[tuple[bytes, Path]], until_s: float, depth: int) -> list[tuple[bytes, Path]]:
+        while level and self.report.depth < depth:
+            following: list[tuple[bytes, Path]] = []
+            for copy, path in level:
+                if self._clock() > until_s or len(self.report.found) >= self._max_found:
+                    return [*level[-POOL // 2 :], *following[: POOL // 2]]
+                world = thawed(copy)
+                for action in world.actions():
+                    following += self._take(world, action, path)
+                    world = thawed(copy)
+            level = following
+            self.report.depth += 1
+        return level
+
+    def _walk(self, pool: list[tuple[bytes, Path]], until_s: float) -> None:
+        while pool and self._clock() < until_s and len(self.report.found) < self._max_found:
+            at = self._random.randrange(len(pool))
+            place, length, dead = pool[at], 0, True
+            while place is not None and length < LONGEST:
+                copy, path = place
+                place, length = None, length + 1
+                for _ in range(TRIES):
+                    world = thawed(copy)
+                    action = self._rarest(world)
+                    following = self._take(world, action, path) if action is not None else []
+                    if following:
+                        place = following[0]
+                        self._keep(pool, place)
+                        dead = False
+                        break
+            if dead and len(pool) > 1:
+                pool[at] = pool[-1]
+                pool.pop()
+
+    def _rarest(self, world: World) -> Action | None:
+        """Return an action whose triple was taken least."""
+        actions = world.actions()
+        state = state_of(world)
+        self._random.shuffle(actions)
+        return min(actions, key=lambda it: self._taken.get((*state, kind_of(world, it)), 0), default=None)
+
+    def _keep(self, pool: list[tuple[bytes, Path]], place: tuple[bytes, Path]) -> None:
+        """Add a world to those from which walks go on, in place of any other where there are many."""
+        if len(pool) < POOL:
+            pool.append(place)
+        else:
+            pool[self._random.randrange(len(pool))] = place
+
+    def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
+        """Take an action. Return the world that follows where it is new."""
+        triple = (*state_of(world), kind_of(world, action))
+        self._taken[triple] = self._taken.get(triple, 0) + 1
+        self.report.transitions += 1
+        path = (action, path)
+        try:
+            world.act(action)
+        except Violation as violation:
+            self._note(path, str(violation))
+            return []
+        key = key_of(world)
+        if key in self._seen:
+            return []
+        self._seen.add(key)
+        copy = frozen(world)
+        self._run_to_ends(world, copy, path)
+        length = 0
+        rest: Path = path
+        while rest:
+            rest, length = rest[1], length + 1
+        self.report.deepest = max(self.report.deepest, length)
+        return [(copy, path)]
+
+    def _run_to_ends(self, world: World, copy: bytes, path: Path) -> None:
+        tables = state_of(world)
+        kind = (*tables[:4], bool(tables[5]), tables[6])
+        if kind in self._kinds and len(self._seen) % EVERY and not self._is_near:
+            return
+        self._kinds.add(kind)
+        self.report.ends += 1
+        for end in ENDS:
+            try:
+                getattr(thawed(copy), end)()
+            except Violation as violation:
+                self._note(((end,), path), str(violation))
+
+    def _note(self, path: Path, words: str) -> None:
+        shape = shape_of(words)
+        if shape in self._words or len(self.report.found) >= self._max_found:
+            return
+        self._words.add(shape)
+        actions: list[Action] = []
+        while path:
+            actions.append(path[0])
+            path = path[1]
+        self.report.found.append(Found(self.root, actions[::-1], words))
+
+
+def state_of(world: World) -> tuple[Any, ...]:
+    """Return the states of the tables, the kinds of the pending requests, and the running timers."""
+    state = world.session.state
+    phase, owed = state.user_turns.current.phase, len(state.user_turns.owed)
+    tables = (state.lifecycle, state.turn.response, state.standby_state, phase, owed)
+    pending = tuple((it.is_general, it.is_open, it.verbatim is not None) for it in state.pending)
+    return (*tables, pending, frozenset(world.timers))
+
+
+def kind_of(world: World, action: Action) -> str:
+    """Return the kind of an action, with the event that an upstream takes or sends by it."""
+    kind = str(action[0])
+    if kind in ("take", "refuse", "drop"):
+        return f"{kind} {world.upstreams[action[1]].queue[0]['type']} {action[-1]}"
+    if kind == "step":
+        upstream = world.upstreams[action[1]]
+        response = upstream.outside if action[2] else upstream.active
+        return f"step {response.kind} {response.at}" if response is not None else kind
+    return f"{kind} {action[-1]}" if kind in ("fire", "fail", "native", "inject", "late", "no words") else kind
+
+
+def shape_of(words: str) -> str:
+    """Return the words of a violation without their numbers."""
+    return "".join(letter for letter in words if not letter.isdigit())
+
+
+def explore(seconds: float, *, depth: int, seed: int, processes: int, transitions: int = 0) -> Report:
+    """Search from every root, and return the figures of all.
+
+    With `transitions`, the search from each root ends after so many, and not after a time: it is the same in every run,
+    where PYTHONHASHSEED is, too.
+    """
+    share_s = seconds * processes / len(ROOTS)
+    total = Report()
+    jobs = [(root, share_s, depth, seed, transitions) for root in ROOTS]
+    if processes == 1:
+        for job in jobs:
+            total.add(_job(job))
+        return total
+    with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
+        for report in pool.imap(_job, jobs):
+            total.add(report)
+    return total
+
+
+def collect_seldom() -> None:
+    """Have the garbage collector look seldom: worlds are freed by their counts, and each look costs a sixth of all."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 1000)
+
+
+def _job(job: tuple[tuple[str, str, str], float, int, int, int]) -> Report:
+    root, seconds, depth, seed, transitions = job
+    collect_seldom()
+    search = Search(root, seed=seed)
+    if transitions:
+        return search.run(transitions, depth, clock=lambda: float(search.report.transitions))
+    return search.run(seconds, depth)

@@ -1,0 +1,94 @@
+"""The explorer itself: its keys, its copies, and that it finds what is wrong."""
+
+from actors import messages
+from router.session import transitions
+from router.session.deadlines import Wait
+from router.session.handlers.ignored import ignore
+from tests.explore.canonical import key_of
+from tests.explore.search import STATIONS, Found, Search
+from tests.explore.shrink import breaks, playbook, shortest
+from tests.explore.world import World, frozen, thawed
+
+ROOT = ("converse", "settings", "none")
+
+
+def world_after(*kinds):
+    """Return the world after the first possible action of each of these kinds."""
+    world = World(*ROOT).open()
+    for kind in kinds:
+        world.act(next(action for action in world.actions() if action[0] == kind))
+    return world
+
+
+def test_a_copy_behaves_as_the_original():
+    world = world_after("dialled", "created", "take", "say")
+    copy = thawed(frozen(world))
+    assert key_of(copy) == key_of(world)
+    assert copy.actions() == world.actions()
+    for action in world.actions():
+        original, other = thawed(frozen(world)), thawed(frozen(copy))
+        original.act(action)
+        other.act(action)
+        assert key_of(original) == key_of(other)
+
+
+def test_a_later_time_and_other_ids_make_no_other_state():
+    early, late = world_after("dialled", "created", "take"), World(*ROOT)
+    late.now_s += 500.0
+    late.open()
+    for kind in ("dialled", "created", "take"):
+        late.act(next(action for action in late.actions() if action[0] == kind))
+    assert key_of(early) == key_of(late)
+
+
+def test_another_order_of_deadlines_is_another_state():
+    world = world_after("dialled", "created", "take", "say")
+    before = key_of(world)
+    first = min(world.timers, key=world.timers.get)
+    world.timers[first] += 1e6
+    assert key_of(world) != before
+
+
+def test_a_lost_upstream_is_replaced_and_the_question_is_answered():
+    world = world_after("dialled", "created", "take", "say", "take", "close")
+    assert world.judge.owed
+    world.run_well()
+    assert not world.judge.owed
+    assert not world.judge.has_ended
+
+
+def test_silent_peers_end_a_session_with_an_explanation():
+    world = world_after("dialled", "created", "take", "say")
+    world.run_silent()
+    assert world.judge.has_ended
+    assert world.judge.has_explained
+
+
+def test_a_search_visits_each_state_once():
+    search = Search(ROOT)
+    report = search.run(120.0, depth=1, walks=False)
+    assert report.depth == 1
+    # Each station is a state that no transition of the search leads to.
+    assert 0 < report.states <= report.transitions + len(STATIONS)
+
+
+def test_a_deadline_that_does_nothing_is_found_and_shrunk(monkeypatch):
+    monkeypatch.setitem(transitions.DEADLINES, Wait.FIRST_EVENT, ignore)
+    walk = [("update",), ("dialled", 1), ("created", 1), ("take", 1, "message"), ("say",), ("take", 1, "message")]
+    found = Found(ROOT, [*walk, ("take", 1, "message"), ("drop", 1), ("run_silent",)], "")
+    found.words = breaks(ROOT, found.path)[0]
+    assert found.words.startswith("i ")
+    small = shortest(found)
+    assert ("say",) in small.path
+    assert ("update",) not in small.path
+    assert "playbook.fire(Wait." in playbook(small)
+
+
+def test_a_crash_of_the_machine_is_a_violation(monkeypatch):
+    def crash(_context, _message):
+        raise KeyError("lost")
+
+    monkeypatch.setitem(transitions.DEADLINES, Wait.UNANNOUNCED, crash)
+    words, inputs = breaks(ROOT, [("dialled", 1), ("fire", Wait.UNANNOUNCED.value)], record=True)
+    assert words.startswith("crash")
+    assert isinstance(inputs[-1], messages.TimerFired)

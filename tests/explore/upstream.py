@@ -1,0 +1,451 @@
+"""The model of an upstream: a conversation, a queue of received events, and the events that it may send next.
+
+A conforming upstream takes events in order, at any time, and may begin responses to detected speech by itself. A quirk
+is what a server was seen to do in spite of the protocol (docs/upstream-protocol.md). A fault costs the world's budget.
+"""
+
+from typing import Any
+
+import orjson
+
+AUDIO_MS = 100
+AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
+"""100 ms of silence: linear16 at 24 kHz, as base64."""
+
+QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no created", "only done")
+"""Quirks of a whole upstream: it drops metadata, gives numbers for ids, begins its ids anew in each response, sends no
+`response.created`, or has a whole text, and an acknowledgement, only in `conversation.item.done`."""
+
+MESSAGE_STEPS = ("item", "words", "audio", "text", "item done", "done")
+CALL_STEPS = ("call item", "call", "done")
+BOTH_STEPS = ("item", "words", "text", "item done", "call item", "call", "done")
+STEPS = {
+    "message": MESSAGE_STEPS,
+    "call": CALL_STEPS,
+    "both": BOTH_STEPS,
+    "words first": ("words", "audio", "text", "item done", "done"),
+    "audio first": ("audio", "words", "text", "item done", "done"),
+    "call first": ("call", "done"),
+    "done only": ("item", "audio", "item done", "done"),
+}
+"""The steps of each kind. Some servers announce no items."""
+
+
+class Response:
+    """A response that the upstream generates, step by step."""
+
+    def __init__(
+        self, number: int, kind: str, metadata: Any, answers: frozenset[str], *, is_outside: bool, is_brief: bool
+    ) -> None:
+        self.number = number
+        self.kind = kind
+        self.is_brief = is_brief
+        """It has neither response.created nor, as a message, an end of its own: its text's end is the last event."""
+        self.metadata = metadata
+        self.answers = answers
+        """The questions that the conversation held when it began."""
+        self.is_outside = is_outside
+        self.at = 0
+        """The next of its steps."""
+        self.is_cancelled = False
+        self.is_own = False
+        """It answers speech, and was not requested."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of its kind."""
+        return STEPS[self.kind][:-2] if self.is_brief and not self.is_call else STEPS[self.kind]
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it calls the function, and says nothing."""
+        return self.kind in ("call", "call first")
+
+    @property
+    def calls(self) -> bool:
+        """Whether it calls the function."""
+        return self.is_call or self.kind == "both"
+
+    @property
+    def trails(self) -> bool:
+        """Whether words or audio of it may follow although it is cancelled (upstream 7.4)."""
+        return self.is_cancelled and self.steps[self.at] in ("words", "audio")
+
+    @property
+    def has_called(self) -> bool:
+        """Whether it has called the function."""
+        return "call" in self.steps[: self.at]
+
+    @property
+    def has_said(self) -> bool:
+        """Whether it has sent its whole text."""
+        return not {"text", "item done"}.isdisjoint(self.steps[: self.at])
+
+    @property
+    def text(self) -> str:
+        """Its text, which no other response has."""
+        return f"Answer {self.number}."
+
+
+class Upstream:
+    """One upstream, of one generation."""
+
+    def __init__(self, generation: int, quirk: str) -> None:
+        self.generation = generation
+        self.quirk = quirk
+        self.phase = "dialled"
+        self.queue: list[dict[str, Any]] = []
+        """The session's events that it has not taken yet, without audio."""
+        self.items: list[tuple[str, str]] = []
+        """The conversation: kind, and text or id."""
+        self.active: Response | None = None
+        self.outside: Response | None = None
+        """A response outside the conversation, which runs beside another."""
+        self.has_audio = False
+        self.speech = ""
+        """The id of the item of the detected speech."""
+        self.has_stopped = False
+        self.has_lost_commit = False
+        self.has_echoed = False
+        """It has brought metadata back."""
+        self.owes_answer = False
+        """Detected speech was committed, and its response has not begun."""
+        self.untranscribed: list[str] = []
+        self.detects = True
+        self.last: dict[str, Any] | None = None
+        """Its last event, which it may send twice."""
+        self.numbers = 0
+        self.calls: list[str] = []
+        """Calls without an output."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it runs one response at a time."""
+        return self.quirk in ("no created", "reused ids")
+
+    # What it receives.
+
+    def receive(self, event: dict[str, Any]) -> None:
+        """Take an event into the queue. Audio has no place there: only its presence matters."""
+        if event["type"] == "input_audio_buffer.append":
+            self.has_audio = True
+        else:
+            self.queue.append(event)
+
+    # What it may do.
+
+    def actions(self) -> list[tuple[Any, ...]]:
+        """Return the actions of a conforming upstream."""
+        if self.phase == "opened":
+            return [("created", self.generation)]
+        if self.phase != "created":
+            return []
+        found: list[tuple[Any, ...]] = []
+        # Without metadata the order tells responses apart: the answer to speech begins before a given text.
+        is_behind = self.owes_answer and self.quirk in ("no echo", "no created")
+        # Without response.created, or with one id for all, two responses at once are told apart by nobody.
+        is_busy = self.is_single and (self.outside or self.active) is not None
+        is_held = bool(self.queue) and ((is_behind and _is_verbatim(self.queue[0])) or (is_busy and self._is_beside()))
+        if self.queue and not is_held:
+            found += [("take", self.generation, kind) for kind in self._kinds(self.queue[0])]
+        for response in (self.active, self.outside):
+            if response is not None:
+                found.append(("step", self.generation, response is self.outside))
+        if self.active is not None and self.active.trails:
+            found.append(("trail", self.generation))
+        if self.owes_answer and self.active is None and not (self.is_single and self.outside is not None):
+            found += [("own", self.generation, kind) for kind in self._own_kinds()]
+        if self.detects:
+            found += self._hearing()
+        return found + [("words", self.generation, item) for item in self.untranscribed]
+
+    def _is_beside(self) -> bool:
+        """Whether the next event would begin a response beside the other one."""
+        event = self.queue[0]
+        is_refused = self.active is not None and not _is_verbatim(event)
+        return event["type"] == "response.create" and not is_refused
+
+    def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
+        if event["type"] == "response.create" and not _is_verbatim(event):
+            if self.quirk == "no created":
+                return ("message", "call", "words first", "audio first", "call first")
+            return (*self._own_kinds(), "both")
+        return ("message",)
+
+    def _own_kinds(self) -> tuple[str, ...]:
+        return ("done only" if self.quirk == "only done" else "message", "call")
+
+    def _hearing(self) -> list[tuple[Any, ...]]:
+        if not self.speech:
+            return [("speech", self.generation)] if self.has_audio else []
+        if self.has_stopped:
+            return [("commit", self.generation), ("speech", self.generation)]
+        return [("stop", self.generation)]
+
+    # What it does. Each returns the events that it sends.
+
+    def take(self, kind: str) -> list[dict[str, Any]]:
+        """Take the next event of the queue, as the protocol says."""
+        event = self.queue.pop(0)
+        handler = getattr(self, "_" + event["type"].replace(".", "_"), None)
+        return handler(event, kind) if handler is not None else []
+
+    def _session_update(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        audio = event["session"].get("audio") or {}
+        detection = (audio.get("input") or {}).get("turn_detection", True)
+        self.detects = detection is not None and not (
+            isinstance(detection, dict) and detection.get("create_response") is False
+        )
+        return [{"type": "session.updated", "session": {}}]
+
+    def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        item = event["item"]
+        self.items.append((item["type"], _content_of(item)))
+        if item["type"] == "function_call_output":
+            self.calls = [call for call in self.calls if call != item["call_id"]]
+        kind = "done" if self.quirk == "only done" else "added"
+        return [{"type": f"conversation.item.{kind}", "item": item}]
+
+    def _conversation_item_delete(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        return [{"type": "conversation.item.deleted", "item_id": event["item_id"]}]
+
+    def _conversation_item_truncate(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        return [{**event, "type": "conversation.item.truncated"}]
+
+    def _input_audio_buffer_commit(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        if not self.has_audio:
+            return [self._error("input_audio_buffer_commit_empty", event)]
+        item, self.speech, self.has_stopped = self.speech or self._new("user"), "", False
+        return self._committed(item)
+
+    def _input_audio_buffer_clear(self, _event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        self.has_audio, self.speech, self.has_stopped = False, "", False
+        return [{"type": "input_audio_buffer.cleared"}]
+
+    def _committed(self, item: str) -> list[dict[str, Any]]:
+        self.has_audio = False
+        self.items.append(("speech", item))
+        self.untranscribed.append(item)
+        return [
+            {"type": "input_audio_buffer.committed", "item_id": item},
+            {"type": "conversation.item.added", "item": {"id": item, "type": "message", "role": "user"}},
+        ]
+
+    def _response_create(self, event: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+        is_outside = (event.get("response") or {}).get("conversation") == "none"
+        if self.active is not None and not is_outside:
+            return [self._error("conversation_already_has_active_response", event)]
+        return self._begin(kind, (event.get("response") or {}).get("metadata"), is_outside=is_outside)
+
+    def _response_cancel(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        response = self.active or self.outside
+        if response is None or event.get("response_id") not in (None, str(self.id_of(response))):
+            return [self._error("response_cancel_not_active", event)]
+        return self._end(response, "cancelled")
+
+    def own(self, kind: str) -> list[dict[str, Any]]:
+        """Begin a response to detected speech."""
+        self.owes_answer = False
+        return self._begin(kind, None, is_outside=False, is_own=True)
+
+    def _begin(self, kind: str, metadata: Any, *, is_outside: bool, is_own: bool = False) -> list[dict[str, Any]]:
+        self.numbers += 1
+        asked = frozenset(text for what, text in self.items if what in ("message", "speech", "function_call_output"))
+        number = self.generation * 100 + self.numbers
+        is_brief = self.quirk == "no created" and not is_own
+        response = Response(number, kind, metadata, asked, is_outside=is_outside, is_brief=is_brief)
+        response.is_own = is_own
+        if is_outside:
+            self.outside = response
+        else:
+            self.active = response
+            self.owes_answer = False
+        if is_brief:
+            return []
+        created: dict[str, Any] = {"id": self.id_of(response), "status": "in_progress"}
+        if is_outside:
+            created["conversation_id"] = None
+        if metadata is not None and self.quirk != "no echo":
+            created["metadata"] = metadata
+            self.has_echoed = True
+        return [{"type": "response.created", "response": created}]
+
+    def step(self, *, is_outside: bool) -> list[dict[str, Any]]:
+        """Send the next event of a response."""
+        response = self.outside if is_outside else self.active
+        assert response is not None
+        if response.is_cancelled:
+            return self._end(response, "cancelled")
+        step = response.steps[response.at]
+        response.at += 1
+        events = self._events(response, step)
+        if response.is_brief and step == "text":
+            self._end(response, "completed")
+        return events
+
+    def trail(self) -> list[dict[str, Any]]:
+        """Send an event of a response that is cancelled."""
+        assert self.active is not None
+        step = self.active.steps[self.active.at]
+        self.active.at += 1
+        return self._events(self.active, step)
+
+    def _events(self, response: Response, step: str) -> list[dict[str, Any]]:
+        ids = {"response_id": self.id_of(response), "item_id": self.item_of(response), "content_index": 0}
+        call = f"call_{response.number}"
+        match step:
+            case "item":
+                item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "in_progress"}
+                return [{"type": "response.output_item.added", "response_id": ids["response_id"], "item": item}]
+            case "words":
+                return [{"type": "response.output_audio_transcript.delta", **ids, "delta": response.text}]
+            case "audio":
+                return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
+            case "text":
+                return [{"type": "response.output_audio_transcript.done", **ids, "transcript": response.text}]
+            case "item done":
+                content = [{"type": "output_audio", "transcript": response.text}]
+                item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "completed"}
+                if not response.is_outside:
+                    self.items.append(("answer", response.text))
+                return [{"type": "conversation.item.done", "item": {**item, "content": content}}]
+            case "call item":
+                item = {"id": f"fc_{response.number}", "type": "function_call", "name": "lookup", "call_id": call}
+                return [{"type": "response.output_item.added", "response_id": ids["response_id"], "item": item}]
+            case "call":
+                self.calls.append(call)
+                self.items.append(("function_call", call))
+                kind, about = "response.function_call_arguments.done", {"call_id": call, "name": "lookup"}
+                answered = {"response_id": ids["response_id"], "item_id": f"fc_{response.number}"}
+                return [{"type": kind, **answered, **about, "arguments": "{}"}]
+        return self._end(response, "completed")
+
+    def _end(self, response: Response, status: str) -> list[dict[str, Any]]:
+        if response is self.outside:
+            self.outside = None
+        else:
+            self.active = None
+        done: dict[str, Any] = {"id": self.id_of(response), "status": status}
+        if response.metadata is not None and self.quirk != "no echo":
+            done["metadata"] = response.metadata
+        if response.is_cancelled:
+            done["status_details"] = {"type": "cancelled", "reason": "turn_detected"}
+        return [{"type": "response.done", "response": done}]
+
+    def fail(self, status: str) -> list[dict[str, Any]]:
+        """End the active response early."""
+        assert self.active is not None
+        return self._end(self.active, status)
+
+    def hear(self, step: str) -> list[dict[str, Any]]:
+        """Detect the start or the end of speech, or commit it."""
+        if step == "speech":
+            self.has_stopped = False
+            self.speech = self.speech or self._new("user")
+            if self.active is not None:
+                self.active.is_cancelled = True
+            return [{"type": "input_audio_buffer.speech_started", "item_id": self.speech}]
+        if step == "stop":
+            self.has_stopped = True
+            return [{"type": "input_audio_buffer.speech_stopped", "item_id": self.speech}]
+        item, self.speech, self.has_stopped, self.owes_answer = self.speech, "", False, True
+        return self._committed(item)
+
+    def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:
+        """Send the words of an item: some, none, or a failure."""
+        self.untranscribed.remove(item)
+        if not outcome and not self.has_echoed:
+            # The session could not tell the answer to a noise from a given text before it has seen metadata.
+            self.owes_answer = False
+        kind = "conversation.item.input_audio_transcription."
+        if outcome == "failed":
+            return [{"type": f"{kind}failed", "item_id": item, "error": {"code": "oh"}}]
+        transcript = f"Said {item}." if outcome == "said" else ""
+        return [{"type": f"{kind}completed", "item_id": item, "content_index": 0, "transcript": transcript}]
+
+    def refuse(self) -> list[dict[str, Any]]:
+        """Refuse the next event of the queue."""
+        return [self._error("invalid_value", self.queue.pop(0))]
+
+    def ignore(self) -> dict[str, Any]:
+        """Take the next event of the queue, and answer nothing. An item is in the conversation all the same."""
+        event = self.queue.pop(0)
+        if event["type"] == "conversation.item.create":
+            self.items.append((event["item"]["type"], _content_of(event["item"])))
+        return event
+
+    def acknowledge_otherwise(self) -> list[dict[str, Any]]:
+        """Take an item, and give it another id."""
+        item = dict(self.queue.pop(0)["item"])
+        self.items.append((item["type"], _content_of(item)))
+        return [{"type": "conversation.item.added", "item": {**item, "id": self._new("item")}}]
+
+    # What it has sent when it is gone.
+
+    def late(self) -> list[str]:
+        """Return the kinds of events that may arrive after its end."""
+        found = ["take"] if self.queue else []
+        found += ["step"] if self.active is not None else []
+        return found + (["words"] if self.untranscribed else [])
+
+    def say_late(self, how: str) -> list[dict[str, Any]]:
+        """Send one more event."""
+        if how == "take":
+            return self.take("message")
+        return self.step(is_outside=False) if how == "step" else self.transcribe(self.untranscribed[0], "said")
+
+    # Ids.
+
+    def text_of(self, response_id: Any) -> str:
+        """Return the text of a running response."""
+        running = [it for it in (self.active, self.outside) if it is not None and self.id_of(it) == response_id]
+        return running[0].text if running else ""
+
+    def named(self, event: dict[str, Any]) -> Any:
+        """Return the running response that an event of the session's names, or None."""
+        running = (it for it in (self.active, self.outside) if it is not None)
+        return next((it for it in running if str(self.id_of(it)) == str(event.get("response_id"))), None)
+
+    def is_named(self, response: Response, events: list[dict[str, Any]]) -> bool:
+        """Whether one of these events names a response."""
+        named = (it.get("response_id") or (it.get("response") or {}).get("id") for it in events)
+        return self.id_of(response) in list(named)
+
+    def id_of(self, response: Response) -> Any:
+        """Return the id of a response, as this upstream gives ids."""
+        if self.quirk == "numeric ids":
+            return response.number
+        return "resp_1" if self.quirk == "reused ids" else f"resp_{response.number}"
+
+    def item_of(self, response: Response) -> Any:
+        """Return the id of a response's message."""
+        if self.quirk == "numeric ids":
+            return response.number + 1000
+        return "item_1" if self.quirk == "reused ids" else f"item_{response.number}"
+
+    def _new(self, kind: str) -> str:
+        self.numbers += 1
+        return f"{kind}_{self.generation * 100 + self.numbers}"
+
+    @staticmethod
+    def _error(code: str, event: dict[str, Any]) -> dict[str, Any]:
+        details = {"type": "invalid_request_error", "code": code, "message": "no", "event_id": event.get("event_id")}
+        return {"type": "error", "error": details}
+
+
+def _is_verbatim(event: dict[str, Any]) -> bool:
+    return (event.get("response") or {}).get("conversation") == "none"
+
+
+def _content_of(item: dict[str, Any]) -> str:
+    if item["type"] == "message":
+        if any(part["type"] == "input_audio" for part in item["content"]):
+            return "user_"  # speech of an earlier upstream
+        return " ".join(part.get("text") or part.get("transcript") or "" for part in item["content"])
+    return str(item["call_id"])
+
+
+def decoded(frame: str | bytes) -> dict[str, Any]:
+    """Return the event in a frame. Audio is not decoded: its length is enough."""
+    event: dict[str, Any] = orjson.loads(frame)
+    return event

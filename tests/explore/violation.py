@@ -1,0 +1,11 @@
+"""The exception of a broken invariant."""
+
+
+class Violation(Exception):  # noqa: N818 - the field's term
+    """A broken invariant. The first word is its number."""
+
+
+def require(holds: bool, words: str) -> None:
+    """Raise a violation where a rule does not hold."""
+    if not holds:
+        raise Violation(words)
