@@ -11,9 +11,9 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import arrivals, capacity, chart, figures, idle, report, soak, talking, targets, unread
+from tests.bench import arrivals, capacity, chart, figures, idle, report, safe, soak, talking, targets, unread
 from tests.bench.speech import Shape
-from tests.bench.stage import DIRECT, RELAY, ROOT, ROUTER, Stage, System
+from tests.bench.stage import DIRECT, EVENTS_RELAY, REALTIME, RELAY, ROOT, ROUTER, Stage, System, yardsticks
 
 OUT = ROOT / "docs" / "performance"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "performance.md")
@@ -85,8 +85,9 @@ def other(options):
     )
 
 
-def talk(shape, options, systems=(DIRECT, RELAY, ROUTER), sessions=None):
-    """Rows of some systems under some loads."""
+def talk(shape, options, systems=None, sessions=None):
+    """Rows of some systems under some loads; the router's and the yardsticks' where none are named."""
+    systems = systems or (DIRECT, RELAY, *yardsticks(), ROUTER)
     rows = []
     for count in sessions or options.sessions:
         for system in systems:
@@ -101,10 +102,12 @@ def talk(shape, options, systems=(DIRECT, RELAY, ROUTER), sessions=None):
 MEASUREMENTS = {
     "talking": talk,
     "flat": lambda shape, options: talk(shape, options, (ROUTER,), FLAT),
+    "fronts": lambda shape, options: talk(shape, options, (EVENTS_RELAY, REALTIME)),
     "overload": lambda shape, options: talk(shape, options, (RELAY, ROUTER), TOO_MANY),
     "idle": lambda shape, options: {"tree": idle.tree(shape), "sessions": idle.sessions(shape, options.duration / 2)},
     "capacity": lambda shape, options: capacity.measure(shape, options.duration / 2),
     "unread": lambda shape, options: unread.measure(shape, options.duration / 2),
+    "safe": lambda shape, options: safe.measure(shape, options.duration),
     "arrivals": lambda shape, _options: arrivals.probes(shape),
     "storm": lambda shape, _options: arrivals.storm(shape),
 }
@@ -112,7 +115,7 @@ MEASUREMENTS = {
 
 def all_rows(results):
     """Every row of the run, but for those of the search, which finds where it fails, and of what is too much."""
-    return [row for name in ("talking", "flat") for row in results.get(name, [])]
+    return [row for name in ("talking", "fronts", "flat") for row in results.get(name, [])]
 
 
 def ours(rows):

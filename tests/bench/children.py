@@ -20,9 +20,9 @@ class Child:
     Only one that `speaks` answers in JSON lines; what another prints goes nowhere.
     """
 
-    def __init__(self, command, *, speaks=True, cwd=None, env=None):
+    def __init__(self, command, *, speaks=True, cwd=None, env=None, log=None):
         self._command = ["timeout", "--kill-after=5", str(LIFETIME_S), sys.executable, *map(str, command)]
-        self._cwd, self._env = cwd, env
+        self._cwd, self._env, self._log = cwd, env, log
         self._stdout = subprocess.PIPE if speaks else subprocess.DEVNULL
         self._rest = bytearray()
 
@@ -31,6 +31,7 @@ class Child:
             self._command,
             stdin=subprocess.PIPE,
             stdout=self._stdout,
+            stderr=self._log,
             cwd=self._cwd,
             env=self._env,
             start_new_session=True,

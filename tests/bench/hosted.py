@@ -8,8 +8,7 @@ from flask import Flask, render_template_string
 from actors.watchdog import frames
 from router import Router
 from router.flask import mount
-
-TEMPLATE = "<ul>{% for number in numbers %}<li>{{ number }} squared is {{ number * number }}</li>{% endfor %}</ul>"
+from tests.bench.pages import TEMPLATE
 
 app = Flask(__name__)
 router = Router(upstream=os.environ["HOSTED_UPSTREAM"])

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import platform
 import re
+import sysconfig
 
 import orjson
 
@@ -33,10 +34,17 @@ def machine():
     return {
         "cpu": found[1] if found else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": interpreter(),
         "kernel": f"{platform.system()} {platform.release()}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
+
+
+def interpreter():
+    """Return the interpreter, and whether it was built with PGO: without it Python code takes a tenth more time."""
+    is_optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    built = "with PGO" if is_optimized else "without PGO"
+    return f"{platform.python_implementation()} {platform.python_version()} ({built})"
 
 
 def table(headings, lines):

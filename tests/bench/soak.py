@@ -1,10 +1,19 @@
 """For a long time: some talk on and on, others come and go. Whatever grows is a fault.
 
-At the end of each lap those who came are gone, and memory, threads and descriptors are read.
+Everything that observes is on: the usage log, JSON lines, metrics and the operator's facts, and traces where the extra
+is installed. At the end of each lap those who came are gone, and memory, threads and descriptors are read.
 """
 
+import contextlib
 import dataclasses
+import importlib.util
+import tempfile
+import threading
 import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.bench import figures, footprint, talking
 from tests.bench.stage import ROUTER, Stage, begin_calls
@@ -15,6 +24,9 @@ COMERS_PER_LAP = 50
 FIRST = 1000
 LEAST_LAPS = 6
 MB = 1_000_000
+
+SCRAPED = ("/metrics", "/admin/overview")
+SCRAPE_S = 1.0
 
 HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   calls so far"
 
@@ -52,13 +64,74 @@ def measure(shape, minutes, tell):
     """All laps; `tell` is given a line after each."""
     laps = []
     tell(HEADINGS)
-    with Stage(ROUTER, shape) as stage:
+    with _observed() as system, Stage(system, shape) as stage, _scraping(stage.url):
         residents, comers = stage.callers(RESIDENTS), stage.load()
         started_s = time.monotonic()
         while time.monotonic() - started_s < minutes * 60 or len(laps) < LEAST_LAPS:
             laps.append(_lap(stage, residents, comers, calls_before=len(laps) * COMERS_PER_LAP, started_s=started_s))
             tell(str(laps[-1]))
     return laps
+
+
+@contextlib.contextmanager
+def _observed():
+    """The router with everything that observes it."""
+    with tempfile.TemporaryDirectory() as folder, _collector() as collector:
+        flags = ("--log-level", "info", "--log-format", "json", "--usage-log", str(Path(folder, "usage.jsonl")))
+        if all(importlib.util.find_spec(name) for name in ("opentelemetry", "opentelemetry.sdk")):
+            flags = (*flags, "--otel", collector)
+        yield dataclasses.replace(ROUTER, flags=flags, log=str(Path(folder, "log.jsonl")))
+
+
+@contextlib.contextmanager
+def _collector():
+    """A collector of traces that keeps nothing; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args):
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def _scraping(url):
+    """Read the metrics and the operator's facts, as Prometheus and a page do; fail with the first that is not there."""
+    ended, failures = threading.Event(), []
+    where = f"http://{urlsplit(url).netloc}"
+
+    def scrape():
+        while not ended.wait(SCRAPE_S):
+            for path in SCRAPED:
+                try:
+                    with urllib.request.urlopen(where + path, timeout=10) as response:  # noqa: S310 - our own server
+                        response.read()
+                except OSError as error:
+                    failures.append(f"{path}: {error}")
+                    return
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if failures:
+        raise RuntimeError(failures[0])
 
 
 def _lap(stage, residents, comers, *, calls_before, started_s):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import orjson
 
 from router.audio.convert import Converter
 from router.audio.formats import LINEAR16_24K, Format
-from tests.bench import figures, footprint
+from tests.bench import figures, footprint, pipe
 from tests.bench.children import Child, free_port
 from tests.bench.speech import BYTES_PER_MS, Shape
 
@@ -35,8 +36,12 @@ class System:
 
     name: str
     protocol: str
+    path: str = "/openai"
+    """The route that callers dial."""
     flags: tuple[str, ...] = ()
     """Of `run.py`, beside the upstream and the port."""
+    log: str = ""
+    """A file that is to get its log lines; empty for none of our own."""
     stamps: str = ""
     """A file that is to get the moments at which the WSGI application is called; see `stamped`."""
     url: str = ""
@@ -54,7 +59,22 @@ class System:
 DIRECT = System(name="direct", protocol="bare")
 """Nothing between callers and stub: what the benchmark itself costs."""
 RELAY = System(name="relay", protocol="bare")
+PICOWS = System(name="relay on picows", protocol="bare")
+"""The same job with compiled frames; measured where picows is installed."""
+PIPE = System(name="HAProxy", protocol="bare")
+"""A TCP pipe, measured where HAProxy is installed: what the kernel and nothing else costs."""
 ROUTER = System(name="router", protocol="deepgram")
+EVENTS_RELAY = System(name="relay of events", protocol="openai")
+"""The bare relay again, with the microphone in events, as clients of OpenAI send it."""
+REALTIME = System(name="/v1/realtime", protocol="openai", path="/v1/realtime")
+"""The router's own relay of those events."""
+OURS = (ROUTER.name, REALTIME.name)
+
+
+def yardsticks():
+    """Return the other relays that are installed here."""
+    has_picows = importlib.util.find_spec("picows") is not None
+    return (PICOWS,) * has_picows + (PIPE,) * (pipe.haproxy() is not None)
 
 
 def router(*flags):
@@ -141,15 +161,22 @@ class Stage:
         port = free_port()
         upstream = f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
         command = ["-m", "tests.bench.relay", upstream, port]
-        if self.system.name == ROUTER.name:
+        if self.system == PICOWS:
+            command = ["-m", "tests.bench.picows_relay", upstream, port]
+        if self.system == PIPE:
+            command = ["-m", "tests.bench.pipe", self.stub_port, port]
+        if self.system.name in OURS:
             program = ["-m", "tests.bench.stamped", self.system.stamps] if self.system.stamps else [ROOT / "run.py"]
             command = [*program, "--upstream", upstream, "--port", port, "--log-level", "warning"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
-        child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment)
+        log = None
+        if self.system.log:
+            log = self._stack.enter_context(Path(self.system.log).open("wb"))  # noqa: SIM115 - the stack closes it
+        child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment, log=log)
         process = self._stack.enter_context(child)
         process.wait_for_port(port)
         self.root_pid = process.pid
-        return f"ws://127.0.0.1:{port}/openai"
+        return f"ws://127.0.0.1:{port}{self.system.path}"
 
     def _helper(self, module, options):
         command = ["-m", f"tests.bench.{module}", orjson.dumps(options).decode()]

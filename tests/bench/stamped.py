@@ -1,14 +1,14 @@
 """The router's own command behind a WSGI middleware that notes when the application was called.
 
-`python -m tests.bench.stamped FILE FLAGS...`: run.py with these flags; FILE gets a line for each call: the client's
-port, and the monotonic time in ns. Nothing in the product knows of it.
+`python -m tests.bench.stamped FILE FLAGS...`: the command with these flags; FILE gets a line for each call: the
+client's port, and the monotonic time in ns. Nothing in the product knows of it.
 """
 
 import os
 import sys
 import time
 
-import run
+from router import __main__ as command
 from router.web import app
 
 
@@ -32,10 +32,10 @@ def stamping(make_app, path):
 
 
 def main():
-    """Be run.py."""
+    """Be the command."""
     path = sys.argv.pop(1)
     app.make_app = stamping(app.make_app, path)
-    return run.main()
+    return command.main()
 
 
 if __name__ == "__main__":

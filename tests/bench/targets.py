@@ -5,6 +5,7 @@ A reading is void (`None`) if it was not measured, or if its run had a loss.
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable
 
 LATENCY_MS = 3.0
@@ -164,6 +165,17 @@ def unread_others(results):
     return Reading(during, before + UNCHANGED_MS, before, f"{during:.1f} ms; before {before:.1f}")
 
 
+def safe_cpu(results):
+    """Read the CPU per message with authentication, a policy and limits, beside that without them."""
+    found = results["safe"]
+    rows = [*found["open"], *found["safe"]]
+    if not all(it["cpu_us_per_message"] and not it["lost"] for it in rows):
+        return None
+    without, with_all = (statistics.median(it["cpu_us_per_message"] for it in found[kind]) for kind in ("open", "safe"))
+    ratio = with_all / without
+    return Reading(ratio, 1.03, None, f"{with_all:.1f} µs, {ratio:.2f} × the {without:.1f} without")
+
+
 def promptness(what):
     """Return the reader of the p99 of an answer."""
 
@@ -205,6 +217,7 @@ TARGETS = (
     Target("never reads 144 MB: more memory", "≤ 4 MB", "", "unread", unread_memory),
     Target("never reads 144 MB: ended", "within its time limit", "", "unread", unread_end),
     Target("never reads 144 MB: p99 of 20 others", "unchanged (+ 3 ms)", "", "unread", unread_others),
+    Target("CPU per message with authentication, policy and limits", "≤ 1.03 × without", "", "safe", safe_cpu),
     Target("from the WSGI call to `Welcome`, p99 beside 100 sessions", "≤ 2 ms", "", "arrivals", promptness("welcome")),
     Target("`session.updated` to `SettingsApplied`, p99", "≤ 2 ms", "", "arrivals", promptness("applied")),
     Target("500 clients within 2 s", "all served", "", "storm", storm_served),

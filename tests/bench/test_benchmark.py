@@ -7,10 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.bench import soak
+from tests.bench import safe, soak
 from tests.bench.speech import Shape
-from tests.bench.stage import DIRECT, RELAY, ROUTER, Stage, router
+from tests.bench.stage import DIRECT, EVENTS_RELAY, REALTIME, RELAY, ROUTER, Stage, router, yardsticks
 from tests.bench.talking import row, talk
+from tests.support.processes.further import further
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +19,10 @@ ROOT = Path(__file__).parents[2]
 SHAPE = Shape()
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("system", [DIRECT, RELAY, ROUTER, router("--workers", "2")])
+@pytest.mark.quiet
+@pytest.mark.parametrize(
+    "system", [ROUTER, REALTIME, *map(further, (DIRECT, RELAY, *yardsticks(), EVENTS_RELAY, router("--workers", "2")))]
+)
 def test_two_sessions_are_carried_without_loss(system):
     with Stage(system, SHAPE) as stage:
         found = row(stage, talk(stage, stage.callers(2), 2, 0.5), 2)
@@ -28,6 +31,13 @@ def test_two_sessions_are_carried_without_loss(system):
     assert found.messages == pytest.approx(60, abs=4), "2 sessions, 50 frames and 10 deltas a second, half a second"
 
 
+@pytest.mark.quiet
+def test_a_session_with_a_credential_a_policy_and_limits_is_carried_without_loss():
+    found = safe.measure(SHAPE, 0.3, sessions=2, laps=1)
+    assert [row["lost"] for row in (*found["open"], *found["safe"])] == [[], []]
+
+
+@pytest.mark.exhaustive
 def test_another_router_is_measured_where_it_runs(tmp_path):
     with Stage(RELAY, SHAPE) as stage:
         command = [sys.executable, "-m", "tests.bench", "--compare", stage.url, "--protocol", "openai"]

@@ -7,9 +7,11 @@ from tests.bench import hosting
 pytestmark = pytest.mark.slow
 
 
-def test_pages_are_served_beside_calls_and_no_thread_is_held():
-    alone, beside, lost, held = hosting.measure(sessions=2, seconds=0.5, rounds=1)
+@pytest.mark.parametrize("server", hosting.COMMANDS)
+def test_pages_are_served_beside_calls_and_no_thread_is_held(server):
+    found = hosting.measure(sessions=2, seconds=0.5, rounds=1, server=server)
 
-    assert len(alone) == len(beside) == 0.5 * hosting.PER_S
-    assert lost == []
-    assert held == 0
+    assert len(found.alone) == len(found.beside) == 0.5 * hosting.PER_S
+    assert found.lost == []
+    assert found.held == 0
+    assert bool(found.late_beside) == (server != "gunicorn")

@@ -136,3 +136,12 @@ def test_the_chart_shows_what_was_lost_where_a_latency_would_be_of_the_rest_only
     shown = [text for text in svg.itertext() if text.strip()]
     assert shown[shown.index("relay, 1,000") + 1] == "2 losses"
     assert shown[shown.index("router, 1,000") + 1].endswith(" ms")
+
+
+def test_the_cost_of_safety_is_a_ratio_of_medians():
+    rows = [a_row("router", 100, cpu) for cpu in (40.0, 50.0, 90.0)]
+    found = {"safe": {"sessions": 100, "open": rows, "safe": [a_row("router", 100, 51.0)]}}
+    reading = targets.safe_cpu(found)
+    assert (reading.is_met, reading.shown) == (True, "51.0 µs, 1.02 × the 50.0 without")
+    found["safe"]["safe"][0]["lost"] = ["something"]
+    assert targets.safe_cpu(found) is None

@@ -1,0 +1,105 @@
+"""How many instructions a message takes, counted by valgrind's callgrind: the same number again and again.
+
+A count does not depend on what else the machine does, but on the interpreter and on the libraries. So the committed
+figures name the interpreter and the machine that they were counted with, and judge no other.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+
+from router.audio.compiled import RESAMPLING
+from tests.bench import report
+from tests.bench.turner import FRAMES
+
+REFERENCE = Path(__file__).with_suffix(".json")
+TURNER = Path(__file__).with_name("turner.py")
+ROUNDS = 100
+LIMIT_S = 300.0
+TOLERANCE = 0.05
+LIBRARIES = ("msgspec", "orjson", "numpy", "pybase64", "websockets", "pykka")
+"""They do a part of the work."""
+
+METER = """
+#include <valgrind/callgrind.h>
+void start(void) { CALLGRIND_START_INSTRUMENTATION; }
+void stop(void) { CALLGRIND_STOP_INSTRUMENTATION; }
+"""
+"""Counts a part of a program alone: the start of an interpreter takes a minute, with everything counted."""
+
+
+class NotInstalledError(RuntimeError):
+    """There is no valgrind, or no compiler."""
+
+
+def conditions():
+    """What a count depends on, beside the code."""
+    return {
+        "python": report.interpreter(),
+        "built": " ".join(platform.python_build()),
+        "machine": f"{platform.machine()}, {' '.join(platform.libc_ver())}",
+        "resampling": RESAMPLING,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def count(checkout):
+    """The instructions of a message of this checkout: the mean of five frames and one delta."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if shutil.which("valgrind") is None or compiler is None:
+        raise NotInstalledError("counting instructions needs valgrind and a C compiler")
+    with tempfile.TemporaryDirectory() as folder:
+        library, out = Path(folder, "meter.so"), Path(folder, "out")
+        source = Path(folder, "meter.c")
+        source.write_text(METER)
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+        command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+        turner = [sys.executable, TURNER, checkout, "1", library]
+        subprocess.run(
+            [*command, *turner],
+            input=b"%d\n" % ROUNDS,
+            env=os.environ | {"PYTHONHASHSEED": "0"},
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=True,
+        )
+        return total(out.read_text()) / ROUNDS / (FRAMES + 1)
+
+
+def total(profile):
+    """The instructions of a whole profile of callgrind's."""
+    return next(int(line.split()[1]) for line in profile.splitlines() if line.startswith("totals:"))
+
+
+def verdict(found, now, expected):
+    """What a count means: whether it is too high, and a sentence."""
+    change = found / expected["instructions"] - 1
+    sentence = f"{found:,.0f} instructions a message: {change:+.1%} of the committed {expected['instructions']:,.0f}"
+    other = [name for name in now if expected["conditions"].get(name) != now[name]]
+    if other:
+        sentence += f"; that figure was counted with other conditions: {', '.join(other)}"
+    # Another release of a library changes little; another interpreter says nothing.
+    return change > TOLERANCE and set(other) <= {"libraries"}, sentence
+
+
+def reference():
+    """The committed figures."""
+    return orjson.loads(REFERENCE.read_bytes())
+
+
+def main(checkout, *, is_checked, is_written):
+    """Count, print, and write or judge; return the exit code."""
+    found, now = count(checkout), conditions()
+    if is_written:
+        written = {"instructions": round(found), "conditions": now}
+        REFERENCE.write_bytes(orjson.dumps(written, option=orjson.OPT_INDENT_2) + b"\n")
+    is_too_high, sentence = verdict(found, now, reference())
+    print(sentence)
+    return 1 if is_checked and is_too_high else 0

@@ -1,0 +1,64 @@
+"""A message of an authenticated client under a policy and limits, beside one of a router without any of them."""
+
+import contextlib
+import dataclasses
+import hashlib
+import tempfile
+from pathlib import Path
+
+from tests.bench import talking
+from tests.bench.stage import ROUTER, Stage, router
+
+SESSIONS = 100
+LAPS = 3
+"""Of either kind, in turns: a machine that slows down meanwhile slows both."""
+TOKEN = "the-token-of-the-benchmark"  # noqa: S105 - of a server that lives for a minute
+SETTINGS = """
+[auth.tokens.bench]
+sha256 = "{sha256}"
+policy = "bench"
+
+[policies.bench]
+instructions = {{ prefix = "Be brief. " }}
+tools = {{ allow = ["find_train"] }}
+mcp = {{ deny = true }}
+max_output_tokens = {{ force = 400 }}
+
+[limits]
+max_sessions = 1000
+max_sessions_per_principal = 1000
+max_sessions_per_address = 1000
+max_pending_sessions = 1000
+new_sessions = "100000/minute"
+max_call_s = 3600
+max_silence_s = 600
+max_turns = 1000
+max_tokens = 10000000
+max_cost_usd = 100
+max_messages_per_s = 1000
+max_bytes_per_s = 10000000
+"""
+
+
+@contextlib.contextmanager
+def system():
+    """The router with everything on."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "router.toml"
+        file.write_text(SETTINGS.format(sha256=hashlib.sha256(TOKEN.encode()).hexdigest()))
+        yield dataclasses.replace(router("--config", str(file)), headers=(f"Authorization: Token {TOKEN}",))
+
+
+def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
+    """The rows of both, in turns."""
+    open_rows, safe_rows = [], []
+    with system() as safe:
+        for _ in range(laps):
+            for rows, each in ((open_rows, ROUTER), (safe_rows, safe)):
+                with Stage(each, shape) as stage:
+                    rows.append(talking.measure(stage, sessions, duration_s))
+    return {
+        "sessions": sessions,
+        "open": [dataclasses.asdict(row) for row in open_rows],
+        "safe": [dataclasses.asdict(row) for row in safe_rows],
+    }

@@ -1,0 +1,175 @@
+"""What a turn of the dispatcher costs: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
+
+With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
+machine does meets both alike. With --instructions it counts instructions in place of time, and with --check it fails
+where they are more than tests/bench/instructions.json allows.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+
+from tests.bench import instructions, report
+from tests.bench.turner import FRAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+TURNER = Path(__file__).with_name("turner.py")
+SESSIONS = (1, 4)
+"""Of how many sessions a message comes in the same turn."""
+QUANTILE = 0.1
+"""Of the rounds of a lap, the one that counts: the undisturbed ones are the quick ones."""
+Z = 1.96
+"""For an interval that holds the true value 19 times out of 20."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What messages cost, in µs."""
+
+    frame: float
+    delta: float
+    message: float
+    """The mean of five frames and one delta."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """How much more a checkout costs than another, and between which values that ratio lies."""
+
+    middle: float
+    low: float
+    high: float
+
+    def __str__(self):
+        return f"{self.middle:.3f} ({self.low:.3f}–{self.high:.3f})"
+
+
+def cost(rounds, sessions):
+    """The cost of a message, from the ns of all frames and of all deltas in each of some rounds."""
+    frames, deltas = (quantile([each[kind] for each in rounds]) / sessions / 1000 for kind in (0, 1))
+    return Cost(frames / FRAMES, deltas, (frames + deltas) / (FRAMES + 1))
+
+
+def quantile(values):
+    """The value below which `QUANTILE` of the values lie."""
+    return sorted(values)[int(len(values) * QUANTILE)]
+
+
+def ratio(ours, theirs):
+    """Compare two checkouts by their costs, which are lists of laps, one list for each start.
+
+    One start may be a percent quicker than another of the same code, by the addresses that it got. So the median of a
+    start's laps counts once, and the interval is read from the order of those medians.
+    """
+    medians = sorted(
+        statistics.median(mine.message / other.message for mine, other in zip(*laps, strict=True))
+        for laps in zip(ours, theirs, strict=True)
+    )
+    count = len(medians)
+    below = max(0, math.floor(count / 2 - Z * math.sqrt(count) / 2))
+    return Ratio(statistics.median(medians), medians[below], medians[count - 1 - below])
+
+
+class Turner:
+    """A process that takes turns of a checkout; see `turner`."""
+
+    def __init__(self, checkout, sessions):
+        command = [sys.executable, TURNER, checkout, str(sessions)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        try:
+            self._answer()
+        except RuntimeError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def rounds(self, count):
+        """The ns of all frames and of all deltas in each of so many rounds."""
+        self._process.stdin.write(b"%d\n" % count)
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the process that takes turns has ended")
+        return orjson.loads(line)
+
+
+def measure(checkouts, sessions, *, starts, laps, rounds):
+    """The costs of each checkout: for each start of its process a list of laps. They measure in turn."""
+    found = [[] for _ in checkouts]
+    for _ in range(starts):
+        started = one_start(checkouts, sessions, laps, rounds)
+        for costs, of_start in zip(found, started, strict=True):
+            costs.append(of_start)
+    return found
+
+
+def one_start(checkouts, sessions, laps, rounds):
+    """The laps of each checkout. The first to measure in a lap is the last in the next."""
+    with contextlib.ExitStack() as stack:
+        turners = [stack.enter_context(Turner(checkout, sessions)) for checkout in checkouts]
+        found = [[] for _ in turners]
+        order = list(enumerate(turners))
+        for _ in range(laps):
+            for at, turner in order:
+                found[at].append(cost(turner.rounds(rounds), sessions))
+            order.reverse()
+        return found
+
+
+def row(name, costs):
+    """A line of the table: the medians of all laps."""
+    laps = [lap for of_start in costs for lap in of_start]
+    middle = [statistics.median(getattr(each, kind) for each in laps) for kind in ("frame", "delta", "message")]
+    return f"{name:<28}" + "".join(f"{value:>10.2f}" for value in middle)
+
+
+def main():
+    """Measure, print, judge."""
+    options = parse()
+    if options.instructions or options.check or options.write:
+        return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
+    checkouts = [ROOT] if options.against is None else [ROOT, options.against.resolve()]
+    print(f"µs, {report.interpreter()}")
+    print(f"{'':<28}{'frame':>10}{'delta':>10}{'message':>10}")
+    for sessions in options.sessions:
+        found = measure(checkouts, sessions, starts=options.starts, laps=options.laps, rounds=options.rounds)
+        for checkout, costs in zip(checkouts, found, strict=True):
+            print(row(f"{checkout.name}, {sessions} at once", costs), flush=True)
+        if len(found) > 1:
+            print(f"{'ratio':<28}{ratio(*found)}", flush=True)
+    return 0
+
+
+def parse():
+    """The flags."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.turn", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout, measured alternately")
+    parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
+    parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
+    parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")
+    parser.add_argument("--rounds", type=int, default=40, metavar="N", help="in a lap: 5 frames and 1 delta (40)")
+    parser.add_argument("--instructions", action="store_true", help="count instructions, with valgrind and a compiler")
+    parser.add_argument("--check", action="store_true", help="the same, and fail where they are 5 %% too many")
+    parser.add_argument("--write", action="store_true", help="the same, and write the reference figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
