@@ -11,7 +11,7 @@ from tests.house.words import VERBS
 BASE = "02c6035"
 """The last commit that is older than the rule."""
 LONGEST = 72
-_FORM = re.compile(r"(?P<areas>[a-z][\w./-]*(?:, [a-z][\w./-]*)*): (?P<verb>[a-z]+(?:-[a-z]+)?) \S.*(?<![.\s])")
+_FORM = re.compile(r"(?P<areas>[a-z][\w./-]*(?:, [a-z][\w./-]*)*): (?P<verb>[a-z]+(?:-[a-z]+)?),? \S.*(?<![.\s])")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ A sentence has subject, verb and object, and its subject is a thing of the syste
 """
 
 import ast
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -74,7 +75,12 @@ class Verdict:
 
 def judge(root=ROOT):
     """Judge every kind of text of the project."""
-    return {kind: judge_sentences(kind, extract(root)) for kind, extract in _EXTRACTORS.items()}
+    return {kind: judge_sentences(kind, _extracted(kind, root)) for kind in _EXTRACTORS}
+
+
+@functools.cache
+def _extracted(kind, root):
+    return list(_EXTRACTORS[kind](root))
 
 
 def judge_sentences(kind, sentences):
@@ -102,8 +108,8 @@ def _banned(text):
 def old_names(root=ROOT):
     """Find names of the code that were replaced and still stand in the prose."""
     found = {}
-    for extract in _EXTRACTORS.values():
-        for sentence in extract(root):
+    for kind in _EXTRACTORS:
+        for sentence in _extracted(kind, root):
             for match in OLD_NAMES.finditer(sentence.raw):
                 better = next(new for new, old in RENAMED.items() if match[0] in old.split())
                 found[sentence.where, match[0]] = Offence(

@@ -1,0 +1,182 @@
+"""The shipped configurations of HAProxy and nginx, in front of three routers on hosts of their own.
+
+Each router is restarted in turn, one is cut off from the network, one is shot, while callers talk.
+"""
+
+import contextlib
+import signal
+import socket
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+
+import pytest
+import trustme
+
+from router.simulator import Simulator, SimulatorConfig
+from tests.support.clients.callers import Callers
+from tests.support.processes.children import RUN_PY
+from tests.support.processes.haproxy_front import haproxy_program
+from tests.support.processes.hosts import hosts
+from tests.support.processes.tls_front import nginx_program
+
+pytestmark = pytest.mark.slow
+
+SHIPPED = Path(__file__).parents[2] / "docs/deployment"
+NAME = "voice.example.com"
+NUMBERS = {"front": 10, "router1": 11, "router2": 12, "router3": 13}
+ROUTERS = ("router1", "router2", "router3")
+DRAIN_S = 8
+WAIT_S = 90.0
+WITHOUT_CALL_S = 2.0
+"""The longest time without a call for a caller whose socket died."""
+
+WHOLE = [pytest.mark.exhaustive, pytest.mark.alone]
+"""The whole exercise measures time."""
+
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log stderr notice;
+worker_processes 2;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  include {folder}/switchboard.conf;
+}}
+"""
+
+
+def read(name, network, folder):
+    """Return a shipped configuration with the addresses of these hosts, and with the certificate in a folder."""
+    text = network.in_text((SHIPPED / name).read_text())
+    for path in ("/etc/haproxy/", "/etc/nginx/", "/run/haproxy/"):
+        text = text.replace(path, f"{folder}/")
+    return text
+
+
+def write_certificate(folder):
+    certificate = trustme.CA().issue_cert(NAME)
+    key, chain = certificate.private_key_pem.bytes(), b"".join(it.bytes() for it in certificate.cert_chain_pems)
+    (folder / f"{NAME}.key").write_bytes(key)
+    (folder / f"{NAME}.pem").write_bytes(chain + key)
+
+
+@contextlib.contextmanager
+def haproxy(network, folder):
+    (folder / "haproxy.cfg").write_text(read("haproxy.cfg", network, folder))
+    with network.run("front", haproxy_program(), "-db", "-f", folder / "haproxy.cfg") as process:
+        yield process
+        process.stop(signal.SIGUSR1, timeout_s=20)
+
+
+@contextlib.contextmanager
+def nginx(network, folder):
+    (folder / "switchboard.conf").write_text(read("nginx.conf", network, folder))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
+    network.set_kernel("front", (SHIPPED / "nginx-sysctl.conf").read_text())
+    with network.run("front", nginx_program(), "-p", folder, "-c", folder / "nginx.conf") as process:
+        yield process
+        process.stop()
+
+
+def wait_until_it_listens(process, address):
+    for _ in range(200):
+        with contextlib.closing(socket.socket()) as sock:
+            if sock.connect_ex((address, 443)) == 0:
+                return
+        Event().wait(0.05)
+    raise TimeoutError(process.output)
+
+
+class Fleet:
+    """The routers, each on its host."""
+
+    def __init__(self, network, upstream):
+        self._network = network
+        self._upstream = upstream
+        self._running = {}
+
+    def start(self, host):
+        flags = {
+            "--host": self._network.address(NUMBERS[host]),
+            "--port": "8080",
+            "--allow-host": NAME,
+            "--trusted-proxy": f"{self._network.address(NUMBERS['front'])}/32",
+            "--upstream": self._upstream,
+            "--drain-s": str(DRAIN_S),
+        }
+        argv = [part for flag in flags.items() for part in flag]
+        stack = contextlib.ExitStack()
+        process = stack.enter_context(self._network.run(host, sys.executable, RUN_PY, "--insecure", *argv))
+        self._running[host] = stack, process
+        process.wait_for(r"worker \d+ serves")
+
+    def restart(self, host):
+        stack, process = self._running.pop(host)
+        assert process.stop(timeout_s=DRAIN_S + 10) == 0, process.output
+        stack.close()
+        self.start(host)
+
+    def shoot(self, host):
+        stack, _ = self._running.pop(host)
+        stack.close()  # its group is killed
+
+    def close(self):
+        for stack, _ in self._running.values():
+            stack.close()
+
+
+@pytest.mark.skipif(haproxy_program() is None, reason="haproxy is not installed (Debian's haproxy)")
+@pytest.mark.skipif(nginx_program() is None, reason="nginx is not installed (Debian's nginx-light)")
+@pytest.mark.parametrize(
+    ("front", "count", "restarted", "slowest_s"),
+    [
+        (haproxy, 6, ROUTERS[:1], WAIT_S),
+        pytest.param(haproxy, 60, ROUTERS, WITHOUT_CALL_S, marks=WHOLE),
+    ],
+)
+def test_callers_go_on_talking_as_each_machine_restarts_is_cut_off_or_dies(front, count, restarted, slowest_s):
+    with contextlib.ExitStack() as stack:
+        # HAProxy's socket needs a short path.
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        write_certificate(folder)
+        network = stack.enter_context(hosts(NUMBERS))
+        here = network.address(1)
+        simulator = Simulator(SimulatorConfig(host=here))
+        network.submit(simulator.start).result()
+        stack.callback(simulator.close)
+        fleet = Fleet(network, simulator.url)
+        stack.callback(fleet.close)
+        for host in ROUTERS:
+            fleet.start(host)
+        process = stack.enter_context(front(network, folder))
+        address = network.address(NUMBERS["front"])
+        network.submit(lambda: wait_until_it_listens(process, address)).result()
+        url = f"wss://{NAME}/openai"
+        callers = Callers(count, url, host=address, port=443)
+        talk = network.submit(callers.run)
+        stack.callback(callers.stop)
+        callers.wait_for_answers(WAIT_S)
+        for host in restarted:
+            fleet.restart(host)
+            callers.wait_for_answers(WAIT_S)
+        network.cut("router1")
+        callers.wait_for_answers(WAIT_S)
+        network.mend("router1")
+        fleet.shoot("router2")
+        callers.wait_for_answers(WAIT_S)
+        callers.stop()
+        talk.result(WAIT_S)
+    for caller in callers.all:
+        assert (caller.refused, caller.failed, caller.lost) == ([], [], []), caller
+        assert caller.answered == list(range(len(caller.answered)))
+        assert len(caller.closes) == len(caller.without_call_s)
+        assert max(caller.without_call_s, default=0.0) < slowest_s, caller
+    assert sum(len(it.closes) for it in callers.all) > count / 2
