@@ -58,6 +58,12 @@ def received(client, kind):
             return
 
 
+def heard(client):
+    """Wait for sound; a written greeting has an `AgentAudioDone`, too, and comes without."""
+    while isinstance(client.recv(timeout=WAIT_S), str):
+        pass
+
+
 def settings():
     """Return Settings with words and credentials in many places."""
     lookup = {
@@ -79,6 +85,7 @@ def talk(address, route, given):
         client.send(bytes(3200))
         secret = base64.b64encode(TOKEN.encode()).decode()
         client.send(json.dumps({"type": "InjectUserMessage", "content": f"{SAID} {secret}"}))
+        heard(client)
         received(client, "AgentAudioDone")
 
 
