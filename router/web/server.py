@@ -351,8 +351,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
         if self._config.keeper:
             self._arrivals = Arrivals(self.peers.folder, self._age, router)
-        if self.is_recovering:
-            router.custody = self._custody = Custody(str(self.peers.folder / custody.NAME), router)
+        keeper = self.peers.folder / custody.NAME
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
@@ -381,7 +383,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
     @property
     def is_recovering(self) -> bool:
         """Whether the sessions of a worker that dies are continued by another."""
-        return self._config.keeper and self._config.recovery and CAN_LAST
+        return self.can_keep and (self._config.recovery or self._config.workers > 1)
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether a keeper runs, although a reload may bring the second worker."""
+        return self._config.keeper and CAN_LAST
 
     # Reloads: in the arbiter.
 
