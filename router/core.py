@@ -38,11 +38,12 @@ from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoptio
 from router.assembly.factory import SessionFactory, endpoints_of
 from router.config import keywords, model_ends
 from router.errors import StartError
+from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS, routes
 from router.keeping import ShelvedMachine
 from router.load import load_of
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import OTHER, REFUSALS, REFUSED, STORE_AWAY
+from router.metrics.catalog import OTHER, RECOVERIES, REFUSALS, REFUSED, STORE_AWAY
 from router.metrics.metrics import Metrics
 from router.observer.sessions import Observers
 from router.pacing import CallPacer
@@ -653,13 +654,13 @@ class Router:
 
         Raises:
             SnapshotError: the value is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`
-                processes. The client of such a session was closed with an `Error`.
+                processes.
             HandshakeRefused: the process is going away.
         """
         parcel = open_parcel(data)
         session_id, request = parcel.session_id, parcel.request
         if parcel.is_given_up:
-            self.give_up(data, connection)
+            connection.abort()
             raise SnapshotError(f"session {session_id} has killed {MAX_ADOPTIONS} processes: it is given up")
         self._start_lazily(dials=dialler is None)
         ticket = self._admission.readmit(request.remote_address, request.principal.id if request.principal else None)
@@ -687,20 +688,29 @@ class Router:
             ticket.release()
             connection.abort()
             raise
+        if not adopted.is_planned:
+            self.metrics.add(RECOVERIES, ("recovered",))
         return session_id
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error` and code 1011.
 
-        Raises:
-            SnapshotError: the value is damaged, or of another version. The connection is left as it is.
+        The value may be damaged, or of another version. Only sessions of Deepgram's clients outlive their process.
         """
-        parcel, close = open_parcel(data), closes.of_error("SESSION_LOST")
-        logger.error("session %s is given up", parcel.session_id)
-        frame = FRONTS[parcel.request.profile].lost_frame
+        close = closes.of_error("SESSION_LOST")
+        session_id, frame = "of an unknown id", LOST_FRAME
+        with contextlib.suppress(SnapshotError):
+            parcel = open_parcel(data)
+            session_id, frame = parcel.session_id, FRONTS[parcel.request.profile].lost_frame
+        logger.error("session %s is given up", session_id)
+        self.count_lost()
         if frame:
             connection.send_text(frame)
         connection.close(close.code, close.reason)
+
+    def count_lost(self) -> None:
+        """Count a session whose process died, and that no process continues."""
+        self.metrics.add(RECOVERIES, ("lost",))
 
     def _shelved(self, spec: SessionSpec, connection: Connection) -> SessionSpec:
         """Hand a session to the keeper where it may outlive this process. Return its spec."""

@@ -74,6 +74,9 @@ class Server(Protocol):
     def can_keep(self) -> bool:
         """Whether a keeper runs, although a reload may bring the second worker."""
 
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues."""
+
     @property
     def can_reload(self) -> bool:
         """Whether a template can take over the shared memory."""
@@ -105,7 +108,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """Start as gunicorn does, with the keeper where the sessions of a dead worker are continued."""
         super().start()
         if self.app.can_keep:
-            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit)
+            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit, self.app.count_lost)
             self._wake, wakes = os.pipe()
             for end in (self._wake, wakes):
                 os.set_blocking(end, False)

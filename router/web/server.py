@@ -32,7 +32,7 @@ from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
@@ -103,6 +103,9 @@ class Router(app.Router, Protocol):
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
+
+    def count_lost(self) -> None:
+        """Count a session that no process continues."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
@@ -389,6 +392,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def can_keep(self) -> bool:
         """Whether a keeper runs, although a reload may bring the second worker."""
         return self._config.keeper and CAN_LAST
+
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues. In the arbiter."""
+        self.metrics.add(RECOVERIES, ("lost",))
 
     # Reloads: in the arbiter.
 
