@@ -45,7 +45,7 @@ def test_calls_between_turns_and_within_an_answer_move_at_a_reload():
 @pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
 def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
     with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
-        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--keeper"))
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
         paths = ("/openai", "/v1/agent/converse") * (CALLS // 2)
         agents = [stack.enter_context(voice_agent(process.address, path)) for path in paths]
