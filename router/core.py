@@ -617,10 +617,8 @@ class Router:
             return None
         logger.info("session %s goes on as %s: its client is back", parcel.session_id, session_id)
         spec, carried = self._kept(spec, request), spec.carried
-        if isinstance(carried, CarriedSession) and carried.has_settings:
-            machine = ReturningMachine(spec.machine, is_applied=carried.is_applied)
-            spec = msgspec.structs.replace(spec, machine=machine)
-        return spec
+        is_applying = isinstance(carried, CarriedSession) and carried.has_settings
+        return _repeating_settings(spec) if is_applying else spec
 
     def _kept(self, spec: SessionSpec, request: Request) -> SessionSpec:
         """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
@@ -680,6 +678,9 @@ class Router:
                 parcel=parcel,
                 journal=journal,
             )
+            spec = self._kept(spec, request)
+            if parcel.repeats_settings:
+                spec = _repeating_settings(spec)
             if dialler is not None:
                 spec = msgspec.structs.replace(spec, dialler=dialler)
             self._begin(spec, request.profile, lambda _first_text: connection, adopted)
@@ -816,6 +817,13 @@ def _shared_breakers_of(config: RouterConfig, pool: UpstreamPool, metrics: Metri
     shared = SharedBreakers(pool, config.all_upstreams(), functools.partial(client_of, config.limits), metrics)
     pool.publish = shared.publish
     return shared
+
+
+def _repeating_settings(spec: SessionSpec) -> SessionSpec:
+    """Return the spec of a session whose client is back, and may send its Settings once more."""
+    if not isinstance(spec.carried, CarriedSession):
+        return spec
+    return msgspec.structs.replace(spec, machine=ReturningMachine(spec.machine, spec.carried))
 
 
 def _going_away() -> HandshakeRefused:

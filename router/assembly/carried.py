@@ -38,6 +38,8 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """The turn detection of the URL; None means the configured one."""
     session: bytes
     """The snapshot of the session."""
+    repeats_settings: bool = False
+    """Whether the client is back, and may send its Settings once more."""
 
     @property
     def session_id(self) -> str:
@@ -85,6 +87,8 @@ class CarriedSession:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
+        self.repeats_settings = False
+        """Whether the client is back, and may send its Settings once more."""
 
     @property
     def snapshot_due(self) -> int:
@@ -115,7 +119,7 @@ class CarriedSession:
         """
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time())
         try:
-            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session))
+            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session, self.repeats_settings))
         except (TypeError, ValueError, OverflowError) as error:
             raise SnapshotError(f"the request of the session cannot be written: {error}") from error
 

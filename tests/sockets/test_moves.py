@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from router.simulator import Simulator, SimulatorConfig
+from tests.support.clients.returning import apply, ask, call, cut
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
@@ -40,6 +41,27 @@ def test_calls_between_turns_and_within_an_answer_move_at_a_reload():
         for agent in agents:
             hold_text_turn(agent, "are you still there")
         assert warnings_of(agents) == set()
+
+
+def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_settings_again():
+    with Simulator(SimulatorConfig(pace=20)) as simulator, router("--upstream", simulator.url) as process:
+        url = f"ws://{process.address}/openai"
+
+        def move(times):
+            os.kill(process.child.pid, signal.SIGHUP)
+            process.child.wait_for_lines("1 sessions moved, 0 were lost", times)
+
+        with call(url) as (client, welcome):
+            apply(client)
+            ask(client, "My name is Ada.")
+            move(1)
+            ask(client, "Is it late?")
+            cut(client)
+        with call(url, welcome["resume_token"]) as (client, again):
+            assert again["resumed"] is True
+            move(2)
+            assert [it["type"] for it in apply(client)] == ["SettingsApplied"]
+            assert "Ada" in ask(client, "What is my name?")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
