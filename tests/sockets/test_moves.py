@@ -64,6 +64,30 @@ def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_setting
             assert "Ada" in ask(client, "What is my name?")
 
 
+def voice_of(record):
+    """Return the voice that the last configuration of an upstream asks for."""
+    return record.of_type("session.update")[-1]["session"]["audio"]["output"]["voice"]
+
+
+def test_a_new_call_after_a_reload_has_the_voices_of_now_and_one_that_moved_keeps_its_voice(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        written = f'upstream = "{simulator.url}"\n[voices]\naura-asteria-en = "{{}}"\n'
+        config.write_text(written.format("coral"))
+        process = stack.enter_context(router("--config", str(config)))
+        old = stack.enter_context(voice_agent(process.address, "/openai"))
+        old.start()
+        assert voice_of(simulator.connections[-1]) == "coral"
+        config.write_text(written.format("sage"))
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        hold_text_turn(old, "are you still there")
+        assert voice_of(simulator.connections[-1]) == "coral"
+        new = stack.enter_context(voice_agent(process.address, "/openai"))
+        new.start()
+        assert voice_of(simulator.connections[-1]) == "sage"
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
 def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
     with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
