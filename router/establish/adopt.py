@@ -11,7 +11,7 @@ import msgspec
 from actors import lifecycle
 from router import closes
 from router.assembly.carried import MAX_ADOPTIONS, open_parcel
-from router.establish.hand_over import hand_over, spec_of
+from router.establish.hand_over import hand_over, kept, repeating_settings, spec_of
 from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS
 from router.metrics.catalog import RECOVERIES
@@ -65,6 +65,9 @@ def adopt(
     ticket = parts.admission.readmit(request.remote_address, request.principal.id if request.principal else None)
     try:
         spec = spec_of(parts, ticket, session_id, request, parcel.turn_detection, parcel=parcel, journal=journal)
+        spec = kept(parts, spec, request)
+        if parcel.repeats_settings:
+            spec = repeating_settings(spec)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         hand_over(parts, spec, lambda: connection, adopted)

@@ -24,6 +24,7 @@ import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
 from router.access.session_limits import SharedLimits
+from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
@@ -256,6 +257,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._areas = LastingAreas(given.areas if given is not None else None) if CAN_LAST else Areas()
         self._slots = given.slots if given is not None else max(config.workers, LEAST_WORKERS) * SLOTS_EACH
         self._arbiter_pid = given.arbiter if given is not None else os.getpid()
+        share_random_secret(self._areas)
         self.tls = Tls.of(config, self._areas)
         self.scoreboard = Scoreboard(self._slots, self._areas)
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
