@@ -154,12 +154,23 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
         state.echoes[state.upstream.position] = True
+        state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
     # Without metadata the null conversation alone tells a verbatim text that begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return origin
+    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+
+
+def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
+    """Whether a response belongs to an earlier request, and not to the given text in flight."""
+    sent, turn = context.state.pending.in_flight, context.state.turn
+    is_text_next = sent is not None and sent.request.verbatim is not None
+    if turn.doubtful_id is None or not is_text_next or response.conversation_id is None:
+        return False
+    turn.doubtful_id = None
+    return True
 
 
 def _may_answer_speech(context: Context) -> bool:
@@ -189,9 +200,12 @@ def _reject(context: Context, response: openai.Response) -> None:
 
 def _begin_requested(context: Context, response: openai.Response) -> None:
     turn, pending, owed = context.state.turn, context.state.pending, context.state.user_turns.owed
+    is_owed = _may_answer_speech(context)
     sent, pending.in_flight = pending.in_flight, None
     if sent is None:
         return
+    if is_owed and not sent.is_proven and sent.request.verbatim is None:
+        turn.doubtful_id = sent.event_id
     turn.current = sent
     _open(context, response)
     turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
@@ -290,11 +304,12 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
 
 
 def _rejects_overtaken(context: Context, response_id: str | None) -> bool:
-    """Cancel a given text that a rule ended before, if this event is its begin. Return whether it is."""
+    """Cancel the response to an earlier request, if this event is its begin. Return whether it is."""
     turn = context.state.turn
     if not turn.is_overtaken(response_id):
         return False
-    turn.take_overtaken()
+    if not turn.take_overtaken():
+        turn.doubtful_id = None
     turn.mute(response_id)
     context.to_upstream(openai.ResponseCancel(response_id=response_id, event_id=CUT_EVENT_ID))
     return True
