@@ -446,7 +446,11 @@ class Router:
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues; see `router.establish.adopt`."""
-        adopt.give_up(data, connection)
+        adopt.give_up(self._parts, data, connection)
+
+    def count_lost(self) -> None:
+        """Count a session whose process died, and that no process continues."""
+        adopt.count_lost(self._parts)
 
     @property
     def value_layout(self) -> str:

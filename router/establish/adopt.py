@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ import msgspec
 from actors import lifecycle
 from router import closes
 from router.assembly.carried import MAX_ADOPTIONS, open_parcel
-from router.establish.hand_over import hand_over, spec_of
+from router.establish.hand_over import hand_over, kept, repeating_settings, spec_of
+from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS
+from router.metrics.catalog import RECOVERIES
 from router.session.snapshot import SnapshotError
 
 if TYPE_CHECKING:
@@ -50,18 +53,21 @@ def adopt(
 
     Raises:
         SnapshotError: the value is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`
-            processes. The client of such a session was closed with an `Error`.
+            processes.
         HandshakeRefused: the process is going away.
     """
     parcel = open_parcel(data)
     session_id, request = parcel.session_id, parcel.request
     if parcel.is_given_up:
-        give_up(data, connection)
+        connection.abort()
         raise SnapshotError(f"session {session_id} has killed {MAX_ADOPTIONS} processes: it is given up")
     parts.start_lazily(dials=dialler is None)
     ticket = parts.admission.readmit(request.remote_address, request.principal.id if request.principal else None)
     try:
         spec = spec_of(parts, ticket, session_id, request, parcel.turn_detection, parcel=parcel, journal=journal)
+        spec = kept(parts, spec, request)
+        if parcel.repeats_settings:
+            spec = repeating_settings(spec)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         hand_over(parts, spec, lambda: connection, adopted)
@@ -69,21 +75,31 @@ def adopt(
         ticket.release()
         connection.abort()
         raise
+    if not adopted.is_planned:
+        parts.metrics.add(RECOVERIES, ("recovered",))
     return session_id
 
 
-def give_up(data: bytes, connection: Connection) -> None:
+def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
     """Close the connection of a client whose session no process continues, with an `Error` and code 1011.
 
-    Raises:
-        SnapshotError: the value is damaged, or of another version. The connection is left as it is.
+    The value may be damaged, or of another version. Only sessions of Deepgram's clients outlive their process.
     """
-    parcel, close = open_parcel(data), closes.of_error("SESSION_LOST")
-    logger.error("session %s is given up", parcel.session_id)
-    frame = FRONTS[parcel.request.profile].lost_frame
+    close = closes.of_error("SESSION_LOST")
+    session_id, frame = "of an unknown id", LOST_FRAME
+    with contextlib.suppress(SnapshotError):
+        parcel = open_parcel(data)
+        session_id, frame = parcel.session_id, FRONTS[parcel.request.profile].lost_frame
+    logger.error("session %s is given up", session_id)
+    count_lost(parts)
     if frame:
         connection.send_text(frame)
     connection.close(close.code, close.reason)
+
+
+def count_lost(parts: Parts) -> None:
+    """Count a session whose process died, and that no process continues."""
+    parts.metrics.add(RECOVERIES, ("lost",))
 
 
 def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:

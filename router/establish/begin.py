@@ -17,9 +17,8 @@ from router.access.hook import RETRY_SOON
 from router.access.request import Request, is_upgrade
 from router.assembly.carried import CarriedSession, open_parcel
 from router.establish import authorize
-from router.establish.hand_over import going_away, hand_over, spec_of
+from router.establish.hand_over import going_away, hand_over, kept, repeating_settings, spec_of
 from router.fronts.table import FRONTS
-from router.resume.keeping import KeepingMachine, ReturningMachine
 from router.resume.resumption import asks_for_token
 from router.session.snapshot import SnapshotError
 
@@ -77,7 +76,7 @@ def begin(
         spec = _resumed(parts, request, session_id, make_spec) if is_upgrade(environ) else None
         is_back = spec is not None
         if spec is None:
-            spec = _kept(parts, make_spec(turn_detection), request)
+            spec = kept(parts, make_spec(turn_detection), request)
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         first_text = _first_text(parts, spec, request, is_back=is_back)
@@ -115,19 +114,9 @@ def _resumed(
         logger.warning("session %s begins anew: %s", session_id, error)
         return None
     logger.info("session %s goes on as %s: its client is back", parcel.session_id, session_id)
-    spec, carried = _kept(parts, spec, request), spec.carried
-    if isinstance(carried, CarriedSession) and carried.has_settings:
-        machine = ReturningMachine(spec.machine, is_applied=carried.is_applied)
-        spec = msgspec.structs.replace(spec, machine=machine)
-    return spec
-
-
-def _kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
-    """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
-    if spec.carried is None or not parts.resumption.is_on or not asks_for_token(request):
-        return spec
-    keep = functools.partial(parts.resumption.keep, spec.session_id)
-    return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
+    spec, carried = kept(parts, spec, request), spec.carried
+    is_applying = isinstance(carried, CarriedSession) and carried.has_settings
+    return repeating_settings(spec) if is_applying else spec
 
 
 def _first_text(parts: Parts, spec: SessionSpec, request: Request, *, is_back: bool) -> str | None:

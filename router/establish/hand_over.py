@@ -15,7 +15,10 @@ from actors.connections.close_codes import GOING_AWAY
 from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
 from router.access.hook import RETRY_SOON
+from router.assembly.carried import CarriedSession
 from router.keeping import ShelvedMachine
+from router.resume.keeping import KeepingMachine, ReturningMachine
+from router.resume.resumption import asks_for_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +60,21 @@ def spec_of(
         spend_today=ticket.spend,
         **carried,
     )
+
+
+def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
+    """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
+    if spec.carried is None or not parts.resumption.is_on or not asks_for_token(request):
+        return spec
+    keep = functools.partial(parts.resumption.keep, spec.session_id)
+    return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
+
+
+def repeating_settings(spec: SessionSpec) -> SessionSpec:
+    """Return the spec of a session whose client is back, and may send its Settings once more."""
+    if not isinstance(spec.carried, CarriedSession):
+        return spec
+    return msgspec.structs.replace(spec, machine=ReturningMachine(spec.machine, spec.carried))
 
 
 def hand_over(

@@ -7,6 +7,7 @@ from actors import messages
 from actors.connections.memory import memory_pair
 from router import Request
 from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption
+from router.metrics.catalog import RECOVERIES
 from router.session.snapshot import SnapshotError
 from router.testing import CallHarness, ScriptedClient
 from tests.support.machine.beginnings import asked
@@ -70,13 +71,23 @@ def test_a_session_that_is_given_up_is_not_restored():
         data = parcel_of(Playbook("converse"))
         for _ in range(MAX_ADOPTIONS + 1):
             data = count_adoption(data)
-        connection, peer = memory_pair()
+        connection, _peer = memory_pair()
         with pytest.raises(SnapshotError, match="has killed 2 processes"):
             switchboard.router.adopt(data, connection, messages.ClientAdopted())
         assert switchboard.router.session_count == 0
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_the_client_of_a_lost_session_gets_an_error_with_a_code(is_damaged, monkeypatch):
+    counted = []
+    with CallHarness() as switchboard:
+        monkeypatch.setattr(switchboard.router.metrics, "add", lambda *it: counted.append(it))
+        connection, peer = memory_pair()
+        switchboard.router.give_up(b"damaged" if is_damaged else parcel_of(Playbook("converse")), connection)
         assert orjson.loads(peer.receive())["code"] == "SESSION_LOST"
         closed = peer.receive()
         assert (closed.code, closed.reason) == (1011, "SESSION_LOST")
+        assert counted == [(RECOVERIES, ("lost",))]
 
 
 def test_a_damaged_snapshot_leaves_no_session_and_no_place(monkeypatch):
