@@ -221,6 +221,12 @@ class Ref(pykka.ActorRef[Any]):
             _refuse_the_rest(self)
 
 
+def as_ref(ref: Any) -> Ref:
+    """Narrow the result of `Actor.start`, which pykka types as its own, to our reference."""
+    assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
+    return ref
+
+
 def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate[A, P], None]:
     """Make a method of an actor callable by connections and timers, on the dispatcher's thread.
 

@@ -13,7 +13,7 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_type_hints
 
 import msgspec
 from dotenv import dotenv_values
@@ -24,9 +24,12 @@ from router.config.former import Warn, present
 from router.config.model import RouterConfig
 from router.config.parsers import host_and_port, switch
 from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
-from router.config.schema import EVERY_SETTING, SETTINGS, TABLES, Setting
+from router.config.schema import EVERY_SETTING, SETTINGS, TABLES
 from router.errors import ConfigError
 from router.secrets import Secret
+
+if TYPE_CHECKING:
+    from router.config.setting import Setting
 
 ReadFile = Callable[[str], str]
 """Takes a path, and returns the text of the file; raises `OSError` or `UnicodeError`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qsl
 
 from actors.connections.handover import HandshakeRefused, has_own_handshake, is_lent, served_socket
-from router.config.schema import TURN_DETECTIONS
+from router.config.session_settings import TURN_DETECTIONS
 from router.web.response import BodyLateError, Environ, Headers, Response
 
 if TYPE_CHECKING:
