@@ -246,7 +246,7 @@ LAYOUTS: Final = (
     _of(
         Converter,
         "source target _part _stream",
-        derived="_decode _encode _sample_bytes",
+        derived="_decode _encode _piece_bytes _sample_bytes _step target_bytes_per_s",
         pack=_pack_converter,
         fill=_fill_converter,
     ),
