@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from router.simulator.speech.installed import INSTALL, voice_support
-from tests.support.clients.console_page import SILENCED_MS
+from tests.support.clients.console_page import SILENCED_MS, console_page
+from tests.support.processes import children
 from tests.support.processes.further import further
 
 WEATHER = "Cloudy with a chance of rain"
@@ -107,11 +108,16 @@ def test_speech_is_transcribed_and_answered_aloud(plain_console, backend):
     plain_console.wait_for_state("ready")
 
 
-def test_the_page_says_what_to_install_to_be_understood(plain_console):
-    plain_console.open()
-    note, advice = plain_console.page.locator("#voice-note"), voice_support().advice
-    expect(note).to_have_text(advice or "It understands speech, and answers in words.")
-    expect(note.locator("code")).to_have_text([INSTALL] if advice else [])
+def test_the_page_says_what_to_install_to_be_understood(browser):
+    advice = voice_support().advice
+    with (
+        children.router(env={"ROUTER_SIMULATOR_VOICE": "1"}) as router,
+        console_page(browser, router.address) as console,
+    ):
+        console.open()
+        note = console.page.locator("#voice-note")
+        expect(note).to_have_text(advice or "It understands speech, and answers in words.")
+        expect(note.locator("code")).to_have_text([INSTALL] if advice else [])
 
 
 def test_the_microphone_s_level_is_shown_and_said(console):
