@@ -221,7 +221,7 @@ LAYOUTS: Final = (
     _of(user_turn.UserTurn, "asked_s is_detected is_replayed item_id phase", times="asked_s"),
     _of(
         limited.Limited,
-        "_has_user _heard_s _idle_s active_s began_s has_asked reached spending warned_of",
+        "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",
         derived="_limits",
         times="_heard_s active_s began_s",
     ),
