@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NAME: Final = "keeper.sock"
 MAX_PACKET: Final = 1024
 HOLD: Final = b"h"
 DROP: Final = b"d"
@@ -31,6 +30,11 @@ ADOPT: Final = b"a"
 PASS: Final = b"p"
 """The first bytes of packets. `PASS` says that a worker does not adopt a session."""
 SEND_S: Final = 1.0
+
+
+def name_of(arbiter: int) -> str:
+    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    return f"keeper-{arbiter}"
 
 
 class Router(Protocol):
