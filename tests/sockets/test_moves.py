@@ -91,7 +91,7 @@ def test_a_new_call_after_a_reload_has_the_voices_of_now_and_one_that_moved_keep
 @pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
 def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
     with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
-        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--keeper"))
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
         paths = ("/openai", "/v1/agent/converse") * (CALLS // 2)
         agents = [stack.enter_context(voice_agent(process.address, path)) for path in paths]

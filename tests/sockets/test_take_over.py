@@ -105,8 +105,9 @@ def test_calls_move_to_the_main_process_that_takes_over_and_the_other_one_ends(d
 
 
 def test_a_version_whose_workers_do_not_start_leaves_the_one_that_serves(deploy, tmp_path):
+    make = "            self.router = self._make_router(self._config)\n"
     broken = another_version(
-        tmp_path / "v2", "router/core.py", "        self._start()\n", '        raise StartError("broken on purpose")\n'
+        tmp_path / "v2", "router/web/server.py", make, f'            raise StartError("broken on purpose")\n{make}'
     )
     first = deploy.first()
     with voice_agent(deploy.address, "/openai") as agent:
