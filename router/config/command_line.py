@@ -41,6 +41,8 @@ class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     config: RouterConfig
     check: bool
     """Whether the command only validates."""
+    take_over: bool = False
+    """Whether the command replaces the main process that listens on its address."""
     sourced: Mapping[str, SourcedValue]
     """The value and source of each field (`port`, `deadlines.dial_s`, `upstreams[0].url`). A missing field has its
     default."""
@@ -81,7 +83,13 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
     _check_wire_view(config, sourced)
     named = upstream_table.variables_named(sourced)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
-    return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*warnings, *unknown, *replaced))
+    return CommandLine(
+        config=config,
+        check=flags.check,
+        take_over=flags.take_over,
+        sourced=sourced,
+        warnings=(*warnings, *unknown, *replaced),
+    )
 
 
 def describe(command_line: CommandLine) -> str:
@@ -269,6 +277,11 @@ def _parser() -> _Parser:
             parser.add_argument(row.flag, dest=row.name, action=action, metavar=metavar, help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
     parser.add_argument("--check", action="store_true", help="validate, print the effective configuration and exit")
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="replace the server of this user on the same host and port: its calls move here, and it ends",
+    )
     return parser
 
 
@@ -284,7 +297,7 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     flags, unknown = _parser().parse_known_args(argv)
     if unknown:
         # Without the value, and the first alone: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
-        known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--help"]
+        known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--take-over", "--help"]
         refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
 
