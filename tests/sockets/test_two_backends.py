@@ -16,7 +16,11 @@ pytestmark = pytest.mark.slow
 KEY = "dg-0123456789-never-shown"
 LINEAR = {"encoding": "linear16", "sample_rate": 16000}
 AUDIO = {"input": LINEAR, "output": LINEAR}
-LOOK = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
+WEATHER = {
+    "name": "get_weather",
+    "description": "Tells the weather.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
 THINK = {"prompt": "Be brief.", "provider": {"type": "open_ai", "model": "x"}}
 AGENT = {"greeting": "Hello there.", "think": THINK}
 LOUD, QUIET = b"\x00\x20" * 320, b"\x00\x00" * 320
@@ -55,6 +59,11 @@ def place(*, openai_faults=(), deepgram_faults=(), **settings):
                 yield Place(openai, deepgram, f"{host}:{port}")
         finally:
             router.close(drain_s=0)
+
+
+def gone():
+    """Return the fault of a backend to which nothing connects any more, after the first connection."""
+    return Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=0)
 
 
 def begin(client, agent=AGENT):
@@ -111,7 +120,7 @@ def test_the_open_question_is_answered_once_by_the_other_backend(path, first, po
     skip = 1 if point is FaultPoint.BEFORE_RESPONSE_DONE or (first == "openai" and path == "") else 0
     faults = (
         Fault(point=point, action=FaultAction.CLOSE, code=1011, skip=skip),
-        Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=0),
+        gone(),
     )
     with place(**{f"{first}_faults": faults}) as here, here.calling(path) as client:
         begin(client)
@@ -120,32 +129,45 @@ def test_the_open_question_is_answered_once_by_the_other_backend(path, first, po
         assert_whole(client, "My name is Ada", REMEMBER[first])
 
 
+CUTS = {
+    "deepgram": ((FaultPoint.MID_AUDIO, 9), (FaultPoint.MID_TEXT, 1)),
+    "openai": ((FaultPoint.MID_AUDIO, 10), (FaultPoint.MID_TRANSCRIPT, 6)),
+}
+"""The points in the middle of the first answer, with the number of times that the greeting and the answer pass them."""
+
+
 @sides
-@pytest.mark.parametrize("point", [FaultPoint.MID_AUDIO, FaultPoint.MID_TEXT])
-def test_an_answer_that_was_cut_off_is_given_again_by_the_other_backend(path, first, point):
-    spoken = {"openai": 3, "deepgram": 9}[first]
-    is_greeted = point is FaultPoint.MID_AUDIO
-    real = FaultPoint.MID_TRANSCRIPT if point is FaultPoint.MID_TEXT and first == "openai" else point
-    faults = (
-        Fault(point=real, action=FaultAction.RESET, skip=spoken if is_greeted else 3, first_connections=1),
-        Fault(point=FaultPoint.CONNECT, action=FaultAction.RESET, skip=1, times=0),
-    )
+@pytest.mark.parametrize("index", [0, 1], ids=["audio", "text"])
+def test_an_answer_that_was_cut_off_is_given_again_by_the_other_backend(path, first, index):
+    point, skip = CUTS[first][index]
+    faults = (Fault(point=point, action=FaultAction.RESET, skip=skip), gone())
     with place(**{f"{first}_faults": faults}) as here, here.calling(path) as client:
         begin(client)
-        assert "Ada" in ask(client, "My name is Ada and I come from a town by the sea").text("assistant")
+        assert "Ada" in ask(client, "My name is Ada").text("assistant")
         assert "tea" in ask(client, "I like tea").text("assistant")
-        assert_whole(client, "My name is Ada and I come from a town by the sea", "I like tea")
+        assert_whole(client, "My name is Ada", "I like tea")
+
+
+@sides
+def test_a_greeting_that_was_cut_off_ends_and_the_call_goes_on(path, first):
+    faults = (Fault(point=FaultPoint.MID_AUDIO, action=FaultAction.RESET, skip=1), gone())
+    with place(**{f"{first}_faults": faults}) as here, here.calling(path) as client:
+        client.send("Settings", audio=AUDIO, agent=AGENT)
+        client.wait_for("AgentAudioDone")
+        assert "Ada" in ask(client, "My name is Ada").text("assistant")
+        assert client.received.types.count("AgentAudioDone") == 2
+        assert client.received.of("Error") == []
 
 
 @sides
 def test_speech_that_was_under_way_is_heard_by_the_other_backend(path, first):
     faults = (
         Fault(point=FaultPoint.SPEECH_STARTED, action=FaultAction.CLOSE, code=1011),
-        Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=0),
+        gone(),
     )
     with place(**{f"{first}_faults": faults}) as here, here.calling(path) as client:
         here.deepgram.transcribe(["Good morning"])
-        here.openai.transcribe(["Good morning"])
+        here.openai.script(transcripts=["Good morning"])
         begin(client)
         for frame in itertools.repeat(LOUD, 20):
             client.send_audio(frame)
@@ -160,19 +182,19 @@ def test_speech_that_was_under_way_is_heard_by_the_other_backend(path, first):
 
 @sides
 def test_a_function_that_the_lost_backend_asked_for_is_asked_for_again(path, first):
-    agent = {**AGENT, "think": {**THINK, "functions": [LOOK]}}
+    agent = {**AGENT, "think": {**THINK, "functions": [WEATHER]}}
     faults = (
         Fault(point=FaultPoint.FUNCTION_OUTPUT, action=FaultAction.CLOSE, code=1011),
-        Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=0),
+        gone(),
     )
     with place(**{f"{first}_faults": faults}) as here, here.calling(path) as client:
         begin(client, agent)
-        client.send("InjectUserMessage", content="Please look")
+        client.send("InjectUserMessage", content="What is the weather in Paris?")
         for _ in range(2):
             (function,) = client.wait_for("FunctionCallRequest").of("FunctionCallRequest")[-1]["functions"]
-            client.send("FunctionCallResponse", id=function["id"], name="look", content="it is sunny")
+            client.send("FunctionCallResponse", id=function["id"], name="get_weather", content="it is sunny")
         assert "sunny" in client.wait_for("AgentAudioDone").text("assistant")
-        assert_whole(client, "Please look")
+        assert_whole(client, "What is the weather in Paris?")
 
 
 @sides

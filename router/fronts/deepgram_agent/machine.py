@@ -362,14 +362,13 @@ class DeepgramRelay:
         if lost.verdict.decision is Decision.TEAR_DOWN:
             yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
             return
-        texts, cancelled = self._conversation.lose()
+        texts, told = self._conversation.lose()
         self._waiting.put_back(texts)
         if self._is_applied:
             description = "the connection to the upstream was lost and is restored; the conversation continues"
             yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
-        if cancelled:
-            # The client's outputs would answer nothing, because the question is asked again.
-            yield engine.SendToClient(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+        for frame in told:
+            yield engine.SendToClient(frame)
         yield from self._dial(lost.verdict.delay_s)
 
     # Time.

@@ -3,7 +3,7 @@
 Both machines speak Deepgram's protocol with the client, so a call moves between them in that protocol: its Settings
 with the conversation as `agent.context`, and the open question, which is asked again.
 
-`settings`  the client's Settings as Deepgram takes them; pure
+`deepgram_settings`  the client's Settings as Deepgram takes them; pure
 `sides`     the two machines as one interface, each with what the other has to know; pure
 `machine`   the machine of the call: the side of the upstream in use; pure
 `build`     the machine of a call, of its parts

@@ -10,7 +10,7 @@ import msgspec
 
 from router.fronts.deepgram_agent.policed import PolicedMachine, judge
 from router.fronts.failover.machine import FailoverMachine
-from router.fronts.failover.settings import for_deepgram
+from router.fronts.failover.deepgram_settings import for_deepgram
 from router.fronts.failover.sides import Parts
 from router.policy.rules import Denied
 

@@ -147,7 +147,7 @@ class SessionSide:
     # From the client.
 
     def _is_late(self, text: str) -> bool:
-        """Record a message of the client's. Return whether it answers a function of an upstream that is lost."""
+        """Whether a message of the client's answers a function of a lost upstream. Any other message is recorded."""
         judged = self._parts.judged(text)
         fields = read(judged) if judged is not None else ""
         if isinstance(fields, str):
@@ -201,19 +201,21 @@ class SessionSide:
         fields = read(frame)
         if isinstance(fields, str):
             return True
-        kind, shows_call = text_of(fields, "type"), self._shows_call
-        self._shows_call = kind == "FunctionCallRequest"
-        if kind == "SettingsApplied":
-            was_applied, self._is_applied, self._is_settling = self._is_applied, True, False
-            return not was_applied
-        if kind == "Warning":
-            return not self._is_settling or text_of(fields, "code") in BY_CODE
-        if kind == "ConversationText" and shows_call and text_of(fields, "content").startswith(CALL_TEXT):
-            self._shows_call = True
-            return True
-        if kind == "UserStartedSpeaking" and not self._session.state.user_turns.has_floor:
-            return True  # a typed text stops the agent, too, and no speech begins
-        return self._conversation.take(fields)
+        is_call_text = self._shows_call and text_of(fields, "content").startswith(CALL_TEXT)
+        match text_of(fields, "type"):
+            case "SettingsApplied":
+                was_applied, self._is_applied, self._is_settling = self._is_applied, True, False
+                return not was_applied
+            case "Warning":
+                return not self._is_settling or text_of(fields, "code") in BY_CODE
+            case "ConversationText" if is_call_text:
+                pass
+            case "UserStartedSpeaking" if not self._session.state.user_turns.has_floor:
+                pass  # a typed text stops the agent, too, and no speech begins
+            case kind:
+                self._shows_call = kind == "FunctionCallRequest"
+                return self._conversation.take(fields)
+        return True
 
     # From one side to the other.
 
@@ -225,12 +227,8 @@ class SessionSide:
         if not self._was_heard:
             # A noise, whose audio no upstream would answer.
             conversation.speech.end()
-        texts, cancelled = conversation.lose()
+        texts, told = conversation.lose()
         self._waiting.put_back(texts)
-        commands: list[engine.Command] = []
-        if cancelled:
-            # The client's outputs would answer nothing, because the question is asked again.
-            commands.append(engine.SendToClient(write({"type": "FunctionCallCancelled", "functions": cancelled})))
         call = CallSoFar(
             conversation=conversation,
             waiting=self._waiting,
@@ -239,7 +237,7 @@ class SessionSide:
             is_applied=self._is_applied,
             now_s=now_s,
         )
-        return commands, call
+        return [engine.SendToClient(frame) for frame in told], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of a relay at an upstream of the session's."""
