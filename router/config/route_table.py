@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.config.model import (
-    CLIENT_SECRETS_PATH,
-    GRANT_PATH,
+    CLIENT_SECRETS_PATHS,
+    GRANT_PATHS,
     HEALTH_PATH,
     METRICS_PATH,
     READY_PATH,
-    THINK_MODELS_PATH,
+    THINK_MODELS_PATHS,
 )
 from router.config.parsers import one_of, route, switch, text
 from router.config.provenance import SourcedValue, checked, did_you_mean, line, refuse_unknown
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FIELD: Final = "routes"
 _TABLE: Final = f"[[{FIELD}]]"
 
-_RESERVED: Final = (HEALTH_PATH, READY_PATH, METRICS_PATH, GRANT_PATH, CLIENT_SECRETS_PATH, THINK_MODELS_PATH)
+_RESERVED: Final = (HEALTH_PATH, READY_PATH, METRICS_PATH, *GRANT_PATHS, *CLIENT_SECRETS_PATHS, *THINK_MODELS_PATHS)
 _RESERVED_BELOW: Final = ("/admin", "/console")
 """The pages of the router: these paths, and every one below them."""
 

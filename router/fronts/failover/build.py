@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router.fronts.deepgram_agent.policed import PolicedMachine, judge
-from router.fronts.failover.machine import FailoverMachine
 from router.fronts.failover.deepgram_settings import for_deepgram
+from router.fronts.failover.machine import FailoverMachine
 from router.fronts.failover.sides import Parts
 from router.policy.rules import Denied
 

@@ -31,8 +31,6 @@ CALL_TEXT: Final = "Function call: "
 NO_SETTINGS: Final = Loss(kind=LossKind.REFUSED, cause="no Settings for this backend", is_fatal=True)
 """The loss of an upstream that cannot continue a call which a client configured with OpenAI's own events."""
 
-CANNOT_CONTINUE: Final = "FAILOVER_REFUSED"
-
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a call's machine, and the functions that make the layers around each side."""
@@ -268,7 +266,7 @@ class SessionSide:
             return
         # The client has its SettingsApplied, and would send no others.
         description = f"the call cannot continue at another backend: {text_of(refusal, 'description')}"
-        self._session.context.end(errors.final_error(CANNOT_CONTINUE, description))
+        self._session.context.end(errors.final_error(text_of(refusal, "code"), description))
         yield from self._session.context.take_commands()
 
 

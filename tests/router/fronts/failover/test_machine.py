@@ -164,7 +164,9 @@ def test_settings_that_the_session_cannot_serve_end_the_call_with_an_error():
     call = TwoBackends()
     call.says("Settings", audio={"output": {"encoding": "opus"}}, agent={"think": {"prompt": "Be brief."}})
     call.deepgram().loses().opens(OPENAI)
-    assert call.take()[0][-1]["code"] == "FAILOVER_REFUSED"
+    last = call.take()[0][-1]
+    assert last["type"] == "Error"
+    assert "cannot continue at another backend" in last["description"]
     assert call.of(engine.EndSession)
 
 
