@@ -126,7 +126,7 @@ SETTINGS: Final = (
     Setting(
         name="keeper",
         parser=switch,
-        help="end the sessions of a worker that is replaced, in place of moving them to the new workers",
+        help="end the sessions of a worker that is replaced or dies, in place of continuing them in another worker",
         flag="--no-keeper",
         flag_value=False,
         env=("ROUTER_KEEPER",),
@@ -135,7 +135,7 @@ SETTINGS: Final = (
     Setting(
         name="recovery",
         parser=switch,
-        help="continue the sessions of a worker that dies in another worker",
+        help="continue the sessions of a worker that dies in its successor, with one worker, too",
         flag="--keeper",
         flag_value=True,
         env=("ROUTER_RECOVERY",),

@@ -71,8 +71,11 @@ class Server(Protocol):
         """Start a template."""
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether the sessions of a worker that dies are continued by another."""
+    def can_keep(self) -> bool:
+        """Whether a keeper runs, although a reload may bring the second worker."""
+
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues."""
 
     @property
     def can_reload(self) -> bool:
@@ -104,8 +107,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def start(self) -> None:
         """Start as gunicorn does, with the keeper where the sessions of a dead worker are continued."""
         super().start()
-        if self.app.is_recovering:
-            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit)
+        if self.app.can_keep:
+            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit, self.app.count_lost)
             self._wake, wakes = os.pipe()
             for end in (self._wake, wakes):
                 os.set_blocking(end, False)

@@ -24,6 +24,7 @@ import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
 from router.access.session_limits import SharedLimits
+from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
@@ -32,7 +33,7 @@ from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
@@ -103,6 +104,9 @@ class Router(app.Router, Protocol):
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
+
+    def count_lost(self) -> None:
+        """Count a session that no process continues."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
@@ -253,6 +257,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._areas = LastingAreas(given.areas if given is not None else None) if CAN_LAST else Areas()
         self._slots = given.slots if given is not None else max(config.workers, LEAST_WORKERS) * SLOTS_EACH
         self._arbiter_pid = given.arbiter if given is not None else os.getpid()
+        share_random_secret(self._areas)
         self.tls = Tls.of(config, self._areas)
         self.scoreboard = Scoreboard(self._slots, self._areas)
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
@@ -351,8 +356,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
         if self._config.keeper:
             self._arrivals = Arrivals(self.peers.folder, self._age, router)
-        if self.is_recovering:
-            router.custody = self._custody = Custody(str(self.peers.folder / custody.NAME), router)
+        keeper = self.peers.folder / custody.NAME
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
@@ -381,7 +388,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
     @property
     def is_recovering(self) -> bool:
         """Whether the sessions of a worker that dies are continued by another."""
-        return self._config.keeper and self._config.recovery and CAN_LAST
+        return self.can_keep and (self._config.recovery or self._config.workers > 1)
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether a keeper runs, although a reload may bring the second worker."""
+        return self._config.keeper and CAN_LAST
+
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues. In the arbiter."""
+        self.metrics.add(RECOVERIES, ("lost",))
 
     # Reloads: in the arbiter.
 
