@@ -12,7 +12,7 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.handlers import adoption, permission
+from router.session.handlers import adoption, permission, settings
 from router.session.state.meter import EVENTS as METERED
 from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.translation import errors
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from actors.messages import Facts
     from router.session.options import SessionOptions
     from router.session.profile import Profile
+    from router.session.state.limited import Limited
     from router.session.state.text_delivery import ItemDelivery
     from router.session.tables import Row
 
@@ -38,6 +39,9 @@ _NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
 
 One look-up in this set is all that other inputs cost, such as audio.
 """
+
+_UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
+"""The marks of a new session; see `Session._mark`."""
 
 _LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
 """The inputs that READY looks up in a second table.
@@ -59,7 +63,7 @@ class Session:
 
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
-        self._marked: tuple[object, ...] = (0, self.state.lifecycle, 0, 0, 0, False, 0)
+        self._marked = _UNMARKED
         self._stored_part: ItemDelivery | None = None
         self._stored_chars = 0
 
@@ -105,6 +109,23 @@ class Session:
             self._mark()
         elif self._outruns_snapshot():
             self._require_snapshot()
+
+    # A call that another machine began.
+
+    def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
+        """Forget everything, and wait for Settings at an upstream of this generation, which is about to be opened.
+
+        This takes the place of `ClientOpened`, in a call that another machine began. `limited` is the use of the call's
+        limits so far.
+        """
+        before = self.context
+        self.context = Context(before.state.session_id, before.profile, before.options)
+        # The counted usage stays, because late events of earlier upstreams may follow.
+        self.context.meter, self.context.now_s = before.meter, now_s
+        self._rows = transitions.LIFECYCLE[self.state.lifecycle]
+        self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
+        settings.begin_at(self.context, generation, limited)
+        return self.context.take_commands()
 
     # Snapshots.
 
