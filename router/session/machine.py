@@ -120,6 +120,7 @@ class Session:
         """
         before = self.context
         self.context = Context(before.state.session_id, before.profile, before.options)
+        self.state = self.context.state
         # The counted usage stays, because late events of earlier upstreams may follow.
         self.context.meter, self.context.now_s = before.meter, now_s
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]

@@ -107,7 +107,7 @@ class Turn:
         """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
 
         An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
-        requested after it. The response to a doubtful request is told apart from a given text alone.
+        requested after it. Only a given text can be distinguished from the response to a doubtful request.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
