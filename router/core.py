@@ -720,8 +720,8 @@ class Router:
         if not connection.is_detachable:
             return spec
         try:
-            shelf = connection.keep()
-        except OSError as error:
+            shelf = connection.keep(custody.arena)
+        except (OSError, MemoryError) as error:
             logger.warning("session %s cannot be kept: %s", spec.session_id, error)
             return spec
         on_end = spec.on_end
@@ -730,6 +730,7 @@ class Router:
             custody.drop(spec.session_id)
             on_end()
 
+        connection.on_unkept = functools.partial(custody.drop, spec.session_id)
         hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
         machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
         return msgspec.structs.replace(spec, machine=machine, on_end=drop)
@@ -747,13 +748,13 @@ class Router:
         """
         return self._session_factory.client_limits_of(FRONTS[open_parcel(data).request.profile])
 
-    def count_adoption(self, data: bytes) -> bytes:
-        """Return the value of a session with one adoption more.
+    def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
+        """Return the value of a session with one adoption more. See `carried.count_adoption`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
         """
-        return count_adoption(data)
+        return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, deliver: Callable[[lifecycle.Departure], None]) -> None:
         """Let the sessions depart to another process during the next drain, which would end them otherwise.
