@@ -465,13 +465,13 @@ class Router:
         """
         return adopt.limits_of_value(self._parts, data)
 
-    def count_adoption(self, data: bytes) -> bytes:
-        """Return the value of a session with one adoption more.
+    def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
+        """Return the value of a session with one adoption more. See `carried.count_adoption`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
         """
-        return count_adoption(data)
+        return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, deliver: Callable[[lifecycle.Departure], None]) -> None:
         """Let the sessions depart to another process during the next drain, which would end them otherwise.

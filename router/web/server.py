@@ -100,7 +100,7 @@ class Router(app.Router, Protocol):
     ) -> str:
         """Continue a session that another process carried, and return its id."""
 
-    def count_adoption(self, data: bytes) -> bytes:
+    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the value of a session that another process takes over after the death of one."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:

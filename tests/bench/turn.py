@@ -77,11 +77,28 @@ def ratio(ours, theirs):
     return Ratio(statistics.median(medians), medians[below], medians[count - 1 - below])
 
 
+@dataclasses.dataclass(frozen=True)
+class Checkout:
+    """A checkout whose turns are measured, and whether its sessions outlive their process."""
+
+    path: Path
+    is_kept: bool = False
+
+    def arguments(self, sessions):
+        """The arguments of `turner`."""
+        return [self.path, str(sessions), *(["kept"] if self.is_kept else [])]
+
+    @property
+    def name(self):
+        """The name in the table."""
+        return f"{self.path.name}{', kept' if self.is_kept else ''}"
+
+
 class Turner:
     """A process that takes turns of a checkout; see `turner`."""
 
     def __init__(self, checkout, sessions):
-        command = [sys.executable, TURNER, checkout, str(sessions)]
+        command = [sys.executable, TURNER, *checkout.arguments(sessions)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -145,7 +162,9 @@ def main():
     options = parse()
     if options.instructions or options.check or options.write:
         return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
-    checkouts = [ROOT] if options.against is None else [ROOT, options.against.resolve()]
+    checkouts = [Checkout(ROOT, is_kept=options.kept)]
+    if options.against is not None or options.kept:
+        checkouts.append(Checkout(options.against.resolve() if options.against else ROOT))
     print(f"µs, {report.interpreter()}")
     print(f"{'':<28}{'frame':>10}{'delta':>10}{'message':>10}")
     for sessions in options.sessions:
@@ -161,6 +180,7 @@ def parse():
     """The flags."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.turn", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout, measured alternately")
+    parser.add_argument("--kept", action="store_true", help="with the keeper, against the same without")
     parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")

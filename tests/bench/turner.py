@@ -221,16 +221,33 @@ def _answer(listener):
     return upstream
 
 
+class Custody:
+    """The way to a keeper that is never asked for anything."""
+
+    def __init__(self):
+        from actors.connections.arena import Arena  # noqa: PLC0415 - after the clock has stopped
+
+        self.arena = Arena()
+
+    def hold(self, *_arguments):
+        """Take a session into custody."""
+
+    def drop(self, _session_id):
+        """Forget a session."""
+
+
 class Turner:
     """The sessions, and the turns of their dispatcher."""
 
-    def __init__(self, sessions):
+    def __init__(self, sessions, *, are_kept=False):
         from router.core import Router  # noqa: PLC0415 - after the clock has stopped
 
         self._listener = socket.create_server(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/v1/realtime"
         self._router = Router(upstream=url)
         self._router.start()
+        if are_kept:
+            self._router.custody = Custody()
         self._dispatcher = self._router._parts.runtime.dispatchers[0]
         self._sessions = [Session(self._router, self._listener, number) for number in range(sessions)]
 
@@ -287,9 +304,10 @@ def counted(library):
 
 
 def main():
-    """`turner.py CHECKOUT SESSIONS [LIBRARY]`: each line of the input is a number of rounds, and answered with JSON.
+    """`turner.py CHECKOUT SESSIONS [kept] [LIBRARY]`: each line of the input is a number of rounds; the answer is JSON.
 
-    With a library the instructions of those rounds are counted, and not those of the rounds that come first.
+    With `kept` the sessions outlive their process. With a library the instructions of those rounds are counted, and not
+    those of the rounds that come first.
     """
     checkout, sessions = sys.argv[1], int(sys.argv[2])
     sys.path[0] = checkout
@@ -297,12 +315,14 @@ def main():
     stop_the_clock()
     if Path(find_spec("router").origin).parents[1] != Path(checkout):
         raise SystemExit(f"{checkout} is no checkout of the router")
-    turner = Turner(sessions)
+    options = sys.argv[3:]
+    turner = Turner(sessions, are_kept="kept" in options)
     gc.collect()
     gc.disable()  # a talking session makes no garbage, and a collection belongs to no turn
     turner.measure(WARM_ROUNDS, contextlib.nullcontext)
     print(json.dumps({"python": sys.version}), flush=True)
-    meter = partial(counted, ctypes.CDLL(sys.argv[3])) if len(sys.argv) > 3 else contextlib.nullcontext
+    libraries = [it for it in options if it != "kept"]
+    meter = partial(counted, ctypes.CDLL(libraries[0])) if libraries else contextlib.nullcontext
     for line in sys.stdin:
         print(json.dumps(turner.measure(int(line), meter)), flush=True)
     os._exit(0)  # the sessions have nothing to say at the end
