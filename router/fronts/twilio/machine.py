@@ -11,6 +11,7 @@ from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.close_codes import CloseCode
 from router import closes
+from router.fronts.named_agents import OWN
 from router.fronts.twilio import key_function
 from router.fronts.twilio import messages as twilio
 from router.fronts.twilio.key_function import KeyFunction
@@ -37,10 +38,6 @@ _HUNG_UP: Final = engine.ClientClosed(
 )
 
 
-_OWN: Final = frozenset({"token", "service", "turn_detection"})
-"""The URL's parameters that the router reads itself. All others count as parameters of the call."""
-
-
 def _audio(wire: Wire) -> dict[str, Any]:
     """Return the `audio` block of the session's Settings. Mu-law passes unchanged where the upstream takes it."""
     found = {"encoding": wire.shape.encoding, "sample_rate": twilio.SAMPLE_RATE}
@@ -52,7 +49,7 @@ class TelephoneCall:
 
     def __init__(self, call: Call, wire: Wire = TWILIO) -> None:
         self._wire = wire
-        self._query = {name: value for name, value in call.query.items() if name not in _OWN}
+        self._query = {name: value for name, value in call.query.items() if name not in OWN}
         self._session = call.session
         self._machine = call.machine
         self._agents = call.agents
