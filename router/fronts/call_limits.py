@@ -121,8 +121,13 @@ class CallLimits:
         if self.limited.spending.is_changed:
             for step in tuple(self.limited.of_spending()):
                 yield from self._take(step)
-        if self.limited.reached is None or self._is_over or self._wire.is_in_turn():
+        if self.limited.reached is None or self._is_over:
             return
+        if self._wire.is_in_turn():
+            if self.limited.is_over:
+                yield from self._end(now_s)
+            return
+        self.limited.note_rest()
         ahead_s = self.playback.ahead_s(now_s)
         if ahead_s <= 0:
             yield from self._end(now_s)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NAME: Final = "keeper.sock"
 MAX_PACKET: Final = 1024
 HOLD: Final = b"h"
 DROP: Final = b"d"
@@ -38,6 +37,11 @@ LAST_WORD_S: Final = 2.0
 """The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
+
+
+def name_of(arbiter: int) -> str:
+    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    return f"keeper-{arbiter}"
 
 
 class Router(Protocol):

@@ -72,6 +72,9 @@ COST_TODAY: Final = Limit(
     error="this client has used all of its budget of today",
 )
 
+SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
+"""The codes of the limits that a further turn would exceed further. Behind the turn that reaches one no turn begins."""
+
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 
 MIN_IDLE_S: Final = 5.0
@@ -169,6 +172,7 @@ class Limited:
         "active_s",
         "began_s",
         "has_asked",
+        "is_over",
         "reached",
         "spending",
         "warned_of",
@@ -190,6 +194,8 @@ class Limited:
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
+        self.is_over = False
+        """Whether the turn that reached a limit of `SPENT` has ended. A further turn ends the session at once."""
 
     def note_user(self, now_s: float) -> None:
         """Record speech of the user, or a message that asks for something."""
@@ -203,6 +209,10 @@ class Limited:
     def note_question(self, _now_s: float) -> None:
         """Record that the agent speaks into the silence by itself, to bring the user back."""
         self.has_asked = True
+
+    def note_rest(self) -> None:
+        """Record that no turn is in progress behind the limit that ends the session."""
+        self.is_over = self.reached in SPENT
 
     def choose_idle(self, idle_s: float) -> Step:
         """Take the longest silence that the client asks for. It counts from the user's first activity on."""

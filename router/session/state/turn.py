@@ -74,6 +74,11 @@ class Turn:
         self.overtaken_ids: Queue[str] = Queue(maxlen=MAX_OVERTAKEN)
         """The requests for given texts that a rule ended before they began, the oldest first. Each begins all the same.
         """
+        self.doubtful_id: str | None = None
+        """The request whose response was known by the order alone, while the upstream owed an answer to speech.
+
+        That response may have been the answer to speech. Then the response to this request is still to begin.
+        """
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
@@ -99,11 +104,13 @@ class Turn:
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event begins a given text that a rule ended before, at an upstream that does not announce it.
+        """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
 
-        An upstream takes requests in their order, so the text begins before the response that was requested after it.
+        An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
+        requested after it. The response to a doubtful request is told apart from a given text alone.
         """
-        return bool(self.overtaken_ids) and self.is_unknown(response_id)
+        is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
+        return is_earlier and self.is_unknown(response_id)
 
     def is_unknown(self, response_id: str | None) -> bool:
         """Whether no response is active, and an event is about one that was never announced."""
@@ -171,13 +178,17 @@ class Turn:
             self.overtaken_ids,
         ):
             ids.clear()
+        self.doubtful_id = None
 
-    def take_overtaken(self, request_id: str | None = None) -> bool:
-        """Remove the request for a given text that a rule ended, or the oldest one. Return whether there was one."""
-        if not self.overtaken_ids or (request_id is not None and request_id not in self.overtaken_ids):
-            return False
-        self.overtaken_ids.remove(request_id or self.overtaken_ids[0])
-        return True
+    def take_overtaken(self) -> bool:
+        """Remove the oldest request for a given text that a rule ended. Return whether there was one."""
+        return bool(self.overtaken_ids and self.overtaken_ids.popleft())
+
+    def forget_request(self, request_id: str) -> None:
+        """Forget an earlier request, because the upstream refused it: its response does not begin any more."""
+        self.overtaken_ids = Queue((it for it in self.overtaken_ids if it != request_id), maxlen=MAX_OVERTAKEN)
+        if self.doubtful_id == request_id:
+            self.doubtful_id = None
 
     def end(self) -> None:
         """Forget the response in progress."""
