@@ -40,7 +40,7 @@ METRICS_PATH: Final = "/metrics"
 TWILIO_PATH: Final = "/twilio"
 TWILIO_VOICE_PATH: Final = "/twilio/voice"
 TWILIO_STATUS_PATH: Final = "/twilio/status"
-COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel")
+COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel", "/vonage")
 """The paths of the telephone services other than Twilio. Each path is the name of a front, behind a slash."""
 
 _CONNECTION: Final = ConnectionLimits()

@@ -46,7 +46,7 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
     # The upstreams and defaults are those of the session that takes over.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
-    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
+    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel", "vonage"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
     OFF: frozenset(),
 }
 """The fronts, each with the settings that have an effect there. A telephone speaks each greeting, and has no policy."""

@@ -1,11 +1,15 @@
 """Calls that one backend begins and the other continues, over sockets, with Deepgram's SDK as the client."""
 
 import itertools
+import json
 from contextlib import contextmanager
 
 import pytest
+from websockets.sync.client import connect
 
 from router import Router
+from router.recording.reader import Recording
+from router.recording.replay import verify
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients import deepgram_python
@@ -207,3 +211,88 @@ def test_a_call_begins_at_the_other_backend_where_its_own_is_gone(path, first):
             received = client.received
             assert [received.types.count(kind) for kind in ("Welcome", "SettingsApplied")] == [1, 1]
             assert received.of("Error") == []
+
+
+OPENAI_POINTS = (
+    FaultPoint.RESPONSE_CREATE,
+    FaultPoint.RESPONSE_CREATED,
+    FaultPoint.MID_TRANSCRIPT,
+    FaultPoint.AUDIO_DONE,
+    FaultPoint.BETWEEN_TURNS,
+)
+
+
+@pytest.mark.parametrize("action", [FaultAction.CLOSE, FaultAction.RESET])
+@pytest.mark.parametrize("point", OPENAI_POINTS)
+def test_a_call_leaves_openai_at_any_point_of_an_answer(point, action):
+    faults = (Fault(point=point, action=action, skip=1), gone())
+    with place(openai_faults=faults) as here, here.calling("") as client:
+        client.send("Settings", audio=AUDIO, agent={"think": THINK})
+        assert "Ada" in ask(client, "My name is Ada").text("assistant")
+        assert "tea" in ask(client, "I like tea").text("assistant")
+        ask(client, "And the sea")
+        ask(client, "And ships")
+        received = client.received
+        assert texts(client, "user") == ["My name is Ada", "I like tea", "And the sea", "And ships"]
+        assert received.types.count("AgentAudioDone") == 4
+        assert received.types.count("SettingsApplied") == 1
+        assert [it["code"] for it in received.of("Warning")].count("UPSTREAM_RESTARTED") == 1
+        assert received.of("Error") == []
+
+
+def test_a_call_returns_to_its_own_backend_when_the_other_one_is_lost():
+    once = Fault(point=FaultPoint.ITEM_CREATE, action=FaultAction.CLOSE, code=1011)
+    refused = Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=1)
+    later = Fault(point=FaultPoint.ITEM_CREATE, action=FaultAction.CLOSE, code=1000, skip=2)
+    with place(deepgram_faults=(once, refused), openai_faults=(later,)) as here, here.calling("/deepgram") as client:
+        begin(client)
+        for text in ("My name is Ada", "I like tea", "What do you remember?", "And ships"):
+            ask(client, text)
+        assert texts(client, "user") == ["My name is Ada", "I like tea", "What do you remember?", "And ships"]
+        assert client.received.types.count("AgentAudioDone") == 5
+        assert client.received.of("Error") == []
+        assert len([it for it in here.deepgram.connections if it.events]) == 2
+        remembered = [it for it in texts(client, "assistant") if "Ada" in it and "tea" in it]
+        assert remembered or "Ada" in str(here.deepgram.connections[-1].events)
+
+
+def test_limits_policies_and_recordings_hold_on_both_sides_of_a_move(tmp_path):
+    rules = {"default": {"instructions": {"prefix": "Always polite."}}}
+    faults = (Fault(point=FaultPoint.ITEM_CREATE, action=FaultAction.CLOSE, code=1011), gone())
+    settings = {"policies": rules, "limits": {"max_turns": 3}, "record": str(tmp_path), "record_content": True}
+    with place(deepgram_faults=faults, **settings) as here, here.calling("/deepgram") as client:
+        begin(client)
+        for text in ("One", "Two", "Three"):
+            ask(client, text)
+        client.wait_until("close", lambda: client.close_code is not None)
+        assert [it["code"] for it in client.received.of("Error")] == ["MAX_TURNS"]
+        (update,) = [it for it in here.openai.connections[-1].events if it["type"] == "session.update"]
+        assert update["session"]["instructions"].startswith("Always polite.")
+    (path,) = (it for it in tmp_path.glob("**/*") if it.is_file())
+    with path.open("rb") as file:
+        assert verify(Recording(str(path), file), str(path)).difference is None
+
+
+def test_the_component_s_own_settings_are_enough_for_deepgram():
+    """The React component leaves out much, and sends fields of its own."""
+    faults = (Fault(point=FaultPoint.ITEM_CREATE, action=FaultAction.CLOSE, code=1011), gone())
+    with place(openai_faults=faults) as here, connect(f"ws://{here.address}/openai") as client:
+        agent = {"think": {"prompt": "Be brief.", "outputModalities": ["text"]}, "idleTimeoutMs": 9000}
+        client.send(json.dumps({"type": "Settings", "agent": agent}))
+        wait_for(client, "SettingsApplied")
+        client.send(json.dumps({"type": "InjectUserMessage", "content": "I like tea"}))
+        frames = wait_for(client, "AgentAudioDone")
+        said = [it["content"] for it in frames if it["type"] == "ConversationText"]
+        assert said[0] == "I like tea"
+        assert "I like tea" in said[1]
+        assert [it["code"] for it in frames if it["type"] in ("Warning", "Error")] == ["UPSTREAM_RESTARTED"]
+
+
+def wait_for(client, kind):
+    """Return the messages up to the next one of a type."""
+    frames = []
+    while not frames or frames[-1]["type"] != kind:
+        frame = client.recv(timeout=20)
+        if isinstance(frame, str):
+            frames.append(json.loads(frame))
+    return frames

@@ -207,6 +207,7 @@ class DeepgramRelay:
         self._conversation.memory.settings, self._settings_text = settings, text
         self._bytes_per_s = {side: bytes_per_s(settings, side) for side in self._bytes_per_s}
         yield engine.CancelTimer(SETTINGS_TIMER)
+        yield from self._reporter.take_settings(settings)
         if self._stage is Stage.WELCOMED:
             yield from self._configure()
 

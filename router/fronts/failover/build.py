@@ -12,6 +12,7 @@ from router.fronts.deepgram_agent.policed import PolicedMachine, judge
 from router.fronts.failover.deepgram_settings import for_deepgram
 from router.fronts.failover.machine import FailoverMachine
 from router.fronts.failover.sides import Parts
+from router.fronts.named_agents import with_agents
 from router.policy.rules import Denied
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
         deepgram_position=plan.deepgram_position,
         begins_relayed=front.is_relay,
     )
-    return _policed(policy if front.is_relay else None, FailoverMachine(parts))
+    machine = _policed(policy if front.is_relay else None, FailoverMachine(parts))
+    return with_agents(machine, call, passes_unknown=front.is_relay)
 
 
 def _itself(session: Session) -> Machine:

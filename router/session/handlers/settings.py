@@ -116,6 +116,7 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
     state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
     source = msgspec.structs.replace(message, audio=audio)
+    context.report_tags(message.tags)
     state.plan = plan_of_settings(source, agent, context.options.turn_detection)
     state.microphone = _microphone(context, input_format(audio))
     state.speaker = Speaker(output_format(audio))

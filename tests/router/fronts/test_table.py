@@ -31,7 +31,7 @@ def test_every_front_has_a_route_and_no_path_is_there_twice(router):
         *DEEPGRAM_PATHS,
     }
     assert len(found) == len({route.path for route in found})
-    telephones = {"twilio", "telnyx", "plivo", "exotel"}
+    telephones = {"twilio", "telnyx", "plivo", "exotel", "vonage"}
     assert set(FRONTS) == {"openai", "converse", "realtime", "deepgram", "listen", "deepgram-listen", *telephones}
     assert all(name == front.name for name, front in FRONTS.items())
 
