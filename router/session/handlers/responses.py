@@ -300,7 +300,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if _rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id = event.response_id
+    turn.output_id, turn.is_end_open = event.response_id, False
     if turn.current is None:
         _answer_speech_unannounced(context)
     elif turn.current.is_interrupted:
@@ -381,7 +381,7 @@ def _announce(context: Context, response: openai.Response, origin: Origin) -> No
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.is_other_response(event.response.id):
+    if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
@@ -512,7 +512,8 @@ def calls_are_answered(context: Context) -> bool:
     The upstream did not announce the response, so the output of its calls is the end.
     """
     state, turn = context.state, context.state.turn
-    if turn.response is not ResponseState.ACTIVE or turn.is_announced or state.calls.outstanding:
+    is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
+    if not is_unannounced or not turn.has_called or state.calls.outstanding:
         return False
     is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
     return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
@@ -521,6 +522,7 @@ def calls_are_answered(context: Context) -> bool:
 def finish_by_calls(context: Context) -> None:
     """End a response behind the outputs of its calls. The turn continues with the answer to them."""
     end_of_response(context)
+    context.state.turn.is_end_open = True
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
