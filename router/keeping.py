@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from actors import messages
-from actors.connections.frames import FrameParser
+from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import RING_BYTES, ShelfError
 
 if TYPE_CHECKING:
@@ -139,11 +139,10 @@ def recovered(shelf: Shelf, written: int, read: int) -> Recovered:
         record = _DECODER.decode(rest.record)
     except msgspec.MsgspecError as error:
         raise ShelfError(f"the record is damaged: {error}") from error
-    parser = FrameParser(is_server=True, max_message_bytes=MAX_MESSAGE_BYTES)
-    events = parser.feed(rest.journal)
-    unread = parser.unfinished_frame
-    if unread is None:
-        raise ShelfError("a message was half read")
+    # A message of several frames that was half read is read again as a whole.
+    whole = messages_end(rest.journal)
+    unread = rest.journal[whole:]
+    events = FrameParser(is_server=True, max_message_bytes=MAX_MESSAGE_BYTES).feed(rest.journal[:whole])
     end = record.begins_at + len(record.unwritten)
     tail = rest.write[written - rest.write_at :]
     if written < record.begins_at:

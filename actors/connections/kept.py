@@ -12,7 +12,7 @@ import socket
 import struct
 import termios
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from actors.connections import frames
 from actors.connections.client import ClientConnection
@@ -70,7 +70,7 @@ def _queued(sock: socket.socket, request: int) -> int:
 class KeptConnection(ClientConnection):
     """A client's connection with a shelf, once it has one."""
 
-    __slots__ = ("_rest", "delivered", "emitted", "shelf")
+    __slots__ = ("_rest", "delivered", "emitted", "shelf", "unread")
 
     def __init__(
         self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits, is_lent: bool = False
@@ -83,6 +83,17 @@ class KeptConnection(ClientConnection):
         """The messages that this connection has delivered and that the session has not handled."""
         self._rest: Sequence[frames.Event] = ()
         """The events behind the one that is being delivered."""
+        self.unread = b""
+        """The bytes of an unfinished message that another process has read."""
+
+    @classmethod
+    def continued(
+        cls, sock: socket.socket, unread: bytes, unsent: bytes, limits: ConnectionLimits | None = None
+    ) -> Self:
+        """Return the connection that continues a stream; see `ClientConnection.continued`."""
+        connection = super().continued(sock, unread, unsent, limits)
+        connection.unread = unread
+        return connection
 
     def keep(self) -> Shelf:
         """Note each byte from now on, and return the memory. Called before `open`.
@@ -91,9 +102,9 @@ class KeptConnection(ClientConnection):
             OSError: the kernel does not count, or no memory is left.
         """
         written, read = counted(self._sock)
-        unfinished = self._parser.unfinished_frame or b""
+        unfinished = self.unread or self._parser.unfinished_frame or b""
         shelf = Shelf()
-        # The half of a frame that another process has read comes first.
+        # The half of a message that another process has read comes first.
         shelf.begin(written, read - len(unfinished))
         if unfinished:
             room = shelf.room(len(unfinished))

@@ -156,7 +156,10 @@ class ProtocolConnection(Connection):
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message, or several; see `Connection.send_binary`."""
-        if self._closing is None and not self._is_ended and not self._writer.takes_last_text_alone:
+        if self._closing is not None or self._is_ended:
+            return
+        # Nearly no connection has overflowed, and the property costs more than the count.
+        if not (self._writer.overflows and self._writer.takes_last_text_alone):
             self._writer.send(
                 frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
             )
@@ -207,7 +210,8 @@ class ProtocolConnection(Connection):
     @property
     def is_busy(self) -> bool:
         """Whether more than `high_water_bytes` wait to be written."""
-        return self._writer.is_busy
+        # Asked after every frame to an upstream: not by way of the writer's own property.
+        return self._writer.outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
     def peer(self) -> str:
@@ -270,7 +274,7 @@ class ProtocolConnection(Connection):
         traffic = self._traffic
         traffic.received_messages += len(events)
         traffic.received_bytes += len(data)
-        if self._share is not None and (self._share.noted_bytes or self._parser.held_bytes >= STEP_BYTES):
+        if self._share is not None and (self._share.holding.held_bytes or self._parser.held_bytes >= STEP_BYTES):
             self._share.note()
         self._deliver()
         return len(data)
@@ -437,7 +441,7 @@ class ProtocolConnection(Connection):
 
     def on_written(self, *, is_moving_again: bool) -> None:
         """Handle what may follow from a write; see `WriterOwner`."""
-        if self._share is not None and self._share.noted_bytes:
+        if self._share is not None and self._share.holding.held_bytes:
             self._share.note()
         if is_moving_again:
             self._show_life()  # the pong of a ping behind the backlog cannot have come yet

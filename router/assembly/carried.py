@@ -18,6 +18,7 @@ from router.access.request import Request  # noqa: TC001 - msgspec resolves the 
 from router.session import snapshot as snapshots
 from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
+from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
     from router.session.machine import Session
@@ -38,6 +39,10 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """The turn detection of the URL; None means the configured one."""
     session: bytes
     """The snapshot of the session."""
+    repeats_settings: bool = False
+    """Whether the client is back, and may send its Settings once more."""
+    voices: Voices | None = None
+    """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
 
     @property
     def session_id(self) -> str:
@@ -85,6 +90,8 @@ class CarriedSession:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
+        self.repeats_settings = False
+        """Whether the client is back, and may send its Settings once more."""
 
     @property
     def snapshot_due(self) -> int:
@@ -114,8 +121,9 @@ class CarriedSession:
                 JSON. It then drains, as without snapshots.
         """
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time())
+        voices = self._session.context.options.voices if self.has_settings else None
         try:
-            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session))
+            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices))
         except (TypeError, ValueError, OverflowError) as error:
             raise SnapshotError(f"the request of the session cannot be written: {error}") from error
 
@@ -123,9 +131,13 @@ class CarriedSession:
 def restored(parcel: Parcel, options: SessionOptions) -> Session:
     """Return the session of a parcel, under the options of now. May load numpy: not for a dispatcher's thread.
 
+    The voices stay those of its start: a caller must not hear another voice in the middle of the call.
+
     Raises:
         SnapshotError: the snapshot is damaged.
     """
+    if parcel.voices is not None:
+        options = msgspec.structs.replace(options, voices=parcel.voices)
     return snapshots.restore(parcel.session, options, clock=clock(), now_s=time.monotonic(), unix_s=time.time())
 
 

@@ -197,9 +197,12 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     console: bool = True
     """Whether `/` is the console, a page for talking."""
     keeper: bool = True
-    """Whether sessions move to the workers of the newer version at a reload."""
+    """Whether sessions move to the workers of the newer version at a reload, and where a worker of several dies."""
     recovery: bool = False
-    """Whether another worker continues the sessions of a worker that dies. It needs `keeper`."""
+    """Whether the sessions of a worker that dies continue although it is the only one: its successor takes them over.
+
+    It needs `keeper`.
+    """
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     simulator_voice: bool = True

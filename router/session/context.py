@@ -182,9 +182,13 @@ class Context:
             if isinstance(item, openai.FunctionCallOutputItem):
                 self._notify(self._stopwatch.answer(item.call_id, self.now_s))
 
-    def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
-        """Send encoded frames to the upstream in use, or to `link`."""
-        generation = (link or self.state.upstream).generation
+    def forward(self, frame: str | bytes, link: UpstreamLink | None = None) -> None:
+        """Send an encoded frame to the upstream in use, or to `link`."""
+        self._commands.append(messages.SendToUpstream(frame, (link or self.state.upstream).generation))
+
+    def forward_all(self, frames: list[bytes]) -> None:
+        """Send encoded frames to the upstream in use."""
+        generation = self.state.upstream.generation
         for frame in frames:
             self._commands.append(messages.SendToUpstream(frame, generation))
 
@@ -213,7 +217,7 @@ class Context:
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
         """Start the timer of a wait with a length of `delay_s`. A timer of this wait that runs already starts again."""
-        name: str = wait.value
+        name: str = wait._value_  # `value` is a property, and costs ten times as much
         self.timers[name] = self.now_s + delay_s
         self._commands.append(messages.StartTimer(name, delay_s))
 

@@ -183,7 +183,7 @@ LAYOUTS: Final = (
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
-        " outputs overtaken is_cancelled_by_client is_resumed is_answered_by_passthrough",
+        " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -246,7 +246,7 @@ LAYOUTS: Final = (
     _of(
         Converter,
         "source target _part _stream",
-        derived="_decode _encode _sample_bytes",
+        derived="_decode _encode _piece_bytes _sample_bytes _step target_bytes_per_s",
         pack=_pack_converter,
         fill=_fill_converter,
     ),

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from actors.messages import Facts
     from router.session.options import SessionOptions
     from router.session.profile import Profile
-    from router.session.state.session import State
     from router.session.state.text_delivery import ItemDelivery
     from router.session.tables import Row
 
@@ -52,6 +51,8 @@ class Session:
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
+        self.state = self.context.state
+        """The session's memory."""
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
         self.snapshot_due = 0
         """A number that grows with each change that a snapshot has to hold before its effects are visible.
@@ -61,11 +62,6 @@ class Session:
         self._marked: tuple[object, ...] = (0, self.state.lifecycle, 0, 0, 0, False, 0)
         self._stored_part: ItemDelivery | None = None
         self._stored_chars = 0
-
-    @property
-    def state(self) -> State:
-        """The session's memory."""
-        return self.context.state
 
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input, and return the commands that follow from it, in order.
@@ -295,7 +291,8 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Look inputs up by the state that a snapshot brought."""
+        """Use the state that a snapshot brought."""
+        self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 
     def describe(self) -> Facts:

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.web.custody import ADOPT, DROP, HOLD, MAX_PACKET, PASS
+from router.web.custody import ADOPT, DROP, HOLD, LOSE, MAX_PACKET, PASS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,8 +41,9 @@ class Held(NamedTuple):
 class Keeper:
     """The channels to all workers. On the arbiter's thread."""
 
-    def __init__(self, path: Path, fit: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, path: Path, fit: Callable[[], Iterable[int]], note_lost: Callable[[], None]) -> None:
         self._fit = fit
+        self._note_lost = note_lost
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -98,15 +99,20 @@ class Keeper:
             held = self._held.get(session_id)
             if held is None:
                 continue
-            if held.handed >= MOST_HANDED:
-                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+            if held.handed > MOST_HANDED:
+                logger.error("session %s is shut: its end has killed a worker, too", session_id)
                 self._give_up(session_id)
                 continue
+            order = ADOPT
+            if held.handed == MOST_HANDED:
+                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+                order = LOSE
             self._held[session_id] = held._replace(pid=pid, handed=held.handed + 1)
             try:
-                socket.send_fds(self._channels[pid], [ADOPT + session_id.encode()], list(held.descriptors))
+                socket.send_fds(self._channels[pid], [order + session_id.encode()], list(held.descriptors))
             except OSError as error:
                 logger.warning("session %s waits for another worker: %s", session_id, error)
+                self._held[session_id] = held
                 self._orphans.append(session_id)
 
     def _accept(self) -> None:
@@ -134,11 +140,15 @@ class Keeper:
             self._forget(session_id)
             self._held[session_id] = Held(pid, tuple(descriptors))
         elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
+            # The worker did not touch it.
+            held = self._held[session_id]
+            self._held[session_id] = held._replace(handed=held.handed - 1)
             self._orphans.append(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)
 
     def _give_up(self, session_id: str) -> None:
+        self._note_lost()
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._held[session_id].descriptors[0])) as sock:
             sock.shutdown(socket.SHUT_RDWR)
         self._forget(session_id)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from actors.connections.handover import HandshakeRefused, has_own_handshake, is_lent, served_socket
 from router.access.request import is_upgrade
-from router.config.schema import TURN_DETECTIONS
+from router.config.session_settings import TURN_DETECTIONS
 from router.web.response import BodyLateError, Environ, Headers, Response
 
 if TYPE_CHECKING:

@@ -203,7 +203,7 @@ def test_a_light_session_runs_before_the_heavy_ones(dispatcher):
         session_id = "light"
 
         def run_slice(self, _budget):
-            log.append(list(dispatcher._heavy))
+            log.append(list(dispatcher.heavy))
 
     on(dispatcher, lambda: dispatcher.schedule(Light()))
     on(dispatcher, lambda: None)
@@ -218,7 +218,7 @@ def test_a_heavy_session_with_nothing_left_is_light_again(dispatcher):
     burner.is_stopped = True
     for _ in range(3):
         on(dispatcher, lambda: None)
-    assert on(dispatcher, lambda: list(dispatcher._heavy)) == []
+    assert on(dispatcher, lambda: list(dispatcher.heavy)) == []
 
 
 def test_the_dispatcher_stops_only_when_heavy_sessions_have_nothing_left():
@@ -229,7 +229,7 @@ def test_the_dispatcher_stops_only_when_heavy_sessions_have_nothing_left():
         on(dispatcher, lambda: None)
     burner.is_stopped = True
     assert dispatcher.stop()
-    assert not dispatcher._heavy
+    assert not dispatcher.heavy
 
 
 def test_timers_wait_for_bytes_that_are_left_unread_but_not_for_good(dispatcher):

@@ -231,7 +231,7 @@ class Turner:
         url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/v1/realtime"
         self._router = Router(upstream=url)
         self._router.start()
-        self._dispatcher = self._router._runtime.dispatchers[0]
+        self._dispatcher = self._router._parts.runtime.dispatchers[0]
         self._sessions = [Session(self._router, self._listener, number) for number in range(sessions)]
 
     def measure(self, rounds, meter):

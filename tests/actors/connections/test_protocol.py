@@ -362,7 +362,7 @@ def test_an_owner_that_does_not_close_after_an_overflow_loses_the_connection_at_
     link.listener.next("overflowed")
     for _ in range(200):
         link.send_text("x" * 20_000)
-    assert link.connection._writer._outbox.backlog_bytes <= 100_000
+    assert link.connection._writer.outbox.backlog_bytes <= 100_000
     assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "took no byte within 0.3 s")
 
 

@@ -492,6 +492,11 @@ def test_check_is_a_flag_of_its_own():
     assert not parse_command_line([], {}, Files()).check
 
 
+def test_so_is_take_over():
+    assert parse_command_line(["--take-over"], {}, Files()).take_over
+    assert not parse_command_line([], {}, Files()).take_over
+
+
 def test_describe_prints_a_file_that_sets_the_same_with_the_source_of_each_line():
     argv = ["--port", "9001", "--config", "a.toml"]
     files = Files(a_toml='models = ["a", "b"]\n[deadlines]\ndial_s = 3\n', dotenv="ROUTER_VOICE=cedar\n")

@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from actors.connections.base import ConnectionLimits
+from actors.connections.frames import close_frame, text_frames
+from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
+from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
 from router.keeping import Record
 from router.web.custody import Custody
@@ -20,6 +23,15 @@ from tests.support.engine import links
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 WAIT_S = 10.0
+LOST = b"".join([*text_frames("lost", mask=False, max_frame_bytes=1000), close_frame(1011, "lost", mask=False)])
+
+
+def last_words_of(client):
+    """Return the bytes that a client gets until the stream ends."""
+    received = b""
+    while part := client.recv(100):
+        received += part
+    return received
 
 
 class Router:
@@ -28,6 +40,8 @@ class Router:
     def __init__(self):
         self.adopted = queue.Queue()
         self.is_full = False
+        self.goes_away = False
+        self.lost = 0
 
     def count_adoption(self, data):
         return data + b" counted"
@@ -39,12 +53,19 @@ class Router:
         if self.is_full:
             connection.abort()
             raise ValueError("full")
+        if self.goes_away:
+            connection.abort()
+            raise HandshakeRefused(503, "going away")
         connection.abort()
         self.adopted.put((data, adopted, journal))
 
+    def count_lost(self):
+        self.lost += 1
+
     def give_up(self, _data, connection):
+        self.count_lost()
         connection.send_text("lost")
-        connection.close(1011, "internal error")
+        connection.close(1011, "lost")
 
 
 @pytest.fixture
@@ -90,13 +111,42 @@ def test_a_session_of_a_dead_worker_is_adopted_with_its_journal(keeper, held):
 
 def test_a_session_that_cannot_be_continued_ends_with_its_last_words(keeper, held, caplog):
     keeper.router.is_full = True
+    held[1].sendall(b"audio that the dead worker did not read")
     socket.send_fds(keeper.channel, [b"as1"], held[0])
+    assert last_words_of(held[1]) == b"rest" + LOST
+    held[1].close()
     assert keeper.channel.recv(100) == b"ds1"
-    received = b""
-    while part := held[1].recv(100):
-        received += part
-    assert received.startswith(b"rest")
     assert "session s1 ends: it cannot be continued" in caplog.text
+    assert keeper.router.lost == 1
+
+
+def test_a_session_that_killed_several_workers_ends_and_is_not_adopted(keeper, held):
+    socket.send_fds(keeper.channel, [b"ls1"], held[0])
+    assert last_words_of(held[1]) == b"rest" + LOST
+    held[1].close()
+    assert keeper.channel.recv(100) == b"ds1"
+    assert keeper.router.adopted.empty()
+
+
+def test_a_session_without_a_record_is_counted_as_lost(keeper):
+    with contextlib.ExitStack() as stack:
+        ours, theirs = links.tcp_pair(stack)
+        shelf = Shelf()
+        with contextlib.closing(shelf):
+            socket.send_fds(keeper.channel, [b"as1"], [ours.fileno(), shelf.descriptor])
+        ours.close()
+        theirs.settimeout(WAIT_S)
+        assert theirs.recv(100) == b""
+        theirs.close()
+        assert keeper.channel.recv(100) == b"ds1"
+        assert keeper.router.lost == 1
+
+
+def test_a_worker_that_goes_away_meanwhile_passes_the_session_on(keeper, held):
+    keeper.router.goes_away = True
+    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    assert keeper.channel.recv(100) == b"ps1"
+    assert keeper.router.lost == 0
 
 
 def test_a_worker_on_its_way_out_passes_a_session_on(keeper, held):

@@ -54,8 +54,13 @@ def fit():
 
 
 @pytest.fixture
-def keeper(tmp_path, fit):
-    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit)
+def lost():
+    return []
+
+
+@pytest.fixture
+def keeper(tmp_path, fit, lost):
+    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit, lambda: lost.append(1))
     yield keeper
     keeper.close()
 
@@ -122,15 +127,18 @@ def test_an_adopter_that_dies_passes_the_session_on(keeper, fit, worker):
     assert three.do("adopt") == "as1 2"
 
 
-def test_a_session_that_kills_two_workers_is_given_up(keeper, fit, worker, caplog):
-    workers = [worker() for _ in range(4)]
+def test_a_session_that_kills_two_workers_is_given_up_and_ends_in_a_third_one(keeper, fit, worker, lost, caplog):
+    workers = [worker() for _ in range(5)]
     workers[0].do("hold s1")
     for it in workers[2:]:
         fit.remove(it.pid)
     for one, other in itertools.pairwise(workers):
         fit[:] = [one.pid, other.pid]
+        if other is workers[4]:
+            assert one.do("adopt") == "ls1 2"
         die(keeper, fit, one)
     assert "session s1 is given up: it has killed 2 workers" in caplog.text
+    assert lost == [1]  # not even its end could be told
 
 
 def test_a_session_that_a_worker_passes_on_goes_to_the_next(keeper, fit, worker):
@@ -143,6 +151,19 @@ def test_a_session_that_a_worker_passes_on_goes_to_the_next(keeper, fit, worker)
     two.do("pass s1")
     keeper.poll()
     assert three.do("adopt") == "as1 2"
+
+
+def test_a_worker_that_passes_a_session_on_was_not_killed_by_it(keeper, fit, worker, caplog):
+    one, two, three = worker(), worker(), worker()
+    one.do("hold s1")
+    fit.remove(three.pid)
+    die(keeper, fit, one)
+    for _ in range(3):
+        assert two.do("adopt") == "as1 2"
+        two.do("pass s1")
+        keeper.poll()
+    assert two.do("adopt") == "as1 2"
+    assert "given up" not in caplog.text
 
 
 def test_a_worker_that_ended_by_itself_leaves_nothing(keeper, fit, worker):
