@@ -20,7 +20,11 @@ def turns(*texts):
         (["My name is Ada and I live in Utrecht."], "What is my name?", "Your name is Ada."),
         (["My name is Ada but I am tired."], "Who am I?", "Your name is Ada."),
         (["My name is Ada and we are four."], "What's my name?", "Your name is Ada."),
-        (["My favourite dish is fish and chips."], "What is my favourite dish?", "Your favourite dish is fish and chips."),
+        (
+            ["My favourite dish is fish and chips."],
+            "What is my favourite dish?",
+            "Your favourite dish is fish and chips.",
+        ),
         (["My dog is called Rex"], "What is my dog called?", "Your dog is Rex."),
         (["My name is Ann.", "Hi", "My name is Eve."], "What is my name?", "Your name is Eve."),
         (["One.", "ok", "Two."], "What did I say before?", 'Before that you said: "Two."'),
