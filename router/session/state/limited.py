@@ -195,11 +195,17 @@ class Limited:
         self.reached: str | None = None
         """The code of the limit that ends the session."""
         self.is_over = False
-        """Whether the turn that reached a limit of `SPENT` has ended. A further turn ends the session at once."""
+        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
+        the session at once."""
 
     def note_user(self, now_s: float) -> None:
         """Record speech of the user, or a message that asks for something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
+
+    def note_turn(self, now_s: float) -> None:
+        """Record that the user begins a turn, which interrupts the agent's."""
+        self.note_user(now_s)
+        self.note_rest()
 
     def note_agent(self, now_s: float) -> None:
         """Record that the agent speaks."""
