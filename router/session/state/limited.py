@@ -190,7 +190,7 @@ class Limited:
         self.has_asked = False
         """Whether the agent has spoken into the silence by itself. Its speech does not end the silence then."""
         self.spending = Spending(options)
-        self.warned_of: set[str] = set()
+        self.warned_of: frozenset[str] = frozenset()
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
@@ -269,7 +269,7 @@ class Limited:
         # A client that chose the time itself knows of it.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
-            self.warned_of.discard(SILENCE.code)
+            self.warned_of -= {SILENCE.code}
             return Step(Act.WAIT, SILENCE, warned_s - quiet_s)
         if quiet_s < longest_s:
             return Step(Act.WARN, SILENCE, longest_s - quiet_s)
