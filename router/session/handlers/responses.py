@@ -24,7 +24,7 @@ from router.session.state.origin import Origin, is_marked, metadata_of, origin_o
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.turn import MAX_UNASKED
-from router.translation import errors, session_config, speech
+from router.translation import errors, session_config, speech, text
 
 if TYPE_CHECKING:
     from router.session.context import Context
@@ -300,7 +300,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if _rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id = event.response_id
+    turn.output_id, turn.is_end_open = event.response_id, False
     if turn.current is None:
         _answer_speech_unannounced(context)
     elif turn.current.is_interrupted:
@@ -381,7 +381,7 @@ def _announce(context: Context, response: openai.Response, origin: Origin) -> No
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.is_other_response(event.response.id):
+    if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
@@ -491,6 +491,46 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     return None
 
 
+def finish_by_item(context: Context, event: openai.ConversationItemDone) -> ResponseState | None:
+    """Take an item with the whole text for the end of a response that the upstream did not announce."""
+    turn = context.state.turn
+    if turn.is_announced or not _brought_text(context, event):
+        return turn.response
+    end_of_response(context)
+    return None
+
+
+def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
+    """Whether the answer's text has come with this item, or before it."""
+    part = context.state.turn.answer.find(event.item.id) if text.is_assistant_message(event.item) else None
+    return part is not None and part.is_closed
+
+
+def calls_are_answered(context: Context) -> bool:
+    """Whether every call of a response has its output, and no end of the response will come.
+
+    The upstream did not announce the response, so the output of its calls is the end.
+    """
+    state, turn = context.state, context.state.turn
+    is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
+    if not is_unannounced or not turn.has_called or state.calls.outstanding:
+        return False
+    is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
+    return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
+
+
+def finish_by_calls(context: Context) -> None:
+    """End a response behind the outputs of its calls. The turn continues with the answer to them."""
+    end_of_response(context)
+    context.state.turn.is_end_open = True
+
+
+def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
+    """End the agent's turn behind an item that comes unasked, and without response.created."""
+    if context.state.turn.has_output and _brought_text(context, event):
+        _end_unasked(context, None)
+
+
 def finish_unasked(context: Context, event: TextDone) -> None:
     """End the agent's turn behind a whole text that came unasked, and without response.created.
 
@@ -499,8 +539,12 @@ def finish_unasked(context: Context, event: TextDone) -> None:
     turn = context.state.turn
     if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
         return
-    turn.is_open = True
-    turn.output_id = event.response_id
+    _end_unasked(context, event.response_id)
+
+
+def _end_unasked(context: Context, response_id: str | None) -> None:
+    context.state.turn.is_open = True
+    context.state.turn.output_id = response_id
     context.signal(inputs.SpeechAnswered())
     end_of_response(context)
 
