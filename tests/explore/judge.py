@@ -128,6 +128,7 @@ class Judge:
         """Record that the user interrupts: no text of a response that is active now has to be sent."""
         self.interrupted |= self.known_texts
         self.missing.clear()
+        self.injected = 0
         self.knowledge.cut |= self.known_texts | self.given_texts
 
     def cut_off(self) -> None:
@@ -338,7 +339,9 @@ class Judge:
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
-            require(not self.begun, "iii a response is requested while another is active")
+            # The outputs of its calls are the end of a response that was not announced.
+            active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
+            require(not active, "iii a response is requested while another is active")
             require(generation not in self.asks, "iii a response is requested while another is requested")
             self.asks.append(generation)
             is_early = generation in self.speaking and not self.is_excused
