@@ -21,6 +21,13 @@ class Carried(Protocol):
     def can_move(self) -> bool:
         """Whether a move now cuts nothing off."""
 
+    def announcement(self) -> bytes:
+        """Return the facts with which another process dials the next upstream of the session in advance.
+
+        Raises:
+            ValueError: they cannot be written.
+        """
+
     def snapshot(self) -> bytes:
         """Return the session as a value, between two inputs.
 

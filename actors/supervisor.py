@@ -81,8 +81,8 @@ class Supervisor(Actor):
         self._notifications = Notifications(self, pools.hooks, self._report_drained)
         self._allocator = allocator
         self._sessions: dict[str, SessionRecord] = {}
-        self._deliver: Callable[[lifecycle.Departure], None] | None = None
-        """The function that takes departing sessions; None where a drain ends them."""
+        self._exit: lifecycle.Exit | None = None
+        """The way of departing sessions; None where a drain ends them."""
         self._drained: threading.Event | None = None
         self._drain_until_s = math.inf
         self._receive: dict[type, Callable[[Any], Any]] = {
@@ -456,7 +456,7 @@ class Supervisor(Actor):
     # A session departs to another process.
 
     def _let_depart(self, message: lifecycle.LetDepart) -> None:
-        self._deliver = message.deliver
+        self._exit = message.by
 
     def _cannot_depart(self, message: lifecycle.CannotDepart) -> None:
         session = self._live(message.session_id)
@@ -474,7 +474,7 @@ class Supervisor(Actor):
         self._forget_if_over(session)
 
     def _may_depart(self, session: SessionRecord) -> bool:
-        return self._deliver is not None and session.spec.carried is not None and session.state is SessionState.LIVE
+        return self._exit is not None and session.spec.carried is not None and session.state is SessionState.LIVE
 
     def _send_off_all(self) -> list[SessionRecord]:
         """Let all sessions depart that may, spread over some time. Return the others."""
@@ -487,8 +487,8 @@ class Supervisor(Actor):
 
     def _send_off(self, session: SessionRecord, delay_s: float) -> None:
         """Let a session depart from `delay_s` on, and at the latest shortly before the end of the drain."""
-        assert self._deliver is not None  # noqa: S101 - the caller looked
-        depart = lifecycle.Depart(self._deliver)
+        assert self._exit is not None  # noqa: S101 - the caller looked
+        depart = lifecycle.Depart(self._exit)
         due = msgspec.structs.replace(depart, is_due=True)
         left_s = max(0.0, self._drain_until_s - time.monotonic())
         self.dispatcher.call_later(min(delay_s, left_s * DUE_SHARE), lambda: session.tell(session.client, depart))
