@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.access.request import Request  # noqa: TC001 - msgspec resolves the annotation
+from router.access.request import Request
 from router.session import snapshot as snapshots
 from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
@@ -57,6 +57,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _PARCELS: Final = msgspec.msgpack.Decoder(Parcel)
+_REQUESTS: Final = msgspec.msgpack.Decoder(Request)
 
 
 def open_parcel(data: bytes) -> Parcel:
@@ -71,6 +72,18 @@ def open_parcel(data: bytes) -> Parcel:
         raise SnapshotError(f"the parcel is damaged: {error}") from error
     snapshots.open_envelope(parcel.session)
     return parcel
+
+
+def open_announcement(facts: bytes) -> Request:
+    """Return the request of a session that moves soon.
+
+    Raises:
+        SnapshotError: the facts are damaged, or of another version of the program.
+    """
+    try:
+        return _REQUESTS.decode(facts)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the announcement is damaged: {error}") from error
 
 
 def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
@@ -122,6 +135,14 @@ class CarriedSession:
         """Whether only the newest audio of the microphone matters."""
         return self._session.may_drop_audio()
 
+    def announcement(self) -> bytes:
+        """Return the request, with which another process dials the next upstream in advance.
+
+        Raises:
+            SnapshotError: the application's facts about the client are no JSON.
+        """
+        return _written(self._request)
+
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 
@@ -131,10 +152,14 @@ class CarriedSession:
         """
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
-        try:
-            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise SnapshotError(f"the request of the session cannot be written: {error}") from error
+        return _written(Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices))
+
+
+def _written(message: Request | Parcel) -> bytes:
+    try:
+        return _ENCODER.encode(message)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SnapshotError(f"the request of the session cannot be written: {error}") from error
 
 
 def restored(parcel: Parcel, options: SessionOptions) -> Session:
