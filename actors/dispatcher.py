@@ -54,6 +54,9 @@ Nearly every slice is shorter, and costs only a comparison.
 SLOW_SLICE_S: Final = 0.05
 """A slice that takes more seconds is logged: a call in it blocked, and every session of the dispatcher waited."""
 
+WARNED_SLICE_S: Final = 0.5
+"""A slice that takes more seconds is logged as a warning. A busy machine alone hardly delays a slice so long."""
+
 __all__ = ["READABLE", "WRITABLE", "Dispatcher", "on_dispatcher_thread"]
 
 _current = threading.local()
@@ -453,7 +456,8 @@ class Dispatcher:
         if took_s > SLOW_SLICE_S:
             self.slow_slices += 1
             fields = getattr(runnable, "log_fields", {})
-            logger.warning("slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
+            level = logging.WARNING if took_s > WARNED_SLICE_S else logging.INFO
+            logger.log(level, "slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
 
     def _fire_timers(self, looked_s: float) -> None:
         # Work that is left may put a deadline off: it was received before `looked_s`, as far as the dispatcher knows.

@@ -149,7 +149,7 @@ class CallLimits:
         limited = self.limited
         if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
             # Usage may pass both shares at once, so an end is warned of, too.
-            limited.warned_of.add(step.limit.code)
+            limited.warned_of |= {step.limit.code}
             yield from self._wire.warn(step.limit)
         if step.act is not Act.END:
             if step.limit in _TIMERS:

@@ -347,5 +347,5 @@ class Context:
         unknown = self.state.unknown_types
         if kind in unknown or len(unknown) >= MAX_UNKNOWN_TYPES:
             return
-        unknown.add(kind)
+        self.state.unknown_types = unknown | {kind}
         self.log(logging.WARNING, f"the upstream sent {kind[:80]}, ignored: {problem}")

@@ -73,7 +73,7 @@ def _take(context: Context, step: Step) -> None:
     state = context.state
     if step.act is not Act.WAIT and step.limit.code not in state.limited.warned_of:
         # Tokens may pass both shares in one response, so an end is warned of, too.
-        state.limited.warned_of.add(step.limit.code)
+        state.limited.warned_of |= {step.limit.code}
         context.to_client(deepgram.Warning(description=step.limit.warning, code=step.limit.code))
         if step.limit is SILENCE and step.act is Act.WARN:
             _ask(context)

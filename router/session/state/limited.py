@@ -190,16 +190,22 @@ class Limited:
         self.has_asked = False
         """Whether the agent has spoken into the silence by itself. Its speech does not end the silence then."""
         self.spending = Spending(options)
-        self.warned_of: set[str] = set()
+        self.warned_of: frozenset[str] = frozenset()
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
         self.is_over = False
-        """Whether the turn that reached a limit of `SPENT` has ended. A further turn ends the session at once."""
+        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
+        the session at once."""
 
     def note_user(self, now_s: float) -> None:
         """Record speech of the user, or a message that asks for something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
+
+    def note_turn(self, now_s: float) -> None:
+        """Record that the user begins a turn, which interrupts the agent's."""
+        self.note_user(now_s)
+        self.note_rest()
 
     def note_agent(self, now_s: float) -> None:
         """Record that the agent speaks."""
@@ -263,7 +269,7 @@ class Limited:
         # A client that chose the time itself knows of it.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
-            self.warned_of.discard(SILENCE.code)
+            self.warned_of -= {SILENCE.code}
             return Step(Act.WAIT, SILENCE, warned_s - quiet_s)
         if quiet_s < longest_s:
             return Step(Act.WARN, SILENCE, longest_s - quiet_s)

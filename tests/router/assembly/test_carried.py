@@ -7,7 +7,7 @@ import pytest
 from actors import messages
 from router import Principal, Request, RouterConfig
 from router.assembly import carried
-from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_parcel
+from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_announcement, open_parcel
 from router.assembly.factory import SessionFactory
 from router.config.guard import Guard, Rule
 from router.hooks import Hooks
@@ -87,6 +87,13 @@ def test_sessions_without_a_memory_around_them_can_move(profile, settings, moves
         assert spec.carried.snapshot_due > due
         assert not spec.carried.can_move
         assert open_parcel(spec.carried.snapshot()).session_id == "s"
+
+
+def test_an_announcement_holds_the_request():
+    session = CarriedSession(Playbook("converse").session, REQUEST, None)
+    assert open_announcement(session.announcement()) == REQUEST
+    with pytest.raises(SnapshotError, match="damaged"):
+        open_announcement(b"nothing")
 
 
 def test_the_clock_of_this_machine_has_one_name():

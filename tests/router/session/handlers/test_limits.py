@@ -152,6 +152,16 @@ def test_the_last_token_is_heard_and_a_further_turn_ends_the_session(profile, si
     assert len(book.asked()) == asked
 
 
+def test_an_answer_that_is_interrupted_behind_the_last_token_is_the_last():
+    book = started(max_tokens=10).types("Tell me more.").begins().says("Hello.", 5.0)
+    details = {"total_tokens": 10, "input_tokens": 0, "output_tokens": 10}
+    book.types("Or rather of this.").ends(status="cancelled", usage=details).begins("resp_2", "item_2")
+    assert book.ending is None
+    book.client(QUESTION)
+    assert sent(book) == [("Warning", limits.TOKENS.code), ("Error", limits.TOKENS.code)]
+    assert (book.ending.code, book.ending.reason) == (1000, limits.TOKENS.code)
+
+
 def test_an_open_microphone_does_not_cut_the_last_answer():
     book = talked_out()
     book.run(3, microphone=SILENT)
