@@ -95,7 +95,7 @@ class Console {
       const messages = this.#conversation.messages();
       const options = {
         address: place.withToken(url, this.#form.token()),
-        settings: settings.toMessage(values, { messages, isOwn: place.isOwn(url) }),
+        settings: settings.toMessage(values, { messages, isOwn: place.isSparse(url) }),
         mocks: settings.parseFunctions(values.functions).mocks,
         isOpenai: this.#where().backend === "openai",
       };
@@ -231,6 +231,7 @@ class Console {
 
   #restore() {
     const { backend, endpoint } = place.fromQuery();
+    byId("backend").append(...Object.entries(place.BACKENDS).map(([value, text]) => new Option(text, value)));
     byId("backend").value = backend;
     byId("endpoint").value = endpoint;
     this.#showPlace();
