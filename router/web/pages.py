@@ -83,6 +83,7 @@ def _facts(config: RouterConfig) -> dict[str, object]:
         "deepgram": CONVERSE_PATH.removeprefix("/"),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",
+        "hasMind": config.simulator_llm is not None,
         "voiceAdvice": voice_advice(config),
         "model": config.model,
         "hasWireView": config.wire_view,
