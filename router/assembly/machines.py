@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from router.access.pending import UntilSettings
 from router.assembly.carried import restored
 from router.fronts import agents
+from router.fronts.failover import build
 from router.fronts.front import Call, guarded
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from router.assembly.carried import Parcel
     from router.call_names import CallNames
     from router.config.model import RouterConfig
+    from router.fronts.failover.build import Plan
     from router.fronts.front import Front
     from router.observer.sessions import SessionObserver
     from router.recording.recorder import Recorder
@@ -69,11 +71,13 @@ class Machines:
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None,
         parcel: Parcel | None = None,
+        failover: Plan | None = None,
     ) -> Assembled:
         """Return the machine of a session with all its layers.
 
         The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. Its recording ended there, because a recording begins with its session.
+        another process carried. Its recording ended there, because a recording begins with its session. With `failover`
+        either of two backends may serve the call.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -81,14 +85,16 @@ class Machines:
         if self.recorder is not None:
             options = self.recorder.watched(options)
         session = Session(session_id, front.profile, options) if parcel is None else restored(parcel, options)
-        machine = self._traced(self._fronted(session_id, front, session, request, names), observer)
+        machine = self._traced(
+            self._fronted(session_id, front, session, request, names=names, failover=failover), observer
+        )
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
         is_recorded = self.recorder is not None and self.recorder.wants(session_id, principal)
         if is_recorded and parcel is not None:
             logger.info("session %s is not recorded here: its recording ended with another process", session_id)
         elif self.recorder is not None and is_recorded:
-            recorded = self.recorder.begin(session_id, session, machine, self._agents, request)
+            recorded = self.recorder.begin(session_id, session, machine, self._agents, request, failover=failover)
             machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
         if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
             on_settings()  # another process had them
@@ -96,9 +102,18 @@ class Machines:
             machine = UntilSettings(machine, machine.describe, on_settings)
         return Assembled(session, machine, read_late, on_end)
 
-    def _fronted(self, session_id: str, front: Front, session: Session, request: Request, names: CallNames) -> Machine:
+    def _fronted(
+        self,
+        session_id: str,
+        front: Front,
+        session: Session,
+        request: Request,
+        *,
+        names: CallNames,
+        failover: Plan | None,
+    ) -> Machine:
         inner: Machine = session
-        if not front.is_relay:
+        if not front.is_relay and failover is None:
             inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
         call = Call(
             session=session,
@@ -111,6 +126,8 @@ class Machines:
             session_id=session_id,
             names=names,
         )
+        if failover is not None:
+            return self._viewed(session_id, front, session, build.machine_of(front, call, failover), request)
         machine = guarded(front, front.adapt(call), self._config.guard, session_id)
         return self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
 

@@ -490,14 +490,14 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
 
 ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
     deepgram.Settings: Limited.note_agent,  # no user has done anything yet
-    deepgram.InjectUserMessage: Limited.note_user,
+    deepgram.InjectUserMessage: Limited.note_turn,
     deepgram.InjectAgentMessage: Limited.note_user,
     deepgram.FunctionCallResponse: Limited.note_user,
     deepgram.ForceEndTurn: Limited.note_user,
-    inputs.EchoedUserMessage: Limited.note_user,
-    inputs.PassthroughItemCreate: Limited.note_user,
-    inputs.PassthroughResponseCreate: Limited.note_user,
-    openai.InputAudioBufferSpeechStarted: Limited.note_user,
+    inputs.EchoedUserMessage: Limited.note_turn,
+    inputs.PassthroughItemCreate: Limited.note_turn,
+    inputs.PassthroughResponseCreate: Limited.note_turn,
+    openai.InputAudioBufferSpeechStarted: Limited.note_turn,
     openai.InputAudioBufferSpeechStopped: Limited.note_user,
     openai.InputAudioBufferTimeoutTriggered: Limited.note_question,
     openai.ResponseCreated: Limited.note_agent,

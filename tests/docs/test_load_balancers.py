@@ -139,7 +139,9 @@ class Fleet:
     ("front", "count", "restarted", "slowest_s"),
     [
         (haproxy, 6, ROUTERS[:1], WAIT_S),
+        pytest.param(nginx, 6, ROUTERS[:1], WAIT_S, marks=pytest.mark.exhaustive),
         pytest.param(haproxy, 60, ROUTERS, WITHOUT_CALL_S, marks=WHOLE),
+        pytest.param(nginx, 60, ROUTERS, WITHOUT_CALL_S, marks=WHOLE),
     ],
 )
 def test_callers_go_on_talking_as_each_machine_restarts_is_cut_off_or_dies(front, count, restarted, slowest_s):

@@ -171,7 +171,9 @@ def standing(here: World) -> dict[str, object]:
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "descriptors": sorted(_descriptors()),
         "actors": len(pykka.ActorRegistry.get_all()),
-        "timers": sum(timer.is_active for it in here.router._runtime.dispatchers for _, _, timer in it._timers.heap),
+        "timers": sum(
+            timer.is_active for it in here.router._parts.runtime.dispatchers for _, _, timer in it._timers.heap
+        ),
         "sessions": len(here.router.sessions()),
     }
 

@@ -74,7 +74,13 @@ class Memory:
         return text_of(response, "id") in self._late
 
     def drop_answer(self) -> None:
-        """Forget an answer that the lost upstream did not finish. The relay asks its question again."""
+        """Forget an answer that the lost upstream did not finish. The relay asks its question again.
+
+        The outputs of functions stay, so that no function has to run twice for one question.
+        """
+        for message in self._answer:
+            if "function_calls" in message:
+                self._add(message)
         self._answer.clear()
         self._late.extend(self.calls)
         self.calls.clear()

@@ -12,4 +12,4 @@ def test_a_telephone_has_a_webhook_and_a_status_call_back():
 def test_every_setting_of_a_front_is_one_of_the_configuration():
     assert set(RouterConfig.__struct_fields__) >= DEFAULTS
     assert set(Tuning.__struct_fields__) <= DEFAULTS
-    assert all(keys <= DEFAULTS | {"policy", "upstreams"} for keys in FRONTS.values())
+    assert all(keys <= DEFAULTS | {"policy", "upstreams", "failover", "failover_agent"} for keys in FRONTS.values())
