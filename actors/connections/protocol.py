@@ -309,11 +309,19 @@ class ProtocolConnection(Connection):
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:
-        """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection."""
-        self._is_paused = False
-        while not self._is_ended and (self._events or self._read_once()):
+        """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
+
+        A turn reads one piece of them: megabytes may wait of a peer that was not read.
+        """
+        if self._is_ended:
+            return
+        self._is_paused, self._reads_slowly = False, True
+        if self._events:
             self._deliver()
-        self.abort()
+        elif not self._read_once():
+            self.abort()
+        if not self._is_ended and self._dispatcher is not None:
+            self._dispatcher.call_soon(self._read_to_the_end)
 
     def _on_text(self, text: str) -> None:
         if self._listener is None:
