@@ -129,11 +129,13 @@ class SessionFactory:
         observe = observer if shared is None else _both(observer, shared.observe)
         choose = first_of if shared is None else shared.choose
         calls = self._calls(session_id, request, dialler, observe, perform)
-        can_move = front.can_move and not config.guard.is_on
+        carried = CarriedSession(
+            assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
+        )
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
-            carried=CarriedSession(assembled.session, request, turn_detection) if can_move else None,
+            carried=carried if front.can_move and not config.guard.is_on else None,
             read_late=assembled.read_late,
             dial_target=functools.partial(_unlisted, make_target) if shared is None else shared.target,
             dialler=calls.dialler,
