@@ -120,8 +120,8 @@ class ClientActor(Actor):
     @guarded
     def on_text(self, text: str) -> None:
         """Pass a text message on, behind the pieces of a long binary one."""
-        if self._throttle is not None:
-            self._slow_down(self._throttle, len(text))
+        if self._throttle is not None and self._throttle.count(len(text)):
+            self._slow_down(self._throttle)
         if self._pieces:
             self._pass_on_pieces(at_most=len(self._pieces))  # all of them: the order must not change
         if self._intake is not None:
@@ -130,8 +130,8 @@ class ClientActor(Actor):
     @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on, in pieces where it is long."""
-        if self._throttle is not None:
-            self._slow_down(self._throttle, len(data))
+        if self._throttle is not None and self._throttle.count(len(data)):
+            self._slow_down(self._throttle)
         if len(data) <= PIECE_BYTES and not self._pieces:
             if self._intake is not None:
                 self._intake.pass_on(messages.ClientBinaryReceived(data), len(data), self._connection)
@@ -259,8 +259,8 @@ class ClientActor(Actor):
             self._connection.resume()
             self._pass_on_pieces()
 
-    def _slow_down(self, throttle: Throttle, size_bytes: int) -> None:
-        wait_s = throttle.take(size_bytes, time.monotonic())
+    def _slow_down(self, throttle: Throttle) -> None:
+        wait_s = throttle.wait_s(time.monotonic())
         if wait_s and not self._is_throttled:
             self._is_throttled = True
             self._connection.pause()

@@ -54,6 +54,9 @@ Nearly every slice is shorter, and costs only a comparison.
 SLOW_SLICE_S: Final = 0.05
 """A slice that takes more seconds is logged: a call in it blocked, and every session of the dispatcher waited."""
 
+WARNED_SLICE_S: Final = 0.5
+"""A slice that takes more seconds is logged as a warning. A busy machine alone hardly delays a slice so long."""
+
 __all__ = ["READABLE", "WRITABLE", "Dispatcher", "on_dispatcher_thread"]
 
 _current = threading.local()
@@ -127,7 +130,7 @@ class Dispatcher:
         self._watchers: dict[int, Callable[[int], None]] = {}
         """The callback of each watched descriptor."""
         self._ready: deque[Runnable] = deque()
-        self._heavy: dict[str, deque[Runnable]] = {}
+        self.heavy: dict[str, deque[Runnable]] = {}
         """The runnables of each heavy session. The session that has waited longest comes first."""
         self._used_s: dict[str, float] = {}
         """The seconds that each session has used in this turn, in slices longer than `NOTED_SLICE_S`."""
@@ -223,13 +226,13 @@ class Dispatcher:
 
         The same number again and again means that the thread is stuck in one turn.
         """
-        is_idle = self._sleeping and not self._ready and not self._calls and not self._heavy
+        is_idle = self._sleeping and not self._ready and not self._calls and not self.heavy
         return None if is_idle else self.turns
 
     @property
     def lag_s(self) -> float:
         """The seconds since the dispatcher last had nothing to run; 0 while it waits. From any thread."""
-        if self._sleeping and not self._ready and not self._heavy:
+        if self._sleeping and not self._ready and not self.heavy:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
@@ -270,10 +273,6 @@ class Dispatcher:
         """Call `flush` once, behind the slices of this turn, so that the writes of one turn leave together."""
         self._flushes.append(flush)
 
-    def is_heavy(self, session_id: str) -> bool:
-        """Whether a session runs behind the others in this turn."""
-        return session_id in self._heavy
-
     def note_slice_since(self, runnable: Runnable, began_s: float) -> None:
         """Count a slice that ran at once, outside of the run queue, and note its time."""
         took_s = time.monotonic() - began_s
@@ -307,7 +306,7 @@ class Dispatcher:
     def _run(self) -> None:
         _current.dispatcher = self
         try:
-            while not (self._stopping and not self._ready and not self._calls and not self._heavy):
+            while not (self._stopping and not self._ready and not self._calls and not self.heavy):
                 self._run_turn()
         except BaseException as error:
             logger.critical("%s died", self.name, exc_info=error)
@@ -335,7 +334,7 @@ class Dispatcher:
             self._handle_events(events)
         if self._calls:
             self._run_calls()
-        if self._ready or self._heavy:
+        if self._ready or self.heavy:
             self._run_slices()
         if self._flushes:
             self._run_flushes()
@@ -346,10 +345,12 @@ class Dispatcher:
         # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
         # below, what they append after it wakes us.
         self._sleeping = True
-        if self._ready or self._calls or self._flushes or self._heavy or self._stopping:
+        if self._ready or self._calls or self._flushes or self.heavy or self._stopping:
             timeout_s: float | None = 0
         elif self._timers.heap:
-            timeout_s = max(0.0, self._timers.heap[0][0] - time.monotonic())
+            timeout_s = self._timers.heap[0][0] - time.monotonic()
+            if timeout_s < 0:
+                timeout_s = 0.0
         else:
             timeout_s = None
         events = self._poller.poll(timeout_s)
@@ -383,7 +384,7 @@ class Dispatcher:
                 self._fail(call, error)
 
     def _run_slices(self) -> None:
-        ready, heavy = self._ready, self._heavy
+        ready, heavy = self._ready, self.heavy
         self.is_in_slice = True
         began_all_s = now_s = time.monotonic()
         for _ in range(ROUNDS):
@@ -415,7 +416,7 @@ class Dispatcher:
 
         Return the time at the end.
         """
-        ready, heavy, until_s = self._ready, self._heavy, now_s + SHARE_S
+        ready, heavy, until_s = self._ready, self.heavy, now_s + SHARE_S
         for session_id in list(heavy):
             if now_s >= until_s:
                 return now_s
@@ -448,14 +449,15 @@ class Dispatcher:
     def _note_slice(self, runnable: Runnable, took_s: float) -> None:
         """Add a slice's time to that of its session, and log a slice longer than `SLOW_SLICE_S`."""
         session_id = runnable.session_id
-        if session_id and session_id not in self._heavy:
+        if session_id and session_id not in self.heavy:
             self._used_s[session_id] = used_s = self._used_s.get(session_id, 0.0) + took_s
             if used_s > SHARE_S:
-                self._heavy[session_id] = deque()
+                self.heavy[session_id] = deque()
         if took_s > SLOW_SLICE_S:
             self.slow_slices += 1
             fields = getattr(runnable, "log_fields", {})
-            logger.warning("slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
+            level = logging.WARNING if took_s > WARNED_SLICE_S else logging.INFO
+            logger.log(level, "slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
 
     def _fire_timers(self, looked_s: float) -> None:
         # Work that is left may put a deadline off: it was received before `looked_s`, as far as the dispatcher knows.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
+from actors.timers import NamedTimers
 from actors.work import Pools, Work
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
     from actors.footprint import Footprint
     from actors.machine import Carried, Machine
-    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class TranslatorActor(Actor):
         self._route: str | None = None
         """The route of the newest upstream."""
         self._ahead: _Ahead | None = None
-        self._timers: dict[str, Timer] = {}
+        self._timers = NamedTimers(dispatcher.timer, self._fire)
         self._read_late = read_late
         self.log_fields = {**log_fields, "generation": 0}
         self._pools = pools
@@ -236,9 +236,7 @@ class TranslatorActor(Actor):
             "unsent_frames": self._unsent_frames,
             "work": self._work.keys,
             "work_dropped": self._work.dropped,
-            "timers": {
-                name: round(left_s, 3) for name, timer in self._timers.items() if (left_s := timer.left_s) is not None
-            },
+            "timers": {name: round(left_s, 3) for name, left_s in self._timers.left_s().items()},
             "held_bytes": self._machine.held_bytes(),
             **self._machine.describe(),
         }
@@ -284,18 +282,10 @@ class TranslatorActor(Actor):
         self._supervisor.offer(lifecycle.TurnCompleted(self.session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
-        # A timer is kept after it has fired: the machine restarts some of them for every audio frame.
-        timer = self._timers.get(command.name)
-        if timer is None:
-            fire = partial(self._fire, command.name)
-            self._timers[command.name] = self.dispatcher.call_later(command.delay_s, fire)
-        else:
-            timer.restart(command.delay_s)
+        self._timers.restart(command.name, command.delay_s)
 
     def _cancel_timer(self, command: messages.CancelTimer) -> None:
-        timer = self._timers.get(command.name)
-        if timer is not None:
-            timer.cancel()
+        self._timers.cancel(command.name)
 
     def _start_work(self, command: messages.StartWork) -> None:
         self._work.start(command, self._pools.setup if command.is_preparation else self._pools.tools)
@@ -319,9 +309,7 @@ class TranslatorActor(Actor):
         if self._holding is not None:
             self._holding.release()
         self._work.discard()
-        for timer in self._timers.values():
-            timer.discard()
-        self._timers.clear()
+        self._timers.discard()
 
     _performs: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         messages.SendToClient: _send_to_client,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
-import os
 import warnings
-import weakref
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -107,7 +104,6 @@ class Router:
 
         This function asks this process alone. The server replaces it with one that asks all workers.
         """
-        _routers.add(self)
 
     @classmethod
     def standalone(cls, config: RouterConfig) -> Router:
@@ -475,13 +471,13 @@ class Router:
         """
         return adopt.limits_of_value(self._parts, data)
 
-    def count_adoption(self, data: bytes) -> bytes:
-        """Return the value of a session with one adoption more.
+    def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
+        """Return the value of a session with one adoption more. See `carried.count_adoption`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
         """
-        return count_adoption(data)
+        return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, by: lifecycle.Exit) -> None:
         """Let the sessions depart to another process during the next drain, which would end them otherwise."""
@@ -503,32 +499,3 @@ def checked_profile(profile: str) -> Profile:
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {profile!r}")
     return profile  # type: ignore[return-value] # the table has those of the type
-
-
-# Forks, and the end of the process.
-
-_routers: weakref.WeakSet[Router] = weakref.WeakSet()
-"""Weak references to all routers, so that a router is freed when its application drops it."""
-
-
-def _reset_in_child() -> None:
-    for router in list(_routers):
-        router._parts.reset()  # noqa: SLF001 - one module
-
-
-def _close_all() -> None:
-    """Close every router as the interpreter ends, so that each client gets a message and a close frame.
-
-    An interrupt (a second Ctrl-C) cuts the drain short.
-    """
-    drain_s = None
-    for router in list(_routers):
-        try:
-            router.close(drain_s)
-        except KeyboardInterrupt:
-            drain_s = 0.0
-            router.close(drain_s)
-
-
-os.register_at_fork(after_in_child=_reset_in_child)
-atexit.register(_close_all)

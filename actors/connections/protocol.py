@@ -72,6 +72,7 @@ class ProtocolConnection(Connection):
         "_dispatcher",
         "_ends_when_flushed",
         "_events",
+        "_feed",
         "_idle",
         "_is_ended",
         "_is_paused",
@@ -95,6 +96,7 @@ class ProtocolConnection(Connection):
         self._peer = peer
         self._masks = not is_server
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
+        self._feed = self._parser.feed
         self._writer = Writer(self, limits)
         self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
@@ -156,7 +158,10 @@ class ProtocolConnection(Connection):
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message, or several; see `Connection.send_binary`."""
-        if self._closing is None and not self._is_ended and not self._writer.takes_last_text_alone:
+        if self._closing is not None or self._is_ended:
+            return
+        # Nearly no connection has overflowed, and the property costs more than the count.
+        if not (self._writer.overflows and self._writer.takes_last_text_alone):
             self._writer.send(
                 frames.binary_frames(data, mask=self._masks, max_frame_bytes=self._limits.max_frame_bytes)
             )
@@ -207,7 +212,8 @@ class ProtocolConnection(Connection):
     @property
     def is_busy(self) -> bool:
         """Whether more than `high_water_bytes` wait to be written."""
-        return self._writer.is_busy
+        # Asked after every frame to an upstream: not by way of the writer's own property.
+        return self._writer.outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
     def peer(self) -> str:
@@ -266,11 +272,11 @@ class ProtocolConnection(Connection):
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = events = self._parser.feed(data)
+        self._events = events = self._feed(data)
         traffic = self._traffic
         traffic.received_messages += len(events)
         traffic.received_bytes += len(data)
-        if self._share is not None and (self._share.noted_bytes or self._parser.held_bytes >= STEP_BYTES):
+        if self._share is not None and (self._share.holding.held_bytes or self._parser.held_bytes >= STEP_BYTES):
             self._share.note()
         self._deliver()
         return len(data)
@@ -437,7 +443,7 @@ class ProtocolConnection(Connection):
 
     def on_written(self, *, is_moving_again: bool) -> None:
         """Handle what may follow from a write; see `WriterOwner`."""
-        if self._share is not None and self._share.noted_bytes:
+        if self._share is not None and self._share.holding.held_bytes:
             self._share.note()
         if is_moving_again:
             self._show_life()  # the pong of a ping behind the backlog cannot have come yet

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from router.session.profile import Profile
 
 MAX_ADOPTIONS: Final = 2
-"""The processes that may take a session over, one after the other, without a completed turn between.
+"""The processes that a session may kill, one after the other, without a completed turn between."""
 
-A session that killed so many is given up.
-"""
+INNOCENT: Final = 3
+"""The deaths of processes in which the session was at rest, that count as much as one within a step of the session."""
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parcel"):
@@ -57,7 +57,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     @property
     def is_given_up(self) -> bool:
         """Whether the session has killed as many processes as it may."""
-        return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS
+        return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -91,14 +91,14 @@ def open_announcement(facts: bytes) -> Request:
         raise SnapshotError(f"the announcement is damaged: {error}") from error
 
 
-def count_adoption(data: bytes) -> bytes:
-    """Return a parcel whose count of adoptions is one higher.
+def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
+    """Return a parcel whose count of adoptions is higher.
 
     The adopting process stores it in place of `data` before it adopts the session, because the session may kill that
-    process. A planned move counts as none.
+    process. A planned move counts as none. With `is_suspect` the process before died in a step of the session.
     """
-    parcel = open_parcel(data)
-    return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session)))
+    parcel, by = open_parcel(data), INNOCENT if is_suspect else 1
+    return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
 
 
 class CarriedSession:
@@ -142,6 +142,15 @@ class CarriedSession:
         """Whether the session is between two turns."""
         return self._session.can_move
 
+    @property
+    def marks(self) -> Session:
+        """The signs that the value has to be stored."""
+        return self._session
+
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters."""
+        return self._session.may_drop_audio()
+
     def announcement(self) -> bytes:
         """Return the request, with which another process dials the next upstream in advance.
 
@@ -150,14 +159,14 @@ class CarriedSession:
         """
         return _written(self._request)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 
         Raises:
             SnapshotError: the session cannot be written, such as where the application's facts about the client are no
                 JSON. It then drains, as without snapshots.
         """
-        session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time())
+        session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
         parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, self._memory())
         return _written(parcel)

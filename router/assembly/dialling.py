@@ -111,7 +111,12 @@ class Dialling:
         loop = loops.mark(request.headers)
         if front.dial_target is not None:
             return functools.partial(self._target_of_front, front, (loop,), request.query, limits)
-        return functools.partial(self._target, (loop, *self._safety_header(request.principal)), limits)
+        return self.listed_target_of(request, limits)
+
+    def listed_target_of(self, request: Request, limits: ConnectionLimits) -> Callable[[str, int, int], DialTarget]:
+        """Return the function of `target_of` for the listed upstreams, whatever the front."""
+        marks = (loops.mark(request.headers), *self._safety_header(request.principal))
+        return functools.partial(self._target, marks, limits)
 
     def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
         """Return the function that dials a target, and records the time and result of each dial."""

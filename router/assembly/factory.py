@@ -19,15 +19,20 @@ from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
 from router.assembly.options import OptionsMaker, policy_of
 from router.call_names import CallNames
+from router.config.upstream import Upstream
+from router.fronts.deepgram_agent.front import RELAY
+from router.fronts.deepgram_agent.machine import ROUTE
+from router.fronts.failover.build import Plan
 from router.fronts.table import FRONTS
 from router.guard.checking import Checks
 from router.guard.rules import CheckText
 from router.hooks import Hooks, SessionContext
 from router.observer.sessions import Observers, SessionObserver
-from router.secrets import Redactor
+from router.secrets import Redactor, shown_url
 from router.session.recovery import ReplayingMachine
 from router.telemetry.setup import ProcessTracing
 from router.translation.errors import is_fatal_reason
+from router.upstreams.backends import Backends
 from router.upstreams.pool import UpstreamPool
 from router.upstreams.session import SessionUpstreams
 from router.wire_view import WireView
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from router.config.model import RouterConfig
     from router.config.route import Route
     from router.fronts.front import Front
+    from router.session.options import SessionOptions
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
@@ -70,6 +76,10 @@ class SessionFactory:
         """The record of the upstreams that an operator has paused."""
         self.pool = UpstreamPool(config.all_upstreams(), self.observers.upstreams, self.observers.metrics)
         """The health of the upstreams, which all sessions of this process share."""
+        self._deepgram_pool = UpstreamPool(
+            (Upstream(url=config.deepgram_agent_url),), (shown_url(config.deepgram_agent_url),), self.observers.metrics
+        )
+        """The health of Deepgram's Voice Agent, for the routes that fail over from or to it."""
         self.tracing = ProcessTracing(config)
         """The maker of OpenTelemetry's spans, where the setting `otel` asks for them."""
 
@@ -104,6 +114,8 @@ class SessionFactory:
         functions, prices = self._functions.functions(), self.observers.prices
         maker = self._options_by_route.get(request.route, self._options)
         options = front.options(maker.of(turn_detection, policy, functions, prices, spend_today))
+        route = config.route_of(request.route)
+        failover = self._failover_of(route)
         assembled = self.machines.of(
             session_id,
             front,
@@ -114,30 +126,23 @@ class SessionFactory:
             on_end=on_end,
             on_settings=on_settings,
             parcel=parcel,
+            failover=failover,
         )
-        is_paused = self._is_paused(front, config.route_of(request.route))
-        make_target = self.dialling.target_of(front, request, self.limits)
-        # The upstream of a relay is not in the list: it is the only one of its kind.
-        shared = None
-        if front.dial_target is None:
-            shared = SessionUpstreams(self.pool, make_target, is_paused, self._upstreams)
-        dialler = self.dialling.dialler(self.observers)
-        if ahead is not None:
-            dialler = ahead.before(dialler)
-        if shared is not None:
-            dialler = shared.dialling(dialler)
-        observe = observer if shared is None else _both(observer, shared.observe)
+        upstreams = self._upstreams_of(front, request, route, options, is_doubled=failover is not None)
+        shared = upstreams.shared
         choose = first_of if shared is None else shared.choose
-        calls = self._calls(session_id, request, dialler, observe, perform)
+        calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)
         carried = CarriedSession(
             assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
         )
+        # A relay cannot be written as a value.
+        can_move = front.can_move and not config.guard.is_on and failover is None
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
-            carried=carried if front.can_move and not config.guard.is_on else None,
+            carried=carried if can_move else None,
             read_late=assembled.read_late,
-            dial_target=functools.partial(_unlisted, make_target) if shared is None else shared.target,
+            dial_target=upstreams.dial_target,
             dialler=calls.dialler,
             crash_frame=front.crash_frame,
             busy_frame=front.busy_frame,
@@ -149,9 +154,9 @@ class SessionFactory:
             delivered=self._hooks.delivered,
             deliver=_logged(observer, calls.deliver),
             deliver_timeout_s=config.deadlines.hook_s,
-            upstreams=1 if front.dial_target is not None else self._upstreams,
-            restarts=config.restarts,
-            is_paused=is_paused,
+            upstreams=upstreams.length,
+            restarts=upstreams.restarts,
+            is_paused=upstreams.is_paused,
             choose=choose if ahead is None else ahead.choosing(choose),
             note_loss=no_other_key if shared is None else shared.note_loss,
             is_fatal=is_fatal_reason,
@@ -167,14 +172,14 @@ class SessionFactory:
             DialError: the dial failed.
         """
         front = FRONTS[request.profile]
-        is_paused = self._is_paused(front, self._config.route_of(request.route))
+        is_paused = self._is_paused(self._config.route_of(request.route))
         positions = [it for it in range(self._upstreams) if not is_paused(it)]
         if front.dial_target is not None or not positions:
             return None
         lease = self.pool.take(self.pool.choose(positions, None))
         release = functools.partial(self.pool.release, lease)
         try:
-            target = self.dialling.target_of(front, request, self.limits)(model, lease.position, lease.key)
+            target = self.dialling.listed_target_of(request, self.limits)(model, lease.position, lease.key)
             connection = self.dialling.dialler(self.observers)(target)
         except BaseException:
             release()
@@ -207,13 +212,46 @@ class SessionFactory:
         self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
         return self.machines.wire_view
 
-    def _is_paused(self, front: Front, route: Route | None) -> Callable[[int], bool]:
-        """Return whether a position is closed to a session, as a function of the position.
+    def _failover_of(self, route: Route | None) -> Plan | None:
+        if route is None or not route.failover:
+            return None
+        blocks = self._config.agents[route.failover_agent] if route.failover_agent is not None else {}
+        return Plan(deepgram_position=self._upstreams, blocks=blocks)
+
+    def _upstreams_of(
+        self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
+    ) -> _Upstreams:
+        """Return the upstreams of a session. Where `is_doubled`, Deepgram is one of them, behind the listed ones."""
+        restarts, count = self._config.restarts, self._upstreams
+        if front.dial_target is not None and not is_doubled:
+            # The upstream of a relay is not in the list: it is the only one of its kind.
+            make_target = self.dialling.target_of(front, request, self.limits)
+            return _Upstreams(None, functools.partial(_unlisted, make_target), _never_paused, 1, restarts)
+        is_paused = self._is_paused(route)
+        make_target = self.dialling.listed_target_of(request, self.limits)
+        listed = SessionUpstreams(self.pool, make_target, is_paused, count)
+        if not is_doubled:
+            return _Upstreams(listed, listed.target, is_paused, count, restarts)
+        own = self.dialling.target_of(RELAY, request, self.limits)
+        both = Backends(
+            listed,
+            SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
+            position=count,
+            prefers_deepgram=front.is_relay,
+            relay_route=ROUTE,
+            model=options.fixed_model or options.model,
+        )
+        # The budget lets a call reach the last upstream.
+        most = max(restarts, 1 + (len(route.upstreams) if route is not None and route.upstreams else count))
+        return _Upstreams(
+            both, both.target, lambda it: it != count and is_paused(it), count + 1, most if restarts else 0
+        )
+
+    def _is_paused(self, route: Route | None) -> Callable[[int], bool]:
+        """Return whether a listed position is closed to a session, as a function of the position.
 
         A paused upstream is closed, and so is an upstream that the session's route does not list.
         """
-        if front.dial_target is not None:
-            return _never_paused
         if route is None or not route.upstreams:
             return self.switches.is_paused
         own = frozenset(route.upstreams)
@@ -223,11 +261,19 @@ class SessionFactory:
         self,
         session_id: str,
         request: Request,
-        dialler: Callable[[DialTarget], Connection],
-        observe: Callable[[Any], None],
+        observer: SessionObserver,
         perform: Callable[[Any, Principal | None], Any],
+        *,
+        shared: SessionUpstreams | Backends | None,
+        ahead: DialledAhead | None,
     ) -> _Calls:
         deliver = self._hooks.deliverer(SessionContext(id=session_id, request=request))
+        dialler = self.dialling.dialler(self.observers)
+        if ahead is not None:
+            dialler = ahead.before(dialler)
+        observe: Callable[[Any], None] = observer
+        if shared is not None:
+            dialler, observe = shared.dialling(dialler), _both(observer, shared.observe)
         calls = _Calls(dialler, observe, deliver, self._performer(request, perform))
         tracing = self.tracing.get()
         if tracing is None:
@@ -245,6 +291,18 @@ class SessionFactory:
         if checks is None:
             return performer
         return lambda work: checks.check(work) if isinstance(work, CheckText) else performer(work)
+
+
+class _Upstreams(NamedTuple):
+    """The upstreams of one session, as the engine asks for them."""
+
+    shared: SessionUpstreams | Backends | None
+    """The session's use of the pools; None for a relay, whose upstream is in no list."""
+    dial_target: Callable[[str, int], DialTarget]
+    is_paused: Callable[[int], bool]
+    length: int
+    """The number of positions."""
+    restarts: int
 
 
 class _Calls(NamedTuple):

@@ -14,6 +14,7 @@ import msgspec
 from router.access.pending import UntilSettings
 from router.assembly.carried import restored
 from router.fronts import agents
+from router.fronts.failover import build
 from router.fronts.front import Call, Remembering, guarded
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from router.assembly.carried import Parcel
     from router.call_names import CallNames
     from router.config.model import RouterConfig
+    from router.fronts.failover.build import Plan
     from router.fronts.front import Front
     from router.observer.sessions import SessionObserver
     from router.recording.recorder import Recorder
@@ -74,11 +76,13 @@ class Machines:
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None,
         parcel: Parcel | None = None,
+        failover: Plan | None = None,
     ) -> Assembled:
         """Return the machine of a session with all its layers.
 
         The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. Its recording ended there, because a recording begins with its session.
+        another process carried. Its recording ended there, because a recording begins with its session. With `failover`
+        either of two backends may serve the call.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -87,7 +91,9 @@ class Machines:
             options = self.recorder.watched(options)
         session = _session(session_id, front, options, parcel)
         memory = parcel.memory if parcel is not None else b""
-        fronted, remember = self._fronted(session_id, front, session, request, names, memory=memory)
+        fronted, remember = self._fronted(
+            session_id, front, session, request, names=names, failover=failover, memory=memory
+        )
         machine = self._traced(fronted, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
@@ -95,7 +101,7 @@ class Machines:
         if is_recorded and parcel is not None:
             logger.info("session %s is not recorded here: its recording ended with another process", session_id)
         elif self.recorder is not None and is_recorded:
-            recorded = self.recorder.begin(session_id, session, machine, self._agents, request)
+            recorded = self.recorder.begin(session_id, session, machine, self._agents, request, failover=failover)
             machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
         if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
             on_settings()  # another process had them
@@ -109,12 +115,13 @@ class Machines:
         front: Front,
         session: Session,
         request: Request,
-        names: CallNames,
         *,
+        names: CallNames,
+        failover: Plan | None,
         memory: bytes,
     ) -> tuple[Machine, Callable[[], bytes]]:
         inner: Machine = session
-        if not front.is_relay:
+        if not front.is_relay and failover is None:
             inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
         call = Call(
             session=session,
@@ -128,6 +135,8 @@ class Machines:
             names=names,
             memory=memory,
         )
+        if failover is not None:
+            return self._viewed(session_id, front, session, build.machine_of(front, call, failover), request), bytes
         adapted = _adapted(front, call)
         machine = guarded(front, adapted, self._config.guard, session_id)
         viewed = self._viewed(session_id, front, session, machine, request) if front.is_relay else machine

@@ -122,8 +122,8 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
     if not connection.is_detachable:
         return spec
     try:
-        shelf = connection.keep()
-    except OSError as error:
+        shelf = connection.keep(custody.arena)
+    except (OSError, MemoryError) as error:
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
         return spec
     on_end = spec.on_end
@@ -132,6 +132,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         custody.drop(spec.session_id)
         on_end()
 
+    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=drop)

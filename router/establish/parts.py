@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
 import functools
 import logging
+import os
+import weakref
 from typing import TYPE_CHECKING
 
 from router.access.authentication import Authentication
@@ -61,6 +64,7 @@ class Parts:
         """The way to the keeper of sessions; None where none outlives its process."""
         self.gate = Gate(config, is_server=False)
         self.reset()
+        _all_parts.add(self)
 
     def reset(self) -> None:
         """Set the state before the first start, in a new router and in the child process of a fork.
@@ -211,3 +215,32 @@ def _shared_breakers_of(config: RouterConfig, pool: UpstreamPool, metrics: Metri
     shared = SharedBreakers(pool, config.all_upstreams(), functools.partial(client_of, config.limits), metrics)
     pool.publish = shared.publish
     return shared
+
+
+# Forks, and the end of the process.
+
+_all_parts: weakref.WeakSet[Parts] = weakref.WeakSet()
+"""Weak references to the parts of all routers, so that a router is freed when its application drops it."""
+
+
+def _reset_in_child() -> None:
+    for parts in list(_all_parts):
+        parts.reset()
+
+
+def _close_all() -> None:
+    """Close every router as the interpreter ends, so that each client gets a message and a close frame.
+
+    An interrupt (a second Ctrl-C) cuts the drain short.
+    """
+    drain_s = None
+    for parts in list(_all_parts):
+        try:
+            parts.close(drain_s)
+        except KeyboardInterrupt:
+            drain_s = 0.0
+            parts.close(drain_s)
+
+
+os.register_at_fork(after_in_child=_reset_in_child)
+atexit.register(_close_all)

@@ -109,7 +109,7 @@ class Router(app.Router, Protocol):
     def dial_ahead(self, facts: bytes, route: str) -> Any:
         """Dial the next upstream of a session that another process announces."""
 
-    def count_adoption(self, data: bytes) -> bytes:
+    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the value of a session that another process takes over after the death of one."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:

@@ -37,7 +37,13 @@ class Module:
     @functools.cached_property
     def syntax(self):
         """The parsed file."""
-        return ast.parse(self.source)
+        return parsed(self.path)
+
+
+@functools.cache
+def parsed(path):
+    """Parse a file, once for all tests of a process."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

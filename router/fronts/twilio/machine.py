@@ -12,6 +12,7 @@ from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.close_codes import CloseCode
 from router import closes
+from router.fronts.named_agents import OWN
 from router.fronts.twilio import key_function
 from router.fronts.twilio import messages as twilio
 from router.fronts.twilio.key_function import KeyFunction
@@ -38,13 +39,9 @@ _HUNG_UP: Final = engine.ClientClosed(
 )
 
 
-_OWN: Final = frozenset({"token", "service", "turn_detection"})
-"""The URL's parameters that the router reads itself. All others count as parameters of the call."""
-
-
 def _audio(wire: Wire) -> dict[str, Any]:
     """Return the `audio` block of the session's Settings. Mu-law passes unchanged where the upstream takes it."""
-    found = {"encoding": wire.shape.encoding, "sample_rate": twilio.SAMPLE_RATE}
+    found = {"encoding": wire.shape.encoding, "sample_rate": wire.shape.sample_rate}
     return {"input": found, "output": {**found, "container": "none"}}
 
 
@@ -67,7 +64,7 @@ class TelephoneCall:
 
     def __init__(self, call: Call, wire: Wire = TWILIO) -> None:
         self._wire = wire
-        self._query = {name: value for name, value in call.query.items() if name not in _OWN}
+        self._query = {name: value for name, value in call.query.items() if name not in OWN}
         self._session = call.session
         self._machine = call.machine
         self._agents = call.agents
@@ -105,7 +102,7 @@ class TelephoneCall:
             case engine.ClientTextReceived(text):
                 decoded = twilio.decode(text, self._wire)
                 return list(self._takes[type(decoded)](self, decoded, now_s))
-            case engine.ClientBinaryReceived():
+            case engine.ClientBinaryReceived() if not (self._wire.has_binary_audio and self._stream_sid):
                 return []  # Media Streams has no binary messages
             case engine.ClientAdopted():
                 return [*self._start_timers(), *self._pass_on(message, now_s)]
@@ -141,8 +138,9 @@ class TelephoneCall:
             yield engine.Log(logging.WARNING, line)
         yield engine.Log(logging.INFO, f"call {start.call_sid}, stream {start.stream_sid}")
         if not twilio.is_served(start.media_format, self._wire):
-            written, encoding = start.media_format.encoding, self._wire.shape.encoding
-            yield from self._refuse(f"the stream is {written}, and {encoding} at 8 kHz is served")
+            given, shape = start.media_format, self._wire.shape
+            served = f"{shape.encoding} at {shape.sample_rate // 1000} kHz"
+            yield from self._refuse(f"the stream is {given.encoding} at {given.sample_rate} Hz, and {served} is served")
             return
         parameters = {**self._query, **start.custom_parameters}
         agent_id = parameters.get(AGENT)
@@ -228,8 +226,14 @@ class TelephoneCall:
 
     def _play(self, pieces: Iterable[Piece]) -> Iterator[engine.Command]:
         for piece in pieces:
-            yield engine.SendToClient(twilio.media(self._stream_sid, piece.audio, self._wire))
+            yield from map(engine.SendToClient, self._media_of(piece.audio))
             yield engine.SendToClient(twilio.mark(self._stream_sid, piece.mark, self._wire))
+
+    def _media_of(self, audio: bytes) -> Iterable[str | bytes]:
+        if not self._wire.has_binary_audio:
+            return [twilio.media(self._stream_sid, audio, self._wire)]
+        frame_bytes = self._wire.shape.frame_bytes
+        return [audio[at : at + frame_bytes] for at in range(0, len(audio), frame_bytes)]
 
     def _clear(self, _fields: Any, _now_s: float) -> Iterator[engine.Command]:
         self._playout.clear()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from actors import messages
     from router.audio.formats import Format
     from router.session.context import Context
+    from router.session.state.limited import Limited
 
 
 def welcome(session_id: str) -> str:
@@ -39,6 +40,20 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
     context.wait(Wait.SETTINGS)
     limits.start_clocks(context)
     dial(context, context.options.fixed_model or context.options.model)
+
+
+def begin_at(context: Context, generation: int, limited: Limited) -> None:
+    """Wait for Settings at an upstream that is about to be opened, in a call that another machine began.
+
+    `limited` is the use of the call's limits so far.
+    """
+    state = context.state
+    context.wait(Wait.SETTINGS)
+    state.limited = limited
+    limits.resume_clocks(context)
+    state.model = context.options.fixed_model or context.options.model
+    state.generation = generation - 1
+    state.upstream = state.next_link()
 
 
 def dial(context: Context, model: str) -> None:
@@ -101,6 +116,7 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
     state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
     source = msgspec.structs.replace(message, audio=audio)
+    context.report_tags(message.tags)
     state.plan = plan_of_settings(source, agent, context.options.turn_detection)
     state.microphone = _microphone(context, input_format(audio))
     state.speaker = Speaker(output_format(audio))

@@ -2,7 +2,7 @@
 
 import { Call } from "./call.js";
 import { Conversation } from "./conversation.js";
-import { byId, count } from "./dom.js";
+import { byId, count, make } from "./dom.js";
 import { Log } from "./log.js";
 import { Meters } from "./meters.js";
 import { Microphone } from "./microphone.js";
@@ -235,7 +235,9 @@ class Console {
     byId("endpoint").value = endpoint;
     this.#showPlace();
     byId("simulator-note").hidden = !place.facts.isSimulator;
-    byId("voice-note").textContent = place.facts.voiceAdvice ?? "It understands speech, and answers in words.";
+    const advice = place.facts.voiceAdvice ?? "It understands speech, and answers in words.";
+    const [, sentence, command] = /^(.*?)(pip install .+)?$/.exec(advice);
+    byId("voice-note").append(sentence, command ? make("code", { text: command }) : "");
     for (const entry of this.#conversation.entries) this.#restoreEntry(entry);
     if (!this.#log.isEmpty) this.#log.remark("This is the conversation before the reload. The next connection goes on with it.");
   }

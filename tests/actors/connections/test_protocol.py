@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 
@@ -362,7 +361,7 @@ def test_an_owner_that_does_not_close_after_an_overflow_loses_the_connection_at_
     link.listener.next("overflowed")
     for _ in range(200):
         link.send_text("x" * 20_000)
-    assert link.connection._writer._outbox.backlog_bytes <= 100_000
+    assert link.connection._writer.outbox.backlog_bytes <= 100_000
     assert link.listener.next("closed") == closed(Ending.OVERFLOWED, 1006, "took no byte within 0.3 s")
 
 
@@ -612,13 +611,13 @@ def test_no_last_text_is_sent_in_the_middle_of_a_message(stuck):
 def test_a_peer_whose_frames_take_long_to_parse_is_read_in_small_pieces(make_link, kind, monkeypatch):
     monkeypatch.setattr("actors.connections.protocol.READ_S", 0.0)
     link = make_link(kind).open()
-    sizes, feed = [], link.connection._parser.feed
+    sizes, feed = [], link.connection._feed
 
     def note(data):
         sizes.append(len(data))
         return feed(data)
 
-    link.connection._parser = SimpleNamespace(feed=note)
+    link.connection._feed = note
     frames = b"".join(binary_frames(b"", mask=True, max_frame_bytes=10)) * (2 * MEGA // 6)
     link.peer.send_bytes(frames)
     link.peer.send_text("behind them")

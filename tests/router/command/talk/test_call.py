@@ -65,7 +65,7 @@ def test_a_typed_question_is_open_until_its_answer_ends(call, written):
     assert (call.open_questions, call.awaits_times) == (0, True)
     call.handle(TIMES)
     assert not call.awaits_times
-    assert written == ["    you  hello\n", "  agent  Hello.\n", "         first sound 0.50 s · spoken for 0.0 s\n"]
+    assert written == ["    you  hello\n", "  agent  Hello.\n", "         first sound 500 ms · spoken for 0.0 s\n"]
 
 
 def test_a_terminal_is_shown_how_to_begin_and_how_to_end(call, written):
