@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
