@@ -15,7 +15,7 @@ from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
 from router.assembly.carried import CarriedSession
-from router.assembly.dialling import Dialling
+from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
 from router.assembly.options import OptionsMaker, policy_of
 from router.call_names import CallNames
@@ -95,13 +95,15 @@ class SessionFactory:
         spend_today: Callable[[int, float], tuple[int, float]] | None = None,
         parcel: Parcel | None = None,
         journal: Iterable[str | bytes] = (),
+        ahead: DialledAhead | None = None,
     ) -> SessionSpec:
         """Return the spec of a session, which the engine runs.
 
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
-        process carried, and `journal` the client's messages behind its snapshot. Such a spec has options, a policy and
-        prices of now; its metrics, wire view and spans begin anew.
+        process carried, and `journal` the client's messages behind its snapshot. `ahead` is an upstream that was
+        dialled for it; the spec closes it at its end. Such a spec has options, a policy and prices of now; its metrics,
+        wire view and spans begin anew.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -128,13 +130,17 @@ class SessionFactory:
         )
         upstreams = self._upstreams_of(front, request, route, options, is_doubled=failover is not None)
         shared = upstreams.shared
-        calls = self._calls(session_id, request, observer, perform, shared)
+        choose = first_of if shared is None else shared.choose
+        calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)
+        carried = CarriedSession(
+            assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
+        )
         # A relay cannot be written as a value.
         can_move = front.can_move and not config.guard.is_on and failover is None
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
-            carried=CarriedSession(assembled.session, request, turn_detection) if can_move else None,
+            carried=carried if can_move else None,
             read_late=assembled.read_late,
             dial_target=upstreams.dial_target,
             dialler=calls.dialler,
@@ -142,7 +148,7 @@ class SessionFactory:
             busy_frame=front.busy_frame,
             footprint=self.footprint,
             client_rates=Rates(options.limits.max_messages_per_s, options.limits.max_bytes_per_s),
-            on_end=assembled.on_end,
+            on_end=assembled.on_end if ahead is None else _both_ends(ahead.close, assembled.on_end),
             observe=calls.observe,
             log_fields=observer.identity.log_fields,
             delivered=self._hooks.delivered,
@@ -151,11 +157,35 @@ class SessionFactory:
             upstreams=upstreams.length,
             restarts=upstreams.restarts,
             is_paused=upstreams.is_paused,
-            choose=first_of if shared is None else shared.choose,
+            choose=choose if ahead is None else ahead.choosing(choose),
             note_loss=no_other_key if shared is None else shared.note_loss,
             is_fatal=is_fatal_reason,
             perform=_logged(observer, calls.perform),
         )
+
+    def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
+        """Dial the upstream that a session from another process would choose. Blocks.
+
+        Return None where a session with this request does not move, or every upstream is paused.
+
+        Raises:
+            DialError: the dial failed.
+        """
+        front = FRONTS[request.profile]
+        is_paused = self._is_paused(self._config.route_of(request.route))
+        positions = [it for it in range(self._upstreams) if not is_paused(it)]
+        if front.dial_target is not None or not positions:
+            return None
+        lease = self.pool.take(self.pool.choose(positions, None))
+        release = functools.partial(self.pool.release, lease)
+        try:
+            target = self.dialling.listed_target_of(request, self.limits)(model, lease.position, lease.key)
+            connection = self.dialling.dialler(self.observers)(target)
+        except BaseException:
+            release()
+            raise
+        self.pool.connected(lease)
+        return DialledAhead(target, connection, release)
 
     def forget_peers(self) -> None:
         """Set the memory of all peers to zero, and forget the names of calls.
@@ -233,10 +263,14 @@ class SessionFactory:
         request: Request,
         observer: SessionObserver,
         perform: Callable[[Any, Principal | None], Any],
+        *,
         shared: SessionUpstreams | Backends | None,
+        ahead: DialledAhead | None,
     ) -> _Calls:
         deliver = self._hooks.deliverer(SessionContext(id=session_id, request=request))
         dialler = self.dialling.dialler(self.observers)
+        if ahead is not None:
+            dialler = ahead.before(dialler)
         observe: Callable[[Any], None] = observer
         if shared is not None:
             dialler, observe = shared.dialling(dialler), _both(observer, shared.observe)
@@ -286,6 +320,14 @@ def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callab
         second(event)
 
     return observe
+
+
+def _both_ends(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def end() -> None:
+        first()
+        second()
+
+    return end
 
 
 def _unlisted(make_target: Callable[[str, int, int], DialTarget], model: str, position: int) -> DialTarget:

@@ -132,7 +132,7 @@ class Session:
         self.state = self.context.state
         # The counted usage stays, because late events of earlier upstreams may follow.
         self.context.meter, self.context.now_s = before.meter, now_s
-        self._rows = transitions.LIFECYCLE[self.state.lifecycle]
+        self.enter_restored()
         self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
         self._noted_part, self._noted_chars = None, 0
         settings.begin_at(self.context, generation, limited)
@@ -352,7 +352,7 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Use the state that a snapshot brought."""
+        """Use the state that a snapshot or a new context brought."""
         self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 

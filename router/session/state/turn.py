@@ -31,7 +31,7 @@ MAX_CLOSED: Final = 64
 class Turn:
     """The agent's turn, as the client sees it. It ends with exactly one AgentAudioDone."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
         self.is_open = False
         self.response = ResponseState.NONE
         self.response_id: str | None = None
