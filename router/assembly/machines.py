@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from router.access.pending import UntilSettings
 from router.assembly.carried import restored
 from router.fronts import agents
@@ -112,12 +114,9 @@ class Machines:
         names: CallNames,
         failover: Plan | None,
     ) -> Machine:
-        inner: Machine = session
-        if not front.is_relay and failover is None:
-            inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
         call = Call(
             session=session,
-            machine=inner,
+            machine=session,
             agents=self._agents,
             config=self._config,
             policy=session.context.options.policy,
@@ -126,10 +125,14 @@ class Machines:
             session_id=session_id,
             names=names,
         )
-        if failover is not None:
-            return self._viewed(session_id, front, session, build.machine_of(front, call, failover), request)
-        machine = guarded(front, front.adapt(call), self._config.guard, session_id)
-        return self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+        if front.is_relay and failover is None:
+            machine = guarded(front, front.adapt(call), self._config.guard, session_id)
+        elif failover is None:
+            machine = self._guarded(session, session_id)
+        else:
+            machine = build.machine_of(front, call, failover)
+        viewed = self._viewed(session_id, front, session, machine, request)
+        return viewed if front.is_relay else front.adapt(msgspec.structs.replace(call, machine=viewed))
 
     def _guarded(self, session: Session, session_id: str) -> Machine:
         guard = self._config.guard
