@@ -21,8 +21,11 @@ from router.session.state.states import Lifecycle
 from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.session.machine import Session
     from router.session.options import SessionOptions
+    from router.session.profile import Profile
 
 MAX_ADOPTIONS: Final = 2
 """The processes that a session may kill, one after the other, without a completed turn between."""
@@ -43,6 +46,8 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """Whether the client is back, and may send its Settings once more."""
     voices: Voices | None = None
     """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
+    memory: bytes = b""
+    """The memory of the front's machine, where it has one."""
 
     @property
     def session_id(self) -> str:
@@ -99,10 +104,21 @@ def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
 
-    def __init__(self, session: Session, request: Request, turn_detection: str | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        turn_detection: str | None,
+        memory: Callable[[], bytes] = bytes,
+        *,
+        can_outlive: bool = True,
+    ) -> None:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
+        self._memory = memory
+        self.can_outlive = can_outlive
+        """Whether the session may outlive its process, or its client's connection; else it can only move."""
         self.repeats_settings = False
         """Whether the client is back, and may send its Settings once more."""
 
@@ -152,7 +168,8 @@ class CarriedSession:
         """
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
-        return _written(Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices))
+        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, self._memory())
+        return _written(parcel)
 
 
 def _written(message: Request | Parcel) -> bytes:
@@ -162,7 +179,7 @@ def _written(message: Request | Parcel) -> bytes:
         raise SnapshotError(f"the request of the session cannot be written: {error}") from error
 
 
-def restored(parcel: Parcel, options: SessionOptions) -> Session:
+def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = None) -> Session:
     """Return the session of a parcel, under the options of now. May load numpy: not for a dispatcher's thread.
 
     The voices stay those of its start: a caller must not hear another voice in the middle of the call.
@@ -172,7 +189,8 @@ def restored(parcel: Parcel, options: SessionOptions) -> Session:
     """
     if parcel.voices is not None:
         options = msgspec.structs.replace(options, voices=parcel.voices)
-    return snapshots.restore(parcel.session, options, clock=clock(), now_s=time.monotonic(), unix_s=time.time())
+    times = {"now_s": time.monotonic(), "unix_s": time.time()}
+    return snapshots.restore(parcel.session, options, profile, clock=clock(), **times)
 
 
 @functools.cache

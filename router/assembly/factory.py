@@ -132,12 +132,15 @@ class SessionFactory:
         shared = upstreams.shared
         choose = first_of if shared is None else shared.choose
         calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)
+        carried = CarriedSession(
+            assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
+        )
         # A relay cannot be written as a value.
         can_move = front.can_move and not config.guard.is_on and failover is None
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
-            carried=CarriedSession(assembled.session, request, turn_detection) if can_move else None,
+            carried=carried if can_move else None,
             read_late=assembled.read_late,
             dial_target=upstreams.dial_target,
             dialler=calls.dialler,

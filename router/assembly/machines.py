@@ -15,10 +15,11 @@ from router.access.pending import UntilSettings
 from router.assembly.carried import restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, guarded
+from router.fronts.front import Call, Remembering, guarded
 from router.guard.machine import GuardedMachine
 from router.logs import trace
 from router.session.machine import Session
+from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Assembled(NamedTuple):
     machine: Machine
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
+    memory: Callable[[], bytes]
+    """Returns the memory of the front's machine; nothing where it has none."""
 
 
 class Machines:
@@ -86,10 +89,12 @@ class Machines:
         """
         if self.recorder is not None:
             options = self.recorder.watched(options)
-        session = Session(session_id, front.profile, options) if parcel is None else restored(parcel, options)
-        machine = self._traced(
-            self._fronted(session_id, front, session, request, names=names, failover=failover), observer
+        session = _session(session_id, front, options, parcel)
+        memory = parcel.memory if parcel is not None else b""
+        fronted, remember = self._fronted(
+            session_id, front, session, request, names=names, failover=failover, memory=memory
         )
+        machine = self._traced(fronted, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
         is_recorded = self.recorder is not None and self.recorder.wants(session_id, principal)
@@ -102,7 +107,7 @@ class Machines:
             on_settings()  # another process had them
         elif on_settings is not None:
             machine = UntilSettings(machine, machine.describe, on_settings)
-        return Assembled(session, machine, read_late, on_end)
+        return Assembled(session, machine, read_late, on_end, remember)
 
     def _fronted(
         self,
@@ -113,7 +118,8 @@ class Machines:
         *,
         names: CallNames,
         failover: Plan | None,
-    ) -> Machine:
+        memory: bytes,
+    ) -> tuple[Machine, Callable[[], bytes]]:
         call = Call(
             session=session,
             machine=session,
@@ -124,15 +130,19 @@ class Machines:
             query=request.query,
             session_id=session_id,
             names=names,
+            memory=memory,
         )
-        if front.is_relay and failover is None:
-            machine = guarded(front, front.adapt(call), self._config.guard, session_id)
-        elif failover is None:
-            machine = self._guarded(session, session_id)
-        else:
+        adapted = _adapted(front, call) if front.is_relay and failover is None else None
+        if failover is not None:
             machine = build.machine_of(front, call, failover)
+        elif adapted is not None:
+            machine = guarded(front, adapted, self._config.guard, session_id)
+        else:
+            machine = self._guarded(session, session_id)
         viewed = self._viewed(session_id, front, session, machine, request)
-        return viewed if front.is_relay else front.adapt(msgspec.structs.replace(call, machine=viewed))
+        if not front.is_relay:
+            viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
+        return viewed, adapted.memory if isinstance(adapted, Remembering) else bytes
 
     def _guarded(self, session: Session, session_id: str) -> Machine:
         guard = self._config.guard
@@ -156,3 +166,16 @@ class Machines:
             return machine
         content = self._redact if self._config.log_content else None
         return trace.TracedMachine(machine, observer.log_fields, content=content)
+
+
+def _session(session_id: str, front: Front, options: SessionOptions, parcel: Parcel | None) -> Session:
+    if parcel is None:
+        return Session(session_id, front.profile, options)
+    return restored(parcel, options, front.profile)
+
+
+def _adapted(front: Front, call: Call) -> Machine:
+    try:
+        return front.adapt(call)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the memory of the front is damaged: {error}") from error

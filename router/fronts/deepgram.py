@@ -48,6 +48,7 @@ def _front(profile: Profile) -> Front:
         busy_frame=BUSY_FRAME,
         lost_frame=LOST_FRAME,
         can_move=True,
+        can_outlive=True,
     )
 
 

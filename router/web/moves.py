@@ -9,6 +9,7 @@ the client's socket. Each step has an answer. Where no worker takes the session 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -25,6 +26,7 @@ from actors.connections.close_codes import CloseCode
 from actors.connections.frames import close_frame
 from actors.connections.kept import KeptConnection
 from actors.messages import ClientAdopted
+from actors.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +133,7 @@ class Arrivals:
     def __init__(self, folder: Path, age: int, router: Router, dials: int = THREADS) -> None:
         self._router = router
         self._pool = ThreadPoolExecutor(THREADS, "moves")
-        self._dials = ThreadPoolExecutor(dials, "moves-dial")
+        self._dials = Pool("moves-dial", dials)  # its threads are daemons: a dial may take long
         path = folder / f"{age}-{os.getpid()}-{router.value_layout}{SUFFIX}"
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -154,11 +156,12 @@ class Arrivals:
         with contextlib.suppress(OSError):
             self._wake.send(b"x")
         self._thread.join()
-        for pool in (self._dials, self._pool):
-            pool.shutdown(wait=True)
-        for parked in self._dialled:
+        self._dials.close()
+        self._pool.shutdown(wait=True)
+        with self._lock:
+            dialled, self._dialled = self._dialled, []
+        for parked in dialled:
             parked.close()
-        self._dialled.clear()
         self._wake.close()
 
     def _listen(self) -> None:
@@ -199,7 +202,8 @@ class Arrivals:
             channel.settimeout(ANSWER_S)
             message = receive(channel)
             if isinstance(message, Announced):
-                self._dials.submit(self._dial, channel, message)
+                dial = functools.partial(self._router.dial_ahead, message.facts, message.route)
+                self._dials.submit(dial, functools.partial(self._park, channel))
                 return
             take_over(self._router, *message, ahead)
         except Exception as error:  # noqa: BLE001 - the sender keeps the session, whatever the reason
@@ -210,20 +214,22 @@ class Arrivals:
             with channel, contextlib.suppress(OSError):
                 channel.sendall(_TAKEN)
 
-    def _dial(self, channel: socket.socket, announced: Announced) -> None:
-        ahead = None
-        try:
-            ahead = self._router.dial_ahead(announced.facts, announced.route)
-        except Exception as error:  # noqa: BLE001 - the session dials after its move
-            logger.info("no upstream is dialled in advance: %s", error)
-        parked = _Parked(channel, ahead)
+    def _park(self, channel: socket.socket, result: Ahead | BaseException | None) -> None:
+        if isinstance(result, BaseException):
+            logger.info("no upstream is dialled in advance: %s", result)
+            result = None
+        parked = _Parked(channel, result)
         try:
             channel.sendall(_DIALLED)
         except OSError:  # the sender has sent the session elsewhere
             parked.close()
             return
         with self._lock:
-            self._dialled.append(parked)
+            is_late = self._is_closing
+            if not is_late:
+                self._dialled.append(parked)
+        if is_late:
+            parked.close()
         with contextlib.suppress(OSError):
             self._wake.send(b"x")
 

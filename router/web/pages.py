@@ -85,6 +85,7 @@ def _facts(config: RouterConfig) -> dict[str, object]:
         **({"agent": DEEPGRAM_BASE.removeprefix("/")} if config.deepgram_api_key is not None else {}),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",
+        "hasMind": config.simulator_llm is not None,
         "voiceAdvice": voice_advice(config),
         "model": config.model,
         "hasWireView": config.wire_view,

@@ -31,6 +31,7 @@ def _front(wire: Wire) -> Front:
         adapt=partial(TelephoneCall, wire=wire),
         options=_options,
         is_policed=False,
+        can_move=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+import msgspec
 import orjson
 
 from actors import messages as engine
@@ -16,7 +17,7 @@ from router.fronts.twilio import key_function
 from router.fronts.twilio import messages as twilio
 from router.fronts.twilio.key_function import KeyFunction
 from router.fronts.twilio.keypad import PAUSE_S, Keypad, message_of
-from router.fronts.twilio.playout import Playout
+from router.fronts.twilio.playout import Playout, PlayoutMemory
 from router.fronts.twilio.wires import TWILIO, Wire
 
 if TYPE_CHECKING:
@@ -47,6 +48,20 @@ def _audio(wire: Wire) -> dict[str, Any]:
     return {"input": found, "output": {**found, "container": "none"}}
 
 
+class Memory(msgspec.Struct, frozen=True, array_like=True):
+    """The memory of a call, which another version of the program may read: a new field needs a default."""
+
+    stream_sid: str
+    call_sid: str
+    keys: str
+    playout: PlayoutMemory
+    key_calls: tuple[list[str], str | None] = ([], None)
+    """The memory of the function `read_keys`."""
+
+
+_MEMORIES: Final = msgspec.msgpack.Decoder(Memory)
+
+
 class TelephoneCall:
     """The machine of one call, around the machine of its session. Both run on the dispatcher's thread."""
 
@@ -66,6 +81,23 @@ class TelephoneCall:
         self._stream_sid = ""
         """The id of the stream, which every message to Twilio contains; empty before the stream has started."""
         self._has_ended = False
+        if call.memory:
+            self._remember(_MEMORIES.decode(call.memory))
+
+    def memory(self) -> bytes:
+        """Return the memory of this call, for the machine of another process; see `Remembering`."""
+        calls = self._key_function.memory if self._key_function is not None else ([], None)
+        memory = Memory(self._stream_sid, self._call_sid, self._keypad.keys, self._playout.memory, calls)
+        return msgspec.msgpack.encode(memory)
+
+    def _remember(self, memory: Memory) -> None:
+        self._stream_sid, self._call_sid = memory.stream_sid, memory.call_sid
+        self._keypad = Keypad(memory.keys)
+        self._playout = Playout(self._wire.shape, memory.playout)
+        if self._key_function is not None:
+            self._key_function = KeyFunction(*memory.key_calls)
+        if self._call_sid:
+            self._names.add(self._call_sid, self._session_id)
 
     def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
         """Take an input, and return the commands that follow; see `Machine.handle`."""
@@ -75,6 +107,8 @@ class TelephoneCall:
                 return list(self._takes[type(decoded)](self, decoded, now_s))
             case engine.ClientBinaryReceived() if not (self._wire.has_binary_audio and self._stream_sid):
                 return []  # Media Streams has no binary messages
+            case engine.ClientAdopted():
+                return [*self._start_timers(), *self._pass_on(message, now_s)]
             case engine.TimerFired(name) if name == KEYPAD_TIMER:
                 return list(self._send_keys(now_s))
             case engine.TimerFired(name) if name == KEYS_TIMER and self._key_function is not None:
@@ -88,6 +122,13 @@ class TelephoneCall:
     def describe(self) -> engine.Facts:
         """Return a few facts about the call and its session."""
         return {**self._machine.describe(), "stream_sid": self._stream_sid, "call_sid": self._call_sid}
+
+    def _start_timers(self) -> Iterator[engine.Command]:
+        """Start the timers that ran in the other process, from their beginning."""
+        if self._keypad.keys:
+            yield engine.StartTimer(KEYPAD_TIMER, PAUSE_S)
+        if self._key_function is not None and self._key_function.is_waiting:
+            yield engine.StartTimer(KEYS_TIMER, key_function.WAIT_S)
 
     # From Twilio.
 

@@ -24,6 +24,8 @@ const STATES = {
   speaking: "Speaking",
 };
 
+const MIND = "A simulator on this machine takes the calls, and a language model gives its answers.";
+
 const UNKNOWN_CLOSE = 1006;
 const WITHOUT_FAULT = new Set([1000, 1001, 1012, DROPPED]);
 
@@ -236,6 +238,7 @@ class Console {
     byId("endpoint").value = endpoint;
     this.#showPlace();
     byId("simulator-note").hidden = !place.facts.isSimulator;
+    if (place.facts.hasMind) byId("simulator-answers").textContent = MIND;
     const advice = place.facts.voiceAdvice ?? "It understands speech, and answers in words.";
     const [, sentence, command] = /^(.*?)(pip install .+)?$/.exec(advice);
     byId("voice-note").append(sentence, command ? make("code", { text: command }) : "");

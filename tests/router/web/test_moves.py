@@ -181,6 +181,27 @@ def test_an_upstream_whose_session_is_refused_is_closed(tmp_path, arrivals, clie
     assert router.ahead.closed.wait(WAIT_S)
 
 
+def test_a_worker_that_ends_does_not_wait_for_a_dial(tmp_path, arrivals):
+    router, begun, may_end = Router(), Event(), Event()
+
+    def dial_ahead(_facts, _route):
+        begun.set()
+        may_end.wait(WAIT_S)
+        return router.ahead
+
+    router.dial_ahead = dial_ahead
+    arrivals(router)
+    departures, ready = Departures(tmp_path, 2, Router()), Event()
+    departures.announce(Announcement("s1", b"facts", "a model", ready.set))
+    assert begun.wait(WAIT_S)
+    arrivals.started.pop().close()
+    assert not router.ahead.closed.is_set()
+    may_end.set()
+    assert router.ahead.closed.wait(WAIT_S)
+    assert ready.wait(WAIT_S)
+    departures.close()
+
+
 def test_without_a_worker_that_dials_the_session_need_not_wait(tmp_path):
     announced(tmp_path).close()
 
