@@ -120,12 +120,9 @@ class Machines:
         failover: Plan | None,
         memory: bytes,
     ) -> tuple[Machine, Callable[[], bytes]]:
-        inner: Machine = session
-        if not front.is_relay and failover is None:
-            inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
         call = Call(
             session=session,
-            machine=inner,
+            machine=session,
             agents=self._agents,
             config=self._config,
             policy=session.context.options.policy,
@@ -135,11 +132,16 @@ class Machines:
             names=names,
             memory=memory,
         )
+        adapted = _adapted(front, call) if front.is_relay and failover is None else None
         if failover is not None:
-            return self._viewed(session_id, front, session, build.machine_of(front, call, failover), request), bytes
-        adapted = _adapted(front, call)
-        machine = guarded(front, adapted, self._config.guard, session_id)
-        viewed = self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+            machine = build.machine_of(front, call, failover)
+        elif adapted is not None:
+            machine = guarded(front, adapted, self._config.guard, session_id)
+        else:
+            machine = self._guarded(session, session_id)
+        viewed = self._viewed(session_id, front, session, machine, request)
+        if not front.is_relay:
+            viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
         return viewed, adapted.memory if isinstance(adapted, Remembering) else bytes
 
     def _guarded(self, session: Session, session_id: str) -> Machine:
