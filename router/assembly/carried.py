@@ -111,10 +111,6 @@ class CarriedSession:
         """The signs that the value has to be stored."""
         return self._session
 
-    def may_drop_audio(self) -> bool:
-        """Whether only the newest audio of the microphone matters."""
-        return self._session.may_drop_audio()
-
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 

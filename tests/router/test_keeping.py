@@ -104,10 +104,9 @@ def recovered(process, written):
 
 def read(process, data):
     shelf = process.shelf
-    shelf.make_room(b"", len(data), may_drop=False)
+    shelf.make_room(b"", may_drop=False)
     shelf.view[shelf.fill : shelf.fill + len(data)] = data
     shelf.fill += len(data)
-    shelf.read += len(data)
 
 
 def ask(process, text, *, is_written=True):
