@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, TypeVarTuple, Unpack, cast
 
 import pykka
 
@@ -32,7 +32,7 @@ SLICE_S: Final = 0.005
 """The seconds after which a slice begins no further message, because `SLICE_BUDGET` messages may take long."""
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 A = TypeVar("A", bound="Actor")
 
 
@@ -209,10 +209,8 @@ class Ref(pykka.ActorRef[Any]):
         handler = actor.receives.get(type(message))
         if handler is None:
             inbox.put(message)
-        elif dispatcher.is_in_slice:
-            actor.handle_at_once(handler, message)
         else:
-            actor.handle_outside_slices(handler, message)
+            actor.handle_at_once(handler, message)
         return True
 
     def _answer_if_stopped(self) -> None:
@@ -221,30 +219,46 @@ class Ref(pykka.ActorRef[Any]):
             _refuse_the_rest(self)
 
 
-def guarded(method: Callable[Concatenate[A, P], object]) -> Callable[Concatenate[A, P], None]:
+def as_ref(ref: Any) -> Ref:
+    """Narrow the result of `Actor.start`, which pykka types as its own, to our reference."""
+    assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
+    return ref
+
+
+_NO_ARGUMENT: Final[Any] = object()
+
+
+def guarded(
+    method: Callable[[A, Unpack[Arguments]], object],
+) -> Callable[[A, Unpack[Arguments]], None]:
     """Make a method of an actor callable by connections and timers, on the dispatcher's thread.
 
     The method does nothing once the actor has stopped. An exception in it fails the actor, as one in `on_receive`
-    would.
+    would. The method takes one argument at most.
     """
+    act = cast("Callable[..., object]", method)
 
-    @functools.wraps(method)
-    def call(actor: A, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    # Not `*args`: such a call leaves the interpreter's loop, and every frame passes here.
+    @functools.wraps(act)
+    def call(actor: A, argument: Any = _NO_ARGUMENT, /) -> None:
         if actor.actor_stopped.is_up:
             return
         dispatcher = actor.dispatcher
         before, dispatcher.running = dispatcher.running, actor
         was_busy, actor.is_busy = actor.is_busy, True
         try:
-            method(actor, *args, **kwargs)
+            if argument is _NO_ARGUMENT:
+                act(actor)
+            else:
+                act(actor, argument)
         except Exception:  # noqa: BLE001 - on_failure gets it, as in pykka
             actor._fail()  # noqa: SLF001 - of this module
         actor.is_busy = was_busy
         dispatcher.running = before
-        if actor.actor_stopped.is_set():
-            actor._wind_up()  # noqa: SLF001
+        if actor.actor_stopped.is_up:
+            actor._wind_up()  # type: ignore[unreachable]  # noqa: SLF001 - the method may have stopped its actor
 
-    return call
+    return cast("Callable[[A, Unpack[Arguments]], None]", call)
 
 
 class Actor(pykka.Actor):
@@ -338,8 +352,20 @@ class Actor(pykka.Actor):
             self.dispatcher.schedule(self)
 
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
-        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest."""
+        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
+
+        Outside of slices it counts as a slice of the session, and once in a turn. The other messages of a turn wait in
+        the inbox: a flood is limited, and counted, by slices of many messages.
+        """
         dispatcher = self.dispatcher
+        began_s = None
+        if not dispatcher.is_in_slice:
+            if self._last_turn == dispatcher.turns or self.session_id in dispatcher.heavy:
+                self.actor_inbox.put(message)
+                return
+            self._last_turn = dispatcher.turns
+            began_s = monotonic()
+            dispatcher.is_in_slice = True
         before, dispatcher.running = dispatcher.running, self
         self.is_busy = True
         try:
@@ -352,22 +378,9 @@ class Actor(pykka.Actor):
         dispatcher.running = before
         if self.actor_stopped.is_up:
             self._wind_up()
-
-    def handle_outside_slices(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
-        """Handle a message at once, as a slice that counts for the session; once in a turn.
-
-        The other messages of a turn wait in the inbox: a flood is limited, and counted, by slices of many messages.
-        """
-        dispatcher = self.dispatcher
-        if self._last_turn == dispatcher.turns or dispatcher.is_heavy(self.session_id):
-            self.actor_inbox.put(message)
-            return
-        self._last_turn = dispatcher.turns
-        began_s = monotonic()
-        dispatcher.is_in_slice = True
-        self.handle_at_once(handler, message)
-        dispatcher.is_in_slice = False
-        dispatcher.note_slice_since(self, began_s)
+        if began_s is not None:
+            dispatcher.is_in_slice = False
+            dispatcher.note_slice_since(self, began_s)
 
     @guarded
     def run_guarded(self, callback: Callable[[], object]) -> None:

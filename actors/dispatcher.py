@@ -51,8 +51,23 @@ NOTED_SLICE_S: Final = SHARE_S / 20
 Nearly every slice is shorter, and costs only a comparison.
 """
 
+LONG_TURN_S: Final = 0.02
+"""The seconds of slices after which a turn is long. From then on `LONG_TURN_SHARE` of the two values above holds.
+
+Many sessions that flood at once would each use the whole share otherwise, and lengthen the turn by their sum.
+"""
+
+LONG_TURN_SHARE: Final = 1 / 10
+"""A session that talks uses less than this part of a share in a turn."""
+
+LONG_TURN_BUDGET: Final = SLICE_BUDGET // 8
+"""The messages of a slice in a long turn."""
+
 SLOW_SLICE_S: Final = 0.05
 """A slice that takes more seconds is logged: a call in it blocked, and every session of the dispatcher waited."""
+
+WARNED_SLICE_S: Final = 0.5
+"""A slice that takes more seconds is logged as a warning. A busy machine alone hardly delays a slice so long."""
 
 __all__ = ["READABLE", "WRITABLE", "Dispatcher", "on_dispatcher_thread"]
 
@@ -127,10 +142,12 @@ class Dispatcher:
         self._watchers: dict[int, Callable[[int], None]] = {}
         """The callback of each watched descriptor."""
         self._ready: deque[Runnable] = deque()
-        self._heavy: dict[str, deque[Runnable]] = {}
+        self.heavy: dict[str, deque[Runnable]] = {}
         """The runnables of each heavy session. The session that has waited longest comes first."""
         self._used_s: dict[str, float] = {}
         """The seconds that each session has used in this turn, in slices longer than `NOTED_SLICE_S`."""
+        self._share_s = SHARE_S
+        """The seconds after which a session is heavy in this turn."""
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
         self._timers = Timers()
@@ -223,13 +240,13 @@ class Dispatcher:
 
         The same number again and again means that the thread is stuck in one turn.
         """
-        is_idle = self._sleeping and not self._ready and not self._calls and not self._heavy
+        is_idle = self._sleeping and not self._ready and not self._calls and not self.heavy
         return None if is_idle else self.turns
 
     @property
     def lag_s(self) -> float:
         """The seconds since the dispatcher last had nothing to run; 0 while it waits. From any thread."""
-        if self._sleeping and not self._ready and not self._heavy:
+        if self._sleeping and not self._ready and not self.heavy:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
@@ -270,10 +287,6 @@ class Dispatcher:
         """Call `flush` once, behind the slices of this turn, so that the writes of one turn leave together."""
         self._flushes.append(flush)
 
-    def is_heavy(self, session_id: str) -> bool:
-        """Whether a session runs behind the others in this turn."""
-        return session_id in self._heavy
-
     def note_slice_since(self, runnable: Runnable, began_s: float) -> None:
         """Count a slice that ran at once, outside of the run queue, and note its time."""
         took_s = time.monotonic() - began_s
@@ -307,7 +320,7 @@ class Dispatcher:
     def _run(self) -> None:
         _current.dispatcher = self
         try:
-            while not (self._stopping and not self._ready and not self._calls and not self._heavy):
+            while not (self._stopping and not self._ready and not self._calls and not self.heavy):
                 self._run_turn()
         except BaseException as error:
             logger.critical("%s died", self.name, exc_info=error)
@@ -327,6 +340,7 @@ class Dispatcher:
         self.turns += 1
         self._has_unread = False
         self.slow_reads_s = 0.0
+        self._share_s = SHARE_S
         if self._used_s:
             self._used_s.clear()
         looked_s = time.monotonic()
@@ -335,7 +349,7 @@ class Dispatcher:
             self._handle_events(events)
         if self._calls:
             self._run_calls()
-        if self._ready or self._heavy:
+        if self._ready or self.heavy:
             self._run_slices()
         if self._flushes:
             self._run_flushes()
@@ -346,10 +360,12 @@ class Dispatcher:
         # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
         # below, what they append after it wakes us.
         self._sleeping = True
-        if self._ready or self._calls or self._flushes or self._heavy or self._stopping:
+        if self._ready or self._calls or self._flushes or self.heavy or self._stopping:
             timeout_s: float | None = 0
         elif self._timers.heap:
-            timeout_s = max(0.0, self._timers.heap[0][0] - time.monotonic())
+            timeout_s = self._timers.heap[0][0] - time.monotonic()
+            if timeout_s < 0:
+                timeout_s = 0.0
         else:
             timeout_s = None
         events = self._poller.poll(timeout_s)
@@ -383,9 +399,10 @@ class Dispatcher:
                 self._fail(call, error)
 
     def _run_slices(self) -> None:
-        ready, heavy = self._ready, self._heavy
+        ready, heavy = self._ready, self.heavy
         self.is_in_slice = True
         began_all_s = now_s = time.monotonic()
+        noted_s, budget = NOTED_SLICE_S, SLICE_BUDGET
         for _ in range(ROUNDS):
             for _ in range(len(ready)):
                 runnable = ready.popleft()
@@ -395,13 +412,16 @@ class Dispatcher:
                 # The body of `_run_slice`, three times for each message: a call costs as much as the rest of it.
                 self.running = runnable
                 try:
-                    runnable.run_slice(SLICE_BUDGET)
+                    runnable.run_slice(budget)
                 except Exception as error:  # noqa: BLE001 - logged
                     self._fail(runnable, error)
                 self.running = None
                 self.slices += 1
                 began_s, now_s = now_s, time.monotonic()
-                if now_s - began_s > NOTED_SLICE_S:
+                if now_s - began_s > noted_s:
+                    if now_s - began_all_s > LONG_TURN_S:
+                        noted_s, self._share_s = NOTED_SLICE_S * LONG_TURN_SHARE, SHARE_S * LONG_TURN_SHARE
+                        budget = LONG_TURN_BUDGET
                     self._note_slice(runnable, now_s - began_s)
             if not ready:
                 break
@@ -415,7 +435,7 @@ class Dispatcher:
 
         Return the time at the end.
         """
-        ready, heavy, until_s = self._ready, self._heavy, now_s + SHARE_S
+        ready, heavy, until_s = self._ready, self.heavy, now_s + SHARE_S
         for session_id in list(heavy):
             if now_s >= until_s:
                 return now_s
@@ -448,14 +468,15 @@ class Dispatcher:
     def _note_slice(self, runnable: Runnable, took_s: float) -> None:
         """Add a slice's time to that of its session, and log a slice longer than `SLOW_SLICE_S`."""
         session_id = runnable.session_id
-        if session_id and session_id not in self._heavy:
+        if session_id and session_id not in self.heavy:
             self._used_s[session_id] = used_s = self._used_s.get(session_id, 0.0) + took_s
-            if used_s > SHARE_S:
-                self._heavy[session_id] = deque()
+            if used_s > self._share_s:
+                self.heavy[session_id] = deque()
         if took_s > SLOW_SLICE_S:
             self.slow_slices += 1
             fields = getattr(runnable, "log_fields", {})
-            logger.warning("slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
+            level = logging.WARNING if took_s > WARNED_SLICE_S else logging.INFO
+            logger.log(level, "slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
 
     def _fire_timers(self, looked_s: float) -> None:
         # Work that is left may put a deadline off: it was received before `looked_s`, as far as the dispatcher knows.

@@ -43,6 +43,13 @@ class Carried(Protocol):
     def marks(self) -> Marks:
         """The signs that the value of the session has to be stored."""
 
+    def announcement(self) -> bytes:
+        """Return the facts with which another process dials the next upstream of the session in advance.
+
+        Raises:
+            ValueError: they cannot be written.
+        """
+
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value, between two inputs. With `is_brief` it lacks audio that matters little.
 

@@ -174,7 +174,7 @@ class AsgiConnection(AcceptedConnection):
 
     def on_backlog(self) -> None:
         """Note how much memory is kept for the client; see `Share.note`."""
-        if self._share is not None and (self._share.noted_bytes or self.held_bytes >= STEP_BYTES):
+        if self._share is not None and (self._share.holding.held_bytes or self.held_bytes >= STEP_BYTES):
             self._share.note()
 
     def on_write_overflowed(self) -> None:

@@ -100,6 +100,7 @@ class FrameParser:
         "_message_opcode",
         "_needed_bytes",
         "_partial",
+        "held_bytes",
     )
 
     def __init__(self, is_server: bool, max_message_bytes: int, max_text_bytes: int | None = None) -> None:
@@ -111,11 +112,8 @@ class FrameParser:
         self._message = bytearray()
         self._message_opcode = 0
         self._is_done = False
-
-    @property
-    def held_bytes(self) -> int:
+        self.held_bytes = 0
         """The bytes of the message, and of the frame, that are not whole yet."""
-        return len(self._partial) + len(self._message)
 
     @property
     def unfinished_frame(self) -> bytes | None:
@@ -135,6 +133,7 @@ class FrameParser:
             # piece.
             self._partial += data
             if len(self._partial) < self._needed_bytes:
+                self.held_bytes += len(data)
                 return []
             data, self._partial = bytes(self._partial), bytearray()
         events: list[Event] = []
@@ -146,6 +145,8 @@ class FrameParser:
         else:
             if rest < len(data) and not self._is_done:
                 self._partial += memoryview(data)[rest:]
+        if self._partial or self._message or self.held_bytes:
+            self.held_bytes = len(self._partial) + len(self._message)
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> int:
@@ -185,7 +186,11 @@ class FrameParser:
             if self._mask_bit:
                 payload = apply_mask(payload, data[payload_at - 4 : payload_at])
             position = end
-            self._take(first, payload, events)
+            # Nearly every frame is one of these two: a call costs as much as the rest of the parsing.
+            if first in _WHOLE:
+                events.append(payload if first == WHOLE_BINARY else _decode(payload))
+            else:
+                self._take(first, payload, events)
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:
@@ -215,12 +220,7 @@ class FrameParser:
             raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes, events: list[Event]) -> None:
-        # The two kinds of whole message come first: nearly every frame is one.
-        if first == WHOLE_BINARY:
-            events.append(payload)
-        elif first == WHOLE_TEXT:
-            events.append(_decode(payload))
-        elif first & 0x08:
+        if first & 0x08:
             events.append(self._control(first & 0x0F, payload))
         else:
             self._take_fragment(first, payload, events)
@@ -248,6 +248,7 @@ class FrameParser:
     def _finish(self) -> None:
         self._is_done = True
         self._partial, self._message = bytearray(), bytearray()
+        self.held_bytes = 0
 
 
 _DATA_OPCODES: Final = (CONTINUATION, TEXT, BINARY)
@@ -338,10 +339,10 @@ def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[
     """Build one text message, fragmented where it is longer than `max_frame_bytes`. A cut may split a character."""
     payload = text.encode() if isinstance(text, str) else text
     if len(payload) <= max_frame_bytes:
-        return [_frame(WHOLE_TEXT, payload, mask=mask)]
+        return [_frame(WHOLE_TEXT, payload, mask)]
     *pieces, last = _cut(payload, max_frame_bytes)
-    frames = [_frame(CONTINUATION, piece, mask=mask) for piece in pieces[1:]]
-    return [_frame(TEXT, pieces[0], mask=mask), *frames, _frame(FIN | CONTINUATION, last, mask=mask)]
+    frames = [_frame(CONTINUATION, piece, mask) for piece in pieces[1:]]
+    return [_frame(TEXT, pieces[0], mask), *frames, _frame(FIN | CONTINUATION, last, mask)]
 
 
 def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
@@ -350,26 +351,26 @@ def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[byte
     Cuts are at even offsets, so that no 16-bit sample is split between two messages.
     """
     if len(data) <= max_frame_bytes:
-        return [_frame(WHOLE_BINARY, data, mask=mask)]
+        return [_frame(WHOLE_BINARY, data, mask)]
     even_bytes = max(2, max_frame_bytes & ~1)
-    return [_frame(WHOLE_BINARY, piece, mask=mask) for piece in _cut(data, even_bytes)]
+    return [_frame(WHOLE_BINARY, piece, mask) for piece in _cut(data, even_bytes)]
 
 
 def ping_frame(payload: bytes = b"", *, mask: bool) -> bytes:
     """Build a ping, with at most 125 bytes of payload."""
-    return _frame(FIN | PING, payload[:MAX_CONTROL_BYTES], mask=mask)
+    return _frame(FIN | PING, payload[:MAX_CONTROL_BYTES], mask)
 
 
 def pong_frame(payload: bytes, *, mask: bool) -> bytes:
     """Build the answer to a ping, with its payload."""
-    return _frame(FIN | PONG, payload[:MAX_CONTROL_BYTES], mask=mask)
+    return _frame(FIN | PONG, payload[:MAX_CONTROL_BYTES], mask)
 
 
 def close_frame(code: int, reason: str = "", *, mask: bool) -> bytes:
     """Build a close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
     if not is_wire_code(code):
-        return _frame(FIN | CLOSE, b"", mask=mask)
-    return _frame(FIN | CLOSE, code.to_bytes(2, "big") + shorten(reason), mask=mask)
+        return _frame(FIN | CLOSE, b"", mask)
+    return _frame(FIN | CLOSE, code.to_bytes(2, "big") + shorten(reason), mask)
 
 
 def shorten(reason: str) -> bytes:
@@ -389,7 +390,7 @@ _pack_16: Final = struct.Struct("!BBH").pack
 _pack_64: Final = struct.Struct("!BBQ").pack
 
 
-def _frame(first: int, payload: bytes, *, mask: bool) -> bytes:
+def _frame(first: int, payload: bytes, mask: bool) -> bytes:
     length = len(payload)
     mask_bit = MASKED if mask else 0
     if length <= MAX_CONTROL_BYTES:
@@ -400,7 +401,10 @@ def _frame(first: int, payload: bytes, *, mask: bool) -> bytes:
         header = _pack_64(first, mask_bit | 127, length)
     if not mask:
         return header + payload
-    key = _new_key()
+    try:
+        key = _keys.pop()
+    except IndexError:
+        key = _new_key()
     return header + key + apply_mask(payload, key)
 
 
@@ -412,10 +416,7 @@ os.register_at_fork(after_in_child=_keys.clear)  # parent and child must not use
 
 
 def _new_key() -> bytes:
-    """Return four unpredictable bytes (RFC 6455, 5.3), from a batch: a system call per frame would cost more."""
-    try:
-        return _keys.pop()
-    except IndexError:
-        fresh = os.urandom(4 * _KEY_BATCH)
-        _keys.extend(fresh[at : at + 4] for at in range(4, len(fresh), 4))
-        return fresh[:4]
+    """Return four unpredictable bytes (RFC 6455, 5.3), and keep a batch: a system call per frame would cost more."""
+    fresh = os.urandom(4 * _KEY_BATCH)
+    _keys.extend(fresh[at : at + 4] for at in range(4, len(fresh), 4))
+    return fresh[:4]

@@ -32,26 +32,22 @@ class Sharer(Protocol):
 class Share:
     """The record in a `Footprint` of the memory that one connection holds."""
 
-    __slots__ = ("_dispatcher", "_holding", "_owner")
+    __slots__ = ("_dispatcher", "_owner", "holding")
 
     def __init__(self, owner: Sharer, footprint: Footprint, dispatcher: Dispatcher) -> None:
         self._owner: Sharer | None = owner
         self._dispatcher = dispatcher
-        self._holding = footprint.holding(owner, self._evict)
-
-    @property
-    def noted_bytes(self) -> int:
-        """The size that was last noted."""
-        return self._holding.held_bytes
+        self.holding = footprint.holding(owner, self._evict)
+        """The record. Its `held_bytes` are what was last noted."""
 
     def note(self) -> None:
         """Note what the connection holds at this moment."""
         if self._owner is not None:
-            self._holding.note(self._owner.held_bytes)
+            self.holding.note(self._owner.held_bytes)
 
     def release(self) -> None:
         """Note that nothing is held any more, and let go of the connection."""
-        self._holding.release()
+        self.holding.release()
         self._owner = None
 
     def _evict(self, had_bytes: int) -> None:
@@ -63,6 +59,6 @@ class Share:
         if owner is None or not owner.may_give_way:
             return
         if owner.held_bytes < had_bytes // 2:  # most of it has left in the meantime
-            self._holding.stay(owner.held_bytes)
+            self.holding.stay(owner.held_bytes)
         else:
             owner.give_way()

@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from actors.connections.base import ConnectionLimits
-from actors.connections.protocol import RECEIVE_BYTES, ProtocolConnection
+from actors.connections.protocol import RECEIVE_BYTES, SLOW_READ_BYTES, ProtocolConnection
 from actors.dispatcher import READABLE, WRITABLE
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class StreamConnection(ProtocolConnection):
 
     def _on_ready(self, mask: int) -> None:
         # A mask with other bits (an error, a hang-up) leads to both: the failing call reports what is wrong.
-        if mask & ~READABLE:
+        if mask != READABLE:
             self._writer.flush()
-        if mask & ~WRITABLE:
+        if mask != WRITABLE:
             self._read()
 
     def _on_tls_ready(self, mask: int) -> None:
@@ -95,7 +95,7 @@ class StreamConnection(ProtocolConnection):
 
     def _receive(self) -> bytes | None:
         try:
-            return self._sock.recv(self._receive_bytes)
+            return self._sock.recv(SLOW_READ_BYTES if self._reads_slowly else RECEIVE_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except ssl.SSLWantWriteError:

@@ -105,7 +105,7 @@ class UpstreamConnection(StreamConnection):
         if self._early:
             early, self._early = self._early, b""
             return early
-        return super()._receive()
+        return StreamConnection._receive(self)  # noqa: SLF001 - `super()` makes an object at each read
 
     def _read_pending(self) -> None:
         if self._early and self._dispatcher is not None and not (self._is_ended or self._is_paused):

@@ -79,7 +79,6 @@ class Writer:
         "_is_closing",
         "_is_flush_due",
         "_limits",
-        "_outbox",
         "_owner",
         "_stall",
         "_traffic",
@@ -88,13 +87,14 @@ class Writer:
         "has_failed",
         "is_blocked",
         "is_closed",
+        "outbox",
         "overflows",
     )
 
     def __init__(self, owner: WriterOwner, limits: ConnectionLimits) -> None:
         self._owner = owner
         self._limits = limits
-        self._outbox = Outbox()
+        self.outbox = Outbox()
         self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.high_water_bytes, limits.write_buffer_bytes)
         """The size up to which a backlog exceeds no bound: one comparison instead of three for nearly every frame."""
         self._dispatcher: Dispatcher | None = None
@@ -118,7 +118,7 @@ class Writer:
         """Write from now on, beginning with the frames that wait, and count in `traffic`."""
         self._dispatcher = dispatcher
         self._traffic = traffic
-        if self._outbox.waiting_bytes:
+        if self.outbox.waiting_bytes:
             self._flush_later()
 
     def begin_close(self) -> None:
@@ -131,27 +131,27 @@ class Writer:
         if self._stall is not None:
             self._stall.discard()
         del self._owner  # it holds this writer: the two would stay in memory until the garbage collector runs
-        return self._outbox.clear()
+        return self.outbox.clear()
 
     @property
     def unsent(self) -> bytes | None:
         """The bytes that another writer has to write; None where this writer has failed or dropped bytes."""
-        return None if self.has_failed or self.overflows else self._outbox.unsent()
+        return None if self.has_failed or self.overflows else self.outbox.unsent()
 
     @property
     def is_busy(self) -> bool:
         """Whether more than `high_water_bytes` wait to be written."""
-        return self._outbox.waiting_bytes > self._limits.high_water_bytes
+        return self.outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
     def waiting_bytes(self) -> int:
         """The bytes that wait to be written."""
-        return self._outbox.waiting_bytes
+        return self.outbox.waiting_bytes
 
     @property
     def is_cut(self) -> bool:
         """Whether the peer may have received a part of a frame, and not yet the rest."""
-        return self._outbox.is_cut
+        return self.outbox.is_cut
 
     @property
     def takes_last_text_alone(self) -> bool:
@@ -169,7 +169,7 @@ class Writer:
             # The owner does not know of the overflow yet. A frame that followed the gap would be misunderstood.
             self._dropped_bytes += len(frame)
             return
-        outbox, dispatcher, traffic = self._outbox, self._dispatcher, self._traffic
+        outbox, dispatcher, traffic = self.outbox, self._dispatcher, self._traffic
         traffic.sent_messages += 1
         traffic.sent_bytes += len(frame)
         if dispatcher is None:
@@ -199,23 +199,23 @@ class Writer:
 
         A peer that pings and reads nothing would fill the memory otherwise, even behind our close frame.
         """
-        if not self._outbox.waiting_bytes:
+        if not self.outbox.waiting_bytes:
             self.send([pong])
         elif not self.has_failed:
-            self._outbox.put_pong(pong)
+            self.outbox.put_pong(pong)
 
     def keep_rest(self, unit: bytes, taken_bytes: int) -> None:
         """Queue the rest of a unit of which the stream took `taken_bytes`.
 
         The rest leaves first, and is never dropped.
         """
-        self._outbox.append(unit)
-        self._outbox.head()
-        self._outbox.advance(taken_bytes)
+        self.outbox.append(unit)
+        self.outbox.head()
+        self.outbox.advance(taken_bytes)
 
     def drop_backlog(self) -> None:
         """Drop all units that wait, except the one that is being written."""
-        self._outbox.drop_backlog()
+        self.outbox.drop_backlog()
 
     def take_dropped(self) -> int:
         """Return how many bytes were dropped since the overflow, and take frames again."""
@@ -224,7 +224,7 @@ class Writer:
 
     def _bound(self) -> None:
         """Flush a backlog in time, and hold it to `write_buffer_bytes`."""
-        outbox, limits = self._outbox, self._limits
+        outbox, limits = self.outbox, self._limits
         # While the stream is full only its readiness helps; otherwise a flush comes first, and may make the bound hold.
         if not self.is_blocked:
             if outbox.waiting_bytes > min(INLINE_FLUSH_BYTES, limits.write_buffer_bytes):
@@ -239,7 +239,7 @@ class Writer:
 
     def _overflow(self) -> None:
         self.overflows += 1
-        dropped_bytes = self._outbox.drop_backlog()
+        dropped_bytes = self.outbox.drop_backlog()
         self._traffic.dropped_bytes += dropped_bytes
         level = logging.WARNING if self.overflows == 1 else logging.DEBUG
         logger.log(
@@ -256,7 +256,7 @@ class Writer:
 
     def flush(self) -> None:
         """Write until nothing is left, or the stream takes no more."""
-        outbox, written_bytes = self._outbox, 0
+        outbox, written_bytes = self.outbox, 0
         was_blocked, self.is_blocked = self.is_blocked, False
         while outbox.waiting_bytes and not self.is_blocked:
             try:
@@ -273,7 +273,7 @@ class Writer:
 
     def flush_unopened(self) -> None:
         """Write as much as the stream takes, without a dispatcher that could write the rest later."""
-        outbox = self._outbox
+        outbox = self.outbox
         try:
             while outbox.waiting_bytes and (taken_bytes := self._owner.transmit(outbox.head())):
                 outbox.advance(taken_bytes)
@@ -294,7 +294,7 @@ class Writer:
         if self.is_closed:  # a flush that was due when the connection ended
             return
         self._watch_stall(written_bytes)
-        if self._was_busy and self._outbox.waiting_bytes <= self._limits.low_water_bytes:
+        if self._was_busy and self.outbox.waiting_bytes <= self._limits.low_water_bytes:
             self._was_busy = False
             self._owner.on_write_drained()
         self._owner.on_written(is_moving_again=was_blocked and written_bytes > 0)
@@ -315,5 +315,5 @@ class Writer:
         logger.debug("%s: write failed: %s", self._owner, error, extra=self._owner.log_fields)
         self.has_failed = True
         self.is_blocked = False
-        self._outbox.clear()
+        self.outbox.clear()
         self._owner.on_write_failed()

@@ -27,12 +27,26 @@ class Converter:
     `formats.RATES`.
     """
 
-    __slots__ = ("_decode", "_encode", "_part", "_sample_bytes", "_stream", "source", "target")
+    __slots__ = (
+        "_decode",
+        "_encode",
+        "_part",
+        "_piece_bytes",
+        "_sample_bytes",
+        "_step",
+        "_stream",
+        "source",
+        "target",
+        "target_bytes_per_s",
+    )
 
     def __init__(self, source: Format, target: Format) -> None:
         self.source: Final = source
         self.target: Final = target
+        self.target_bytes_per_s: Final = target.bytes_per_s
+        """The size of a second of output."""
         self._sample_bytes: Final = source.sample_bytes
+        self._piece_bytes: Final = PIECE_SAMPLES * source.sample_bytes
         self._part = b""
         """The first bytes of a sample that a border cuts in two."""
         is_recoded = source.encoding != target.encoding
@@ -40,6 +54,9 @@ class Converter:
         # The filter works on linear16: other encodings are decoded before it, and encoded after it.
         self._decode = _decoder(source.encoding) if is_recoded or self._stream else None
         self._encode = _encoder(target.encoding) if is_recoded or self._stream else None
+        is_resampled_alone = self._stream is not None and self._decode is None and self._encode is None
+        self._step: Step | None = self._stream.convert if self._stream is not None and is_resampled_alone else None
+        """The one step of a conversion that has no other."""
 
     @property
     def hold_back_ms(self) -> float:
@@ -76,9 +93,9 @@ class Converter:
         An incomplete sample waits for its other bytes.
         """
         samples = self._whole_samples(data) if self._part or len(data) % self._sample_bytes else data
-        piece_bytes = PIECE_SAMPLES * self._sample_bytes
+        piece_bytes = self._piece_bytes
         if len(samples) <= piece_bytes:
-            return self._convert(samples)
+            return self._convert(samples) if self._step is None else self._step(samples)
         starts = range(0, len(samples), piece_bytes)
         return b"".join(self._convert(samples[start : start + piece_bytes]) for start in starts)
 

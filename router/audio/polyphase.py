@@ -216,9 +216,14 @@ class Stream:
         """Take whole samples and return the output samples that they determine."""
         design = self._design
         block_in, block_out = design.block_in, design.block_out
-        line = b"".join((self._tail, pcm))
-        outputs = max(0, -(-(len(line) // SAMPLE_BYTES - design.taps + 1) * block_out // block_in))
+        line = self._tail + pcm
+        windows = len(line) // SAMPLE_BYTES - design.taps + 1
+        if windows <= 0:
+            self._tail = line
+            return b""
+        outputs = -(-windows * block_out // block_in)
         made = design.made(line, self._emitted, outputs)
-        whole_rows, self._emitted = divmod(outputs, block_out)
+        whole_rows = outputs // block_out
+        self._emitted = outputs - whole_rows * block_out
         self._tail = line[SAMPLE_BYTES * whole_rows * block_in :]
         return made

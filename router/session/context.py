@@ -182,9 +182,13 @@ class Context:
             if isinstance(item, openai.FunctionCallOutputItem):
                 self._notify(self._stopwatch.answer(item.call_id, self.now_s))
 
-    def forward(self, *frames: str | bytes, link: UpstreamLink | None = None) -> None:
-        """Send encoded frames to the upstream in use, or to `link`."""
-        generation = (link or self.state.upstream).generation
+    def forward(self, frame: str | bytes, link: UpstreamLink | None = None) -> None:
+        """Send an encoded frame to the upstream in use, or to `link`."""
+        self._commands.append(messages.SendToUpstream(frame, (link or self.state.upstream).generation))
+
+    def forward_all(self, frames: list[bytes]) -> None:
+        """Send encoded frames to the upstream in use."""
+        generation = self.state.upstream.generation
         for frame in frames:
             self._commands.append(messages.SendToUpstream(frame, generation))
 
@@ -213,7 +217,7 @@ class Context:
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
         """Start the timer of a wait with a length of `delay_s`. A timer of this wait that runs already starts again."""
-        name: str = wait.value
+        name: str = wait._value_  # `value` is a property, and costs ten times as much
         self.timers[name] = self.now_s + delay_s
         self._commands.append(messages.StartTimer(name, delay_s))
 
@@ -287,6 +291,12 @@ class Context:
         if self.state.latency.mark("asked_s", at_s):
             self.report(reports.TurnBegan(max(0.0, self.now_s - at_s)))
 
+    def report_tags(self, tags: list[str] | None) -> None:
+        """Notify the application and the observer of the tags of the client's Settings."""
+        tagged = reports.tagged(tags)
+        if tagged is not None and (self.options.is_reported or self.options.is_observed):
+            self._notify(tagged)
+
     def report(self, fact: reports.Fact) -> None:
         """Notify the observer of a fact, where the embedding application has an observer."""
         if self.options.is_observed:
@@ -337,5 +347,5 @@ class Context:
         unknown = self.state.unknown_types
         if kind in unknown or len(unknown) >= MAX_UNKNOWN_TYPES:
             return
-        unknown.add(kind)
+        self.state.unknown_types = unknown | {kind}
         self.log(logging.WARNING, f"the upstream sent {kind[:80]}, ignored: {problem}")

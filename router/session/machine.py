@@ -12,7 +12,7 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.handlers import adoption, permission
+from router.session.handlers import adoption, permission, settings
 from router.session.state.meter import EVENTS as METERED
 from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.translation import errors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from actors.messages import Facts
     from router.session.options import SessionOptions
     from router.session.profile import Profile
-    from router.session.state.session import State
+    from router.session.state.limited import Limited
     from router.session.state.text_delivery import ItemDelivery
     from router.session.tables import Row
 
@@ -43,6 +43,9 @@ _NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
 One look-up in this set is all that other inputs cost, such as audio.
 """
 
+_UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
+"""The marks of a new session; see `Session._mark`."""
+
 _LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
 """The inputs that READY looks up in a second table.
 
@@ -55,6 +58,8 @@ class Session:
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
+        self.state = self.context.state
+        """The session's memory."""
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
         self.snapshot_due = 0
         """A number that grows with each change that a snapshot has to hold before its effects are visible.
@@ -67,14 +72,9 @@ class Session:
         """A number that grows where the words of the answer suffice, because the rest of its part is stored."""
         self._noted_part: ItemDelivery | None = None
         self._noted_chars = 0
-        self._marked: tuple[object, ...] = (0, self.state.lifecycle, 0, 0, 0, False, 0)
+        self._marked = _UNMARKED
         self._stored_part: ItemDelivery | None = None
         self._stored_chars = 0
-
-    @property
-    def state(self) -> State:
-        """The session's memory."""
-        return self.context.state
 
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input, and return the commands that follow from it, in order.
@@ -118,6 +118,25 @@ class Session:
             self._mark()
         elif self._outruns_snapshot():
             self._require_words()
+
+    # A call that another machine began.
+
+    def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
+        """Forget everything, and wait for Settings at an upstream of this generation, which is about to be opened.
+
+        This takes the place of `ClientOpened`, in a call that another machine began. `limited` is the use of the call's
+        limits so far.
+        """
+        before = self.context
+        self.context = Context(before.state.session_id, before.profile, before.options)
+        self.state = self.context.state
+        # The counted usage stays, because late events of earlier upstreams may follow.
+        self.context.meter, self.context.now_s = before.meter, now_s
+        self.enter_restored()
+        self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
+        self._noted_part, self._noted_chars = None, 0
+        settings.begin_at(self.context, generation, limited)
+        return self.context.take_commands()
 
     # Snapshots.
 
@@ -333,7 +352,8 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Look inputs up by the state that a snapshot brought."""
+        """Use the state that a snapshot or a new context brought."""
+        self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 
     def describe(self) -> Facts:

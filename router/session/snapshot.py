@@ -27,6 +27,7 @@ from router.session.profile import PROFILES
 if TYPE_CHECKING:
     from router.session.context import Context
     from router.session.options import SessionOptions
+    from router.session.profile import Profile
 
 LAYOUT: Final = zlib.crc32(STATE.fingerprint().encode())
 """The sum of the layouts. It differs between two programs whose states differ."""
@@ -136,6 +137,7 @@ def count_adoption(data: bytes, by: int = 1) -> bytes:
 def restore(
     data: bytes,
     options: SessionOptions,
+    own: Profile | None = None,
     *,
     clock: str = "",
     now_s: float = 0.0,
@@ -143,14 +145,15 @@ def restore(
 ) -> Session:
     """Return the session of a snapshot, under the options of now.
 
-    May load numpy, where the session resamples audio: not for a dispatcher's thread. `clock`, `now_s` and `unix_s` are
-    those of this process. They matter where `clock` differs from the snapshot's.
+    `own` is the profile of a front that is not in `PROFILES`. `clock`, `now_s` and `unix_s` are those of this process.
+    They matter where `clock` differs from the snapshot's. May load numpy, where the session resamples audio: not for a
+    dispatcher's thread.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.
     """
     envelope = open_envelope(data)
-    profile = PROFILES.get(envelope.profile)
+    profile = own if own is not None and own.name == envelope.profile else PROFILES.get(envelope.profile)
     if profile is None:
         raise SnapshotError(f"the snapshot has the unknown profile {envelope.profile}")
     session = Session(envelope.session_id, profile, options)

@@ -275,4 +275,4 @@ class Speaker:
 
     def duration_s(self, data: bytes) -> float:
         """Return for how many seconds the client plays `data`."""
-        return len(data) / self._converter.target.bytes_per_s
+        return len(data) / self._converter.target_bytes_per_s

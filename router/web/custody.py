@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NAME: Final = "keeper.sock"
 MAX_PACKET: Final = 1024
 ARENA: Final = b"m"
 HOLD: Final = b"h"
@@ -43,6 +42,11 @@ LAST_WORD_S: Final = 2.0
 """The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
+
+
+def name_of(arbiter: int) -> str:
+    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    return f"keeper-{arbiter}"
 
 
 class Place(NamedTuple):

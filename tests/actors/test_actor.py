@@ -377,8 +377,8 @@ class Relay(Actor):
         self.log.append("has handed over")
 
     @guarded
-    def called_back(self, ref, message):
-        self.take_pair((ref, message))
+    def called_back(self, pair):
+        self.take_pair(pair)
 
     receives = {str: take_text, tuple: take_pair}  # noqa: RUF012 - as in the engine
 
@@ -432,7 +432,7 @@ def test_an_actor_handles_one_message_at_a_time_even_if_it_writes_to_itself(rela
 def test_an_actor_whose_callback_runs_is_busy_and_gets_an_answer_in_its_inbox(relays, dispatcher, log):
     first, second = relays
     actor = first.actor_inbox.actor
-    on(dispatcher, lambda: actor.called_back(second, (first, "answer")))
+    on(dispatcher, lambda: actor.called_back((second, (first, "answer"))))
     rest(relays)
     assert log == [
         *("hands over", "hands over", "has handed over", "has handed over"),
@@ -508,10 +508,10 @@ def test_a_heavy_session_is_handed_nothing(relays, dispatcher, log):
     _first, second = relays
 
     def hand_over():
-        dispatcher._heavy["session"] = deque()
+        dispatcher.heavy["session"] = deque()
         second.hand_over("text", dispatcher)
         handled = list(log)
-        del dispatcher._heavy["session"]
+        del dispatcher.heavy["session"]
         return handled
 
     assert on(dispatcher, hand_over) == []

@@ -112,5 +112,5 @@ def _prepare_again(context: Context) -> None:
     if state.in_hook is not None:
         configure_hook.start(context, *state.in_hook)
     elif state.preparing and state.microphone is not None:
-        state.preparing.clear()
+        state.preparing = frozenset()
         conversions.prepare(context, state.microphone.source, state.speaker.target)

@@ -78,10 +78,9 @@ def abandon_transcripts(context: Context, _fired: messages.TimerFired | None = N
 def schedule_audio(context: Context, piece: Piece) -> None:
     """Emit a piece of audio, or keep it until the client has played enough."""
     playback = context.state.playback
-    was_waiting = playback.is_waiting
     if playback.schedule(piece, context.now_s):
         context.emit_audio(piece.data)
-    elif not was_waiting:
+    elif playback.has_begun_to_wait:
         # Only the client's pong shows that it reads: the kernel's buffers take 30 s of audio without a reader
         # (docs/decisions/0011).
         context.probe_client()

@@ -61,7 +61,7 @@ def replay_audio(context: Context) -> None:
     state = context.state
     if state.microphone is None:
         return
-    context.forward(*state.microphone.resend())
+    context.forward_all(state.microphone.resend())
     context.signal(inputs.SpeechReplayed())
     is_manual = state.plan.detection.is_manual and not state.user_turns.is_committing
     if is_manual and state.microphone.has_uncommitted:

@@ -47,7 +47,7 @@ def append_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
     if microphone is not None and microphone.is_too_long(data):
         _refuse_audio(context, len(data), microphone.longest_frame_s)
     elif microphone is not None:
-        context.forward(*microphone.append(data))
+        context.forward_all(microphone.append(data))
     if state.plan.detection.is_manual:
         context.wait(Wait.MANUAL_COMMIT)
 
@@ -80,7 +80,7 @@ def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
         # The audio is behind that commit, and needs one of its own; or the pause is the router's, not the user's.
         context.wait(Wait.MANUAL_COMMIT)
         return
-    context.forward(*microphone.finish())
+    context.forward_all(microphone.finish())
     event_id = context.state.new_id()
     context.to_upstream(openai.InputAudioBufferCommit(event_id=event_id))
     context.signal(inputs.CommitSent(is_by_client=False, event_id=event_id))
@@ -115,7 +115,7 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
     elif turns.filled_s < MAX_FILLED_S:
         # A process that was stopped has a gap of any length.
         gap_s = min(gap_s, MAX_FILLED_S)
-        context.forward(*state.microphone.silence(gap_s * 1000))
+        context.forward_all(state.microphone.silence(gap_s * 1000))
         turns.filled_s += gap_s
         # From here on a short gap is enough.
         turns.has_stopped_before = True

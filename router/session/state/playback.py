@@ -90,6 +90,11 @@ class Playback:
         """Whether audio waits. A message that is sent now belongs behind it."""
         return bool(self._waiting)
 
+    @property
+    def has_begun_to_wait(self) -> bool:
+        """Whether a single piece waits, or a single message."""
+        return len(self._waiting) == 1
+
     def is_audible(self, now_s: float) -> bool:
         """Whether the caller hears the agent, or is going to."""
         return self.is_waiting or self._ends_s > now_s

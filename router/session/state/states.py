@@ -5,7 +5,13 @@ from __future__ import annotations
 import enum
 
 
-class Lifecycle(enum.Enum):
+class _Key(enum.Enum):
+    """A key of tables. Its hash is that of any object, because an enum computes its own hash in Python."""
+
+    __hash__ = object.__hash__
+
+
+class Lifecycle(_Key):
     """The states of a session, from the handshake to the end."""
 
     AWAITING_SETTINGS = "awaiting Settings"
@@ -18,7 +24,7 @@ class Lifecycle(enum.Enum):
     """The session has commanded its end, or the client is gone."""
 
 
-class ResponseState(enum.Enum):
+class ResponseState(_Key):
     """The states of a response. An upstream has one active response at a time (upstream 5.1)."""
 
     NONE = "none"
@@ -27,7 +33,7 @@ class ResponseState(enum.Enum):
     ACTIVE = "active"
 
 
-class StandbyState(enum.Enum):
+class StandbyState(_Key):
     """The states of the standby upstream."""
 
     NONE = "none"
@@ -37,7 +43,7 @@ class StandbyState(enum.Enum):
     """The standby upstream is configured and has the ledger: the session can switch over to it between turns."""
 
 
-class UserTurnState(enum.Enum):
+class UserTurnState(_Key):
     """The states of one turn of the user's (upstream 4.2)."""
 
     IDLE = "idle"

@@ -61,7 +61,7 @@ def exceed(share, owner):
 def test_what_a_connection_holds_counts_until_it_is_released(share, owner, footprint):
     owner.held_bytes = 5 * STEP_BYTES
     share.note()
-    assert (share.noted_bytes, footprint.total_bytes) == (5 * STEP_BYTES, 5 * STEP_BYTES)
+    assert (share.holding.held_bytes, footprint.total_bytes) == (5 * STEP_BYTES, 5 * STEP_BYTES)
     share.release()
     share.note()
     assert footprint.total_bytes == 0

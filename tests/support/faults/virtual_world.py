@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from actors.actor import Ref
+from actors.actor import Ref, as_ref
 from actors.connections.base import ConnectionLimits
 from actors.connections.memory import MemoryConnection
 from actors.connections.upstream import DialError, DialFailure, DialTarget
@@ -22,7 +22,7 @@ from actors.lifecycle import StartSession
 from actors.messages import ClientAdopted
 from actors.pool import Job
 from actors.spec import SessionSpec
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.work import Pools
 from router.assembly.carried import count_adoption, open_parcel
 from router.assembly.factory import SessionFactory, endpoints_of
