@@ -15,12 +15,8 @@ from typing import Final, NamedTuple
 
 SIZE: Final = 4 * 1024**3
 
-LEAST_BYTES: Final = 256
-
-CLASSES: Final = tuple(
-    sorted({LEAST_BYTES << shift for shift in range(18)} | {(LEAST_BYTES * 3) << shift for shift in range(17)})
-)
-"""The sizes of blocks: 256 bytes, 512, 768, 1024, 1536, and so on to 48 MB."""
+CLASSES: Final = tuple(part * 64 << shift for shift in range(18) for part in (4, 5, 6, 7))
+"""The sizes of blocks: 256 bytes, 320, 384, 448, 512, 640, and so on to 56 MB."""
 
 GIVEN_BACK_BYTES: Final = 32 * 1024
 """A free block of this size or more gives its pages back to the system."""

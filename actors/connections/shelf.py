@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 
-FIRST_JOURNAL_BYTES: Final = 1024
+LEAST_RECORD_BYTES: Final = 5 * 1024
+"""A block of this size has the record of most sessions. Blocks of one size are used by one after the other."""
+
+FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 6 * 1024
 """A block of the journal: 180 ms of a microphone of 16 kHz."""
@@ -189,8 +192,9 @@ class Shelf:
         if not blocks:
             least = FIRST_JOURNAL_BYTES
         else:
-            # A read that filled its room left more behind.
-            least = JOURNAL_BYTES if may_drop and self.fill < self.end else LONG_JOURNAL_BYTES
+            # A read that filled a whole block left more behind.
+            is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
+            least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
         at, size = self._arena.allocate(max(least, 2 * len(begin)))
         self._begin(_Block(at, size, place - len(begin), begin == unfinished), begin)
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
@@ -315,7 +319,7 @@ class Shelf:
             return False
         slot = 1 if self._valid == 1 else 0
         words, head = self.words, self._word
-        at, size = self._arena.allocate(len(record) + NOTES_BYTES)
+        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + NOTES_BYTES))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS

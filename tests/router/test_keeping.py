@@ -210,7 +210,7 @@ def test_words_of_an_answer_are_noted_behind_the_record(process):
         process.machine.handle(messages.TimerFired("any"), 0.0)
     assert recovered(process, 6).words == "once upon a time"
     assert recovered(process, 6).value == b"after 1"
-    process.session.words, process.session.words_due = "x" * 1000, 7
+    process.session.words, process.session.words_due = "x" * 10_000, 7
     process.machine.handle(messages.TimerFired("any"), 0.0)
     assert (recovered(process, 6).words, recovered(process, 6).value) == ("", b"after 4")
 
