@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from actors import messages
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
+
+# By their names: the machine looks at each message of a session.
+from actors.messages import ClientBinaryReceived, ClientTextReceived, SendToClient, StartWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from actors import messages
     from actors.connections import frames
     from actors.connections.arena import Arena
     from actors.connections.kept import KeptConnection
@@ -98,7 +101,7 @@ class ShelvedMachine:
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input, and store a record before its effects where the session calls for one."""
         connection = self._connection
-        if type(message) is messages.ClientBinaryReceived:
+        if type(message) is ClientBinaryReceived:
             delivered, data = connection.delivered, message.data
             if delivered and delivered[0] is data:
                 del delivered[0]
@@ -107,7 +110,7 @@ class ShelvedMachine:
             commands = self._machine.handle(message, now_s)
             # Most inputs are frames of the microphone, for which the client gets nothing.
             return commands if self._marks.record_due == self._seen else self._note_step(commands)
-        if type(message) is messages.ClientTextReceived:
+        if type(message) is ClientTextReceived:
             _take_text(connection.delivered)
             connection.texts += 1
         shelf = connection.shelf
@@ -119,13 +122,15 @@ class ShelvedMachine:
         return self._note_step(commands)
 
     def _note_step(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        connection, marks, commands = self._connection, self._marks, list(commands)
+        connection, marks = self._connection, self._marks
+        if type(commands) is not list:
+            commands = list(commands)
         is_visible = is_urgent = False
         for command in commands:
-            if type(command) is messages.SendToClient:
+            if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
                 is_visible = True
-            elif type(command) is messages.StartWork:
+            elif type(command) is StartWork:
                 is_urgent = not command.is_preparation
         shelf = connection.shelf
         if shelf is None:
