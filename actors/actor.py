@@ -209,10 +209,8 @@ class Ref(pykka.ActorRef[Any]):
         handler = actor.receives.get(type(message))
         if handler is None:
             inbox.put(message)
-        elif dispatcher.is_in_slice:
-            actor.handle_at_once(handler, message)
         else:
-            actor.handle_outside_slices(handler, message)
+            actor.handle_at_once(handler, message)
         return True
 
     def _answer_if_stopped(self) -> None:
@@ -354,8 +352,20 @@ class Actor(pykka.Actor):
             self.dispatcher.schedule(self)
 
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
-        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest."""
+        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
+
+        Outside of slices it counts as a slice of the session, and once in a turn. The other messages of a turn wait in
+        the inbox: a flood is limited, and counted, by slices of many messages.
+        """
         dispatcher = self.dispatcher
+        began_s = None
+        if not dispatcher.is_in_slice:
+            if self._last_turn == dispatcher.turns or self.session_id in dispatcher.heavy:
+                self.actor_inbox.put(message)
+                return
+            self._last_turn = dispatcher.turns
+            began_s = monotonic()
+            dispatcher.is_in_slice = True
         before, dispatcher.running = dispatcher.running, self
         self.is_busy = True
         try:
@@ -368,22 +378,9 @@ class Actor(pykka.Actor):
         dispatcher.running = before
         if self.actor_stopped.is_up:
             self._wind_up()
-
-    def handle_outside_slices(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
-        """Handle a message at once, as a slice that counts for the session; once in a turn.
-
-        The other messages of a turn wait in the inbox: a flood is limited, and counted, by slices of many messages.
-        """
-        dispatcher = self.dispatcher
-        if self._last_turn == dispatcher.turns or self.session_id in dispatcher.heavy:
-            self.actor_inbox.put(message)
-            return
-        self._last_turn = dispatcher.turns
-        began_s = monotonic()
-        dispatcher.is_in_slice = True
-        self.handle_at_once(handler, message)
-        dispatcher.is_in_slice = False
-        dispatcher.note_slice_since(self, began_s)
+        if began_s is not None:
+            dispatcher.is_in_slice = False
+            dispatcher.note_slice_since(self, began_s)
 
     @guarded
     def run_guarded(self, callback: Callable[[], object]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
     from actors.footprint import Footprint
     from actors.throttle import Rates
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class ClientActor(Actor):
         self._is_paused = False
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None
+        self._look: Timer | None = None
+        """The next question whether the session may depart."""
         self._is_asking = False
         """Whether the translator has to say whether the session departs now. Meanwhile the client is not read."""
         self._is_throttled = False
@@ -220,7 +223,7 @@ class ClientActor(Actor):
         if self._pieces or not self._connection.can_detach:
             self._depart_later()
         else:
-            self._translator.offer(lifecycle.AskToDepart(self._departure.is_due))
+            self._translator.offer(lifecycle.AskToDepart(self._departure.is_due, self._departure.by.announce))
 
     def _depart_later(self, message: lifecycle.DepartLater | None = None) -> None:
         self._is_asking = False
@@ -228,7 +231,13 @@ class ClientActor(Actor):
             self._departure = None
         self._continue()
         if self._departure is not None:
-            self.dispatcher.call_later(DEPART_LOOK_S, self._ask_to_depart)
+            if self._look is not None and self._look.is_active:
+                self._look.discard()
+            self._look = self.dispatcher.call_later(DEPART_LOOK_S, self._ask_to_depart)
+
+    def _ask_again(self, _message: lifecycle.AskAgain) -> None:
+        if not self._is_asking:
+            self._ask_to_depart()
 
     def _depart_now(self, message: lifecycle.DepartNow) -> None:
         assert self._departure is not None  # noqa: S101 - the translator was asked
@@ -239,7 +248,7 @@ class ClientActor(Actor):
             self._connection.close(*CRASHED)
             return
         self._release()
-        self._departure.deliver(lifecycle.Departure(self.session_id, message.value, stream))
+        self._departure.by.deliver(lifecycle.Departure(self.session_id, message.value, stream))
         self._supervisor.offer(lifecycle.ClientDeparted(self.session_id))
         self.stop()
 
@@ -324,4 +333,5 @@ class ClientActor(Actor):
         lifecycle.Depart: _depart,
         lifecycle.DepartLater: _depart_later,
         lifecycle.DepartNow: _depart_now,
+        lifecycle.AskAgain: _ask_again,
     }

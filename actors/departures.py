@@ -41,14 +41,14 @@ class Departures:
         self._dispatcher = dispatcher
         self._sessions = sessions
         self._is_idle = is_idle
-        self._deliver: Callable[[lifecycle.Departure], None] | None = None
-        """The function that takes departing sessions; None where a drain ends them."""
+        self._exit: lifecycle.Exit | None = None
+        """The way of departing sessions; None where a drain ends them."""
         self._drained: threading.Event | None = None
         self._until_s = math.inf
 
     def let_depart(self, message: lifecycle.LetDepart) -> None:
         """Let sessions depart in the next drain."""
-        self._deliver = message.deliver
+        self._exit = message.by
 
     def drain(self, message: lifecycle.Drain) -> None:
         """Let each session depart, or end after its turn in progress. A second call may shorten the drain."""
@@ -87,7 +87,7 @@ class Departures:
         return max(0.0, self._until_s - time.monotonic())
 
     def _may_depart(self, session: SessionRecord) -> bool:
-        return self._deliver is not None and session.spec.carried is not None and session.is_live
+        return self._exit is not None and session.spec.carried is not None and session.is_live
 
     def _send_off_all(self) -> list[SessionRecord]:
         """Let all sessions depart that may, spread over some time. Return the others."""
@@ -100,8 +100,8 @@ class Departures:
 
     def _send_off(self, session: SessionRecord, delay_s: float) -> None:
         """Let a session depart from `delay_s` on, and at the latest shortly before the end of the drain."""
-        assert self._deliver is not None  # noqa: S101 - the caller looked
-        depart = lifecycle.Depart(self._deliver)
+        assert self._exit is not None  # noqa: S101 - the caller looked
+        depart = lifecycle.Depart(self._exit)
         due = msgspec.structs.replace(depart, is_due=True)
         due_s = self._left_s() * DUE_SHARE
         self._dispatcher.call_later(min(delay_s, due_s), lambda: session.tell(session.client, depart))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,10 @@ A large heap is cleared where they are more than half of its entries.
 
 
 def _nothing() -> None:
+    pass
+
+
+def _ignore(_name: str) -> None:
     pass
 
 
@@ -77,15 +82,14 @@ class Timer:
         To postpone costs nothing: the heap entry stays, and is queued again when it comes up early. So a timer may be
         restarted for every audio frame.
         """
-        self._due_s = due_s = time.monotonic() + delay_s
+        self.restart_at(time.monotonic() + delay_s)
+
+    def restart_at(self, due_s: float) -> None:
+        """Set the timer to be due at `due_s`, on the monotonic clock; see `restart`."""
+        self._due_s = due_s
         if self._queued_s is None or due_s < self._queued_s:
             self._queued_s = due_s
             self._timers._queue(due_s, self)  # noqa: SLF001 - one module, two classes
-
-    @property
-    def left_s(self) -> float | None:
-        """The seconds until the timer is due; None while it is not set."""
-        return None if self._due_s is None else max(0.0, self._due_s - time.monotonic())
 
     def cancel(self) -> None:
         """Cancel the timer until it is restarted. Harmless when it has fired."""
@@ -118,3 +122,60 @@ class Timer:
             return
         self._due_s = None
         self._callback()
+
+
+class NamedTimers:
+    """The timers of one owner, by name, over a single `Timer`. On the dispatcher's thread only.
+
+    A session has a dozen timers, and few of them are set at a time. A `Timer` for each took 4 kB of every session.
+    """
+
+    __slots__ = ("_due_s", "_fire", "_next_s", "_timer")
+
+    def __init__(self, timer: Callable[[Callable[[], None]], Timer], fire: Callable[[str], None]) -> None:
+        """Make timers that call `fire` with their name. `timer` is `Dispatcher.timer`."""
+        self._due_s: dict[str, float] = {}
+        """The time at which each timer is due. A timer that is not set has no entry."""
+        self._fire = fire
+        self._next_s = math.inf
+        """The time at which the single timer comes up: the earliest of these times, or before all of them."""
+        self._timer = timer(self._come_up)
+
+    def restart(self, name: str, delay_s: float) -> None:
+        """Set a timer to be due `delay_s` from now, in place of any earlier time. To postpone costs nothing."""
+        self._due_s[name] = due_s = time.monotonic() + delay_s
+        if due_s < self._next_s:
+            self._next_s = due_s
+            self._timer.restart_at(due_s)
+
+    def cancel(self, name: str) -> None:
+        """Cancel a timer. Harmless when it is not set."""
+        self._due_s.pop(name, None)
+
+    def discard(self) -> None:
+        """Cancel all timers, and release the callbacks. A timer that is restarted later never fires."""
+        self._due_s = {}
+        self._next_s = -math.inf
+        self._fire = _ignore
+        self._timer.discard()
+
+    def left_s(self) -> dict[str, float]:
+        """Return the seconds until each timer that is set is due."""
+        now_s = time.monotonic()
+        return {name: max(0.0, due_s - now_s) for name, due_s in self._due_s.items()}
+
+    def _come_up(self) -> None:
+        came_up_s, name = self._next_s, self._earliest()
+        is_due = name is not None and self._due_s[name] <= came_up_s
+        if name is not None and is_due:
+            del self._due_s[name]
+        # Before the callback, which may set and cancel timers. The next one may be due at once.
+        following = self._earliest()
+        self._next_s = math.inf if following is None else self._due_s[following]
+        if following is not None:
+            self._timer.restart_at(self._next_s)
+        if name is not None and is_due:
+            self._fire(name)
+
+    def _earliest(self) -> str | None:
+        return min(self._due_s, key=self._due_s.__getitem__, default=None)

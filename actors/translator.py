@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
+from actors.timers import NamedTimers
 from actors.work import Pools, Work
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
     from actors.footprint import Footprint
     from actors.machine import Carried, Machine
-    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,27 @@ INPUTS: Final = frozenset(get_args(messages.Input))
 
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
 """The inputs that come from an upstream, even from one that is replaced already."""
+
+
+AHEAD_S: Final = 5.0
+"""The longest wait in seconds of a departing session for an upstream that another process dials in advance."""
+DUE_AHEAD_S: Final = 0.5
+"""The same at the end of a drain."""
+FRESH_S: Final = 10.0
+"""The age in seconds from which on an upstream that was dialled in advance may have been closed there."""
+
+
+class _Ahead:
+    """An upstream that another process dials in advance."""
+
+    def __init__(self, now_s: float) -> None:
+        self.begun_s = now_s
+        self.is_ready = False
+        """Set from another thread."""
+
+    def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
+        """Whether the session waits for it."""
+        return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
 
 
 class _Departed:
@@ -83,7 +104,10 @@ class TranslatorActor(Actor):
         """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
-        self._timers: dict[str, Timer] = {}
+        self._route: str | None = None
+        """The route of the newest upstream."""
+        self._ahead: _Ahead | None = None
+        self._timers = NamedTimers(dispatcher.timer, self._fire)
         self._read_late = read_late
         self.log_fields = {**log_fields, "generation": 0}
         self._pools = pools
@@ -169,7 +193,7 @@ class TranslatorActor(Actor):
         carried = self._carried
         if self._client is None or carried is None:
             return
-        if not (message.is_due or carried.can_move):
+        if not (message.is_due or carried.can_move) or self._waits_for_dial(message, carried, self._client):
             self._client.offer(lifecycle.DepartLater())
             return
         try:
@@ -184,6 +208,26 @@ class TranslatorActor(Actor):
         self._release()
         self._client.offer(lifecycle.DepartNow(value))
 
+    def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
+        """Let the other process dial in advance, and return whether the session waits for that."""
+        now_s = time.monotonic()
+        if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
+            return self._ahead.is_awaited(now_s, is_due=message.is_due)
+        if message.announce is None or self._route is None:
+            return False
+        try:
+            facts = carried.announcement()
+        except ValueError:  # then it cannot be written either
+            return False
+        ahead = self._ahead = _Ahead(now_s)
+
+        def on_ready() -> None:
+            ahead.is_ready = True
+            client.offer(lifecycle.AskAgain())
+
+        message.announce(lifecycle.Announcement(self.session_id, facts, self._route, on_ready))
+        return True
+
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         return {
             "role": self.role.value,
@@ -192,9 +236,7 @@ class TranslatorActor(Actor):
             "unsent_frames": self._unsent_frames,
             "work": self._work.keys,
             "work_dropped": self._work.dropped,
-            "timers": {
-                name: round(left_s, 3) for name, timer in self._timers.items() if (left_s := timer.left_s) is not None
-            },
+            "timers": {name: round(left_s, 3) for name, left_s in self._timers.left_s().items()},
             "held_bytes": self._machine.held_bytes(),
             **self._machine.describe(),
         }
@@ -217,6 +259,7 @@ class TranslatorActor(Actor):
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
         self._upstreams[command.generation] = None
+        self._route = command.route
         requested = lifecycle.UpstreamRequested(
             self.session_id, command.generation, command.route, command.delay_s, command.is_standby
         )
@@ -239,18 +282,10 @@ class TranslatorActor(Actor):
         self._supervisor.offer(lifecycle.TurnCompleted(self.session_id))
 
     def _start_timer(self, command: messages.StartTimer) -> None:
-        # A timer is kept after it has fired: the machine restarts some of them for every audio frame.
-        timer = self._timers.get(command.name)
-        if timer is None:
-            fire = partial(self._fire, command.name)
-            self._timers[command.name] = self.dispatcher.call_later(command.delay_s, fire)
-        else:
-            timer.restart(command.delay_s)
+        self._timers.restart(command.name, command.delay_s)
 
     def _cancel_timer(self, command: messages.CancelTimer) -> None:
-        timer = self._timers.get(command.name)
-        if timer is not None:
-            timer.cancel()
+        self._timers.cancel(command.name)
 
     def _start_work(self, command: messages.StartWork) -> None:
         self._work.start(command, self._pools.setup if command.is_preparation else self._pools.tools)
@@ -274,9 +309,7 @@ class TranslatorActor(Actor):
         if self._holding is not None:
             self._holding.release()
         self._work.discard()
-        for timer in self._timers.values():
-            timer.discard()
-        self._timers.clear()
+        self._timers.discard()
 
     _performs: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         messages.SendToClient: _send_to_client,

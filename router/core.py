@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from router.access.session_limits import SharedLimits
     from router.admin.operator import Operator
     from router.admin.switches import Switches
+    from router.assembly.dialling import DialledAhead
     from router.config.model import RouterConfig
     from router.fronts.front import FrontRoute
     from router.keeping import Custody
@@ -439,10 +440,15 @@ class Router:
         adopted: messages.ClientAdopted,
         *,
         journal: Iterable[str | bytes] = (),
+        ahead: DialledAhead | None = None,
         dialler: Callable[[DialTarget], Connection] | None = None,
     ) -> str:
         """Continue a session that another process carried, and return its id; see `router.establish.adopt`."""
-        return adopt.adopt(self._parts, data, connection, adopted, journal=journal, dialler=dialler)
+        return adopt.adopt(self._parts, data, connection, adopted, journal=journal, ahead=ahead, dialler=dialler)
+
+    def dial_ahead(self, facts: bytes, route: str) -> DialledAhead | None:
+        """Dial the next upstream of a session that another process announces; see `router.establish.adopt`."""
+        return adopt.dial_ahead(self._parts, facts, route)
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues; see `router.establish.adopt`."""
@@ -465,20 +471,17 @@ class Router:
         """
         return adopt.limits_of_value(self._parts, data)
 
-    def count_adoption(self, data: bytes) -> bytes:
-        """Return the value of a session with one adoption more.
+    def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
+        """Return the value of a session with one adoption more. See `carried.count_adoption`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
         """
-        return count_adoption(data)
+        return count_adoption(data, is_suspect=is_suspect)
 
-    def let_depart(self, deliver: Callable[[lifecycle.Departure], None]) -> None:
-        """Let the sessions depart to another process during the next drain, which would end them otherwise.
-
-        A dispatcher calls `deliver` for each session that departs.
-        """
-        adopt.let_depart(self._parts, deliver)
+    def let_depart(self, by: lifecycle.Exit) -> None:
+        """Let the sessions depart to another process during the next drain, which would end them otherwise."""
+        adopt.let_depart(self._parts, by)
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
         """Return the actors of a session, for `router.testing`. Blocks, so it must not run on a dispatcher's thread."""

@@ -75,6 +75,7 @@ class ProtocolConnection(Connection):
         "_dispatcher",
         "_ends_when_flushed",
         "_events",
+        "_feed",
         "_idle",
         "_is_ended",
         "_is_paused",
@@ -98,6 +99,7 @@ class ProtocolConnection(Connection):
         self._peer = peer
         self._masks = not is_server
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
+        self._feed = self._parser.feed
         self._writer = Writer(self, limits)
         self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
@@ -278,7 +280,7 @@ class ProtocolConnection(Connection):
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = events = self._parser.feed(data)
+        self._events = events = self._feed(data)
         traffic = self._traffic
         traffic.received_messages += len(events)
         traffic.received_bytes += len(data)

@@ -67,9 +67,9 @@ class StreamConnection(ProtocolConnection):
 
     def _on_ready(self, mask: int) -> None:
         # A mask with other bits (an error, a hang-up) leads to both: the failing call reports what is wrong.
-        if mask & ~READABLE:
+        if mask != READABLE:
             self._writer.flush()
-        if mask & ~WRITABLE:
+        if mask != WRITABLE:
             self._read()
 
     def _on_tls_ready(self, mask: int) -> None:

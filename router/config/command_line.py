@@ -13,7 +13,7 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 from dotenv import dotenv_values
@@ -23,7 +23,7 @@ from router.config.auth import is_loopback
 from router.config.former import Warn, present
 from router.config.model import RouterConfig
 from router.config.parsers import host_and_port, switch
-from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
+from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown, type_hints
 from router.config.schema import EVERY_SETTING, SETTINGS, TABLES
 from router.errors import ConfigError
 from router.secrets import Secret
@@ -180,7 +180,7 @@ def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, S
     """
     if not isinstance(written, dict):
         raise ConfigError(source=source, name=table, problem=f"must be a table: [{table}]")
-    hints = get_type_hints(TABLES[table], include_extras=True)
+    hints = type_hints(TABLES[table])
     sourced, values = {}, {}
     for key, value in written.items():
         name = present(table, key, written, source, warn)
@@ -258,6 +258,7 @@ def flags_help() -> str:
     return _parser().format_help().rstrip()
 
 
+@functools.cache  # the table does not change
 def _parser() -> _Parser:
     # Without abbreviations: a new flag would change the meaning of a script.
     parser = _Parser(

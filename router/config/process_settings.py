@@ -6,17 +6,17 @@ from typing import Final
 
 from router.config import guard
 from router.config.model import (
-    CLIENT_SECRETS_PATH,
+    CLIENT_SECRETS_PATHS,
     CONVERSE_PATH,
     COUSIN_PATHS,
     DEEPGRAM_PATHS,
-    GRANT_PATH,
+    GRANT_PATHS,
     HEALTH_PATH,
     LISTEN_PATHS,
     METRICS_PATH,
     READY_PATH,
     REALTIME_PATHS,
-    THINK_MODELS_PATH,
+    THINK_MODELS_PATHS,
     TWILIO_PATH,
     TWILIO_STATUS_PATH,
     TWILIO_VOICE_PATH,
@@ -54,7 +54,7 @@ LISTENING: Final = (
         parser=route(
             *(CONVERSE_PATH, HEALTH_PATH, READY_PATH, METRICS_PATH, TWILIO_PATH, TWILIO_VOICE_PATH),
             *(TWILIO_STATUS_PATH, *COUSIN_PATHS, *LISTEN_PATHS),
-            *(GRANT_PATH, CLIENT_SECRETS_PATH, THINK_MODELS_PATH, *DEEPGRAM_PATHS, *REALTIME_PATHS),
+            *(*GRANT_PATHS, *CLIENT_SECRETS_PATHS, *THINK_MODELS_PATHS, *DEEPGRAM_PATHS, *REALTIME_PATHS),
         ),
         help="WebSocket route of the React component, beside /v1/agent/converse",
         flag="--path",

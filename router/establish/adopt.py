@@ -10,7 +10,7 @@ import msgspec
 
 from actors import lifecycle
 from router import closes
-from router.assembly.carried import MAX_ADOPTIONS, open_parcel
+from router.assembly.carried import MAX_ADOPTIONS, open_announcement, open_parcel
 from router.establish.hand_over import hand_over, kept, repeating_settings, spec_of
 from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from actors import messages
     from actors.connections.base import Connection, ConnectionLimits
     from actors.connections.upstream import DialTarget
+    from router.assembly.dialling import DialledAhead
     from router.establish.parts import Parts
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def adopt(
     adopted: messages.ClientAdopted,
     *,
     journal: Iterable[str | bytes] = (),
+    ahead: DialledAhead | None = None,
     dialler: Callable[[DialTarget], Connection] | None = None,
 ) -> str:
     """Continue a session that another process carried, and return its id.
@@ -49,7 +51,9 @@ def adopt(
         connection: the connection to the client. It is aborted where the session cannot be continued.
         adopted: the session's first input.
         journal: the client's messages that the other process read behind the snapshot.
-        dialler: dials the upstreams in place of the connector, such as one that was dialled in advance.
+        ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
+            raises.
+        dialler: dials the upstreams in place of the connector.
 
     Raises:
         SnapshotError: the value is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`
@@ -64,7 +68,8 @@ def adopt(
     parts.start_lazily(dials=dialler is None)
     ticket = parts.admission.readmit(request.remote_address, request.principal.id if request.principal else None)
     try:
-        spec = spec_of(parts, ticket, session_id, request, parcel.turn_detection, parcel=parcel, journal=journal)
+        carried = {"parcel": parcel, "journal": journal, "ahead": ahead}
+        spec = spec_of(parts, ticket, session_id, request, parcel.turn_detection, **carried)
         spec = kept(parts, spec, request)
         if parcel.repeats_settings:
             spec = repeating_settings(spec)
@@ -78,6 +83,23 @@ def adopt(
     if not adopted.is_planned:
         parts.metrics.add(RECOVERIES, ("recovered",))
     return session_id
+
+
+def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
+    """Dial the next upstream of a session that another process announces. Blocks.
+
+    Args:
+        parts: the parts of this process.
+        facts: the announcement of the session (`Carried.announcement`).
+        route: the route of its last upstream.
+
+    Raises:
+        SnapshotError: the announcement is damaged, or of another version.
+        DialError: the dial failed.
+    """
+    request = open_announcement(facts)
+    parts.start_lazily()
+    return parts.session_factory.dial_ahead(request, route)
 
 
 def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
@@ -111,11 +133,8 @@ def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
     return parts.session_factory.client_limits_of(FRONTS[open_parcel(data).request.profile])
 
 
-def let_depart(parts: Parts, deliver: Callable[[lifecycle.Departure], None]) -> None:
-    """Let the sessions depart to another process during the next drain, which would end them otherwise.
-
-    A dispatcher calls `deliver` for each session that departs.
-    """
+def let_depart(parts: Parts, by: lifecycle.Exit) -> None:
+    """Let the sessions depart to another process during the next drain, which would end them otherwise."""
     supervisor = parts.runtime.supervisor
     if supervisor is not None:
-        supervisor.offer(lifecycle.LetDepart(deliver))
+        supervisor.offer(lifecycle.LetDepart(by))

@@ -62,9 +62,14 @@ def spec_of(
     )
 
 
+def can_outlive(spec: SessionSpec) -> bool:
+    """Whether a session may outlive its process, or its client's connection."""
+    return isinstance(spec.carried, CarriedSession) and spec.carried.can_outlive
+
+
 def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
     """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
-    if spec.carried is None or not parts.resumption.is_on or not asks_for_token(request):
+    if spec.carried is None or not can_outlive(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
     return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
@@ -110,13 +115,15 @@ def going_away() -> HandshakeRefused:
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
     """Hand a session to the keeper where it may outlive this process. Return its spec."""
     custody = parts.custody
-    if custody is None or spec.carried is None or not isinstance(connection, KeptConnection):
+    if custody is None or spec.carried is None or not can_outlive(spec):
+        return spec
+    if not isinstance(connection, KeptConnection):
         return spec
     if not connection.is_detachable:
         return spec
     try:
-        shelf = connection.keep()
-    except OSError as error:
+        shelf = connection.keep(custody.arena)
+    except (OSError, MemoryError) as error:
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
         return spec
     on_end = spec.on_end
@@ -125,6 +132,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         custody.drop(spec.session_id)
         on_end()
 
+    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=drop)

@@ -35,7 +35,7 @@ class Counter:
         self._metrics = metrics
         self._route = route
         self._prices = prices
-        self._standbys: set[int] = set()
+        self._standbys: frozenset[int] = frozenset()
         self._restarting = ""
         """The cause of the loss that the present restart repairs; empty between restarts."""
         self._position: int | None = None
@@ -66,11 +66,11 @@ class Counter:
 
     def _upstream_requested(self, event: lifecycle.UpstreamRequested) -> None:
         if event.is_standby:
-            self._standbys.add(event.generation)
+            self._standbys |= {event.generation}
 
     def _upstream_lost(self, event: messages.UpstreamLost) -> None:
         if event.generation in self._standbys:
-            self._standbys.discard(event.generation)
+            self._standbys -= {event.generation}
             self._metrics.add(catalog.ROLLOVERS, ("failed",))
             return
         self._settle_restart("failed")
@@ -79,7 +79,7 @@ class Counter:
             self._settle_restart("not tried")
 
     def _took_over(self, event: reports.UpstreamTookOver) -> None:
-        self._standbys.clear()
+        self._standbys = frozenset()
         if event.is_rollover:
             self._metrics.add(catalog.ROLLOVERS, ("done",))
         elif self._position is not None and event.position != self._position:

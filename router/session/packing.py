@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Plain = Any
 """Values that msgpack writes as they are."""
 
-_LIST, _TUPLE, _DICT, _SET, _QUEUE, _NEWEST, _ORDERED, _ENUM, _STRUCT, _OBJECT, _SEEN, _ARRAY, _DEQUE = range(13)
+_LIST, _TUPLE, _DICT, _SET, _QUEUE, _NEWEST, _ORDERED, _ENUM, _STRUCT, _OBJECT, _SEEN, _ARRAY, _DEQUE, _FROZEN = range(
+    14
+)
 """The tags: the first element of each composite value."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -155,6 +157,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     dict: lambda packer, value: packer.pairs(_DICT, value),
     # In one order, so that equal states have equal snapshots.
     set: lambda packer, value: packer.items(_SET, sorted(value, key=repr)),
+    frozenset: lambda packer, value: packer.items(_FROZEN, sorted(value, key=repr)),
     Queue: lambda packer, value: [_QUEUE, value.maxlen, *map(packer.pack, value)],
     Newest: lambda packer, value: [_NEWEST, value.maxlen, *map(packer.pack, value)],
     deque: lambda packer, value: [_DEQUE, value.maxlen, *map(packer.pack, value)],
@@ -255,6 +258,7 @@ _UNPACK: Final[dict[int, Callable[[Unpacker, list[Any]], Any]]] = {
     _TUPLE: lambda unpacker, packed: tuple(unpacker.items(packed)),
     _DICT: lambda unpacker, packed: dict(unpacker.pairs(packed)),
     _SET: lambda unpacker, packed: set(unpacker.items(packed)),
+    _FROZEN: lambda unpacker, packed: frozenset(unpacker.items(packed)),
     _QUEUE: lambda unpacker, packed: Queue(unpacker.items(packed, 2), maxlen=packed[1]),
     _NEWEST: _newest,
     _DEQUE: lambda unpacker, packed: deque(unpacker.items(packed, 2), maxlen=packed[1]),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
+from actors.lifecycle import Exit
 from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
 from router.admin import verbs
@@ -45,7 +46,7 @@ from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
 from router.web.handoff import Handoff, Ready
-from router.web.moves import Arrivals, Departures
+from router.web.moves import SUFFIX, Arrivals, Departures
 from router.web.reload_board import ReloadBoard
 from router.web.replacement import Offer, Predecessor, Replaceable, ReplacementError
 from router.web.scoreboard import Scoreboard
@@ -55,7 +56,6 @@ from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signal
 
 if TYPE_CHECKING:
     from actors.connections.base import Connection, ConnectionLimits
-    from actors.lifecycle import Departure
     from actors.messages import ClientAdopted
     from router import keeping
     from router.config.model import RouterConfig
@@ -96,11 +96,20 @@ class Router(app.Router, Protocol):
         """The form of the values of sessions that this version reads."""
 
     def adopt(
-        self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes] = ()
+        self,
+        data: bytes,
+        connection: Connection,
+        adopted: ClientAdopted,
+        *,
+        journal: Iterable[str | bytes] = (),
+        ahead: Any = None,
     ) -> str:
         """Continue a session that another process carried, and return its id."""
 
-    def count_adoption(self, data: bytes) -> bytes:
+    def dial_ahead(self, facts: bytes, route: str) -> Any:
+        """Dial the next upstream of a session that another process announces."""
+
+    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the value of a session that another process takes over after the death of one."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
@@ -112,8 +121,8 @@ class Router(app.Router, Protocol):
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
 
-    def let_depart(self, deliver: Callable[[Departure], None]) -> None:
-        """Let the sessions depart by `deliver` during the next drain."""
+    def let_depart(self, by: Exit) -> None:
+        """Let the sessions depart during the next drain."""
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
         """Count sessions together with the other workers, in a slot of this worker alone."""
@@ -392,7 +401,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
         if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router)
+            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
         keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
         # A server that was started without a keeper has none after a reload, either.
         if self.is_recovering and keeper.exists():
@@ -566,7 +575,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if is_replaced and drain_s and self._config.keeper and self._age < least_age:
             departures = Departures(self.peers.folder, least_age, self.router)
             if departures.targets:
-                self.router.let_depart(departures.deliver)
+                self.router.let_depart(Exit(departures.deliver, departures.announce))
         self.router.close(drain_s)
         if self._custody is not None:
             self._custody.end()
@@ -593,7 +602,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._shared_limits.forget(worker.slot)
             self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_stopped=was_stopped)
         self.peers.forget(f"{worker.pid}.sock")
-        for path in self.peers.folder.glob(f"*-{worker.pid}-*.moves"):
+        for path in self.peers.folder.glob(f"*-{worker.pid}-*{SUFFIX}"):
             self.peers.forget(path.name)
 
     def _announce(self, _arbiter: Arbiter) -> None:

@@ -8,6 +8,7 @@ import sysconfig
 
 import orjson
 
+from router.audio.compiled import RESAMPLING
 from tests.bench import targets
 
 ROW_HEADINGS = (
@@ -35,6 +36,7 @@ def machine():
         "cpu": found[1] if found else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": interpreter(),
+        "resampling": RESAMPLING,
         "kernel": f"{platform.system()} {platform.release()}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
@@ -132,7 +134,10 @@ def _memory(results):
 def sections(results):
     """Return the generated parts of the documents, by name."""
     where = results["machine"]
-    said = f"{where['cores']} cores of {where['cpu']}, {where['python']}, {where['kernel']}; {where['date']}."
+    resampling = f", {where['resampling']} resampling" if "resampling" in where else ""
+    said = (
+        f"{where['cores']} cores of {where['cpu']}, {where['python']}{resampling}, {where['kernel']}; {where['date']}."
+    )
     return {
         "headline": headline(results),
         "machine": said,

@@ -156,6 +156,8 @@ def main():
         candidates = {ROOT.name: (ROOT, ())}
         if safely:
             candidates = {"safe": (ROOT, safely), "open": (ROOT, ())}
+        elif options.kept:
+            candidates = {"kept": (ROOT, ("--kept",)), "not kept": (ROOT, ())}
         elif options.against is not None:
             candidates[options.against.resolve().name] = (options.against.resolve(), ())
         compare(candidates, options)
@@ -181,6 +183,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="python -m tests.bench.turn", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout, measured alternately")
     parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
+    parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
     parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")

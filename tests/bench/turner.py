@@ -224,10 +224,25 @@ def _answer(listener):
     return upstream
 
 
+class Custody:
+    """The way to a keeper that is never asked for anything."""
+
+    def __init__(self):
+        from actors.connections.arena import Arena  # noqa: PLC0415 - after the clock has stopped
+
+        self.arena = Arena()
+
+    def hold(self, *_arguments):
+        """Take a session into custody."""
+
+    def drop(self, _session_id):
+        """Forget a session."""
+
+
 class Turner:
     """The sessions, and the turns of their dispatcher."""
 
-    def __init__(self, sessions, settings, token):
+    def __init__(self, sessions, settings, token, *, are_kept=False):
         from router.config.command_line import load  # noqa: PLC0415 - after the clock has stopped
         from router.core import Router  # noqa: PLC0415
 
@@ -236,6 +251,8 @@ class Turner:
         flags += ["--config", settings] if settings else []
         self._router = Router(load(flags, {}, lambda path: Path(path).read_text()))
         self._router.start()
+        if are_kept:
+            self._router.custody = Custody()
         self._dispatcher = self._router._parts.runtime.dispatchers[0]
         self._sessions = [Session(self._router, self._listener, number, token) for number in range(sessions)]
 
@@ -294,7 +311,8 @@ def counted(library):
 def main():
     """`turner.py CHECKOUT SESSIONS [OPTIONS]`: each line of the input is a number of rounds, and answered with JSON.
 
-    With a library the instructions of those rounds are counted, and not those of the rounds that come first.
+    With a library the instructions of those rounds are counted, and not
+    those of the rounds that come first.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("checkout")
@@ -302,6 +320,7 @@ def main():
     parser.add_argument("--library", help="counts instructions; see `instructions`")
     parser.add_argument("--settings", help="a file of settings for the router")
     parser.add_argument("--token", help="the credential of each client")
+    parser.add_argument("--kept", action="store_true", help="the sessions outlive their process")
     given = parser.parse_args()
     checkout = given.checkout
     sys.path[0] = checkout
@@ -309,7 +328,7 @@ def main():
     stop_the_clock()
     if Path(find_spec("router").origin).parents[1] != Path(checkout):
         raise SystemExit(f"{checkout} is no checkout of the router")
-    turner = Turner(given.sessions, given.settings, given.token)
+    turner = Turner(given.sessions, given.settings, given.token, are_kept=given.kept)
     gc.collect()
     gc.disable()  # a talking session makes no garbage, and a collection belongs to no turn
     turner.measure(WARM_ROUNDS, contextlib.nullcontext)

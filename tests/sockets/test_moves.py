@@ -9,6 +9,7 @@ import pytest
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.returning import apply, ask, call, cut
+from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
@@ -62,6 +63,25 @@ def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_setting
             move(2)
             assert [it["type"] for it in apply(client)] == ["SettingsApplied"]
             assert "Ada" in ask(client, "What is my name?")
+
+
+def test_a_telephone_call_moves_at_a_reload_and_its_caller_hears_the_agent_again(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=8)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\ntwilio_dtmf = "message"\n[agents.silent]\n')
+        process = stack.enter_context(router("--config", str(config)))
+        phone = Telephone(stack.enter_context(dialled(process.address)))
+        phone.begin(agent="silent")
+        phone.press("#")
+        phone.run(lambda: phone.heard_s() > 0 and not phone.left_s)
+        os.kill(process.child.pid, signal.SIGHUP)
+        phone.run(lambda: "1 sessions moved, 0 were lost" in process.child.output)
+        before_s = phone.heard_s()
+        phone.press("#")
+        phone.run(lambda: phone.heard_s() > before_s)
+        names = [message["mark"]["name"] for _, message in phone.of("mark")]
+        assert len(set(names)) == len(names)
+        assert not phone.is_closed
 
 
 def voice_of(record):

@@ -42,6 +42,7 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
         state.upstream = UpstreamLink(0)
         settings.dial(context, state.model or context.options.fixed_model or context.options.model)
         return Lifecycle.AWAITING_SETTINGS
+    _append_words(context, adopted.words)
     _record_sent_audio(context, adopted.sent_bytes)
     delivery.abandon_transcripts(context)
     interrupt_work(context)
@@ -86,6 +87,13 @@ def acquit(context: Context, _fired: messages.TimerFired) -> None:
     context.state.adoptions = 0
 
 
+def _append_words(context: Context, words: str) -> None:
+    """Append the words that the other process got behind the snapshot: the caller may have heard them."""
+    turn = context.state.turn
+    if words and turn.response is not ResponseState.NONE:
+        turn.answer.newest.transcript += words
+
+
 def _record_sent_audio(context: Context, sent_bytes: int) -> None:
     """Record audio that the client was sent behind the snapshot, so that the next answer does not repeat it."""
     state = context.state
@@ -104,5 +112,5 @@ def _prepare_again(context: Context) -> None:
     if state.in_hook is not None:
         configure_hook.start(context, *state.in_hook)
     elif state.preparing and state.microphone is not None:
-        state.preparing.clear()
+        state.preparing = frozenset()
         conversions.prepare(context, state.microphone.source, state.speaker.target)

@@ -30,12 +30,12 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
         if needs_preparation(source, target):
-            context.state.preparing.add(name)
+            context.state.preparing |= {name}
             context.start_work(WorkKind.AUDIO, name, PrepareAudio(source, target), PREPARE_S)
 
 
 def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
     """Record that a converter is ready. A failure is logged, and does not stop the session."""
-    context.state.preparing.discard(name)
+    context.state.preparing -= {name}
     if done.failure is not None:
         context.log(logging.WARNING, f"the audio converter of the {name} is not prepared: {done.failure.kind.value}")

@@ -84,7 +84,7 @@ def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.Er
 
 def _rule_out_g711(context: Context, link: UpstreamLink, reason: str) -> None:
     # By position, not by generation: the next connection to this upstream need not try again.
-    context.state.linear16_only.add(link.position)
+    context.state.linear16_only |= {link.position}
     context.log(logging.WARNING, f"G.711 was requested, and the upstream {reason}: linear16 is used")
 
 

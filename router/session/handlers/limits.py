@@ -32,6 +32,12 @@ def start_clocks(context: Context) -> None:
         _take(context, step)
 
 
+def resume_clocks(context: Context) -> None:
+    """Continue the clocks of a call that another machine began."""
+    for step in context.state.limited.resume(context.now_s):
+        _take(context, step)
+
+
 def call_deadline(context: Context, _fired: messages.TimerFired) -> None:
     """Warn the client before the longest length of a call, or end the call at that length."""
     _take(context, context.state.limited.of_call(context.now_s))
@@ -67,7 +73,7 @@ def _take(context: Context, step: Step) -> None:
     state = context.state
     if step.act is not Act.WAIT and step.limit.code not in state.limited.warned_of:
         # Tokens may pass both shares in one response, so an end is warned of, too.
-        state.limited.warned_of.add(step.limit.code)
+        state.limited.warned_of |= {step.limit.code}
         context.to_client(deepgram.Warning(description=step.limit.warning, code=step.limit.code))
         if step.limit is SILENCE and step.act is Act.WARN:
             _ask(context)

@@ -199,7 +199,7 @@ def _reject(context: Context, response: openai.Response) -> None:
 
 
 def _begin_requested(context: Context, response: openai.Response) -> None:
-    turn, pending, owed = context.state.turn, context.state.pending, context.state.user_turns.owed
+    turn, pending = context.state.turn, context.state.pending
     is_owed = _may_answer_speech(context)
     sent, pending.in_flight = pending.in_flight, None
     if sent is None:
@@ -211,14 +211,20 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
     if sent.request.verbatim is not None:
         verbatim.expect(context, sent.request.verbatim)
-    elif not sent.is_interrupted and (sent.request.is_general or not sent.is_proven):
-        # It began behind the user's speech, and the conversation holds that.
-        if owed:
-            pending.answer_with_speech()
-        context.state.user_turns.by_hand = None
-        context.signal(inputs.SpeechAnswered())
+    else:
+        _cover_speech(context, sent)
     if sent.is_interrupted:
         cancel_active(context)
+
+
+def _cover_speech(context: Context, sent: SentRequest) -> None:
+    """Let a requested response answer the user's speech, which the conversation held when the response began."""
+    if sent.is_interrupted or not (sent.request.is_general or not sent.is_proven):
+        return
+    if context.state.user_turns.owed:
+        context.state.pending.answer_with_speech()
+    context.state.user_turns.by_hand = None
+    context.signal(inputs.SpeechAnswered())
 
 
 def _begin_upstream_s(context: Context, response: openai.Response) -> None:
@@ -294,13 +300,27 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if _rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id = event.response_id
-    if turn.current is not None and turn.current.is_interrupted:
+    turn.output_id, turn.is_end_open = event.response_id, False
+    if turn.current is None:
+        _answer_speech_unannounced(context)
+    elif turn.current.is_interrupted:
         cancel_active(context)
+    elif turn.current.request.verbatim is None:
+        _cover_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
     return None
+
+
+def _answer_speech_unannounced(context: Context) -> None:
+    turn, is_owed = context.state.turn, _may_answer_speech(context)
+    if is_owed and not turn.cancels_next:
+        _end_what_speech_answers(context)
+    turn.answers_speech, context.state.user_turns.by_hand = is_owed, None
+    context.signal(inputs.SpeechAnswered())
+    if turn.cancels_next:
+        cancel_active(context)
 
 
 def _rejects_overtaken(context: Context, response_id: str | None) -> bool:
@@ -361,7 +381,7 @@ def _announce(context: Context, response: openai.Response, origin: Origin) -> No
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.is_other_response(event.response.id):
+    if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
@@ -492,7 +512,8 @@ def calls_are_answered(context: Context) -> bool:
     The upstream did not announce the response, so the output of its calls is the end.
     """
     state, turn = context.state, context.state.turn
-    if turn.response is not ResponseState.ACTIVE or turn.is_announced or state.calls.outstanding:
+    is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
+    if not is_unannounced or not turn.has_called or state.calls.outstanding:
         return False
     is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
     return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
@@ -501,6 +522,7 @@ def calls_are_answered(context: Context) -> bool:
 def finish_by_calls(context: Context) -> None:
     """End a response behind the outputs of its calls. The turn continues with the answer to them."""
     end_of_response(context)
+    context.state.turn.is_end_open = True
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:

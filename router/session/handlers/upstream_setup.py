@@ -199,7 +199,7 @@ def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -
     is_about_idle = _IDLE in (error.param or "") or _IDLE in (error.message or "")
     if not is_about_idle or state.plan.agent.idleTimeoutMs is None or link.position in state.without_idle:
         return False
-    state.without_idle.add(link.position)
+    state.without_idle |= {link.position}
     context.log(logging.WARNING, f"the upstream refuses {_IDLE}: the agent asks no silent user")
     return True
 

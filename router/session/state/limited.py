@@ -190,7 +190,7 @@ class Limited:
         self.has_asked = False
         """Whether the agent has spoken into the silence by itself. Its speech does not end the silence then."""
         self.spending = Spending(options)
-        self.warned_of: set[str] = set()
+        self.warned_of: frozenset[str] = frozenset()
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
@@ -233,6 +233,15 @@ class Limited:
             if length_s:
                 yield Step(Act.WAIT, limit, length_s * WARNED_AT)
 
+    def resume(self, now_s: float) -> Iterator[Step]:
+        """Return the next step of each limit that time reaches, for a call that another machine continues."""
+        if self._limits.max_call_s:
+            share = 1.0 if CALL.code in self.warned_of else WARNED_AT
+            yield Step(Act.WAIT, CALL, max(0.0, self._limits.max_call_s * share - (now_s - self.began_s)))
+        longest_s = min(self._limits.max_silence_s or math.inf, self._idle_s)
+        if longest_s < math.inf:
+            yield Step(Act.WAIT, SILENCE, max(0.0, longest_s * WARNED_AT - (now_s - self.active_s)))
+
     def of_call(self, now_s: float) -> Step:
         """Return the next step of the call's length. The caller asks at a time that an earlier step named."""
         left_s = max(0.0, self._limits.max_call_s - (now_s - self.began_s))
@@ -260,7 +269,7 @@ class Limited:
         # A client that chose the time itself knows of it.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
-            self.warned_of.discard(SILENCE.code)
+            self.warned_of -= {SILENCE.code}
             return Step(Act.WAIT, SILENCE, warned_s - quiet_s)
         if quiet_s < longest_s:
             return Step(Act.WARN, SILENCE, longest_s - quiet_s)

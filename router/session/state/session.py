@@ -56,16 +56,52 @@ class Ids:
 class State:
     """The memory of one session."""
 
-    # Defaults on the class: few sessions ever change them.
-    in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
-    """The client's first configuration, as text and decoded, while the `configure` hook runs."""
-    drain_until_s = math.inf
-    """The time at which a draining session ends at the latest, on the dispatcher's clock."""
-    stays_idle = False
-    """Whether a draining session stays for now although no work is in progress."""
-
-    adoptions = 0
-    """The number of processes that took the session over, one after the other, without a completed turn between."""
+    __slots__ = (
+        "adoptions",
+        "calls",
+        "drain_until_s",
+        "early",
+        "echoes",
+        "generation",
+        "has_context",
+        "ignored",
+        "in_hook",
+        "interim_transcripts",
+        "interrupted_bytes",
+        "is_applied",
+        "last_error",
+        "latency",
+        "ledger",
+        "lifecycle",
+        "limited",
+        "linear16_only",
+        "microphone",
+        "microphone_bytes",
+        "model",
+        "new_id",
+        "next_speak",
+        "over_bounds",
+        "pending",
+        "pending_acks",
+        "plan",
+        "playback",
+        "preparing",
+        "rollovers",
+        "session_id",
+        "speaker",
+        "standby",
+        "standby_sequence",
+        "standby_state",
+        "stays_idle",
+        "transcripts",
+        "turn",
+        "unknown_types",
+        "updates",
+        "upstream",
+        "user_turns",
+        "verbatim_item_ids",
+        "without_idle",
+    )
 
     def __init__(self, session_id: str, options: SessionOptions) -> None:  # noqa: PLR0915 - a list, no program
         bounds = options.bounds
@@ -85,9 +121,9 @@ class State:
         self.turn = Turn()
         self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
-        self.linear16_only: set[int] = set()
+        self.linear16_only: frozenset[int] = frozenset()
         """Positions of upstreams that turned out not to support G.711."""
-        self.without_idle: set[int] = set()
+        self.without_idle: frozenset[int] = frozenset()
         """Positions of upstreams that do not know `idle_timeout_ms`."""
         self.echoes: dict[int, bool] = {}
         """Whether an upstream brings the metadata of a response.create back, by its position.
@@ -112,7 +148,7 @@ class State:
         """The voice that only the next upstream can take: one that has spoken keeps its voice (upstream 2.4)."""
         self.model = ""
         """The model that was dialled."""
-        self.preparing: set[str] = set()
+        self.preparing: frozenset[str] = frozenset()
         """The audio converters in preparation.
 
         The session configures the upstream after them, because its audio may follow at once.
@@ -125,10 +161,18 @@ class State:
         self.last_error: openai.ErrorDetail | None = None
         """The upstream's last error. It may explain the end of the upstream."""
         self.limited = Limited(options)
-        self.unknown_types: set[str] = set()
+        self.unknown_types: frozenset[str] = frozenset()
         self.ignored = 0
         self.over_bounds = 0
         """The number of messages, and of parts of messages, that exceeded a bound."""
+        self.in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
+        """The client's first configuration, as text and decoded, while the `configure` hook runs."""
+        self.drain_until_s = math.inf
+        """The time at which a draining session ends at the latest, on the dispatcher's clock."""
+        self.stays_idle = False
+        """Whether a draining session stays for now although no work is in progress."""
+        self.adoptions = 0
+        """The number of processes that took the session over, one after the other, without a completed turn between."""
         self.microphone_bytes = 0
         """The bytes of audio from the client's microphone, in the client's format."""
         self.interrupted_bytes = self.rollovers = 0

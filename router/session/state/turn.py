@@ -31,7 +31,7 @@ MAX_CLOSED: Final = 64
 class Turn:
     """The agent's turn, as the client sees it. It ends with exactly one AgentAudioDone."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
         self.is_open = False
         self.response = ResponseState.NONE
         self.response_id: str | None = None
@@ -84,6 +84,11 @@ class Turn:
         self.is_answered_by_passthrough = False
         """The client answered its calls with its own events, and will create the response itself."""
 
+        self.has_called = False
+        """The response in progress has called a function."""
+        self.is_end_open = False
+        """The previous response ended with the outputs of its calls: its response.done may still come."""
+
     @property
     def verbatim(self) -> VerbatimText | None:
         """The verbatim text of the response in progress, or None."""
@@ -107,7 +112,7 @@ class Turn:
         """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
 
         An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
-        requested after it. The response to a doubtful request is told apart from a given text alone.
+        requested after it. Only a given text can be distinguished from the response to a doubtful request.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
@@ -135,7 +140,7 @@ class Turn:
         """Begin a response. Some servers number their responses, so an earlier one of that id is forgotten."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
-        self.is_cut = self.has_output = self.answers_speech = False
+        self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
         # Without ids, an event is about this response from now on.
         self.closed.pop(None, None)
         self.ended = Queue((it for it in self.ended if it != response_id), maxlen=MAX_INTERRUPTED)
@@ -150,6 +155,7 @@ class Turn:
                 if part.item_id is None and part.sent_text:
                     self.unnamed.append(part.sent_text)
         self.answer = TextDelivery(resent, before)
+        self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
         """Return whether an item only names a text that was sent without it. The text belongs to that item alone."""
@@ -179,6 +185,7 @@ class Turn:
         ):
             ids.clear()
         self.doubtful_id = None
+        self.is_end_open = False
 
     def take_overtaken(self) -> bool:
         """Remove the oldest request for a given text that a rule ended. Return whether there was one."""
@@ -208,6 +215,12 @@ class Turn:
             known = (*self.interrupted, *self.ended, *self.outside)
             return response_id is not None and response_id in known
         return response_id not in (self.response_id, None)
+
+    def takes_late_end(self) -> bool:
+        """Whether a response.done is that of the previous response: nothing of the requested one has come."""
+        is_late = self.is_end_open and self.response is ResponseState.REQUESTED
+        self.is_end_open = False
+        return is_late
 
     @property
     def is_interrupted(self) -> bool:

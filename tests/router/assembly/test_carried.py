@@ -7,7 +7,7 @@ import pytest
 from actors import messages
 from router import Principal, Request, RouterConfig
 from router.assembly import carried
-from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_parcel
+from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_announcement, open_parcel
 from router.assembly.factory import SessionFactory
 from router.config.guard import Guard, Rule
 from router.hooks import Hooks
@@ -69,24 +69,31 @@ def test_facts_of_an_application_that_are_no_json_keep_the_session_here():
         ("converse", {}, True),
         ("openai", {}, True),
         ("realtime", {}, False),
-        ("twilio", {}, False),
+        ("twilio", {}, True),
         ("deepgram", {}, False),
         ("converse", {"guard": Guard(rules=(Rule(expression="secret"),))}, False),
     ],
     ids=["converse", "openai", "realtime", "twilio", "deepgram", "a guard"],
 )
-def test_sessions_without_a_memory_around_them_can_move(profile, settings, moves):
+def test_sessions_can_move_unless_a_relay_or_a_guard_has_a_memory_of_its_own(profile, settings, moves):
     factory = SessionFactory(RouterConfig(**settings), FunctionRegistry(), Hooks())
     request = msgspec.structs.replace(REQUEST, profile=profile)
     spec = factory.of("s", request, None, perform=print, on_end=print)
     assert (spec.carried is not None) is moves
-    if moves:
+    if moves and profile != "twilio":
         due = spec.carried.snapshot_due
         list(spec.machine.handle(messages.ClientOpened(), 0.0))
         list(spec.machine.handle(messages.ClientTextReceived(orjson.dumps(SETTINGS).decode()), 0.0))
         assert spec.carried.snapshot_due > due
         assert not spec.carried.can_move
         assert open_parcel(spec.carried.snapshot()).session_id == "s"
+
+
+def test_an_announcement_holds_the_request():
+    session = CarriedSession(Playbook("converse").session, REQUEST, None)
+    assert open_announcement(session.announcement()) == REQUEST
+    with pytest.raises(SnapshotError, match="damaged"):
+        open_announcement(b"nothing")
 
 
 def test_the_clock_of_this_machine_has_one_name():

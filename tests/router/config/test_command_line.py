@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from router.config import auth_table, provenance, route_table, upstream_table
 from router.config.command_line import describe, parse_command_line
 from router.config.guard import Guard, Rule
-from router.config.model import CONVERSE_PATH, GRANT_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Safety
+from router.config.model import CONVERSE_PATH, GRANT_PATHS, HEALTH_PATH, READY_PATH, RouterConfig, Safety
 from router.config.schema import SETTINGS, TABLES
 from router.errors import ConfigError
 from router.policy.table import policies
@@ -106,7 +106,7 @@ REFUSED = {
         CONVERSE_PATH,
         HEALTH_PATH,
         READY_PATH,
-        GRANT_PATH,
+        *GRANT_PATHS,
     ],
     "upstream": [
         "",

@@ -6,6 +6,7 @@ import pytest
 from actors import messages
 from actors.connections.memory import memory_pair
 from router import Request
+from router.assembly import dialling
 from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption
 from router.metrics.catalog import RECOVERIES
 from router.session.snapshot import SnapshotError
@@ -105,3 +106,26 @@ def test_a_damaged_snapshot_leaves_no_session_and_no_place(monkeypatch):
         client, _ = adopting(switchboard, data)
         assert client.receive()["code"] == "SESSION_RECOVERED"
         client.close()
+
+
+def test_the_upstream_that_was_dialled_for_an_announced_session_is_used(monkeypatch):
+    peers = []
+
+    def dial(_target):
+        connection, peer = memory_pair()
+        peers.append(peer)
+        return connection
+
+    monkeypatch.setattr(dialling, "dial", dial)
+    with CallHarness() as switchboard:
+        book = Playbook("converse").ready()
+        request = Request(path="/v1/agent/converse", profile="converse", query={}, headers={}, credential=None)
+        carried = CarriedSession(book.session, request, "server_vad")
+        ahead = switchboard.router.dial_ahead(carried.announcement(), book.session.state.model)
+        assert len(peers) == 1
+        connection, peer = memory_pair()
+        switchboard.router.adopt(carried.snapshot(), connection, messages.ClientAdopted(is_planned=True), ahead=ahead)
+        peers[0].send_text('{"type":"session.created","event_id":"e1","session":{"type":"realtime"}}')
+        assert orjson.loads(peers[0].receive())["type"] == "session.update"
+        assert len(peers) == 1
+        ScriptedClient(peer).close()

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from actors.connections.arena import Arena
 from actors.connections.base import ConnectionLimits
 from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
@@ -26,12 +27,21 @@ class Keeper:
 
     def __init__(self):
         self.calls = queue.Queue()
+        self.arena = Arena()
 
     def hold(self, session_id, _connection, _shelf):
         self.calls.put(("hold", session_id))
 
     def drop(self, session_id):
         self.calls.put(("drop", session_id))
+
+
+@pytest.fixture
+def keeper():
+    """A keeper with its memory."""
+    custodian = Keeper()
+    yield custodian
+    custodian.arena.close()
 
 
 @pytest.fixture
@@ -67,8 +77,8 @@ def test_a_process_that_goes_away_opens_no_connection(parts):
 
 
 @pytest.mark.slow
-def test_the_keeper_holds_a_session_until_its_end(parts):
-    parts.custody = keeper = Keeper()
+def test_the_keeper_holds_a_session_until_its_end(parts, keeper):
+    parts.custody = keeper
     with contextlib.ExitStack() as stack:
         ours, _theirs = links.tcp_pair(stack)
         sock = socket.socket(fileno=ours.detach())
@@ -78,8 +88,8 @@ def test_the_keeper_holds_a_session_until_its_end(parts):
 
 
 @pytest.mark.slow
-def test_a_session_whose_bytes_cannot_be_counted_begins_without_the_keeper(parts, caplog):
-    parts.custody = keeper = Keeper()
+def test_a_session_whose_bytes_cannot_be_counted_begins_without_the_keeper(parts, keeper, caplog):
+    parts.custody = keeper
     ours, theirs = socket.socketpair()
     hand_over(parts, spec(parts), lambda: KeptConnection(ours, subprotocol=None, limits=ConnectionLimits()))
     assert "session s1 cannot be kept" in caplog.text

@@ -528,6 +528,18 @@ def test_no_second_answer_is_awaited_where_the_upstream_refused_its_request():
     assert book.audio_bytes(since=begin) == BYTES_PER_S
 
 
+@pytest.mark.parametrize("is_ended_by_hand", [True, False])
+def test_an_answer_to_speech_that_is_not_announced_leaves_nothing_owed(is_ended_by_hand):
+    book = TimedPlaybook().ready().client(FRAME).upstream(started("u1"))
+    book = book.client({"type": "ForceEndTurn"}) if is_ended_by_hand else book
+    book.upstream(stopped("u1"), committed("u1"))
+    if is_ended_by_hand:
+        book.upstream(error("input_audio_buffer_commit_empty"))
+    book.upstream(output_item("resp_1", "item_1"), transcribed("When?", "u1")).says("At noon.", 0.1).run(LONG_S)
+    assert book.texts() == ["At noon."]
+    assert book.losses() == []
+
+
 def test_a_question_in_flight_is_asked_once_although_another_response_fails_before_it_begins():
     book = TimedPlaybook().ready().echoes().types("When?").begins_itself()
     begin = book.here

@@ -43,8 +43,8 @@ class Router:
         self.goes_away = False
         self.lost = 0
 
-    def count_adoption(self, data):
-        return data + b" counted"
+    def count_adoption(self, data, *, is_suspect):
+        return data + (b" suspect" if is_suspect else b" counted")
 
     def limits_of_value(self, _data):
         return ConnectionLimits()
@@ -78,10 +78,13 @@ def keeper(tmp_path):
         custody = Custody(str(tmp_path / "keeper.sock"), router)
         channel, _ = listener.accept()
     channel.settimeout(WAIT_S)
+    packet, (memory,), _, _ = socket.recv_fds(channel, 100, 2)
+    assert packet == b"m"
     with channel:
-        yield SimpleNamespace(channel=channel, custody=custody, router=router)
+        yield SimpleNamespace(channel=channel, custody=custody, router=router, memory=memory)
         custody.close()
         custody.end()
+    os.close(memory)
 
 
 @pytest.fixture
@@ -90,29 +93,34 @@ def held(keeper):
     stack = contextlib.ExitStack()
     ours, theirs = links.tcp_pair(stack)
     connection = KeptConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=ConnectionLimits())
-    shelf = connection.keep()
+    shelf = connection.keep(keeper.custody.arena)
     shelf.store(msgspec.msgpack.encode(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
+    shelf.note_words(b"once upon")
     keeper.custody.hold("s1", connection, shelf)
-    packet, descriptors, _, _ = socket.recv_fds(keeper.channel, 100, 2)
-    assert packet == b"hs1"
+    packet, (descriptor,), _, _ = socket.recv_fds(keeper.channel, 100, 2)
+    place = f"s1 {shelf.at} {shelf.serial}".encode()
+    assert packet == b"h" + place
     theirs.settimeout(WAIT_S)
+
+    def give(order):
+        socket.send_fds(keeper.channel, [order + place], [descriptor, keeper.memory])
+
     with stack:
-        yield descriptors, theirs
+        yield give, theirs
         connection.abort()
-        for descriptor in descriptors:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def test_a_session_of_a_dead_worker_is_adopted_with_its_journal(keeper, held):
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     adopted = keeper.router.adopted.get(timeout=WAIT_S)
-    assert adopted == (b"value counted", ClientAdopted(is_planned=False, sent_bytes=0), ["asked"])
+    assert adopted == (b"value counted", ClientAdopted(words="once upon"), ["asked"])
 
 
 def test_a_session_that_cannot_be_continued_ends_with_its_last_words(keeper, held, caplog):
     keeper.router.is_full = True
     held[1].sendall(b"audio that the dead worker did not read")
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     assert last_words_of(held[1]) == b"rest" + LOST
     held[1].close()
     assert keeper.channel.recv(100) == b"ds1"
@@ -121,7 +129,7 @@ def test_a_session_that_cannot_be_continued_ends_with_its_last_words(keeper, hel
 
 
 def test_a_session_that_killed_several_workers_ends_and_is_not_adopted(keeper, held):
-    socket.send_fds(keeper.channel, [b"ls1"], held[0])
+    held[0](b"l")
     assert last_words_of(held[1]) == b"rest" + LOST
     held[1].close()
     assert keeper.channel.recv(100) == b"ds1"
@@ -131,9 +139,10 @@ def test_a_session_that_killed_several_workers_ends_and_is_not_adopted(keeper, h
 def test_a_session_without_a_record_is_counted_as_lost(keeper):
     with contextlib.ExitStack() as stack:
         ours, theirs = links.tcp_pair(stack)
-        shelf = Shelf()
+        shelf = Shelf(keeper.custody.arena, 0, 0)
         with contextlib.closing(shelf):
-            socket.send_fds(keeper.channel, [b"as1"], [ours.fileno(), shelf.descriptor])
+            place = f"as1 {shelf.at} {shelf.serial}".encode()
+            socket.send_fds(keeper.channel, [place], [ours.fileno(), keeper.memory])
         ours.close()
         theirs.settimeout(WAIT_S)
         assert theirs.recv(100) == b""
@@ -144,14 +153,14 @@ def test_a_session_without_a_record_is_counted_as_lost(keeper):
 
 def test_a_worker_that_goes_away_meanwhile_passes_the_session_on(keeper, held):
     keeper.router.goes_away = True
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     assert keeper.channel.recv(100) == b"ps1"
     assert keeper.router.lost == 0
 
 
 def test_a_worker_on_its_way_out_passes_a_session_on(keeper, held):
     keeper.custody.close()
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     assert keeper.channel.recv(100) == b"ps1"
 
 

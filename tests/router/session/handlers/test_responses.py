@@ -138,6 +138,32 @@ def test_an_upstream_that_announces_no_response_ends_it_with_the_outputs_of_its_
     book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
 
 
+@pytest.mark.parametrize("response_id", ["resp_1", None])
+def test_the_late_end_of_a_response_that_its_calls_ended_does_not_end_the_next_one(response_id):
+    late = response_done()
+    late["response"]["id"] = response_id
+    book = called()
+    book.client(answer("c0")).forget()
+    book.upstream(late).expect()
+    assert "first_event" in book.timers
+    book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+def test_an_upstream_that_still_has_the_response_of_a_call_active_is_asked_again():
+    book = called()
+    book.client(answer("c0")).forget()
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done()).expect(upstream=[CREATE])
+
+
+def test_an_unasked_call_does_not_end_the_response_that_another_request_meets():
+    book = Playbook().ready()
+    book.upstream({key: value for key, value in call_done("c0", "look").items() if key != "response_id"})
+    book.client(answer("c0")).forget()
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done()).expect(upstream=[CREATE])
+
+
 def test_a_text_in_progress_keeps_an_unannounced_response_from_its_end():
     begun = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "a", "delta": "Let me"}
     book = called(1, begun)
