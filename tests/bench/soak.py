@@ -1,6 +1,6 @@
 """For a long time: some talk on and on, others come and go. Whatever grows is a fault.
 
-Everything that observes is on: the usage log, JSON lines, recordings, the wire view, metrics and the operator's facts,
+Everything that observes is on: the usage log, JSON lines, recordings, metrics and the operator's facts,
 and traces where the extra is installed. At the end of each lap those who came are gone, and memory, threads,
 descriptors and processor time are read.
 """
@@ -86,7 +86,7 @@ def _observed():
     with tempfile.TemporaryDirectory() as folder, _collector() as collector:
         flags = ("--log-level", "info", "--log-format", "json", "--usage-log", str(Path(folder, "usage.jsonl")))
         recordings = ("--record", str(Path(folder, "recordings")), "--record-max-bytes", str(RECORDED_BYTES))
-        flags = (*flags, *recordings, "--record-content", "--wire-view")
+        flags = (*flags, *recordings, "--record-content")
         if all(importlib.util.find_spec(name) for name in ("opentelemetry", "opentelemetry.sdk")):
             flags = (*flags, "--otel", collector)
         yield dataclasses.replace(ROUTER, flags=flags, log=str(Path(folder, "log.jsonl")))
