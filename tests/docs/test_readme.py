@@ -175,7 +175,8 @@ def test_the_web_component_authenticates_with_its_token(open_page):
     with children.router("--auth", "token", env={"ROUTER_TOKENS": "page=app-token"}) as guarded:
         program = block("html", "deepgram-agent").replace(PRINTED_ADDRESS, guarded.address)
         # The component reads its token from the property alone.
-        with open_page(program.replace("agent.setAttribute(", 'agent.token = "app-token"; agent.setAttribute(')) as page:
+        program = program.replace("agent.setAttribute(", 'agent.token = "app-token"; agent.setAttribute(')
+        with open_page(program) as page:
             page.get_by_role("button", name="Talk").click()
             expect(entry(page, "assistant: Hello! How can I help you?")).to_be_visible(timeout=TIMEOUT_MS)
 
