@@ -207,7 +207,7 @@ class Supervisor(Actor):
             return  # the session ended, or released the upstream, before the delay was over
         session.generation = max(session.generation, message.generation)
         if message.is_standby:
-            session.standbys.add(message.generation)
+            session.standbys |= {message.generation}
         if message.delay_s:
             due = msgspec.structs.replace(message, delay_s=0.0)
             self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, due))
@@ -278,7 +278,7 @@ class Supervisor(Actor):
         has_other_key = session.spec.note_loss(message.generation, loss)
         verdict = self._verdict(session, loss, is_in_use=is_in_use, has_other_key=has_other_key)
         if is_in_use:
-            session.standbys.clear()  # a standby takes over: from now on the policy judges its loss
+            session.standbys = lifecycle.NO_GENERATIONS  # a standby takes over: from now on the policy judges its loss
         logger.info(
             "session %s: upstream %d lost: %s: %s",
             *(message.session_id, message.generation, loss, verdict.decision.value),
@@ -315,7 +315,7 @@ class Supervisor(Actor):
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
-            session.standbys.clear()  # one of two upstreams is left: it is in use
+            session.standbys = lifecycle.NO_GENERATIONS  # one of two upstreams is left: it is in use
 
     def _turn_completed(self, message: lifecycle.TurnCompleted) -> None:
         session = self._live(message.session_id)
