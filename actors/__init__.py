@@ -13,7 +13,10 @@ The trio of a session, and its supervisor:
 `translator`       TranslatorActor: feeds a session machine and performs its commands
 `upstream`         UpstreamActor: owns one generation of the connection to the upstream
 `intake`           the way of received messages from a leg to its translator
-`supervisor`       Supervisor: starts the trio, connects its actors, and receives every ending
+`supervisor`       Supervisor: starts sessions, and receives every ending
+`trio`             the start of a session's actors, and the references between them
+`upstream_choice`  the choice of the next upstream, and the verdict over a lost one
+`departures`       the sessions of a process that goes away
 `record`           the supervisor's record of one session
 `restart`          the policy for a lost upstream: a table, pure
 `leaving`          the moments at which idle sessions end during a drain, pure

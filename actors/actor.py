@@ -219,6 +219,12 @@ class Ref(pykka.ActorRef[Any]):
             _refuse_the_rest(self)
 
 
+def as_ref(ref: Any) -> Ref:
+    """Narrow the result of `Actor.start`, which pykka types as its own, to our reference."""
+    assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
+    return ref
+
+
 _NO_ARGUMENT: Final[Any] = object()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actors.dispatcher import Dispatcher
     from actors.footprint import Footprint
     from actors.throttle import Rates
+    from actors.timers import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class ClientActor(Actor):
         self._is_paused = False
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None
+        self._look: Timer | None = None
+        """The next question whether the session may depart."""
         self._is_asking = False
         """Whether the translator has to say whether the session departs now. Meanwhile the client is not read."""
         self._is_throttled = False
@@ -117,8 +120,8 @@ class ClientActor(Actor):
     @guarded
     def on_text(self, text: str) -> None:
         """Pass a text message on, behind the pieces of a long binary one."""
-        if self._throttle is not None:
-            self._slow_down(self._throttle, len(text))
+        if self._throttle is not None and self._throttle.count(len(text)):
+            self._slow_down(self._throttle)
         if self._pieces:
             self._pass_on_pieces(at_most=len(self._pieces))  # all of them: the order must not change
         if self._intake is not None:
@@ -127,8 +130,8 @@ class ClientActor(Actor):
     @guarded
     def on_binary(self, data: bytes) -> None:
         """Pass a binary message on, in pieces where it is long."""
-        if self._throttle is not None:
-            self._slow_down(self._throttle, len(data))
+        if self._throttle is not None and self._throttle.count(len(data)):
+            self._slow_down(self._throttle)
         if len(data) <= PIECE_BYTES and not self._pieces:
             if self._intake is not None:
                 self._intake.pass_on(messages.ClientBinaryReceived(data), len(data), self._connection)
@@ -220,7 +223,7 @@ class ClientActor(Actor):
         if self._pieces or not self._connection.can_detach:
             self._depart_later()
         else:
-            self._translator.offer(lifecycle.AskToDepart(self._departure.is_due))
+            self._translator.offer(lifecycle.AskToDepart(self._departure.is_due, self._departure.by.announce))
 
     def _depart_later(self, message: lifecycle.DepartLater | None = None) -> None:
         self._is_asking = False
@@ -228,7 +231,13 @@ class ClientActor(Actor):
             self._departure = None
         self._continue()
         if self._departure is not None:
-            self.dispatcher.call_later(DEPART_LOOK_S, self._ask_to_depart)
+            if self._look is not None and self._look.is_active:
+                self._look.discard()
+            self._look = self.dispatcher.call_later(DEPART_LOOK_S, self._ask_to_depart)
+
+    def _ask_again(self, _message: lifecycle.AskAgain) -> None:
+        if not self._is_asking:
+            self._ask_to_depart()
 
     def _depart_now(self, message: lifecycle.DepartNow) -> None:
         assert self._departure is not None  # noqa: S101 - the translator was asked
@@ -239,7 +248,7 @@ class ClientActor(Actor):
             self._connection.close(*CRASHED)
             return
         self._release()
-        self._departure.deliver(lifecycle.Departure(self.session_id, message.value, stream))
+        self._departure.by.deliver(lifecycle.Departure(self.session_id, message.value, stream))
         self._supervisor.offer(lifecycle.ClientDeparted(self.session_id))
         self.stop()
 
@@ -250,8 +259,8 @@ class ClientActor(Actor):
             self._connection.resume()
             self._pass_on_pieces()
 
-    def _slow_down(self, throttle: Throttle, size_bytes: int) -> None:
-        wait_s = throttle.take(size_bytes, time.monotonic())
+    def _slow_down(self, throttle: Throttle) -> None:
+        wait_s = throttle.wait_s(time.monotonic())
         if wait_s and not self._is_throttled:
             self._is_throttled = True
             self._connection.pause()
@@ -324,4 +333,5 @@ class ClientActor(Actor):
         lifecycle.Depart: _depart,
         lifecycle.DepartLater: _depart_later,
         lifecycle.DepartNow: _depart_now,
+        lifecycle.AskAgain: _ask_again,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.messages import ClientAdopted, Message
 
@@ -282,16 +282,37 @@ class Departure(Message, frozen=True):
     stream: Detached
 
 
-class LetDepart(Message, frozen=True):
-    """From now on a drain lets sessions depart: it calls `deliver` for each, on the session's dispatcher."""
+class Announcement(Message, frozen=True):
+    """A session that departs soon: another process may dial its next upstream in advance."""
+
+    session_id: str
+    facts: bytes
+    """The facts for the dial (`Carried.announcement`)."""
+    route: str
+    """The route of the upstream (`OpenUpstream.route`)."""
+    on_ready: Callable[[], None]
+    """Called when the other process has dialled, or has failed to. From any thread."""
+
+
+class Exit(NamedTuple):
+    """The way of sessions to other processes. Both functions are called on the session's dispatcher."""
 
     deliver: Callable[[Departure], None]
+    """Takes a session that departs."""
+    announce: Callable[[Announcement], None] | None = None
+    """Takes a session that departs soon; None where no process dials in advance."""
+
+
+class LetDepart(Message, frozen=True):
+    """From now on a drain lets sessions depart."""
+
+    by: Exit
 
 
 class Depart(Message, frozen=True):
     """The order to a client actor to depart between two turns; at once where `is_due`."""
 
-    deliver: Callable[[Departure], None]
+    by: Exit
     is_due: bool = False
 
 
@@ -299,6 +320,11 @@ class AskToDepart(Message, frozen=True):
     """A client actor's question to its translator, behind the messages that it has passed on."""
 
     is_due: bool
+    announce: Callable[[Announcement], None] | None = None
+
+
+class AskAgain(Message, frozen=True):
+    """The other process has dialled: the client actor may ask its translator again, before its next look."""
 
 
 class DepartLater(Message, frozen=True):

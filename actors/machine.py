@@ -10,6 +10,21 @@ if TYPE_CHECKING:
     from actors import messages
 
 
+class Marks(Protocol):
+    """The signs that the value of a session has to be stored, before the effects of the last input are visible."""
+
+    record_due: int
+    """A number that changes when the whole value has to be stored."""
+    words_due: int
+    """A number that changes when it suffices to store the words behind the value (`take_words`)."""
+
+    def note_stored(self) -> None:
+        """Note that the whole value is stored now."""
+
+    def take_words(self) -> str:
+        """Return the words of the agent's answer since the last ones that were stored."""
+
+
 class Carried(Protocol):
     """A session as a value, which another process can continue. Called on the session's dispatcher."""
 
@@ -21,8 +36,22 @@ class Carried(Protocol):
     def can_move(self) -> bool:
         """Whether a move now cuts nothing off."""
 
-    def snapshot(self) -> bytes:
-        """Return the session as a value, between two inputs.
+    @property
+    def marks(self) -> Marks:
+        """The signs that the value of the session has to be stored."""
+
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+
+    def announcement(self) -> bytes:
+        """Return the facts with which another process dials the next upstream of the session in advance.
+
+        Raises:
+            ValueError: they cannot be written.
+        """
+
+    def snapshot(self, *, is_brief: bool = False) -> bytes:
+        """Return the session as a value, between two inputs. With `is_brief` it lacks audio that matters little.
 
         Raises:
             ValueError: the session cannot be written, and stays.

@@ -38,6 +38,8 @@ class ClientAdopted(Message, frozen=True):
     """That process gave the session away, and did not die."""
     sent_bytes: int = 0
     """The bytes that the client was sent behind the snapshot. They are audio, because a text causes a snapshot."""
+    words: str = ""
+    """The words of the agent's answer that the snapshot lacks."""
 
 
 class ClientTextReceived(Message, frozen=True):

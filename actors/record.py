@@ -56,6 +56,11 @@ class SessionRecord:
         self.ended: set[lifecycle.ActorKey] = set()
         """The actors whose end is known or wanted. When such an actor stops, the supervisor does nothing more."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the session has not begun to end."""
+        return self.state is SessionState.LIVE
+
     def tell(self, ref: Ref | None, message: messages.Message) -> None:
         """Send a message to one of the session's actors; drop it where `ref` is None."""
         if ref is not None:

@@ -13,6 +13,13 @@ import msgspec
 BURST_S: Final = 2.0
 """The seconds of a client's rate that may arrive at once, because a stalled network delivers its messages together."""
 
+UNTIMED: Final = 1 / 8
+"""The part of a burst that passes between two looks at the clock. A look at each message would cost more than the
+count."""
+
+_UNLIMITED: Final = 2**60
+"""The room of a bucket without a rate. It is whole, so that it stays exact."""
+
 
 class Rates(msgspec.Struct, frozen=True):
     """The highest rates of one client; 0 for no limit."""
@@ -24,28 +31,48 @@ class Rates(msgspec.Struct, frozen=True):
         return bool(self.messages_per_s or self.bytes_per_s)
 
 
-class Throttle:
-    """Two token buckets, which may be overdrawn, because a message that has arrived is passed on in any case."""
+class _Bucket:
+    """A token bucket, which may be overdrawn, because a message that has arrived is passed on in any case."""
 
-    __slots__ = ("_at_s", "_bytes", "_messages", "_rates")
+    __slots__ = ("_per_s", "_room", "_tokens", "untimed")
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._room = self._tokens = per_s * BURST_S or _UNLIMITED
+        self.untimed = self._room * UNTIMED
+        """The tokens that may be taken before `settle` is due."""
+
+    def settle(self, left: float, passed_s: float) -> float:
+        """Take the tokens that are no longer left of `untimed`, and add those of the time that has passed.
+
+        Return the seconds for which the client should not be read.
+        """
+        self._tokens = min(self._room, self._tokens - (self.untimed - left) + passed_s * self._per_s)
+        self.untimed = max(0.0, min(self._tokens, self._room * UNTIMED))
+        return -self._tokens / self._per_s if self._tokens < 0 else 0.0
+
+
+class Throttle:
+    """The rates of one client, and the messages and bytes that it has left."""
+
+    __slots__ = ("_at_s", "_bytes", "_bytes_left", "_messages", "_messages_left")
 
     def __init__(self, rates: Rates, now_s: float) -> None:
-        self._rates = rates
         self._at_s = now_s
-        self._messages = rates.messages_per_s * BURST_S
-        self._bytes = rates.bytes_per_s * BURST_S
+        self._messages, self._bytes = _Bucket(rates.messages_per_s), _Bucket(rates.bytes_per_s)
+        self._messages_left, self._bytes_left = self._messages.untimed, self._bytes.untimed
 
-    def take(self, size_bytes: int, now_s: float) -> float:
-        """Count a message.
+    def count(self, size_bytes: int) -> bool:
+        """Count a message, and return whether `wait_s` is due. Nothing more happens to most messages."""
+        self._messages_left -= 1
+        self._bytes_left -= size_bytes
+        return self._messages_left < 0 or self._bytes_left < 0
 
-        Return the seconds for which the client should not be read; 0 where it is within its rates.
-        """
-        rates, passed_s = self._rates, now_s - self._at_s
-        self._at_s = now_s
-        self._messages = min(rates.messages_per_s * BURST_S, self._messages + passed_s * rates.messages_per_s) - 1
-        self._bytes = min(rates.bytes_per_s * BURST_S, self._bytes + passed_s * rates.bytes_per_s) - size_bytes
-        return max(_wait_s(self._messages, rates.messages_per_s), _wait_s(self._bytes, rates.bytes_per_s))
-
-
-def _wait_s(left: float, per_s: float) -> float:
-    return -left / per_s if per_s and left < 0 else 0.0
+    def wait_s(self, now_s: float) -> float:
+        """Return the seconds for which the client should not be read; 0 where it is within its rates."""
+        passed_s, self._at_s = now_s - self._at_s, now_s
+        wait_s = max(
+            self._messages.settle(self._messages_left, passed_s), self._bytes.settle(self._bytes_left, passed_s)
+        )
+        self._messages_left, self._bytes_left = self._messages.untimed, self._bytes.untimed
+        return wait_s

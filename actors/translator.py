@@ -30,6 +30,27 @@ UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in ki
 """The inputs that come from an upstream, even from one that is replaced already."""
 
 
+AHEAD_S: Final = 5.0
+"""The longest wait in seconds of a departing session for an upstream that another process dials in advance."""
+DUE_AHEAD_S: Final = 0.5
+"""The same at the end of a drain."""
+FRESH_S: Final = 10.0
+"""The age in seconds from which on an upstream that was dialled in advance may have been closed there."""
+
+
+class _Ahead:
+    """An upstream that another process dials in advance."""
+
+    def __init__(self, now_s: float) -> None:
+        self.begun_s = now_s
+        self.is_ready = False
+        """Set from another thread."""
+
+    def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
+        """Whether the session waits for it."""
+        return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
+
+
 class _Departed:
     """The machine of a session that another process continues: it handles nothing."""
 
@@ -83,6 +104,9 @@ class TranslatorActor(Actor):
         """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
+        self._route: str | None = None
+        """The route of the newest upstream."""
+        self._ahead: _Ahead | None = None
         self._timers = NamedTimers(dispatcher.timer, self._fire)
         self._read_late = read_late
         self.log_fields = {**log_fields, "generation": 0}
@@ -169,7 +193,7 @@ class TranslatorActor(Actor):
         carried = self._carried
         if self._client is None or carried is None:
             return
-        if not (message.is_due or carried.can_move):
+        if not (message.is_due or carried.can_move) or self._waits_for_dial(message, carried, self._client):
             self._client.offer(lifecycle.DepartLater())
             return
         try:
@@ -183,6 +207,26 @@ class TranslatorActor(Actor):
         self._machine = DEPARTED
         self._release()
         self._client.offer(lifecycle.DepartNow(value))
+
+    def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
+        """Let the other process dial in advance, and return whether the session waits for that."""
+        now_s = time.monotonic()
+        if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
+            return self._ahead.is_awaited(now_s, is_due=message.is_due)
+        if message.announce is None or self._route is None:
+            return False
+        try:
+            facts = carried.announcement()
+        except ValueError:  # then it cannot be written either
+            return False
+        ahead = self._ahead = _Ahead(now_s)
+
+        def on_ready() -> None:
+            ahead.is_ready = True
+            client.offer(lifecycle.AskAgain())
+
+        message.announce(lifecycle.Announcement(self.session_id, facts, self._route, on_ready))
+        return True
 
     def _describe(self, _message: lifecycle.Describe) -> messages.Facts:
         return {
@@ -215,6 +259,7 @@ class TranslatorActor(Actor):
 
     def _open_upstream(self, command: messages.OpenUpstream) -> None:
         self._upstreams[command.generation] = None
+        self._route = command.route
         requested = lifecycle.UpstreamRequested(
             self.session_id, command.generation, command.route, command.delay_s, command.is_standby
         )

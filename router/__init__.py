@@ -5,6 +5,7 @@
     router = Router(openai_api_key=...)
 
 `core`             the `Router`, which an application holds
+`establish`        the way of a request to a session, and of another process's session to this one
 `access`           the request of a client, its credential, and the decision who may come in
 `hooks`            the hooks of an embedding application
 `assembly`         the spec of each session, made of configuration, functions and hooks

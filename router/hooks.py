@@ -9,14 +9,13 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from actors import lifecycle
 from router.access.request import Authenticate, Principal, Request
-from router.session.reports import Turn, Usage
+from router.session.reports import Tagged, Turn, Usage
 from router.session.work import ConfigureSession
 
 logger = logging.getLogger(__name__)
@@ -28,6 +27,8 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """The id of the session: the `request_id` of the client's Welcome. Every log line of the session has the id."""
     request: Request
+    tags: tuple[str, ...] = ()
+    """The `tags` of the client's Settings; empty before they came."""
 
     @property
     def principal(self) -> Principal | None:
@@ -105,7 +106,9 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
             Turn: self.on_turn,
             Usage: self.on_usage,
         }
-        return tuple(kind for kind, hook in kinds.items() if hook is not None)
+        taken = tuple(kind for kind, hook in kinds.items() if hook is not None)
+        # Every later notification has the tags.
+        return (*taken, Tagged) if taken else ()
 
     @property
     def wants_notifications(self) -> bool:
@@ -115,9 +118,10 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
         """Return the function that delivers the notifications of one session; None where no hook takes any."""
         hooks = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
-        return partial(self._deliver, context) if any(hooks) else None
+        return _Delivery(self, context).deliver if any(hooks) else None
 
-    def _deliver(self, context: SessionContext, notification: Any) -> None:
+    def deliver(self, context: SessionContext, notification: Any) -> None:
+        """Call the hook for a notification of a session, if there is one."""
         match notification:
             case lifecycle.SessionStarted() if self.on_session_start is not None:
                 self.on_session_start(context)
@@ -128,3 +132,17 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 self.on_turn(context, notification)
             case Usage() if self.on_usage is not None:
                 self.on_usage(context, notification)
+
+
+class _Delivery:
+    """The delivery of one session's notifications. They come one at a time."""
+
+    def __init__(self, hooks: Hooks, context: SessionContext) -> None:
+        self._hooks = hooks
+        self._context = context
+
+    def deliver(self, notification: Any) -> None:
+        if isinstance(notification, Tagged):
+            self._context = msgspec.structs.replace(self._context, tags=notification.tags)
+        else:
+            self._hooks.deliver(self._context, notification)

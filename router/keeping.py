@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from actors import messages
-from actors.connections.frames import FrameParser
-from actors.connections.shelf import RING_BYTES, ShelfError
+from actors.connections.frames import FrameParser, messages_end
+from actors.connections.shelf import ShelfError, rest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from actors.connections import frames
+    from actors.connections.arena import Arena
     from actors.connections.kept import KeptConnection
     from actors.connections.shelf import Shelf
     from actors.machine import Carried, Machine
 
 logger = logging.getLogger(__name__)
 
-LOW_BYTES: Final = RING_BYTES // 2
-"""The free bytes of the journal below which a record is stored, although no step calls for one."""
-
-MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -50,8 +49,11 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 class Custody(Protocol):
     """The way of sessions to the keeper. From any thread."""
 
+    arena: Arena
+    """The memory of this process that the keeper has, too."""
+
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand duplicates of a session's socket and memory to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
 
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
@@ -61,16 +63,24 @@ class Recovered(msgspec.Struct, frozen=True):
     """A session as its dead process left it."""
 
     value: bytes
+    words: str
+    """The words of the agent's answer that the value lacks."""
     journal: list[str | bytes]
     """The client's messages behind the value."""
     sent_bytes: int
     """The bytes of audio that the client was sent behind the value."""
     unread: bytes
     unsent: bytes
+    died_in_step: bool
+    """Whether the process died while this session handled an input."""
 
 
 class ShelvedMachine:
-    """The machine of a session, whose records it stores. On the session's dispatcher."""
+    """The machine of a session, whose records it stores. On the session's dispatcher.
+
+    A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
+    step without bytes for the client, and one that starts a function, store theirs at once.
+    """
 
     def __init__(
         self, machine: Machine, carried: Carried, connection: KeptConnection, hold: Callable[[], None]
@@ -78,72 +88,130 @@ class ShelvedMachine:
         self._hold: Callable[[], None] | None = hold
         self._machine = machine
         self._carried = carried
+        self._marks = carried.marks
         self._connection = connection
-        self._stored = -1
+        self._seen = self._words = -1
         self.held_bytes = machine.held_bytes
         self.describe = machine.describe
+        connection.may_drop = carried.may_drop_audio
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input, and store a record before its effects where the session calls for one."""
-        connection = self._connection
-        if type(message) is messages.ClientTextReceived:
-            if connection.delivered:
-                connection.delivered.popleft()
-        elif type(message) is messages.ClientBinaryReceived:
-            _take(connection, len(message.data))
-        commands = list(self._machine.handle(message, now_s))
-        sent = [it.frame for it in commands if type(it) is messages.SendToClient]
+        connection, marks = self._connection, self._marks
+        kind = type(message)
+        if kind is messages.ClientBinaryReceived:
+            size, delivered = len(message.data), connection.delivered  # type: ignore[union-attr] # the kind says so
+            if delivered and type(delivered[0]) is bytes and len(delivered[0]) == size:
+                del delivered[0]
+            else:
+                _take(delivered, size)
+            commands = self._machine.handle(message, now_s)
+            # Most inputs are frames of the microphone, which the client gets nothing for.
+            if marks.record_due == self._seen:
+                return commands
+        else:
+            if kind is messages.ClientTextReceived:
+                _take_text(connection.delivered)
+                connection.texts += 1
+            shelf = connection.shelf
+            if shelf is None:
+                return self._machine.handle(message, now_s)
+            shelf.begin_step()
+            commands = self._machine.handle(message, now_s)
+            shelf.end_step()
         shelf = connection.shelf
-        if shelf is not None and (self._carried.snapshot_due != self._stored or shelf.free_bytes < LOW_BYTES):
-            self._store(shelf, sent)
-        connection.emitted += sent
+        if shelf is not None:
+            self._note_step(shelf, commands)
         return commands
 
-    def _store(self, shelf: Shelf, sent: list[str | bytes]) -> None:
+    def _note_step(self, shelf: Shelf, commands: Iterable[messages.Command]) -> None:
+        connection, marks = self._connection, self._marks
+        is_visible = is_urgent = False
+        for command in commands:
+            kind = type(command)
+            if kind is messages.SendToClient:
+                connection.emitted.append(command.frame)  # type: ignore[union-attr] # the kind says so
+                is_visible = True
+            elif kind is messages.StartWork:
+                is_urgent = not command.is_preparation  # type: ignore[union-attr] # the kind says so
+        if marks.record_due != self._seen:
+            self._seen = marks.record_due
+            connection.due = self._store
+            if is_urgent or not is_visible:
+                self._store()
+        elif marks.words_due != self._words:
+            self._note_words(shelf)
+        elif shelf.asks_for_record:
+            self._store()
+
+    def _note_words(self, shelf: Shelf) -> None:
+        self._words = self._marks.words_due
+        if not shelf.note_words(self._marks.take_words().encode()):
+            self._store()
+
+    def _store(self, current: bytes | memoryview = b"") -> None:
         connection = self._connection
-        journal_from, unwritten = connection.journal_from, connection.unwritten(sent)
+        shelf = connection.shelf
+        if shelf is None:
+            return
+        connection.due = None
+        journal_from, unwritten = connection.journal_from, connection.unwritten(current)
         if journal_from is None or unwritten is None:
             return
         try:
-            value = self._carried.snapshot()
+            value = self._carried.snapshot(is_brief=True)
         except ValueError:
             logger.warning("a session cannot be kept", exc_info=True)
             return
-        pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in connection.pending]
+        waiting = [it for it in connection.delivered if isinstance(it, str | bytes)]
+        pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = Record(value, shelf.written, unwritten, pending)
-        if shelf.store(_ENCODER.encode(record), journal_from):
-            self._stored = self._carried.snapshot_due
+        try:
+            is_stored = shelf.store(_ENCODER.encode(record), journal_from)
+        except MemoryError as error:
+            connection.stop_keeping(error)
+            return
+        if is_stored:
+            connection.texts = 0
+            self._marks.note_stored()
+            self._words = self._marks.words_due
             if self._hold is not None:
                 # Only now: until then the keeper has the memory of the process before.
                 self._hold()
                 self._hold = None
 
 
-def _take(connection: KeptConnection, size: int) -> None:
-    delivered = connection.delivered
-    while size > 0 and delivered and isinstance(delivered[0], bytes):
-        first = delivered.popleft()
-        if len(first) > size:
-            delivered.appendleft(first[size:])
-        size -= len(first)
+def _take(delivered: list[frames.Event], size: int) -> None:
+    """Remove binary messages of a size, which were joined or cut."""
+    while size > 0 and delivered and not isinstance(delivered[0], str):
+        first = delivered.pop(0)
+        if isinstance(first, bytes):
+            if len(first) > size:
+                delivered.insert(0, first[size:])
+            size -= len(first)
 
 
-def recovered(shelf: Shelf, written: int, read: int) -> Recovered:
+def _take_text(delivered: list[frames.Event]) -> None:
+    while delivered and not isinstance(delivered[0], bytes):
+        if isinstance(delivered.pop(0), str):
+            return
+
+
+def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
     """Return a session as its dead process left it. `written` and `read` are what the kernel counts now.
 
     Raises:
         ShelfError: the facts do not suffice.
     """
-    rest, written = shelf.rest(written, read)
+    rest, written = rest_of(arena, at, serial, written, read)
     try:
         record = _DECODER.decode(rest.record)
     except msgspec.MsgspecError as error:
         raise ShelfError(f"the record is damaged: {error}") from error
-    parser = FrameParser(is_server=True, max_message_bytes=MAX_MESSAGE_BYTES)
-    events = parser.feed(rest.journal)
-    unread = parser.unfinished_frame
-    if unread is None:
-        raise ShelfError("a message was half read")
+    # A message of several frames that was half read is read again as a whole.
+    whole = messages_end(rest.journal)
+    unread = rest.journal[whole:]
+    events = FrameParser(is_server=True, max_message_bytes=MAX_MESSAGE_BYTES).feed(rest.journal[:whole])
     end = record.begins_at + len(record.unwritten)
     tail = rest.write[written - rest.write_at :]
     if written < record.begins_at:
@@ -154,4 +222,5 @@ def recovered(shelf: Shelf, written: int, read: int) -> Recovered:
         unsent, sent_bytes = tail, written + len(tail) - end
     pending = [str(data, "utf-8") if is_text else data for is_text, data in record.pending]
     journal = [*pending, *(it for it in events if isinstance(it, str | bytes))]
-    return Recovered(record.value, journal, sent_bytes, unread, unsent)
+    words = rest.notes.decode(errors="replace")
+    return Recovered(record.value, words, journal, sent_bytes, unread, unsent, rest.died_in_step)

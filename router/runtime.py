@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pykka
 
 from actors import lifecycle
+from actors.actor import as_ref
 from actors.allocator import Allocator
 from actors.connector import DIALS_JUDGED, JUDGED_WITHIN_S, Connector
 from actors.dispatcher import Dispatcher
 from actors.poller import PollerError, is_portable
 from actors.pool import Pool
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.watchdog import Watchdog
 from actors.work import Pools
 from router.errors import StartError

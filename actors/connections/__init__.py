@@ -22,5 +22,6 @@
 `blocking`         a blocking client and a blocking server for commands, over websockets; on no dispatcher
 `kept`             the leg to a client whose session outlives its process
 `shelf`            the memory of such a session, which another process reads
+`arena`            the memory of all such sessions of a process, in blocks
 `memory`           the shipped fake: two ends joined in memory
 """

@@ -290,6 +290,33 @@ def _parse_close(payload: bytes) -> Close:
     return Close(code, _decode(payload[2:]))
 
 
+def messages_end(data: bytes) -> int:
+    """Return the place behind the last whole message, or control frame between messages, of frames in a row."""
+    end = position = 0
+    is_open = False
+    while (behind := _frame_end(data, position)) is not None:
+        first = data[position]
+        if not first & 0x08:
+            is_open = not first & FIN
+        position = behind
+        if not is_open:
+            end = position
+    return end
+
+
+def _frame_end(data: bytes, position: int) -> int | None:
+    if len(data) < position + 2:
+        return None
+    payload_at, length = position + 2, data[position + 1] & 0x7F
+    if length > MAX_CONTROL_BYTES:
+        extended_at, payload_at = payload_at, payload_at + (2 if length == 126 else 8)  # noqa: PLR2004 - RFC 6455, 5.2
+        if len(data) < payload_at:
+            return None
+        length = int.from_bytes(data[extended_at:payload_at], "big")
+    end = payload_at + (4 if data[position + 1] & MASKED else 0) + length
+    return end if end <= len(data) else None
+
+
 # Frames to send.
 
 

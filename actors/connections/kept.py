@@ -8,22 +8,24 @@ from __future__ import annotations
 import array
 import contextlib
 import fcntl
+import logging
 import socket
 import struct
 import termios
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from actors.connections import frames
 from actors.connections.client import ClientConnection
-from actors.connections.protocol import EVENT_BUDGET
+from actors.connections.protocol import RECEIVE_BYTES, SLOW_READ_BYTES
 from actors.connections.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    from actors.connections.base import ConnectionLimits, ConnectionListener, Detached
-    from actors.dispatcher import Dispatcher
+    from actors.connections.arena import Arena
+    from actors.connections.base import ConnectionLimits, Detached
+
+logger = logging.getLogger(__name__)
 
 _SIOCOUTQ: Final = termios.TIOCOUTQ
 _SIOCINQ: Final = termios.FIONREAD
@@ -31,6 +33,8 @@ _COUNTS: Final = struct.Struct("<QQ")
 _COUNTS_AT: Final = 120
 """The place of `tcpi_bytes_acked` and `tcpi_bytes_received` in the kernel's `tcp_info`."""
 
+
+LEAST_ROOM_BYTES: Final = 512
 
 LOOKS: Final = 10_000
 """The most looks at the counts of a socket. Two equal ones in a row are exact."""
@@ -67,112 +71,171 @@ def _queued(sock: socket.socket, request: int) -> int:
     return size[0]
 
 
+# A call of a method by its class costs a quarter of one by `super()`.
+_send_text: Final = ClientConnection.send_text
+_send_binary: Final = ClientConnection.send_binary
+_transmit: Final = ClientConnection.transmit
+_receive: Final = ClientConnection._receive  # noqa: SLF001 - of the base class
+
+
 class KeptConnection(ClientConnection):
     """A client's connection with a shelf, once it has one."""
 
-    __slots__ = ("_rest", "delivered", "emitted", "shelf")
+    __slots__ = (
+        "_is_bare",
+        "_wanted_bytes",
+        "before",
+        "delivered",
+        "due",
+        "emitted",
+        "may_drop",
+        "on_unkept",
+        "shelf",
+        "texts",
+    )
 
     def __init__(
         self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits, is_lent: bool = False
     ) -> None:
         super().__init__(sock, subprotocol=subprotocol, limits=limits, is_lent=is_lent)
         self.shelf: Shelf | None = None
-        self.emitted: deque[str | bytes] = deque()
+        self.emitted: list[str | bytes] = []
         """The frames that the session has sent and that have not reached this connection."""
-        self.delivered: deque[str | bytes] = deque()
-        """The messages that this connection has delivered and that the session has not handled."""
-        self._rest: Sequence[frames.Event] = ()
-        """The events behind the one that is being delivered."""
+        self.delivered: list[frames.Event] = []
+        """The messages that were read and that the session has not handled, and control frames among them."""
+        self.texts = 0
+        """The number of text messages that the session has handled since the record."""
+        self.due: Callable[[bytes | memoryview], None] | None = None
+        """Stores a record, before the next bytes are written. The argument are these bytes."""
+        self.may_drop: Callable[[], bool] = bool
+        """Whether the session needs no audio any more, apart from the newest."""
+        self.on_unkept: Callable[[], object] = bool
+        """Called when the session does not outlive this process any more, because no memory is left."""
+        self._wanted_bytes = LEAST_ROOM_BYTES
+        """The size of the last read, for which the next one has room."""
+        self.before = b""
+        """The bytes of an unfinished message that another process has read."""
+        self._is_bare = False
+        """Whether another thread ends the connection, which writes past the shelf."""
 
-    def keep(self) -> Shelf:
+    @classmethod
+    def continued(
+        cls, sock: socket.socket, unread: bytes, unsent: bytes, limits: ConnectionLimits | None = None
+    ) -> Self:
+        """Return the connection that continues a stream; see `ClientConnection.continued`."""
+        connection = super().continued(sock, unread, unsent, limits)
+        connection.before = unread
+        return connection
+
+    def keep(self, arena: Arena) -> Shelf:
         """Note each byte from now on, and return the memory. Called before `open`.
 
         Raises:
-            OSError: the kernel does not count, or no memory is left.
+            OSError: the kernel does not count.
+            ArenaFullError: no memory is left.
         """
         written, read = counted(self._sock)
-        unfinished = self._parser.unfinished_frame or b""
-        shelf = Shelf()
-        # The half of a frame that another process has read comes first.
-        shelf.begin(written, read - len(unfinished))
+        unfinished = self.before or self._parser.unfinished_frame or b""
+        # The half of a message that another process has read comes first.
+        self.shelf = Shelf(arena, written, read - len(unfinished))
         if unfinished:
-            room = shelf.room(len(unfinished))
-            room[:] = unfinished
-            shelf.note_read(len(unfinished))
-        self.shelf = shelf
-        return shelf
+            self.shelf.note_read(unfinished)
+        self._feed = self._note_and_feed
+        return self.shelf
 
     def duplicate(self) -> int:
         """Return a duplicate of the socket's descriptor."""
         return socket.socket.fileno(self._sock)
 
-    def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
-        """Begin to read; see `Connection.open`."""
-        super().open(dispatcher, listener if self.shelf is None else _Counting(self, listener))
-
     def send_text(self, text: str | bytes) -> None:
         """Send one text message; see `Connection.send_text`."""
         if self.emitted:
-            self.emitted.popleft()
-        super().send_text(text)
+            self.emitted.pop(0)
+        _send_text(self, text)
 
     def send_binary(self, data: bytes) -> None:
         """Send one binary message; see `Connection.send_binary`."""
         if self.emitted:
-            self.emitted.popleft()
-        super().send_binary(data)
+            self.emitted.pop(0)
+        _send_binary(self, data)
 
     def transmit(self, data: bytes | memoryview, /) -> int:
         """Write some of `data`; see `WriterOwner.transmit`."""
         shelf = self.shelf
-        if shelf is None:
-            return super().transmit(data)
-        taken_bytes = super().transmit(shelf.note_write(data))
-        shelf.written += taken_bytes
+        if shelf is None or self._is_bare:
+            return _transmit(self, data)
+        try:
+            if self.due is not None:
+                self.due(data)
+            shelf.note_write(data)
+        except MemoryError as error:
+            self.stop_keeping(error)
+            return _transmit(self, data)
+        try:
+            taken_bytes = self._sock.send(data)
+        except BlockingIOError:
+            taken_bytes = 0
+        if taken_bytes == len(data) and not shelf.has_rest:
+            shelf.written += taken_bytes
+        else:
+            self._note_part(shelf, data, taken_bytes)
         return taken_bytes
 
-    def _deliver(self) -> None:
-        if self.shelf is None:
-            super()._deliver()
-            return
-        events, self._events = self._events, ()
-        if len(events) > 1 and self._limits.join_binary_bytes:
-            events = frames.joined(events, self._limits.join_binary_bytes)
-        # One by one: a record that is stored within one of them has those behind it.
-        for at, event in enumerate(events):
-            self._rest = events[at + 1 :]
-            if at == EVENT_BUDGET or self._is_paused or self._is_ended:
-                self._rest = ()
-                self._postpone(events[at:])
-                return
-            self._events = (event,)
-            super()._deliver()
-            if self._events:
-                self._events, self._rest = (*self._events, *self._rest), ()
-                return
-        self._rest = ()
+    def _note_part(self, shelf: Shelf, data: bytes | memoryview, taken_bytes: int) -> None:
+        try:
+            shelf.note_written(data, taken_bytes)
+        except MemoryError as error:
+            self.stop_keeping(error)
+
+    def abort_from_outside(self, last_text: str | None = None) -> None:
+        """Send a last text, and shut the stream; see `Connection.abort_from_outside`."""
+        self._is_bare = True
+        super().abort_from_outside(last_text)
 
     def _receive(self) -> bytes | None:
         shelf = self.shelf
         if shelf is None:
-            return super()._receive()
-        room = shelf.room(self._receive_bytes)
-        if not room:
-            # The session stores a record at its next message: these bytes wait in the kernel.
-            return None
+            return _receive(self)
+        fill = shelf.fill
+        if shelf.end - fill < self._wanted_bytes:
+            try:
+                self._make_room(shelf)
+            except MemoryError as error:
+                self.stop_keeping(error)
+                return _receive(self)
+            fill = shelf.fill
+        end = min(shelf.end, fill + SLOW_READ_BYTES) if self._reads_slowly else shelf.end
+        room = shelf.view[fill:end]
         try:
             count = self._sock.recv_into(room)
         except BlockingIOError:
             return None
-        shelf.note_read(count)
-        return bytes(room[:count])
+        shelf.fill = fill + count
+        shelf.read += count
+        # A read that filled the room left more behind.
+        self._wanted_bytes = min(max(4 * count, LEAST_ROOM_BYTES), RECEIVE_BYTES) if count == len(room) else count or 1
+        return room[:count].tobytes()
+
+    def _make_room(self, shelf: Shelf) -> None:
+        has_text = self.texts or any(type(it) is str for it in self.delivered)
+        shelf.make_room(self._parser.unfinished_frame, self._wanted_bytes, may_drop=not has_text and self.may_drop())
+
+    def _note_and_feed(self, data: bytes) -> list[frames.Event]:
+        events = self._parser.feed(data)
+        self.delivered += events
+        return events
+
+    def stop_keeping(self, error: MemoryError) -> None:
+        """Release the memory, because no more of it is left. The session goes on, and ends with its process."""
+        logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
+        self._leave_shelf()
+        self.on_unkept()
 
     def detach(self) -> Detached | None:
         """Give the stream away; see `Connection.detach`."""
         detached = super().detach()
-        if detached is not None and self.shelf is not None:
-            self.shelf.close()
-            self.shelf = None
+        if detached is not None:
+            self._leave_shelf()
         return detached
 
     def _release(self) -> None:
@@ -180,9 +243,13 @@ class KeptConnection(ClientConnection):
             # The keeper's duplicate would keep the stream open.
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
-            self.shelf.close()
-            self.shelf = None
+            self._leave_shelf()
         super()._release()
+
+    def _leave_shelf(self) -> None:
+        shelf, self.shelf, self.due = self.shelf, None, None
+        if shelf is not None:
+            shelf.close()
 
     # For the record.
 
@@ -192,41 +259,19 @@ class KeptConnection(ClientConnection):
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
-    @property
-    def pending(self) -> list[str | bytes]:
-        """The client's messages that were read and that the session has not handled."""
-        waiting = (*self._rest, *self._events)
-        return [*self.delivered, *(event for event in waiting if isinstance(event, str | bytes))]
+    def unwritten(self, current: bytes | memoryview) -> bytes | None:
+        """Return all bytes for the client that are not written; None where some are lost.
 
-    def unwritten(self, more: list[str | bytes]) -> bytes | None:
-        """Return all bytes for the client that are not written, with those of `more` frames behind; None where lost."""
+        `current` are those that are about to be written. They wait no longer where nothing else waits.
+        """
         unsent = self._writer.unsent
         if unsent is None:
             return None
-        units = [unsent]
-        for frame in (*self.emitted, *more):
+        units = [unsent or bytes(current)]
+        for frame in self.emitted:
             most = self._limits.max_frame_bytes
             if isinstance(frame, str):
                 units += frames.text_frames(frame, mask=False, max_frame_bytes=most)
             else:
                 units += frames.binary_frames(frame, mask=False, max_frame_bytes=most)
         return b"".join(units)
-
-
-class _Counting:
-    """The listener of a kept connection, which notes what is delivered."""
-
-    def __init__(self, connection: KeptConnection, listener: ConnectionListener) -> None:
-        self._delivered = connection.delivered
-        self._listener = listener
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listener, name)
-
-    def on_text(self, text: str) -> None:
-        self._delivered.append(text)
-        self._listener.on_text(text)
-
-    def on_binary(self, data: bytes) -> None:
-        self._delivered.append(data)
-        self._listener.on_binary(data)

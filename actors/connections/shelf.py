@@ -1,36 +1,59 @@
-"""The memory of one session that outlives its process: its last record, its last writes, and what was read since.
+"""The memory of one session that outlives its process: its last record, the rest of a write, and what was read since.
 
-The memory has a descriptor, which another process maps. The process of the session writes, and nobody reads before that
-process is dead. Each part is written before the effect that it describes: a record before the bytes of its step, a
-write before `send`. What is read goes into the memory by the read itself (`recv_into`).
+The process of the session writes, and nobody reads before that process is dead. Each part is written before the effect
+that it describes: a record before the bytes of its step, a write before `send`. A read goes into the memory by the read
+itself (`recv_into`), and the kernel knows how much was read. A change becomes valid by one word of 8 bytes, which is
+written at once or not at all.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-RECORD_BYTES: Final = 512 * 1024
-"""The largest record. Pages that are never written cost nothing."""
-WRITE_BYTES: Final = 64 * 1024
-"""The most bytes of one write to the client."""
-RING_BYTES: Final = 256 * 1024
-"""The bytes that were read since the last record, at most."""
+from actors.connections.arena import TRANSFER_BYTES
 
-_HEAD: Final = struct.Struct("<QQQQ")
-"""Which of the two records is valid (1 or 2; 0 for none), the places in the streams at which the memory began: written
-and read; and the bytes read since."""
-_RECORD: Final = struct.Struct("<QQ")
-"""The length of a record, and the place in the stream from the client behind which its journal begins."""
-_WRITE: Final = struct.Struct("<QQ")
-"""The length of a write, and its place in the stream to the client."""
+if TYPE_CHECKING:
+    from actors.connections.arena import Area, Arena
 
-_RECORDS_AT: Final = 4096
-_WRITES_AT: Final = _RECORDS_AT + 2 * (_RECORD.size + RECORD_BYTES)
-_RING_AT: Final = _WRITES_AT + 2 * (_WRITE.size + WRITE_BYTES)
-SIZE: Final = _RING_AT + RING_BYTES
+MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+
+FIRST_JOURNAL_BYTES: Final = 1024
+"""The first block of the journal: a session without a microphone reads little between two records."""
+JOURNAL_BYTES: Final = 6 * 1024
+"""A block of the journal: 180 ms of a microphone of 16 kHz."""
+KEPT_BYTES: Final = 5 * 1024
+"""The audio without speech that is kept behind the record, at least. The record has what came before."""
+LONG_JOURNAL_BYTES: Final = 16 * 1024
+"""A block of a journal that nothing may be dropped from."""
+MOST_JOURNAL_BYTES: Final = 256 * 1024
+"""The bytes behind a record from which on the session is asked for another one."""
+
+NOTES_BYTES: Final = 160
+"""The room for words behind a record."""
+
+# The words of the head of a session.
+(
+    _SERIAL,
+    _VALID,
+    _WRITTEN,
+    _READ,
+    _STEP,
+    _REST_AT,
+    _REST_PLACE,
+    _REST_LENGTH,
+    _JOURNAL,
+) = range(9)
+_SLOTS: Final = 10
+"""Two records: the place in memory, the length, the place in the stream behind which the journal begins, the bytes of
+notes behind the record."""
+_SLOT_WORDS: Final = 4
+_BLOCKS: Final = _SLOTS + 2 * _SLOT_WORDS
+"""The blocks of the journal: the place in memory, and the place in the stream. `_JOURNAL` has the number of the first
+one, and how many there are."""
+MAX_BLOCKS: Final = 22
+HEAD_BYTES: Final = 8 * (_BLOCKS + 2 * MAX_BLOCKS)
+
+_COUNT_BITS: Final = 32
 
 
 class ShelfError(ValueError):
@@ -41,110 +64,358 @@ class Rest(NamedTuple):
     """The facts that a dead process left."""
 
     record: bytes
+    notes: bytes
+    """The words behind the record."""
     journal: bytes
-    """The bytes that were read behind the record."""
+    """The bytes that were read behind the record. The first of them may be dropped: whole messages of audio."""
     write_at: int
     """The place in the stream to the client at which `write` begins."""
     write: bytes
     """The last write, which may have left in part."""
+    died_in_step: bool
+    """Whether the process died while this session handled an input."""
+
+
+class _Block(NamedTuple):
+    at: int
+    size: int
+    place: int
+    is_aligned: bool
+    """Whether the block begins with a frame."""
 
 
 class Shelf:
-    """The memory of one session."""
+    """The memory of one session of this process. On the session's dispatcher."""
 
-    def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = os.memfd_create("switchboard-session") if descriptor is None else descriptor
-        if descriptor is None:
-            os.ftruncate(self.descriptor, SIZE)
-        self._memory = mmap.mmap(self.descriptor, SIZE)
-        self._view = memoryview(self._memory)
-        self._valid = 0
-        self._writes = 0
+    __slots__ = (
+        "_area",
+        "_arena",
+        "_blocks",
+        "_first",
+        "_notes_at",
+        "_notes_end",
+        "_records",
+        "_rest",
+        "_size",
+        "_step",
+        "_turn",
+        "_valid",
+        "_word",
+        "_words",
+        "asks_for_record",
+        "at",
+        "end",
+        "fill",
+        "read",
+        "serial",
+        "view",
+        "written",
+    )
+
+    def __init__(self, arena: Arena, written: int, read: int) -> None:
+        self._arena = arena
+        self.view = arena.view
+        """The memory, in which `fill` and `end` are the room for the next read."""
+        self.fill = self.end = 0
+        self._words = words = arena.words
+        self._area: Area | None = None
+        self._turn = 0
+        self.at, self._size = arena.allocate(HEAD_BYTES)
+        """The place of the head, by which another process finds the session."""
+        self._word = head = self.at // 8
+        for number in range(HEAD_BYTES // 8):
+            words[head + number] = 0
+        self.serial = words[head + _SERIAL] = arena.new_serial()
+        words[head + _WRITTEN], words[head + _READ] = written, read
+        self._step = head + _STEP
         self.written = 0
         """The bytes written to the client since the shelf was made."""
         self.read = 0
         """The bytes read from the client since the shelf was made."""
-        self._journal_from = 0
+        self.asks_for_record = False
+        """Whether the journal is long."""
+        self._records: list[tuple[int, int]] = [(0, 0), (0, 0)]
+        self._valid = 0
+        self._notes_at = self._notes_end = 0
+        self._rest: tuple[int, int] | None = None
+        self._blocks: list[_Block] = []
+        self._first = 0
 
     def close(self) -> None:
-        """Release the memory in this process."""
-        self._view.release()
-        self._memory.close()
-        os.close(self.descriptor)
+        """Release the memory."""
+        arena = self._arena
+        arena.words[self._word + _SERIAL] = 0
+        for at, size in (*self._records, *((it.at, it.size) for it in self._blocks), self._rest or (0, 0)):
+            if size:
+                arena.release(at, size)
+        arena.release(self.at, self._size)
 
-    # For the process of the session.
+    def begin_step(self) -> None:
+        """Note that the session handles an input. A process that dies now may have been killed by it."""
+        self._words[self._step] = 1
 
-    def begin(self, written: int, read: int) -> None:
-        """Note the places in the streams, as the kernel counts them, at which this memory begins."""
-        _HEAD.pack_into(self._memory, 0, 0, written, read, 0)
+    def end_step(self) -> None:
+        """Note that the session has handled the input."""
+        self._words[self._step] = 0
+
+    # Reads.
+
+    def make_room(self, unfinished: bytes | None, wanted: int, *, may_drop: bool) -> None:
+        """Make room in the journal for the next read.
+
+        Args:
+            unfinished: the bytes of the frame before that is not whole; None within a message of several frames.
+            wanted: the bytes that the next read may bring.
+            may_drop: whether all messages behind the record are audio that may be dropped.
+
+        Raises:
+            ArenaFullError: no memory is left.
+        """
+        blocks = self._blocks
+        if may_drop and unfinished is not None and self._recycle(unfinished, wanted):
+            return
+        if len(blocks) == MAX_BLOCKS - 1:
+            self._compact()
+            return
+        least = (JOURNAL_BYTES if may_drop else LONG_JOURNAL_BYTES) if blocks else FIRST_JOURNAL_BYTES
+        # A block behind which others may be dropped begins with a frame.
+        begin = unfinished if may_drop and unfinished is not None else b""
+        at, size = self._arena.allocate(max(least, len(begin) + wanted))
+        self._begin_block(_Block(at, size, self.read - len(begin), begin == unfinished), begin)
+        self.asks_for_record = self.read - blocks[0].place > MOST_JOURNAL_BYTES
+
+    def note_read(self, data: bytes) -> None:
+        """Note bytes that another process has read, before any other."""
+        at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
+        self._begin_block(_Block(at, size, self.read, is_aligned=True), b"")
+        self.view[self.fill : self.fill + len(data)] = data
+        self.fill += len(data)
+        self.read += len(data)
+
+    def _begin_block(self, block: _Block, begin: bytes) -> None:
+        behind = block.at + len(begin)
+        self.view[block.at : behind] = begin
+        self._append(block)
+        self.fill, self.end = behind, block.at + block.size
+
+    def _recycle(self, unfinished: bytes, wanted: int) -> bool:
+        """Drop the first blocks, as long as enough is left and the next one begins with a frame; use the last of them.
+
+        Return whether there is one.
+        """
+        blocks = self._blocks
+        while len(blocks) > 1 and blocks[1].is_aligned and self.read - blocks[1].place >= KEPT_BYTES:
+            if blocks[0].size == JOURNAL_BYTES and len(unfinished) + wanted < JOURNAL_BYTES:
+                first = blocks[0]
+                entry = self._word + _BLOCKS + (self._first + len(blocks)) % MAX_BLOCKS * 2
+                place = self.read - len(unfinished)
+                self._words[entry], self._words[entry + 1] = first.at, place
+                self._first = (self._first + 1) % MAX_BLOCKS
+                # The block is the last one from here on, and no longer the first.
+                self._words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(blocks)
+                del blocks[0]
+                blocks.append(_Block(first.at, first.size, place, is_aligned=True))
+                self.fill, self.end = first.at + len(unfinished), first.at + first.size
+                self.view[first.at : self.fill] = unfinished
+                return True
+            self._remove_first()
+        return False
+
+    def _compact(self) -> None:
+        """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
+        place, blocks = self._blocks[0].place, list(self._blocks)
+        at, size = self._arena.allocate(2 * (self.read - place))
+        for block, end in zip(blocks, [*(it.place for it in blocks[1:]), self.read], strict=True):
+            count = end - block.place
+            self.view[at + block.place - place : at + end - place] = self.view[block.at : block.at + count]
+        self._blocks.clear()
+        # One entry is free. The word behind it makes the new block the only one.
+        self._first = (self._first + len(blocks)) % MAX_BLOCKS
+        self._append(_Block(at, size, place, blocks[0].is_aligned))
+        self.fill, self.end = at + self.read - place, at + size
+        for block in blocks:
+            self._arena.release(block.at, block.size)
+
+    def _append(self, block: _Block) -> None:
+        words, count = self._words, len(self._blocks)
+        entry = self._word + _BLOCKS + (self._first + count) % MAX_BLOCKS * 2
+        words[entry], words[entry + 1] = block.at, block.place
+        self._blocks.append(block)
+        words[self._word + _JOURNAL] = self._first << _COUNT_BITS | count + 1
+
+    def _remove_first(self) -> None:
+        block = self._blocks.pop(0)
+        self._first = (self._first + 1) % MAX_BLOCKS
+        self._words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
+        self._arena.release(block.at, block.size)
+
+    # Writes.
 
     @property
-    def free_bytes(self) -> int:
-        """The bytes that can be read until the next record."""
-        return RING_BYTES - (self.read - self._journal_from)
+    def has_rest(self) -> bool:
+        """Whether a write was made in part."""
+        return self._rest is not None
 
-    def room(self, size: int) -> memoryview:
-        """Return the memory for the next read: `size` bytes, or fewer; none where the ring is full."""
-        at = self.read % RING_BYTES
-        return self._view[_RING_AT + at : _RING_AT + at + min(size, self.free_bytes, RING_BYTES - at)]
+    def note_write(self, data: bytes | memoryview) -> None:
+        """Note a write before it is made."""
+        if len(data) > TRANSFER_BYTES:
+            self._note_long(data)
+            return
+        area = self._area
+        if area is None:
+            area = self._area = self._arena.area()
+        self._turn = turn = 1 - self._turn
+        word, at = area[turn]
+        words = self._words
+        words[word] = 0
+        self.view[at : at + len(data)] = data
+        words[word + 1], words[word + 2] = self.written, len(data)
+        words[word] = self.serial
 
-    def note_read(self, count: int) -> None:
-        """Note that `count` bytes were read into `room`."""
-        self.read += count
-        struct.pack_into("<Q", self._memory, 24, self.read)
+    def note_written(self, data: bytes | memoryview, count: int) -> None:
+        """Note how much of a write was made. The rest is kept until it is written."""
+        self.written += count
+        if count < len(data):
+            if self._rest is None:
+                self._keep(data[count:])
+        elif self._rest is not None and self.written >= self._rest_end:
+            self._forget_rest()
 
-    def note_write(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Note a write before it is made. Return the part of it that may be written."""
-        data = data if len(data) <= WRITE_BYTES else data[:WRITE_BYTES]
-        at = _WRITES_AT + (self._writes & 1) * (_WRITE.size + WRITE_BYTES)
-        self._writes += 1
-        self._view[at + _WRITE.size : at + _WRITE.size + len(data)] = data
-        _WRITE.pack_into(self._memory, at, len(data), self.written)
-        return data
+    def _note_long(self, data: bytes | memoryview) -> None:
+        if self._rest is None or self.written + len(data) > self._rest_end:
+            if self._rest is not None:
+                self._forget_rest()
+            self._keep(data)
+
+    @property
+    def _rest_end(self) -> int:
+        return self._words[self._word + _REST_PLACE] + self._words[self._word + _REST_LENGTH]
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        words, head = self._words, self._word
+        self._rest = at, _ = self._arena.allocate(len(data))
+        self.view[at : at + len(data)] = data
+        words[head + _REST_PLACE], words[head + _REST_LENGTH] = self.written, len(data)
+        words[head + _REST_AT] = at
+
+    def _forget_rest(self) -> None:
+        rest, self._rest = self._rest, None
+        self._words[self._word + _REST_AT] = 0
+        if rest is not None:
+            self._arena.release(*rest)
+
+    # Records.
 
     def store(self, record: bytes, journal_from: int) -> bool:
         """Store a record. The bytes read from `journal_from` on belong to its journal. Return whether it has room."""
-        if len(record) > RECORD_BYTES:
+        if len(record) > MAX_RECORD_BYTES:
             return False
-        slot = 2 if self._valid == 1 else 1
-        at = _RECORDS_AT + (slot - 1) * (_RECORD.size + RECORD_BYTES)
-        self._view[at + _RECORD.size : at + _RECORD.size + len(record)] = record
-        _RECORD.pack_into(self._memory, at, len(record), journal_from)
-        struct.pack_into("<Q", self._memory, 0, slot)
-        self._valid, self._journal_from = slot, journal_from
+        slot = 1 if self._valid == 1 else 0
+        words, head = self._words, self._word
+        at, size = self._arena.allocate(len(record) + NOTES_BYTES)
+        end = at + len(record)
+        self.view[at:end] = record
+        word = head + _SLOTS + slot * _SLOT_WORDS
+        words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
+        words[head + _VALID] = self._valid = slot + 1
+        self._notes_at, self._notes_end = end, at + size
+        before, self._records[slot] = self._records[1 - slot], (at, size)
+        self._records[1 - slot] = (0, 0)
+        if before[1]:
+            self._arena.release(*before)
+        self._shorten(journal_from)
         return True
 
-    # For another process, once that one is dead.
+    def _shorten(self, journal_from: int) -> None:
+        blocks = self._blocks
+        while len(blocks) > 1 and blocks[1].place <= journal_from:
+            self._remove_first()
+        self.asks_for_record = False
+        if len(blocks) != 1 or journal_from != self.read:
+            return
+        # Nothing in the last block counts any more.
+        block = blocks[0]
+        if block.size > JOURNAL_BYTES:
+            self._remove_first()
+            self.fill = self.end = 0
+            return
+        blocks.clear()
+        self._first = (self._first + 1) % MAX_BLOCKS
+        self._append(_Block(block.at, block.size, self.read, is_aligned=True))
+        self.fill = block.at
 
-    def rest(self, written: int, read: int) -> tuple[Rest, int]:
-        """Return the facts that the dead process left, and the bytes written to the client since the shelf was made.
+    def note_words(self, text: bytes) -> bool:
+        """Note words behind the record. Return whether there was room."""
+        at, end = self._notes_at, self._notes_at + len(text)
+        if not self._valid or end > self._notes_end:
+            return False
+        self.view[at:end] = text
+        self._notes_at = end
+        word = self._word + _SLOTS + (self._valid - 1) * _SLOT_WORDS
+        self._words[word + 3] += len(text)
+        return True
 
-        `written` and `read` are the places in the streams now, as the kernel counts them.
 
-        Raises:
-            ShelfError: there is no record, or bytes were read that the memory does not have.
-        """
-        valid, written_before, read_before, _ = _HEAD.unpack_from(self._memory)
-        if valid not in (1, 2):
-            raise ShelfError("the session has no record")
-        at = _RECORDS_AT + (valid - 1) * (_RECORD.size + RECORD_BYTES)
-        length, journal_from = _RECORD.unpack_from(self._memory, at)
-        record = bytes(self._view[at + _RECORD.size : at + _RECORD.size + length])
-        read -= read_before
-        if not 0 <= read - journal_from <= RING_BYTES:
-            raise ShelfError(f"{read - journal_from} bytes were read behind the record")
-        begin, end = journal_from % RING_BYTES, read % RING_BYTES
-        ring = self._view[_RING_AT : _RING_AT + RING_BYTES]
-        is_straight = begin < end or read == journal_from
-        journal = bytes(ring[begin:end]) if is_straight else bytes(ring[begin:]) + bytes(ring[:end])
-        place, write = self._last_write(written - written_before)
-        return Rest(record, journal, place, write), written - written_before
+def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tuple[Rest, int]:
+    """Return the facts that a dead process left, and the bytes written to the client since the shelf was made.
 
-    def _last_write(self, written: int) -> tuple[int, bytes]:
-        found = (0, b"")
-        for slot in range(2):
-            at = _WRITES_AT + slot * (_WRITE.size + WRITE_BYTES)
-            length, place = _WRITE.unpack_from(self._memory, at)
-            if length and place <= written <= place + length and place >= found[0]:
-                found = place, bytes(self._view[at + _WRITE.size : at + _WRITE.size + length])
-        return found
+    Args:
+        arena: the memory of that process.
+        at: the place of the session's head.
+        serial: the number of the session, because the place may be that of another one by now.
+        written: the place in the stream to the client now, as the kernel counts it.
+        read: that in the stream from the client.
+
+    Raises:
+        ShelfError: there is no record, or bytes were read that the memory does not have.
+    """
+    words, head = arena.words, at // 8
+    valid = words[head + _VALID]
+    if words[head + _SERIAL] != serial or valid not in (1, 2):
+        raise ShelfError("the session has no record")
+    slot = head + _SLOTS + (valid - 1) * _SLOT_WORDS
+    record_at, length, journal_from, notes = words[slot : slot + _SLOT_WORDS]
+    behind = record_at + length
+    written -= words[head + _WRITTEN]
+    journal = _journal(arena, head, journal_from, read - words[head + _READ])
+    place, write = _last_write(arena, head, serial, written)
+    rest = Rest(
+        record=bytes(arena.view[record_at:behind]),
+        notes=bytes(arena.view[behind : behind + notes]),
+        journal=journal,
+        write_at=place,
+        write=write,
+        died_in_step=bool(words[head + _STEP]),
+    )
+    return rest, written
+
+
+def _journal(arena: Arena, head: int, journal_from: int, read: int) -> bytes:
+    words = arena.words
+    first, count = divmod(words[head + _JOURNAL], 1 << _COUNT_BITS)
+    entries = [head + _BLOCKS + (first + number) % MAX_BLOCKS * 2 for number in range(count)]
+    parts, reached = [], read
+    for entry in reversed(entries):
+        block_at, place = words[entry], words[entry + 1]
+        # A block may begin with bytes that the one before has, too.
+        begin = max(place, journal_from)
+        if begin < reached:
+            parts.append(bytes(arena.view[block_at + begin - place : block_at + reached - place]))
+            reached = begin
+    if read < journal_from or (not parts and read > journal_from):
+        raise ShelfError(f"{read - journal_from} bytes were read that the memory does not have")
+    return b"".join(reversed(parts))
+
+
+def _last_write(arena: Arena, head: int, serial: int, written: int) -> tuple[int, bytes]:
+    words = arena.words
+    found = (0, b"")
+    rest_at, rest_place, rest_length = words[head + _REST_AT : head + _REST_LENGTH + 1]
+    if rest_at and rest_place <= written <= rest_place + rest_length:
+        found = rest_place, bytes(arena.view[rest_at : rest_at + rest_length])
+    for area in arena.areas():
+        for word, data_at in area:
+            place, length = words[word + 1], words[word + 2]
+            if words[word] == serial and place <= written <= place + length and place >= found[0]:
+                found = place, bytes(arena.view[data_at : data_at + length])
+    return found

@@ -272,9 +272,11 @@ class Writer:
             self._follow_up(written_bytes, was_blocked)
 
     def flush_unopened(self) -> None:
-        """Write as much as the stream takes in one call, without a dispatcher that could write the rest later."""
+        """Write as much as the stream takes, without a dispatcher that could write the rest later."""
+        outbox = self.outbox
         try:
-            self._owner.transmit(self.outbox.head())
+            while outbox.waiting_bytes and (taken_bytes := self._owner.transmit(outbox.head())):
+                outbox.advance(taken_bytes)
         except OSError as error:
             logger.debug("%s: write failed: %s", self._owner, error, extra=self._owner.log_fields)
 

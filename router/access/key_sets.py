@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 REFRESH_S: Final = 600.0
 """The age, in seconds, at which a set is read again, so that a withdrawn key is no longer accepted."""
 RETRY_S: Final = 10.0
-"""The shortest time, in seconds, between two readings. A client could otherwise cause a reading with each key id that
-it makes up."""
+"""The shortest time, in seconds, between two readings that clients cause, and from a failed reading to the next. A
+client could otherwise cause a reading with each key id that it makes up."""
 STALE_S: Final = 24 * 3600.0
 """The age, in seconds, beyond which a set that cannot be read again is no longer used."""
 FETCH_S: Final = 4.0
@@ -95,11 +95,12 @@ class KeySet:
 
         An unknown key id makes the set be read again, at most once in `RETRY_S`.
         """
-        if self._age_s() > REFRESH_S:
-            self._read_again()
+        is_fresh = self._age_s() > REFRESH_S and self._read_again()
         found = self._matching(key_id, algorithm)
-        if not found and key_id is not None:  # a new key of the issuer, or a key id that a client made up
-            self._read_again()
+        if (
+            not found and key_id is not None and not is_fresh
+        ):  # a new key of the issuer, or a key id that a client made up
+            self._read_again(is_asked=True)
             found = self._matching(key_id, algorithm)
         return found
 
@@ -111,18 +112,25 @@ class KeySet:
     def _age_s(self) -> float:
         return float("inf") if self._read_s is None else self._clock() - self._read_s
 
-    def _read_again(self) -> None:
+    def _read_again(self, *, is_asked: bool = False) -> bool:
+        """Read the set again if that is due. Return True where this call has read it."""
         if not self._reading.acquire(blocking=self._read_s is None):
-            return
+            return False
         try:
             now_s = self._clock()
-            if self._tried_s is not None and now_s - self._tried_s < RETRY_S:
-                return
+            is_recent = self._tried_s is not None and now_s - self._tried_s < RETRY_S
+            if is_recent or not (is_asked or self._age_s() > REFRESH_S):
+                return False
             self._tried_s = now_s
             self._keys = parse_key_set(self._fetch(self._place), is_public="://" in self._place)
             self._read_s = self._clock()
         except (OSError, ValueError) as error:
             logger.error("the key set cannot be read: %s", error)  # noqa: TRY400 - the operator's server, no bug
+            return False
+        else:
+            if not is_asked:
+                self._tried_s = None  # the issuer may have a new key in the next second
+            return True
         finally:
             self._reading.release()
 

@@ -14,9 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.config.model import RouterConfig
+    from router.shared_areas import Areas
 
-_OF_THIS_PROCESS: Final = os.urandom(32)
+SECRET_BYTES: Final = 32
+
+_RANDOM: Final = bytearray(os.urandom(SECRET_BYTES))
 """A random secret. The workers inherit it, because it is made before they are forked."""
+
+
+def share_random_secret(areas: Areas) -> None:
+    """Use the random secret of the server's memory, so that a reload leaves the tokens valid. Before any key is made.
+
+    The first process of the server stores its own secret there.
+    """
+    memory = areas.memory("secret", SECRET_BYTES)
+    if any(memory[:]):
+        _RANDOM[:] = memory[:]
+    else:
+        memory[:] = bytes(_RANDOM)
 
 
 def signing_key(config: RouterConfig, purpose: str) -> bytes:
@@ -24,10 +39,10 @@ def signing_key(config: RouterConfig, purpose: str) -> bytes:
 
     The key is derived from `[auth] secret`, or else from the other credentials of the configuration. A hash that a file
     contains is not used, because a reader of the file could sign with it. Without any credential the key is random, and
-    only the workers of one server share it.
+    only the workers of one server share it, over all reloads.
     """
     material = [config.auth.secret.reveal()] if config.auth.secret else sorted(set(_credentials(config)))
-    secret = hashlib.sha256("\0".join(material).encode()).digest() if material else _OF_THIS_PROCESS
+    secret = hashlib.sha256("\0".join(material).encode()).digest() if material else bytes(_RANDOM)
     return hmac.digest(secret, f"switchboard {purpose}".encode(), "sha256")
 
 

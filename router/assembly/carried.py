@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.access.request import Request  # noqa: TC001 - msgspec resolves the annotation
+from router.access.request import Request
 from router.session import snapshot as snapshots
 from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
+from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.session.machine import Session
     from router.session.options import SessionOptions
+    from router.session.profile import Profile
 
 MAX_ADOPTIONS: Final = 2
-"""The processes that may take a session over, one after the other, without a completed turn between.
+"""The processes that a session may kill, one after the other, without a completed turn between."""
 
-A session that killed so many is given up.
-"""
+INNOCENT: Final = 3
+"""The deaths of processes in which the session was at rest, that count as much as one within a step of the session."""
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parcel"):
@@ -38,6 +42,12 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """The turn detection of the URL; None means the configured one."""
     session: bytes
     """The snapshot of the session."""
+    repeats_settings: bool = False
+    """Whether the client is back, and may send its Settings once more."""
+    voices: Voices | None = None
+    """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
+    memory: bytes = b""
+    """The memory of the front's machine, where it has one."""
 
     @property
     def session_id(self) -> str:
@@ -47,11 +57,12 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     @property
     def is_given_up(self) -> bool:
         """Whether the session has killed as many processes as it may."""
-        return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS
+        return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _PARCELS: Final = msgspec.msgpack.Decoder(Parcel)
+_REQUESTS: Final = msgspec.msgpack.Decoder(Request)
 
 
 def open_parcel(data: bytes) -> Parcel:
@@ -68,23 +79,48 @@ def open_parcel(data: bytes) -> Parcel:
     return parcel
 
 
-def count_adoption(data: bytes) -> bytes:
-    """Return a parcel whose count of adoptions is one higher.
+def open_announcement(facts: bytes) -> Request:
+    """Return the request of a session that moves soon.
+
+    Raises:
+        SnapshotError: the facts are damaged, or of another version of the program.
+    """
+    try:
+        return _REQUESTS.decode(facts)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the announcement is damaged: {error}") from error
+
+
+def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
+    """Return a parcel whose count of adoptions is higher.
 
     The adopting process stores it in place of `data` before it adopts the session, because the session may kill that
-    process. A planned move counts as none.
+    process. A planned move counts as none. With `is_suspect` the process before died in a step of the session.
     """
-    parcel = open_parcel(data)
-    return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session)))
+    parcel, by = open_parcel(data), INNOCENT if is_suspect else 1
+    return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
 
 
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
 
-    def __init__(self, session: Session, request: Request, turn_detection: str | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        turn_detection: str | None,
+        memory: Callable[[], bytes] = bytes,
+        *,
+        can_outlive: bool = True,
+    ) -> None:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
+        self._memory = memory
+        self.can_outlive = can_outlive
+        """Whether the session may outlive its process, or its client's connection; else it can only move."""
+        self.repeats_settings = False
+        """Whether the client is back, and may send its Settings once more."""
 
     @property
     def snapshot_due(self) -> int:
@@ -106,27 +142,55 @@ class CarriedSession:
         """Whether the session is between two turns."""
         return self._session.can_move
 
-    def snapshot(self) -> bytes:
+    @property
+    def marks(self) -> Session:
+        """The signs that the value has to be stored."""
+        return self._session
+
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters."""
+        return self._session.may_drop_audio()
+
+    def announcement(self) -> bytes:
+        """Return the request, with which another process dials the next upstream in advance.
+
+        Raises:
+            SnapshotError: the application's facts about the client are no JSON.
+        """
+        return _written(self._request)
+
+    def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 
         Raises:
             SnapshotError: the session cannot be written, such as where the application's facts about the client are no
                 JSON. It then drains, as without snapshots.
         """
-        session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time())
-        try:
-            return _ENCODER.encode(Parcel(self._request, self._turn_detection, session))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise SnapshotError(f"the request of the session cannot be written: {error}") from error
+        session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
+        voices = self._session.context.options.voices if self.has_settings else None
+        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, self._memory())
+        return _written(parcel)
 
 
-def restored(parcel: Parcel, options: SessionOptions) -> Session:
+def _written(message: Request | Parcel) -> bytes:
+    try:
+        return _ENCODER.encode(message)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SnapshotError(f"the request of the session cannot be written: {error}") from error
+
+
+def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = None) -> Session:
     """Return the session of a parcel, under the options of now. May load numpy: not for a dispatcher's thread.
+
+    The voices stay those of its start: a caller must not hear another voice in the middle of the call.
 
     Raises:
         SnapshotError: the snapshot is damaged.
     """
-    return snapshots.restore(parcel.session, options, clock=clock(), now_s=time.monotonic(), unix_s=time.time())
+    if parcel.voices is not None:
+        options = msgspec.structs.replace(options, voices=parcel.voices)
+    times = {"now_s": time.monotonic(), "unix_s": time.time()}
+    return snapshots.restore(parcel.session, options, profile, clock=clock(), **times)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hmac
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from router.config.parsers import url_with_model
 from router.metrics.catalog import DIAL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from actors.connections.base import Connection, ConnectionLimits
     from router.access.request import Principal, Request
@@ -26,9 +27,70 @@ if TYPE_CHECKING:
     from router.fronts.front import Front
     from router.observer.sessions import Observers
 
+
 SAFETY_HEADER: Final = "OpenAI-Safety-Identifier"
 
 Headers = tuple[tuple[str, str], ...]
+Choose = Callable[[Sequence[int], int | None], int]
+"""The form of `SessionSpec.choose`."""
+
+
+class DialledAhead:
+    """An upstream that was dialled before its session came from another process. From any thread.
+
+    Args:
+        target: the target of the dial.
+        connection: the connection, which was not opened yet.
+        release: gives the lease of the key back, so that the session can take the same key; harmless when repeated.
+    """
+
+    def __init__(self, target: DialTarget, connection: Connection, release: Callable[[], None]) -> None:
+        self._target = target
+        self._connections = [connection]
+        self._release = release
+
+    def choosing(self, choose: Choose) -> Choose:
+        """Return `choose` wrapped: it chooses the position of this upstream until that is used."""
+
+        def run(positions: Sequence[int], leaving: int | None) -> int:
+            position = self._target.position
+            if not self._connections or position is None or position not in positions:
+                return choose(positions, leaving)
+            self._release()
+            return position
+
+        return run
+
+    def before(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
+        """Return `dial` wrapped: its first call gets this connection, if it has the same target."""
+
+        def run(target: DialTarget) -> Connection:
+            connection = self._take()
+            if connection is None:
+                return dial(target)
+            if _place(target) == _place(self._target):
+                return connection
+            connection.abort()
+            return dial(target)
+
+        return run
+
+    def close(self) -> None:
+        """Close the connection, unless a session uses it."""
+        connection = self._take()
+        if connection is not None:
+            connection.abort()
+
+    def _take(self) -> Connection | None:
+        self._release()
+        try:
+            return self._connections.pop()
+        except IndexError:  # used or closed
+            return None
+
+
+def _place(target: DialTarget) -> tuple[Any, ...]:
+    return target.url, target.headers, target.position, target.key
 
 
 class Dialling:
@@ -49,7 +111,12 @@ class Dialling:
         loop = loops.mark(request.headers)
         if front.dial_target is not None:
             return functools.partial(self._target_of_front, front, (loop,), request.query, limits)
-        return functools.partial(self._target, (loop, *self._safety_header(request.principal)), limits)
+        return self.listed_target_of(request, limits)
+
+    def listed_target_of(self, request: Request, limits: ConnectionLimits) -> Callable[[str, int, int], DialTarget]:
+        """Return the function of `target_of` for the listed upstreams, whatever the front."""
+        marks = (loops.mark(request.headers), *self._safety_header(request.principal))
+        return functools.partial(self._target, marks, limits)
 
     def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
         """Return the function that dials a target, and records the time and result of each dial."""

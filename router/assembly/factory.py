@@ -15,19 +15,24 @@ from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
 from router.assembly.carried import CarriedSession
-from router.assembly.dialling import Dialling
+from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
 from router.assembly.options import OptionsMaker, policy_of
 from router.call_names import CallNames
+from router.config.upstream import Upstream
+from router.fronts.deepgram_agent.front import RELAY
+from router.fronts.deepgram_agent.machine import ROUTE
+from router.fronts.failover.build import Plan
 from router.fronts.table import FRONTS
 from router.guard.checking import Checks
 from router.guard.rules import CheckText
 from router.hooks import Hooks, SessionContext
 from router.observer.sessions import Observers, SessionObserver
-from router.secrets import Redactor
+from router.secrets import Redactor, shown_url
 from router.session.recovery import ReplayingMachine
 from router.telemetry.setup import ProcessTracing
 from router.translation.errors import is_fatal_reason
+from router.upstreams.backends import Backends
 from router.upstreams.pool import UpstreamPool
 from router.upstreams.session import SessionUpstreams
 from router.wire_view import WireView
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from router.config.model import RouterConfig
     from router.config.route import Route
     from router.fronts.front import Front
+    from router.session.options import SessionOptions
     from router.tools.endpoints import Endpoints
     from router.tools.registry import FunctionRegistry
 
@@ -70,6 +76,10 @@ class SessionFactory:
         """The record of the upstreams that an operator has paused."""
         self.pool = UpstreamPool(config.all_upstreams(), self.observers.upstreams, self.observers.metrics)
         """The health of the upstreams, which all sessions of this process share."""
+        self._deepgram_pool = UpstreamPool(
+            (Upstream(url=config.deepgram_agent_url),), (shown_url(config.deepgram_agent_url),), self.observers.metrics
+        )
+        """The health of Deepgram's Voice Agent, for the routes that fail over from or to it."""
         self.tracing = ProcessTracing(config)
         """The maker of OpenTelemetry's spans, where the setting `otel` asks for them."""
 
@@ -85,13 +95,15 @@ class SessionFactory:
         spend_today: Callable[[int, float], tuple[int, float]] | None = None,
         parcel: Parcel | None = None,
         journal: Iterable[str | bytes] = (),
+        ahead: DialledAhead | None = None,
     ) -> SessionSpec:
         """Return the spec of a session, which the engine runs.
 
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
-        process carried, and `journal` the client's messages behind its snapshot. Such a spec has options, a policy and
-        prices of now; its metrics, wire view and spans begin anew.
+        process carried, and `journal` the client's messages behind its snapshot. `ahead` is an upstream that was
+        dialled for it; the spec closes it at its end. Such a spec has options, a policy and prices of now; its metrics,
+        wire view and spans begin anew.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -102,6 +114,8 @@ class SessionFactory:
         functions, prices = self._functions.functions(), self.observers.prices
         maker = self._options_by_route.get(request.route, self._options)
         options = front.options(maker.of(turn_detection, policy, functions, prices, spend_today))
+        route = config.route_of(request.route)
+        failover = self._failover_of(route)
         assembled = self.machines.of(
             session_id,
             front,
@@ -112,40 +126,66 @@ class SessionFactory:
             on_end=on_end,
             on_settings=on_settings,
             parcel=parcel,
+            failover=failover,
         )
-        is_paused = self._is_paused(front, config.route_of(request.route))
-        make_target = self.dialling.target_of(front, request, self.limits)
-        # The upstream of a relay is not in the list: it is the only one of its kind.
-        shared = None
-        if front.dial_target is None:
-            shared = SessionUpstreams(self.pool, make_target, is_paused, self._upstreams)
-        calls = self._calls(session_id, request, observer, perform, shared)
-        can_move = front.can_move and not config.guard.is_on
+        upstreams = self._upstreams_of(front, request, route, options, is_doubled=failover is not None)
+        shared = upstreams.shared
+        choose = first_of if shared is None else shared.choose
+        calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)
+        carried = CarriedSession(
+            assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
+        )
+        # A relay cannot be written as a value.
+        can_move = front.can_move and not config.guard.is_on and failover is None
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
-            carried=CarriedSession(assembled.session, request, turn_detection) if can_move else None,
+            carried=carried if can_move else None,
             read_late=assembled.read_late,
-            dial_target=functools.partial(_unlisted, make_target) if shared is None else shared.target,
+            dial_target=upstreams.dial_target,
             dialler=calls.dialler,
             crash_frame=front.crash_frame,
             busy_frame=front.busy_frame,
             footprint=self.footprint,
             client_rates=Rates(options.limits.max_messages_per_s, options.limits.max_bytes_per_s),
-            on_end=assembled.on_end,
+            on_end=assembled.on_end if ahead is None else _both_ends(ahead.close, assembled.on_end),
             observe=calls.observe,
             log_fields=observer.identity.log_fields,
             delivered=self._hooks.delivered,
             deliver=_logged(observer, calls.deliver),
             deliver_timeout_s=config.deadlines.hook_s,
-            upstreams=1 if front.dial_target is not None else self._upstreams,
-            restarts=config.restarts,
-            is_paused=is_paused,
-            choose=first_of if shared is None else shared.choose,
+            upstreams=upstreams.length,
+            restarts=upstreams.restarts,
+            is_paused=upstreams.is_paused,
+            choose=choose if ahead is None else ahead.choosing(choose),
             note_loss=no_other_key if shared is None else shared.note_loss,
             is_fatal=is_fatal_reason,
             perform=_logged(observer, calls.perform),
         )
+
+    def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
+        """Dial the upstream that a session from another process would choose. Blocks.
+
+        Return None where a session with this request does not move, or every upstream is paused.
+
+        Raises:
+            DialError: the dial failed.
+        """
+        front = FRONTS[request.profile]
+        is_paused = self._is_paused(self._config.route_of(request.route))
+        positions = [it for it in range(self._upstreams) if not is_paused(it)]
+        if front.dial_target is not None or not positions:
+            return None
+        lease = self.pool.take(self.pool.choose(positions, None))
+        release = functools.partial(self.pool.release, lease)
+        try:
+            target = self.dialling.listed_target_of(request, self.limits)(model, lease.position, lease.key)
+            connection = self.dialling.dialler(self.observers)(target)
+        except BaseException:
+            release()
+            raise
+        self.pool.connected(lease)
+        return DialledAhead(target, connection, release)
 
     def forget_peers(self) -> None:
         """Set the memory of all peers to zero, and forget the names of calls.
@@ -172,13 +212,46 @@ class SessionFactory:
         self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
         return self.machines.wire_view
 
-    def _is_paused(self, front: Front, route: Route | None) -> Callable[[int], bool]:
-        """Return whether a position is closed to a session, as a function of the position.
+    def _failover_of(self, route: Route | None) -> Plan | None:
+        if route is None or not route.failover:
+            return None
+        blocks = self._config.agents[route.failover_agent] if route.failover_agent is not None else {}
+        return Plan(deepgram_position=self._upstreams, blocks=blocks)
+
+    def _upstreams_of(
+        self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
+    ) -> _Upstreams:
+        """Return the upstreams of a session. Where `is_doubled`, Deepgram is one of them, behind the listed ones."""
+        restarts, count = self._config.restarts, self._upstreams
+        if front.dial_target is not None and not is_doubled:
+            # The upstream of a relay is not in the list: it is the only one of its kind.
+            make_target = self.dialling.target_of(front, request, self.limits)
+            return _Upstreams(None, functools.partial(_unlisted, make_target), _never_paused, 1, restarts)
+        is_paused = self._is_paused(route)
+        make_target = self.dialling.listed_target_of(request, self.limits)
+        listed = SessionUpstreams(self.pool, make_target, is_paused, count)
+        if not is_doubled:
+            return _Upstreams(listed, listed.target, is_paused, count, restarts)
+        own = self.dialling.target_of(RELAY, request, self.limits)
+        both = Backends(
+            listed,
+            SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
+            position=count,
+            prefers_deepgram=front.is_relay,
+            relay_route=ROUTE,
+            model=options.fixed_model or options.model,
+        )
+        # The budget lets a call reach the last upstream.
+        most = max(restarts, 1 + (len(route.upstreams) if route is not None and route.upstreams else count))
+        return _Upstreams(
+            both, both.target, lambda it: it != count and is_paused(it), count + 1, most if restarts else 0
+        )
+
+    def _is_paused(self, route: Route | None) -> Callable[[int], bool]:
+        """Return whether a listed position is closed to a session, as a function of the position.
 
         A paused upstream is closed, and so is an upstream that the session's route does not list.
         """
-        if front.dial_target is not None:
-            return _never_paused
         if route is None or not route.upstreams:
             return self.switches.is_paused
         own = frozenset(route.upstreams)
@@ -190,10 +263,14 @@ class SessionFactory:
         request: Request,
         observer: SessionObserver,
         perform: Callable[[Any, Principal | None], Any],
-        shared: SessionUpstreams | None,
+        *,
+        shared: SessionUpstreams | Backends | None,
+        ahead: DialledAhead | None,
     ) -> _Calls:
         deliver = self._hooks.deliverer(SessionContext(id=session_id, request=request))
         dialler = self.dialling.dialler(self.observers)
+        if ahead is not None:
+            dialler = ahead.before(dialler)
         observe: Callable[[Any], None] = observer
         if shared is not None:
             dialler, observe = shared.dialling(dialler), _both(observer, shared.observe)
@@ -216,6 +293,18 @@ class SessionFactory:
         return lambda work: checks.check(work) if isinstance(work, CheckText) else performer(work)
 
 
+class _Upstreams(NamedTuple):
+    """The upstreams of one session, as the engine asks for them."""
+
+    shared: SessionUpstreams | Backends | None
+    """The session's use of the pools; None for a relay, whose upstream is in no list."""
+    dial_target: Callable[[str, int], DialTarget]
+    is_paused: Callable[[int], bool]
+    length: int
+    """The number of positions."""
+    restarts: int
+
+
 class _Calls(NamedTuple):
     """The functions of one session that the engine calls: to dial, to observe, and to call an application's hooks."""
 
@@ -231,6 +320,14 @@ def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callab
         second(event)
 
     return observe
+
+
+def _both_ends(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def end() -> None:
+        first()
+        second()
+
+    return end
 
 
 def _unlisted(make_target: Callable[[str, int, int], DialTarget], model: str, position: int) -> DialTarget:

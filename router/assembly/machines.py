@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from router.access.pending import UntilSettings
 from router.assembly.carried import restored
 from router.fronts import agents
-from router.fronts.front import Call, guarded
+from router.fronts.failover import build
+from router.fronts.front import Call, Remembering, guarded
 from router.guard.machine import GuardedMachine
 from router.logs import trace
 from router.session.machine import Session
+from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from router.assembly.carried import Parcel
     from router.call_names import CallNames
     from router.config.model import RouterConfig
+    from router.fronts.failover.build import Plan
     from router.fronts.front import Front
     from router.observer.sessions import SessionObserver
     from router.recording.recorder import Recorder
@@ -44,6 +49,8 @@ class Assembled(NamedTuple):
     machine: Machine
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
+    memory: Callable[[], bytes]
+    """Returns the memory of the front's machine; nothing where it has none."""
 
 
 class Machines:
@@ -69,36 +76,52 @@ class Machines:
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None,
         parcel: Parcel | None = None,
+        failover: Plan | None = None,
     ) -> Assembled:
         """Return the machine of a session with all its layers.
 
         The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. Its recording ended there, because a recording begins with its session.
+        another process carried. Its recording ended there, because a recording begins with its session. With `failover`
+        either of two backends may serve the call.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
         """
         if self.recorder is not None:
             options = self.recorder.watched(options)
-        session = Session(session_id, front.profile, options) if parcel is None else restored(parcel, options)
-        machine = self._traced(self._fronted(session_id, front, session, request, names), observer)
+        session = _session(session_id, front, options, parcel)
+        memory = parcel.memory if parcel is not None else b""
+        fronted, remember = self._fronted(
+            session_id, front, session, request, names=names, failover=failover, memory=memory
+        )
+        machine = self._traced(fronted, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
         is_recorded = self.recorder is not None and self.recorder.wants(session_id, principal)
         if is_recorded and parcel is not None:
             logger.info("session %s is not recorded here: its recording ended with another process", session_id)
         elif self.recorder is not None and is_recorded:
-            recorded = self.recorder.begin(session_id, session, machine, self._agents, request)
+            recorded = self.recorder.begin(session_id, session, machine, self._agents, request, failover=failover)
             machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
         if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
             on_settings()  # another process had them
         elif on_settings is not None:
             machine = UntilSettings(machine, machine.describe, on_settings)
-        return Assembled(session, machine, read_late, on_end)
+        return Assembled(session, machine, read_late, on_end, remember)
 
-    def _fronted(self, session_id: str, front: Front, session: Session, request: Request, names: CallNames) -> Machine:
+    def _fronted(
+        self,
+        session_id: str,
+        front: Front,
+        session: Session,
+        request: Request,
+        *,
+        names: CallNames,
+        failover: Plan | None,
+        memory: bytes,
+    ) -> tuple[Machine, Callable[[], bytes]]:
         inner: Machine = session
-        if not front.is_relay:
+        if not front.is_relay and failover is None:
             inner = self._viewed(session_id, front, session, self._guarded(session, session_id), request)
         call = Call(
             session=session,
@@ -110,9 +133,14 @@ class Machines:
             query=request.query,
             session_id=session_id,
             names=names,
+            memory=memory,
         )
-        machine = guarded(front, front.adapt(call), self._config.guard, session_id)
-        return self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+        if failover is not None:
+            return self._viewed(session_id, front, session, build.machine_of(front, call, failover), request), bytes
+        adapted = _adapted(front, call)
+        machine = guarded(front, adapted, self._config.guard, session_id)
+        viewed = self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+        return viewed, adapted.memory if isinstance(adapted, Remembering) else bytes
 
     def _guarded(self, session: Session, session_id: str) -> Machine:
         guard = self._config.guard
@@ -136,3 +164,16 @@ class Machines:
             return machine
         content = self._redact if self._config.log_content else None
         return trace.TracedMachine(machine, observer.log_fields, content=content)
+
+
+def _session(session_id: str, front: Front, options: SessionOptions, parcel: Parcel | None) -> Session:
+    if parcel is None:
+        return Session(session_id, front.profile, options)
+    return restored(parcel, options, front.profile)
+
+
+def _adapted(front: Front, call: Call) -> Machine:
+    try:
+        return front.adapt(call)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the memory of the front is damaged: {error}") from error

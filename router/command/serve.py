@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         say(describe(command_line))
         return 0
     _check_recordings(config)
-    serve(config, Router.standalone, say)
+    serve(config, Router.standalone, say, take_over=command_line.take_over)
     return 0
 
 

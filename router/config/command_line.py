@@ -13,7 +13,7 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 from dotenv import dotenv_values
@@ -23,10 +23,13 @@ from router.config.auth import is_loopback
 from router.config.former import Warn, present
 from router.config.model import RouterConfig
 from router.config.parsers import host_and_port, switch
-from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown
-from router.config.schema import EVERY_SETTING, SETTINGS, TABLES, Setting
+from router.config.provenance import DOTENV, ENVIRONMENT, FLAGS, SourcedValue, checked, line, refuse_unknown, type_hints
+from router.config.schema import EVERY_SETTING, SETTINGS, TABLES
 from router.errors import ConfigError
 from router.secrets import Secret
+
+if TYPE_CHECKING:
+    from router.config.setting import Setting
 
 ReadFile = Callable[[str], str]
 """Takes a path, and returns the text of the file; raises `OSError` or `UnicodeError`."""
@@ -38,6 +41,8 @@ class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     config: RouterConfig
     check: bool
     """Whether the command only validates."""
+    take_over: bool = False
+    """Whether the command replaces the main process that listens on its address."""
     sourced: Mapping[str, SourcedValue]
     """The value and source of each field (`port`, `deadlines.dial_s`, `upstreams[0].url`). A missing field has its
     default."""
@@ -78,7 +83,13 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
     _check_wire_view(config, sourced)
     named = upstream_table.variables_named(sourced)
     unknown = (*_unknown_variables(dotenv, DOTENV, named), *_unknown_variables(environ, ENVIRONMENT, named))
-    return CommandLine(config=config, check=flags.check, sourced=sourced, warnings=(*warnings, *unknown, *replaced))
+    return CommandLine(
+        config=config,
+        check=flags.check,
+        take_over=flags.take_over,
+        sourced=sourced,
+        warnings=(*warnings, *unknown, *replaced),
+    )
 
 
 def describe(command_line: CommandLine) -> str:
@@ -169,7 +180,7 @@ def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, S
     """
     if not isinstance(written, dict):
         raise ConfigError(source=source, name=table, problem=f"must be a table: [{table}]")
-    hints = get_type_hints(TABLES[table], include_extras=True)
+    hints = type_hints(TABLES[table])
     sourced, values = {}, {}
     for key, value in written.items():
         name = present(table, key, written, source, warn)
@@ -247,6 +258,7 @@ def flags_help() -> str:
     return _parser().format_help().rstrip()
 
 
+@functools.cache  # the table does not change
 def _parser() -> _Parser:
     # Without abbreviations: a new flag would change the meaning of a script.
     parser = _Parser(
@@ -266,6 +278,11 @@ def _parser() -> _Parser:
             parser.add_argument(row.flag, dest=row.name, action=action, metavar=metavar, help=_help(row))
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (also ROUTER_CONFIG)")
     parser.add_argument("--check", action="store_true", help="validate, print the effective configuration and exit")
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="replace the server of this user on the same host and port: its calls move here, and it ends",
+    )
     return parser
 
 
@@ -281,7 +298,7 @@ def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     flags, unknown = _parser().parse_known_args(argv)
     if unknown:
         # Without the value, and the first alone: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
-        known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--help"]
+        known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--take-over", "--help"]
         refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import msgspec
 
 from router.config import auth_table, command_line, route_table, upstream_table
-from router.config.guard import Guard  # noqa: TC001 - `get_type_hints` resolves the annotation
+from router.config.guard import Guard  # noqa: TC001 - `type_hints` resolves the annotation
 from router.config.model import Deadlines, Limits, RouterConfig, Safety
-from router.config.provenance import SourcedValue, checked, refuse_unknown
+from router.config.provenance import SourcedValue, checked, refuse_unknown, type_hints
 from router.config.schema import SETTINGS, TABLES
 from router.config.upstream import Upstream
 from router.errors import ConfigError
 from router.secrets import Secret
-from router.usage.prices import Price  # noqa: TC001 - `get_type_hints` resolves the annotation
+from router.usage.prices import Price  # noqa: TC001 - `type_hints` resolves the annotation
 
 if TYPE_CHECKING:
     from router.config.former import Warn
@@ -108,7 +108,7 @@ def config_of(given: Mapping[str, Any], warn: Warn, *, has_hook: bool = False) -
         if name in COMMAND_ONLY:
             problem = "is a setting of the command alone: configure your own server and logging instead"
             raise ConfigError(source=SOURCE, name=name, problem=problem)
-        refuse_unknown(name, get_type_hints(RouterSettings), SOURCE, "setting")
+        refuse_unknown(name, type_hints(RouterSettings), SOURCE, "setting")
         if value is not None:
             sourced.update(_sourced(name, value, warn))
     upstream_table.refuse_both(sourced, SOURCE)

@@ -28,17 +28,19 @@ __all__ = ["Deadlines", "Limits", "RouterConfig", "Secret", "Upstream", "model_o
 CONVERSE_PATH: Final = "/v1/agent/converse"
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
-THINK_MODELS_PATH: Final = "/v1/agent/settings/think/models"
-DEEPGRAM_PATHS: Final = ("/deepgram", "/deepgram/v1/agent/converse")
+DEEPGRAM_BASE: Final = "/deepgram"
+"""The path of Deepgram's own backend, which its SDKs may have as the end of their base URL."""
+THINK_MODELS_PATHS: Final = tuple(f"{base}/v1/agent/settings/think/models" for base in ("", DEEPGRAM_BASE))
+DEEPGRAM_PATHS: Final = (DEEPGRAM_BASE, "/deepgram/v1/agent/converse")
 LISTEN_PATHS: Final = ("/v1/listen", "/deepgram/v1/listen")
-GRANT_PATH: Final = "/v1/auth/grant"
+GRANT_PATHS: Final = tuple(f"{base}/v1/auth/grant" for base in ("", DEEPGRAM_BASE))
 REALTIME_PATHS: Final = ("/v1/realtime", "/openai/v1/realtime")
-CLIENT_SECRETS_PATH: Final = "/v1/realtime/client_secrets"
+CLIENT_SECRETS_PATHS: Final = tuple(f"{path}/client_secrets" for path in REALTIME_PATHS)
 METRICS_PATH: Final = "/metrics"
 TWILIO_PATH: Final = "/twilio"
 TWILIO_VOICE_PATH: Final = "/twilio/voice"
 TWILIO_STATUS_PATH: Final = "/twilio/status"
-COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel")
+COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel", "/vonage")
 """The paths of the telephone services other than Twilio. Each path is the name of a front, behind a slash."""
 
 _CONNECTION: Final = ConnectionLimits()
@@ -197,9 +199,12 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     console: bool = True
     """Whether `/` is the console, a page for talking."""
     keeper: bool = True
-    """Whether sessions move to the workers of the newer version at a reload."""
+    """Whether sessions move to the workers of the newer version at a reload, and where a worker of several dies."""
     recovery: bool = False
-    """Whether another worker continues the sessions of a worker that dies. It needs `keeper`."""
+    """Whether the sessions of a worker that dies continue although it is the only one: its successor takes them over.
+
+    It needs `keeper`.
+    """
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     simulator_voice: bool = True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
 from router.config.model import Limits
+from router.config.provenance import type_hints
 from router.policy.table import policies
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _limited(policy: Policy, table: dict[str, Any]) -> Policy:
     written, place = table[LIMITS], f"{policy.name}.{LIMITS}"
     if not isinstance(written, dict):
         raise ValueError(f"must be a table: [policies.{place}]")  # noqa: TRY004 - a parser raises ValueError alone
-    hints = get_type_hints(Limits, include_extras=True)
+    hints = type_hints(Limits)
     limits = {}
     for key, value in written.items():
         if key not in OF_A_SESSION:

@@ -6,9 +6,10 @@ Must not know which settings exist, nor which source wins: that is `router.confi
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import msgspec
 
@@ -44,6 +45,12 @@ def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefi
     if key not in known:
         problem = f"is not a {what}{did_you_mean(key, known)}"
         raise ConfigError(source=source, name=prefix + key, problem=problem)
+
+
+@functools.cache  # each look at an annotation would compile it anew
+def type_hints(fields_of: type) -> dict[str, Any]:
+    """Return the resolved annotations of a class, each with its parser."""
+    return get_type_hints(fields_of, include_extras=True)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

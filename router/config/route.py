@@ -37,16 +37,25 @@ _HEARD: Final = frozenset(
     {"transcription_model", "vad_threshold", "vad_prefix_ms", "vad_silence_ms", "noise_reduction"}
 )
 
+_FAILOVER: Final = frozenset({"failover", "failover_agent"})
+
 FRONTS: Final[dict[str, frozenset[str]]] = {
-    "openai": DEFAULTS | _CHOICES,
-    "converse": DEFAULTS | _CHOICES,
+    "openai": DEFAULTS | _CHOICES | _FAILOVER,
+    "converse": DEFAULTS | _CHOICES | _FAILOVER,
     "realtime": _CHOICES | {"model", "models", "interrupted_answer"},
-    "deepgram": frozenset({"policy"}),
+    # The upstreams and defaults are those of the session that takes over.
+    "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
-    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
+    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel", "vonage"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
     OFF: frozenset(),
 }
 """The fronts, each with the settings that have an effect there. A telephone speaks each greeting, and has no policy."""
+
+NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
+    "deepgram": DEFAULTS | {"upstreams"},
+    **dict.fromkeys(("openai", "converse"), frozenset({"failover_agent"})),
+}
+"""The settings that have an effect with `failover` alone, by front."""
 
 TELEPHONES: Final = frozenset({"twilio"})
 """The fronts with a webhook and a status call-back beside the WebSocket."""
@@ -61,6 +70,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The policy of clients whose credential names none, in place of `default`."""
     upstreams: tuple[int, ...] = ()
     """The positions of the upstreams that may be dialled; empty for all of them."""
+    failover: bool = False
+    """Whether a call that has lost its backend continues at the other one: Deepgram's or the listed upstreams."""
+    failover_agent: str | None = None
+    """The agent of the configuration that has the blocks for Deepgram's `listen`, `speak` and `think.provider`."""
     defaults: Mapping[str, Any] = {}
     """Fields of the configuration, with the values that hold here."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.config.model import (
-    CLIENT_SECRETS_PATH,
-    GRANT_PATH,
+    CLIENT_SECRETS_PATHS,
+    GRANT_PATHS,
     HEALTH_PATH,
     METRICS_PATH,
     READY_PATH,
-    THINK_MODELS_PATH,
+    THINK_MODELS_PATHS,
 )
-from router.config.parsers import one_of, route, text
+from router.config.parsers import one_of, route, switch, text
 from router.config.provenance import SourcedValue, checked, did_you_mean, line, refuse_unknown
-from router.config.route import DEFAULTS, FRONTS, Route
+from router.config.route import DEFAULTS, FRONTS, NEEDS_FAILOVER, Route
 from router.config.schema import SETTINGS
 from router.errors import ConfigError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FIELD: Final = "routes"
 _TABLE: Final = f"[[{FIELD}]]"
 
-_RESERVED: Final = (HEALTH_PATH, READY_PATH, METRICS_PATH, GRANT_PATH, CLIENT_SECRETS_PATH, THINK_MODELS_PATH)
+_RESERVED: Final = (HEALTH_PATH, READY_PATH, METRICS_PATH, *GRANT_PATHS, *CLIENT_SECRETS_PATHS, *THINK_MODELS_PATHS)
 _RESERVED_BELOW: Final = ("/admin", "/console")
 """The pages of the router: these paths, and every one below them."""
 
@@ -56,7 +56,12 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "front": one_of(*FRONTS),
     "policy": text,
     "upstreams": _positions,
+    "failover": switch,
+    "failover_agent": text,
 }
+
+_MEANT: Final = ("policy", "upstreams", "failover", "failover_agent")
+"""The keys that some fronts alone have."""
 
 _DEFAULTS: Final = {row.name: row.parser for row in SETTINGS if row.name in DEFAULTS}
 
@@ -105,11 +110,15 @@ def _read_defaults(name: str, table: Any, path: str, sourced: SourcesByRoute) ->
 
 def _refuse_meaningless(name: str, made: Route, table: dict[str, Any], path: str) -> None:
     meant = FRONTS[made.front]
-    given: dict[str, str] = {key: key for key in table if key in ("policy", "upstreams")}
+    needing = NEEDS_FAILOVER.get(made.front, frozenset()) if not made.failover else frozenset()
+    given: dict[str, str] = {key: key for key in table if key in _MEANT}
     given |= {f"defaults.{key}": key for key in made.defaults}
     for place, key in given.items():
         if key not in meant:
             raise ConfigError(source=path, name=f"{name}.{place}", problem=f"means nothing on the front {made.front}")
+        if key in needing:
+            problem = f"means nothing on the front {made.front} without failover"
+            raise ConfigError(source=path, name=f"{name}.{place}", problem=problem)
 
 
 def _refuse_twice(routes: tuple[Route, ...], path: str) -> None:
@@ -138,6 +147,23 @@ def check(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
         if beyond is not None:
             problem = f"has {beyond}, and the last upstream is {count - 1}"
             raise ConfigError(source=_source(f"{name}.upstreams", sourced), name=f"{name}.upstreams", problem=problem)
+        if made.failover:
+            _check_failover(config, made, name, sourced)
+
+
+def _check_failover(config: RouterConfig, made: Route, name: str, sourced: Mapping[str, SourcedValue]) -> None:
+    agent = made.failover_agent
+    if agent is not None and agent not in config.agents:
+        problem = f"is {agent}, and there is no table [agents.{agent}]{did_you_mean(agent, config.agents)}"
+        source = _source(f"{name}.failover_agent", sourced)
+        raise ConfigError(source=source, name=f"{name}.failover_agent", problem=problem)
+    problem = ""
+    if config.deepgram_api_key is None:
+        problem = "needs Deepgram's key: set DEEPGRAM_API_KEY"
+    elif config.guard.is_on:
+        problem = "does not work beside [guard], which would miss texts: remove one of the two"
+    if problem:
+        raise ConfigError(source=_source(f"{name}.failover", sourced), name=f"{name}.failover", problem=problem)
 
 
 def _source(name: str, sourced: Mapping[str, SourcedValue]) -> str:
@@ -155,7 +181,7 @@ def describe(routes: tuple[Route, ...], sourced: Mapping[str, SourcedValue]) -> 
         for key in _PARSERS:
             value = getattr(made, key)
             # An empty list means all upstreams.
-            yield line(key, None if value == () else value, sourced.get(f"{name}.{key}"))
+            yield line(key, None if value in ((), False) else value, sourced.get(f"{name}.{key}"))
         if made.defaults:
             yield from ("", f"[{FIELD}.defaults]")
             yield from (line(key, it, sourced.get(f"{name}.defaults.{key}")) for key, it in made.defaults.items())

@@ -6,9 +6,11 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 
 `front`     a front, as data, and the parts of a session that it gets
 `agents`    the agents of the configuration, as Settings
+`named_agents`  Settings that name an agent of the configuration
 `call_limits`  the limits of one call, for a relay
 `deepgram`  Deepgram's protocol itself, in its two profiles: nothing to translate
 `deepgram_agent`  Deepgram's own backend, relayed
+`failover`  a call that one backend begins and the other may continue
 `listen`    Deepgram's transcription, relayed or by a session
 `realtime`  the OpenAI Realtime API, relayed
 `twilio`    the telephone: Twilio Media Streams

@@ -71,7 +71,8 @@ class CallLimits:
     """
 
     def __init__(self, options: SessionOptions, wire: Wire) -> None:
-        self._limited = Limited(options)
+        self.limited = Limited(options)
+        """The use of the limits."""
         self._wire = wire
         self.playback = Playback()
         self._heard_at_s = 0.0
@@ -82,20 +83,26 @@ class CallLimits:
 
     def begin(self, now_s: float) -> Iterator[engine.Command]:
         """Start the clocks of a call, when its client is connected."""
-        for step in self._limited.begin(now_s):
+        for step in self.limited.begin(now_s):
+            yield from self._take(step)
+
+    def resume(self, limited: Limited, now_s: float) -> Iterator[engine.Command]:
+        """Continue the clocks of a call that another machine began, with the limits used so far."""
+        self.limited = limited
+        for step in limited.resume(now_s):
             yield from self._take(step)
 
     def mark_active(self, now_s: float) -> None:
         """Record speech of either side, or a message that asks for something."""
-        self._limited.active_s = now_s
+        self.limited.active_s = now_s
 
     def add_usage(self, usage: Usage) -> None:
         """Add the usage that the upstream reported. The next `settle` warns or ends the call by the new sum."""
-        self._limited.spending.add(usage)
+        self.limited.spending.add(usage)
 
     def add_turn(self) -> None:
         """Count an answer of the agent. The next `settle` warns or ends the call by the new count."""
-        self._limited.spending.add_turn()
+        self.limited.spending.add_turn()
 
     def is_own(self, fired: engine.TimerFired) -> bool:
         """Whether a timer belongs to the limits. The relay hands such a timer to `fire`."""
@@ -111,11 +118,16 @@ class CallLimits:
 
         The relay calls this after each input.
         """
-        if self._limited.spending.is_changed:
-            for step in tuple(self._limited.of_spending()):
+        if self.limited.spending.is_changed:
+            for step in tuple(self.limited.of_spending()):
                 yield from self._take(step)
-        if self._limited.reached is None or self._is_over or self._wire.is_in_turn():
+        if self.limited.reached is None or self._is_over:
             return
+        if self._wire.is_in_turn():
+            if self.limited.is_over:
+                yield from self._end(now_s)
+            return
+        self.limited.note_rest()
         ahead_s = self.playback.ahead_s(now_s)
         if ahead_s <= 0:
             yield from self._end(now_s)
@@ -127,14 +139,14 @@ class CallLimits:
     # Steps.
 
     def _of_call(self, now_s: float) -> Iterator[engine.Command]:
-        yield from self._take(self._limited.of_call(now_s))
+        yield from self._take(self.limited.of_call(now_s))
 
     def _of_silence(self, now_s: float) -> Iterator[engine.Command]:
         is_busy = self._wire.is_in_turn() or self.playback.ahead_s(now_s) > 0
-        yield from self._take(self._limited.of_silence(now_s, is_busy=is_busy, heard_at_s=self.playback.ends_s))
+        yield from self._take(self.limited.of_silence(now_s, is_busy=is_busy, heard_at_s=self.playback.ends_s))
 
     def _take(self, step: Step) -> Iterator[engine.Command]:
-        limited = self._limited
+        limited = self.limited
         if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
             # Usage may pass both shares at once, so an end is warned of, too.
             limited.warned_of |= {step.limit.code}
@@ -151,7 +163,7 @@ class CallLimits:
         yield from ()  # `settle` ends the call
 
     def _end(self, _now_s: float) -> Iterator[engine.Command]:
-        reached = self._limited.reached
+        reached = self.limited.reached
         if reached is not None:
             self._is_over = True
             yield from self._wire.end(BY_CODE[reached])

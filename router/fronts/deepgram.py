@@ -10,6 +10,7 @@ import orjson
 from router.deepgram import codec
 from router.deepgram import messages as deepgram
 from router.fronts.front import Front
+from router.fronts.named_agents import with_agents
 from router.session.handlers.settings import welcome
 from router.session.profile import CONVERSE, OPENAI, Profile
 from router.web.response import JSON, Response
@@ -41,12 +42,13 @@ def _front(profile: Profile) -> Front:
     return Front(
         name=profile.name,
         profile=profile,
-        adapt=lambda call: call.machine,
+        adapt=lambda call: with_agents(call.machine, call),
         first_text=welcome,
         crash_frame=CRASH_FRAME,
         busy_frame=BUSY_FRAME,
         lost_frame=LOST_FRAME,
         can_move=True,
+        can_outlive=True,
     )
 
 

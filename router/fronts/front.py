@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -45,6 +45,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str = ""
     names: CallNames = msgspec.field(default_factory=CallNames)
     """The ids of sessions by the name that the client's wire has for the call. A front may add the name of its call."""
+    memory: bytes = b""
+    """The memory of the front's machine, where another process carried the session; see `Remembering`."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """The machine of a front that has a memory of its own, and whose sessions can move all the same."""
+
+    def memory(self) -> bytes:
+        """Return the memory, between two inputs. `Call.memory` brings it to the machine of another process."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +85,12 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     lost_frame: str = ""
     """The last frame for a client whose session no process can continue; empty where its wire has none."""
     can_move: bool = False
-    """Whether another process can continue a session, because the front's machine has no memory of its own."""
+    """Whether another process can continue a session: the front's machine has no memory of its own, or hands it on."""
+    can_outlive: bool = False
+    """Whether another process can also continue a session whose process died, or whose client comes back.
+
+    Then the binary frames for the client have to be the session's audio, because their bytes count as heard.
+    """
     dialect: Callable[[], Dialect] | None = None
     """Makes the guard's knowledge of a relay's wire. A front around the session needs none."""
     is_relay: bool = False

@@ -11,7 +11,7 @@ from router.config.model import (
     DEEPGRAM_PATHS,
     LISTEN_PATHS,
     REALTIME_PATHS,
-    THINK_MODELS_PATH,
+    THINK_MODELS_PATHS,
     TWILIO_PATH,
 )
 from router.config.route import FRONTS as ROUTED
@@ -54,7 +54,7 @@ def routes(router: Router) -> tuple[FrontRoute, ...]:
     listed = {route.path for route in config.routes}
     served = (*(route for route in built_in if route.path not in listed), *config.routes)
     return (
-        FrontRoute(THINK_MODELS_PATH, partial(serve_think_models, config)),
+        *(FrontRoute(path, partial(serve_think_models, config)) for path in THINK_MODELS_PATHS),
         *(found for route in served for found in _SERVED[route.front](router, route)),
     )
 

@@ -227,6 +227,13 @@ HEALTH_STORE_AWAY: Final = Metric(
     "Attempts to share the state of breakers that Redis did not answer.",
     initial=((),),
 )
+RECOVERIES: Final = Metric(
+    "switchboard_recoveries_total",
+    "counter",
+    "Sessions of workers that died: another worker continues them, or they were lost.",
+    ("result",),
+    initial=(("recovered",), ("lost",)),
+)
 WORKER_DEATHS: Final = Metric(
     "switchboard_worker_deaths_total", "counter", "Workers that ended by themselves.", initial=((),)
 )
@@ -234,7 +241,7 @@ WORKER_DEATHS: Final = Metric(
 METRICS: Final = (
     *(SESSIONS, SESSIONS_ACTIVE, TURNS, TURN_SECONDS, DIAL_SECONDS, RESTARTS, ROLLOVERS, FAILOVERS),
     *(TOKENS, TRANSCRIBED, COST, MESSAGES, BYTES, DROPPED, LAG, SLICES, SLOW_SLICES),
-    *(REFUSED, STORE_AWAY, RESUMES, WORKER_DEATHS, BREAKER_STATE, BREAKER_OPENED, HEALTH_STORE_AWAY),
+    *(REFUSED, STORE_AWAY, RESUMES, RECOVERIES, WORKER_DEATHS, BREAKER_STATE, BREAKER_OPENED, HEALTH_STORE_AWAY),
     *(SLICE_SECONDS, HELD, EVICTIONS, LIMITS, AUDIO_SECONDS, RECORDINGS),
 )
 BY_NAME: Final = {metric.name: metric for metric in METRICS}

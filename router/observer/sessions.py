@@ -113,6 +113,8 @@ class SessionObserver:
         self._crashed = ""
         self._closed: ConnectionClosed | None = None
         self._last_loss = ""
+        self._tags: tuple[str, ...] = ()
+        """The tags of the client's Settings."""
 
     @property
     def log_fields(self) -> dict[str, Any]:
@@ -138,6 +140,7 @@ class SessionObserver:
             "trace": self.identity.trace,
             "peer": self.identity.peer,
             "user_agent": self.identity.user_agent,
+            "tags": self._tags,
             "model": self._model,
             "upstream": self._upstream,
             "turns": self._turns,
@@ -167,6 +170,9 @@ class SessionObserver:
 
     def _upstream_lost(self, event: messages.UpstreamLost) -> None:
         self._last_loss = event.loss.cause
+
+    def _tag(self, event: reports.Tagged) -> None:
+        self._tags = event.tags
 
     def _count_usage(self, event: reports.Usage) -> None:
         measured = measure(event.details)
@@ -246,6 +252,7 @@ class SessionObserver:
             "model": self._model,
             "upstream": self._upstream,
             "worker": os.getpid(),
+            **self._tagged(),
         }
         line = "session %s ended after %.1f s: %s %s"
         logger.log(end.level, line, self.identity.session_id, event.duration_s, end.end, end.code, extra=fields)
@@ -258,6 +265,7 @@ class SessionObserver:
             "session": self.identity.session_id,
             "principal": self.identity.principal,
             "route": self.identity.route,
+            **self._tagged(),
             "started_at": _iso(self._started_at),
             "ended_at": _iso(self._started_at + event.duration_s),
             "duration_s": round(event.duration_s, 3),
@@ -273,6 +281,9 @@ class SessionObserver:
             "cost_usd": round(math.fsum(costs_usd.values()), _DECIMALS),
         }
         return orjson.dumps(line, default=_as_dict)
+
+    def _tagged(self) -> dict[str, tuple[str, ...]]:
+        return {"tags": self._tags} if self._tags else {}
 
     def _audio(self) -> dict[str, float]:
         """Return the seconds of audio from the client and to the client."""
@@ -296,6 +307,7 @@ class SessionObserver:
         lifecycle.SessionEnded: _ended,
         messages.UpstreamLost: _upstream_lost,
         reports.UpstreamTookOver: _took_over,
+        reports.Tagged: _tag,
         reports.Usage: _count_usage,
         reports.TurnEnded: _turn_ended,
         reports.TurnLatency: _turn_latency,

@@ -13,6 +13,7 @@ from router.config.guard import SOURCES, Guard, Source
 from router.config.model import Deadlines, Limits, RouterConfig
 from router.deepgram import blocks
 from router.fronts.agents import Agents
+from router.fronts.failover import build
 from router.fronts.front import Call, guarded
 from router.fronts.table import FRONTS
 from router.guard.machine import GuardedMachine
@@ -73,6 +74,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether the session has a limit per day, and so asks for the client's sums of the day."""
     agents: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    failover: dict[str, Any] | None = None
+    """The fields of a `Plan` for a call that two backends may serve."""
     guard: dict[str, Any] | None = None
     """The fields of a `RecordedGuard` around the session; None where nothing is checked."""
 
@@ -168,6 +171,9 @@ def machine_of(header: Header) -> Replayed:
             query=query_read(header.query),
             session_id=header.session,
         )
+        if header.failover is not None:
+            plan = msgspec.convert(header.failover, build.Plan)
+            return Replayed(build.machine_of(front, call, plan), session, today)
         machine = guarded(front, front.adapt(call), _guard(header), header.session)
         return Replayed(machine, session, today)
     except (TypeError, ValueError, KeyError, AttributeError) as error:

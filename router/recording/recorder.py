@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from router.admin.switches import Switches
     from router.config.model import RouterConfig
     from router.fronts.agents import Agents
+    from router.fronts.failover.build import Plan
     from router.metrics.metrics import Metrics
     from router.session.machine import Session
     from router.session.options import SessionOptions
@@ -99,7 +100,14 @@ class Recorder:
         return msgspec.structs.replace(options, spend_today=WatchedSums(options.spend_today))
 
     def begin(
-        self, session_id: str, session: Session, machine: Machine, agents: Agents, request: Request
+        self,
+        session_id: str,
+        session: Session,
+        machine: Machine,
+        agents: Agents,
+        request: Request,
+        *,
+        failover: Plan | None = None,
     ) -> RecordedMachine:
         """Begin the recording of a session. Return a machine that passes inputs to `machine` and records each step."""
         config = self._config
@@ -123,6 +131,7 @@ class Recorder:
                 agents=mask.value(dict(agents.by_id)),
                 config=header.config_written(config, mask),
                 guard=header.guard_written(config.guard),
+                failover=mask.value(msgspec.to_builtins(failover)) if failover is not None else None,
             )
             return Transcript(written, mask)
 

@@ -37,6 +37,17 @@ class Carried(Protocol):
         """Return the session as a value; raises ValueError where that is not possible."""
 
 
+class Returned(Protocol):
+    """The session of a client that is back."""
+
+    repeats_settings: bool
+    """Whether the client may send its Settings once more. It moves with the session to another process."""
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the client has had `SettingsApplied`."""
+
+
 class KeepingMachine:
     """The machine of a session whose client may come back.
 
@@ -100,9 +111,11 @@ class ReturningMachine:
     A client that does not know that its session goes on sends its Settings again. They are answered, and not applied.
     """
 
-    def __init__(self, machine: Machine, *, is_applied: bool) -> None:
+    def __init__(self, machine: Machine, carried: Returned) -> None:
         self._machine = machine
-        self._is_applied = is_applied
+        self._carried = carried
+        self._is_applied = carried.is_applied
+        carried.repeats_settings = True
         self.held_bytes = machine.held_bytes
         self.describe = machine.describe
 
@@ -111,6 +124,7 @@ class ReturningMachine:
         if not isinstance(message, messages.ClientTextReceived) or not _are_settings(message.text):
             return self._machine.handle(message, now_s)
         setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
+        self._carried.repeats_settings = False
         # Where the session still waits for its upstream, its own SettingsApplied follows.
         return [messages.SendToClient(codec.encode(deepgram.SettingsApplied()))] if self._is_applied else []
 

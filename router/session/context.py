@@ -311,6 +311,12 @@ class Context:
         if self.state.latency.mark("asked_s", at_s):
             self.report(reports.TurnBegan(max(0.0, self.now_s - at_s)))
 
+    def report_tags(self, tags: list[str] | None) -> None:
+        """Notify the application and the observer of the tags of the client's Settings."""
+        tagged = reports.tagged(tags)
+        if tagged is not None and (self.options.is_reported or self.options.is_observed):
+            self._notify(tagged)
+
     def report(self, fact: reports.Fact) -> None:
         """Notify the observer of a fact, where the embedding application has an observer."""
         if self.options.is_observed:

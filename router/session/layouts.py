@@ -183,7 +183,8 @@ LAYOUTS: Final = (
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
-        " outputs overtaken is_cancelled_by_client is_resumed is_answered_by_passthrough",
+        " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
+        " is_end_open",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -221,7 +222,7 @@ LAYOUTS: Final = (
     _of(user_turn.UserTurn, "asked_s is_detected is_replayed item_id phase", times="asked_s"),
     _of(
         limited.Limited,
-        "_has_user _heard_s _idle_s active_s began_s has_asked reached spending warned_of",
+        "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",
         derived="_limits",
         times="_heard_s active_s began_s",
     ),

@@ -12,7 +12,7 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.handlers import adoption, permission
+from router.session.handlers import adoption, permission, settings
 from router.session.state.meter import EVENTS as METERED
 from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.translation import errors
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from actors.messages import Facts
     from router.session.options import SessionOptions
     from router.session.profile import Profile
+    from router.session.state.limited import Limited
     from router.session.state.text_delivery import ItemDelivery
     from router.session.tables import Row
 
 STEP_CHARS: Final = 12
 """The growth of an answer's text that calls for a snapshot, once the caller hears it: two words."""
+
+_NOT_FOUND_AGAIN: Final = (0, 1, 3, 6)
+"""The marks, by number, that another process does not find again: texts, the lifecycle, functions, adoptions."""
 
 USAGE_FIELD: Final = '"usage"'
 """The text that every event with usage contains. `read_late` decodes no event without it."""
@@ -38,6 +42,9 @@ _NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
 
 One look-up in this set is all that other inputs cost, such as audio.
 """
+
+_UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
+"""The marks of a new session; see `Session._mark`."""
 
 _LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
 """The inputs that READY looks up in a second table.
@@ -59,7 +66,13 @@ class Session:
 
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
-        self._marked: tuple[object, ...] = (0, self.state.lifecycle, 0, 0, 0, False, 0)
+        self.record_due = 0
+        """The same, without changes that another process finds again: in the client's messages, or by asking again."""
+        self.words_due = 0
+        """A number that grows where the words of the answer suffice, because the rest of its part is stored."""
+        self._noted_part: ItemDelivery | None = None
+        self._noted_chars = 0
+        self._marked = _UNMARKED
         self._stored_part: ItemDelivery | None = None
         self._stored_chars = 0
 
@@ -104,7 +117,26 @@ class Session:
         elif self.context.told_texts != self._marked[0]:
             self._mark()
         elif self._outruns_snapshot():
-            self._require_snapshot()
+            self._require_words()
+
+    # A call that another machine began.
+
+    def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
+        """Forget everything, and wait for Settings at an upstream of this generation, which is about to be opened.
+
+        This takes the place of `ClientOpened`, in a call that another machine began. `limited` is the use of the call's
+        limits so far.
+        """
+        before = self.context
+        self.context = Context(before.state.session_id, before.profile, before.options)
+        self.state = self.context.state
+        # The counted usage stays, because late events of earlier upstreams may follow.
+        self.context.meter, self.context.now_s = before.meter, now_s
+        self.enter_restored()
+        self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
+        self._noted_part, self._noted_chars = None, 0
+        settings.begin_at(self.context, generation, limited)
+        return self.context.take_commands()
 
     # Snapshots.
 
@@ -128,14 +160,43 @@ class Session:
             state.user_turns.has_floor,
             state.adoptions,
         )
-        if marked != self._marked:
+        before = self._marked
+        if marked != before:
             self._marked = marked
-            self._require_snapshot()
+            part = self.state.turn.answer.newest
+            self._stored_part, self._stored_chars = part, len(part.transcript)
+            self.snapshot_due += 1
+            if any(marked[at] != before[at] for at in _NOT_FOUND_AGAIN):
+                self.record_due += 1
 
-    def _require_snapshot(self) -> None:
+    def _require_words(self) -> None:
         part = self.state.turn.answer.newest
         self._stored_part, self._stored_chars = part, len(part.transcript)
         self.snapshot_due += 1
+        if part is self._noted_part:
+            self.words_due += 1
+        else:
+            self.record_due += 1
+
+    def note_stored(self) -> None:
+        """Note that a snapshot of now is stored."""
+        part = self.state.turn.answer.newest
+        self._noted_part = self._stored_part = part
+        self._noted_chars = self._stored_chars = len(part.transcript)
+
+    def take_words(self) -> str:
+        """Return the words of the answer since the last ones that were stored."""
+        part = self.state.turn.answer.newest
+        words = part.transcript[self._noted_chars :] if part is self._noted_part else ""
+        self._noted_chars += len(words)
+        return words
+
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        state = self.state
+        if state.lifecycle is not Lifecycle.READY or state.microphone is None:
+            return False
+        return not (state.microphone.is_speech or state.user_turns.owed)
 
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
@@ -291,7 +352,7 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Use the state that a snapshot brought."""
+        """Use the state that a snapshot or a new context brought."""
         self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 

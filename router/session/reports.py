@@ -18,6 +18,11 @@ MAX_CALLS: Final = 64
 """The most calls whose time runs at once."""
 
 
+MAX_TAGS: Final = 16
+MAX_TAG_CHARS: Final = 128
+"""The bounds on the tags of one session that are reported."""
+
+
 class Said(msgspec.Struct, frozen=True):
     """One text of a turn, as the client received it."""
 
@@ -66,6 +71,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     def total_tokens(self) -> int:
         """The sum of both."""
         return _number(self.details.get("total_tokens")) or self.input_tokens + self.output_tokens
+
+
+class Tagged(msgspec.Struct, frozen=True):
+    """The `tags` of the client's Settings."""
+
+    tags: tuple[str, ...]
+
+
+def tagged(tags: Any) -> Tagged | None:
+    """Return the report of a client's tags, within bounds; None where there are none."""
+    texts = [it for it in tags if isinstance(it, str)] if isinstance(tags, list) else []
+    kept = tuple(it[:MAX_TAG_CHARS] for it in texts[:MAX_TAGS])
+    return Tagged(kept) if kept else None
 
 
 class TurnBegan(msgspec.Struct, frozen=True):
@@ -150,6 +168,7 @@ class SessionFailed(msgspec.Struct, frozen=True):
 
 Fact = (
     Usage
+    | Tagged
     | TurnBegan
     | TurnEnded
     | TurnLatency

@@ -12,6 +12,7 @@ another clock, each time moves by the difference, for which the wall clocks of b
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ from router.session.profile import PROFILES
 if TYPE_CHECKING:
     from router.session.context import Context
     from router.session.options import SessionOptions
+    from router.session.profile import Profile
 
 LAYOUT: Final = zlib.crc32(STATE.fingerprint().encode())
 """The sum of the layouts. It differs between two programs whose states differ."""
@@ -75,15 +77,19 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _ENVELOPES: Final = msgspec.msgpack.Decoder(Envelope)
 
 
-def snapshot(session: Session, *, clock: str = "", unix_s: float = 0.0) -> bytes:
+def snapshot(session: Session, *, clock: str = "", unix_s: float = 0.0, is_brief: bool = False) -> bytes:
     """Return the whole memory of a session, between two inputs. `clock` and `unix_s` are those of this process.
+
+    With `is_brief` it has only the newest audio of a microphone into which nobody speaks.
 
     Raises:
         SnapshotError: the session holds a value without a layout.
     """
     context = session.context
+    microphone = context.state.microphone if is_brief else None
     try:
-        body = _ENCODER.encode(Packer(STATE).pack(context))
+        with contextlib.nullcontext() if microphone is None else microphone.shortened():
+            body = _ENCODER.encode(Packer(STATE).pack(context))
     except (PackingError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise SnapshotError(f"the session cannot be written: {error}") from error
     return _ENCODER.encode(
@@ -119,18 +125,19 @@ def open_envelope(data: bytes) -> Envelope:
     return envelope
 
 
-def count_adoption(data: bytes) -> bytes:
-    """Return a snapshot whose count of adoptions is one higher.
+def count_adoption(data: bytes, by: int = 1) -> bytes:
+    """Return a snapshot whose count of adoptions is higher.
 
     The adopting process stores it before it restores the session, because the session may kill that process.
     """
     envelope = open_envelope(data)
-    return _ENCODER.encode(msgspec.structs.replace(envelope, adoptions=envelope.adoptions + 1))
+    return _ENCODER.encode(msgspec.structs.replace(envelope, adoptions=envelope.adoptions + by))
 
 
 def restore(
     data: bytes,
     options: SessionOptions,
+    own: Profile | None = None,
     *,
     clock: str = "",
     now_s: float = 0.0,
@@ -138,14 +145,15 @@ def restore(
 ) -> Session:
     """Return the session of a snapshot, under the options of now.
 
-    May load numpy, where the session resamples audio: not for a dispatcher's thread. `clock`, `now_s` and `unix_s` are
-    those of this process. They matter where `clock` differs from the snapshot's.
+    `own` is the profile of a front that is not in `PROFILES`. `clock`, `now_s` and `unix_s` are those of this process.
+    They matter where `clock` differs from the snapshot's. May load numpy, where the session resamples audio: not for a
+    dispatcher's thread.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.
     """
     envelope = open_envelope(data)
-    profile = PROFILES.get(envelope.profile)
+    profile = own if own is not None and own.name == envelope.profile else PROFILES.get(envelope.profile)
     if profile is None:
         raise SnapshotError(f"the snapshot has the unknown profile {envelope.profile}")
     session = Session(envelope.session_id, profile, options)

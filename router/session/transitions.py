@@ -267,11 +267,13 @@ def _by_output(begin: Callable[[Context, responses.Output], ResponseState | None
 _BY_UNASKED_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
     on(openai.ResponseOutputTextDone, responses.finish_unasked),
     on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unasked),
+    on(openai.ConversationItemDone, responses.finish_unasked_by_item),
 )
 
 _BY_WHOLE_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
     on(openai.ResponseOutputTextDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
     on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
+    on(openai.ConversationItemDone, responses.finish_by_item, ResponseState.NONE, may_stay=True),
 )
 
 RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
@@ -468,6 +470,13 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
     Rule(upstream_setup.is_due, upstream_setup.configure, state=CONNECTING, next_state=CONFIGURING),
     # Before the responses that wait for the update.
     Rule(updates.is_due, updates.send),
+    # Before the standby upstream and the next response, which both wait for the end of this one.
+    Rule(
+        responses.calls_are_answered,
+        responses.finish_by_calls,
+        state=ResponseState.ACTIVE,
+        next_state=ResponseState.NONE,
+    ),
     # Before the next response, which would make the session busy again.
     Rule(standby.can_switch_over, standby.switch_over, state=StandbyState.SEEDED, next_state=StandbyState.NONE),
     Rule(
@@ -481,14 +490,14 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
 
 ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
     deepgram.Settings: Limited.note_agent,  # no user has done anything yet
-    deepgram.InjectUserMessage: Limited.note_user,
+    deepgram.InjectUserMessage: Limited.note_turn,
     deepgram.InjectAgentMessage: Limited.note_user,
     deepgram.FunctionCallResponse: Limited.note_user,
     deepgram.ForceEndTurn: Limited.note_user,
-    inputs.EchoedUserMessage: Limited.note_user,
-    inputs.PassthroughItemCreate: Limited.note_user,
-    inputs.PassthroughResponseCreate: Limited.note_user,
-    openai.InputAudioBufferSpeechStarted: Limited.note_user,
+    inputs.EchoedUserMessage: Limited.note_turn,
+    inputs.PassthroughItemCreate: Limited.note_turn,
+    inputs.PassthroughResponseCreate: Limited.note_turn,
+    openai.InputAudioBufferSpeechStarted: Limited.note_turn,
     openai.InputAudioBufferSpeechStopped: Limited.note_user,
     openai.InputAudioBufferTimeoutTriggered: Limited.note_question,
     openai.ResponseCreated: Limited.note_agent,

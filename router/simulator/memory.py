@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from router.simulator.history import Message
 
 _FACT: Final = re.compile(
-    r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)(?=\s+and my\b|[.,;!?\n]|$)",
+    r"\bmy (?P<key>[\w' -]+?) (?:is|are|was)(?: called)? (?P<value>[^.,;!?\n]+?)"
+    r"(?=\s+(?:and|but) (?:my|our|i|i'm|you|he|she|it|we|they)\b|[.,;!?\n]|$)",
     re.IGNORECASE,
 )
-"""A pattern of sentences such as `my name is Ann` and `my dog is called Rex and my ...`."""
+"""A pattern of sentences such as `my name is Ann`, and `my dog is called Rex and I ...`."""
 _NAME: Final = re.compile(r"\b(?i:i am|i'm|call me|this is) (?P<value>[A-Z][\w-]+)")
 """A pattern of `I am Ann` and `call me Ann`. A name has to begin with a capital letter."""
 _ASKED_FACTS: Final = re.compile(r"\b(?:what|who)(?:'s| is| are| was|s)? my (?P<keys>[^?.!]+)", re.IGNORECASE)
@@ -64,7 +65,7 @@ def _facts(question: str, earlier: Sequence[Message]) -> str | None:
     asked = _ASKED_FACTS.search(_WHO_AM_I.sub("what is my name", question))
     if asked is None:
         return None
-    keys = [re.sub(r"^my ", "", key.strip().lower()) for key in re.split(r",| and ", asked.group("keys"))]
+    keys = [re.sub(r"^my | called$", "", key.strip().lower()) for key in re.split(r",| and ", asked.group("keys"))]
     clauses = [f"your {key} is {known[key]}" for key in keys if key in known]
     return _sentence(clauses)
 

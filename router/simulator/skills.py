@@ -22,9 +22,23 @@ _MAX_LETTERS: Final = 40
 _NOON: Final = 12
 
 
+_ANOTHER: Final = re.compile(
+    r"^\W*(?:(?:please|and|now|yes|tell me)\W+)*(?:another(?: one)?|one more|(?:once )?again)(?:\W+please)?\W*$",
+    re.IGNORECASE,
+)
+"""A pattern of `another one`: the last request again."""
+
+
 def answer(context: Context) -> str | None:
     """Return the answer to a request that the brain can fulfil, or None for any other."""
     question = context.question or ""
+    if not _ANOTHER.match(question):
+        return _fulfil(question, context)
+    earlier = (message.text for message in reversed(context.before_question) if message.role == "user")
+    return next(filter(None, (_fulfil(text, context) for text in earlier)), None)
+
+
+def _fulfil(question: str, context: Context) -> str | None:
     for pattern, skill in SKILLS:
         match = pattern.search(question)
         found = skill(match, context) if match is not None else None
@@ -81,12 +95,18 @@ def _spell(match: re.Match[str], context: Context) -> str | None:
     word = match["word"].strip(" ?.!,'\"")
     if word.lower() in ("my name", "it"):
         word = known_name(context) or ""
-    letters = [letter.upper() for letter in word if letter.isalnum()]
+    spelled = _BACKWARDS.sub("", word)
+    letters = [letter.upper() for letter in spelled if letter.isalnum()]
     if not letters:
         return None
+    if spelled != word:
+        letters.reverse()
     if len(letters) > _MAX_LETTERS:
         return "That word is too long for me."
     return f"{word[0].upper()}{word[1:]} is spelled: {', '.join(letters)}."
+
+
+_BACKWARDS: Final = re.compile(r"\s+backwards?$", re.IGNORECASE)
 
 
 def known_name(context: Context) -> str | None:

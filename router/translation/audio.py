@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from router.audio.convert import Converter, converted
@@ -10,7 +11,12 @@ from router.audio.formats import LINEAR16_24K, Recording
 from router.openai import codec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from router.audio.formats import Format
+
+BRIEF_MS: Final = 100
+"""The audio of a silent user that a brief snapshot has."""
 
 COMMIT_MINIMUM_MS: Final = 100
 """The least audio in a commit, in milliseconds: the upstream refuses a shorter one (upstream 4.1)."""
@@ -187,6 +193,18 @@ class Microphone:
     def has_uncommitted(self) -> bool:
         """Whether anything was appended since the last commit, or behind a commit that is on its way."""
         return self._uncommitted_bytes > (self._committing_bytes or 0)
+
+    @contextlib.contextmanager
+    def shortened(self) -> Iterator[None]:
+        """Keep only the newest audio for a while, where the user does not speak."""
+        whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
+        if not self.is_speech and len(whole) > brief_bytes:
+            begin = len(whole) - brief_bytes
+            self._kept = whole[begin - begin % self._sample_bytes :]
+        try:
+            yield
+        finally:
+            self._kept = whole
 
     def _flush(self) -> bytes:
         rest = self._converter.flush()

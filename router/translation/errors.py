@@ -65,21 +65,31 @@ def code_of(error: openai.ErrorDetail) -> str:
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event with a message where it has no body: which event it was, and what to do."""
+    """Return an error event with a message where it has none: which event it was, and what to do.
+
+    A code that has a meaning of its own needs no message.
+    """
     error = event.error
-    if error.message or error.code or error.type or error.param:
+    has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED
+    if error.message or has_meaning:
         return event
     if event.message or event.code:
-        body = msgspec.structs.replace(error, message=event.message, code=event.code)
+        body = msgspec.structs.replace(error, message=event.message, code=event.code or error.code)
     else:
-        named = f" {event.event_id}" if event.event_id else ""
-        about = f" about the event {error.event_id}" if error.event_id else ""
-        message = (
-            f"the upstream sent the event `error`{named}{about} without a body, so the cause is unknown: "
-            "send the last message again, or look for the event in the upstream's log"
-        )
-        body = msgspec.structs.replace(error, message=message)
+        body = msgspec.structs.replace(error, message=_unexplained(event))
     return msgspec.structs.replace(event, error=body)
+
+
+def _unexplained(event: openai.Error) -> str:
+    error = event.error
+    named = f" {event.event_id}" if event.event_id else ""
+    about = f" about the event {error.event_id}" if error.event_id else ""
+    code = error.code or error.type
+    lacking = f"with the code {code} and without a message" if code else "without a body"
+    return (
+        f"the upstream sent the event `error`{named}{about} {lacking}, so the cause is unknown: "
+        "send the last message again, or look for the event in the upstream's log"
+    )
 
 
 def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:

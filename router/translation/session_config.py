@@ -132,7 +132,6 @@ def thinking_of(
         "tools": [offered_tools.tool(function) for function in (*server_functions, *(think.functions or ()))],
         "tool_choice": think.toolChoice,
         "max_output_tokens": think.maxOutputTokens or tuning.max_output_tokens or None,
-        "prompt": think.managedPrompt,
         "reasoning": _reasoning(think.provider.reasoning_mode, model),
         "truncation": _truncation(think.context_length, tuning.retention_ratio),
     }
@@ -233,7 +232,6 @@ _UNSET: Final = {
     "instructions": "",
     "tool_choice": "auto",
     "max_output_tokens": "inf",
-    "prompt": None,
     "truncation": "auto",
     "speed": 1.0,
 }

@@ -78,13 +78,18 @@ def _timed(words: Any) -> list[deepgram.Word]:
     found = []
     for given in words if isinstance(words, list) else ():
         fields = given if isinstance(given, dict) else {}
-        word, start_s, end_s = fields.get("word"), _seconds(fields.get("start")), _seconds(fields.get("end"))
+        word, start_s, end_s = fields.get("word"), _number(fields.get("start")), _number(fields.get("end"))
         if isinstance(word, str) and start_s is not None and end_s is not None:
-            found.append(deepgram.Word(word=word, start=start_s, end=end_s, confidence=_CONFIDENCE))
+            confidence = _number(fields.get("confidence"))
+            found.append(
+                deepgram.Word(
+                    word=word, start=start_s, end=end_s, confidence=_CONFIDENCE if confidence is None else confidence
+                )
+            )
     return found
 
 
-def _seconds(value: Any) -> float | None:
+def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

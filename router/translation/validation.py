@@ -57,10 +57,6 @@ def _is_token_limit(value: Any) -> bool:
     return value == "inf" or (isinstance(value, int) and 1 <= value <= MAX_OUTPUT_TOKENS)
 
 
-def _is_prompt_reference(value: dict[str, Any]) -> bool:
-    return isinstance(value.get("id"), str)
-
-
 def _output(agent: blocks.Agent, name: str) -> Any:
     return (agent.sessionAudioOutput or {}).get(name)
 
@@ -89,7 +85,8 @@ _THINK: Final[tuple[Rule, ...]] = (
         _is_token_limit,
         f"`inf` or between 1 and {MAX_OUTPUT_TOKENS}",
     ),
-    ("managedPrompt", lambda think: think.managedPrompt, _is_prompt_reference, "an object with an `id`"),
+    # OpenAI's reusable prompts, which ended on 2026-11-30.
+    ("managedPrompt", lambda think: think.managedPrompt, lambda _: False, "absent: OpenAI ended its reusable prompts"),
     (
         "functions",
         lambda think: think.functions,

@@ -9,5 +9,6 @@ a cool-down one call tries again. With all breakers open the least bad one is tr
 `choice`     the order in which upstreams and keys are dialled: rank, share of the calls, list; pure
 `pool`       all breakers of one process, with their sessions; writes log lines and metrics
 `session`    one session's use of the pool: its keys, its losses, its end
+`backends`   the upstreams of one session that either of two backends may serve
 `shared`     the open breakers of several machines, through Redis
 """

@@ -103,6 +103,12 @@ class UpstreamPool:
         with self._lock:
             return choice.choose([self._candidate(it, now_s) for it in positions], leaving)
 
+    def rank(self, position: int) -> choice.Rank:
+        """Return the rank of an upstream: that of its best key."""
+        now_s = self._clock()
+        with self._lock:
+            return self._candidate(position, now_s).rank
+
     def take(self, position: int, alternatives: Iterable[int] = ()) -> Lease:
         """Record the dial of an upstream, and return its lease with the key to dial with.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from actors.connections.base import Connection
     from actors.connections.upstream import DialTarget
     from actors.restart import Loss
+    from router.upstreams.choice import Rank
     from router.upstreams.pool import Lease, UpstreamPool
 
 TRIAL_DIAL_S: Final = 2.0
@@ -47,19 +48,33 @@ class SessionUpstreams:
         self._leases: dict[int, Lease] = {}
         """The lease of each generation."""
         self._dialling: dict[tuple[int | None, int], Lease] = {}
-        """The leases whose dial may be under way, by position and key."""
+        """The leases whose dial may be under way, by position and key of the target."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`."""
         return self._pool.choose(positions, leaving)
+
+    def rank(self, position: int) -> Rank:
+        """Return the rank of a position; see `UpstreamPool.rank`."""
+        return self._pool.rank(position)
+
+    def position_of(self, generation: int) -> int | None:
+        """Return the position of a generation; None for one that is not among these upstreams."""
+        lease = self._leases.get(generation)
+        return lease.position if lease is not None else None
+
+    def has_served(self, generation: int) -> bool:
+        """Whether the upstream of a generation has served the session."""
+        lease = self._leases.get(generation)
+        return lease is not None and lease.has_served
 
     def target(self, model: str, position: int) -> DialTarget:
         """Take a key of an upstream, and return the target of the dial."""
         others = (it for it in range(self._count) if it != position and not self._is_paused(it))
         lease = self._pool.take(position, others)
         self._leases[self._generation] = lease
-        self._dialling[position, lease.key] = lease
         target = self._make_target(model, position, lease.key)
+        self._dialling[target.position, target.key] = lease
         if lease.is_trial:
             target = msgspec.structs.replace(target, timeout_s=min(target.timeout_s, TRIAL_DIAL_S))
         return target

@@ -21,6 +21,7 @@
 `keeper`         the sockets and the memory of all sessions, in the arbiter
 `custody`        a worker's end of the channel to the keeper
 `moves`          sessions that move from a worker that is replaced to a newer one
+`replacement`    a main process that replaces another: a deploy of another version
 `handoff`        the messages between the arbiter and a template
 `tls`            TLS in the server: its certificate, and sockets that a call can take
 `worker`         gunicorn's worker and logger, changed

@@ -158,6 +158,11 @@ def _app(routes: dict[str, Route], gate: Gate) -> WSGIApp:
 def _respond(routes: dict[str, Route], environ: Environ) -> Response:
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/"
     route = routes.get(path) or _below(routes, path)
+    trimmed = path[:-1]
+    if route is None and trimmed and path == f"{trimmed}/" and trimmed != "/":
+        # Some clients end the URL with a slash.
+        environ["PATH_INFO"] = trimmed
+        route = routes.get(trimmed)
     if route is None:
         return Response(HTTPStatus.NOT_FOUND, f"No such path. See {_here(environ)}/\n")
     if method not in route.methods:

@@ -23,6 +23,7 @@ from gunicorn.errors import HaltServer
 from router.web import custody
 from router.web.keeper import Keeper
 from router.web.reloads import Reloads
+from router.web.replacement import ReplacementError
 from router.web.scoreboard import Scoreboard, Stage
 from router.web.successor import Successor, SuccessorError
 from router.web.worker import ARBITER_GRACE_S, LEAVE_ACCEPTED_S
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from router.admin.switches import Switches
     from router.web.handoff import Ready
     from router.web.reload_board import ReloadBoard
+    from router.web.replacement import Predecessor, Replaceable, Served
     from router.web.tls import Tls
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ LATE_S: Final = 3.0
 """The seconds without a look after which the arbiter begins to watch its workers anew, because it stood still, too."""
 
 
+REPLACES_NOTHING: Final = 1
+"""The exit status of a process that was to replace another, and could not."""
+
+
 class Server(Protocol):
     """The server of the arbiter."""
 
@@ -71,12 +77,21 @@ class Server(Protocol):
         """Start a template."""
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether the sessions of a worker that dies are continued by another."""
+    def can_keep(self) -> bool:
+        """Whether a keeper runs, although a reload may bring the second worker."""
+
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues."""
 
     @property
     def can_reload(self) -> bool:
         """Whether a template can take over the shared memory."""
+
+    predecessor: Predecessor | None
+    replaceable: Replaceable | None
+
+    def await_replacement(self) -> None:
+        """Listen for a main process that replaces this one."""
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
@@ -96,6 +111,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """The template that `spawn_worker` forks, in place of this process."""
         self._looked_s = math.inf
         self._keeper: Keeper | None = None
+        self.is_replaced = False
+        """Whether another main process serves, and this one ends with its last worker."""
         self._stopped_s: dict[int, float] = {}
         """The time at which each stopped worker was first seen as stopped."""
         self._reloads = Reloads(self, app.launch, app.reload_board)
@@ -104,8 +121,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def start(self) -> None:
         """Start as gunicorn does, with the keeper where the sessions of a dead worker are continued."""
         super().start()
-        if self.app.is_recovering:
-            self._keeper = Keeper(self.app.peers.folder / custody.NAME, self._fit)
+        if self.app.predecessor is None:
+            self.app.await_replacement()
+        if self.app.can_keep:
+            self._keeper = Keeper(self.app.peers.folder / custody.name_of(os.getpid()), self._fit, self.app.count_lost)
             self._wake, wakes = os.pipe()
             for end in (self._wake, wakes):
                 os.set_blocking(end, False)
@@ -143,7 +162,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """
         drain_s = self.app.drain_s if graceful else 0.0
         logger.info("%s: %d workers drain for up to %g s", self._ended_by, len(self.WORKERS), drain_s)
-        self.app.scoreboard.is_ending = True
+        # The scoreboard is also that of the main process that replaces this one, or that this one was to replace.
+        if not self.is_replaced and self.app.predecessor is None:
+            self.app.scoreboard.is_ending = True
+        if self.app.replaceable is not None:
+            self.app.replaceable.close()
         self._reloads.close()
         gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
         self.LISTENERS = []
@@ -179,6 +202,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def manage_workers(self) -> None:
         """Keep the number of serving workers. gunicorn also counts draining workers, and would not replace them."""
         self.app.follow_log_level()  # gunicorn calls this every second
+        self._replace()
+        if self.is_replaced or (self.app.replaceable is not None and self.app.replaceable.is_asked):
+            return  # the slots of workers belong to the other main process
         self._reloads.advance()
         present = (it for it in self.WORKERS.values() if not it.is_retired and not it.is_on_trial)
         serving = sorted(present, key=lambda it: it.age)
@@ -278,6 +304,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Reload after SIGHUP. With TLS only renew the certificate, which cuts no call, unless an operator asks."""
         board = self.app.reload_board
+        if self.is_replaced:
+            logger.warning("SIGHUP: another main process serves")
+            return
         if self.app.tls is not None and not board.is_asked:
             self.app.tls.renew()
             return
@@ -320,6 +349,47 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """End the workers on trial, which may have calls already."""
         for pid in self.trial():
             self.kill_worker(pid, signal.SIGTERM)
+
+    # Another main process.
+
+    def _replace(self) -> None:
+        """Take the next step of a replacement, of this main process or by it.
+
+        Raises:
+            HaltServer: this process has been replaced, and its last worker has ended; or it cannot replace another.
+        """
+        if self.app.predecessor is not None:
+            self._take_over(self.app.predecessor)
+        elif self.is_replaced:
+            if not self.WORKERS:
+                raise HaltServer("another main process serves", 0)
+        elif self.app.replaceable is not None:
+            served = self.app.replaceable.advance()
+            if served is not None:
+                self._leave_to(served, self.app.replaceable)
+
+    def _take_over(self, predecessor: Predecessor) -> None:
+        serving = self._serving(lambda it: not it.is_retired)
+        try:
+            if len(serving) < self.num_workers or not all(serving.values()):
+                predecessor.check()
+                return
+            predecessor.take(min(it.age for it in self.WORKERS.values()))
+        except ReplacementError as error:
+            raise HaltServer(f"nothing is taken over: {error}", REPLACES_NOTHING) from error
+        logger.info("the process %d is replaced: its calls move here", predecessor.pid)
+        self.app.predecessor = None
+        self.app.await_replacement()
+
+    def _leave_to(self, served: Served, replaceable: Replaceable) -> None:
+        logger.info("another main process serves: %d workers here are retired, and this process ends", self.num_workers)
+        self.is_replaced, self._ended_by = True, "a replacement"
+        self.app.reload_board.least_age = served.least_age
+        self._reloads.close()
+        gunicorn.sock.close_sockets(self.LISTENERS, unlink=False)
+        self.LISTENERS = []
+        replaceable.release()
+        self.kill_workers(signal.SIGTERM)
 
     def handle_usr2(self) -> None:
         """Change the level of log lines after SIGUSR2, in the arbiter and in all workers.

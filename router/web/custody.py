@@ -8,11 +8,13 @@ import os
 import queue
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from actors.connections.arena import Arena
+from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection, counted
-from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
 from router.keeping import Recovered, recovered
 
@@ -20,17 +22,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from actors.connections.base import Connection, ConnectionLimits
+    from actors.connections.shelf import Shelf
 
 logger = logging.getLogger(__name__)
 
-NAME: Final = "keeper.sock"
 MAX_PACKET: Final = 1024
+ARENA: Final = b"m"
 HOLD: Final = b"h"
 DROP: Final = b"d"
 ADOPT: Final = b"a"
 PASS: Final = b"p"
-"""The first bytes of packets. `PASS` says that a worker does not adopt a session."""
-SEND_S: Final = 1.0
+LOSE: Final = b"l"
+"""The first bytes of packets. `ARENA` brings the memory of a worker, and `HOLD` a session in it.
+
+`PASS` says that a worker does not adopt a session, and `LOSE` that a worker shall end one.
+"""
+
+LAST_WORD_S: Final = 2.0
+"""The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
+
+_RECEIVE_BYTES: Final = 64 * 1024
+
+
+def name_of(arbiter: int) -> str:
+    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    return f"keeper-{arbiter}"
+
+
+class Place(NamedTuple):
+    """The place of a session in the memory of its worker."""
+
+    at: int
+    serial: int
 
 
 class Router(Protocol):
@@ -41,11 +64,14 @@ class Router(Protocol):
     ) -> str:
         """Continue a session that another process carried, and return its id."""
 
-    def count_adoption(self, data: bytes) -> bytes:
+    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the value of such a session, which counts this adoption."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
-        """Close the connection of a client whose session no process continues, with an `Error`."""
+        """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
+
+    def count_lost(self) -> None:
+        """Count a session that no process continues."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
@@ -56,9 +82,11 @@ class Custody:
 
     def __init__(self, path: str, router: Router) -> None:
         self._router = router
+        self.arena = Arena()
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.connect(path)
         self._orders: queue.SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = queue.SimpleQueue()
+        self._orders.put((ARENA, (os.dup(self.arena.descriptor),)))
         self._pool = ThreadPoolExecutor(8, "adoption")
         targets = (self._send_orders, self._receive)
         self._threads = [threading.Thread(target=it, name="custody", daemon=True) for it in targets]
@@ -66,9 +94,13 @@ class Custody:
             thread.start()
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand duplicates of a session's socket and memory to the keeper."""
-        descriptors = os.dup(connection.duplicate()), os.dup(shelf.descriptor)
-        self._orders.put((HOLD + session_id.encode(), descriptors))
+        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        try:
+            descriptor = os.dup(connection.duplicate())
+        except OSError as error:
+            logger.warning("session %s does not outlive this process: %s", session_id, error)
+            return
+        self._orders.put((HOLD + f"{session_id} {shelf.at} {shelf.serial}".encode(), (descriptor,)))
 
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
@@ -103,34 +135,59 @@ class Custody:
                 return
             if not packet:
                 return
+            handle = self._lose if packet[:1] == LOSE else self._adopt
+            session_id, at, serial = packet[1:].decode().split()
             try:
-                self._pool.submit(self._adopt, packet[1:].decode(), *descriptors)
+                self._pool.submit(handle, session_id, Place(int(at), int(serial)), *descriptors)
             except RuntimeError:  # this worker is on its way out, and another one is fitter
-                self._orders.put((PASS + packet[1:], ()))
+                self._pass_on(session_id)
                 for descriptor in descriptors:
                     os.close(descriptor)
 
-    def _adopt(self, session_id: str, sock_fd: int, shelf_fd: int) -> None:
-        sock, shelf, found = socket.socket(fileno=sock_fd), Shelf(shelf_fd), None
-        try:
-            found = recovered(shelf, *counted(sock))
-            self._continue(sock, found)
-            logger.info("session %s was taken over from a dead worker", session_id)
-        except Exception:
-            logger.exception("session %s ends: it cannot be continued", session_id)
-            self.drop(session_id)
-            if found is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    last = KeptConnection.continued(sock.dup(), found.unread, found.unsent)
-                    self._router.give_up(found.value, last)
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        finally:
-            sock.close()
-            shelf.close()
+    def _pass_on(self, session_id: str) -> None:
+        self._orders.put((PASS + session_id.encode(), ()))
+
+    def _adopt(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
+        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+            found = None
+            try:
+                found = recovered(arena, *place, *counted(sock))
+                self._continue(sock, found)
+                logger.info("session %s was taken over from a dead worker", session_id)
+            except HandshakeRefused:  # this worker has begun to go away meanwhile
+                self._pass_on(session_id)
+            except Exception:
+                logger.exception("session %s ends: it cannot be continued", session_id)
+                self._end(session_id, sock, found)
+
+    def _lose(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
+        """End a session that has killed several workers, without a look into its value that another adoption takes."""
+        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+            found = None
+            with contextlib.suppress(OSError, ValueError):
+                found = recovered(arena, *place, *counted(sock))
+            self._end(session_id, sock, found)
+
+    def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
+        """End a session typed, where it is known which bytes its client has got. Without that only the stream ends."""
+        if found is not None:
+            self._router.give_up(found.value, KeptConnection.continued(sock.dup(), b"", found.unsent))
+        else:
+            self._router.count_lost()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+            # To close a socket with unread input would reset it, and the client would not receive its last words.
+            sock.settimeout(LAST_WORD_S)
+            until_s = time.monotonic() + LAST_WORD_S
+            while sock.recv(_RECEIVE_BYTES) and time.monotonic() < until_s:
+                pass
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        self.drop(session_id)
 
     def _continue(self, sock: socket.socket, found: Recovered) -> None:
-        value, limits = self._router.count_adoption(found.value), self._router.limits_of_value(found.value)
+        value = self._router.count_adoption(found.value, is_suspect=found.died_in_step)
+        limits = self._router.limits_of_value(found.value)
         connection = KeptConnection.continued(sock.dup(), found.unread, found.unsent, limits)
-        adopted = ClientAdopted(is_planned=False, sent_bytes=found.sent_bytes)
+        adopted = ClientAdopted(is_planned=False, sent_bytes=found.sent_bytes, words=found.words)
         self._router.adopt(value, connection, adopted, journal=found.journal)

@@ -15,7 +15,7 @@ import orjson
 
 from actors.connections.handover import HandshakeRefused
 from router.access.grants import EPHEMERAL_PREFIX
-from router.config.model import CLIENT_SECRETS_PATH, GRANT_PATH
+from router.config.model import CLIENT_SECRETS_PATHS, GRANT_PATHS
 from router.json_bounds import is_too_deep
 from router.policy.rules import Denied
 from router.web.response import JSON, Environ, Response
@@ -52,10 +52,10 @@ class Router(Protocol):
 
 
 def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
-    """Return the functions of both routes, by path. Both routes take POST."""
+    """Return the functions of both kinds of routes, by path. All of them take POST."""
     return {
-        GRANT_PATH: functools.partial(_grant, router),
-        CLIENT_SECRETS_PATH: functools.partial(_client_secret, router),
+        **dict.fromkeys(GRANT_PATHS, functools.partial(_grant, router)),
+        **dict.fromkeys(CLIENT_SECRETS_PATHS, functools.partial(_client_secret, router)),
     }
 
 

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.web.custody import ADOPT, DROP, HOLD, MAX_PACKET, PASS
+from router.web.custody import ADOPT, ARENA, DROP, HOLD, LOSE, MAX_PACKET, PASS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,12 +28,25 @@ MOST_HANDED: Final = 2
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
+class Memory:
+    """The memory of a worker, by its descriptor. It is there as long as the worker lives, or one of its sessions."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class Held(NamedTuple):
     """A session in custody."""
 
     pid: int
-    descriptors: tuple[int, ...]
-    """The client's socket, and the memory."""
+    socket: int
+    """The client's socket."""
+    memory: Memory
+    place: bytes
+    """The place in the memory, as the worker says it."""
     handed: int = 0
     """The workers that got the session, and died before they stored a record of it."""
 
@@ -41,13 +54,15 @@ class Held(NamedTuple):
 class Keeper:
     """The channels to all workers. On the arbiter's thread."""
 
-    def __init__(self, path: Path, fit: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, path: Path, fit: Callable[[], Iterable[int]], note_lost: Callable[[], None]) -> None:
         self._fit = fit
+        self._note_lost = note_lost
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         self._listener.listen(64)
         self._listener.setblocking(False)
         self._channels: dict[int, socket.socket] = {}
+        self._memories: dict[int, Memory] = {}
         self._held: dict[str, Held] = {}
         self._orphans: list[str] = []
         self._selector = selectors.DefaultSelector()
@@ -72,6 +87,7 @@ class Keeper:
         if channel is not None:
             self._selector.unregister(channel)
             channel.close()
+        self._memories.pop(pid, None)
         left = [session_id for session_id, held in self._held.items() if held.pid == pid]
         if has_died:
             self._orphans += left
@@ -98,15 +114,21 @@ class Keeper:
             held = self._held.get(session_id)
             if held is None:
                 continue
-            if held.handed >= MOST_HANDED:
-                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+            if held.handed > MOST_HANDED:
+                logger.error("session %s is shut: its end has killed a worker, too", session_id)
                 self._give_up(session_id)
                 continue
+            order = ADOPT
+            if held.handed == MOST_HANDED:
+                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+                order = LOSE
             self._held[session_id] = held._replace(pid=pid, handed=held.handed + 1)
             try:
-                socket.send_fds(self._channels[pid], [ADOPT + session_id.encode()], list(held.descriptors))
+                packet = order + session_id.encode() + b" " + held.place
+                socket.send_fds(self._channels[pid], [packet], [held.socket, held.memory.descriptor])
             except OSError as error:
                 logger.warning("session %s waits for another worker: %s", session_id, error)
+                self._held[session_id] = held
                 self._orphans.append(session_id)
 
     def _accept(self) -> None:
@@ -129,22 +151,32 @@ class Keeper:
             channel.close()
             self._channels.pop(pid, None)
             return
-        session_id = packet[1:].decode()
-        if packet[:1] == HOLD:
+        name, _, place = packet[1:].partition(b" ")
+        session_id = name.decode()
+        if packet[:1] == ARENA:
+            self._memories[pid] = Memory(descriptors[0])
+        elif packet[:1] == HOLD and not descriptors:
+            # This process has no descriptor left.
+            logger.error("session %s does not outlive its worker: its socket did not arrive", session_id)
             self._forget(session_id)
-            self._held[session_id] = Held(pid, tuple(descriptors))
+        elif packet[:1] == HOLD:
+            self._forget(session_id)
+            self._held[session_id] = Held(pid, descriptors[0], self._memories[pid], place)
         elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
+            # The worker did not touch it.
+            held = self._held[session_id]
+            self._held[session_id] = held._replace(handed=held.handed - 1)
             self._orphans.append(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)
 
     def _give_up(self, session_id: str) -> None:
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._held[session_id].descriptors[0])) as sock:
+        self._note_lost()
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._held[session_id].socket)) as sock:
             sock.shutdown(socket.SHUT_RDWR)
         self._forget(session_id)
 
     def _forget(self, session_id: str) -> None:
         held = self._held.pop(session_id, None)
-        for descriptor in held.descriptors if held is not None else ():
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        if held is not None:
+            os.close(held.socket)

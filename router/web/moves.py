@@ -1,20 +1,24 @@
 """Sessions that move from a worker that is replaced to a worker of the newer version.
 
 Each worker listens on a Unix socket in the folder of the workers, which only this user can enter. A connection carries
-one session: its value, the bytes of its client's stream that are on the way, and the client's socket itself. The answer
-says whether the session was taken over. Where no worker takes it over, the client gets close code 1012.
+one session, in two steps. The announcement lets the newer worker dial the session's next upstream, while the older one
+serves the client. Then the session itself follows: its value, the bytes of its client's stream that are on the way, and
+the client's socket. Each step has an answer. Where no worker takes the session over, the client gets close code 1012.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
+import selectors
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -22,19 +26,25 @@ from actors.connections.close_codes import CloseCode
 from actors.connections.frames import close_frame
 from actors.connections.kept import KeptConnection
 from actors.messages import ClientAdopted
+from actors.pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from actors.connections.base import Connection, ConnectionLimits
-    from actors.lifecycle import Departure
+    from actors.lifecycle import Announcement, Departure
 
 logger = logging.getLogger(__name__)
 
-SUFFIX: Final = ".moves"
+SUFFIX: Final = ".moves-2"
+"""The number is that of the messages between the workers: of another number no worker is a target."""
 
 ANSWER_S: Final = 5.0
 """The longest time in seconds in which a worker takes a session over."""
+
+DIALLED_S: Final = 15.0
+"""The seconds for which a worker keeps an upstream that it has dialled in advance."""
 
 LAST_WORD_S: Final = 1.0
 """The longest time in seconds for the close frame of a session that no worker takes over."""
@@ -42,12 +52,23 @@ LAST_WORD_S: Final = 1.0
 THREADS: Final = 4
 """The threads that move sessions in a worker, and those that take them over."""
 
+LOOK_S: Final = 1.0
+"""The seconds between two looks for upstreams that nobody has asked for in time."""
+
 MAX_BYTES: Final = 16 * 1024 * 1024
 
 GOING_AWAY: Final = "SERVER_GOING_AWAY"
 
 _LENGTH_BYTES: Final = 8
 _TAKEN: Final = b"y"
+_DIALLED: Final = b"d"
+
+
+class Ahead(Protocol):
+    """An upstream that was dialled in advance."""
+
+    def close(self) -> None:
+        """Close the upstream, unless a session uses it."""
 
 
 class Router(Protocol):
@@ -57,14 +78,24 @@ class Router(Protocol):
     def value_layout(self) -> str:
         """The form of the values of sessions that this version reads."""
 
-    def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted) -> str:
+    def dial_ahead(self, facts: bytes, route: str) -> Any:
+        """Dial the next upstream of an announced session, and return it; None where that is not possible. Blocks."""
+
+    def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted, *, ahead: Any = None) -> str:
         """Continue a session that another process carried, and return its id."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
 
 
-class Parcel(msgspec.Struct, array_like=True):
+class Announced(msgspec.Struct, array_like=True, tag="announced"):
+    """A session that moves soon."""
+
+    facts: bytes
+    route: str
+
+
+class Parcel(msgspec.Struct, array_like=True, tag="session"):
     """A session on its way, apart from its client's socket."""
 
     value: bytes
@@ -72,48 +103,135 @@ class Parcel(msgspec.Struct, array_like=True):
     unsent: bytes
 
 
-_decoder: Final = msgspec.msgpack.Decoder(Parcel)
+_decoder: Final = msgspec.msgpack.Decoder(Announced | Parcel)
+
+
+class _Parked:
+    """A connection over which a session follows, with the upstream that was dialled for it."""
+
+    def __init__(self, channel: socket.socket, ahead: Ahead | None) -> None:
+        self.channel = channel
+        self.ahead = ahead
+        self.until_s = time.monotonic() + DIALLED_S
+
+    def close(self) -> None:
+        self.channel.close()
+        if self.ahead is not None:
+            self.ahead.close()
 
 
 class Arrivals:
-    """The listener of one worker. Its threads are daemons, and end with the process."""
+    """The listener of one worker. Its thread is a daemon, and ends with the process.
 
-    def __init__(self, folder: Path, age: int, router: Router) -> None:
+    Args:
+        folder: the folder of the workers.
+        age: the age of this worker.
+        router: the router of this worker.
+        dials: the number of upstreams that may be dialled at a time.
+    """
+
+    def __init__(self, folder: Path, age: int, router: Router, dials: int = THREADS) -> None:
         self._router = router
         self._pool = ThreadPoolExecutor(THREADS, "moves")
+        self._dials = Pool("moves-dial", dials)  # its threads are daemons: a dial may take long
         path = folder / f"{age}-{os.getpid()}-{router.value_layout}{SUFFIX}"
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(128)
-        self._thread = threading.Thread(target=self._accept, name="moves-listener", daemon=True)
+        self._wakes, self._wake = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wakes, selectors.EVENT_READ)
+        self._lock = threading.Lock()
+        self._dialled: list[_Parked] = []
+        """The connections whose dial is over, for the thread of the listener."""
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._listen, name="moves-listener", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Take no session over any more."""
+        """Take no session over any more. A second call does nothing."""
+        self._is_closing = True
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # a second call finds it closed
+            self._wake.send(b"x")
         self._thread.join()
-        self._listener.close()
+        self._dials.close()
         self._pool.shutdown(wait=True)
+        with self._lock:
+            dialled, self._dialled = self._dialled, []
+        for parked in dialled:
+            parked.close()
+        self._wake.close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError, RuntimeError):  # closed
-            while True:
-                asking, _ = self._listener.accept()
-                self._pool.submit(self._receive, asking)
+    def _listen(self) -> None:
+        with self._selector, self._wakes, self._listener:
+            while not self._is_closing:
+                for key, _ in self._selector.select(LOOK_S):
+                    self._look_at(key)
+                self._expire()
+            for parked in self._parked():
+                parked.close()
 
-    def _receive(self, asking: socket.socket) -> None:
-        with asking:
-            try:
-                asking.settimeout(ANSWER_S)
-                parcel, sock = receive(asking)
-                take_over(self._router, parcel, sock)
-            except Exception as error:  # noqa: BLE001 - the sender keeps the session, whatever the reason
+    def _look_at(self, key: selectors.SelectorKey) -> None:
+        if key.fileobj is self._listener:
+            channel, _ = self._listener.accept()
+            self._pool.submit(self._receive, channel, None)
+        elif key.fileobj is self._wakes:
+            self._wakes.recv(4096)
+            with self._lock:
+                dialled, self._dialled = self._dialled, []
+            for parked in dialled:
+                self._selector.register(parked.channel, selectors.EVENT_READ, parked)
+        else:
+            self._selector.unregister(key.fileobj)
+            self._pool.submit(self._receive, key.data.channel, key.data.ahead)
+
+    def _parked(self) -> list[_Parked]:
+        return [key.data for key in self._selector.get_map().values() if key.data is not None]
+
+    def _expire(self) -> None:
+        now_s = time.monotonic()
+        for parked in self._parked():
+            if now_s > parked.until_s:
+                self._selector.unregister(parked.channel)
+                parked.close()
+
+    def _receive(self, channel: socket.socket, ahead: Ahead | None) -> None:
+        try:
+            channel.settimeout(ANSWER_S)
+            message = receive(channel)
+            if isinstance(message, Announced):
+                dial = functools.partial(self._router.dial_ahead, message.facts, message.route)
+                self._dials.submit(dial, functools.partial(self._park, channel))
+                return
+            take_over(self._router, *message, ahead)
+        except Exception as error:  # noqa: BLE001 - the sender keeps the session, whatever the reason
+            if ahead is None or not isinstance(error, ConnectionError):  # a client may have gone meanwhile
                 logger.warning("a session is not taken over: %s", error)
-            else:
-                with contextlib.suppress(OSError):
-                    asking.sendall(_TAKEN)
+            _Parked(channel, ahead).close()
+        else:
+            with channel, contextlib.suppress(OSError):
+                channel.sendall(_TAKEN)
+
+    def _park(self, channel: socket.socket, result: Ahead | BaseException | None) -> None:
+        if isinstance(result, BaseException):
+            logger.info("no upstream is dialled in advance: %s", result)
+            result = None
+        parked = _Parked(channel, result)
+        try:
+            channel.sendall(_DIALLED)
+        except OSError:  # the sender has sent the session elsewhere
+            parked.close()
+            return
+        with self._lock:
+            is_late = self._is_closing
+            if not is_late:
+                self._dialled.append(parked)
+        if is_late:
+            parked.close()
+        with contextlib.suppress(OSError):
+            self._wake.send(b"x")
 
 
 class Departures:
@@ -130,6 +248,17 @@ class Departures:
         self._least_age = least_age
         self._router = router
         self._pool = ThreadPoolExecutor(THREADS, "departures")
+        self._lock = threading.Lock()
+        self._announced: dict[str, socket.socket] = {}
+        """The connections over which announced sessions go, by the sessions' ids."""
+        self._answers = selectors.DefaultSelector()
+        self._wakes, self._wake = socket.socketpair()
+        self._answers.register(self._wakes, selectors.EVENT_READ)
+        self._waiting: list[tuple[socket.socket, Callable[[], None]]] = []
+        """The connections whose answer is awaited, for the thread."""
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._await_answers, name="departures-answers", daemon=True)
+        self._thread.start()
         self.moved = 0
         """The number of sessions that another worker continues."""
         self.lost = 0
@@ -145,6 +274,10 @@ class Departures:
         age, pid, layout = name.split("-", 2)
         return int(age) >= self._least_age and int(pid) != os.getpid() and layout == wanted
 
+    def announce(self, announcement: Announcement) -> None:
+        """Let another worker dial the next upstream of a session, on a thread. Called on a dispatcher."""
+        self._pool.submit(self._announce, announcement)
+
     def deliver(self, departure: Departure) -> None:
         """Move a session, on a thread. Called on a dispatcher."""
         self._pool.submit(self._move, departure)
@@ -152,11 +285,78 @@ class Departures:
     def close(self) -> None:
         """Wait for the sessions that are on their way."""
         self._pool.shutdown(wait=True)
+        self._is_closing = True
+        self._wake.send(b"x")
+        self._thread.join()
+        self._wake.close()
+        for channel in self._announced.values():
+            channel.close()
+
+    def _announce(self, announcement: Announcement) -> None:
+        channel = self._sent(Announced(announcement.facts, announcement.route))
+        if channel is None:
+            announcement.on_ready()
+            return
+        with self._lock:
+            former = self._announced.pop(announcement.session_id, None)
+            self._announced[announcement.session_id] = channel
+            # The thread has a duplicate, because the session may leave before the answer.
+            self._waiting.append((channel.dup(), announcement.on_ready))
+        if former is not None:
+            former.close()
+        self._wake.send(b"x")
+
+    def _sent(self, announced: Announced) -> socket.socket | None:
+        """Send an announcement to any worker. Return the connection, or None where no worker takes it."""
+        targets = self.targets
+        random.shuffle(targets)
+        for target in targets:
+            channel = socket.socket(socket.AF_UNIX)
+            try:
+                channel.settimeout(ANSWER_S)
+                channel.connect(str(target))
+                send(channel, announced)
+            except OSError as error:
+                logger.warning("a worker dials no upstream in advance: %s", error)
+                channel.close()
+            else:
+                return channel
+        return None
+
+    def _await_answers(self) -> None:
+        with self._answers, self._wakes:
+            while not self._is_closing:
+                for key, _ in self._answers.select():
+                    if key.data is not None:
+                        # The answer itself is read before the session is sent.
+                        self._forget(key)
+                        key.data()
+                        continue
+                    self._wakes.recv(4096)
+                    with self._lock:
+                        waiting, self._waiting = self._waiting, []
+                    for channel, on_ready in waiting:
+                        self._answers.register(channel, selectors.EVENT_READ, on_ready)
+            for key in list(self._answers.get_map().values()):
+                if key.data is not None:
+                    self._forget(key)
+        for channel, _ in self._waiting:
+            channel.close()
+
+    def _forget(self, key: selectors.SelectorKey) -> None:
+        self._answers.unregister(key.fileobj)
+        if isinstance(key.fileobj, socket.socket):
+            key.fileobj.close()
 
     def _move(self, departure: Departure) -> None:
         stream = departure.stream
         parcel = Parcel(departure.value, stream.unread, stream.unsent)
+        with self._lock:
+            announced = self._announced.pop(departure.session_id, None)
         with socket.socket(fileno=stream.descriptor) as sock:
+            if announced is not None and _ask_again(announced, parcel, sock):
+                self.moved += 1
+                return
             targets = self.targets
             random.shuffle(targets)
             for target in targets:
@@ -182,29 +382,50 @@ def _ask(target: Path, parcel: Parcel, sock: socket.socket) -> bool:
         return False
 
 
-def send(channel: socket.socket, parcel: Parcel, sock: socket.socket) -> None:
-    """Send a session and its client's socket."""
-    data = msgspec.msgpack.encode(parcel)
-    socket.send_fds(channel, [len(data).to_bytes(_LENGTH_BYTES, "big")], [sock.fileno()])
+def _ask_again(announced: socket.socket, parcel: Parcel, sock: socket.socket) -> bool:
+    """Send a session to the worker that it was announced to. Return whether the worker continues it."""
+    with announced:
+        try:
+            # A worker that has not dialled yet would read the session too late.
+            announced.setblocking(False)
+            if announced.recv(1) != _DIALLED:
+                return False
+            announced.settimeout(ANSWER_S)
+            send(announced, parcel, sock)
+            return announced.recv(1) == _TAKEN
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                logger.warning("a worker does not take an announced session over: %s", error)
+            return False
+
+
+def send(channel: socket.socket, message: Announced | Parcel, sock: socket.socket | None = None) -> None:
+    """Send an announcement, or a session and its client's socket."""
+    data = msgspec.msgpack.encode(message)
+    descriptors = [sock.fileno()] if sock is not None else []
+    socket.send_fds(channel, [len(data).to_bytes(_LENGTH_BYTES, "big")], descriptors)
     channel.sendall(data)
 
 
-def receive(channel: socket.socket) -> tuple[Parcel, socket.socket]:
-    """Receive a session and its client's socket.
+def receive(channel: socket.socket) -> Announced | tuple[Parcel, socket.socket]:
+    """Receive an announcement, or a session and its client's socket.
 
     Raises:
         OSError: the sender is gone.
-        ValueError: the message is no session.
+        ValueError: the message is neither.
     """
     head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH_BYTES, 1)
-    if len(descriptors) != 1:
-        raise ValueError("no socket came with it")
-    sock = socket.socket(fileno=descriptors[0])
-    try:
-        return _decoder.decode(_read(channel, int.from_bytes(head, "big"))), sock
-    except BaseException:
-        sock.close()
-        raise
+    if not head:
+        raise ConnectionError("the sender is gone")
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(fileno=descriptors[0])) if descriptors else None
+        message = _decoder.decode(_read(channel, int.from_bytes(head, "big")))
+        if isinstance(message, Announced):
+            return message
+        if sock is None:
+            raise ValueError("no socket came with it")
+        undo.pop_all()
+    return message, sock
 
 
 def _read(channel: socket.socket, length: int) -> bytearray:
@@ -219,8 +440,11 @@ def _read(channel: socket.socket, length: int) -> bytearray:
     return data
 
 
-def take_over(router: Router, parcel: Parcel, sock: socket.socket) -> None:
-    """Continue a session in this process. Close the socket here where that fails, which leaves the stream open."""
+def take_over(router: Router, parcel: Parcel, sock: socket.socket, ahead: Ahead | None = None) -> None:
+    """Continue a session in this process. Close the socket here where that fails, which leaves the stream open.
+
+    The session owns `ahead` from then on.
+    """
     try:
         limits = router.limits_of_value(parcel.value)
     except Exception:
@@ -228,7 +452,7 @@ def take_over(router: Router, parcel: Parcel, sock: socket.socket) -> None:
         raise
     connection = KeptConnection.continued(sock, parcel.unread, parcel.unsent, limits)
     try:
-        router.adopt(parcel.value, connection, ClientAdopted(is_planned=True))
+        router.adopt(parcel.value, connection, ClientAdopted(is_planned=True), ahead=ahead)
     except BaseException:
         connection.abort()
         raise

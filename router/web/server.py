@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
+from actors.lifecycle import Exit
 from router.access.session_limits import SharedLimits
+from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
@@ -32,20 +34,21 @@ from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, template
+from router.web import activation, admin_api, app, banner, custody, handoff, internals, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
 from router.web.handoff import Handoff, Ready
-from router.web.moves import Arrivals, Departures
+from router.web.moves import SUFFIX, Arrivals, Departures
 from router.web.reload_board import ReloadBoard
+from router.web.replacement import Offer, Predecessor, Replaceable, ReplacementError
 from router.web.scoreboard import Scoreboard
 from router.web.successor import Successor
 from router.web.tls import Tls
@@ -53,7 +56,6 @@ from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signal
 
 if TYPE_CHECKING:
     from actors.connections.base import Connection, ConnectionLimits
-    from actors.lifecycle import Departure
     from actors.messages import ClientAdopted
     from router import keeping
     from router.config.model import RouterConfig
@@ -94,21 +96,33 @@ class Router(app.Router, Protocol):
         """The form of the values of sessions that this version reads."""
 
     def adopt(
-        self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes] = ()
+        self,
+        data: bytes,
+        connection: Connection,
+        adopted: ClientAdopted,
+        *,
+        journal: Iterable[str | bytes] = (),
+        ahead: Any = None,
     ) -> str:
         """Continue a session that another process carried, and return its id."""
 
-    def count_adoption(self, data: bytes) -> bytes:
+    def dial_ahead(self, facts: bytes, route: str) -> Any:
+        """Dial the next upstream of a session that another process announces."""
+
+    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the value of a session that another process takes over after the death of one."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
 
+    def count_lost(self) -> None:
+        """Count a session that no process continues."""
+
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
 
-    def let_depart(self, deliver: Callable[[Departure], None]) -> None:
-        """Let the sessions depart by `deliver` during the next drain."""
+    def let_depart(self, by: Exit) -> None:
+        """Let the sessions depart during the next drain."""
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
         """Count sessions together with the other workers, in a slot of this worker alone."""
@@ -133,12 +147,16 @@ Say = Callable[[str], None]
 """A function that prints a text for the person who starts the server."""
 
 
-def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say) -> None:
+def serve(
+    config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say, *, take_over: bool = False
+) -> None:
     """Serve until a signal arrives. Leave by `SystemExit`, with status 0 after SIGTERM or SIGINT.
+
+    With `take_over` this process replaces the main process that serves on the address, if there is one.
 
     Raises:
         StartError: the address cannot be listened on, systemd passed another socket, the usage log cannot be written,
-            or gunicorn lacks a part that the server uses.
+            gunicorn lacks a part that the server uses, or the process that serves cannot be replaced.
     """
     problem = internals.problem(internals.OWN_SERVER)
     if problem:
@@ -149,6 +167,10 @@ def serve(config: RouterConfig, make_router: Callable[[RouterConfig], Router], s
         channel, given = found
         template.run(_inherit(config, make_router, say, given), channel, given)
     _raise_open_files_limit()
+    predecessor = _predecessor(config) if take_over else None
+    if predecessor is not None:
+        logger.info("the process %d is replaced: its calls move here once the workers serve", predecessor.pid)
+        _inherit(config, make_router, say, predecessor.handoff, predecessor).run()
     sockets = activation.take()
     listener = _given(sockets.get(activation.PAGES), config.host) or _listen(config.host, config.port)
     admin = _admin_listener(sockets.get(activation.ADMIN), config.admin_bind)
@@ -170,10 +192,28 @@ def _admin_listener(given: socket.socket | None, admin_bind: str | None) -> sock
     return None
 
 
-def _inherit(config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say, given: Handoff) -> _Server:
+def _predecessor(config: RouterConfig) -> Predecessor | None:
+    if not CAN_LAST:
+        raise StartError("--take-over needs Linux: this system cannot hand shared memory on")
+    try:
+        found = replacement.find(replacement.path_of(config.host, config.port))
+    except ReplacementError as error:
+        raise StartError(f"--take-over: {error}") from error
+    if found is None:
+        logger.info("no server of this user is there to be replaced: this one starts as without --take-over")
+    return found
+
+
+def _inherit(
+    config: RouterConfig,
+    make_router: Callable[[RouterConfig], Router],
+    say: Say,
+    given: Handoff,
+    predecessor: Predecessor | None = None,
+) -> _Server:
     listener = socket.socket(fileno=given.listener)
     admin = socket.socket(fileno=given.admin) if given.admin is not None else None
-    return _Server(config, make_router, listener, say, admin, given=given)
+    return _Server(config, make_router, listener, say, admin, given=given, predecessor=predecessor)
 
 
 def _check_usage_log(config: RouterConfig) -> None:
@@ -243,8 +283,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         admin: socket.socket | None = None,
         *,
         given: Handoff | None = None,
+        predecessor: Predecessor | None = None,
     ) -> None:
         self._config = config
+        self.predecessor = predecessor
+        """The main process that this one is about to replace."""
+        self.replaceable: Replaceable | None = None
+        """The way of another main process that replaces this one."""
         self._make_router = make_router
         self._listener = listener
         self._say = say
@@ -253,6 +298,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._areas = LastingAreas(given.areas if given is not None else None) if CAN_LAST else Areas()
         self._slots = given.slots if given is not None else max(config.workers, LEAST_WORKERS) * SLOTS_EACH
         self._arbiter_pid = given.arbiter if given is not None else os.getpid()
+        share_random_secret(self._areas)
         self.tls = Tls.of(config, self._areas)
         self.scoreboard = Scoreboard(self._slots, self._areas)
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
@@ -260,7 +306,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.segments = Segments(self._slots + 1, self._areas)
         """The metrics of each slot, and after them the arbiter's own."""
         self.metrics = Metrics()
-        if given is None:
+        if self._arbiter_pid == os.getpid():
             self.metrics.attach(self.segments[self._slots])
         self.history = History(self._areas)
         self._unpriced = Once(self._areas)
@@ -269,6 +315,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.drain_s = config.drain_s
         """The seconds for which a turn in progress may continue when a process has to end."""
         self.router: Router | None = None
+        self._arbiter: Arbiter
         self._arrivals: Arrivals | None = None
         self._custody: Custody | None = None
         self.peers = Peers(given.peers if given is not None else None)
@@ -347,12 +394,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.follow_log_level()
         if isinstance(self._areas, LastingAreas):
             self._areas.close()  # a worker hands nothing on
+        if self.replaceable is not None:
+            self.replaceable.forget()
+        if self.predecessor is not None:
+            self.predecessor.forget()
         router = self.router
         self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
         if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router)
-        if self.is_recovering:
-            router.custody = self._custody = Custody(str(self.peers.folder / custody.NAME), router)
+            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
+        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
@@ -363,13 +416,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
-        arbiter = Arbiter(self)
+        arbiter = self._arbiter = Arbiter(self)
         self.switches.note_upstreams(self._upstream_urls)
         arbiter.LISTENERS = self._served = self._listeners(arbiter.log)
+        if self.predecessor is not None:
+            arbiter.worker_age = self.predecessor.age
         try:
             arbiter.run()
         finally:
-            if os.getpid() == arbiter.pid:
+            # The folder belongs to the main process that serves.
+            if os.getpid() == arbiter.pid and self.predecessor is None and not arbiter.is_replaced:
                 self.peers.remove()
 
     def _listeners(self, log: GunicornLogger) -> list[Any]:
@@ -381,7 +437,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
     @property
     def is_recovering(self) -> bool:
         """Whether the sessions of a worker that dies are continued by another."""
-        return self._config.keeper and self._config.recovery and CAN_LAST
+        return self.can_keep and (self._config.recovery or self._config.workers > 1)
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether a keeper runs, although a reload may bring the second worker."""
+        return self._config.keeper and CAN_LAST
+
+    def count_lost(self) -> None:
+        """Count a session of a dead worker that no other one continues. In the arbiter."""
+        self.metrics.add(RECOVERIES, ("lost",))
 
     # Reloads: in the arbiter.
 
@@ -404,6 +469,31 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 areas=self._areas.handed,
             )
         )
+
+    # Another main process: in the arbiter.
+
+    def await_replacement(self) -> None:
+        """Listen for a main process of this user that replaces this one."""
+        if not isinstance(self._areas, LastingAreas):
+            return
+        try:
+            self.replaceable = Replaceable(replacement.path_of(self._config.host, self._port), self._offer)
+        except OSError as error:
+            logger.warning("no other main process can take over: %s", error)
+
+    def _offer(self) -> tuple[Offer, list[int]]:
+        assert isinstance(self._areas, LastingAreas)  # noqa: S101 - for the type checker: `await_replacement`
+        areas = self._areas.handed
+        offer = Offer(
+            pid=os.getpid(),
+            slots=self._slots,
+            peers=str(self.peers.folder),
+            has_admin=self._admin is not None,
+            areas=[(name, size) for name, (_, size) in areas.items()],
+            age=self._arbiter.worker_age,
+        )
+        admin = [self._admin.fileno()] if self._admin is not None else []
+        return offer, [self._served[0].fileno(), *admin, *(number for number, _ in areas.values())]
 
     # Reloads: in the template.
 
@@ -485,7 +575,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if is_replaced and drain_s and self._config.keeper and self._age < least_age:
             departures = Departures(self.peers.folder, least_age, self.router)
             if departures.targets:
-                self.router.let_depart(departures.deliver)
+                self.router.let_depart(Exit(departures.deliver, departures.announce))
         self.router.close(drain_s)
         if self._custody is not None:
             self._custody.end()
@@ -512,7 +602,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._shared_limits.forget(worker.slot)
             self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_stopped=was_stopped)
         self.peers.forget(f"{worker.pid}.sock")
-        for path in self.peers.folder.glob(f"*-{worker.pid}-*.moves"):
+        for path in self.peers.folder.glob(f"*-{worker.pid}-*{SUFFIX}"):
             self.peers.forget(path.name)
 
     def _announce(self, _arbiter: Arbiter) -> None:

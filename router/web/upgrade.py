@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qsl
 
 from actors.connections.handover import HandshakeRefused, has_own_handshake, is_lent, served_socket
-from router.config.schema import TURN_DETECTIONS
+from router.access.request import is_upgrade
+from router.config.session_settings import TURN_DETECTIONS
 from router.web.response import BodyLateError, Environ, Headers, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from router.access.request import Principal
     from router.config.model import RouterConfig
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,13 @@ class Router(Protocol):
     def count_refusal(self, status: int) -> None:
         """Count a handshake that was refused with this HTTP status."""
 
+    def identify(self, environ: Environ) -> Principal | None:
+        """Authenticate a request that begins no session.
+
+        Raises:
+            HandshakeRefused: the credential is absent or wrong, or the page is a foreign one.
+        """
+
     def accept(self, environ: Environ, profile: str, *, turn_detection: str | None) -> object:
         """Take over the socket of a WebSocket request, start a session, and return its id.
 
@@ -55,8 +64,15 @@ def upgrade(router: Router, profile: str, environ: Environ) -> Response:
 
 def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
     """Upgrade a request for one `service` of the React component; raises `HandshakeRefused`."""
-    try:
+    with counting(router):
         return _accept(router, profile, environ, service)
+
+
+@contextlib.contextmanager
+def counting(router: Router) -> Iterator[None]:
+    """Count a refusal that leaves the block."""
+    try:
+        yield
     except HandshakeRefused as refused:
         router.count_refusal(refused.status)
         raise
@@ -66,10 +82,23 @@ def _accept(router: Router, profile: str, environ: Environ, service: str) -> Res
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     if query.get("service", service) != service:
         # The React component opens a second socket for transcription alone, with another service.
-        problem = f"the parameter service must be {service} here, or be left out"
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
-    session_id = router.accept(environ, profile, turn_detection=_turn_detection(query.get("turn_detection")))
+        raise refusal(router, environ, f"the parameter service must be {service} here, or be left out")
+    requested = query.get("turn_detection")
+    if requested is not None and requested not in TURN_DETECTIONS:
+        raise refusal(router, environ, f"the parameter turn_detection must be one of {', '.join(TURN_DETECTIONS)}")
+    session_id = router.accept(environ, profile, turn_detection=requested)
     return Response(HTTPStatus.SWITCHING_PROTOCOLS, session_id=str(session_id))
+
+
+def refusal(router: Router, environ: Environ, problem: str) -> HandshakeRefused:
+    """Return the refusal (400) of a request with a wrong parameter.
+
+    Raises:
+        HandshakeRefused: 401 or 403 for a client that may not come in, which learns nothing of its parameters.
+    """
+    if is_upgrade(environ):
+        router.identify(environ)
+    return HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
 
 
 def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
@@ -97,13 +126,6 @@ def _upgrade_headers(status: int, environ: Environ) -> Headers:
     # and other servers (wsgiref) fail the request.
     is_due = status == HTTPStatus.UPGRADE_REQUIRED and "gunicorn.socket" in environ
     return (("Connection", "Upgrade"), ("Upgrade", "websocket")) if is_due else ()
-
-
-def _turn_detection(requested: str | None) -> str | None:
-    if requested is not None and requested not in TURN_DETECTIONS:
-        problem = f"the parameter turn_detection must be one of {', '.join(TURN_DETECTIONS)}"
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
-    return requested
 
 
 class HeldServerThreads:

@@ -24,7 +24,9 @@ PATH: Final = "/console/wire"
 class Router(Protocol):
     """The part of the router that the routes of this module use. Its methods may be called from any thread."""
 
-    wire_view: WireView | None
+    @property
+    def wire_view(self) -> WireView | None:
+        """The messages of recent sessions; None where none are kept."""
 
     def identify(self, environ: Environ) -> Principal | None:
         """Authenticate a request that begins no session; raises `HandshakeRefused`."""

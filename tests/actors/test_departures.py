@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from actors import lifecycle
+from actors import lifecycle, translator
 from actors.connections.client import ClientConnection
 from actors.connections.frames import FrameParser, apply_mask
 from tests.support.engine import links
@@ -26,6 +26,9 @@ class Value:
         self.can_move = True
         self.asked = queue.Queue()
         self.is_broken = False
+
+    def announcement(self):
+        return b"the facts"
 
     def snapshot(self):
         if self.is_broken:
@@ -54,8 +57,16 @@ class Watched(Value):
 def departures(engine):
     """The sessions that have departed, from the next drain on."""
     departed = queue.Queue()
-    engine.supervisor.tell(lifecycle.LetDepart(departed.put))
+    engine.supervisor.tell(lifecycle.LetDepart(lifecycle.Exit(departed.put)))
     return departed
+
+
+@pytest.fixture
+def announced(engine):
+    """The sessions that have been announced and have departed, from the next drain on."""
+    both = queue.Queue()
+    engine.supervisor.tell(lifecycle.LetDepart(lifecycle.Exit(both.put, both.put)))
+    return both
 
 
 def text_of(sock):
@@ -111,6 +122,45 @@ def test_a_session_departs_once_it_may_and_handles_messages_until_then(engine, c
     client.sendall(masked("wait long"))
     assert text_of(client) == "waiting"
     departed = departures.get(timeout=WAIT_S)
+    assert drained.wait(WAIT_S)
+    socket.socket(fileno=departed.stream.descriptor).close()
+
+
+def test_a_session_serves_its_client_until_another_process_has_dialled_for_it(engine, call, announced):
+    _, client = call(Value())
+    client.sendall(masked("open"))
+    assert text_of(client) == "opened"
+    drained = engine.drain(60.0)
+    announcement = announced.get(timeout=WAIT_S)
+    assert (announcement.facts, announcement.route) == (b"the facts", "somewhere")
+    client.sendall(masked("wait long"))
+    assert text_of(client) == "waiting"
+    announcement.on_ready()
+    departed = announced.get(timeout=WAIT_S)
+    assert (departed.session_id, departed.value) == (announcement.session_id, b"the value")
+    assert drained.wait(WAIT_S)
+    socket.socket(fileno=departed.stream.descriptor).close()
+
+
+@pytest.mark.parametrize("constant", ["AHEAD_S", "DUE_AHEAD_S"])
+def test_a_session_does_not_wait_long_for_the_dial_of_another_process(engine, call, announced, monkeypatch, constant):
+    monkeypatch.setattr(translator, constant, 0.2)
+    _, client = call(Value())
+    client.sendall(masked("open"))
+    assert text_of(client) == "opened"
+    drained = engine.drain(60.0 if constant == "AHEAD_S" else 1.0)
+    assert isinstance(announced.get(timeout=WAIT_S), lifecycle.Announcement)
+    departed = announced.get(timeout=WAIT_S)
+    assert isinstance(departed, lifecycle.Departure)
+    assert drained.wait(WAIT_S)
+    socket.socket(fileno=departed.stream.descriptor).close()
+
+
+def test_a_session_without_an_upstream_is_not_announced(engine, call, announced):
+    call(Value())
+    drained = engine.drain(60.0)
+    departed = announced.get(timeout=WAIT_S)
+    assert isinstance(departed, lifecycle.Departure)
     assert drained.wait(WAIT_S)
     socket.socket(fileno=departed.stream.descriptor).close()
 

@@ -1,5 +1,6 @@
 """Threads that run actors."""
 
+import logging
 import socket
 import threading
 import time
@@ -137,11 +138,13 @@ def test_a_slow_slice_is_counted_and_logged(dispatcher, caplog):
         def run_slice(self, _budget):
             threading.Event().wait(0.06)
 
-    dispatcher.schedule(Slow())
-    on(dispatcher, lambda: None)
-    assert on(dispatcher, lambda: dispatcher.slow_slices) == 1
-    assert "slow slice" in caplog.text
-    assert "Slow" in caplog.text
+    with caplog.at_level(logging.INFO):
+        dispatcher.schedule(Slow())
+        on(dispatcher, lambda: None)
+        assert on(dispatcher, lambda: dispatcher.slow_slices) == 1
+    (record,) = (it for it in caplog.records if "slow slice" in it.message)
+    assert "Slow" in record.message
+    assert record.levelname == "INFO"
 
 
 def test_stop_ends_the_thread_and_a_later_call_is_run_by_its_caller():
@@ -205,6 +208,23 @@ def test_a_light_session_runs_before_the_heavy_ones(dispatcher):
     on(dispatcher, lambda: dispatcher.schedule(Light()))
     on(dispatcher, lambda: None)
     assert sorted(log[0]) == ["a", "b"]
+
+
+def test_many_sessions_that_become_heavy_in_one_turn_do_not_use_a_whole_share_each(dispatcher):
+    log = []
+    burners = [Burner(dispatcher, f"session {number}", log) for number in range(40)]
+
+    def begin():
+        for burner in burners:
+            dispatcher.schedule(burner)
+
+    on(dispatcher, begin)
+    while len({turn for _, turn in log}) < 2:
+        on(dispatcher, lambda: None)
+    for burner in burners:
+        burner.is_stopped = True
+    first = min(turn for _, turn in log)
+    assert len(burners) <= sum(turn == first for _, turn in log) < 1.5 * len(burners)
 
 
 def test_a_heavy_session_with_nothing_left_is_light_again(dispatcher):

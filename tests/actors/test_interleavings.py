@@ -19,7 +19,7 @@ import pykka
 import pytest
 
 from actors import lifecycle
-from actors.actor import Actor, Inbox, Ref, Stopped, _refuse_the_rest
+from actors.actor import Actor, Inbox, Ref, Stopped, _refuse_the_rest, as_ref
 from actors.connections import frames, handover
 from actors.connections.base import ConnectionClosed
 from actors.connections.frames import text_frames
@@ -31,7 +31,6 @@ from actors.dispatcher import Dispatcher
 from actors.footprint import STEP_BYTES, Footprint
 from actors.pool import Pool, PoolClosed
 from actors.spec import SessionSpec
-from actors.supervisor import as_ref
 from tests.support.engine.interleaving import Scenario, every_interruption, once_at_least, switching, together
 from tests.support.engine.sessions import CRASH_FRAME, WAIT_S, EngineHarness, ScriptedMachine
 from tests.support.processes.forked import status_of_fork

@@ -19,6 +19,7 @@ KINDS = [
 ]
 
 FOR_OUTSIDE = {
+    lifecycle.Announcement,
     lifecycle.Departure,
     lifecycle.SessionInfo,
     lifecycle.SessionStarted,

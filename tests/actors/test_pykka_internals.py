@@ -70,8 +70,8 @@ def _is_private(name):
 
 def _used(path):
     """Yield the private names of pykka that a module uses."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text if "pykka" in text else "")):
         match node:
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "pykka":
                 names = (f"{module}.{alias.name}" for alias in node.names)

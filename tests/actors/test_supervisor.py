@@ -7,6 +7,7 @@ import pykka
 import pytest
 
 from actors import leaving, lifecycle, messages
+from actors.actor import as_ref
 from actors.client import ClientActor
 from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
@@ -14,7 +15,7 @@ from actors.connections.upstream import DialError, DialFailure
 from actors.connector import Connector
 from actors.pool import Pool
 from actors.spec import SessionSpec
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.translator import TranslatorActor
 from actors.upstream import UpstreamActor
 from actors.work import Pools
@@ -269,20 +270,6 @@ def test_a_failure_of_the_supervisor_s_own_is_logged_and_ends_that_session_only(
     assert "the supervisor failed at UpstreamRequested" in caplog.text
     other.send_text("wait not")
     assert other.receive() == "not"
-
-
-@pytest.mark.parametrize("actor_class", [TranslatorActor, ClientActor])
-def test_a_session_that_cannot_be_started_leaves_nothing(engine, actor_class, monkeypatch, caplog):
-    def fail(*_args, **_kwargs):
-        raise RuntimeError("no")
-
-    ended = threading.Event()
-    monkeypatch.setattr(actor_class, "start", fail)
-    client, _ = engine.start(expect=None, on_end=ended.set)
-    assert closing(client)[0] == 1006
-    assert ended.wait(WAIT_S)
-    assert engine.sessions() == []
-    assert "the supervisor failed at StartSession" in caplog.text
 
 
 def test_a_client_that_does_not_read_costs_only_itself(engine):

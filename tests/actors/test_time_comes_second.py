@@ -8,6 +8,7 @@ import time
 import pytest
 
 from actors import messages
+from actors.actor import as_ref
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import binary_frames, text_frames
 from actors.connections.memory import memory_pair
@@ -16,7 +17,7 @@ from actors.connector import Connector
 from actors.lifecycle import StartSession
 from actors.pool import Pool
 from actors.spec import SessionSpec
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.work import Pools
 from tests.support.engine.dispatching import on
 

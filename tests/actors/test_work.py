@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from actors import lifecycle, messages
+from actors.actor import as_ref
 from actors.messages import WorkDone, WorkFailureKind
 from actors.pool import Pool
-from actors.supervisor import as_ref
 from actors.translator import TranslatorActor
 from actors.work import Pools
 

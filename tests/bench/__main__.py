@@ -13,12 +13,28 @@ import orjson
 
 from tests.bench import arrivals, capacity, chart, figures, idle, report, safe, soak, talking, targets, unread
 from tests.bench.speech import Shape
-from tests.bench.stage import DIRECT, EVENTS_RELAY, REALTIME, RELAY, ROOT, ROUTER, Stage, System, yardsticks
+from tests.bench.stage import (
+    DEEPGRAM,
+    DEEPGRAM_RELAY,
+    DIRECT,
+    EVENTS_RELAY,
+    ON_ASGI,
+    ON_WSGI,
+    REALTIME,
+    RELAY,
+    ROOT,
+    ROUTER,
+    TWILIO,
+    Stage,
+    System,
+    yardsticks,
+)
 
 OUT = ROOT / "docs" / "performance"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 FLAT = (10, 30, 100, 300)
 SESSIONS = (100, 200)
+FRONTS = (EVENTS_RELAY, REALTIME, DEEPGRAM_RELAY, DEEPGRAM, TWILIO)
 TOO_MANY = (600, 1000)
 """For one process."""
 
@@ -102,7 +118,8 @@ def talk(shape, options, systems=None, sessions=None):
 MEASUREMENTS = {
     "talking": talk,
     "flat": lambda shape, options: talk(shape, options, (ROUTER,), FLAT),
-    "fronts": lambda shape, options: talk(shape, options, (EVENTS_RELAY, REALTIME)),
+    "fronts": lambda shape, options: talk(shape, options, FRONTS),
+    "hosts": lambda shape, options: talk(shape, options, (ROUTER, ON_WSGI, ON_ASGI)),
     "overload": lambda shape, options: talk(shape, options, (RELAY, ROUTER), TOO_MANY),
     "idle": lambda shape, options: {"tree": idle.tree(shape), "sessions": idle.sessions(shape, options.duration / 2)},
     "capacity": lambda shape, options: capacity.measure(shape, options.duration / 2),
@@ -115,7 +132,7 @@ MEASUREMENTS = {
 
 def all_rows(results):
     """Every row of the run, but for those of the search, which finds where it fails, and of what is too much."""
-    return [row for name in ("talking", "fronts", "flat") for row in results.get(name, [])]
+    return [row for name in ("talking", "fronts", "hosts", "flat") for row in results.get(name, [])]
 
 
 def ours(rows):

@@ -168,4 +168,32 @@ class Bare(OpenAI):
     microphone = staticmethod(pcm)
 
 
-PROTOCOLS = {"deepgram": Deepgram, "openai": OpenAI, "bare": Bare}
+def media(shape):
+    """A microphone frame as Twilio sends it."""
+    payload = pybase64.b64encode(shape.frame).decode()
+    told = {"track": "inbound", "chunk": "2", "timestamp": "20", "payload": payload}
+    return wire.TEXT, orjson.dumps({"event": "media", "sequenceNumber": "3", "streamSid": STREAM, "media": told})
+
+
+class Twilio(Caller):
+    """Speaks Twilio Media Streams, and returns each mark at once."""
+
+    microphone = staticmethod(media)
+
+    def introduction(self):
+        """The start of the stream. Nothing answers it, so the call counts as settled."""
+        self.welcomed_ns = self.applied_ns = time.monotonic_ns()
+        shape = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+        told = {"streamSid": STREAM, "callSid": f"CA{self.number}", "tracks": ["inbound"], "mediaFormat": shape}
+        told["customParameters"] = {"number": str(self.number)}
+        return {"event": "start", "sequenceNumber": "1", "streamSid": STREAM, "start": told}
+
+    def _on_message(self, opcode, payload):
+        if b'"media"' in payload:
+            self.ear.hear_pcm(pybase64.b64decode(orjson.loads(payload)["media"]["payload"]))
+        elif b'"mark"' in payload:
+            self._wire.send(opcode, payload)
+
+
+STREAM = "MZ18ad3ab5a668481ce02b83e7395059f0"
+PROTOCOLS = {"deepgram": Deepgram, "openai": OpenAI, "bare": Bare, "twilio": Twilio}

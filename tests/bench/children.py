@@ -7,8 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import orjson
+
+ROOT = Path(__file__).resolve().parents[2]
 
 LIFETIME_S = 3600
 """After so long a process is ended even if we are no longer there to do it."""

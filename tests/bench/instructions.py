@@ -50,8 +50,11 @@ def conditions():
     }
 
 
-def count(checkout):
-    """The instructions of a message of this checkout: the mean of five frames and one delta."""
+def count(checkout, options=()):
+    """The instructions of a message of this checkout: the mean of five frames and one delta.
+
+    The options are those of `turner`.
+    """
     compiler = shutil.which("cc") or shutil.which("gcc")
     if shutil.which("valgrind") is None or compiler is None:
         raise NotInstalledError("counting instructions needs valgrind and a C compiler")
@@ -61,7 +64,7 @@ def count(checkout):
         source.write_text(METER)
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-        turner = [sys.executable, TURNER, checkout, "1", library]
+        turner = [sys.executable, TURNER, checkout, "1", "--library", library, *options]
         subprocess.run(
             [*command, *turner],
             input=b"%d\n" % ROUNDS,
@@ -92,6 +95,15 @@ def verdict(found, now, expected):
 def reference():
     """The committed figures."""
     return orjson.loads(REFERENCE.read_bytes())
+
+
+def compare(checkout, options):
+    """Count with and without the options of `turner`, print both, and return the exit code."""
+    with_them, without = count(checkout, options), count(checkout)
+    print(
+        f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without protection"
+    )
+    return 0
 
 
 def main(checkout, *, is_checked, is_written):

@@ -41,12 +41,19 @@ max_bytes_per_s = 10000000
 
 
 @contextlib.contextmanager
-def system():
-    """The router with everything on."""
+def settings():
+    """The options of `turner` for a router with everything on."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "router.toml"
         file.write_text(SETTINGS.format(sha256=hashlib.sha256(TOKEN.encode()).hexdigest()))
-        yield dataclasses.replace(router("--config", str(file)), headers=(f"Authorization: Token {TOKEN}",))
+        yield ("--settings", str(file), "--token", TOKEN)
+
+
+@contextlib.contextmanager
+def system():
+    """The router with everything on."""
+    with settings() as (_, file, *_):
+        yield dataclasses.replace(router("--config", file), headers=(f"Authorization: Token {TOKEN}",))
 
 
 def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):

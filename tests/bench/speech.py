@@ -12,6 +12,7 @@ from array import array
 UPSTREAM_RATE = 24_000
 BYTES_PER_MS = UPSTREAM_RATE * 2 // 1000
 """Of agent audio, and of the microphone as the stub hears it: 16 bits at 24 kHz."""
+MULAW_BYTES_PER_MS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,18 +25,22 @@ class Shape:
     """A piece of agent audio."""
     rate: int = 16_000
     """The microphone's, in Hz."""
+    is_telephone: bool = False
+    """Whether both sides speak mu-law at 8 kHz, which passes unconverted."""
 
     @functools.cached_property
     def frame(self):
         """A microphone frame of the loudness of speech (3000 is 21 dB below full scale); the same every time."""
         chance = random.Random(20)  # noqa: S311
+        if self.is_telephone:
+            return chance.randbytes(MULAW_BYTES_PER_MS * self.frame_ms)
         count = self.rate * self.frame_ms // 1000
         return struct.pack(f"<{count}h", *(round(chance.gauss(0, 3000)) for _ in range(count)))
 
     @functools.cached_property
     def delta_bytes(self):
         """The length of a piece of agent audio."""
-        return BYTES_PER_MS * self.delta_ms
+        return (MULAW_BYTES_PER_MS if self.is_telephone else BYTES_PER_MS) * self.delta_ms
 
     @functools.cached_property
     def noise(self):
@@ -101,10 +106,18 @@ class Voice:
             {"type": "response.done", "response": self._response | {"status": "completed", "output": [item]}},
         ]
 
-    def delta(self):
-        """The next piece of audio, stamped now; the event as it goes over the wire."""
+    def pcm(self):
+        """The next piece of audio, stamped now; the bytes themselves, as Deepgram sends them."""
+        return self._stamp() + self._shape.noise
+
+    def _stamp(self):
         stamp = STAMP.pack(MAGIC, self._session, self._number, time.monotonic_ns())
         self._number += 1
+        return stamp
+
+    def delta(self):
+        """The next piece of audio, stamped now; the event as it goes over the wire."""
+        stamp = self._stamp()
         stamp_base64 = binascii.b2a_base64(stamp, newline=False)
         return b"".join((self._delta_head % self._number, stamp_base64, self._shape.noise_base64, b'"}'))
 

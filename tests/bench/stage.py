@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,11 +12,10 @@ import orjson
 
 from router.audio.convert import Converter
 from router.audio.formats import LINEAR16_24K, Format
-from tests.bench import figures, footprint, pipe
-from tests.bench.children import Child, free_port
+from tests.bench import figures, footprint, hosts, pipe
+from tests.bench.children import ROOT, Child, free_port
 from tests.bench.speech import BYTES_PER_MS, Shape
 
-ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
 CONNECT_S = 30.0
 """For a crowd of callers to be served."""
@@ -54,6 +54,14 @@ class System:
     """Lines that its callers add to their handshakes."""
     hold_back_ms: float = 0.0
     """What its resampler may keep."""
+    upstream: str = "openai"
+    """What the stub speaks."""
+    server: str = ""
+    """The server of a host application in which the router lives; empty for our own."""
+    config: str = ""
+    """The configuration file of the router, where `{stub}` stands for the stub's address; empty for none."""
+    shape: Shape | None = None
+    """The pieces in which both sides speak, where they are its own."""
 
 
 DIRECT = System(name="direct", protocol="bare")
@@ -68,7 +76,37 @@ EVENTS_RELAY = System(name="relay of events", protocol="openai")
 """The bare relay again, with the microphone in events, as clients of OpenAI send it."""
 REALTIME = System(name="/v1/realtime", protocol="openai", path="/v1/realtime")
 """The router's own relay of those events."""
-OURS = (ROUTER.name, REALTIME.name)
+DEEPGRAM_RELAY = System(name="relay of Deepgram", protocol="deepgram", upstream="deepgram")
+"""The bare relay once more, between Deepgram's clients and Deepgram's backend."""
+DEEPGRAM = System(
+    name="/deepgram",
+    protocol="deepgram",
+    path="/deepgram",
+    upstream="deepgram",
+    config='deepgram_api_key = "bench"\ndeepgram_agent_url = "ws://{stub}/v1/agent/converse"\n',
+)
+"""The router's own relay of Deepgram's backend."""
+TWILIO = System(
+    name="/twilio",
+    protocol="twilio",
+    path="/twilio",
+    shape=Shape(is_telephone=True),
+    config="""
+[[upstreams]]
+url = "ws://{stub}/v1/realtime"
+g711 = true
+[agents.default.think]
+prompt = "bench {{number}}"
+""",
+)
+"""The telephone, whose mu-law passes unconverted."""
+ON_WSGI = System(name="WSGI hand-over (gunicorn)", protocol="deepgram", server="gunicorn")
+"""The router in a Flask application, whose sockets it takes over."""
+ON_ASGI = System(name="ASGI (uvicorn)", protocol="deepgram", server="uvicorn")
+"""The router in a Starlette application, whose server keeps the sockets."""
+OURS = (ROUTER.name, REALTIME.name, DEEPGRAM.name, TWILIO.name)
+RESAMPLING = (ROUTER.name, ON_WSGI.name, ON_ASGI.name)
+"""The systems that resample the microphone."""
 
 
 def yardsticks():
@@ -87,12 +125,13 @@ class Stage:
 
     def __init__(self, system, shape=None):
         self.system = system
-        self.shape = shape or Shape()
+        self.shape = system.shape or shape or Shape()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
         with self._stack:
-            options = {"shape": dataclasses.asdict(self.shape), "port": self.system.stub_port}
+            spoken = {"protocol": self.system.upstream, "shape": dataclasses.asdict(self.shape)}
+            options = {**spoken, "port": self.system.stub_port}
             self.stub = self._helper("stub", options)
             self.stub_port = self.stub.hear(START_S)["port"]
             self.root_pid = self.system.pid
@@ -133,6 +172,14 @@ class Stage:
         self.stub.tell(times={})
         return self.stub.hear(START_S)
 
+    def await_sessions(self, count):
+        """Until the upstream knows so many sessions by their numbers."""
+        until_s = time.monotonic() + START_S
+        while self.told()["sessions"] < count:
+            if time.monotonic() > until_s:
+                raise TimeoutError("the upstream lacks sessions")
+            time.sleep(REST_GLANCE_S)
+
     def await_rest(self, sessions=0):
         """Until the upstream has no more than so many sessions."""
         until_s = time.monotonic() + START_S
@@ -146,10 +193,10 @@ class Stage:
     def microphone(self):
         """How microphone audio looks at the stub: as it is, or resampled to 24 kHz."""
         shape, system = self.shape, self.system
-        if system.protocol == "bare":
+        if system.protocol == "bare" or system.upstream == "deepgram":
             return figures.Wire(frame_bytes=len(shape.frame), held_back_bytes=0)
         hold_back_ms = system.hold_back_ms
-        if system.name == ROUTER.name:
+        if system.name in RESAMPLING:
             hold_back_ms = Converter(Format("linear16", shape.rate), LINEAR16_24K).hold_back_ms
         frame_bytes = shape.frame_ms * BYTES_PER_MS if system.protocol == "deepgram" else len(shape.frame)
         return figures.Wire(frame_bytes=frame_bytes, held_back_bytes=int(hold_back_ms * BYTES_PER_MS))
@@ -160,6 +207,8 @@ class Stage:
             return f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
         port = free_port()
         upstream = f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
+        if self.system.server:
+            return self._host(port, upstream)
         command = ["-m", "tests.bench.relay", upstream, port]
         if self.system == PICOWS:
             command = ["-m", "tests.bench.picows_relay", upstream, port]
@@ -167,7 +216,8 @@ class Stage:
             command = ["-m", "tests.bench.pipe", self.stub_port, port]
         if self.system.name in OURS:
             program = ["-m", "tests.bench.stamped", self.system.stamps] if self.system.stamps else [ROOT / "run.py"]
-            command = [*program, "--upstream", upstream, "--port", port, "--log-level", "warning"]
+            served = ["--config", self._config()] if self.system.config else ["--upstream", upstream]
+            command = [*program, *served, "--port", port, "--log-level", "warning"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
         log = None
         if self.system.log:
@@ -175,6 +225,19 @@ class Stage:
         child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment, log=log)
         process = self._stack.enter_context(child)
         process.wait_for_port(port)
+        self.root_pid = process.pid
+        return f"ws://127.0.0.1:{port}{self.system.path}"
+
+    def _config(self):
+        """Write the configuration file of the system; its path."""
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        path = folder / "bench.toml"
+        path.write_text(self.system.config.replace("{stub}", f"127.0.0.1:{self.stub_port}"))
+        return path
+
+    def _host(self, port, upstream):
+        """Start a host application that contains the router; its URL."""
+        process = self._stack.enter_context(hosts.hosted(self.system.server, port, upstream))
         self.root_pid = process.pid
         return f"ws://127.0.0.1:{port}{self.system.path}"
 

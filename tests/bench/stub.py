@@ -1,4 +1,4 @@
-"""An upstream that speaks just enough OpenAI Realtime to be called and to talk: a process of its own.
+"""An upstream that speaks just enough to be called and to talk, as OpenAI's or Deepgram's: a process of its own.
 
 It accepts sessions, counts the microphone audio of each (base64 in an append, or plain binary from the bare relay)
 with its time of arrival, and on command speaks to every session, evenly staggered, or floods one.
@@ -116,27 +116,60 @@ class Session:
             for kind in ("added", "done"):
                 self.wire.send_json({"type": f"conversation.item.{kind}", "item": event["item"]})
 
+    def _introduce(self, prompt):
+        found = re.search(r"bench (\d+)", prompt)
+        if found and self.number is None:
+            self.number = int(found[1])
+            self.voice = Voice(self.number, self._stub.shape)
+            self._stub.introduce(self)
+
     def _heard(self, size, now_ns):
         self.heard_bytes += size
         self.arrivals.append(self.heard_bytes)
         self.arrivals.append(now_ns)
 
     def _on_update(self, session):
-        found = re.search(r"bench (\d+)", session.get("instructions", ""))
-        if found and self.number is None:
-            self.number = int(found[1])
-            self.voice = Voice(self.number, self._stub.shape)
-            self._stub.introduce(self)
+        self._introduce(session.get("instructions", ""))
         updated = {"type": "session.updated", "event_id": "event_1", "session": DEFAULT_SESSION | session}
         self._stub.updated_ns[self.number] = time.monotonic_ns()
         self.wire.send_json(updated)
 
 
+class DeepgramSession(Session):
+    """One caller of Deepgram's Voice Agent, known by the number in its prompt."""
+
+    def speak(self, count):
+        """Say the next of `count` pieces of audio."""
+        if self.said == 0:
+            self.wire.send_json({"type": "ConversationText", "role": "assistant", "content": "Noise."})
+        self.wire.send(wire.BINARY, self.voice.pcm())
+        self.said += 1
+        self.spoken += 1
+        if self.said == count:
+            self.wire.send_json({"type": "AgentAudioDone"})
+
+    def _on_open(self):
+        self.wire.send_json({"type": "Welcome", "request_id": "bench"})
+
+    def _on_message(self, opcode, payload):
+        if opcode == wire.BINARY:
+            self._heard(len(payload), time.monotonic_ns())
+            return
+        message = orjson.loads(payload)
+        if message["type"] == "Settings":
+            self._introduce(message["agent"]["think"]["prompt"])
+            self.wire.send_json({"type": "SettingsApplied"})
+
+
+PROTOCOLS = {"openai": Session, "deepgram": DeepgramSession}
+
+
 class Stub:
     """All sessions, and what the benchmark asks for."""
 
-    def __init__(self, shape, port):
+    def __init__(self, shape, port, protocol):
         self.shape = shape
+        self._session = PROTOCOLS[protocol]
         self.updated_ns = {}
         """When each session was last told `session.updated` (monotonic)."""
         self._sessions = {}
@@ -174,7 +207,7 @@ class Stub:
 
     def _on_caller(self, _mask):
         connection, _ = self._listener.accept()
-        self._wires.add(Session(wire.accept(self._loop, connection), self).wire)
+        self._wires.add(self._session(wire.accept(self._loop, connection), self).wire)
 
     def _on_speak(self, order):
         gc.collect()
@@ -238,12 +271,12 @@ def _report(session, shape):
 
 
 def main():
-    """`python -m tests.bench.stub OPTIONS`: a JSON object of `shape` and `port` (0: a free one)."""
+    """`python -m tests.bench.stub OPTIONS`: a JSON object of `shape`, `port` (0: a free one) and `protocol`."""
     options = orjson.loads(sys.argv[1])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.disable()  # its pauses would be taken for the router's; each lap begins with a collection
-    Stub(Shape(**options["shape"]), options["port"]).run()
+    Stub(Shape(**options["shape"]), options["port"], options["protocol"]).run()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def measure(stage, sessions, duration_s):
     load = stage.load()
     at_rest_bytes = footprint.own_bytes(stage.pids)
     call(load, sessions)
+    stage.await_sessions(sessions)
     lap = talk(stage, load, sessions, duration_s)
     per_session = (footprint.own_bytes(stage.pids) - at_rest_bytes) / sessions if stage.pids else None
     return row(stage, lap, sessions, memory_bytes=per_session)

@@ -9,7 +9,21 @@ import pytest
 
 from tests.bench import safe, soak
 from tests.bench.speech import Shape
-from tests.bench.stage import DIRECT, EVENTS_RELAY, REALTIME, RELAY, ROUTER, Stage, router, yardsticks
+from tests.bench.stage import (
+    DEEPGRAM,
+    DEEPGRAM_RELAY,
+    DIRECT,
+    EVENTS_RELAY,
+    ON_ASGI,
+    ON_WSGI,
+    REALTIME,
+    RELAY,
+    ROUTER,
+    TWILIO,
+    Stage,
+    router,
+    yardsticks,
+)
 from tests.bench.talking import row, talk
 from tests.support.processes.further import further
 
@@ -19,13 +33,23 @@ ROOT = Path(__file__).parents[2]
 SHAPE = Shape()
 
 
+YARDSTICKS = (DIRECT, RELAY, *yardsticks(), EVENTS_RELAY, DEEPGRAM_RELAY)
+
+
 @pytest.mark.quiet
 @pytest.mark.parametrize(
-    "system", [ROUTER, REALTIME, *map(further, (DIRECT, RELAY, *yardsticks(), EVENTS_RELAY, router("--workers", "2")))]
+    "system",
+    [
+        *(ROUTER, REALTIME, DEEPGRAM, TWILIO),
+        *map(further, (*YARDSTICKS, router("--workers", "2"), ON_WSGI, ON_ASGI)),
+    ],
+    ids=lambda it: it.name,
 )
 def test_two_sessions_are_carried_without_loss(system):
     with Stage(system, SHAPE) as stage:
-        found = row(stage, talk(stage, stage.callers(2), 2, 0.5), 2)
+        load = stage.callers(2)
+        stage.await_sessions(2)
+        found = row(stage, talk(stage, load, 2, 0.5), 2)
 
     assert found.lost == []
     assert found.messages == pytest.approx(60, abs=4), "2 sessions, 50 frames and 10 deltas a second, half a second"

@@ -47,8 +47,8 @@ def test_of_few_starts_the_interval_is_all_of_them():
 
 
 @pytest.mark.slow
-def test_two_checkouts_are_measured_by_turns():
-    ours, theirs = turn.measure([ROOT, ROOT], 2, starts=1, laps=2, rounds=3)
+def test_two_checkouts_with_and_without_a_keeper_are_measured_by_turns():
+    ours, theirs = turn.measure([(ROOT, ()), (ROOT, ("--kept",))], 2, starts=1, laps=2, rounds=3)
 
     assert [len(laps) for laps in (*ours, *theirs)] == [2, 2]
     assert all(lap.frame > 0 and lap.delta > 0 for lap in (*ours[0], *theirs[0]))
@@ -57,4 +57,4 @@ def test_two_checkouts_are_measured_by_turns():
 @pytest.mark.slow
 def test_a_process_that_has_ended_is_an_error_and_no_figure(tmp_path):
     with pytest.raises(RuntimeError, match="has ended"):
-        turn.measure([tmp_path], 1, starts=1, laps=1, rounds=1)
+        turn.measure([(tmp_path, ())], 1, starts=1, laps=1, rounds=1)

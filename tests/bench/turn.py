@@ -1,8 +1,9 @@
 """What a turn of the dispatcher costs: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
 
 With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
-machine does meets both alike. With --instructions it counts instructions in place of time, and with --check it fails
-where they are more than tests/bench/instructions.json allows.
+machine does meets both alike. With --safe it compares a router that has authentication, a policy and limits with one
+that has none. With --instructions it counts instructions in place of time, and with --check it fails where they are
+more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import instructions, report
+from tests.bench import instructions, report, safe
 from tests.bench.turner import FRAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +81,8 @@ def ratio(ours, theirs):
 class Turner:
     """A process that takes turns of a checkout; see `turner`."""
 
-    def __init__(self, checkout, sessions):
-        command = [sys.executable, TURNER, checkout, str(sessions)]
+    def __init__(self, checkout, sessions, options=()):
+        command = [sys.executable, TURNER, checkout, str(sessions), *options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -110,20 +111,23 @@ class Turner:
         return orjson.loads(line)
 
 
-def measure(checkouts, sessions, *, starts, laps, rounds):
-    """The costs of each checkout: for each start of its process a list of laps. They measure in turn."""
-    found = [[] for _ in checkouts]
+def measure(candidates, sessions, *, starts, laps, rounds):
+    """The costs of each candidate: for each start of its process a list of laps. They measure in turn.
+
+    A candidate is a checkout, with the options of its process.
+    """
+    found = [[] for _ in candidates]
     for _ in range(starts):
-        started = one_start(checkouts, sessions, laps, rounds)
+        started = one_start(candidates, sessions, laps, rounds)
         for costs, of_start in zip(found, started, strict=True):
             costs.append(of_start)
     return found
 
 
-def one_start(checkouts, sessions, laps, rounds):
-    """The laps of each checkout. The first to measure in a lap is the last in the next."""
+def one_start(candidates, sessions, laps, rounds):
+    """The laps of each candidate. The first to measure in a lap is the last in the next."""
     with contextlib.ExitStack() as stack:
-        turners = [stack.enter_context(Turner(checkout, sessions)) for checkout in checkouts]
+        turners = [stack.enter_context(Turner(checkout, sessions, options)) for checkout, options in candidates]
         found = [[] for _ in turners]
         order = list(enumerate(turners))
         for _ in range(laps):
@@ -143,24 +147,43 @@ def row(name, costs):
 def main():
     """Measure, print, judge."""
     options = parse()
-    if options.instructions or options.check or options.write:
-        return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
-    checkouts = [ROOT] if options.against is None else [ROOT, options.against.resolve()]
+    with contextlib.ExitStack() as stack:
+        safely = stack.enter_context(safe.settings()) if options.safe else None
+        if options.safe and options.instructions:
+            return instructions.compare(ROOT, safely)
+        if options.instructions or options.check or options.write:
+            return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
+        candidates = {ROOT.name: (ROOT, ())}
+        if safely:
+            candidates = {"safe": (ROOT, safely), "open": (ROOT, ())}
+        elif options.kept:
+            candidates = {"kept": (ROOT, ("--kept",)), "not kept": (ROOT, ())}
+        elif options.against is not None:
+            candidates[options.against.resolve().name] = (options.against.resolve(), ())
+        compare(candidates, options)
+    return 0
+
+
+def compare(candidates, options):
+    """Measure the candidates, and print their costs and the ratio."""
     print(f"µs, {report.interpreter()}")
     print(f"{'':<28}{'frame':>10}{'delta':>10}{'message':>10}")
     for sessions in options.sessions:
-        found = measure(checkouts, sessions, starts=options.starts, laps=options.laps, rounds=options.rounds)
-        for checkout, costs in zip(checkouts, found, strict=True):
-            print(row(f"{checkout.name}, {sessions} at once", costs), flush=True)
+        found = measure(
+            list(candidates.values()), sessions, starts=options.starts, laps=options.laps, rounds=options.rounds
+        )
+        for name, costs in zip(candidates, found, strict=True):
+            print(row(f"{name}, {sessions} at once", costs), flush=True)
         if len(found) > 1:
             print(f"{'ratio':<28}{ratio(*found)}", flush=True)
-    return 0
 
 
 def parse():
     """The flags."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.turn", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout, measured alternately")
+    parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
+    parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
     parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")

@@ -5,6 +5,7 @@ real: a router, a dispatcher, three actors each, sockets of the loopback interfa
 own thread. The clock of the router stands still within a turn, so that no path depends on how long a turn took.
 """
 
+import argparse
 import base64
 import contextlib
 import ctypes
@@ -138,9 +139,9 @@ class Peer:
 class Session:
     """A session that is ready, whose agent speaks."""
 
-    def __init__(self, router, listener, number):
+    def __init__(self, router, listener, number, token):
         self._deltas = 0
-        self.client = _call(router)
+        self.client = _call(router, token)
         self.client.send(SETTINGS)
         self.upstream = _answer(listener)
         self._begin(number)
@@ -182,7 +183,7 @@ class Session:
         self.client.read_until("AgentStartedSpeaking")
 
 
-def _call(router):
+def _call(router, token):
     """Call the router as a WSGI server does, and return the client's end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = Peer(socket.create_connection(listener.getsockname()), masks=True)
@@ -200,6 +201,8 @@ def _call(router):
         "HTTP_SEC_WEBSOCKET_VERSION": "13",
         "werkzeug.socket": served,
     }
+    if token:
+        environ["HTTP_AUTHORIZATION"] = f"Token {token}"
     list(router.handle(environ, profile="openai")(environ, lambda *_: None))
     served.close()
     client.head()
@@ -221,18 +224,37 @@ def _answer(listener):
     return upstream
 
 
+class Custody:
+    """The way to a keeper that is never asked for anything."""
+
+    def __init__(self):
+        from actors.connections.arena import Arena  # noqa: PLC0415 - after the clock has stopped
+
+        self.arena = Arena()
+
+    def hold(self, *_arguments):
+        """Take a session into custody."""
+
+    def drop(self, _session_id):
+        """Forget a session."""
+
+
 class Turner:
     """The sessions, and the turns of their dispatcher."""
 
-    def __init__(self, sessions):
-        from router.core import Router  # noqa: PLC0415 - after the clock has stopped
+    def __init__(self, sessions, settings, token, *, are_kept=False):
+        from router.config.command_line import load  # noqa: PLC0415 - after the clock has stopped
+        from router.core import Router  # noqa: PLC0415
 
         self._listener = socket.create_server(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/v1/realtime"
-        self._router = Router(upstream=url)
+        flags = ["--upstream", f"ws://127.0.0.1:{self._listener.getsockname()[1]}/v1/realtime"]
+        flags += ["--config", settings] if settings else []
+        self._router = Router(load(flags, {}, lambda path: Path(path).read_text()))
         self._router.start()
-        self._dispatcher = self._router._runtime.dispatchers[0]
-        self._sessions = [Session(self._router, self._listener, number) for number in range(sessions)]
+        if are_kept:
+            self._router.custody = Custody()
+        self._dispatcher = self._router._parts.runtime.dispatchers[0]
+        self._sessions = [Session(self._router, self._listener, number, token) for number in range(sessions)]
 
     def measure(self, rounds, meter):
         """Take the turns of some rounds on the dispatcher's thread.
@@ -287,22 +309,31 @@ def counted(library):
 
 
 def main():
-    """`turner.py CHECKOUT SESSIONS [LIBRARY]`: each line of the input is a number of rounds, and answered with JSON.
+    """`turner.py CHECKOUT SESSIONS [OPTIONS]`: each line of the input is a number of rounds, and answered with JSON.
 
-    With a library the instructions of those rounds are counted, and not those of the rounds that come first.
+    With a library the instructions of those rounds are counted, and not
+    those of the rounds that come first.
     """
-    checkout, sessions = sys.argv[1], int(sys.argv[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("checkout")
+    parser.add_argument("sessions", type=int)
+    parser.add_argument("--library", help="counts instructions; see `instructions`")
+    parser.add_argument("--settings", help="a file of settings for the router")
+    parser.add_argument("--token", help="the credential of each client")
+    parser.add_argument("--kept", action="store_true", help="the sessions outlive their process")
+    given = parser.parse_args()
+    checkout = given.checkout
     sys.path[0] = checkout
     os.chdir(checkout)
     stop_the_clock()
     if Path(find_spec("router").origin).parents[1] != Path(checkout):
         raise SystemExit(f"{checkout} is no checkout of the router")
-    turner = Turner(sessions)
+    turner = Turner(given.sessions, given.settings, given.token, are_kept=given.kept)
     gc.collect()
     gc.disable()  # a talking session makes no garbage, and a collection belongs to no turn
     turner.measure(WARM_ROUNDS, contextlib.nullcontext)
     print(json.dumps({"python": sys.version}), flush=True)
-    meter = partial(counted, ctypes.CDLL(sys.argv[3])) if len(sys.argv) > 3 else contextlib.nullcontext
+    meter = partial(counted, ctypes.CDLL(given.library)) if given.library else contextlib.nullcontext
     for line in sys.stdin:
         print(json.dumps(turner.measure(int(line), meter)), flush=True)
     os._exit(0)  # the sessions have nothing to say at the end

@@ -6,7 +6,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.clients.console_page import SILENCED_MS
+from router.simulator.speech.installed import INSTALL, voice_support
+from tests.support.clients.console_page import SILENCED_MS, console_page
+from tests.support.processes import children
 from tests.support.processes.further import further
 
 WEATHER = "Cloudy with a chance of rain"
@@ -40,6 +42,19 @@ def test_its_parts_have_the_names_and_roles_that_others_rely_on(console):
     for label in ("Prompt", "Greeting", "Voice", "Token", "Functions"):
         expect(console.field(label)).to_be_visible()
     expect(page.get_by_role("meter")).to_have_count(2)
+
+
+def test_the_whole_address_of_the_router_is_readable(console):
+    console.open()
+    for width in (1280, 1440, 1920):
+        console.page.set_viewport_size({"width": width, "height": 800})
+        shown = console.page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(endpoint)")
+        assert shown <= 0, f"the address is cut at {width} px"
+        text = console.page.evaluate(
+            "(() => { const pen = document.createElement('canvas').getContext('2d');"
+            "pen.font = getComputedStyle(endpoint).font; return pen.measureText(endpoint.placeholder).width; })()"
+        )
+        assert console.page.evaluate("endpoint.clientWidth - 20") >= text, f"the address is cut at {width} px"
 
 
 def test_its_landmarks_and_controls_are_named_for_a_screen_reader(console):
@@ -91,6 +106,28 @@ def test_speech_is_transcribed_and_answered_aloud(plain_console, backend):
     plain_console.wait_for_state("listening")
     plain_console.button("Stop talking").click()
     plain_console.wait_for_state("ready")
+
+
+def test_the_page_says_what_to_install_to_be_understood(browser):
+    advice = voice_support().advice
+    with (
+        children.router(env={"ROUTER_SIMULATOR_VOICE": "1"}) as router,
+        console_page(browser, router.address) as console,
+    ):
+        console.open()
+        note = console.page.locator("#voice-note")
+        expect(note).to_have_text(advice or "It understands speech, and answers in words.")
+        expect(note.locator("code")).to_have_text([INSTALL] if advice else [])
+
+
+def test_the_page_says_that_a_language_model_answers(browser):
+    with (
+        children.router("--simulator-llm", "http://127.0.0.1:9/v1") as router,
+        console_page(browser, router.address) as console,
+    ):
+        console.open()
+        expect(console.page.locator("#simulator-note")).to_contain_text("a language model gives its answers")
+        expect(console.page.locator("#simulator-note")).not_to_contain_text("no call leaves it")
 
 
 def test_the_microphone_s_level_is_shown_and_said(console):
@@ -359,6 +396,7 @@ def test_each_turn_s_latency_is_a_chart_and_a_text(console):
     console.button("Session").click()
     console.connect()
     console.ask("My name is Ada.", "I will remember that")
+    expect(console.page.locator("#latency-range")).to_have_text("to the first sound, in one turn")
     console.button("Talk").click()
     expect(console.entries("assistant").nth(1)).to_contain_text(re.compile(r"sound after \d+ ms|sound after [\d.]+ s"))
     console.button("Stop talking").click()
@@ -368,6 +406,7 @@ def test_each_turn_s_latency_is_a_chart_and_a_text(console):
     expect(rows.nth(1)).to_contain_text("1 typed")
     for cell in rows.nth(1).get_by_role("cell").all():
         expect(cell).to_have_text(re.compile(r"^[\d.]+ m?s$"))
+    expect(console.page.locator("#latency-range")).to_contain_text("median of 2 turns, from")
     expect(console.page.get_by_role("img", name=re.compile("Median .* over 2 turns"))).to_be_visible()
 
 

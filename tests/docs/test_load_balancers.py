@@ -6,17 +6,21 @@ Each router is restarted in turn, one is cut off from the network, one is shot, 
 import contextlib
 import signal
 import socket
+import ssl
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 import trustme
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import serve
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.callers import Callers
-from tests.support.processes.children import RUN_PY
+from tests.support.processes.children import RUN_PY, child
 from tests.support.processes.haproxy_front import haproxy_program
 from tests.support.processes.hosts import hosts
 from tests.support.processes.tls_front import nginx_program
@@ -86,6 +90,11 @@ def nginx(network, folder):
         process.stop()
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 def wait_until_it_listens(process, address):
     for _ in range(200):
         with contextlib.closing(socket.socket()) as sock:
@@ -133,13 +142,64 @@ class Fleet:
             stack.close()
 
 
+@contextlib.contextmanager
+def machine(port, calls):
+    """Run a stand-in for a router, which notes the port of each call."""
+
+    def note(connection):
+        calls.append(port)
+        with contextlib.suppress(ConnectionClosed):
+            connection.recv()
+
+    with serve(note, "127.0.0.1", port) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.skipif(nginx_program() is None, reason="nginx is not installed (Debian's nginx-light)")
+def test_nginx_gives_a_machine_that_failed_its_share_of_calls_again():
+    front, *ports = (free_port() for _ in range(4))
+    calls = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        write_certificate(folder)
+        text = (SHIPPED / "nginx.conf").read_text().replace("/etc/nginx/", f"{folder}/")
+        for number, port in zip((11, 12, 13), ports, strict=True):
+            text = text.replace(f"10.0.0.{number}:8080", f"127.0.0.1:{port}")
+        (folder / "switchboard.conf").write_text(text.replace("listen 443", f"listen 127.0.0.1:{front}"))
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
+        process = stack.enter_context(child(nginx_program(), "-p", folder, "-c", folder / "nginx.conf"))
+        process.wait_for("using the")
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+        def call():
+            stack.enter_context(connect(f"wss://127.0.0.1:{front}/openai", ssl=trusting))
+
+        stack.enter_context(machine(ports[0], calls))
+        for _ in range(2):
+            call()
+        for port in ports[1:]:
+            stack.enter_context(machine(port, calls))
+        for _ in range(7):
+            call()
+    assert [calls.count(port) for port in ports] == [3, 3, 3]
+
+
 @pytest.mark.skipif(haproxy_program() is None, reason="haproxy is not installed (Debian's haproxy)")
 @pytest.mark.skipif(nginx_program() is None, reason="nginx is not installed (Debian's nginx-light)")
 @pytest.mark.parametrize(
     ("front", "count", "restarted", "slowest_s"),
     [
         (haproxy, 6, ROUTERS[:1], WAIT_S),
+        pytest.param(nginx, 6, ROUTERS[:1], WAIT_S, marks=pytest.mark.exhaustive),
         pytest.param(haproxy, 60, ROUTERS, WITHOUT_CALL_S, marks=WHOLE),
+        pytest.param(nginx, 60, ROUTERS, WITHOUT_CALL_S, marks=WHOLE),
     ],
 )
 def test_callers_go_on_talking_as_each_machine_restarts_is_cut_off_or_dies(front, count, restarted, slowest_s):

@@ -29,7 +29,7 @@ LEFT_OUT = frozenset(
 )
 """Attributes that change no later behaviour: counters for operators, the next free number, and latency reports."""
 
-ID = re.compile(r"(?:sb_[0-9a-z]+_|resp_|item_|user_|call_|fc_|Said user_|Answer )\d+\.?")
+ID = re.compile(r"(?:sb_[0-9a-z]+_|resp_|item_|user_|call_|fc_|Said user_|Answer )\d+[.!]?")
 TIME_S = 5e8
 """A number above it is a time."""
 NAMED = frozenset({"generation", "_generation"})
@@ -93,7 +93,7 @@ def _learn(kind: type) -> Visit:
 
 def _of_text(walk: Walk, value: str) -> None:
     # An id ends in a number. The look at the last letter is cheaper than the pattern.
-    is_id = value[-1:].isdigit() or value[-1:] == "."
+    is_id = value[-1:].isdigit() or value[-1:] in (".", "!")
     walk.tokens.append(walk.name(value) if is_id and ID.fullmatch(value) else value)
 
 

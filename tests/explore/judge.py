@@ -82,6 +82,8 @@ class Judge:
         """The generations of the requested responses outside the conversation that have not ended."""
         self.speaking: dict[int, float] = {}
         """The begin of the speech that each upstream has detected, and that has not ended."""
+        self.has_missed_commit = False
+        """The deadline of a commit expired, and no speech has begun since."""
         self.replaced: set[str] = set()
         """Texts of the responses that gave way to a given text. They answer no later question."""
         self.cuts_next = False
@@ -96,6 +98,8 @@ class Judge:
         """Events of the client's own that no upstream has received."""
         self.updates = 0
         """Updates of the client's that neither an acknowledgement nor an Error has answered."""
+        self.injected = 0
+        """Texts that the agent was told to speak, and that were neither sent to the client nor refused."""
         self.early_frames = 0
         """Frames of the microphone that wait for the first upstream. One event may carry all."""
         self.rejected: set[str] = set()
@@ -110,6 +114,8 @@ class Judge:
         """The generations that received audio."""
         self.is_excused = False
         """The client created a response or ended a turn itself: not every response answers a question."""
+        self.worded: set[str] = set()
+        """Texts of the responses of which the session has received words. The client gets them before their audio."""
 
     # What the client does.
 
@@ -122,6 +128,7 @@ class Judge:
         """Record that the user interrupts: no text of a response that is active now has to be sent."""
         self.interrupted |= self.known_texts
         self.missing.clear()
+        self.injected = 0
         self.knowledge.cut |= self.known_texts | self.given_texts
 
     def cut_off(self) -> None:
@@ -134,6 +141,7 @@ class Judge:
 
     def expires(self, name: str, now_s: float) -> None:
         """Record that a deadline expired by which the session takes speech for a noise."""
+        self.has_missed_commit |= name == "commit"
         longest_s = {"speech": 0.0, "commit": MAX_FILLED_S}.get(name)
         if longest_s is not None:
             self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
@@ -253,8 +261,11 @@ class Judge:
         # Of an answer that was cut, the client receives the heard words.
         whole = next((it for it in self.known_texts & self.knowledge.cut if it.startswith(text)), text)
         require(whole in self.known_texts | self.given_texts, f"v the client received {text!r}, which no response has")
-        require(text not in self.texts, f"v the client received {text!r} twice")
+        # The heard words of two answers may be the same.
+        cut = sum(it.startswith(text) for it in self.known_texts & self.knowledge.cut)
+        require(self.texts.count(text) < max(cut, 1), f"v the client received {text!r} twice")
         self.texts.append(text)
+        self.injected -= self.injected and text in self.given_texts
         if text in self.missing:
             self.missing.remove(text)
         self.is_output_open = True
@@ -284,6 +295,9 @@ class Judge:
         for call in message["functions"]:
             self.calls[call["id"]] = "cancelled"
 
+    def _sent_InjectionRefused(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.injected -= 1
+
     def _sent_UtteranceEnd(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.is_utterance_due = False
 
@@ -292,7 +306,7 @@ class Judge:
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained = True
-        self.updates = 0
+        self.updates = self.injected = 0
         self.unsent.clear()
         self.owed.clear()
         self.missing.clear()
@@ -307,6 +321,8 @@ class Judge:
         """Judge audio to the client."""
         require(not self.has_ended, "xi audio after the end")
         require(self.playing not in self.silenced, f"v audio of {self.playing!r} behind its interruption")
+        is_ahead = self.playing not in self.worded or self.is_holding or self.playing in self.texts
+        require(is_ahead, f"v audio of {self.playing!r} before its text")
         self.is_output_open = True
         self.shown.add(self.playing)
         self.heard.add(self.playing)
@@ -323,7 +339,9 @@ class Judge:
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
-            require(not self.begun, "iii a response is requested while another is active")
+            # The outputs of its calls are the end of a response that was not announced.
+            active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
+            require(not active, "iii a response is requested while another is active")
             require(generation not in self.asks, "iii a response is requested while another is requested")
             self.asks.append(generation)
             is_early = generation in self.speaking and not self.is_excused
@@ -352,6 +370,11 @@ class Judge:
     def upstream_calls(self, call_id: str, generation: int) -> None:
         """Record a call of an upstream."""
         self.known_calls.add((generation, call_id))
+
+    def upstream_words(self, text: str) -> None:
+        """Record words of a response that the session received."""
+        if text in self.known_texts - self.interrupted:
+            self.worded.add(text)
 
     def upstream_speaks(self, item_id: Any, text: str) -> None:
         """Record audio of an item that the session received, and the text of its response."""
@@ -395,3 +418,4 @@ class Judge:
         """Judge a world that rests after both peers have done all that they owe."""
         require(not self.unsent, f"ii {self.unsent} of the client's own reached no upstream")
         require(not self.early_frames, f"ii {self.early_frames} early frames reached no upstream")
+        require(self.injected <= 0, "ii a given text is neither spoken nor refused")

@@ -84,7 +84,7 @@ class Response:
     @property
     def text(self) -> str:
         """Its text, which no other response has."""
-        return f"Answer {self.number}."
+        return f"Answer {self.number}!"
 
 
 class Upstream:

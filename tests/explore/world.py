@@ -158,8 +158,9 @@ class World:
                     found.append(("other id", generation))
             if upstream.active is not None:
                 found += [("fail", generation, status) for status in ("failed", "incomplete", "cancelled")]
-            # Where responses are not announced, a repeated event is the begin of another one.
-            if upstream.last is not None and self.quirk != "no created":
+            # Where responses are not announced, a repeated event is the begin of another one. A delta is more text.
+            kind = upstream.last["type"] if upstream.last is not None else ""
+            if kind and not kind.endswith("transcript.delta") and self.quirk != "no created":
                 found.append(("repeat", generation))
             found += [("no words", generation, item, how) for item in upstream.untranscribed for how in ("", "failed")]
         return found
@@ -292,13 +293,26 @@ class World:
     def _act_force(self) -> None:
         self._spend("force")
         self.judge.is_excused = True
+        is_open = self._has_open_turn()
         self._client({"type": "ForceEndTurn"})
+        if is_open and self._has_open_turn():
+            raise Violation("ii the client ends the user's turn, and nothing is committed")
+
+    def _has_open_turn(self) -> bool:
+        """Whether the user speaks, and no commit is on its way."""
+        upstream = self.upstreams.get(self.serving)
+        if upstream is None or self.session.state.lifecycle is not Lifecycle.READY or not upstream.has_audio:
+            return False
+        is_spoken = self.serving in self.judge.speaking and not self.judge.has_missed_commit
+        is_spoken &= not upstream.has_lost_commit  # the session still awaits that one
+        return is_spoken and all(event["type"] != "input_audio_buffer.commit" for event in upstream.queue)
 
     def _act_inject(self, behavior: str) -> None:
         self._spend("inject")
         self.judge.given_texts.add("Mind the gap.")
         if behavior == "interrupt":
             self.judge.replace()
+        self.judge.injected += 1
         self._client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": behavior})
 
     def _act_native(self, kind: str) -> None:
@@ -380,6 +394,7 @@ class World:
     def _act_speech(self, generation: int) -> None:
         self.judge.cut_off()
         self.judge.speaking[generation] = self.now_s
+        self.judge.has_missed_commit = False
         self._deliver(generation, self.upstreams[generation].hear("speech"))
 
     def _act_stop(self, generation: int) -> None:
@@ -458,6 +473,8 @@ class World:
             self.judge.knowledge.sees(event, generation)
             if event["type"] == "input_audio_buffer.cleared":
                 self.judge.is_cleared = self.judge.is_clearing
+            elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
+                self.judge.upstream_words(upstream.text_of(event["response_id"]))
             elif event["type"] == "response.output_audio.delta":
                 self.judge.upstream_speaks(event["item_id"], upstream.text_of(event["response_id"]))
             elif event["type"] == "response.function_call_arguments.done":

@@ -64,6 +64,7 @@ class UpstreamCodec:
 def masked_by(random):
     """Take the masking keys of frames from a generator: an input depends on its seed alone."""
     before, frames._new_key = frames._new_key, lambda: random.randbytes(4)
+    frames._keys.clear()
     try:
         yield
     finally:

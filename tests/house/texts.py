@@ -8,7 +8,7 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, nodes, parsed
 
 SOURCES = ("actors", "router", "run.py")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
@@ -66,7 +66,7 @@ def docstrings(root=ROOT):
 def docstrings_of(sources):
     """Extract the strings that stand as statements in files, given as their paths and syntax."""
     for path, syntax in sources:
-        for node in ast.walk(syntax):
+        for node in nodes(syntax):
             if _is_docstring(node):
                 yield from sentences(f"{path}:{node.lineno}", node.value.value)
 
@@ -116,7 +116,7 @@ def runtime_strings(root=ROOT):
 def python_sources(root):
     """Return the paths, relative to the root, and the syntax of the files that are distributed."""
     paths = [path for name in SOURCES for path in _files(root / name, "*.py")]
-    return [(path.relative_to(root), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+    return [(path.relative_to(root), parsed(path)) for path in paths]
 
 
 def _files(place, pattern):

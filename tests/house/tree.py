@@ -37,7 +37,19 @@ class Module:
     @functools.cached_property
     def syntax(self):
         """The parsed file."""
-        return ast.parse(self.source)
+        return parsed(self.path)
+
+
+@functools.cache
+def parsed(path):
+    """Parse a file, once for all tests of a process."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def nodes(syntax):
+    """Return all nodes of a parsed file, which several tests look through."""
+    return list(ast.walk(syntax))
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ def _tree(root, directories):
 def _imports_of(module, known):
     """Collect imports at any depth of the file: a function's and TYPE_CHECKING's count like the others."""
     found = {}
-    for node in ast.walk(module.syntax):
+    for node in nodes(module.syntax):
         for name in _targets(node, module, known):
             if name in known and name != module.name:
                 found.setdefault(name, node.lineno)

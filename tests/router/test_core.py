@@ -352,7 +352,7 @@ def actors_of_a_dead_dispatcher():
 def test_sessions_of_a_dispatcher_that_dies_are_ended_with_an_error_and_no_other_begins(simulator, caplog):
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
-        (dispatcher,) = router._runtime.dispatchers
+        (dispatcher,) = router._parts.runtime.dispatchers
         dispatcher.call_soon(sys.exit)
         assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
         assert closing(client) == 1011
@@ -374,7 +374,7 @@ def test_sessions_of_a_dispatcher_that_stalls_are_ended_with_an_error_and_others
     go_on = threading.Event()
     with serving(upstream=simulator.url) as (router, url), connect(url) as client:
         apply_settings(client)
-        router._runtime.dispatchers[0].call_soon(go_on.wait)
+        router._parts.runtime.dispatchers[0].call_soon(go_on.wait)
         assert receive_until(client, "Error")[-1]["code"] == "INTERNAL_SERVER_ERROR"
         assert closing(client) == 1011
         assert router.problems() == ["dispatcher-0 is stalled"]

@@ -11,6 +11,7 @@ from router.access.request import Principal
 from router.config.model import Deadlines
 from router.hooks import Hooks
 from router.testing import CallHarness
+from tests.support.machine.playbook import SETTINGS
 
 WAIT_S = 5.0
 SOON = Deadlines(hook_s=0.2)
@@ -195,3 +196,13 @@ def test_close_waits_for_the_notification_of_each_session_s_end(simulator, recor
     recorder.next()
     name, _, _, end = recorder.next()
     assert (name, end.code, end.reason) == ("on_session_end", 1012, "SERVER_GOING_AWAY")
+
+
+def test_later_hooks_have_the_tags_of_the_settings(simulator, recorder):
+    with CallHarness(**recorder.hooks()) as harness:
+        call = harness.call(simulator=simulator)
+        call.client.start({**SETTINGS, "tags": ["shop"]})
+        hold_turn(call)
+        seen = {name: session.tags for name, _thread, session, *_ in (recorder.next(), recorder.next())}
+    assert seen["on_session_start"] == ()
+    assert set(seen.values()) == {(), ("shop",)}

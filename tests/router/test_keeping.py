@@ -1,15 +1,16 @@
 """The records of a session, and the session as its dead process left it."""
 
 import sys
-from collections import deque
 from types import SimpleNamespace
 
 import pytest
 
 from actors import messages
-from actors.connections.frames import apply_mask
+from actors.connections.arena import Arena
+from actors.connections.frames import Ping, apply_mask
 from actors.connections.shelf import Shelf, ShelfError
-from router.keeping import ShelvedMachine, recovered
+from router import keeping
+from router.keeping import ShelvedMachine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -22,9 +23,12 @@ class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
     def __init__(self):
-        self.snapshot_due = 0
-        self.can_move = True
+        self.record_due = self.words_due = 0
+        self.words = ""
+        self.can_be_written = True
         self.handled = 0
+        self.marks = self
+        self.commands = []
 
     def held_bytes(self):
         return 0
@@ -35,52 +39,92 @@ class Session:
     def handle(self, message, _now_s):
         self.handled += 1
         if isinstance(message, messages.ClientTextReceived):
-            self.snapshot_due += 1
+            self.record_due += 1
             return [messages.SendToClient(f"{message.text}!")]
-        return []
+        commands, self.commands = self.commands, []
+        return commands
 
-    def snapshot(self):
-        if self.can_move is None:
+    def snapshot(self, *, is_brief):
+        assert is_brief
+        if not self.can_be_written:
             raise ValueError("cannot be written")
         return b"after %d" % self.handled
+
+    def may_drop_audio(self):
+        return True
+
+    def note_stored(self):
+        self.words = ""
+
+    def take_words(self):
+        words, self.words = self.words, ""
+        return words
+
+
+class Connection:
+    """A connection whose reads and writes a test makes."""
+
+    def __init__(self, arena):
+        self.shelf = Shelf(arena, 0, 0)
+        self.emitted, self.delivered = [], []
+        self.texts = self.journal_from = 0
+        self.due = None
+
+    def unwritten(self, current):
+        return bytes(current) + b"".join(it.encode() for it in self.emitted)
+
+    def write(self):
+        """Write all frames, as at the end of a turn."""
+        for frame in list(self.emitted):
+            del self.emitted[0]
+            data = frame.encode()
+            if self.due is not None:
+                self.due(data)
+            self.shelf.note_write(data)
+            self.shelf.note_written(data, len(data))
 
 
 @pytest.fixture
 def process():
-    """A session, its machine, and its connection, whose reads and writes a test makes."""
-    shelf, session, holds = Shelf(), Session(), []
-    shelf.begin(0, 0)
-    connection = SimpleNamespace(shelf=shelf, emitted=[], delivered=[], pending=[], journal_from=0)
-    connection.delivered = deque()
-    connection.unwritten = lambda more: b"".join(it.encode() for it in [*connection.emitted, *more])
+    """A session, its machine, and its connection."""
+    arena, session, holds = Arena(), Session(), []
+    connection = Connection(arena)
+    machine = ShelvedMachine(session, session, connection, lambda: holds.append(1))
     yield SimpleNamespace(
-        shelf=shelf,
-        session=session,
-        connection=connection,
-        holds=holds,
-        machine=ShelvedMachine(session, session, connection, lambda: holds.append(1)),
+        arena=arena, shelf=connection.shelf, session=session, connection=connection, holds=holds, machine=machine
     )
-    shelf.close()
+    connection.shelf.close()
+    arena.close()
+
+
+def recovered(process, written):
+    shelf = process.shelf
+    return keeping.recovered(process.arena, shelf.at, shelf.serial, written, shelf.read)
 
 
 def read(process, data):
-    room = process.shelf.room(len(data))
-    room[:] = data
-    process.shelf.note_read(len(data))
+    shelf = process.shelf
+    shelf.make_room(b"", len(data), may_drop=False)
+    shelf.view[shelf.fill : shelf.fill + len(data)] = data
+    shelf.fill += len(data)
+    shelf.read += len(data)
 
 
-def ask(process, text):
+def ask(process, text, *, is_written=True):
     read(process, masked(text.encode()))
     process.connection.delivered.append(text)
     process.connection.journal_from = process.shelf.read
-    return process.machine.handle(messages.ClientTextReceived(text), 0.0)
+    commands = process.machine.handle(messages.ClientTextReceived(text), 0.0)
+    if is_written:
+        process.connection.write()
+    return commands
 
 
 def test_a_record_has_the_bytes_of_its_step_before_they_are_written(process):
     assert ask(process, "hello") == [messages.SendToClient("hello!")]
-    found = recovered(process.shelf, 0, process.shelf.read)
+    found = recovered(process, 0)
     assert (found.value, found.unsent, found.sent_bytes, found.journal) == (b"after 1", b"hello!", 0, [])
-    assert recovered(process.shelf, 4, process.shelf.read).unsent == b"o!"
+    assert recovered(process, 4).unsent == b"o!"
     assert list(process.connection.delivered) == []
 
 
@@ -93,23 +137,23 @@ def test_the_keeper_gets_the_memory_with_its_first_record(process):
 
 def test_audio_behind_the_record_counts_and_its_torn_write_is_completed(process):
     ask(process, "hello")
-    process.shelf.written = 6
     process.shelf.note_write(b"audio frames")
-    found = recovered(process.shelf, 6 + 5, process.shelf.read)
+    found = recovered(process, 6 + 5)
     assert (found.unsent, found.sent_bytes) == (b" frames", len(b"audio frames"))
 
 
 def test_messages_behind_the_record_are_the_journal_and_half_a_frame_is_unread(process):
-    process.connection.pending = ["not handled", b"pcm"]
-    ask(process, "hello")
+    process.connection.delivered += [Ping(b""), "hello", "not handled", Ping(b""), b"pcm"]
+    process.machine.handle(messages.ClientTextReceived("hello"), 0.0)
+    process.connection.write()
     read(process, masked(b"later") + masked(b"cut")[:3])
-    found = recovered(process.shelf, 0, process.shelf.read)
+    found = recovered(process, 0)
     assert found.journal == ["not handled", b"pcm", "later"]
     assert found.unread == masked(b"cut")[:3]
 
 
 def test_binary_messages_that_come_in_pieces_are_handled_once(process):
-    process.connection.delivered.extend([b"0123456789", "text"])
+    process.connection.delivered += [b"0123456789", "text"]
     process.machine.handle(messages.ClientBinaryReceived(b"01234"), 0.0)
     assert list(process.connection.delivered) == [b"56789", "text"]
     process.machine.handle(messages.ClientBinaryReceived(b"56789"), 0.0)
@@ -119,25 +163,82 @@ def test_binary_messages_that_come_in_pieces_are_handled_once(process):
 def test_no_record_is_stored_without_a_call_for_one(process):
     ask(process, "hello")
     process.machine.handle(messages.ClientBinaryReceived(b"pcm"), 0.0)
-    assert recovered(process.shelf, 0, process.shelf.read).value == b"after 1"
+    assert recovered(process, 0).value == b"after 1"
 
 
 def test_a_session_that_cannot_be_written_goes_on_with_the_record_before(process):
     ask(process, "hello")
-    process.session.can_move = None
+    process.session.can_be_written = False
     assert ask(process, "again") == [messages.SendToClient("again!")]
-    assert recovered(process.shelf, 0, process.shelf.read).value == b"after 1"
+    assert recovered(process, 0).value == b"after 1"
 
 
 def test_bytes_that_no_record_has_are_an_error(process):
     process.shelf.written = 10
     ask(process, "hello")
     with pytest.raises(ShelfError, match="in no record"):
-        recovered(process.shelf, 9, process.shelf.read)
+        recovered(process, 9)
 
 
-def test_a_message_of_several_frames_that_was_half_read_is_an_error(process):
+def test_steps_whose_bytes_leave_together_have_one_record(process):
+    ask(process, "one", is_written=False)
+    ask(process, "two", is_written=False)
+    with pytest.raises(ShelfError, match="no record"):
+        recovered(process, 0)
+    process.connection.write()
+    found = recovered(process, 0)
+    assert (found.value, found.unsent, found.journal) == (b"after 2", b"one!two!", [])
+
+
+def test_a_step_without_a_word_to_the_client_is_recorded_at_once(process):
+    process.session.record_due += 1
+    process.machine.handle(messages.ClientOpened(), 0.0)
+    assert recovered(process, 0).value == b"after 1"
+    assert process.holds == [1]
+
+
+def test_a_function_is_not_started_before_its_record_is_stored(process):
+    process.session.record_due += 1
+    process.session.commands = [messages.SendToClient("calling"), messages.StartWork("call", None, 1.0)]
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert recovered(process, 0).unsent == b"calling"
+
+
+def test_words_of_an_answer_are_noted_behind_the_record(process):
     ask(process, "hello")
-    read(process, masked(b"begun", 0x01))
-    with pytest.raises(ShelfError, match="half read"):
-        recovered(process.shelf, 0, process.shelf.read)
+    for words in ("once upon", " a time"):
+        process.session.words, process.session.words_due = words, process.session.words_due + 1
+        process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert recovered(process, 6).words == "once upon a time"
+    assert recovered(process, 6).value == b"after 1"
+    process.session.words, process.session.words_due = "x" * 1000, 7
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert (recovered(process, 6).words, recovered(process, 6).value) == ("", b"after 4")
+
+
+def test_a_long_journal_asks_for_a_record_at_the_next_step(process):
+    ask(process, "hello")
+    process.shelf.asks_for_record = True
+    process.connection.journal_from = process.shelf.read
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert recovered(process, 6).value == b"after 2"
+
+
+def test_a_session_that_does_not_outlive_its_process_any_more_goes_on(process):
+    ask(process, "hello")
+    shelf, process.connection.shelf = process.connection.shelf, None
+    assert process.machine.handle(messages.ClientTextReceived("again"), 0.0) == [messages.SendToClient("again!")]
+    process.connection.shelf = shelf
+
+
+def test_a_message_of_several_frames_that_was_half_read_is_read_again(process):
+    ask(process, "hello")
+    begun = masked(b"begun", 0x01) + masked(b"ping", 0x89) + masked(b"more", 0x80)[:4]
+    read(process, masked(b"whole") + begun)
+    found = recovered(process, 0)
+    assert (found.journal, found.unread) == (["whole"], begun)
+
+
+def test_a_machine_that_replaces_its_handler_is_asked_by_the_new_one(process):
+    process.session.handle = lambda *_input: [messages.ProbeClient()]
+    assert process.machine.handle(messages.ClientBinaryReceived(b""), 0.0) == [messages.ProbeClient()]

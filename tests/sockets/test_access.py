@@ -122,7 +122,8 @@ def bearer(token):
 
 
 @pytest.mark.parametrize(
-    ("host", "check"), [("0.0.0.0", ()), ("::", ("--check",)), further("0.0.0.0", ("--check",)), further("::", ())]
+    ("host", "check"),
+    [("0.0.0.0", ()), further("::", ("--check",)), further("0.0.0.0", ("--check",)), further("::", ())],
 )
 def test_an_open_address_without_authentication_stops_the_start(host, check):
     status, output = run("--host", host, "--port", "0", *check)
@@ -187,7 +188,7 @@ def test_a_client_comes_in_with_its_token_in_the_url(served):
     assert status_of(served, f"/openai?token={ALICE}") == 101
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/console/wire"])
+@pytest.mark.parametrize("path", [*PATHS, "/console/wire", "/v1/listen", "/openai?turn_detection=odd"])
 def test_every_other_credential_gets_the_same_bytes_and_no_upstream(refusing, path):
     address, simulator = refusing
     answers = {

@@ -161,3 +161,16 @@ def test_a_turn_that_the_client_ends_is_answered_without_a_silence(simulator, tu
         say(client, type="ForceEndTurn")
         turn = receive_until(client, "AgentAudioDone")
         assert len(texts(turn, "user")) == len(texts(turn)) == 1
+
+
+def test_settings_may_name_an_agent_of_the_configuration_with_variables_in_the_url(simulator):
+    agents = {"support": {"greeting": "Hello {{name}}.", "think": {"prompt": "You sell bread."}}}
+    with serving("converse", upstream=simulator.url, agents=agents) as (_, url):
+        with connect(f"{url}?name=Ada") as client:
+            say(client, type="Settings", audio={}, agent="support")
+            assert texts(receive_until(client, "AgentAudioDone")) == ["Hello Ada."]
+            (update,) = simulator.connections[0].of_type("session.update")
+            assert update["session"]["instructions"] == "You sell bread."
+        with connect(url) as client:
+            say(client, type="Settings", audio={}, agent="supprot")
+            assert receive_until(client, "Error")[-1]["code"] == "INVALID_AGENT_ID"

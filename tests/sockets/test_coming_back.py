@@ -9,36 +9,12 @@ from websockets.sync.client import connect
 from router.config.model import Limits
 from router.resume.resumption import Resumption
 from router.secrets import Secret
-from tests.support.machine.playbook import settings
+from tests.support.clients.returning import apply, ask, call, cut
 from tests.support.processes.redis_server import redis_server
-from tests.support.processes.serving import WAIT_S, closing, receive_until, say, serving, simulating
+from tests.support.processes.serving import WAIT_S, closing, serving, simulating
 
 KEY = Secret("sk-of-both-machines")
 QUESTION = "What is my name?"
-
-
-@contextlib.contextmanager
-def call(url, token=None):
-    """Connect, and return the client with its `Welcome`."""
-    with connect(f"{url}?resume={token or 'new'}") as client:
-        yield client, orjson.loads(client.recv(timeout=WAIT_S))
-
-
-def apply(client):
-    client.send(orjson.dumps(settings()).decode())
-    return receive_until(client, "SettingsApplied")
-
-
-def ask(client, text):
-    say(client, type="InjectUserMessage", content=text)
-    frames = receive_until(client, "AgentAudioDone")
-    texts = [it for it in frames if isinstance(it, dict) and it["type"] == "ConversationText"]
-    return " ".join(it["content"] for it in texts if it["role"] == "assistant")
-
-
-def cut(client):
-    """End the connection without a close frame, as a lost network does."""
-    client.socket.close()
 
 
 def tell_name(url):

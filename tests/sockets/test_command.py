@@ -361,8 +361,8 @@ def pids(workers):
     return [worker["pid"] for worker in workers]
 
 
-def test_a_killed_worker_is_replaced_and_the_calls_of_the_others_continue():
-    with simulated(SimulatorConfig(pace=0), "--workers", "2") as (process, _), ExitStack() as stack:
+def test_without_a_keeper_a_killed_worker_is_replaced_and_the_calls_of_the_others_continue():
+    with simulated(SimulatorConfig(pace=0), "--workers", "2", "--no-keeper") as (process, _), ExitStack() as stack:
         workers_of(process, lambda told: [it["stage"] for it in told["workers"]] == ["serving"] * 2)
         agents = [stack.enter_context(voice_agent(process.address, "/openai")) for _ in range(4)]
         for agent in agents:

@@ -188,7 +188,8 @@ def test_the_short_path_is_served_too():
 def test_deepgram_s_sdk_lists_the_models_of_the_router():
     nowhere = "ws://nowhere.invalid/v1/realtime"
     with serving(upstream=nowhere, model="gpt-realtime-2.1", models=["gpt-realtime-mini"]) as address:
-        assert deepgram_python.think_models(address) == ["gpt-realtime-2.1", "gpt-realtime-mini"]
+        for base in (address, f"{address}/deepgram"):
+            assert deepgram_python.think_models(base) == ["gpt-realtime-2.1", "gpt-realtime-mini"]
 
 
 def test_without_a_key_there_is_no_such_route():

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.support.processes.scripted_upstream import Hangup, scripted, with_another_id, with_their_ids, without_id
+from tests.support.processes.scripted_upstream import (
+    Hangup,
+    scripted,
+    with_another_id,
+    with_their_ids,
+    with_their_own_id_alone,
+    without_id,
+    without_item,
+)
 from tests.support.processes.serving import receive_until, say, serving
 
 pytestmark = pytest.mark.slow
@@ -37,9 +45,12 @@ def saying(answers):
 
 @contextlib.contextmanager
 def called(script=None, *, profile="openai", config=None, **manners: Any):
-    """Start a mock and a router, and connect a client. Yield both ends."""
+    """Start a mock and a router, and connect a client. Yield both ends.
+
+    `script` is a script, or the answers to events by their type.
+    """
     with (
-        scripted(saying(ANSWERS if script is None else script), **manners) as upstream,
+        scripted(script if callable(script) else saying(script or ANSWERS), **manners) as upstream,
         serving(profile, upstream=upstream.url, **(config or {})) as (_, url),
         connect(url) as client,
     ):
@@ -224,12 +235,46 @@ def test_a_continued_answer_has_its_whole_text_where_the_client_wants_that(agent
 # Acknowledgements.
 
 
-@pytest.mark.parametrize("acknowledged", [with_their_ids, with_another_id, without_id])
+@pytest.mark.parametrize(
+    "acknowledged", [with_their_ids, with_another_id, without_id, with_their_own_id_alone, without_item]
+)
 def test_an_item_is_acknowledged_under_whichever_id(acknowledged):
     with called(acknowledged=acknowledged) as (_, client):
         applied(client, agent={"context": {"messages": CONTEXT}})
         for _ in range(2):
             assert texts(ask(client)) == [("user", "Hi."), ("assistant", ANSWER)]
+
+
+# Function calls.
+
+
+@pytest.mark.parametrize("ids", [{}, {"response_id": "resp_1", "item_id": "item_1"}])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_call_of_a_response_that_is_not_announced_is_answered_at_once(ids, count):
+    """No response.created and no response.done surround the calls."""
+    done = {"type": "response.function_call_arguments.done", "name": "look", "arguments": "{}", **ids}
+    calls = [{**done, "call_id": f"c{number}"} for number in range(count)]
+    answers = [ANSWERS["response.create"], calls]
+
+    def script(say, event):
+        for answer in answers.pop() if event["type"] == "response.create" else ():
+            say(answer)
+
+    with called(script) as (upstream, client):
+        applied(client)
+        say(client, type="InjectUserMessage", content="Look.")
+        for call in calls:
+            (requested,) = receive_until(client, "FunctionCallRequest")[-1]["functions"]
+            assert requested["id"] == call["call_id"]
+            receive_until(client, "ConversationText")
+        for call in calls:
+            say(client, type="FunctionCallResponse", id=call["call_id"], name="look", content="seen")
+        frames = receive_until(client, "AgentDone")
+        assert texts(frames) == [("assistant", ANSWER)]
+        assert "Warning" not in kinds(frames)
+        assert kinds(frames).count("AgentAudioDone") == 1
+        sent = [it["type"] for it in upstream.events]
+        assert sent[-count - 1 :] == [*["conversation.item.create"] * count, "response.create"]
 
 
 # 4: the line that shows a call.
@@ -288,6 +333,33 @@ def test_a_text_without_an_id_and_its_item_are_one_text():
         assert texts(ask(client) + rest(client)) == [("user", "Hi."), ("assistant", ANSWER)]
 
 
+def test_a_text_that_comes_with_its_item_alone_ends_its_turn():
+    item = {"id": "item_7", "type": "message", "role": "assistant", "status": "completed"}
+    item |= {"content": [{"type": "output_text", "text": ANSWER}]}
+    numbers = iter(range(9))
+
+    def script(say, event):
+        if event["type"] == "response.create":
+            say({"type": "conversation.item.done", "item": item | {"id": f"item_{next(numbers)}"}})
+
+    with called(script) as (_, client):
+        applied(client)
+        for _ in range(2):
+            frames = ask(client) + rest(client)
+            assert texts(frames) == [("user", "Hi."), ("assistant", ANSWER)]
+            assert kinds(frames).count("AgentAudioDone") == 1
+
+
+def test_an_item_that_comes_unasked_ends_its_turn():
+    item = {"id": "item_7", "type": "message", "role": "assistant", "status": "completed"}
+    item |= {"content": [{"type": "output_text", "text": ANSWER}]}
+    with called({"conversation.item.create": [{"type": "conversation.item.done", "item": item}]}) as (_, client):
+        applied(client, agent={"context": {"messages": CONTEXT[:1]}})
+        frames = receive_until(client, "AgentDone")
+        assert kinds(frames) == ["AgentStartedSpeaking", "ConversationText", "AgentAudioDone", "AgentDone"]
+        assert not rest(client)
+
+
 def test_a_text_that_comes_unasked_ends_its_turn():
     with called({"conversation.item.create": [{"type": "response.output_text.done", "text": "By the way."}]}) as (
         _,
@@ -307,11 +379,24 @@ def test_a_transcript_has_the_words_that_the_upstream_times():
     words = [{"word": "Hello", "start": 0.1, "end": 0.4}]
     said = [{"type": kind, "item_id": "u1", "transcript": "Hello", "words": words}]
     said += [{"type": kind, "item_id": "u2", "transcript": "Yes"}]
+    said += [{"type": kind, "item_id": "u3", "transcript": "No", "words": [{**words[0], "confidence": 0.5}]}]
     with called({"conversation.item.create": said}) as (_, client):
         applied(client, agent={"context": {"messages": CONTEXT[:1]}})
         found = [receive_until(client, "Transcript")[-1]["channel"]["alternatives"][0]["words"] for _ in said]
         assert found[0][0] == {**words[0], "confidence": 1.0}
         assert found[1] == []
+        assert found[2][0] == {**words[0], "confidence": 0.5}
+
+
+@pytest.mark.parametrize("named", [{"code": "odd"}, {"type": "odd"}, {"code": "odd", "message": ""}])
+def test_an_error_without_a_message_is_explained(named):
+    with called({"response.create": [{"type": "error", "event_id": "event_9", "error": named}]}) as (_, client):
+        applied(client)
+        say(client, type="InjectUserMessage", content="Hi.")
+        error = receive_until(client, "Error")[-1]
+        assert error["code"] == "odd"
+        assert "event_9" in error["description"]
+        assert "send" in error["description"]
 
 
 @pytest.mark.parametrize("body", [{}, {"error": None}, {"error": {}}])

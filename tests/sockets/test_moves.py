@@ -8,6 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from router.simulator import Simulator, SimulatorConfig
+from tests.support.clients.returning import apply, ask, call, cut
+from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
@@ -42,10 +44,74 @@ def test_calls_between_turns_and_within_an_answer_move_at_a_reload():
         assert warnings_of(agents) == set()
 
 
+def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_settings_again():
+    with Simulator(SimulatorConfig(pace=20)) as simulator, router("--upstream", simulator.url) as process:
+        url = f"ws://{process.address}/openai"
+
+        def move(times):
+            os.kill(process.child.pid, signal.SIGHUP)
+            process.child.wait_for_lines("1 sessions moved, 0 were lost", times)
+
+        with call(url) as (client, welcome):
+            apply(client)
+            ask(client, "My name is Ada.")
+            move(1)
+            ask(client, "Is it late?")
+            cut(client)
+        with call(url, welcome["resume_token"]) as (client, again):
+            assert again["resumed"] is True
+            move(2)
+            assert [it["type"] for it in apply(client)] == ["SettingsApplied"]
+            assert "Ada" in ask(client, "What is my name?")
+
+
+def test_a_telephone_call_moves_at_a_reload_and_its_caller_hears_the_agent_again(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=8)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\ntwilio_dtmf = "message"\n[agents.silent]\n')
+        process = stack.enter_context(router("--config", str(config)))
+        phone = Telephone(stack.enter_context(dialled(process.address)))
+        phone.begin(agent="silent")
+        phone.press("#")
+        phone.run(lambda: phone.heard_s() > 0 and not phone.left_s)
+        os.kill(process.child.pid, signal.SIGHUP)
+        phone.run(lambda: "1 sessions moved, 0 were lost" in process.child.output)
+        before_s = phone.heard_s()
+        phone.press("#")
+        phone.run(lambda: phone.heard_s() > before_s)
+        names = [message["mark"]["name"] for _, message in phone.of("mark")]
+        assert len(set(names)) == len(names)
+        assert not phone.is_closed
+
+
+def voice_of(record):
+    """Return the voice that the last configuration of an upstream asks for."""
+    return record.of_type("session.update")[-1]["session"]["audio"]["output"]["voice"]
+
+
+def test_a_new_call_after_a_reload_has_the_voices_of_now_and_one_that_moved_keeps_its_voice(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        written = f'upstream = "{simulator.url}"\n[voices]\naura-asteria-en = "{{}}"\n'
+        config.write_text(written.format("coral"))
+        process = stack.enter_context(router("--config", str(config)))
+        old = stack.enter_context(voice_agent(process.address, "/openai"))
+        old.start()
+        assert voice_of(simulator.connections[-1]) == "coral"
+        config.write_text(written.format("sage"))
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        hold_text_turn(old, "are you still there")
+        assert voice_of(simulator.connections[-1]) == "coral"
+        new = stack.enter_context(voice_agent(process.address, "/openai"))
+        new.start()
+        assert voice_of(simulator.connections[-1]) == "sage"
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
 def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
     with Simulator(SimulatorConfig(pace=2)) as simulator, ExitStack() as stack:
-        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--keeper"))
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
         paths = ("/openai", "/v1/agent/converse") * (CALLS // 2)
         agents = [stack.enter_context(voice_agent(process.address, path)) for path in paths]

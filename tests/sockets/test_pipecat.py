@@ -10,7 +10,7 @@ import pytest
 
 from router.audio import g711
 from router.fronts.twilio import messages as twilio
-from router.fronts.twilio.wires import COUSINS, EXOTEL, TWILIO
+from router.fronts.twilio.wires import COUSINS, EXOTEL, TWILIO, VONAGE
 from tests.support.clients.telephone import STREAM
 
 PROGRAM = Path(__file__).resolve().parents[1] / "support" / "clients" / "pipecat_serializer.py"
@@ -21,12 +21,16 @@ WIRES = (TWILIO, *COUSINS)
 
 
 def audio_of(wire):
-    return PCM if wire is EXOTEL else MULAW
+    return PCM if wire in (EXOTEL, VONAGE) else MULAW
 
 
 def given_for(wire):
     # The callers' audio has one event on every wire, and Plivo's name for the other direction is another.
     stream = {wire.stream_key: STREAM}
+    if wire is VONAGE:
+        digit = json.dumps({"event": "websocket:dtmf", "digit": "#", "duration": 260})
+        pcm = base64.b64encode(PCM).decode()
+        return {"stream_sid": STREAM, "media": pcm, "pcm": pcm, "digit": digit}
     return {
         "stream_sid": STREAM,
         "media": json.dumps({**json.loads(twilio.media(STREAM, audio_of(wire), wire)), "event": "media"}),
@@ -65,6 +69,9 @@ def test_pipecat_reads_our_audio(pipecat):
 
 
 def test_we_write_the_audio_of_pipecat(pipecat, wire):
+    if wire is VONAGE:
+        assert base64.b64decode(pipecat["media"]) == PCM
+        return
     theirs, ours = json.loads(pipecat["media"]), json.loads(twilio.media(STREAM, audio_of(wire), wire))
     payload = base64.b64decode(theirs["media"].pop("payload"))
     assert (payload if wire is EXOTEL else g711.decoded("mulaw", payload)) == PCM

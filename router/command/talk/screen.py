@@ -37,10 +37,14 @@ class Screen:
         """Print a line without a speaker."""
         self._line(self._styled("note", f"         {text}"))
 
-    def times(self, report: Mapping[str, Any], audio_s: float) -> None:
-        """Print the latencies of an answer, and the duration of its audio if it has any."""
-        parts = [f"{name} {report[field]:.2f} s" for field, name in LATENCIES if report.get(field) is not None]
-        self.note(" · ".join([*parts, f"spoken for {audio_s:.1f} s"] if audio_s else parts))
+    def times(self, report: Mapping[str, Any], audio_s: float, *, is_cut: bool = False) -> None:
+        """Print the latencies of an answer, and the duration of its audio if it was spoken to the end."""
+        parts = [f"{name} {_duration(report[field])}" for field, name in LATENCIES if report.get(field) is not None]
+        if is_cut:
+            parts.append("interrupted")
+        elif audio_s:
+            parts.append(f"spoken for {audio_s:.1f} s")
+        self.note(" · ".join(parts))
 
     def state(self, text: str) -> None:
         """Show the state on the last line of a terminal; without a terminal do nothing."""
@@ -54,3 +58,9 @@ class Screen:
 
     def _styled(self, style: str, text: str) -> str:
         return f"\x1b[{_COLORS[style]}m{text}\x1b[0m" if self._has_colors else text
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{round(seconds * 1000)} ms" if seconds >= 0.001 else "under 1 ms"  # noqa: PLR2004 - one millisecond

@@ -18,7 +18,7 @@ from router.session.handlers import limits
 if TYPE_CHECKING:
     from router.fronts.deepgram_agent.reporting import Reporter
     from router.session.options import SessionOptions
-    from router.session.state.limited import Limit
+    from router.session.state.limited import Limit, Limited
     from router.translation.errors import FinalError
 
 Commands = Iterator[engine.Command]
@@ -47,6 +47,12 @@ class Closing:
         """Start the clocks of a session whose client is connected."""
         yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
         yield from self.limits.begin(now_s)
+
+    def resume(self, limited: Limited, now_s: float, *, has_settings: bool) -> Commands:
+        """Continue the clocks of a call that another backend began."""
+        if not has_settings:
+            yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
+        yield from self.limits.resume(limited, now_s)
 
     def settle(self, now_s: float) -> Commands:
         """End a session that is between two turns, where a limit or a drain asks for the end.

@@ -216,17 +216,24 @@ class Conversation:
             outputs.append(write(answer))
         return outputs
 
-    def lose(self) -> tuple[list[str], list[Fields]]:
+    def lose(self) -> tuple[list[str], list[str]]:
         """Record the loss of the upstream.
 
-        Return the texts that the upstream has not taken, and the functions that the client now runs in vain.
+        Return the texts that the upstream has not taken, and frames for the client: the functions that it now runs in
+        vain, and the end of speech that answers no question, such as a greeting, and is not spoken again.
         """
+        told = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]
+        if cancelled:
+            # The client's outputs would answer nothing, because the question is asked again.
+            told.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+        if self._is_answering and self.memory.question is None:
+            told.append(write({"type": "AgentAudioDone"}))
         self.memory.drop_answer()
         self._is_answering = self._is_speech_repeated = False
         self._asked_again = ""
         self._await(None)
-        return self.injected.take(), cancelled
+        return self.injected.take(), told
 
     def resume(self) -> list[str | bytes]:
         """Return the frames that continue the turn in progress with another upstream."""

@@ -11,6 +11,7 @@ from router.fronts.deepgram_agent.guarded import DeepgramDialect
 from router.fronts.deepgram_agent.machine import DeepgramRelay
 from router.fronts.deepgram_agent.policed import PolicedMachine
 from router.fronts.front import Call, Front
+from router.fronts.named_agents import with_agents
 from router.session.profile import CONVERSE
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def dial_target(config: RouterConfig, limits: ConnectionLimits, _query: Mapping[
 
 def _adapt(call: Call) -> Machine:
     relay = DeepgramRelay(call.session.context.options)
-    return relay if call.policy is None else PolicedMachine(relay, call.policy)
+    machine = relay if call.policy is None else PolicedMachine(relay, call.policy)
+    return with_agents(machine, call, passes_unknown=True)
 
 
 RELAY: Final = Front(

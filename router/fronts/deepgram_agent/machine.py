@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from actors import messages as engine
 from actors.restart import Decision, Loss, LossKind
 from router import closes
@@ -25,17 +27,36 @@ from router.fronts.deepgram_agent.reporting import Reporter
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.session.deadlines import SPEECH_S
 from router.session.handlers.refusals import UNPARSABLE
+from router.session.state.limited import Limited  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
     from router.session.options import SessionOptions
 
 Commands = Iterator[engine.Command]
 
+ROUTE: Final = "deepgram"
+"""The route of the upstreams that a relay asks for."""
+
 STEP_TIMER: Final = "deepgram.step"
 """The wait for the upstream's `Welcome`, then for its `SettingsApplied`, and for the close behind its `Error`."""
 TURN_TIMER: Final = "deepgram.turn"
 """The wait for the message that the upstream owes next (`Conversation.awaited`)."""
 MAX_CAUSE_CHARS: Final = 100
+
+
+class CallSoFar(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as far as another backend has to know it."""
+
+    conversation: Conversation
+    waiting: Waiting
+    """The client's frames that no upstream has got."""
+    limited: Limited
+    """The use of the call's limits."""
+    is_welcomed: bool
+    """Whether the client has got a `Welcome`."""
+    is_applied: bool
+    """Whether the client has got `SettingsApplied`."""
+    now_s: float
 
 
 class Stage(enum.Enum):
@@ -62,6 +83,8 @@ class DeepgramRelay:
         self._playback = self._closing.limits.playback
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
+        self._as_sent: Callable[[Fields], Fields] = dict
+        """Returns the Settings that an upstream gets, made of the remembered ones."""
         self._generation = 0
         self._position = 0
         self._stage = Stage.DIALLING
@@ -105,6 +128,40 @@ class DeepgramRelay:
             "dropped_bytes": self._waiting.dropped_bytes,
         }
 
+    # The other backend (router.fronts.failover).
+
+    def take_over(self, call: CallSoFar, generation: int, as_sent: Callable[[Fields], Fields]) -> Commands:
+        """Continue a call of another backend at an upstream of this generation, which is about to be opened.
+
+        `as_sent` returns the Settings that the upstream gets, made of the client's.
+        """
+        self._conversation, self._waiting, self._as_sent = call.conversation, call.waiting, as_sent
+        self._generation, self._now_s = generation, call.now_s
+        self._is_welcomed, self._is_applied = True, call.is_applied
+        settings = self._conversation.memory.settings
+        yield from self._closing.resume(call.limited, self._now_s, has_settings=settings is not None)
+        if settings is not None:
+            sent = as_sent(settings)
+            self._settings_text = write(sent)
+            self._bytes_per_s = {side: bytes_per_s(sent, side) for side in self._bytes_per_s}
+        question = self._conversation.memory.question
+        if question is not None:
+            # The client has seen it, and its repetition is not passed on.
+            asked = {"type": "ConversationText", "role": "user", "content": question}
+            yield from self._reporter.take(asked, self._now_s)
+
+    @property
+    def call(self) -> CallSoFar:
+        """The call, for a session that continues it."""
+        return CallSoFar(
+            conversation=self._conversation,
+            waiting=self._waiting,
+            limited=self._closing.limits.limited,
+            is_welcomed=self._is_welcomed,
+            is_applied=self._is_applied,
+            now_s=self._now_s,
+        )
+
     @property
     def _has_settings(self) -> bool:
         return self._conversation.memory.settings is not None
@@ -128,7 +185,7 @@ class DeepgramRelay:
     def _dial(self, delay_s: float = 0.0) -> Commands:
         self._generation += 1
         self._stage = Stage.DIALLING
-        yield engine.OpenUpstream(self._generation, "deepgram", delay_s)
+        yield engine.OpenUpstream(self._generation, ROUTE, delay_s)
 
     def _client_text(self, received: engine.ClientTextReceived) -> Commands:
         fields = read(received.text)
@@ -150,6 +207,7 @@ class DeepgramRelay:
         self._conversation.memory.settings, self._settings_text = settings, text
         self._bytes_per_s = {side: bytes_per_s(settings, side) for side in self._bytes_per_s}
         yield engine.CancelTimer(SETTINGS_TIMER)
+        yield from self._reporter.take_settings(settings)
         if self._stage is Stage.WELCOMED:
             yield from self._configure()
 
@@ -231,7 +289,8 @@ class DeepgramRelay:
         self._stage = Stage.CONFIGURING
         # The client's Settings go to the letter, until an upstream has applied them.
         restored = self._conversation.memory.restored_settings
-        yield self._to_upstream(write(restored()) if self._is_applied else self._settings_text)
+        text = write(self._as_sent(restored())) if self._is_applied else self._settings_text
+        yield self._to_upstream(text)
         yield engine.StartTimer(STEP_TIMER, self._deadlines.session_updated_s)
 
     def _applied(self, _fields: Fields, text: str) -> Commands:
@@ -304,14 +363,13 @@ class DeepgramRelay:
         if lost.verdict.decision is Decision.TEAR_DOWN:
             yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
             return
-        texts, cancelled = self._conversation.lose()
+        texts, told = self._conversation.lose()
         self._waiting.put_back(texts)
         if self._is_applied:
             description = "the connection to the upstream was lost and is restored; the conversation continues"
             yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
-        if cancelled:
-            # The client's outputs would answer nothing, because the question is asked again.
-            yield engine.SendToClient(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+        for frame in told:
+            yield engine.SendToClient(frame)
         yield from self._dial(lost.verdict.delay_s)
 
     # Time.

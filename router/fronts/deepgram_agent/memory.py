@@ -74,7 +74,13 @@ class Memory:
         return text_of(response, "id") in self._late
 
     def drop_answer(self) -> None:
-        """Forget an answer that the lost upstream did not finish. The relay asks its question again."""
+        """Forget an answer that the lost upstream did not finish. The relay asks its question again.
+
+        The outputs of functions stay, so that no function has to run twice for one question.
+        """
+        for message in self._answer:
+            if "function_calls" in message:
+                self._add(message)
         self._answer.clear()
         self._late.extend(self.calls)
         self.calls.clear()
@@ -115,11 +121,20 @@ class Memory:
         given = agent.get("context")
         context = given if isinstance(given, dict) else {}
         messages = [*objects_of(context, "messages"), *self._messages]
-        if self.question is not None and messages and messages[-1].get("content") == self.question:
-            messages.pop()
+        if self.question is not None:
+            _remove_question(messages, self.question)
         if messages:
             restored["context"] = {**context, "messages": messages}
         return {**settings, "agent": restored}
+
+
+def _remove_question(messages: list[Fields], question: str) -> None:
+    """Remove a question from the end of a conversation, where only the outputs of functions may follow it."""
+    for at in reversed(range(len(messages))):
+        if "function_calls" not in messages[at]:
+            if messages[at].get("content") == question:
+                del messages[at]
+            return
 
 
 def _chars(message: Fields) -> int:

@@ -29,7 +29,7 @@ class PolicedMachine:
     def handle(self, message: engine.Input, now_s: float, /) -> Iterable[engine.Command]:
         """Take an input, and return the commands that follow."""
         if isinstance(message, engine.ClientTextReceived):
-            judged = self._judged(message.text)
+            judged = judge(self._policy, message.text)
             if isinstance(judged, Denied):
                 return self._denial(judged)
             message = engine.ClientTextReceived(judged)
@@ -43,14 +43,6 @@ class PolicedMachine:
         """Return the facts of the machine."""
         return self._machine.describe()
 
-    def _judged(self, text: str) -> str | Denied:
-        fields = codec.read(text)
-        if isinstance(fields, codec.Unparsable):
-            # The relay would pass it, and nobody knows how a server reads it.
-            return Denied(place="type", field="", problem=f"cannot be read: {fields.problem}")
-        judged = self._policy.settings(fields, is_strict=True)
-        return judged if isinstance(judged, Denied) else orjson.dumps(judged).decode()
-
     def _denial(self, denied: Denied) -> list[engine.Command]:
         line = f"the policy {self._policy.name} denies a message of the client: {denied.sentence}"
         answer = deepgram.Error(description=denied.sentence, code=CODE)
@@ -61,6 +53,16 @@ class PolicedMachine:
             return command
         shown = self._policy.shown(command.frame) if _may_show(command.frame) else command.frame
         return engine.SendToClient(shown)
+
+
+def judge(policy: Policy, text: str) -> str | Denied:
+    """Return a client's message as the policy lets it pass, without any field that the router does not know."""
+    fields = codec.read(text)
+    if isinstance(fields, codec.Unparsable):
+        # The relay would pass it, and nobody knows how a server reads it.
+        return Denied(place="type", field="", problem=f"cannot be read: {fields.problem}")
+    judged = policy.settings(fields, is_strict=True)
+    return judged if isinstance(judged, Denied) else orjson.dumps(judged).decode()
 
 
 def _may_show(frame: str) -> bool:

@@ -29,6 +29,12 @@ class Reporter:
         self._text_s: float | None = None
         self._audio_s: float | None = None
 
+    def take_settings(self, settings: Fields) -> Iterator[engine.Command]:
+        """Report the tags of the client's Settings."""
+        tagged = reports.tagged(settings.get("tags"))
+        if tagged is not None and (self._is_observed or self._turns is not None):
+            yield engine.Notify(tagged)
+
     def take_over(self, generation: int, position: int) -> Iterator[engine.Command]:
         """Report that an upstream serves the session from now on."""
         yield from self._report(reports.UpstreamTookOver(generation=generation, position=position))

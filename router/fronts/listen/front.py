@@ -85,8 +85,8 @@ def serve(router: upgrade.Router, config: RouterConfig, environ: Environ) -> Res
         return upgrade.accept(router, LISTEN_RELAY.name, environ, service=SERVICE)
     problem = problem_of(dict(parse_qsl(environ.get("QUERY_STRING", ""))))
     if problem is not None:
-        router.count_refusal(HTTPStatus.BAD_REQUEST)
-        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, problem)
+        with upgrade.counting(router):
+            raise upgrade.refusal(router, environ, problem)
     return upgrade.accept(router, TRANSCRIBER.name, environ, service=SERVICE)
 
 

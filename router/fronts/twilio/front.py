@@ -31,6 +31,7 @@ def _front(wire: Wire) -> Front:
         adapt=partial(TelephoneCall, wire=wire),
         options=_options,
         is_policed=False,
+        can_move=True,
     )
 
 
@@ -38,4 +39,4 @@ TELEPHONE: Final = _front(TWILIO)
 """The route `/twilio`."""
 
 COUSIN_FRONTS: Final = tuple(_front(wire) for wire in COUSINS)
-"""The routes `/telnyx`, `/plivo` and `/exotel`."""
+"""The routes `/telnyx`, `/plivo`, `/exotel` and `/vonage`."""

@@ -6,9 +6,12 @@ gets the number as the output.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME: Final = "read_keys"
 
@@ -44,11 +47,16 @@ def _with(think: dict[str, Any]) -> dict[str, Any]:
 class KeyFunction:
     """The calls of the function in one telephone call."""
 
-    def __init__(self) -> None:
-        self._waiting: list[str] = []
+    def __init__(self, waiting: Sequence[str] = (), keys: str | None = None) -> None:
+        self._waiting = list(waiting)
         """The ids of the calls without an output."""
-        self._keys: str | None = None
+        self._keys = keys
         """The newest number that the caller pressed before the model called the function, or None."""
+
+    @property
+    def memory(self) -> tuple[list[str], str | None]:
+        """The arguments of another object that goes on in place of this one."""
+        return self._waiting, self._keys
 
     @property
     def is_waiting(self) -> bool:

@@ -17,21 +17,22 @@ MAX_KEYS: Final = 64
 class Keypad:
     """The keys of one call."""
 
-    def __init__(self) -> None:
-        self._keys = ""
+    def __init__(self, keys: str = "") -> None:
+        self.keys = keys
+        """The keys so far."""
 
     def press(self, key: str) -> bool:
         """Add a key. Return whether the key ends the number: by `END`, or by its length."""
         if key in KEYS:
-            self._keys += key
-        return key == END or len(self._keys) >= MAX_KEYS
+            self.keys += key
+        return key == END or len(self.keys) >= MAX_KEYS
 
     def take(self) -> str | None:
         """Return the keys so far, and forget them; None without any key.
 
         The key `END` is no part of a number, unless it is the only key.
         """
-        keys, self._keys = self._keys.removesuffix(END) or self._keys, ""
+        keys, self.keys = self.keys.removesuffix(END) or self.keys, ""
         return keys or None
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+import msgspec
 import orjson
 
 from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.close_codes import CloseCode
 from router import closes
+from router.fronts.named_agents import OWN
 from router.fronts.twilio import key_function
 from router.fronts.twilio import messages as twilio
 from router.fronts.twilio.key_function import KeyFunction
 from router.fronts.twilio.keypad import PAUSE_S, Keypad, message_of
-from router.fronts.twilio.playout import Playout
+from router.fronts.twilio.playout import Playout, PlayoutMemory
 from router.fronts.twilio.wires import TWILIO, Wire
 
 if TYPE_CHECKING:
@@ -37,14 +39,24 @@ _HUNG_UP: Final = engine.ClientClosed(
 )
 
 
-_OWN: Final = frozenset({"token", "service", "turn_detection"})
-"""The URL's parameters that the router reads itself. All others count as parameters of the call."""
-
-
 def _audio(wire: Wire) -> dict[str, Any]:
     """Return the `audio` block of the session's Settings. Mu-law passes unchanged where the upstream takes it."""
-    found = {"encoding": wire.shape.encoding, "sample_rate": twilio.SAMPLE_RATE}
+    found = {"encoding": wire.shape.encoding, "sample_rate": wire.shape.sample_rate}
     return {"input": found, "output": {**found, "container": "none"}}
+
+
+class Memory(msgspec.Struct, frozen=True, array_like=True):
+    """The memory of a call, which another version of the program may read: a new field needs a default."""
+
+    stream_sid: str
+    call_sid: str
+    keys: str
+    playout: PlayoutMemory
+    key_calls: tuple[list[str], str | None] = ([], None)
+    """The memory of the function `read_keys`."""
+
+
+_MEMORIES: Final = msgspec.msgpack.Decoder(Memory)
 
 
 class TelephoneCall:
@@ -52,7 +64,7 @@ class TelephoneCall:
 
     def __init__(self, call: Call, wire: Wire = TWILIO) -> None:
         self._wire = wire
-        self._query = {name: value for name, value in call.query.items() if name not in _OWN}
+        self._query = {name: value for name, value in call.query.items() if name not in OWN}
         self._session = call.session
         self._machine = call.machine
         self._agents = call.agents
@@ -66,6 +78,23 @@ class TelephoneCall:
         self._stream_sid = ""
         """The id of the stream, which every message to Twilio contains; empty before the stream has started."""
         self._has_ended = False
+        if call.memory:
+            self._remember(_MEMORIES.decode(call.memory))
+
+    def memory(self) -> bytes:
+        """Return the memory of this call, for the machine of another process; see `Remembering`."""
+        calls = self._key_function.memory if self._key_function is not None else ([], None)
+        memory = Memory(self._stream_sid, self._call_sid, self._keypad.keys, self._playout.memory, calls)
+        return msgspec.msgpack.encode(memory)
+
+    def _remember(self, memory: Memory) -> None:
+        self._stream_sid, self._call_sid = memory.stream_sid, memory.call_sid
+        self._keypad = Keypad(memory.keys)
+        self._playout = Playout(self._wire.shape, memory.playout)
+        if self._key_function is not None:
+            self._key_function = KeyFunction(*memory.key_calls)
+        if self._call_sid:
+            self._names.add(self._call_sid, self._session_id)
 
     def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
         """Take an input, and return the commands that follow; see `Machine.handle`."""
@@ -73,8 +102,10 @@ class TelephoneCall:
             case engine.ClientTextReceived(text):
                 decoded = twilio.decode(text, self._wire)
                 return list(self._takes[type(decoded)](self, decoded, now_s))
-            case engine.ClientBinaryReceived():
+            case engine.ClientBinaryReceived() if not (self._wire.has_binary_audio and self._stream_sid):
                 return []  # Media Streams has no binary messages
+            case engine.ClientAdopted():
+                return [*self._start_timers(), *self._pass_on(message, now_s)]
             case engine.TimerFired(name) if name == KEYPAD_TIMER:
                 return list(self._send_keys(now_s))
             case engine.TimerFired(name) if name == KEYS_TIMER and self._key_function is not None:
@@ -89,6 +120,13 @@ class TelephoneCall:
         """Return a few facts about the call and its session."""
         return {**self._machine.describe(), "stream_sid": self._stream_sid, "call_sid": self._call_sid}
 
+    def _start_timers(self) -> Iterator[engine.Command]:
+        """Start the timers that ran in the other process, from their beginning."""
+        if self._keypad.keys:
+            yield engine.StartTimer(KEYPAD_TIMER, PAUSE_S)
+        if self._key_function is not None and self._key_function.is_waiting:
+            yield engine.StartTimer(KEYS_TIMER, key_function.WAIT_S)
+
     # From Twilio.
 
     def _start(self, start: twilio.Start, now_s: float) -> Iterator[engine.Command]:
@@ -100,8 +138,9 @@ class TelephoneCall:
             yield engine.Log(logging.WARNING, line)
         yield engine.Log(logging.INFO, f"call {start.call_sid}, stream {start.stream_sid}")
         if not twilio.is_served(start.media_format, self._wire):
-            written, encoding = start.media_format.encoding, self._wire.shape.encoding
-            yield from self._refuse(f"the stream is {written}, and {encoding} at 8 kHz is served")
+            given, shape = start.media_format, self._wire.shape
+            served = f"{shape.encoding} at {shape.sample_rate // 1000} kHz"
+            yield from self._refuse(f"the stream is {given.encoding} at {given.sample_rate} Hz, and {served} is served")
             return
         parameters = {**self._query, **start.custom_parameters}
         agent_id = parameters.get(AGENT)
@@ -187,8 +226,14 @@ class TelephoneCall:
 
     def _play(self, pieces: Iterable[Piece]) -> Iterator[engine.Command]:
         for piece in pieces:
-            yield engine.SendToClient(twilio.media(self._stream_sid, piece.audio, self._wire))
+            yield from map(engine.SendToClient, self._media_of(piece.audio))
             yield engine.SendToClient(twilio.mark(self._stream_sid, piece.mark, self._wire))
+
+    def _media_of(self, audio: bytes) -> Iterable[str | bytes]:
+        if not self._wire.has_binary_audio:
+            return [twilio.media(self._stream_sid, audio, self._wire)]
+        frame_bytes = self._wire.shape.frame_bytes
+        return [audio[at : at + frame_bytes] for at in range(0, len(audio), frame_bytes)]
 
     def _clear(self, _fields: Any, _now_s: float) -> Iterator[engine.Command]:
         self._playout.clear()

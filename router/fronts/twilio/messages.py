@@ -11,7 +11,8 @@ import orjson
 
 from router.fronts.twilio.wires import TWILIO, Wire
 
-SAMPLE_RATE: Final = 8000
+_CONTENT_TYPE: Final = "content-type"
+"""The field with the format of the audio in a start whose content stands at the top of the message."""
 
 # From Twilio.
 
@@ -82,9 +83,12 @@ def decode(text: str, wire: Wire = TWILIO) -> Message:
         return Stop()
     if meaning is None:
         return Unknown(f"event {str(event)[:40]}")
-    content = fields if meaning == "mark" and wire.has_flat_marks else fields.get(event)
-    if meaning == "start" and isinstance(content, dict):
-        content = _start_of(fields, content, wire)
+    if meaning in wire.flat_events:
+        content = _flat_start(fields, wire) if meaning == "start" else fields
+    else:
+        content = fields.get(wire.mark_key if meaning == "mark" and event not in fields else event)
+        if meaning == "start" and isinstance(content, dict):
+            content = _start_of(fields, content, wire)
     try:
         # Twilio writes numbers as texts.
         message: Message = msgspec.convert(content, _TYPES[meaning], strict=False)
@@ -109,6 +113,24 @@ def _start_of(fields: dict[str, Any], content: dict[str, Any], wire: Wire) -> di
     return {**found, "mediaFormat": {key: value for key, value in named.items() if value is not None}}
 
 
+def _flat_start(fields: dict[str, Any], wire: Wire) -> dict[str, Any]:
+    """Return the content of a start whose fields stand at the top of the message, the parameters of the call too."""
+    encoding, _, parameters = str(fields.get(_CONTENT_TYPE, "")).partition(";")
+    rate = re.search(r"\brate=(\d{1,6})\b", parameters)
+    texts = {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in fields.items()
+        if name not in ("event", _CONTENT_TYPE) and isinstance(value, str | int | float)
+    }
+    return {
+        # The wire has one stream, which no message names.
+        "streamSid": wire.name,
+        "callSid": texts.get(wire.call_key, ""),
+        "customParameters": texts,
+        "mediaFormat": {"encoding": encoding.strip(), "sampleRate": int(rate[1]) if rate else 0},
+    }
+
+
 def _headers_of(written: object) -> dict[str, str]:
     parts = re.split("[;,]", written) if isinstance(written, str) else ()
     return {name.strip(): value.strip() for name, equals, value in (part.partition("=") for part in parts) if equals}
@@ -116,7 +138,7 @@ def _headers_of(written: object) -> dict[str, str]:
 
 def is_served(media_format: MediaFormat, wire: Wire) -> bool:
     """Whether the announced format of the caller's audio is the one that the wire has."""
-    return media_format.sample_rate == SAMPLE_RATE and (
+    return media_format.sample_rate == wire.shape.sample_rate and (
         media_format.encoding in wire.encodings if wire.encodings else "mulaw" not in media_format.encoding
     )
 
@@ -142,9 +164,9 @@ def media(stream_sid: str, audio: bytes, wire: Wire = TWILIO) -> str:
 
 def mark(stream_sid: str, name: str, wire: Wire = TWILIO) -> str:
     """Return the message that puts a mark behind all audio so far."""
-    if wire.has_flat_marks:
+    if "mark" in wire.flat_events:
         return _written(wire.mark_event, stream_sid, wire, name=name)
-    return _written(wire.mark_event, stream_sid, wire, mark={"name": name})
+    return _written(wire.mark_event, stream_sid, wire, **{wire.mark_key: {"name": name}})
 
 
 def clear(stream_sid: str, wire: Wire = TWILIO) -> str:
@@ -154,4 +176,4 @@ def clear(stream_sid: str, wire: Wire = TWILIO) -> str:
 
 def _written(event: str, stream_sid: str, wire: Wire, **fields: Any) -> str:
     stream = {wire.stream_key: stream_sid} if wire.names_stream else {}
-    return orjson.dumps({"event": event, **stream, **fields}).decode()
+    return orjson.dumps({wire.kind_key: event, **stream, **fields}).decode()

@@ -28,10 +28,21 @@ class _Marked(NamedTuple):
     end_bytes: int
 
 
+class PlayoutMemory(NamedTuple):
+    """The memory of a playback."""
+
+    clears: int
+    marks: int
+    given_bytes: int
+    sent_bytes: int
+    rest: bytes
+    waiting: list[_Marked]
+
+
 class Playout:
     """The playback of one stream."""
 
-    def __init__(self, shape: Shape = MULAW) -> None:
+    def __init__(self, shape: Shape = MULAW, memory: PlayoutMemory | None = None) -> None:
         self._shape = shape
         self._clears = 0
         self._marks = 0
@@ -42,6 +53,15 @@ class Playout:
         self._rest = b""
         """The end of the session's audio, which is too short for a frame and waits."""
         self._waiting: deque[_Marked] = deque(maxlen=MAX_MARKS)
+        if memory is not None:
+            self._clears, self._marks, self._given_bytes, self._sent_bytes, self._rest, waiting = memory
+            self._waiting.extend(waiting)
+
+    @property
+    def memory(self) -> PlayoutMemory:
+        """The memory, for another object that goes on in place of this one."""
+        waiting = list(self._waiting)
+        return PlayoutMemory(self._clears, self._marks, self._given_bytes, self._sent_bytes, self._rest, waiting)
 
     def add(self, audio: bytes) -> list[Piece]:
         """Add audio of the session, and return the pieces to send now. An incomplete frame waits for its rest."""

@@ -1,8 +1,7 @@
 """The wires of telephone services, as a table of their differences from Twilio's. Pure data.
 
 Sources: Telnyx, "Stream call media over WebSocket"; Plivo, "Stream Event Protocol"; Exotel, "WebSocket protocol", and
-the sizes in "Working with the Stream Applet". Vonage is missing here, because its audio is in binary messages beside
-events of another kind. So a table of its differences from Twilio's wire would contain the whole wire.
+the sizes in "Working with the Stream Applet"; Vonage, "WebSockets" of the Voice API.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import msgspec
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The audio of a wire, in both directions: mono at 8 kHz, without a header."""
+    """The audio of a wire, in both directions: mono, without a header."""
 
     encoding: str
     """The encoding's name in Settings."""
@@ -25,6 +24,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The size of a piece, which is followed by a mark: 200 ms. Between two marks the clock estimates the playback."""
     silence: bytes
     """The byte that stands for silence."""
+    sample_rate: int = 8000
 
 
 MULAW: Final = Shape(encoding="mulaw", bytes_per_ms=8, frame_bytes=160, piece_bytes=1600, silence=b"\xff")
@@ -32,6 +32,11 @@ MULAW: Final = Shape(encoding="mulaw", bytes_per_ms=8, frame_bytes=160, piece_by
 
 LINEAR: Final = Shape(encoding="linear16", bytes_per_ms=16, frame_bytes=3200, piece_bytes=3200, silence=b"\0")
 """Exotel's audio. Its frames have 3200 bytes, because Exotel plays no smaller message well."""
+
+WIDE: Final = Shape(
+    encoding="linear16", bytes_per_ms=32, frame_bytes=640, piece_bytes=6400, silence=b"\0", sample_rate=16_000
+)
+"""Vonage's audio. Each message has 20 ms."""
 
 
 _EVENTS: Final = {name: name for name in ("start", "media", "mark", "dtmf", "stop")}
@@ -57,8 +62,14 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     media_fields: Mapping[str, Any] = {}
     """The fields that the service wants beside the payload of audio."""
     mark_event: str = "mark"
-    has_flat_marks: bool = False
-    """Whether a mark's name stands at the top of the message, in both directions, and not in an object."""
+    mark_key: str = "mark"
+    """The field of a mark's content, in both directions, where the content is an object."""
+    flat_events: frozenset[str] = frozenset()
+    """Twilio's names of the events whose content stands at the top of the message, in both directions."""
+    kind_key: str = "event"
+    """The field that names the kind of a message to the service."""
+    has_binary_audio: bool = False
+    """Whether audio is in binary messages, one for each frame."""
     clear_event: str = "clear"
     names_stream: bool = True
     """Whether each message to the service contains the id of the stream."""
@@ -86,7 +97,7 @@ PLIVO: Final = Wire(
     media_event="playAudio",
     media_fields={"contentType": "audio/x-mulaw", "sampleRate": 8000},
     mark_event="checkpoint",
-    has_flat_marks=True,
+    flat_events=frozenset({"mark"}),
     clear_event="clearAudio",
 )
 
@@ -101,5 +112,20 @@ EXOTEL: Final = Wire(
     rate_key="sample_rate",
 )
 
-COUSINS: Final = (TELNYX, PLIVO, EXOTEL)
+VONAGE: Final = Wire(
+    name="vonage",
+    shape=WIDE,
+    encodings=("audio/l16",),
+    # The end of a call is the close of its socket.
+    events={"websocket:connected": "start", "websocket:notify": "mark", "websocket:dtmf": "dtmf"},
+    call_key="uuid",
+    mark_event="notify",
+    mark_key="payload",
+    flat_events=frozenset({"start", "dtmf"}),
+    kind_key="action",
+    names_stream=False,
+    has_binary_audio=True,
+)
+
+COUSINS: Final = (TELNYX, PLIVO, EXOTEL, VONAGE)
 """The wires of the other services."""

@@ -43,6 +43,7 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
         state.upstream = UpstreamLink(0)
         settings.dial(context, state.model or context.options.fixed_model or context.options.model)
         return Lifecycle.AWAITING_SETTINGS
+    _append_words(context, adopted.words)
     _record_sent_audio(context, adopted.sent_bytes)
     delivery.abandon_transcripts(context)
     interrupt_work(context)
@@ -85,6 +86,13 @@ def finish(context: Context) -> None:
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
     """Forget the adoptions: the session has not killed the process that carries it."""
     context.state.adoptions = 0
+
+
+def _append_words(context: Context, words: str) -> None:
+    """Append the words that the other process got behind the snapshot: the caller may have heard them."""
+    turn = context.state.turn
+    if words and turn.response is not ResponseState.NONE:
+        turn.answer.newest.transcript += words
 
 
 def _record_sent_audio(context: Context, sent_bytes: int) -> None:

@@ -51,7 +51,8 @@ def is_drained(context: Context) -> bool:
     """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
     # Joint rules are applied after the end of a session, too.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
-    return is_draining and not _stays(context) and not _has_work(context)
+    is_over = context.state.limited.is_over
+    return is_draining and not _stays(context) and (is_over or not _has_work(context))
 
 
 def _stays(context: Context) -> bool:
@@ -79,10 +80,13 @@ def _awaits_commit(context: Context) -> bool:
 def end_drained(context: Context) -> None:
     """End the session when the caller has heard the last answer: clients stop playing when their socket closes.
 
-    The client knows the reason already, and may take the rest of the drain's time to read its backlog.
+    The client knows the reason already, and may take the rest of the drain's time to read its backlog. A further turn
+    behind a limit of tokens, money or turns ends the session at once.
     """
     state = context.state
-    if state.playback.is_audible(context.now_s):
+    has_begun_again = state.limited.is_over and (state.is_busy or state.turn.is_open)
+    state.limited.note_rest()
+    if state.playback.is_audible(context.now_s) and not has_begun_again:
         context.wait_for(Wait.PLAYBACK, state.playback.ahead_s(context.now_s))
         return
     if state.limited.reached is not None:

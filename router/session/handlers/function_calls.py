@@ -57,7 +57,7 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
         return
     if work is not None:
         context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
-    turn.is_open = turn.has_output = True
+    turn.is_open = turn.has_output = turn.has_called = True
     context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))

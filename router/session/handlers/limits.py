@@ -32,6 +32,12 @@ def start_clocks(context: Context) -> None:
         _take(context, step)
 
 
+def resume_clocks(context: Context) -> None:
+    """Continue the clocks of a call that another machine began."""
+    for step in context.state.limited.resume(context.now_s):
+        _take(context, step)
+
+
 def call_deadline(context: Context, _fired: messages.TimerFired) -> None:
     """Warn the client before the longest length of a call, or end the call at that length."""
     _take(context, context.state.limited.of_call(context.now_s))

@@ -24,7 +24,7 @@ from router.session.state.origin import Origin, is_marked, metadata_of, origin_o
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.turn import MAX_UNASKED
-from router.translation import errors, session_config, speech
+from router.translation import errors, session_config, speech, text
 
 if TYPE_CHECKING:
     from router.session.context import Context
@@ -44,9 +44,6 @@ KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "fail
 """The statuses of a finished response. Some compatible servers leave it out."""
 
 _MAX_REASON_CHARS: Final = 200
-
-MAX_OVERTAKEN: Final = 8
-"""Given texts of one upstream whose late begins are awaited."""
 
 UNASKED_S: Final = 10.0
 """The time in seconds within which an upstream may not begin `MAX_UNASKED` unasked responses.
@@ -157,13 +154,23 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
         state.echoes[state.upstream.position] = True
+        state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
-    if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.overtaken:
-        # Without metadata the null conversation alone tells a verbatim text that begins too late.
-        state.turn.overtaken -= 1
+    # Without metadata the null conversation alone tells a verbatim text that begins too late.
+    if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return origin
+    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+
+
+def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
+    """Whether a response belongs to an earlier request, and not to the given text in flight."""
+    sent, turn = context.state.pending.in_flight, context.state.turn
+    is_text_next = sent is not None and sent.request.verbatim is not None
+    if turn.doubtful_id is None or not is_text_next or response.conversation_id is None:
+        return False
+    turn.doubtful_id = None
+    return True
 
 
 def _may_answer_speech(context: Context) -> bool:
@@ -192,23 +199,32 @@ def _reject(context: Context, response: openai.Response) -> None:
 
 
 def _begin_requested(context: Context, response: openai.Response) -> None:
-    turn, pending, owed = context.state.turn, context.state.pending, context.state.user_turns.owed
+    turn, pending = context.state.turn, context.state.pending
+    is_owed = _may_answer_speech(context)
     sent, pending.in_flight = pending.in_flight, None
     if sent is None:
         return
+    if is_owed and not sent.is_proven and sent.request.verbatim is None:
+        turn.doubtful_id = sent.event_id
     turn.current = sent
     _open(context, response)
     turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
     if sent.request.verbatim is not None:
         verbatim.expect(context, sent.request.verbatim)
-    elif not sent.is_interrupted and (sent.request.is_general or not sent.is_proven):
-        # It began behind the user's speech, and the conversation holds that.
-        if owed:
-            pending.answer_with_speech()
-        context.state.user_turns.by_hand = None
-        context.signal(inputs.SpeechAnswered())
+    else:
+        _cover_speech(context, sent)
     if sent.is_interrupted:
         cancel_active(context)
+
+
+def _cover_speech(context: Context, sent: SentRequest) -> None:
+    """Let a requested response answer the user's speech, which the conversation held when the response began."""
+    if sent.is_interrupted or not (sent.request.is_general or not sent.is_proven):
+        return
+    if context.state.user_turns.owed:
+        context.state.pending.answer_with_speech()
+    context.state.user_turns.by_hand = None
+    context.signal(inputs.SpeechAnswered())
 
 
 def _begin_upstream_s(context: Context, response: openai.Response) -> None:
@@ -251,7 +267,7 @@ def _end_what_speech_answers(context: Context) -> None:
 def _give_up(context: Context, rule: str) -> None:
     pending = context.state.pending
     if pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
-        context.state.turn.overtaken = min(context.state.turn.overtaken + 1, MAX_OVERTAKEN)
+        context.state.turn.overtaken_ids.append(pending.in_flight.event_id)
     pending.give_up(rule)
 
 
@@ -275,27 +291,48 @@ def begin_unknown(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if event.response_id is None or not turn.is_unknown(event.response_id):
         return ResponseState.NONE
-    if turn.overtaken:
-        turn.overtaken -= 1
-        turn.mute(event.response_id)
-        context.to_upstream(openai.ResponseCancel(response_id=event.response_id, event_id=CUT_EVENT_ID))
-        return ResponseState.NONE
-    turn.is_open = True
+    turn.is_open |= not turn.is_overtaken(event.response_id)
     return begin_unannounced(context, event)
 
 
 def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     """Take the first output for the begin of the requested response, because some servers send no response.created."""
     turn = context.state.turn
-    if turn.is_other_response(event.response_id):
+    if _rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id = event.response_id
-    if turn.current is not None and turn.current.is_interrupted:
+    turn.output_id, turn.is_end_open = event.response_id, False
+    if turn.current is None:
+        _answer_speech_unannounced(context)
+    elif turn.current.is_interrupted:
         cancel_active(context)
+    elif turn.current.request.verbatim is None:
+        _cover_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
     return None
+
+
+def _answer_speech_unannounced(context: Context) -> None:
+    turn, is_owed = context.state.turn, _may_answer_speech(context)
+    if is_owed and not turn.cancels_next:
+        _end_what_speech_answers(context)
+    turn.answers_speech, context.state.user_turns.by_hand = is_owed, None
+    context.signal(inputs.SpeechAnswered())
+    if turn.cancels_next:
+        cancel_active(context)
+
+
+def _rejects_overtaken(context: Context, response_id: str | None) -> bool:
+    """Cancel the response to an earlier request, if this event is its begin. Return whether it is."""
+    turn = context.state.turn
+    if not turn.is_overtaken(response_id):
+        return False
+    if not turn.take_overtaken():
+        turn.doubtful_id = None
+    turn.mute(response_id)
+    context.to_upstream(openai.ResponseCancel(response_id=response_id, event_id=CUT_EVENT_ID))
+    return True
 
 
 def another_begins(context: Context, event: openai.ResponseCreated) -> None:
@@ -344,14 +381,14 @@ def _announce(context: Context, response: openai.Response, origin: Origin) -> No
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.is_other_response(event.response.id):
+    if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
     if event.response.status == "failed" and not turn.is_interrupted:
-        return response_failed(context, _error_of(event.response))
+        return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
         turn.cancelled.append(event.response.id)
     if _is_lost(context, event.response):
-        return response_failed(context, openai.ErrorDetail(code="response_cancelled"))
+        return _fail(context, openai.ErrorDetail(code="response_cancelled"))
     _report_status(context, event.response)
     turn.failures = 0
     was_verbatim = turn.verbatim is not None
@@ -365,6 +402,12 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if context.state.user_turns.owed and not was_verbatim and _reason_of(event.response) != "turn_detected":
         _answer_crossed_speech(context)
     return _return_to_request(context)
+
+
+def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
+    """Judge a failed response, and await the request that is in flight beside it."""
+    chosen = response_failed(context, error)
+    return _return_to_request(context) if chosen is None else chosen
 
 
 def has_answered(context: Context) -> bool:
@@ -439,11 +482,53 @@ def _report_status(context: Context, response: openai.Response) -> None:
 def finish_unannounced(context: Context, event: TextDone) -> ResponseState | None:
     """Take the whole text for the end of a response that the upstream did not announce with response.created."""
     turn = context.state.turn
+    if _rejects_overtaken(context, event.response_id):
+        return turn.response
     is_known = turn.current is not None or turn.output_id is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
     end_of_response(context)
     return None
+
+
+def finish_by_item(context: Context, event: openai.ConversationItemDone) -> ResponseState | None:
+    """Take an item with the whole text for the end of a response that the upstream did not announce."""
+    turn = context.state.turn
+    if turn.is_announced or not _brought_text(context, event):
+        return turn.response
+    end_of_response(context)
+    return None
+
+
+def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
+    """Whether the answer's text has come with this item, or before it."""
+    part = context.state.turn.answer.find(event.item.id) if text.is_assistant_message(event.item) else None
+    return part is not None and part.is_closed
+
+
+def calls_are_answered(context: Context) -> bool:
+    """Whether every call of a response has its output, and no end of the response will come.
+
+    The upstream did not announce the response, so the output of its calls is the end.
+    """
+    state, turn = context.state, context.state.turn
+    is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
+    if not is_unannounced or not turn.has_called or state.calls.outstanding:
+        return False
+    is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
+    return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
+
+
+def finish_by_calls(context: Context) -> None:
+    """End a response behind the outputs of its calls. The turn continues with the answer to them."""
+    end_of_response(context)
+    context.state.turn.is_end_open = True
+
+
+def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
+    """End the agent's turn behind an item that comes unasked, and without response.created."""
+    if context.state.turn.has_output and _brought_text(context, event):
+        _end_unasked(context, None)
 
 
 def finish_unasked(context: Context, event: TextDone) -> None:
@@ -454,8 +539,12 @@ def finish_unasked(context: Context, event: TextDone) -> None:
     turn = context.state.turn
     if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
         return
-    turn.is_open = True
-    turn.output_id = event.response_id
+    _end_unasked(context, event.response_id)
+
+
+def _end_unasked(context: Context, response_id: str | None) -> None:
+    context.state.turn.is_open = True
+    context.state.turn.output_id = response_id
     context.signal(inputs.SpeechAnswered())
     end_of_response(context)
 

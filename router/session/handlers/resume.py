@@ -46,7 +46,9 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     if sent is turn.current:
         # It is `active`. Any other request waited for the end of the upstream's own response.
         pending.in_flight = None
-    pending.take_back()
+    if is_lost:
+        # An upstream that stays in use takes the request all the same.
+        pending.take_back()
     if turn.response_id is not None:
         # A late event of its must not end the next response.
         turn.ended.append(turn.response_id)

@@ -11,11 +11,11 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import configure_hook, conversions, function_calls, limits
+from router.session.handlers import configure_hook, conversions, function_calls, limits, upstream_setup
 from router.session.state.pending import ResponseRequest, new_verbatim_text
 from router.session.state.plan import plan_of_session_update, plan_of_settings
 from router.session.state.states import Lifecycle
-from router.translation import session_config, text
+from router.translation import listening, session_config, text
 from router.translation.audio import Microphone, Speaker
 from router.translation.formats import Formats, input_format, output_format, with_rate
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from actors import messages
     from router.audio.formats import Format
     from router.session.context import Context
+    from router.session.state.limited import Limited
 
 
 def welcome(session_id: str) -> str:
@@ -39,6 +40,20 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
     context.wait(Wait.SETTINGS)
     limits.start_clocks(context)
     dial(context, context.options.fixed_model or context.options.model)
+
+
+def begin_at(context: Context, generation: int, limited: Limited) -> None:
+    """Wait for Settings at an upstream that is about to be opened, in a call that another machine began.
+
+    `limited` is the use of the call's limits so far.
+    """
+    state = context.state
+    context.wait(Wait.SETTINGS)
+    state.limited = limited
+    limits.resume_clocks(context)
+    state.model = context.options.fixed_model or context.options.model
+    state.generation = generation - 1
+    state.upstream = state.next_link()
 
 
 def dial(context: Context, model: str) -> None:
@@ -101,11 +116,13 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
     state, chosen = context.state, session_config.choose_think(message.agent, context.options.is_available)
     agent = function_calls.admit(context, chosen)
     source = msgspec.structs.replace(message, audio=audio)
+    context.report_tags(message.tags)
     state.plan = plan_of_settings(source, agent, context.options.turn_detection)
     state.microphone = _microphone(context, input_format(audio))
     state.speaker = Speaker(output_format(audio))
     conversions.prepare(context, state.microphone.source, output_format(audio))
     function_calls.warn_of_omitted(context, chosen)
+    warn_of_listening(context, message.agent.listen)
     limits.choose_idle(context, message.agent.idleTimeoutMs)
     dial(context, _choose_model(context, message.agent, agent))
 
@@ -154,6 +171,14 @@ def warn_of_model(context: Context, description: str) -> None:
     The React component always names a model (client 9.2).
     """
     context.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
+
+
+def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
+    """Warn the client of words and hints that the transcription model does not take."""
+    model = upstream_setup.transcription_model(context, context.state.upstream)
+    ignored = listening.untaken(listen.provider, model)
+    if ignored is not None:
+        context.to_client(deepgram.Warning(description=ignored, code="LISTEN_OPTION_NOT_SUPPORTED"))
 
 
 def repeat_settings(context: Context, _message: deepgram.Settings) -> None:

@@ -91,6 +91,8 @@ def upstream_error(context: Context, event: openai.Error) -> None:
         # No `committed` event answers this commit.
         is_empty = code == errors.NOTHING_TO_COMMIT
         context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
+    if event.error.event_id is not None:
+        context.state.turn.forget_request(event.error.event_id)
     refused = refuse_item(context, event.error)
     if refused is not None and context.state.pending.refuse(refused):
         _await_next_item(context)

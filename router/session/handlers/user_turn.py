@@ -173,10 +173,11 @@ def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnSt
     if not turns.withdraw_commit(signal.event_id):
         return UserTurnState.IDLE
     ended, turns.by_hand = turns.by_hand, None
+    # The next commit is the detector's, unless another one by hand is on its way.
+    turns.is_ended_by_hand &= bool(turns.commits)
     if ended is None or not context.state.plan.detection.owes_answers:
         return UserTurnState.IDLE
     turns.subject.item_id, turns.subject.asked_s = ended.item_id, ended.asked_s
-    turns.is_ended_by_hand = False
     return None
 
 

@@ -246,7 +246,7 @@ class Ledger:
         Untranscribed speech is converted to `audio_format`.
         """
         for entry in self._entries.values():
-            if entry.sequence > sequence or (entry.item is not None and _field(entry.item, "id") in again):
+            if entry.sequence > sequence or _has_id(entry.item, again):
                 item = entry.item or self._speech_item(entry, audio_format)
                 if item is not None:
                     yield item
@@ -385,6 +385,12 @@ def _call_id(entry: Entry) -> str:
 
 def _is_call(item: Item | None) -> bool:
     return isinstance(item, openai.FunctionCallItem) or _field(item, "type") == "function_call"
+
+
+def _has_id(item: Item | None, ids: Container[object]) -> bool:
+    item_id = _field(item, "id")
+    # A client's own item may have anything there.
+    return isinstance(item_id, str) and item_id in ids
 
 
 def _field(item: Item | None, name: str) -> Any:

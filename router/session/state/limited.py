@@ -73,6 +73,9 @@ COST_TODAY: Final = Limit(
     error="this client has used all of its budget of today",
 )
 
+SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
+"""The codes of the limits that a further turn would exceed further. Behind the turn that reaches one no turn begins."""
+
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 
 MIN_IDLE_S: Final = 5.0
@@ -170,6 +173,7 @@ class Limited:
         "active_s",
         "began_s",
         "has_asked",
+        "is_over",
         "reached",
         "spending",
         "warned_of",
@@ -191,10 +195,18 @@ class Limited:
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
+        self.is_over = False
+        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
+        the session at once."""
 
     def note_user(self, now_s: float) -> None:
         """Record speech of the user, or a message that asks for something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
+
+    def note_turn(self, now_s: float) -> None:
+        """Record that the user begins a turn, which interrupts the agent's."""
+        self.note_user(now_s)
+        self.note_rest()
 
     def note_agent(self, now_s: float) -> None:
         """Record that the agent speaks."""
@@ -204,6 +216,10 @@ class Limited:
     def note_question(self, _now_s: float) -> None:
         """Record that the agent speaks into the silence by itself, to bring the user back."""
         self.has_asked = True
+
+    def note_rest(self) -> None:
+        """Record that no turn is in progress behind the limit that ends the session."""
+        self.is_over = self.reached in SPENT
 
     def choose_idle(self, idle_s: float) -> Step:
         """Take the longest silence that the client asks for. It counts from the user's first activity on."""
@@ -217,6 +233,15 @@ class Limited:
         for limit, length_s in ((CALL, self._limits.max_call_s), (SILENCE, self._limits.max_silence_s)):
             if length_s:
                 yield Step(Act.WAIT, limit, length_s * WARNED_AT)
+
+    def resume(self, now_s: float) -> Iterator[Step]:
+        """Return the next step of each limit that time reaches, for a call that another machine continues."""
+        if self._limits.max_call_s:
+            share = 1.0 if CALL.code in self.warned_of else WARNED_AT
+            yield Step(Act.WAIT, CALL, max(0.0, self._limits.max_call_s * share - (now_s - self.began_s)))
+        longest_s = min(self._limits.max_silence_s or math.inf, self._idle_s)
+        if longest_s < math.inf:
+            yield Step(Act.WAIT, SILENCE, max(0.0, longest_s * WARNED_AT - (now_s - self.active_s)))
 
     def of_call(self, now_s: float) -> Step:
         """Return the next step of the call's length. The caller asks at a time that an earlier step named."""

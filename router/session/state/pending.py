@@ -287,7 +287,14 @@ class PendingResponses:
         return self._drop("NOT_CONTINUED", lambda _at, request: request.is_continuation)
 
     def begin_again(self, request: ResponseRequest) -> None:
-        """Apply BEGUN_AGAIN: an answer that starts again covers the questions behind it, too."""
+        """Apply BEGUN_AGAIN: an answer that starts again covers the questions behind it, too.
+
+        A general answer in flight covers all of them: MERGED.
+        """
+        sent = self.in_flight
+        if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:
+            self.note("MERGED")
+            return
         general = [other for other in self._requests if other.is_general]
         if request.is_general and general:
             self._drop("BEGUN_AGAIN", lambda _at, other: other.is_general)

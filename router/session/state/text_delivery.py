@@ -53,9 +53,9 @@ class ItemDelivery:
         self.received_s = 0.0
         """The duration of the audio that the upstream generated. It was sent, or waits to be."""
         self.sent_text = ""
-        """The duration of the audio that the upstream generated, whether it was sent or still waits."""
-        self.is_spoken = False
         """The whole text, once it was sent. From then on only the item's closing events are missing."""
+        self.is_spoken = False
+        """The text comes with audio."""
         self.is_commentary = False
         """The item only announces the next step, such as a function call (upstream 6.4)."""
         self.is_complete = False

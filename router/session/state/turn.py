@@ -21,6 +21,9 @@ MAX_UNASKED: Final = 32
 MAX_UNNAMED: Final = 8
 """The most texts without an item that are remembered."""
 
+MAX_OVERTAKEN: Final = 8
+"""Given texts of one upstream whose late begins are awaited, the newest."""
+
 MAX_CLOSED: Final = 64
 """The most item ids that are remembered."""
 
@@ -28,7 +31,7 @@ MAX_CLOSED: Final = 64
 class Turn:
     """The agent's turn, as the client sees it. It ends with exactly one AgentAudioDone."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
         self.is_open = False
         self.response = ResponseState.NONE
         self.response_id: str | None = None
@@ -68,12 +71,23 @@ class Turn:
         """The newest responses outside the conversation. They are not part of the agent's turn."""
         self.outputs: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
         """The newest responses that ended without having been announced. Their late output begins no other."""
-        self.overtaken = 0
-        """The number of given texts that a rule ended before they began. Each begins all the same."""
+        self.overtaken_ids: Queue[str] = Queue(maxlen=MAX_OVERTAKEN)
+        """The requests for given texts that a rule ended before they began, the oldest first. Each begins all the same.
+        """
+        self.doubtful_id: str | None = None
+        """The request whose response was known by the order alone, while the upstream owed an answer to speech.
+
+        That response may have been the answer to speech. Then the response to this request is still to begin.
+        """
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
         """The client answered its calls with its own events, and will create the response itself."""
+
+        self.has_called = False
+        """The response in progress has called a function."""
+        self.is_end_open = False
+        """The previous response ended with the outputs of its calls: its response.done may still come."""
 
     @property
     def verbatim(self) -> VerbatimText | None:
@@ -92,11 +106,20 @@ class Turn:
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted it. Some servers send no ids."""
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
-        return is_cut or response_id in self.interrupted or (bool(self.overtaken) and self.is_unknown(response_id))
+        return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
+
+    def is_overtaken(self, response_id: str | None) -> bool:
+        """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
+
+        An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
+        requested after it. Only a given text can be distinguished from the response to a doubtful request.
+        """
+        is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
+        return is_earlier and self.is_unknown(response_id)
 
     def is_unknown(self, response_id: str | None) -> bool:
         """Whether no response is active, and an event is about one that was never announced."""
-        if self.response is not ResponseState.NONE or response_id is None:
+        if self.response is ResponseState.ACTIVE or response_id is None:
             return False
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
@@ -117,7 +140,7 @@ class Turn:
         """Begin a response. Some servers number their responses, so an earlier one of that id is forgotten."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
-        self.is_cut = self.has_output = self.answers_speech = False
+        self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
         # Without ids, an event is about this response from now on.
         self.closed.pop(None, None)
         self.ended = Queue((it for it in self.ended if it != response_id), maxlen=MAX_INTERRUPTED)
@@ -132,6 +155,7 @@ class Turn:
                 if part.item_id is None and part.sent_text:
                     self.unnamed.append(part.sent_text)
         self.answer = TextDelivery(resent, before)
+        self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
         """Return whether an item only names a text that was sent without it. The text belongs to that item alone."""
@@ -157,9 +181,21 @@ class Turn:
             self.outside,
             self.closed,
             self.unnamed,
+            self.overtaken_ids,
         ):
             ids.clear()
-        self.overtaken = 0
+        self.doubtful_id = None
+        self.is_end_open = False
+
+    def take_overtaken(self) -> bool:
+        """Remove the oldest request for a given text that a rule ended. Return whether there was one."""
+        return bool(self.overtaken_ids and self.overtaken_ids.popleft())
+
+    def forget_request(self, request_id: str) -> None:
+        """Forget an earlier request, because the upstream refused it: its response does not begin any more."""
+        self.overtaken_ids = Queue((it for it in self.overtaken_ids if it != request_id), maxlen=MAX_OVERTAKEN)
+        if self.doubtful_id == request_id:
+            self.doubtful_id = None
 
     def end(self) -> None:
         """Forget the response in progress."""
@@ -179,6 +215,12 @@ class Turn:
             known = (*self.interrupted, *self.ended, *self.outside)
             return response_id is not None and response_id in known
         return response_id not in (self.response_id, None)
+
+    def takes_late_end(self) -> bool:
+        """Whether a response.done is that of the previous response: nothing of the requested one has come."""
+        is_late = self.is_end_open and self.response is ResponseState.REQUESTED
+        self.is_end_open = False
+        return is_late
 
     @property
     def is_interrupted(self) -> bool:

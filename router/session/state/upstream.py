@@ -56,7 +56,7 @@ class Items:
         """Record that the conversation holds an item. Return the id under which the session created it, if any.
 
         Some upstreams choose another id, or leave it out. Such an item acknowledges the oldest one of the same type and
-        role.
+        role. A type or role that the upstream leaves out, too, fits each.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
@@ -85,8 +85,10 @@ class Items:
             return None
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None
-        like = (item.type or "message", item.role)
-        return next((key for key, waiting in self._unacknowledged.items() if waiting == like), None)
+        for key, (kind, role) in self._unacknowledged.items():
+            if item.type in (kind, None) and item.role in (role, None):
+                return key
+        return None
 
     def __len__(self) -> int:
         return len(self._unacknowledged)

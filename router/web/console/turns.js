@@ -60,8 +60,8 @@ export class Turns {
     const times = shown.map(slowest).sort((one, other) => one - other);
     const median = medianOf(times);
     byId("latency-median").textContent = duration(median);
-    byId("latency-range").textContent =
-      `to the first sound: median of ${count(times.length, "turn")}, from ${duration(times[0])} to ${duration(times.at(-1))}`;
+    const range = `median of ${count(times.length, "turn")}, from ${duration(times[0])} to ${duration(times.at(-1))}`;
+    byId("latency-range").textContent = `to the first sound${times.length > 1 ? `: ${range}` : ", in one turn"}`;
     byId("latency-chart").replaceChildren(chart(shown, `Median ${duration(median)} over ${count(times.length, "turn")}`));
     byId("latency-rows").replaceChildren(...shown.toReversed().map(row));
   }

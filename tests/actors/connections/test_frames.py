@@ -348,3 +348,13 @@ def test_wsproto_reads_a_fragmented_16_mib_message_of_ours():
 def test_binary_messages_in_a_row_are_joined_up_to_a_size():
     events = [b"ab", b"cd", b"e", "text", b"f", Ping(b""), b"g", b"h", b"toolong", b"i"]
     assert joined(events, 4) == [b"abcd", b"e", "text", b"f", Ping(b""), b"gh", b"toolong", b"i"]
+
+
+def test_the_end_of_the_last_whole_message_is_found():
+    begun = TheirFrame(Opcode.TEXT, b"one", fin=False).serialize(mask=True) + ping_frame(mask=True)
+    whole = begun + TheirFrame(Opcode.CONT, b"two").serialize(mask=True)
+    (long,) = binary_frames(bytes(70000), mask=True, max_frame_bytes=100_000)
+    assert frames.messages_end(begun) == 0
+    assert frames.messages_end(whole + begun) == len(whole)
+    assert frames.messages_end(whole + long) == len(whole + long)
+    assert [frames.messages_end(long[:end]) for end in (0, 1, 5, 100, len(long) - 1)] == [0] * 5

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from actors.connections import kept as module
+from actors.connections.arena import Arena, ArenaFullError
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import FrameParser, apply_mask
 from actors.connections.kept import KeptConnection, counted
-from actors.connections.shelf import Shelf
+from actors.connections.shelf import rest_of
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S, on
 
@@ -34,6 +35,9 @@ class Listener:
     def on_closed(self, closed):
         self.heard.put(closed)
 
+    def on_drained(self):
+        self.heard.put("drained")
+
 
 def masked(data, opcode=0x81):
     key = b"1234"
@@ -41,35 +45,42 @@ def masked(data, opcode=0x81):
 
 
 @pytest.fixture
-def kept(stack, dispatcher):
+def arena():
+    arena = Arena()
+    yield arena
+    arena.close()
+
+
+@pytest.fixture
+def kept(stack, dispatcher, arena):
     """A kept connection that is open, its listener, and the client's socket."""
     ours, theirs = links.tcp_pair(stack)
     connection = KeptConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=ConnectionLimits())
     listener = Listener()
-    connection.keep()
+    connection.keep(arena)
     on(dispatcher, lambda: connection.open(dispatcher, listener))
     yield connection, listener, theirs
     on(dispatcher, connection.abort)
 
 
-def left_by(connection):
+def left_by(connection, arena):
     """Return what another process would find, by the counts of the kernel."""
     with socket.socket(fileno=os.dup(connection.duplicate())) as sock:
-        shelf = Shelf(os.dup(connection.shelf.descriptor))
+        other = Arena(os.dup(arena.descriptor))
         try:
-            return shelf.rest(*counted(sock))
+            return rest_of(other, connection.shelf.at, connection.shelf.serial, *counted(sock))
         finally:
-            shelf.close()
+            other.close()
 
 
-def test_what_is_written_and_read_is_what_the_kernel_counts(kept, dispatcher):
+def test_what_is_written_and_read_is_what_the_kernel_counts(kept, dispatcher, arena):
     connection, listener, client = kept
     on(dispatcher, lambda: connection.shelf.store(b"record", 0))
     client.sendall(masked(b"a question") + masked(b"cut")[:5])
     assert listener.heard.get(timeout=WAIT_S) == "a question"
     on(dispatcher, lambda: connection.send_text("an answer"))
     assert FrameParser(False, 1000).feed(client.recv(100)) == ["an answer"]
-    rest, written = on(dispatcher, lambda: left_by(connection))
+    rest, written = on(dispatcher, lambda: left_by(connection, arena))
     assert rest.journal == masked(b"a question") + masked(b"cut")[:5]
     assert written == len(b"an answer") + 2
     assert on(dispatcher, lambda: connection.journal_from) == len(masked(b"a question"))
@@ -79,21 +90,22 @@ def test_messages_wait_until_the_session_has_handled_them(kept, dispatcher):
     connection, listener, client = kept
     client.sendall(masked(b"one") + masked(b"two", 0x82))
     assert [listener.heard.get(timeout=WAIT_S) for _ in range(2)] == ["one", b"two"]
-    assert on(dispatcher, lambda: connection.pending) == ["one", b"two"]
+    assert on(dispatcher, lambda: list(connection.delivered)) == ["one", b"two"]
 
 
 def test_frames_that_are_not_written_are_known(kept, dispatcher):
     connection, _, _ = kept
 
     def look():
-        connection.emitted.append("first")
-        before = connection.unwritten(["second", b"third"])
-        connection.send_text("first")
-        return before, connection.unwritten([])
+        connection.emitted += ["first", "second", b"third"]
+        before = connection.unwritten(b"")
+        connection.send_text("first")  # the first frame of a turn leaves at once
+        connection.send_text("second")
+        return before, connection.unwritten(b"current")
 
     before, after = on(dispatcher, look)
     assert before == b"\x81\x05first\x81\x06second\x82\x05third"
-    assert after == b""  # the first frame of a turn leaves at once
+    assert after == b"\x81\x06second\x82\x05third"  # what is about to be written waits with the rest
 
 
 def test_the_end_reaches_the_client_although_another_process_holds_the_socket(kept, dispatcher):
@@ -104,14 +116,14 @@ def test_the_end_reaches_the_client_although_another_process_holds_the_socket(ke
         assert client.recv(1) == b""
 
 
-def test_a_stream_that_moved_in_the_middle_of_a_frame_is_accounted_from_its_border(stack, dispatcher):
+def test_a_stream_that_moved_in_the_middle_of_a_frame_is_accounted_from_its_border(stack, dispatcher, arena):
     ours, theirs = links.tcp_pair(stack)
     half, rest = masked(b"later")[:4], masked(b"later")[4:]
     theirs.sendall(half)
     assert ours.recv(100) == half
     connection = KeptConnection.continued(socket.socket(fileno=ours.detach()), half, b"")
     listener = Listener()
-    connection.keep()
+    connection.keep(arena)
     on(dispatcher, lambda: connection.open(dispatcher, listener))
     theirs.sendall(rest)
     assert listener.heard.get(timeout=WAIT_S) == "later"
@@ -134,14 +146,85 @@ def test_messages_of_the_same_read_wait_while_the_first_of_them_is_delivered(kep
     seen = []
 
     def on_text(text):
-        seen.append(connection.pending)
-        connection.delivered.clear()
+        seen.append(list(connection.delivered))
+        del connection.delivered[0]
         listener.heard.put(text)
 
     listener.on_text = on_text
     client.sendall(masked(b"one") + masked(b"two") + masked(b"three", 0x82))
     assert [listener.heard.get(timeout=WAIT_S) for _ in range(3)] == ["one", "two", b"three"]
     assert seen == [["one", "two", b"three"], ["two", b"three"]]
+
+
+def test_a_record_is_stored_before_the_first_bytes_of_its_step(kept, dispatcher):
+    connection, _, client = kept
+    stored = []
+
+    def store(current):
+        connection.due = None
+        stored.append((bytes(current), connection.shelf.written))
+
+    def send():
+        connection.due = store
+        connection.send_text("first")
+        connection.send_text("second")
+
+    on(dispatcher, send)
+    assert FrameParser(False, 1000).feed(client.recv(100))[0] == "first"
+    assert stored == [(b"\x81\x05first", 0)]
+
+
+def test_a_slow_client_gets_the_rest_of_a_frame_from_another_process(kept, dispatcher, arena):
+    connection, _, client = kept
+    data = os.urandom(8_000_000)
+    on(dispatcher, lambda: (connection.shelf.store(b"record", 0), connection.send_binary(data)))
+    rest, written = on(dispatcher, lambda: left_by(connection, arena))
+    assert 0 < written < len(data)
+    frames = FrameParser(False, 10_000_000)
+    behind = rest.write[written - rest.write_at :]
+    received, events = 0, []
+    while received < written:
+        part = client.recv(min(1_000_000, written - received))
+        received += len(part)
+        events += frames.feed(part)
+    events += frames.feed(behind)
+    assert data.startswith(b"".join(events))
+    assert frames.held_bytes == 0
+
+
+def test_a_client_that_sends_much_at_once_is_read_in_larger_pieces(kept, dispatcher, arena):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    message = bytes(100) * 600
+    client.sendall(b"\x82\xfe" + len(message).to_bytes(2, "big") + b"1234" + apply_mask(message, b"1234"))
+    assert listener.heard.get(timeout=WAIT_S) == message
+    rest, _ = on(dispatcher, lambda: left_by(connection, arena))
+    assert len(rest.journal) == len(message) + 8
+
+
+def test_without_memory_the_session_goes_on_and_does_not_outlive_its_process(kept, dispatcher, monkeypatch, caplog):
+    connection, listener, client = kept
+    unkept = []
+    connection.on_unkept = lambda: unkept.append(1)
+
+    def allocate(*_size):
+        raise ArenaFullError("the memory is full")
+
+    monkeypatch.setattr(Arena, "allocate", allocate)
+    client.sendall(masked(b"a question"))
+    assert listener.heard.get(timeout=WAIT_S) == "a question"
+    on(dispatcher, lambda: connection.send_text("an answer"))
+    assert FrameParser(False, 1000).feed(client.recv(100)) == ["an answer"]
+    assert unkept == [1]
+    assert "does not outlive this process any more: the memory is full" in caplog.text
+
+
+def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):
+    connection, _, client = kept
+    connection.due = lambda _current: pytest.fail("a record on another thread")
+    connection.abort_from_outside("the end")
+    client.settimeout(WAIT_S)
+    assert FrameParser(False, 1000).feed(client.recv(100))[0] == "the end"
 
 
 def test_counts_that_change_between_two_looks_are_looked_at_again(kept, monkeypatch):

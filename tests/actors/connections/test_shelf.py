@@ -5,95 +5,232 @@ import sys
 
 import pytest
 
-from actors.connections.shelf import RECORD_BYTES, RING_BYTES, WRITE_BYTES, Shelf, ShelfError
+from actors.connections.arena import TRANSFER_BYTES, Arena
+from actors.connections.shelf import (
+    JOURNAL_BYTES,
+    KEPT_BYTES,
+    MAX_BLOCKS,
+    MAX_RECORD_BYTES,
+    MOST_JOURNAL_BYTES,
+    Shelf,
+    ShelfError,
+    rest_of,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
+FRAME_BYTES = 600
+
 
 @pytest.fixture
-def shelf():
-    shelf = Shelf()
-    shelf.begin(100, 50)
+def arena():
+    arena = Arena()
+    yield arena
+    arena.close()
+
+
+@pytest.fixture
+def shelf(arena):
+    shelf = Shelf(arena, 100, 50)
     yield shelf
     shelf.close()
 
 
-def read_into(shelf, data):
-    """Read as a connection does, perhaps in two parts at the end of the ring."""
+def read_into(shelf, data, *, may_drop=False, unfinished=b""):
+    """Read as a connection does, into the room that is left."""
     while data:
-        room = shelf.room(len(data))
-        room[:] = data[: len(room)]
-        shelf.note_read(len(room))
-        data = data[len(room) :]
+        if shelf.fill == shelf.end:
+            shelf.make_room(unfinished, min(len(data), 1000), may_drop=may_drop)
+        count = min(len(data), shelf.end - shelf.fill)
+        shelf.view[shelf.fill : shelf.fill + count] = data[:count]
+        shelf.fill += count
+        shelf.read += count
+        data = data[count:]
 
 
-def rest(shelf, written, read):
+def rest(arena, shelf, written, read):
     """Return what another process finds."""
-    other = Shelf(os.dup(shelf.descriptor))
+    other = Arena(os.dup(arena.descriptor))
     try:
-        return other.rest(100 + written, 50 + read)[0]
+        return rest_of(other, shelf.at, shelf.serial, 100 + written, 50 + read)[0]
     finally:
         other.close()
 
 
-def test_the_last_record_counts_and_the_journal_begins_behind_it(shelf):
+def test_the_last_record_counts_and_the_journal_begins_behind_it(arena, shelf):
     read_into(shelf, b"before")
     assert shelf.store(b"first", 6)
     read_into(shelf, b"behind")
-    found = rest(shelf, 0, 12)
+    found = rest(arena, shelf, 0, 12)
     assert (found.record, found.journal) == (b"first", b"behind")
     assert shelf.store(b"the second", 12)
-    found = rest(shelf, 0, 12)
+    found = rest(arena, shelf, 0, 12)
     assert (found.record, found.journal) == (b"the second", b"")
+    assert shelf.store(b"the third", 12)
+    assert rest(arena, shelf, 0, 12).record == b"the third"
 
 
-def test_bytes_that_were_read_as_the_process_died_are_in_the_journal(shelf):
+def test_bytes_that_were_read_as_the_process_died_are_in_the_journal(arena, shelf):
     shelf.store(b"record", 0)
-    shelf.room(4)[:] = b"late"  # the read was made, and not noted any more
-    assert rest(shelf, 0, 4).journal == b"late"
+    shelf.make_room(b"", 100, may_drop=True)
+    shelf.view[shelf.fill : shelf.fill + 4] = b"late"  # the read was made, and not noted any more
+    assert rest(arena, shelf, 0, 4).journal == b"late"
 
 
-def test_the_journal_runs_around_the_end_of_the_ring(shelf):
+def test_a_journal_of_several_blocks_is_whole(arena, shelf):
     shelf.store(b"record", 0)
-    read_into(shelf, bytes(RING_BYTES - 3))
-    shelf.store(b"record", RING_BYTES - 3)
-    read_into(shelf, b"abcdef")
-    assert rest(shelf, 0, RING_BYTES + 3).journal == b"abcdef"
+    data = os.urandom(100_000)
+    read_into(shelf, data)
+    assert rest(arena, shelf, 0, len(data)).journal == data
+    assert shelf.store(b"record", 60_000)
+    assert rest(arena, shelf, 0, len(data)).journal == data[60_000:]
 
 
-def test_a_full_ring_takes_no_more_until_the_next_record(shelf):
+def test_a_journal_that_nothing_may_be_dropped_from_grows_and_asks_for_a_record(arena, shelf):
     shelf.store(b"record", 0)
-    read_into(shelf, bytes(RING_BYTES))
-    assert not shelf.room(1)
-    assert len(rest(shelf, 0, RING_BYTES).journal) == RING_BYTES
-    shelf.store(b"record", RING_BYTES)
-    assert shelf.free_bytes == RING_BYTES
+    data = os.urandom(16 * 1024 * (MAX_BLOCKS + 20))
+    read_into(shelf, data[:MOST_JOURNAL_BYTES])
+    assert not shelf.asks_for_record
+    read_into(shelf, data[MOST_JOURNAL_BYTES:])
+    assert shelf.asks_for_record
+    assert rest(arena, shelf, 0, len(data)).journal == data
+    assert shelf.store(b"record", len(data))
+    assert not shelf.asks_for_record
+    read_into(shelf, b"more")
+    assert rest(arena, shelf, 0, len(data) + 4).journal == b"more"
 
 
-def test_the_last_write_is_found_by_the_place_that_the_kernel_counts(shelf):
+def test_audio_that_may_be_dropped_takes_little_memory_and_begins_with_a_frame(arena, shelf):
+    shelf.store(b"record", 0)
+    before = arena.used_bytes
+    sent = b""
+    for number in range(200):
+        frame = bytes([number]) * FRAME_BYTES
+        if shelf.end - shelf.fill < FRAME_BYTES:
+            shelf.make_room(b"", FRAME_BYTES, may_drop=True)
+        read_into(shelf, frame)
+        sent += frame
+        journal = rest(arena, shelf, 0, len(sent)).journal
+        assert sent.endswith(journal)
+        assert len(journal) % FRAME_BYTES == 0
+        assert len(journal) >= min(len(sent), KEPT_BYTES)
+    assert arena.used_bytes - before <= 3 * JOURNAL_BYTES
+
+
+def test_half_a_frame_at_the_end_of_a_block_is_at_the_begin_of_the_next(arena, shelf):
+    shelf.store(b"record", 0)
+    data = b""
+    for number in range(50):
+        half = bytes([number]) * 300
+        shelf.make_room(data[-300:], 300, may_drop=True)
+        read_into(shelf, half)
+        data += half
+    journal = rest(arena, shelf, 0, len(data)).journal
+    assert data.endswith(journal)
+    assert len(journal) < len(data)
+
+
+def test_what_another_process_has_read_comes_first(arena, shelf):
+    shelf.note_read(b"half")
+    shelf.store(b"record", 0)
+    read_into(shelf, b" a message")
+    assert rest(arena, shelf, 0, 14).journal == b"half a message"
+
+
+def test_the_last_write_is_found_by_the_place_that_the_kernel_counts(arena, shelf):
     shelf.store(b"record", 0)
     shelf.note_write(b"first")
-    shelf.written += 5
+    shelf.note_written(b"first", 5)
     shelf.note_write(b"second")
-    assert rest(shelf, 5, 0)[2:] == (5, b"second")
-    assert rest(shelf, 8, 0)[2:] == (5, b"second")
-    assert rest(shelf, 3, 0)[2:] == (0, b"first")
-    assert rest(shelf, 99, 0)[2:] == (0, b"")
+    assert rest(arena, shelf, 5, 0)[3:5] == (5, b"second")
+    assert rest(arena, shelf, 8, 0)[3:5] == (5, b"second")
+    assert rest(arena, shelf, 3, 0)[3:5] == (0, b"first")
+    assert rest(arena, shelf, 99, 0)[3:5] == (0, b"")
 
 
-def test_a_long_write_is_cut_to_the_memory(shelf):
-    assert len(shelf.note_write(bytes(WRITE_BYTES + 1))) == WRITE_BYTES
-
-
-def test_a_record_that_is_too_long_leaves_the_one_before(shelf):
+def test_the_rest_of_a_write_outlives_the_writes_of_other_sessions(arena, shelf):
     shelf.store(b"record", 0)
-    assert not shelf.store(bytes(RECORD_BYTES + 1), 0)
-    assert rest(shelf, 0, 0).record == b"record"
+    shelf.note_write(b"a long frame")
+    shelf.note_written(b"a long frame", 2)
+    other = Shelf(arena, 0, 0)
+    for _ in range(2):
+        other.note_write(b"another")
+        other.note_written(b"another", 7)
+    assert rest(arena, shelf, 2, 0)[3:5] == (2, b"long frame")
+    shelf.note_write(b"long frame")
+    shelf.note_written(b"long frame", 4)
+    assert rest(arena, shelf, 6, 0)[3:5] in ((2, b"long frame"), (6, b" frame"))
+    shelf.note_write(b" frame")
+    shelf.note_written(b" frame", 6)
+    assert not shelf.has_rest
+    other.close()
 
 
-def test_without_a_record_or_with_unknown_bytes_nothing_is_found(shelf):
+def test_a_write_that_is_longer_than_an_area_is_kept_until_it_is_written(arena, shelf):
+    data = os.urandom(3 * TRANSFER_BYTES)
+    shelf.store(b"record", 0)
+    shelf.note_write(data)
+    assert rest(arena, shelf, 70_000, 0)[3:5] == (0, data)
+    shelf.note_written(data, 100_000)
+    shelf.note_write(data[100_000:])
+    assert rest(arena, shelf, 100_000, 0)[3:5] == (0, data)
+    shelf.note_written(data[100_000:], len(data) - 100_000)
+    assert not shelf.has_rest
+
+
+def test_words_follow_their_record_as_long_as_there_is_room(arena, shelf):
+    assert not shelf.note_words(b"none")
+    shelf.store(b"record", 0)
+    assert shelf.note_words(b"once upon")
+    assert shelf.note_words(b" a time")
+    assert rest(arena, shelf, 0, 0).notes == b"once upon a time"
+    assert not shelf.note_words(bytes(1000))
+    shelf.store(b"next", 0)
+    assert rest(arena, shelf, 0, 0).notes == b""
+
+
+def test_a_process_that_died_within_a_step_is_known(arena, shelf):
+    shelf.store(b"record", 0)
+    shelf.begin_step()
+    assert rest(arena, shelf, 0, 0).died_in_step
+    shelf.end_step()
+    assert not rest(arena, shelf, 0, 0).died_in_step
+
+
+def test_a_record_that_is_too_long_leaves_the_one_before(arena, shelf):
+    shelf.store(b"record", 0)
+    assert not shelf.store(bytes(MAX_RECORD_BYTES + 1), 0)
+    assert rest(arena, shelf, 0, 0).record == b"record"
+
+
+def test_without_a_record_or_with_unknown_bytes_nothing_is_found(arena, shelf):
     with pytest.raises(ShelfError, match="no record"):
-        rest(shelf, 0, 0)
+        rest(arena, shelf, 0, 0)
     shelf.store(b"record", 0)
-    with pytest.raises(ShelfError, match="bytes were read behind the record"):
-        rest(shelf, 0, RING_BYTES + 1)
+    with pytest.raises(ShelfError, match="1 bytes were read that the memory does not have"):
+        rest(arena, shelf, 0, 1)
+
+
+def test_the_place_of_a_session_that_is_gone_may_be_that_of_another(arena):
+    gone = Shelf(arena, 100, 50)
+    gone.store(b"gone", 0)
+    at = gone.at
+    gone.close()
+    other = Shelf(arena, 0, 0)
+    other.store(b"other", 0)
+    assert other.at == at
+    with pytest.raises(ShelfError, match="no record"):
+        rest(arena, gone, 0, 0)
+    other.close()
+
+
+def test_a_session_that_ends_leaves_no_block(arena):
+    before = arena.used_bytes
+    shelf = Shelf(arena, 0, 0)
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(50_000))
+    shelf.note_write(b"frame")
+    shelf.note_written(b"frame", 1)
+    shelf.store(b"record", 20_000)
+    shelf.close()
+    assert arena.used_bytes == before

@@ -87,6 +87,26 @@ def test_a_new_key_of_the_issuer_is_found_at_once_and_unknown_keys_cause_no_stor
     assert server.fetched == 2
 
 
+def test_a_key_that_is_new_right_after_the_first_reading_is_found_at_once(keys):
+    server = Server(key_set(entry(keys["rsa"], "a")))
+    found = server.keys()
+    assert found.of("a", "RS256")
+    server.text = key_set(entry(keys["rsa"], "b"))
+    assert found.of("b", "RS256")
+    assert found.of("a", "RS256") == []
+    assert server.fetched == 2
+
+
+def test_a_set_that_cannot_be_read_at_first_is_not_asked_for_at_every_token(keys):
+    server = Server(OSError("no route"))
+    found = server.keys()
+    for _ in range(5):
+        assert found.of("a", "RS256") == []
+    assert server.fetched == 1
+    server.text, server.now_s = key_set(entry(keys["rsa"], "a")), RETRY_S
+    assert found.of("a", "RS256")
+
+
 @pytest.mark.parametrize("failure", [OSError("no route"), b"<html>", b'{"keys": []}', b'{"keys": 5}', b"[]"])
 def test_while_the_issuer_fails_the_old_keys_serve_for_a_day(keys, failure, caplog):
     server = Server(key_set(entry(keys["rsa"], "a")))

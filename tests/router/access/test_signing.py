@@ -1,9 +1,13 @@
 """The secret that signs short-lived tokens: the same on every machine with the same credentials."""
 
-from router.access.signing import signing_key
+import os
+
+from router.access import signing
+from router.access.signing import share_random_secret, signing_key
 from router.config.auth import Auth, Token, digest, named_tokens
 from router.config.model import RouterConfig
 from router.secrets import Secret
+from router.shared_areas import Areas, LastingAreas
 
 
 def key(*, auth=None, **config):
@@ -38,3 +42,16 @@ def test_a_hash_that_a_file_contains_signs_nothing():
     token = Token(name="a", sha256=Secret(digest("1")))
     assert key(auth=Auth(tokens=(token,))) == key()
     assert key(auth=Auth(tokens=named_tokens("a=1"))) != key()
+
+
+def test_the_processes_of_a_reload_share_the_random_secret(monkeypatch):
+    areas = LastingAreas()
+    share_random_secret(areas)
+    first = key()
+    monkeypatch.setattr(signing, "_RANDOM", bytearray(os.urandom(signing.SECRET_BYTES)))
+    assert key() != first
+    share_random_secret(LastingAreas(areas.handed))
+    assert key() == first
+    share_random_secret(Areas())
+    assert key() == first
+    areas.close()

@@ -15,10 +15,13 @@ def test_help_lists_the_flags_and_starts_nothing(flag, monkeypatch, capsys):
 
 def test_the_server_gets_the_configuration_of_the_flags(monkeypatch):
     served = []
-    monkeypatch.setattr(serve, "serve", lambda config, *_: served.append(config))
+    monkeypatch.setattr(serve, "serve", lambda config, *_, take_over: served.append((config, take_over)))
     monkeypatch.setattr(serve.setup, "configure", lambda *_: None)
     assert serve.main(["--port", "9001", "--upstream", "simulator"]) == 0
-    assert (served[0].port, served[0].upstream) == (9001, "simulator")
+    ((config, take_over),) = served
+    assert (config.port, config.upstream, take_over) == (9001, "simulator", False)
+    assert serve.main(["--take-over"]) == 0
+    assert served[1][1]
 
 
 def test_a_file_with_a_byte_order_mark_is_read_without_it(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from router.config import auth_table, provenance, route_table, upstream_table
 from router.config.command_line import describe, parse_command_line
 from router.config.guard import Guard, Rule
-from router.config.model import CONVERSE_PATH, GRANT_PATH, HEALTH_PATH, READY_PATH, RouterConfig, Safety
+from router.config.model import CONVERSE_PATH, GRANT_PATHS, HEALTH_PATH, READY_PATH, RouterConfig, Safety
 from router.config.schema import SETTINGS, TABLES
 from router.errors import ConfigError
 from router.policy.table import policies
@@ -106,7 +106,7 @@ REFUSED = {
         CONVERSE_PATH,
         HEALTH_PATH,
         READY_PATH,
-        GRANT_PATH,
+        *GRANT_PATHS,
     ],
     "upstream": [
         "",
@@ -490,6 +490,11 @@ def test_known_variables_do_not_warn():
 def test_check_is_a_flag_of_its_own():
     assert parse_command_line(["--check"], {}, Files()).check
     assert not parse_command_line([], {}, Files()).check
+
+
+def test_so_is_take_over():
+    assert parse_command_line(["--take-over"], {}, Files()).take_over
+    assert not parse_command_line([], {}, Files()).take_over
 
 
 def test_describe_prints_a_file_that_sets_the_same_with_the_source_of_each_line():

@@ -1,7 +1,7 @@
 """A route, and the settings that mean something on each front."""
 
 from router.config.model import RouterConfig, Tuning
-from router.config.route import DEFAULTS, FRONTS, Route
+from router.config.route import DEFAULTS, FRONTS, NEEDS_FAILOVER, Route
 
 
 def test_a_telephone_has_a_webhook_and_a_status_call_back():
@@ -12,4 +12,6 @@ def test_a_telephone_has_a_webhook_and_a_status_call_back():
 def test_every_setting_of_a_front_is_one_of_the_configuration():
     assert set(RouterConfig.__struct_fields__) >= DEFAULTS
     assert set(Tuning.__struct_fields__) <= DEFAULTS
-    assert all(keys <= DEFAULTS | {"policy", "upstreams"} for keys in FRONTS.values())
+    own = {"policy", "upstreams", "failover", "failover_agent"}
+    assert all(keys <= DEFAULTS | own for keys in FRONTS.values())
+    assert all(keys <= FRONTS[front] for front, keys in NEEDS_FAILOVER.items())

@@ -87,7 +87,16 @@ def test_two_routes_on_one_path_are_refused():
         ('front = "openai"\npolicy = "kosk"', "routes[0].policy (a.toml) is kosk, and there is no table [policies."),
         ('front = "openai"\nupstreams = [1]', "routes[0].upstreams (a.toml) has 1, and the last upstream is 0"),
         ('front = "openai"\nupstreams = ["a"]', "routes[0].upstreams (a.toml) must be a list of positions"),
-        ('front = "deepgram"\nupstreams = [0]', "routes[0].upstreams (a.toml) means nothing on the front deepgram"),
+        (
+            'front = "deepgram"\nupstreams = [0]',
+            "routes[0].upstreams (a.toml) means nothing on the front deepgram without failover",
+        ),
+        ('front = "realtime"\nfailover = true', "routes[0].failover (a.toml) means nothing on the front realtime"),
+        (
+            'front = "openai"\nfailover_agent = "b"',
+            "routes[0].failover_agent (a.toml) means nothing on the front openai",
+        ),
+        ('front = "openai"\nfailover = true', "routes[0].failover (a.toml) needs Deepgram's key"),
         (
             'front = "realtime"\ndefaults = { voice = "cedar" }',
             "routes[0].defaults.voice (a.toml) means nothing on the front realtime",
@@ -115,3 +124,42 @@ def test_the_router_s_own_paths_are_reserved(path):
 
 def test_routes_have_to_be_tables():
     assert "routes (a.toml) must be tables: [[routes]]" in str(refusal_of_file('routes = "openai"'))
+
+
+FAILOVER = """
+deepgram_api_key = "dg-0123456789"
+[[routes]]
+path = "/deepgram"
+front = "deepgram"
+failover = true
+upstreams = [0]
+[[routes]]
+path = "/openai"
+front = "openai"
+failover = true
+failover_agent = "backup"
+[agents.backup.speak.provider]
+type = "deepgram"
+model = "aura-2-thalia-en"
+"""
+
+
+def test_routes_may_fail_over_to_the_other_backend():
+    config = from_file(FAILOVER)
+    first, second = config.routes
+    assert first == Route(path="/deepgram", front="deepgram", failover=True, upstreams=(0,))
+    assert second == Route(path="/openai", front="openai", failover=True, failover_agent="backup")
+    printed = describe(parse_command_line(["--config", "a.toml"], {}, Files(a_toml=FAILOVER)))
+    assert [it.get("failover_agent") for it in tomllib.loads(printed)["routes"]] == [None, "backup"]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ('failover_agent = "backpu"', "routes[0].failover_agent (a.toml) is backpu, and there is no table"),
+        ('[guard]\nurl = "http://127.0.0.1:1/"', "routes[0].failover (a.toml) does not work beside [guard]"),
+    ],
+)
+def test_a_failover_that_cannot_work_is_refused(more, problem):
+    text = f'deepgram_api_key = "dg-0123456789"\n[[routes]]\npath = "/a"\nfront = "openai"\nfailover = true\n{more}\n'
+    assert problem in str(refusal_of_file(text))

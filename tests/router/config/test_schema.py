@@ -1,6 +1,14 @@
 """The table of settings, and the documentation that is compared with it."""
 
-from router.config.schema import EVERY_SETTING
+from collections import Counter
+
+import msgspec
+
+from router.config.auth_settings import AUTH_SETTINGS
+from router.config.model import RouterConfig
+from router.config.process_settings import LISTENING, RUNNING
+from router.config.schema import EVERY_SETTING, SETTINGS
+from router.config.session_settings import SESSION_SETTINGS
 from tests.support.data.configuration import documented
 
 
@@ -21,3 +29,11 @@ def test_the_documentation_lists_every_setting_with_its_names_and_default():
 
 def test_every_setting_has_a_line_of_help():
     assert all(row.help and "\n" not in row.help for row in EVERY_SETTING)
+
+
+def test_every_setting_has_one_row():
+    rows = (*LISTENING, *SESSION_SETTINGS, *RUNNING)
+    assert {name: count for name, count in Counter(row.name for row in rows).items() if count > 1} == {}
+    assert set(SETTINGS) == set(rows)
+    assert set(EVERY_SETTING) == {*rows, *AUTH_SETTINGS}
+    assert {row.name for row in rows} <= set(msgspec.structs.asdict(RouterConfig()))

@@ -98,6 +98,18 @@ def test_a_further_turn_that_begins_in_the_playback_is_finished_too():
     assert relay.seen == ended(CALL)
 
 
+def test_no_further_turn_begins_behind_the_last_token():
+    relay = Relay(max_tokens=10)
+    relay.limits.playback.play(30.0, relay.now_s)
+    relay.limits.add_usage(usage(10))
+    relay.settle()
+    relay.run(5)
+    assert "end" not in relay.seen
+    relay.is_in_turn = True
+    relay.settle()
+    assert relay.seen == ended(TOKENS)
+
+
 def test_audio_that_the_user_interrupted_is_not_waited_for():
     relay = Relay(max_call_s=100.0)
     relay.limits.playback.play(200.0, relay.now_s)

@@ -3,7 +3,7 @@
 import pytest
 
 from router import Router
-from router.config.model import COUSIN_PATHS, DEEPGRAM_PATHS, LISTEN_PATHS
+from router.config.model import COUSIN_PATHS, DEEPGRAM_PATHS, LISTEN_PATHS, THINK_MODELS_PATHS
 from router.config.route import FRONTS as ROUTED
 from router.fronts.table import FRONTS, routes
 
@@ -20,7 +20,7 @@ def test_every_front_has_a_route_and_no_path_is_there_twice(router):
     assert {route.path for route in found} == {
         "/voice",
         "/v1/agent/converse",
-        "/v1/agent/settings/think/models",
+        *THINK_MODELS_PATHS,
         "/v1/realtime",
         "/openai/v1/realtime",
         "/twilio",
@@ -31,7 +31,7 @@ def test_every_front_has_a_route_and_no_path_is_there_twice(router):
         *DEEPGRAM_PATHS,
     }
     assert len(found) == len({route.path for route in found})
-    telephones = {"twilio", "telnyx", "plivo", "exotel"}
+    telephones = {"twilio", "telnyx", "plivo", "exotel", "vonage"}
     assert set(FRONTS) == {"openai", "converse", "realtime", "deepgram", "listen", "deepgram-listen", *telephones}
     assert all(name == front.name for name, front in FRONTS.items())
 

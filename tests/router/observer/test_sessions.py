@@ -223,3 +223,9 @@ def test_each_process_writes_its_part_of_a_session_that_moves(caplog):
         ("client", 3.25, log.written[0]["usage"][0]["tokens"]),
     ]
     assert "ended after 1.5 s: moved moved" in caplog.text
+
+
+def test_the_tags_of_the_settings_are_in_both_lines(caplog):
+    record, line = observe(caplog, *talk(), reports.Tagged(("shop", "beta")), ended())
+    assert record.tags == ("shop", "beta")
+    assert line["tags"] == ["shop", "beta"]

@@ -19,7 +19,7 @@ from router.translation import session_config
 from tests.support.machine.options import session_options
 from tests.support.machine.policies import policy
 from tests.support.machine.realtime_world import make_relay
-from tests.support.processes.further import examples
+from tests.support.processes.further import examples, further
 
 EVIL = "EVIL"
 """The word of every value that the policy keeps from the upstream."""
@@ -308,24 +308,41 @@ def _keys(value):
         yield from _keys(inner)
 
 
-@pytest.mark.parametrize("rule", ["deny", "force", "allow", "prefix"])
-@pytest.mark.parametrize(
-    "row", [row for row in FIELDS.values() if row.name not in ("events", "items", "roles", "input")]
-)
-def test_no_place_of_a_field_says_what_its_rule_keeps_away(row, rule):
-    value = {"deny": True, "force": FORCED_VALUES.get(row.name, "fine"), "allow": ["fine"], "prefix": "fine"}[rule]
+RULED = [
+    (row, rule)
+    for row in FIELDS.values()
+    if row.name not in ("events", "items", "roles", "input")
+    for rule in ("deny", "force", "allow", "prefix")
     # A prefix stands before the client's own words.
-    if rule not in row.kinds or (rule == "prefix" and row.is_text):
-        return
-    governed = policy(**{row.name: {rule: value}})
+    if rule in row.kinds and not (rule == "prefix" and row.is_text)
+]
+each_rule = pytest.mark.parametrize(("row", "rule"), RULED, ids=lambda it: getattr(it, "name", it))
+
+
+def governed_by(row, rule):
+    """Return a policy with one rule for one field."""
+    value = {"deny": True, "force": FORCED_VALUES.get(row.name, "fine"), "allow": ["fine"], "prefix": "fine"}[rule]
+    return policy(**{row.name: {rule: value}})
+
+
+@pytest.mark.parametrize("profile", ["openai", further("converse")])
+@each_rule
+def test_no_place_of_a_field_says_what_its_rule_keeps_away(row, rule, profile):
+    governed = governed_by(row, rule)
     for message in spoken(row):
         for text in spellings(message):
-            for profile in ("openai", "converse"):
-                call = Call(profile, governed)
-                if message["type"] != "Settings":
-                    call.feed(messages.ClientTextReceived('{"type":"Settings","audio":{},"agent":{}}'))
-                call.feed(messages.ClientTextReceived(text))
-                assert EVIL not in "".join(call.to_upstream), text
+            call = Call(profile, governed)
+            if message["type"] != "Settings":
+                call.feed(messages.ClientTextReceived('{"type":"Settings","audio":{},"agent":{}}'))
+            call.feed(messages.ClientTextReceived(text))
+            assert EVIL not in "".join(call.to_upstream), text
+
+
+@each_rule
+def test_no_relay_says_what_a_rule_keeps_away(row, rule):
+    governed = governed_by(row, rule)
+    for message in spoken(row):
+        for text in spellings(message):
             assert EVIL not in relayed_to_deepgram(governed, text), text
             relayed = RealtimeCall(governed)
             relayed.feed(messages.ClientTextReceived(text))

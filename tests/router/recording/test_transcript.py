@@ -24,6 +24,7 @@ from tests.support.machine.playbook import (
 )
 from tests.support.machine.recorded import Recorded
 from tests.support.machine.simulation import Simulation
+from tests.support.processes.further import examples
 
 WORDS = (b"Ada", b"weather and", b"parcel?", b"brief", b"Mind", b"Welcome.", b"Be kind")
 """Words of the actions, prompts and greetings of a simulation."""
@@ -46,7 +47,7 @@ def assert_exact(recording):
     assert verified.steps > 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(PROFILES, LOSSES, WAYS)
 def test_the_replay_of_any_conversation_is_exact_without_content_and_holds_no_word(profile, steps, way):
     recording = hold(profile, steps, way)
@@ -56,7 +57,7 @@ def test_the_replay_of_any_conversation_is_exact_without_content_and_holds_no_wo
     assert recording.diverged == 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(PROFILES, LOSSES, WAYS)
 def test_the_replay_of_any_conversation_is_exact_with_content_and_audio(profile, steps, way):
     recording = hold(profile, steps, way, has_content=True, has_audio=True)

@@ -22,6 +22,8 @@ class Stub:
         self.commands = {}
         self.snapshots = 0
         self.cannot = False
+        self.is_applied = True
+        self.repeats_settings = False
 
     def handle(self, message, _now_s):
         self.inputs.append(message)
@@ -102,10 +104,12 @@ def test_a_session_that_cannot_be_written_ends_as_before(stub):
 
 
 def test_the_first_settings_of_a_client_that_is_back_are_answered_and_not_applied(stub):
-    machine = ReturningMachine(stub, is_applied=True)
+    machine = ReturningMachine(stub, stub)
     machine.handle(messages.ClientBinaryReceived(b"audio"), 0.0)
     machine.handle(QUESTION, 0.0)
+    assert stub.repeats_settings, "a move before the Settings takes this along"
     (command,) = machine.handle(SETTINGS, 0.0)
+    assert not stub.repeats_settings
     assert json.loads(command.frame) == {"type": "SettingsApplied"}
     assert SETTINGS not in stub.inputs
     machine.handle(SETTINGS, 0.0)
@@ -113,10 +117,11 @@ def test_the_first_settings_of_a_client_that_is_back_are_answered_and_not_applie
 
 
 def test_the_answer_of_a_session_that_still_configures_its_upstream_is_its_own(stub):
-    assert list(ReturningMachine(stub, is_applied=False).handle(SETTINGS, 0.0)) == []
+    stub.is_applied = False
+    assert list(ReturningMachine(stub, stub).handle(SETTINGS, 0.0)) == []
 
 
 def test_a_text_that_is_no_json_is_the_session_s_to_judge(stub):
     broken = messages.ClientTextReceived('{"type": "Settings"')
-    ReturningMachine(stub, is_applied=True).handle(broken, 0.0)
+    ReturningMachine(stub, stub).handle(broken, 0.0)
     assert stub.inputs == [broken]

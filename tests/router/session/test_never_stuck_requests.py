@@ -15,6 +15,7 @@ from tests.support.machine.playbook import (
     item_added,
     settings,
     transcribed,
+    transcript_delta,
 )
 from tests.support.machine.timed_playbook import (
     BYTES_PER_S,
@@ -461,6 +462,101 @@ def test_a_given_text_that_speech_overtook_is_silent_although_it_is_not_announce
     book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t")
     assert book.frames(since=begin) == []
     assert [event["response_id"] for event in book.sent("response.cancel", since=begin)] == ["resp_t"]
+
+
+def overtaken():
+    """Have speech overtake a given text, and then ask a question."""
+    book = TimedPlaybook("converse").ready().client(inject("default"), FRAME).hears("u1", "When?").begins_itself()
+    return book.ends("resp_v").types("And then?")
+
+
+def test_a_given_text_that_speech_overtook_is_not_taken_for_the_answer_to_the_next_question():
+    book = overtaken()
+    begin = book.here
+    book.upstream(output_item("resp_t", "item_t"))
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t").ends("resp_t", "cancelled")
+    assert book.frames(since=begin) == []
+    assert [event["response_id"] for event in book.sent("response.cancel", since=begin)] == ["resp_t"]
+    book.upstream(output_item("resp_1", "item_1")).says("At noon.", 0.1).ends()
+    assert book.texts(since=begin) == ["At noon."]
+    assert len(book.asked()) == 1
+
+
+def test_a_question_behind_a_given_text_that_was_refused_late_is_answered():
+    book = overtaken()
+    begin = book.here
+    book.upstream(error("invalid_value", event_id=book.sent("response.create")[0]["event_id"]))
+    book.upstream(output_item("resp_1", "item_1")).says("At noon.", 0.1).ends()
+    assert book.texts(since=begin) == ["At noon."]
+
+
+def doubtful():
+    """Have the upstream begin a response while it owes two answers, and then inject a text: no metadata tells which."""
+    book = TimedPlaybook("converse").ready().types("When?").hears("u1", "And where?").begins_itself()
+    book.says("Here.", 0.1, response_id="resp_v", item_id="item_v").ends("resp_v")
+    return book.run(1.0).client(inject("queue"))
+
+
+def test_the_second_of_two_owed_answers_is_not_taken_for_a_given_text():
+    book = doubtful()
+    begin = book.here
+    book.upstream(created("resp_1", None), output_item("resp_1", "item_1"))
+    book.says("At noon.", 1.0).ends("resp_1", "cancelled")
+    assert book.frames(since=begin) == []
+    assert [event["response_id"] for event in book.sent("response.cancel", since=begin)] == ["resp_1"]
+    book.upstream(outside("resp_t"), output_item("resp_t", "item_t"))
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t").ends("resp_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+    assert book.frames(since=begin)[-1] == AUDIO_DONE
+
+
+def test_the_second_of_two_owed_answers_is_not_taken_for_a_given_text_although_it_is_not_announced():
+    book = doubtful()
+    begin = book.here
+    book.says("At noon.", 1.0).ends("resp_1", "cancelled")
+    assert book.frames(since=begin) == []
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+    assert book.frames(since=begin)[-1] == AUDIO_DONE
+
+
+def test_no_second_answer_is_awaited_where_the_upstream_refused_its_request():
+    book = doubtful()
+    begin = book.here
+    book.upstream(error("invalid_value", event_id=book.asked()[0]["event_id"]))
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+
+
+@pytest.mark.parametrize("is_ended_by_hand", [True, False])
+def test_an_answer_to_speech_that_is_not_announced_leaves_nothing_owed(is_ended_by_hand):
+    book = TimedPlaybook().ready().client(FRAME).upstream(started("u1"))
+    book = book.client({"type": "ForceEndTurn"}) if is_ended_by_hand else book
+    book.upstream(stopped("u1"), committed("u1"))
+    if is_ended_by_hand:
+        book.upstream(error("input_audio_buffer_commit_empty"))
+    book.upstream(output_item("resp_1", "item_1"), transcribed("When?", "u1")).says("At noon.", 0.1).run(LONG_S)
+    assert book.texts() == ["At noon."]
+    assert book.losses() == []
+
+
+def test_a_question_in_flight_is_asked_once_although_another_response_fails_before_it_begins():
+    book = TimedPlaybook().ready().echoes().types("When?").begins_itself()
+    begin = book.here
+    book.ends("resp_v", "failed").run(1.0)
+    assert Wait.FIRST_EVENT.value in book.timers
+    assert book.answers("At noon.", response_id="resp_2").run(LONG_S).texts(since=begin) == ["At noon."]
+    assert book.asked(since=begin) == []
+
+
+def test_a_cut_answer_is_continued_behind_a_question_in_flight():
+    book = TimedPlaybook().ready().echoes().types("When?").begins_itself()
+    begin = book.here
+    book.upstream(transcript_delta("It is noon. And it is", "item_v", "resp_v"), spoken(1.0, "resp_v", "item_v"))
+    book.ends("resp_v", "failed").run(1.0)
+    assert book.asked(since=begin) == []
+    book.answers("At noon.", response_id="resp_2", item_id="item_2").run(1.0)
+    assert len(book.asked(since=begin)) == 1
 
 
 def test_the_late_end_of_a_failed_response_does_not_end_the_next():

@@ -39,7 +39,6 @@ AGENT = {
         "toolChoice": "auto",
         "outputModalities": ["audio"],
         "maxOutputTokens": 10,
-        "managedPrompt": {"id": "p"},
     },
     "speak": [{"provider": {"type": "deepgram", "model": "aura-2-thalia-en", "speed": 1.0, "voice": {"id": "v"}}}],
     "listen": {"provider": {"language": "en", "keyterms": ["a"], "language_hints": ["en"], "eot_timeout_ms": 5000}},

@@ -3,6 +3,7 @@
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from router.deepgram import blocks
+from router.session import reports
 from router.session.reports import Said, Turn, Usage
 from tests.support.machine.playbook import (
     Playbook,
@@ -89,3 +90,10 @@ def test_usage_of_an_odd_shape_is_ignored():
 def test_nothing_is_reported_without_a_hook():
     book = Playbook().ready().client(QUESTION).upstream(response_created(), response_done(usage=USAGE))
     assert notifications(book) == []
+
+
+def test_tags_are_reported_within_bounds():
+    assert reports.tagged(["shop", 5, "x" * 200]) == reports.Tagged(("shop", "x" * reports.MAX_TAG_CHARS))
+    assert len(reports.tagged(["a"] * 100).tags) == reports.MAX_TAGS
+    assert reports.tagged("shop") is None
+    assert reports.tagged([]) is None

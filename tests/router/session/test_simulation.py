@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies
 
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.simulation import Simulation, texts
-from tests.support.processes.further import examples
+from tests.support.processes.further import examples, further
 
 HARMLESS = {
     *("transcript", "microphone", "playback", "commit", "ask_again", "manual_commit", "rollover", "unannounced"),
@@ -171,7 +171,7 @@ def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(profile
     assert_lossless(hold(profile, steps, way), steps)
 
 
-@pytest.mark.parametrize("profile", ["openai", "converse"])
+@pytest.mark.parametrize("profile", ["openai", further("converse")])
 def test_an_answer_that_is_cut_off_together_with_its_rest_is_sent_once_and_whole(profile):
     whole = answer_text(profile)
     for cuts in itertools.product(CUTS, repeat=2):

@@ -15,7 +15,7 @@ from tests.support.processes.further import further
 
 SEEDS = 1000
 SEEDS_A_TEST = 50
-IN_EVERY_RUN = 200
+IN_EVERY_RUN = 100
 
 ACTIONS = {
     "say": lambda it: it.say("My name is Ada."),

@@ -29,6 +29,7 @@ def asked(question, *earlier, now=NOW):
         ("Can you count?", "One, two, three, four, five, six, seven, eight, nine, ten."),
         ("Count to a thousand and 2000", "That would take too long. I count one hundred numbers at most."),
         ("Spell the word lamp.", "Lamp is spelled: L, A, M, P."),
+        ("Spell the word cat backwards.", "Cat backwards is spelled: T, A, C."),
         ("How do you spell Ann?", "Ann is spelled: A, N, N."),
         ("What is two plus three?", "Two plus three is five."),
         ("12 times 12?", "Twelve times twelve is one hundred and forty-four."),
@@ -58,6 +59,15 @@ def test_a_request_is_fulfilled(question, answer):
 )
 def test_a_text_is_told_on_request(request_, texts):
     assert asked(request_) == texts[0]
+
+
+@pytest.mark.parametrize("again", ["Another one", "One more, please!", "Again.", "Another!"])
+def test_another_one_is_of_the_kind_of_the_last(again):
+    assert asked(again, "Tell me a joke.", JOKES[0]) == JOKES[1]
+    assert asked(again, "Tell me a joke.", JOKES[0], "Another one", JOKES[1], "Nice", "Good.") == JOKES[2]
+    assert asked(again, "Count to two", "One, two.", "Thanks", "With pleasure.") == "One, two."
+    assert asked(again, "Why is the sky blue?", "It is not.") is None
+    assert asked(again) is None
 
 
 @pytest.mark.parametrize(

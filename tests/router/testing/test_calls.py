@@ -138,7 +138,7 @@ def test_a_harness_leaves_no_actor_behind(simulator):
 
 def test_a_client_that_arrives_during_the_close_is_closed_with_1001(switchboard):
     switchboard.router.start()
-    switchboard.router._runtime.supervisor.stop()
+    switchboard.router._parts.runtime.supervisor.stop()
     client = switchboard.call().client
     client.wait_for("Welcome")
     assert client.wait_for_close().code == 1001
@@ -148,7 +148,7 @@ def test_a_client_that_arrives_during_the_close_is_closed_with_1001(switchboard)
 def test_a_call_that_is_left_at_the_stop_gets_an_error_and_a_close_frame(switchboard, caplog):
     client = switchboard.call().client
     client.wait_for("Welcome")
-    switchboard.router._runtime.stop()
+    switchboard.router._parts.runtime.stop()
     assert client.wait_for("Error")["code"] == "INTERNAL_SERVER_ERROR"
     client.wait_for_close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

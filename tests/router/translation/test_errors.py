@@ -41,10 +41,35 @@ def test_an_error_without_a_body_says_which_event_it_was_and_what_to_do(event, w
     assert all(word in error.description for word in words)
 
 
-def test_an_error_with_a_body_is_unchanged():
-    event = Error(ErrorDetail(code="invalid_value"), message="beside")
+@pytest.mark.parametrize(
+    "detail",
+    [
+        ErrorDetail(code="invalid_value", message="Odd."),
+        ErrorDetail(code="invalid_value", param="session.tools"),
+        ErrorDetail(code="invalid_api_key"),
+        ErrorDetail(code="session_expired"),
+        ErrorDetail(code="response_cancel_not_active"),
+    ],
+)
+def test_an_error_that_says_what_it_is_is_unchanged(detail):
+    event = Error(detail, message="beside")
     assert errors.explained(event) is event
+
+
+def test_an_error_without_a_message_has_the_one_beside_it():
+    error = errors.explained(Error(ErrorDetail(code="invalid_value"), message="beside")).error
+    assert (error.code, error.message) == ("invalid_value", "beside")
     assert errors.explained(Error(code="beside")).error.code == "beside"
+
+
+@pytest.mark.parametrize(
+    "detail", [ErrorDetail(code="odd"), ErrorDetail(type="odd"), ErrorDetail(code="odd", message="")]
+)
+def test_an_error_that_is_a_code_alone_says_which_event_it_was_and_what_to_do(detail):
+    error = errors.client_error(errors.explained(Error(detail, event_id="event_9")).error, redact)
+    assert error.code == "odd"
+    assert "`error` event_9 with the code odd and without a message" in error.description
+    assert "send the last message again" in error.description
 
 
 def test_a_description_has_the_field_that_the_upstream_names():

@@ -41,7 +41,7 @@ VALID = [
     {},
     {"think": {"provider": {"temperature": 0}, "context_length": "max", "maxOutputTokens": "inf"}},
     {"think": {"provider": {"temperature": 2}, "context_length": 1, "maxOutputTokens": 4096}},
-    {"think": {"provider": {"reasoning_mode": "none"}, "managedPrompt": {"id": "p1"}}},
+    {"think": {"provider": {"reasoning_mode": "none"}}},
     {"speak": [{"provider": {"speed": 0.25}}, {"provider": {"speed": 1.5}}]},
     {"listen": {"provider": {"eot_threshold": 0.5, "eager_eot_threshold": 0.9, "eot_timeout_ms": 1}}},
     {"sessionAudioOutput": {"voice": {"id": "v1"}, "speed": 1}},
@@ -59,6 +59,7 @@ VALID = [
 TOO_MANY_MESSAGES = "must be a list of at most 2000 messages and function calls"
 TOO_MANY_HEADERS = "`agent.think.functions[0].endpoint.headers` must be at most 32 headers of 4096 characters"
 
+ENDED = "must be absent: OpenAI ended its reusable prompts"
 INVALID = [
     ({"think": {"provider": {"temperature": 2.1}}}, "`agent.think.provider.temperature` must be between 0 and 2"),
     (
@@ -92,7 +93,7 @@ INVALID = [
     (endpoint(headers={"X": "v" * 4097}), TOO_MANY_HEADERS),
     ({"think": {"maxOutputTokens": 0}}, "`agent.think.maxOutputTokens` must be `inf` or between 1 and 4096"),
     ({"think": {"maxOutputTokens": "all"}}, "`agent.think.maxOutputTokens` must be `inf` or between 1 and 4096"),
-    ({"think": {"managedPrompt": {"id": 1}}}, "`agent.think.managedPrompt` must be an object with an `id`"),
+    ({"think": {"managedPrompt": {"id": "p"}}}, f"`agent.think.managedPrompt` {ENDED}"),
     ({"speak": {"provider": {"speed": 0.2}}}, "`agent.speak.provider.speed` must be between 0.25 and 1.5"),
     (
         {"listen": {"provider": {"eot_threshold": 0.4}}},

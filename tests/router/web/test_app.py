@@ -14,6 +14,7 @@ from router.config.model import RouterConfig
 from router.fronts import table
 from router.metrics.catalog import TURNS
 from router.metrics.metrics import Metrics
+from router.secrets import Secret
 from router.version import VERSION
 from router.web.admin_api import Server
 from router.web.app import for_admins, make_app
@@ -206,9 +207,18 @@ def test_the_front_page_behind_tls_names_wss_addresses():
     assert "wss://voice.example/openai " in body
 
 
-@pytest.mark.parametrize("path", ["/openai/", "/OPENAI", "/v1/agent", "/v1/agent/converse/x", "/favicon.ico", "//"])
+@pytest.mark.parametrize("path", ["/openai//", "/OPENAI", "/v1/agent", "/v1/agent/converse/x", "/favicon.ico", "//"])
 def test_paths_are_exact(path):
     assert call(StandIn(), path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/openai", "/v1/realtime", "/deepgram/v1/agent/converse"])
+def test_a_slash_behind_a_path_changes_nothing(path):
+    router = StandIn(deepgram_api_key=Secret("dg-0123456789"))
+    for asked in (path, f"{path}/"):
+        call(router, asked, HTTP_UPGRADE="websocket")
+    assert [it[0] for it in router.accepted] == [path, path]
+    assert call(StandIn(), "/healthz/")[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/openai", "/v1/agent/converse"])

@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from actors.connections.base import ConnectionLimits
+from actors.connections.frames import close_frame, text_frames
+from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
+from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
 from router.keeping import Record
 from router.web.custody import Custody
@@ -20,6 +23,15 @@ from tests.support.engine import links
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 WAIT_S = 10.0
+LOST = b"".join([*text_frames("lost", mask=False, max_frame_bytes=1000), close_frame(1011, "lost", mask=False)])
+
+
+def last_words_of(client):
+    """Return the bytes that a client gets until the stream ends."""
+    received = b""
+    while part := client.recv(100):
+        received += part
+    return received
 
 
 class Router:
@@ -28,9 +40,11 @@ class Router:
     def __init__(self):
         self.adopted = queue.Queue()
         self.is_full = False
+        self.goes_away = False
+        self.lost = 0
 
-    def count_adoption(self, data):
-        return data + b" counted"
+    def count_adoption(self, data, *, is_suspect):
+        return data + (b" suspect" if is_suspect else b" counted")
 
     def limits_of_value(self, _data):
         return ConnectionLimits()
@@ -39,12 +53,19 @@ class Router:
         if self.is_full:
             connection.abort()
             raise ValueError("full")
+        if self.goes_away:
+            connection.abort()
+            raise HandshakeRefused(503, "going away")
         connection.abort()
         self.adopted.put((data, adopted, journal))
 
+    def count_lost(self):
+        self.lost += 1
+
     def give_up(self, _data, connection):
+        self.count_lost()
         connection.send_text("lost")
-        connection.close(1011, "internal error")
+        connection.close(1011, "lost")
 
 
 @pytest.fixture
@@ -57,10 +78,13 @@ def keeper(tmp_path):
         custody = Custody(str(tmp_path / "keeper.sock"), router)
         channel, _ = listener.accept()
     channel.settimeout(WAIT_S)
+    packet, (memory,), _, _ = socket.recv_fds(channel, 100, 2)
+    assert packet == b"m"
     with channel:
-        yield SimpleNamespace(channel=channel, custody=custody, router=router)
+        yield SimpleNamespace(channel=channel, custody=custody, router=router, memory=memory)
         custody.close()
         custody.end()
+    os.close(memory)
 
 
 @pytest.fixture
@@ -69,39 +93,74 @@ def held(keeper):
     stack = contextlib.ExitStack()
     ours, theirs = links.tcp_pair(stack)
     connection = KeptConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=ConnectionLimits())
-    shelf = connection.keep()
+    shelf = connection.keep(keeper.custody.arena)
     shelf.store(msgspec.msgpack.encode(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
+    shelf.note_words(b"once upon")
     keeper.custody.hold("s1", connection, shelf)
-    packet, descriptors, _, _ = socket.recv_fds(keeper.channel, 100, 2)
-    assert packet == b"hs1"
+    packet, (descriptor,), _, _ = socket.recv_fds(keeper.channel, 100, 2)
+    place = f"s1 {shelf.at} {shelf.serial}".encode()
+    assert packet == b"h" + place
     theirs.settimeout(WAIT_S)
+
+    def give(order):
+        socket.send_fds(keeper.channel, [order + place], [descriptor, keeper.memory])
+
     with stack:
-        yield descriptors, theirs
+        yield give, theirs
         connection.abort()
-        for descriptor in descriptors:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def test_a_session_of_a_dead_worker_is_adopted_with_its_journal(keeper, held):
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     adopted = keeper.router.adopted.get(timeout=WAIT_S)
-    assert adopted == (b"value counted", ClientAdopted(is_planned=False, sent_bytes=0), ["asked"])
+    assert adopted == (b"value counted", ClientAdopted(words="once upon"), ["asked"])
 
 
 def test_a_session_that_cannot_be_continued_ends_with_its_last_words(keeper, held, caplog):
     keeper.router.is_full = True
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[1].sendall(b"audio that the dead worker did not read")
+    held[0](b"a")
+    assert last_words_of(held[1]) == b"rest" + LOST
+    held[1].close()
     assert keeper.channel.recv(100) == b"ds1"
-    received = b""
-    while part := held[1].recv(100):
-        received += part
-    assert received.startswith(b"rest")
     assert "session s1 ends: it cannot be continued" in caplog.text
+    assert keeper.router.lost == 1
+
+
+def test_a_session_that_killed_several_workers_ends_and_is_not_adopted(keeper, held):
+    held[0](b"l")
+    assert last_words_of(held[1]) == b"rest" + LOST
+    held[1].close()
+    assert keeper.channel.recv(100) == b"ds1"
+    assert keeper.router.adopted.empty()
+
+
+def test_a_session_without_a_record_is_counted_as_lost(keeper):
+    with contextlib.ExitStack() as stack:
+        ours, theirs = links.tcp_pair(stack)
+        shelf = Shelf(keeper.custody.arena, 0, 0)
+        with contextlib.closing(shelf):
+            place = f"as1 {shelf.at} {shelf.serial}".encode()
+            socket.send_fds(keeper.channel, [place], [ours.fileno(), keeper.memory])
+        ours.close()
+        theirs.settimeout(WAIT_S)
+        assert theirs.recv(100) == b""
+        theirs.close()
+        assert keeper.channel.recv(100) == b"ds1"
+        assert keeper.router.lost == 1
+
+
+def test_a_worker_that_goes_away_meanwhile_passes_the_session_on(keeper, held):
+    keeper.router.goes_away = True
+    held[0](b"a")
+    assert keeper.channel.recv(100) == b"ps1"
+    assert keeper.router.lost == 0
 
 
 def test_a_worker_on_its_way_out_passes_a_session_on(keeper, held):
     keeper.custody.close()
-    socket.send_fds(keeper.channel, [b"as1"], held[0])
+    held[0](b"a")
     assert keeper.channel.recv(100) == b"ps1"
 
 

@@ -35,9 +35,9 @@ class StandIn:
 def test_the_session_of_a_client_secret_obeys_the_policy(monkeypatch):
     rules = {"model": {"force": "gpt-secret"}, "voice": {"deny": True}}
     monkeypatch.setattr(StandIn, "config", RouterConfig(policies=policies({"default": rules})))
-    assert "model" not in post(grants.CLIENT_SECRETS_PATH, {"session": {"type": "realtime"}})["session"]
+    assert "model" not in post(grants.CLIENT_SECRETS_PATHS[0], {"session": {"type": "realtime"}})["session"]
     session = {"type": "realtime", "audio": {"output": {"voice": "ash"}}}
-    refused = refusal(grants.CLIENT_SECRETS_PATH, {"session": session})
+    refused = refusal(grants.CLIENT_SECRETS_PATHS[0], {"session": session})
     assert (refused.status, refused.description) == (
         403,
         "`session.audio.output.voice` is not allowed for this client",
@@ -68,12 +68,12 @@ def refusal(path, body, **more):
 
 @pytest.mark.parametrize(("body", "seconds"), [(None, 30), ({}, 30), ({"ttl_seconds": 3600}, 3600), (b" ", 30)])
 def test_a_grant_has_the_shape_and_the_default_of_deepgram(body, seconds):
-    assert post(grants.GRANT_PATH, body) == {"access_token": "alice.token", "expires_in": seconds}
+    assert post(grants.GRANT_PATHS[0], body) == {"access_token": "alice.token", "expires_in": seconds}
 
 
 @pytest.mark.parametrize(("body", "seconds"), [(None, 600), ({"expires_after": {"seconds": 60}}, 60)])
 def test_a_client_secret_has_the_shape_and_the_default_of_openai(body, seconds):
-    answer = post(grants.CLIENT_SECRETS_PATH, body)
+    answer = post(grants.CLIENT_SECRETS_PATHS[0], body)
     assert answer["value"] == "ek_alice.token"
     assert answer["expires_at"] == pytest.approx(time.time() + seconds, abs=5)
     session = answer["session"]
@@ -86,18 +86,18 @@ def test_a_client_secret_has_the_shape_and_the_default_of_openai(body, seconds):
 
 @pytest.mark.parametrize("ttl", [0, 3601, -1, 1.5, "30", True, None])
 def test_a_time_out_of_bounds_is_a_bad_request(ttl):
-    refused = refusal(grants.GRANT_PATH, {"ttl_seconds": ttl})
+    refused = refusal(grants.GRANT_PATHS[0], {"ttl_seconds": ttl})
     assert (refused.status, refused.description) == (400, "ttl_seconds must be a whole number from 1 to 3600")
-    assert refusal(grants.CLIENT_SECRETS_PATH, {"expires_after": {"seconds": 5}}).status == 400
+    assert refusal(grants.CLIENT_SECRETS_PATHS[0], {"expires_after": {"seconds": 5}}).status == 400
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"5", b"\xff"])
 def test_a_body_that_is_no_json_object_is_a_bad_request(body):
-    assert refusal(grants.GRANT_PATH, body).status == 400
+    assert refusal(grants.GRANT_PATHS[0], body).status == 400
 
 
 def test_a_long_body_is_refused():
-    assert refusal(grants.GRANT_PATH, b" " * (grants.MAX_BODY_BYTES + 1)).status == 413
+    assert refusal(grants.GRANT_PATHS[0], b" " * (grants.MAX_BODY_BYTES + 1)).status == 413
 
 
 def test_the_body_of_a_stranger_is_not_read():
@@ -107,17 +107,17 @@ def test_the_body_of_a_stranger_is_not_read():
 
 
 def test_a_token_for_one_session_is_asked_for_by_a_field_of_either_body():
-    post(grants.GRANT_PATH, {"single_use": True})
+    post(grants.GRANT_PATHS[0], {"single_use": True})
     assert StandIn.terms[-1] == {"is_single_use": True}
-    post(grants.CLIENT_SECRETS_PATH, {"single_use": True})
+    post(grants.CLIENT_SECRETS_PATHS[0], {"single_use": True})
     assert StandIn.terms[-1] == {"is_single_use": True, "session": None}
-    refused = refusal(grants.GRANT_PATH, {"single_use": 1})
+    refused = refusal(grants.GRANT_PATHS[0], {"single_use": 1})
     assert (refused.status, refused.description) == (400, "single_use must be true or false")
 
 
 def test_a_client_secret_is_bound_to_the_session_of_its_body():
     session = {"type": "realtime", "id": "mine", "model": "gpt-own", "instructions": "Be brief."}
-    answer = post(grants.CLIENT_SECRETS_PATH, {"session": session})["session"]
+    answer = post(grants.CLIENT_SECRETS_PATHS[0], {"session": session})["session"]
     assert (answer["model"], answer["instructions"]) == ("gpt-own", "Be brief.")
     assert answer["id"] != "mine"
     assert StandIn.terms[-1]["session"] == {"model": "gpt-own", "instructions": "Be brief."}
@@ -125,10 +125,10 @@ def test_a_client_secret_is_bound_to_the_session_of_its_body():
 
 @pytest.mark.parametrize("session", [[], "x", {"type": "transcription"}])
 def test_a_session_of_another_shape_is_a_bad_request(session):
-    assert refusal(grants.CLIENT_SECRETS_PATH, {"session": session}).status == 400
+    assert refusal(grants.CLIENT_SECRETS_PATHS[0], {"session": session}).status == 400
 
 
 def test_a_body_of_many_levels_is_refused(monkeypatch):
     monkeypatch.setattr(StandIn, "config", RouterConfig(policies=policies({"default": {"voice": {"deny": True}}})))
     body = b'{"session":{"tools":' + b"[" * 900 + b"]" * 900 + b"}}"
-    assert refusal(grants.CLIENT_SECRETS_PATH, body).status == 400
+    assert refusal(grants.CLIENT_SECRETS_PATHS[0], body).status == 400

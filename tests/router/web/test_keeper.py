@@ -20,9 +20,14 @@ channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 channel.connect(sys.argv[1])
 for line in sys.stdin:
     match line.split():
+        case ["memory"]:
+            one, other = socket.socketpair()
+            socket.send_fds(channel, [b"m"], [one.fileno()])
         case ["hold", name]:
-            pair = socket.socketpair()
-            socket.send_fds(channel, [b"h" + name.encode()], [it.fileno() for it in pair])
+            one, other = socket.socketpair()
+            socket.send_fds(channel, [b"h" + name.encode() + b" 4096 7"], [one.fileno()])
+        case ["bare", name]:
+            channel.send(b"h" + name.encode() + b" 4096 7")
         case ["drop", name]:
             channel.send(b"d" + name.encode())
         case ["pass", name]:
@@ -54,8 +59,13 @@ def fit():
 
 
 @pytest.fixture
-def keeper(tmp_path, fit):
-    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit)
+def lost():
+    return []
+
+
+@pytest.fixture
+def keeper(tmp_path, fit, lost):
+    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit, lambda: lost.append(1))
     yield keeper
     keeper.close()
 
@@ -71,7 +81,7 @@ def worker(tmp_path, keeper, fit):
             stack.enter_context(process)
             stack.callback(process.kill)
             worker = Worker(process)
-            assert worker.do("begin") == "done"
+            assert worker.do("memory") == "done"
             keeper.poll()
             fit.append(worker.pid)
             return worker
@@ -90,7 +100,7 @@ def test_the_sessions_of_a_dead_worker_go_to_a_living_one(keeper, fit, worker):
     one, other = worker(), worker()
     one.do("hold s1")
     die(keeper, fit, one)
-    assert other.do("adopt") == "as1 2"
+    assert other.do("adopt") == "as1 4096 7 2"
 
 
 def test_a_session_that_its_worker_dropped_goes_nowhere(keeper, fit, worker):
@@ -100,7 +110,7 @@ def test_a_session_that_its_worker_dropped_goes_nowhere(keeper, fit, worker):
     one.do("drop s1")
     other.do("drop s2")  # of another worker: it has moved away from there before
     die(keeper, fit, one)
-    assert other.do("adopt") == "as2 2"
+    assert other.do("adopt") == "as2 4096 7 2"
 
 
 def test_without_a_living_worker_the_sessions_wait_for_one(keeper, fit, worker):
@@ -109,7 +119,7 @@ def test_without_a_living_worker_the_sessions_wait_for_one(keeper, fit, worker):
     die(keeper, fit, one)
     other = worker()
     keeper.poll()
-    assert other.do("adopt") == "as1 2"
+    assert other.do("adopt") == "as1 4096 7 2"
 
 
 def test_an_adopter_that_dies_passes_the_session_on(keeper, fit, worker):
@@ -119,18 +129,21 @@ def test_an_adopter_that_dies_passes_the_session_on(keeper, fit, worker):
     die(keeper, fit, one)
     fit.append(three.pid)
     die(keeper, fit, two)
-    assert three.do("adopt") == "as1 2"
+    assert three.do("adopt") == "as1 4096 7 2"
 
 
-def test_a_session_that_kills_two_workers_is_given_up(keeper, fit, worker, caplog):
-    workers = [worker() for _ in range(4)]
+def test_a_session_that_kills_two_workers_is_given_up_and_ends_in_a_third_one(keeper, fit, worker, lost, caplog):
+    workers = [worker() for _ in range(5)]
     workers[0].do("hold s1")
     for it in workers[2:]:
         fit.remove(it.pid)
     for one, other in itertools.pairwise(workers):
         fit[:] = [one.pid, other.pid]
+        if other is workers[4]:
+            assert one.do("adopt") == "ls1 4096 7 2"
         die(keeper, fit, one)
     assert "session s1 is given up: it has killed 2 workers" in caplog.text
+    assert lost == [1]  # not even its end could be told
 
 
 def test_a_session_that_a_worker_passes_on_goes_to_the_next(keeper, fit, worker):
@@ -138,11 +151,45 @@ def test_a_session_that_a_worker_passes_on_goes_to_the_next(keeper, fit, worker)
     one.do("hold s1")
     fit.remove(three.pid)
     die(keeper, fit, one)
-    assert two.do("adopt") == "as1 2"
+    assert two.do("adopt") == "as1 4096 7 2"
     fit[:] = [three.pid]
     two.do("pass s1")
     keeper.poll()
-    assert three.do("adopt") == "as1 2"
+    assert three.do("adopt") == "as1 4096 7 2"
+
+
+def test_a_worker_that_passes_a_session_on_was_not_killed_by_it(keeper, fit, worker, caplog):
+    one, two, three = worker(), worker(), worker()
+    one.do("hold s1")
+    fit.remove(three.pid)
+    die(keeper, fit, one)
+    for _ in range(3):
+        assert two.do("adopt") == "as1 4096 7 2"
+        two.do("pass s1")
+        keeper.poll()
+    assert two.do("adopt") == "as1 4096 7 2"
+    assert "given up" not in caplog.text
+
+
+def test_a_session_whose_socket_did_not_arrive_does_not_outlive_its_worker(keeper, fit, worker, caplog):
+    one, other = worker(), worker()
+    one.do("bare s1")
+    one.do("hold s2")
+    die(keeper, fit, one)
+    assert other.do("adopt") == "as2 4096 7 2"
+    assert "session s1 does not outlive its worker" in caplog.text
+
+
+def test_the_memory_of_a_worker_is_there_as_long_as_one_of_its_sessions(keeper, fit, worker):
+    one, other = worker(), worker()
+    before = len(list(DESCRIPTORS.iterdir()))
+    one.do("hold s1")
+    die(keeper, fit, one)
+    assert other.do("adopt") == "as1 4096 7 2"
+    assert len(list(DESCRIPTORS.iterdir())) == before  # one channel less, one socket more
+    other.do("hold s1")
+    keeper.poll()
+    assert len(list(DESCRIPTORS.iterdir())) == before - 1
 
 
 def test_a_worker_that_ended_by_itself_leaves_nothing(keeper, fit, worker):

@@ -1,7 +1,8 @@
 """pipecat-ai's serializers for telephone services: a program for an interpreter that has it.
 
 A JSON object comes on the standard input. For each service it has `stream_sid`, `media` (a message with audio), `pcm`
-(samples in base64, 8 kHz) and `digit` (a message with a key). The answer has, for each service, pipecat's reading of
+(samples in base64, 8 kHz, on Vonage's wire 16) and `digit` (a message with a key). Vonage's audio is no message, and
+stands in base64 there. The answer has, for each service, pipecat's reading of
 both messages, and its own messages for the samples and for an interruption.
 """
 
@@ -16,9 +17,16 @@ from pipecat.serializers.exotel import ExotelFrameSerializer
 from pipecat.serializers.plivo import PlivoFrameSerializer
 from pipecat.serializers.telnyx import TelnyxFrameSerializer
 from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.serializers.vonage import VonageFrameSerializer
+
+
+def given_rate(service):
+    return 16000 if service == "vonage" else 8000
 
 
 def serializer_of(service, stream):
+    if service == "vonage":
+        return VonageFrameSerializer(VonageFrameSerializer.InputParams(vonage_sample_rate=given_rate(service)))
     if service == "exotel":
         return ExotelFrameSerializer(stream)
     kind = {"twilio": TwilioFrameSerializer, "telnyx": TelnyxFrameSerializer, "plivo": PlivoFrameSerializer}[service]
@@ -28,14 +36,17 @@ def serializer_of(service, stream):
 
 async def answer_for(service, given):
     serializer = serializer_of(service, given["stream_sid"])
-    await serializer.setup(SimpleNamespace(audio_in_sample_rate=8000))
-    read = await serializer.deserialize(given["media"])
+    await serializer.setup(SimpleNamespace(audio_in_sample_rate=given_rate(service)))
+    is_binary = service == "vonage"
+    read = await serializer.deserialize(base64.b64decode(given["media"]) if is_binary else given["media"])
     digit = await serializer.deserialize(given["digit"])
-    frame = OutputAudioRawFrame(audio=base64.b64decode(given["pcm"]), sample_rate=8000, num_channels=1)
+    rate = given_rate(service)
+    frame = OutputAudioRawFrame(audio=base64.b64decode(given["pcm"]), sample_rate=rate, num_channels=1)
+    media = await serializer.serialize(frame)
     return {
         "pcm": base64.b64encode(read.audio).decode(),
         "digit": digit.button.value,
-        "media": await serializer.serialize(frame),
+        "media": base64.b64encode(media).decode() if is_binary else media,
         "clear": await serializer.serialize(InterruptionFrame()),
     }
 

@@ -5,6 +5,7 @@ import threading
 import pykka
 
 from actors import lifecycle, messages
+from actors.actor import as_ref
 from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialTarget
@@ -13,7 +14,7 @@ from actors.machine import Machine
 from actors.pool import Pool
 from actors.restart import Decision, Loss, LossKind
 from actors.spec import SessionSpec
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.work import Pools
 from tests.support.engine.dispatching import WAIT_S
 

@@ -1,11 +1,11 @@
 """The facts about one session that outlive its worker, as a keeper beside the worker has them.
 
-The keeper stores a record of the session before the bytes of a step are written, the client's messages behind it, and
+The keeper stores a record of the session before the bytes of a step are written, the words and messages behind it, and
 the number of bytes that the client's stream has taken.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors import messages
 from actors.connections import frames
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NO_BOUND = 2**62
+
+
+class Left(NamedTuple):
+    """The facts that a worker left beside its last record."""
+
+    journal: list[str | bytes]
+    written: int
+    words: str
 
 
 class Keeper:
@@ -33,6 +41,9 @@ class Keeper:
         """The client's messages that were handled behind the record."""
         self._parser = frames.FrameParser(is_server=True, max_message_bytes=NO_BOUND)
         self.record: Record | None = None
+        self.words = ""
+        """The words of the agent's answer behind the record."""
+        self._due = self._words_due = 0
         self.steps = 0
         """The number of inputs that the machine has handled."""
         self.is_dead = False
@@ -68,11 +79,17 @@ class Keeper:
                 self._stream += _frames_of(command.frame)
             elif isinstance(command, messages.ProbeClient):
                 self._stream += frames.ping_frame(PROBE, mask=False)
-        if self.record is None or carried.snapshot_due != self._due:
-            self._due = carried.snapshot_due
+        marks = carried.marks
+        if self.record is None or marks.record_due != self._due:
+            self._due = marks.record_due
             self.stored += 1
             self.record = Record(carried.snapshot(), self.written, bytes(self._stream[self.written :]))
             self._handled.clear()
+            marks.note_stored()
+            self.words, self._words_due = "", marks.words_due
+        elif marks.words_due != self._words_due:
+            self._words_due = marks.words_due
+            self.words += marks.take_words()
 
     def _take(self, message: str | bytes) -> None:
         assert self._arrived[0] == message

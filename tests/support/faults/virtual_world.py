@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from actors.actor import Ref
+from actors.actor import Ref, as_ref
 from actors.connections.base import ConnectionLimits
 from actors.connections.memory import MemoryConnection
 from actors.connections.upstream import DialError, DialFailure, DialTarget
@@ -22,7 +22,7 @@ from actors.lifecycle import StartSession
 from actors.messages import ClientAdopted
 from actors.pool import Job
 from actors.spec import SessionSpec
-from actors.supervisor import Supervisor, as_ref
+from actors.supervisor import Supervisor
 from actors.work import Pools
 from router.assembly.carried import count_adoption, open_parcel
 from router.assembly.factory import SessionFactory, endpoints_of
@@ -41,7 +41,7 @@ from router.simulator.state import Script
 from router.tools.registry import FunctionRegistry
 from router.tools.runner import WorkRunner
 from tests.support.clients.wire_client import StreamClient
-from tests.support.faults.keeper import Keeper, KeptMachine
+from tests.support.faults.keeper import Keeper, KeptMachine, Left
 from tests.support.faults.matrix import Where
 from tests.support.faults.world import DEADLINES, Route, judge
 from tests.support.machine.virtual_time import Clock, VirtualDispatcher, VirtualPool, virtual_time
@@ -411,17 +411,15 @@ class VirtualWorld:
         if keeper.is_dead or keeper.record is None:
             return
         keeper.is_dead = True
-        record, journal, written = keeper.record, keeper.journal, keeper.written
+        record, left = keeper.record, Left(keeper.journal, keeper.written, keeper.words)
         connection.memory_peer = Nowhere()
         stream.deliver = waiting.append
         self._dispatcher.call_soon(connection.abort)
         self._sessions += 1
-        self._dispatcher.arrive_later(ADOPTION_S, lambda: self._adopt(record, journal, written, stream, waiting))
+        self._dispatcher.arrive_later(ADOPTION_S, lambda: self._adopt(record, left, stream, waiting))
 
-    def _adopt(
-        self, record: Record, journal: list[str | bytes], written: int, stream: VirtualStream, waiting: list[bytes]
-    ) -> None:
-        rest = rest_of(record, written)
+    def _adopt(self, record: Record, left: Left, stream: VirtualStream, waiting: list[bytes]) -> None:
+        rest = rest_of(record, left.written)
         parcel = open_parcel(count_adoption(record.snapshot))
         connection = VirtualConnection(self._factory.limits)
         connection.memory_peer = stream.to_client
@@ -436,11 +434,12 @@ class VirtualWorld:
             perform=self._runner,
             on_end=self._note_end,
             parcel=parcel,
-            journal=journal,
+            journal=left.journal,
         )
         self._supervisors.append(self._start_supervisor())
         spec = msgspec.structs.replace(spec, dialler=self._dial)
-        self._supervisors[-1].tell(StartSession(spec, connection, ClientAdopted(sent_bytes=rest.sent_bytes)))
+        adopted = ClientAdopted(sent_bytes=rest.sent_bytes, words=left.words)
+        self._supervisors[-1].tell(StartSession(spec, connection, adopted))
 
     def stall(self, where: Where, duration_s: float) -> None:
         """Have the dispatcher, or one direction of the network, do nothing for so long from now."""

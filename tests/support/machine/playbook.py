@@ -55,6 +55,7 @@ class Playbook:
         self.commands: list[messages.Command] = []
         self.trace: list[Packet] = []
         """Every message into the session and out of it."""
+        self._ending: messages.EndSession | None = None
         self._taken = 0
         """The packets of the trace before the last `forget`."""
         self.timers: dict[str, float] = {}
@@ -131,6 +132,7 @@ class Playbook:
         assert kinds == ["session.update"] + ["conversation.item.create"] * (len(kinds) - 1)
         items = self.commands[-(len(kinds) - 1) :] if len(kinds) > 1 else []
         self.commands[:] = items
+        self._ending = None
         self._taken = len(self.trace) - len(items)
         return self.upstream({"type": "session.updated", "session": {}})
 
@@ -170,6 +172,7 @@ class Playbook:
 
     def forget(self) -> "Playbook":
         self.commands.clear()
+        self._ending = None
         self._taken = len(self.trace)
         return self
 
@@ -185,7 +188,8 @@ class Playbook:
 
     @property
     def ending(self) -> messages.EndSession | None:
-        return next((c for c in self.commands if isinstance(c, messages.EndSession)), None)
+        """The end of the session since the last `forget`; None while it goes on."""
+        return self._ending
 
     def expect(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
         """Take all that came out, which must be exactly this; an upstream's event is compared by the keys given."""
@@ -230,6 +234,9 @@ class Playbook:
                 self.refills += 1
             case messages.Log(_, text):
                 self.logged.append(text)
+            case messages.EndSession():
+                self._ending = self._ending or command
+                self.commands.append(command)
             case _:
                 self.commands.append(command)
 

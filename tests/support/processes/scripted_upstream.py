@@ -1,6 +1,7 @@
 """An upstream with a script: hostile, slow, or out of order. Its server runs in the test's process."""
 
 import contextlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ Item = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
 Script = Callable[[Say, dict[str, Any]], None]
 """A function that is called with each client event, sends events by `say`, and raises `Hangup` to close with 1000."""
+
+
+_numbers = itertools.count()
 
 
 class Hangup(Exception):  # noqa: N818 - it is no failure
@@ -34,6 +38,16 @@ def with_another_id(item: Item) -> Item:
 def without_id(item: Item) -> Item:
     """Acknowledge an item without its id."""
     return {key: value for key, value in item.items() if key != "id"}
+
+
+def with_their_own_id_alone(_item: Item) -> Item:
+    """Acknowledge an item with an id of the upstream's own, and nothing else."""
+    return {"id": f"mock_{next(_numbers)}"}
+
+
+def without_item(_item: Item) -> Item:
+    """Acknowledge an item without repeating any of it."""
+    return {}
 
 
 class ScriptedUpstream:

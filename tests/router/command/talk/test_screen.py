@@ -17,8 +17,14 @@ def test_a_line_begins_with_the_speaker():
 
 def test_the_times_of_an_answer_are_on_one_line():
     shown, written = screen()
-    shown.times({"stt_latency": 0.2, "ttt_text_latency": 0.314, "total_latency": None}, 2.5)
-    assert written == ["         transcript 0.20 s · first words 0.31 s · spoken for 2.5 s\n"]
+    shown.times({"stt_latency": 0.2, "ttt_text_latency": 1.314, "total_latency": None}, 2.5)
+    assert written == ["         transcript 200 ms · first words 1.31 s · spoken for 2.5 s\n"]
+
+
+def test_a_time_of_a_few_milliseconds_is_no_zero():
+    shown, written = screen()
+    shown.times({"stt_latency": 0.0002, "total_latency": 0.0031}, 0.0)
+    assert written == ["         transcript under 1 ms · first sound 3 ms\n"]
 
 
 def test_the_state_is_shown_on_a_terminal_alone():

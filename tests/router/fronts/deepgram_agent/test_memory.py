@@ -119,6 +119,17 @@ def test_an_output_without_an_id_is_found_by_its_name(memory):
     assert context(memory)[0]["function_calls"][0]["response"] == "seen"
 
 
+def test_the_output_of_a_function_stays_although_its_question_is_asked_again(memory):
+    memory.user_said("one?")
+    memory.end_answer()
+    memory.user_said("look!")
+    memory.call(FUNCTION)
+    memory.called({"id": "c1", "content": "seen"})
+    memory.drop_answer()
+    called = {"id": "c1", "name": "look", "arguments": "{}", "client_side": True, "response": "seen"}
+    assert context(memory) == [text("user", "one?"), {"type": "History", "function_calls": [called]}]
+
+
 def test_an_output_for_a_lost_upstream_is_late(memory):
     memory.call(FUNCTION)
     memory.drop_answer()

@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies
 
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.realtime_world import RealtimeWorld
+from tests.support.processes.further import further
 
 RACES = {
     "conversation_already_has_active_response",
@@ -98,7 +99,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("shares_numbers", [False, True])
+@pytest.mark.parametrize("shares_numbers", [further(False), True])
 def test_an_upstream_that_is_lost_at_any_point_is_replaced(shares_numbers):
     for fields in FAULTS:
         it = RealtimeWorld(pace=20.0, faults=(Fault(**fields, first_connections=1),), shared_numbers=shares_numbers)

@@ -3,14 +3,22 @@
 import base64
 import json
 
+import msgspec
 import pytest
 
+from actors import messages as engine
 from actors.connections.base import ConnectionClosed
+from router import Request, RouterConfig
+from router.assembly.carried import open_parcel
+from router.assembly.factory import SessionFactory
 from router.fronts.twilio import key_function, machine
 from router.fronts.twilio.keypad import PAUSE_S
+from router.hooks import Hooks
+from router.session.snapshot import SnapshotError
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from router.testing import CallHarness
 from router.testing.calls import TIMEOUT_S
+from router.tools.registry import FunctionRegistry
 from tests.support.clients.telephone import LOUD_FRAME, SILENT_FRAME, STREAM, start_event
 
 AGENTS = {
@@ -312,3 +320,56 @@ def test_a_call_is_found_by_its_id_until_it_ends(simulator):
         assert harness.router.end_named("CA1")
         assert phone.wait_for_close().code == 1000
         assert not harness.router.end_named("CA1")
+
+
+# To another process.
+
+
+def moving(dtmf="message"):
+    """Return a function that makes the spec of a call in a process of its own, with the names of calls there."""
+    request = Request(path="/twilio", profile="twilio", query={}, headers={})
+
+    def make(parcel=None):
+        config = RouterConfig(agents=AGENTS, twilio_dtmf=dtmf, upstream="ws://h")
+        factory = SessionFactory(config, FunctionRegistry(), Hooks())
+        return factory.of("s", request, None, perform=print, on_end=print, parcel=parcel), factory.names
+
+    return make
+
+
+def test_a_call_goes_on_in_another_process_with_its_stream_and_its_keys():
+    make = moving()
+    spec, _ = make()
+    for event in (start_event(), {"event": "dtmf", "streamSid": STREAM, "dtmf": {"digit": "4"}}):
+        list(spec.machine.handle(engine.ClientTextReceived(json.dumps(event)), 1.0))
+    parcel = open_parcel(spec.carried.snapshot())
+    assert not spec.carried.can_outlive, "the frames for a telephone are no plain audio"
+    moved, names = make(parcel)
+    commands = list(moved.machine.handle(engine.ClientAdopted(is_planned=True), 2.0))
+    assert engine.StartTimer(machine.KEYPAD_TIMER, PAUSE_S) in commands
+    assert any(isinstance(it, engine.OpenUpstream) for it in commands)
+    facts = moved.machine.describe()
+    assert (facts["stream_sid"], facts["call_sid"]) == (STREAM, "CA1")
+    assert names.find("CA1") == "s"
+    again = {"event": "dtmf", "streamSid": STREAM, "dtmf": {"digit": "2"}}
+    list(moved.machine.handle(engine.ClientTextReceived(json.dumps(again)), 2.5))
+    assert moved.machine._machine._keypad.take() == "42"
+
+
+def test_a_call_whose_agent_waits_for_keys_goes_on_waiting():
+    make = moving("function")
+    spec, _ = make()
+    list(spec.machine.handle(engine.ClientTextReceived(json.dumps(start_event())), 1.0))
+    spec.machine._key_function.call("call_1")
+    moved, _ = make(open_parcel(spec.carried.snapshot()))
+    commands = list(moved.machine.handle(engine.ClientAdopted(is_planned=True), 2.0))
+    assert engine.StartTimer(machine.KEYS_TIMER, key_function.WAIT_S) in commands
+    assert moved.machine._machine._key_function.memory == (["call_1"], None)
+
+
+def test_a_memory_that_is_damaged_is_no_call():
+    make = moving()
+    spec, _ = make()
+    parcel = open_parcel(spec.carried.snapshot())
+    with pytest.raises(SnapshotError, match="memory of the front"):
+        make(msgspec.structs.replace(parcel, memory=b"no memory"))

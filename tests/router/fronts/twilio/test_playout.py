@@ -86,3 +86,15 @@ def test_linear_audio_leaves_in_messages_of_the_smallest_size_and_is_timed_by_it
     assert playout.left_s(pieces[0].mark) == 0.3
     (last,) = playout.finish()
     assert last.audio == SECOND[6400:].ljust(3200, b"\0")
+
+
+def test_another_playback_goes_on_where_one_ended():
+    one, other = Playout(), Playout()
+    for playout in (one, other):
+        playout.clear()
+        playout.add(SECOND)
+    moved = Playout(memory=one.memory)
+    for mark in ("1:1", "0:1"):
+        assert moved.left_s(mark) == other.left_s(mark)
+    assert moved.add(SECOND) == other.add(SECOND)
+    assert moved.finish() == other.finish()

@@ -7,7 +7,7 @@ import pytest
 
 from router.config.model import COUSIN_PATHS
 from router.fronts.twilio import messages as twilio
-from router.fronts.twilio.wires import COUSINS, EXOTEL, PLIVO, TELNYX, TWILIO
+from router.fronts.twilio.wires import COUSINS, EXOTEL, PLIVO, TELNYX, TWILIO, VONAGE
 from router.testing import CallHarness
 from router.testing.calls import TIMEOUT_S
 
@@ -48,7 +48,16 @@ STARTS = {
             "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"},
         },
     },
+    "vonage": {
+        "event": "websocket:connected",
+        "content-type": "audio/l16;rate=16000",
+        "uuid": "C1",
+        "agent": "support",
+        "who": "Ada",
+    },
 }
+TELLING = tuple(wire for wire in COUSINS if wire is not VONAGE)
+"""The wires whose audio is in text messages."""
 
 
 def decoded(wire, **message):
@@ -58,12 +67,12 @@ def decoded(wire, **message):
 @pytest.mark.parametrize("wire", COUSINS, ids=lambda wire: wire.name)
 def test_a_start_has_the_stream_the_call_and_the_parameters(wire):
     start = decoded(wire, **STARTS[wire.name])
-    assert (start.stream_sid, start.call_sid) == ("S1", "C1")
-    assert start.custom_parameters == {"agent": "support", "who": "Ada"}
+    assert (start.stream_sid, start.call_sid) == ("vonage" if wire is VONAGE else "S1", "C1")
+    assert start.custom_parameters.items() >= {"agent": "support", "who": "Ada"}.items()
     assert twilio.is_served(start.media_format, wire)
 
 
-@pytest.mark.parametrize("wire", COUSINS, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", TELLING, ids=lambda wire: wire.name)
 def test_the_events_of_a_call_are_read(wire):
     assert decoded(wire, event="media", media={"payload": PAYLOAD}) == twilio.Media(PAYLOAD)
     assert decoded(wire, event="dtmf", dtmf={"digit": "5", "duration": "100"}) == twilio.Dtmf("5")
@@ -92,6 +101,20 @@ def test_only_the_encoding_of_the_wire_is_served(wire, encoding, is_served):
     assert not twilio.is_served(twilio.MediaFormat(encoding, 16000), wire)
 
 
+def test_the_events_of_vonage_have_their_content_at_the_top():
+    assert decoded(VONAGE, event="websocket:dtmf", digit="5", duration=260) == twilio.Dtmf("5")
+    assert decoded(VONAGE, event="websocket:notify", payload={"name": "0:1"}) == twilio.Mark("0:1")
+    assert isinstance(decoded(VONAGE, event="websocket:cleared"), twilio.Unknown)
+    start = decoded(VONAGE, **{**STARTS["vonage"], "age": 40, "vip": True, "address": {"city": "Paris"}})
+    assert start.custom_parameters == {"uuid": "C1", "agent": "support", "who": "Ada", "age": "40", "vip": "true"}
+
+
+@pytest.mark.parametrize("written", ["audio/l16;rate=8000", "audio/l16", "audio/x-mulaw;rate=16000", 5, None])
+def test_vonage_is_served_at_16_khz_alone(written):
+    start = decoded(VONAGE, **{**STARTS["vonage"], "content-type": written})
+    assert not twilio.is_served(start.media_format, VONAGE)
+
+
 def test_each_service_gets_messages_of_its_own():
     def written(wire):
         texts = (twilio.media("S1", AUDIO, wire), twilio.mark("S1", "0:1", wire), twilio.clear("S1", wire))
@@ -116,6 +139,7 @@ def test_each_service_gets_messages_of_its_own():
         {"event": "mark", "stream_sid": "S1", "mark": {"name": "0:1"}},
         {"event": "clear", "stream_sid": "S1"},
     ]
+    assert written(VONAGE)[1:] == [{"action": "notify", "payload": {"name": "0:1"}}, {"action": "clear"}]
 
 
 def test_every_cousin_has_a_path():
@@ -135,16 +159,29 @@ class Caller:
         self.peer.send_text(json.dumps(message))
 
     def wait_for(self, event):
-        while (message := json.loads(self.peer.receive(TIMEOUT_S)))["event"] != event:
-            if message["event"] == self.wire.media_event:
+        while True:
+            frame = self.peer.receive(TIMEOUT_S)
+            if isinstance(frame, bytes):
+                assert len(frame) == self.wire.shape.frame_bytes
+                self.audio += frame
+                continue
+            message = json.loads(frame)
+            kind = message[self.wire.kind_key]
+            if kind == event:
+                return message
+            if kind == self.wire.media_event:
                 self.audio += base64.b64decode(message["media"]["payload"])
-        return message
 
     def mark(self, name):
-        if self.wire.has_flat_marks:
-            self.send(event="playedStream", name=name)
+        event = next(event for event, meaning in self.wire.events.items() if meaning == "mark")
+        content = {"name": name}
+        self.send(event=event, **(content if "mark" in self.wire.flat_events else {self.wire.mark_key: content}))
+
+    def say(self, audio):
+        if self.wire.has_binary_audio:
+            self.peer.send_binary(audio)
         else:
-            self.send(event="mark", mark={"name": name})
+            self.send(event="media", media={"payload": base64.b64encode(audio).decode()})
 
 
 @pytest.mark.parametrize("wire", COUSINS, ids=lambda wire: wire.name)
@@ -154,13 +191,13 @@ def test_a_call_is_greeted_by_its_agent_and_may_interrupt_it(wire, simulator):
         caller = Caller(harness, wire, simulator)
         caller.send(**STARTS[wire.name])
         mark = caller.wait_for(wire.mark_event)
-        caller.mark(mark["name"] if wire.has_flat_marks else mark["mark"]["name"])
+        caller.mark(mark["name"] if "mark" in wire.flat_events else mark[wire.mark_key]["name"])
         update = simulator.connections[0].of_type("session.update")[0]
-        kind = "audio/pcm" if wire is EXOTEL else "audio/pcmu"
+        kind = "audio/pcm" if wire in (EXOTEL, VONAGE) else "audio/pcmu"
         assert update["session"]["audio"]["output"]["format"]["type"] == kind
         loud = b"\x10\x90" * (wire.shape.bytes_per_ms * 10)
         for _ in range(30):
-            caller.send(event="media", media={"payload": base64.b64encode(loud).decode()})
+            caller.say(loud)
         caller.wait_for(wire.clear_event)
         assert len(caller.audio) % wire.shape.frame_bytes == 0
 

@@ -132,6 +132,44 @@ def test_one_answer_that_passes_both_shares_is_warned_of_and_delivered():
     assert_ended(book, limits.TOKENS.code)
 
 
+def talked_out(**options):
+    """Begin a session whose last token the caller still hears."""
+    book = started(max_tokens=10, **options).types("Tell me more.").begins()
+    return book.says("Hello.", 5.0).ends(usage={"total_tokens": 10, "input_tokens": 0, "output_tokens": 10}).run(1)
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+@pytest.mark.parametrize("sign", ["message", "speech"])
+def test_the_last_token_is_heard_and_a_further_turn_ends_the_session(profile, sign):
+    book = talked_out(profile=profile)
+    assert book.ending is None
+    asked = len(book.asked())
+    if sign == "message":
+        book.client(QUESTION)
+    else:
+        book.upstream(SPEECH_STARTED)
+    assert_ended(book, limits.TOKENS.code)
+    assert len(book.asked()) == asked
+
+
+def test_an_answer_that_is_interrupted_behind_the_last_token_is_the_last():
+    book = started(max_tokens=10).types("Tell me more.").begins().says("Hello.", 5.0)
+    details = {"total_tokens": 10, "input_tokens": 0, "output_tokens": 10}
+    book.types("Or rather of this.").ends(status="cancelled", usage=details).begins("resp_2", "item_2")
+    assert book.ending is None
+    book.client(QUESTION)
+    assert sent(book) == [("Warning", limits.TOKENS.code), ("Error", limits.TOKENS.code)]
+    assert (book.ending.code, book.ending.reason) == (1000, limits.TOKENS.code)
+
+
+def test_an_open_microphone_does_not_cut_the_last_answer():
+    book = talked_out()
+    book.run(3, microphone=SILENT)
+    assert book.ending is None
+    book.run(2)
+    assert_ended(book, limits.TOKENS.code)
+
+
 def test_the_money_of_a_session_ends_it():
     prices = PriceTable({"gpt-realtime-2.1": Price(text_output=1_000_000.0)})
     book = started(max_cost_usd=2.0, price_table=prices)

@@ -13,8 +13,10 @@ from tests.support.machine.playbook import (
     AUDIO_DONE,
     DONE,
     STARTED,
+    THINKING,
     Playbook,
     assistant,
+    call_done,
     delta,
     error,
     item_added,
@@ -110,6 +112,89 @@ def test_an_upstream_that_announces_no_response_ends_it_with_its_text():
     book.upstream(text_done("Hi.")).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
     book.upstream(response_done()).expect()
     book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
+
+
+def called(count=1, *events):
+    """Return a session whose question was answered with these events, and with calls."""
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)), *events, *(call_done(f"c{number}", "look") for number in range(count)))
+    return book.forget()
+
+
+def answer(call_id):
+    return {"type": "FunctionCallResponse", "id": call_id, "name": "look", "content": "seen"}
+
+
+def output(call_id):
+    item = {"id": ANY, "type": "function_call_output", "call_id": call_id, "output": "seen"}
+    return {"type": "conversation.item.create", "event_id": ANY, "item": item}
+
+
+def test_an_upstream_that_announces_no_response_ends_it_with_the_outputs_of_its_calls():
+    book = called(2)
+    book.client(answer("c0")).expect(THINKING, upstream=[output("c0")])
+    book.client(answer("c1")).expect(THINKING, upstream=[output("c1"), CREATE])
+    assert set(book.timers) == {"first_event", "rollover"}
+    book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize("response_id", ["resp_1", None])
+def test_the_late_end_of_a_response_that_its_calls_ended_does_not_end_the_next_one(response_id):
+    late = response_done()
+    late["response"]["id"] = response_id
+    book = called()
+    book.client(answer("c0")).forget()
+    book.upstream(late).expect()
+    assert "first_event" in book.timers
+    book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+def test_an_upstream_that_still_has_the_response_of_a_call_active_is_asked_again():
+    book = called()
+    book.client(answer("c0")).forget()
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done()).expect(upstream=[CREATE])
+
+
+def test_an_unasked_call_does_not_end_the_response_that_another_request_meets():
+    book = Playbook().ready()
+    book.upstream({key: value for key, value in call_done("c0", "look").items() if key != "response_id"})
+    book.client(answer("c0")).forget()
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(response_done()).expect(upstream=[CREATE])
+
+
+def test_a_text_in_progress_keeps_an_unannounced_response_from_its_end():
+    begun = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "a", "delta": "Let me"}
+    book = called(1, begun)
+    book.client(answer("c0")).expect(THINKING, upstream=[output("c0")])
+    book.upstream(text_done("Let me look.", item_id="a")).expect(assistant("Let me look."), upstream=[CREATE])
+
+
+def test_an_announced_response_ends_with_its_own_end_and_not_with_the_outputs_of_its_calls():
+    book = called(1, response_created())
+    book.client(answer("c0")).expect(THINKING, upstream=[output("c0")])
+    book.upstream(response_done()).expect(upstream=[CREATE])
+
+
+def test_an_unannounced_call_whose_output_the_client_sends_as_it_is_ends_its_response():
+    book = called()
+    item = {"type": "function_call_output", "call_id": "c0", "output": "seen"}
+    book.client({"type": "conversation.item.create", "item": item}, CREATE)
+    assert [it["type"] for it in book.events_to_upstream[-2:]] == ["conversation.item.create", "response.create"]
+
+
+@pytest.mark.parametrize("kind", ["conversation.item.done", "conversation.item.added"])
+def test_an_upstream_that_announces_no_response_ends_it_with_its_item(kind):
+    item = {"id": "a", "type": "message", "role": "assistant", "status": "completed"}
+    item |= {"content": [{"type": "output_text", "text": "Hi."}]}
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book))).forget()
+    if kind == "conversation.item.done":
+        book.upstream({"type": kind, "item": item}).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+        book.upstream(text_done("Hi.", item_id="a"), response_done()).expect()
+    else:
+        book.upstream({"type": kind, "item": item}).expect()
 
 
 def test_no_deadline_runs_between_turns():

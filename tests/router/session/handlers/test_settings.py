@@ -189,11 +189,10 @@ def test_the_react_component_s_own_fields_are_obeyed():
         "toolChoice": "required",
         "outputModalities": ["text"],
         "maxOutputTokens": 200,
-        "managedPrompt": {"id": "p"},
     }
     session = session_of(settings(think=think, sessionAudioOutput={"voice": "cedar", "speed": 1.2}))
     assert (session["tool_choice"], session["output_modalities"]) == ("required", ["text"])
-    assert (session["max_output_tokens"], session["prompt"]) == (200, {"id": "p"})
+    assert session["max_output_tokens"] == 200
     assert (session["audio"]["output"]["voice"], session["audio"]["output"]["speed"]) == ("cedar", 1.2)
 
 
@@ -323,7 +322,7 @@ def test_the_id_of_a_stored_agent_is_refused():
         ({"think": {"context_length": 0}}, "agent.think.context_length"),
         ({"think": {"context_length": 1e30}}, "agent.think.context_length"),
         ({"think": {"maxOutputTokens": 5000}}, "agent.think.maxOutputTokens"),
-        ({"think": {"managedPrompt": {}}}, "agent.think.managedPrompt"),
+        ({"think": {"managedPrompt": {"id": "p"}}}, "agent.think.managedPrompt"),
         ({"think": {"functions": [{"name": "f", "agent_filler_max_count": 1}]}}, "functions[0].agent_filler_max_count"),
         ({"think_live": {"provider": {"type": "deepgram"}}}, "agent.think_live"),
         ({"speak": {"provider": {"speed": 2}}}, "agent.speak.provider.speed"),
@@ -521,3 +520,15 @@ def test_settings_of_any_depth_are_passed_on_or_refused(levels):
     updates = [it for it in commands if isinstance(it, messages.SendToUpstream)]
     refusals = [it for it in commands if isinstance(it, messages.SendToClient) and "nested too deeply" in it.frame]
     assert len(updates) + len(refusals) == 1
+
+
+def test_key_terms_that_the_transcription_model_does_not_take_are_named_in_a_warning():
+    listen = {"provider": {"type": "deepgram", "keyterms": ["Signal"]}}
+    book = Playbook("converse", transcription_model="gpt-realtime-whisper").opened().client(settings(listen=listen))
+    assert [it["code"] for it in book.frames_to_client] == ["LISTEN_OPTION_NOT_SUPPORTED"]
+    book = Playbook("converse", transcription_model="gpt-4o-transcribe").opened().client(settings(listen=listen))
+    assert book.frames_to_client == []
+    book.configured().forget().client(
+        {"type": "UpdateListen", "listen": {"provider": {"language_hints": ["en", "fr"]}}}
+    )
+    assert [it["code"] for it in book.frames_to_client] == ["LISTEN_OPTION_NOT_SUPPORTED"]

@@ -86,7 +86,6 @@ def test_a_think_block_is_replaced_whole():
             "toolChoice": "required",
             "maxOutputTokens": 100,
             "context_length": 4000,
-            "managedPrompt": {"id": "p"},
         }
     )
     book = Playbook().ready(given).client({"type": "UpdateThink", "think": [{"functions": [{"name": "other"}]}]})
@@ -99,7 +98,6 @@ def test_a_think_block_is_replaced_whole():
         "tool_choice": "auto",
         "max_output_tokens": "inf",
         "truncation": "auto",
-        "prompt": None,
     }
 
 

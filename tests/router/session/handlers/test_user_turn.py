@@ -127,6 +127,13 @@ def test_the_detector_s_commit_owes_an_answer_although_a_commit_by_hand_was_not_
     assert owed_to(book) == ["u1"]
 
 
+def test_the_detector_s_commit_owes_an_answer_behind_a_commit_by_hand_that_was_refused_too_late():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).fire(Wait.COMMIT)
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(error("invalid_value", event_id=event_id), committed())
+    assert owed_to(book) == ["u1"]
+
+
 def test_a_refused_commit_behind_a_noise_owes_no_answer():
     book = Playbook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT)
     book.upstream(committed(), transcribed("", "u1"), NOTHING)

@@ -333,3 +333,11 @@ def test_texts_are_yielded_in_order_up_to_untranscribed_speech():
     assert [item.id for _, item in ledger.texts_after(1)] == ["b"]
     ledger.set_transcript("u", "Spoken")
     assert [sequence for sequence, _ in ledger.texts_after()] == [1, 2, 3, 4]
+
+
+def test_items_that_an_upstream_refused_come_again_and_an_odd_id_is_no_such_item():
+    book = ledger()
+    book.add(message_item("a", "user", "hello"))
+    book.add({"id": ["b"], "type": "message", "role": "user", "content": []})
+    since = book.sequence
+    assert [brief(it) for it in book.items_after(since, again={"a": 1})] == [("user", "hello")]

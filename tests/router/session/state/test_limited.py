@@ -3,7 +3,7 @@
 import pytest
 
 from router.session.reports import Usage
-from router.session.state.limited import COST, COST_TODAY, TOKENS, TOKENS_TODAY, TURNS, Limited, Spending
+from router.session.state.limited import CALL, COST, COST_TODAY, SILENCE, TOKENS, TOKENS_TODAY, TURNS, Limited, Spending
 from router.usage.prices import Price, PriceTable
 from tests.support.machine.options import session_options
 
@@ -63,3 +63,13 @@ def test_the_sums_of_a_day_are_those_of_all_sessions_of_the_client():
     assert used.is_limited
     used.add(usage(output_tokens=10, total_tokens=10))
     assert dict(used.shares()) == {TOKENS_TODAY: 0.5, COST_TODAY: pytest.approx(0.50002)}
+
+
+def test_a_call_that_another_machine_continues_has_the_rest_of_its_time():
+    limited = Limited(session_options(max_call_s=100.0, max_silence_s=50.0))
+    tuple(limited.begin(1000.0))
+    limited.note_user(1020.0)
+    assert [(it.limit, it.again_s) for it in limited.resume(1030.0)] == [(CALL, 50.0), (SILENCE, 30.0)]
+    limited.warned_of |= {CALL.code}
+    assert [it.again_s for it in limited.resume(1200.0)] == [0.0, 0.0]
+    assert list(Limited(session_options()).resume(1.0)) == []

@@ -1,5 +1,7 @@
 """The items of one upstream."""
 
+import pytest
+
 from router.openai import events as openai
 from router.session.state.upstream import MAX_ITEMS, Items
 
@@ -51,3 +53,22 @@ def test_an_upstream_that_sends_done_alone_acknowledges_with_it():
         items.register(f"ours_{number}", "message", "user")
     assert items.acknowledge(added(None), is_done=True) == "ours_0"
     assert items.acknowledge(added(None), is_done=True) == "ours_1"
+
+
+@pytest.mark.parametrize(
+    ("item", "acknowledged"),
+    [
+        ({}, "output"),
+        ({"id": "theirs"}, "output"),
+        ({"role": "user"}, "text"),
+        ({"type": "message"}, "text"),
+        ({"type": "function_call_output"}, "output"),
+        ({"type": "function_call"}, None),
+        ({"role": "assistant"}, None),
+    ],
+)
+def test_an_acknowledgement_that_leaves_type_or_role_out_fits_every_one(item, acknowledged):
+    items = Items()
+    items.register("output", "function_call_output", None)
+    items.register("text", "message", "user")
+    assert items.acknowledge(openai.Item(**item)) == acknowledged

@@ -1,0 +1,145 @@
+"""The memory of one process that outlives it: blocks for the sessions, and the last writes of each thread.
+
+The memory has a descriptor, which the keeper holds and another process maps once this process is dead. A page that is
+never written costs nothing, so the memory may be larger than the machine's.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import mmap
+import os
+import threading
+from typing import Final, NamedTuple
+
+SIZE: Final = 4 * 1024**3
+
+LEAST_BYTES: Final = 256
+
+CLASSES: Final = tuple(
+    sorted({LEAST_BYTES << shift for shift in range(18)} | {(LEAST_BYTES * 3) << shift for shift in range(17)})
+)
+"""The sizes of blocks: 256 bytes, 512, 768, 1024, 1536, and so on to 48 MB."""
+
+GIVEN_BACK_BYTES: Final = 32 * 1024
+"""A free block of this size or more gives its pages back to the system."""
+
+TRANSFER_BYTES: Final = 64 * 1024
+"""The most bytes of one write that are kept in an area. A longer write gets a block."""
+
+MAX_AREAS: Final = 32
+"""The most threads that may write."""
+
+_WRITE_BYTES: Final = 64 + TRANSFER_BYTES
+_AREAS_AT: Final = 1
+"""The words that hold the places of the areas."""
+_FIRST_BLOCK_AT: Final = 4096
+
+
+class ArenaFullError(MemoryError):
+    """No block is left."""
+
+
+class Write(NamedTuple):
+    """The memory of one write."""
+
+    word: int
+    """The number of the first of three words: the session, the place in its stream, the length."""
+    data_at: int
+
+
+Area = tuple[Write, Write]
+"""The memory of one thread: two writes that alternate, because a process may die while it notes one."""
+
+
+class Arena:
+    """The blocks of this process, or those of a dead one, by their descriptor. Methods may be called on any thread."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self.descriptor = os.memfd_create("switchboard-sessions") if descriptor is None else descriptor
+        if descriptor is None:
+            os.ftruncate(self.descriptor, SIZE)
+        self._memory = mmap.mmap(self.descriptor, SIZE)
+        self.view = memoryview(self._memory)
+        self.words = self.view.cast("Q")
+        """The same memory as words of 8 bytes: each is written at once, or not at all."""
+        self._lock = threading.Lock()
+        self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
+        self._next = _FIRST_BLOCK_AT
+        self._areas: dict[int, Area] = {}
+        self.used_bytes = 0
+        """The bytes of all blocks in use."""
+        self._serial = 0
+
+    def close(self) -> None:
+        """Release the memory in this process."""
+        with contextlib.suppress(BufferError):  # a session has a part of it in its hands
+            self.words.release()
+            self.view.release()
+            self._memory.close()
+        os.close(self.descriptor)
+
+    def new_serial(self) -> int:
+        """Return a number that no other session of this process has."""
+        with self._lock:
+            self._serial += 1
+            return self._serial
+
+    def allocate(self, size: int) -> tuple[int, int]:
+        """Return the place of a block of at least `size` bytes, and its size.
+
+        Raises:
+            ArenaFullError: no block is left.
+        """
+        if size > CLASSES[-1]:
+            raise ArenaFullError(f"{size} bytes are too many")
+        taken = CLASSES[bisect.bisect_left(CLASSES, size)]
+        with self._lock:
+            self.used_bytes += taken
+            free = self._free[taken]
+            if free:
+                return free.pop(), taken
+            at, self._next = self._next, self._next + taken
+            if self._next > SIZE:
+                raise ArenaFullError("the memory is full")
+            return at, taken
+
+    def release(self, at: int, size: int) -> None:
+        """Take a block back, whose size is that of `allocate`."""
+        if size >= GIVEN_BACK_BYTES:
+            begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
+            end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE
+            with contextlib.suppress(OSError):
+                self._memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
+        with self._lock:
+            self.used_bytes -= size
+            self._free[size].append(at)
+
+    def area(self) -> Area:
+        """Return the area of this thread.
+
+        Raises:
+            ArenaFullError: too many threads have one.
+        """
+        ident = threading.get_ident()
+        found = self._areas.get(ident)
+        if found is None:
+            with self._lock:
+                number = len(self._areas)
+                if number == MAX_AREAS:
+                    raise ArenaFullError(f"more than {MAX_AREAS} threads write")
+                at, self._next = self._next, self._next + 2 * _WRITE_BYTES
+                found = self._areas[ident] = self._area_at(at)
+                self.words[_AREAS_AT + number] = at
+        return found
+
+    def areas(self) -> list[Area]:
+        """Return the areas of all threads of the process whose memory this is."""
+        places = [self.words[_AREAS_AT + number] for number in range(MAX_AREAS)]
+        return [self._area_at(at) for at in places if at]
+
+    @staticmethod
+    def _area_at(at: int) -> Area:
+        first, second = (Write(each // 8, each + 64) for each in (at, at + _WRITE_BYTES))
+        return first, second

@@ -1,0 +1,108 @@
+"""The sessions of a process that goes away: each departs to another process, or ends after its turn in progress."""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from actors import leaving, lifecycle, messages
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from actors.dispatcher import Dispatcher
+    from actors.record import SessionRecord
+
+SPREAD_S: Final = 1.0
+"""The time in seconds over which sessions begin to depart, so that their dials are spread."""
+
+DUE_SHARE: Final = 0.9
+"""The share of the drain after which a session departs in the middle of a turn."""
+
+
+class Departures:
+    """The drain of a supervisor's sessions. On the supervisor's thread only.
+
+    Args:
+        dispatcher: the dispatcher of the supervisor.
+        sessions: the supervisor's sessions.
+        is_idle: whether every notification of the sessions was delivered.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, sessions: Mapping[str, SessionRecord], is_idle: Callable[[], bool]
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._sessions = sessions
+        self._is_idle = is_idle
+        self._exit: lifecycle.Exit | None = None
+        """The way of departing sessions; None where a drain ends them."""
+        self._drained: threading.Event | None = None
+        self._until_s = math.inf
+
+    def let_depart(self, message: lifecycle.LetDepart) -> None:
+        """Let sessions depart in the next drain."""
+        self._exit = message.by
+
+    def drain(self, message: lifecycle.Drain) -> None:
+        """Let each session depart, or end after its turn in progress. A second call may shorten the drain."""
+        self._drained = message.drained
+        self._until_s = min(self._until_s, time.monotonic() + message.deadline_s)
+        sessions = self._send_off_all()
+        random.shuffle(sessions)  # not the oldest first: its callers came together, and would go together
+        delays_s = leaving.delays_s(len(sessions), self._left_s(), random.random)
+        for session, delay_s in zip(sessions, delays_s, strict=True):
+            self.send_drain(session, keeps_idle=delay_s > 0)
+            if delay_s > 0:
+                self._dispatcher.call_later(delay_s, functools.partial(self.send_drain, session))
+        self.report()
+
+    def admit(self, session: SessionRecord) -> None:
+        """Drain a new session, too, where it was accepted as the drain began."""
+        if self._drained is None:
+            return
+        if self._may_depart(session):
+            self._send_off(session, 0.0)
+        else:
+            self.send_drain(session)
+
+    def send_drain(self, session: SessionRecord, *, keeps_idle: bool = False) -> None:
+        """Let a session end after its turn in progress, and an idle one at once unless `keeps_idle`."""
+        session.is_draining = True
+        session.tell(session.translator, messages.DrainBegan(self._left_s(), keeps_idle))
+
+    def report(self) -> None:
+        """Report the end of the drain, once there is no session and no undelivered notification."""
+        # Notifications too: the last of a session is delivered after its end.
+        if self._drained is not None and not self._sessions and self._is_idle():
+            self._drained.set()
+
+    def _left_s(self) -> float:
+        return max(0.0, self._until_s - time.monotonic())
+
+    def _may_depart(self, session: SessionRecord) -> bool:
+        return self._exit is not None and session.spec.carried is not None and session.is_live
+
+    def _send_off_all(self) -> list[SessionRecord]:
+        """Let all sessions depart that may, spread over some time. Return the others."""
+        sessions = list(self._sessions.values())
+        departing = [it for it in sessions if self._may_depart(it)]
+        spread_s = min(SPREAD_S, self._left_s() / 4)
+        for place, session in enumerate(departing):
+            self._send_off(session, spread_s * place / len(departing))
+        return [it for it in sessions if not self._may_depart(it)]
+
+    def _send_off(self, session: SessionRecord, delay_s: float) -> None:
+        """Let a session depart from `delay_s` on, and at the latest shortly before the end of the drain."""
+        assert self._exit is not None  # noqa: S101 - the caller looked
+        depart = lifecycle.Depart(self._exit)
+        due = msgspec.structs.replace(depart, is_due=True)
+        due_s = self._left_s() * DUE_SHARE
+        self._dispatcher.call_later(min(delay_s, due_s), lambda: session.tell(session.client, depart))
+        self._dispatcher.call_later(due_s, lambda: session.tell(session.client, due))

@@ -1,0 +1,138 @@
+"""The spec of a session, and its hand-over: to its supervisor, and to the keeper where it may outlive this process."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import pykka
+
+from actors import lifecycle
+from actors.connections.close_codes import GOING_AWAY
+from actors.connections.handover import HandshakeRefused
+from actors.connections.kept import KeptConnection
+from router.access.hook import RETRY_SOON
+from router.assembly.carried import CarriedSession
+from router.keeping import ShelvedMachine
+from router.resume.keeping import KeepingMachine, ReturningMachine
+from router.resume.resumption import asks_for_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors import messages
+    from actors.connections.base import Connection
+    from actors.spec import SessionSpec
+    from router.access.request import Request
+    from router.access.session_limits import Ticket
+    from router.establish.parts import Parts
+
+logger = logging.getLogger(__name__)
+
+C = TypeVar("C", bound="Connection")
+
+
+def spec_of(
+    parts: Parts, ticket: Ticket, session_id: str, request: Request, turn_detection: str | None, **carried: Any
+) -> SessionSpec:
+    """Return the spec of a session, which gives its place below the limits back at its end.
+
+    `carried` has the arguments of `SessionFactory.of` for a session that another process carried.
+
+    Raises:
+        SnapshotError: the snapshot of that session is damaged.
+    """
+
+    def on_end() -> None:
+        ticket.release()
+        parts.open.discard(session_id)
+
+    return parts.session_factory.of(
+        session_id,
+        request,
+        turn_detection,
+        perform=parts.work_runner,
+        on_end=on_end,
+        on_settings=ticket.settle if parts.config.limits.max_pending_sessions else None,
+        spend_today=ticket.spend,
+        **carried,
+    )
+
+
+def can_outlive(spec: SessionSpec) -> bool:
+    """Whether a session may outlive its process, or its client's connection."""
+    return isinstance(spec.carried, CarriedSession) and spec.carried.can_outlive
+
+
+def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
+    """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
+    if spec.carried is None or not can_outlive(spec) or not parts.resumption.is_on or not asks_for_token(request):
+        return spec
+    keep = functools.partial(parts.resumption.keep, spec.session_id)
+    return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
+
+
+def repeating_settings(spec: SessionSpec) -> SessionSpec:
+    """Return the spec of a session whose client is back, and may send its Settings once more."""
+    if not isinstance(spec.carried, CarriedSession):
+        return spec
+    return msgspec.structs.replace(spec, machine=ReturningMachine(spec.machine, spec.carried))
+
+
+def hand_over(
+    parts: Parts, spec: SessionSpec, open_connection: Callable[[], C], adopted: messages.ClientAdopted | None = None
+) -> C:
+    """Open the client's connection, give the session to the supervisor, and return the connection.
+
+    `adopted` is the first input of a session that continues.
+
+    Raises:
+        HandshakeRefused: the process is going away.
+    """
+    with parts.runtime.entry() as supervisor:
+        if supervisor is None:
+            raise going_away()
+        connection = open_connection()
+        spec = _shelved(parts, spec, connection)
+        # Before the supervisor has the session, whose end may come at once and calls `on_end`.
+        parts.open.add(spec.session_id)
+        try:
+            supervisor.tell(lifecycle.StartSession(spec, connection, adopted))
+        except pykka.ActorDeadError:  # the drain did not wait for this call, and its dispatcher has stopped
+            spec.on_end()
+            connection.close(*GOING_AWAY)
+    return connection
+
+
+def going_away() -> HandshakeRefused:
+    """Return the refusal of a process that takes no more sessions."""
+    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the server is going away", RETRY_SOON)
+
+
+def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
+    """Hand a session to the keeper where it may outlive this process. Return its spec."""
+    custody = parts.custody
+    if custody is None or spec.carried is None or not can_outlive(spec):
+        return spec
+    if not isinstance(connection, KeptConnection):
+        return spec
+    if not connection.is_detachable:
+        return spec
+    try:
+        shelf = connection.keep(custody.arena)
+    except (OSError, MemoryError) as error:
+        logger.warning("session %s cannot be kept: %s", spec.session_id, error)
+        return spec
+    on_end = spec.on_end
+
+    def drop() -> None:
+        custody.drop(spec.session_id)
+        on_end()
+
+    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
+    hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
+    machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
+    return msgspec.structs.replace(spec, machine=machine, on_end=drop)

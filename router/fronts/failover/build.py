@@ -1,0 +1,62 @@
+"""The machine of a call that two backends may serve, made of the parts of one session."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping  # noqa: TC003 - msgspec resolves the annotation
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from router.fronts.deepgram_agent.policed import PolicedMachine, judge
+from router.fronts.failover.deepgram_settings import for_deepgram
+from router.fronts.failover.machine import FailoverMachine
+from router.fronts.failover.sides import Parts
+from router.fronts.named_agents import with_agents
+from router.policy.rules import Denied
+
+if TYPE_CHECKING:
+    from actors.machine import Machine
+    from router.fronts.front import Call, Front
+    from router.policy.policy import Policy
+    from router.session.machine import Session
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a route that a call of two backends needs."""
+
+    deepgram_position: int
+    """The position of Deepgram among the upstreams of the call: the number of the listed upstreams."""
+    blocks: Mapping[str, Any] = {}
+    """The fields of the configured agent whose `listen`, `speak` and provider of `think` Deepgram gets."""
+
+
+def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
+    """Return the machine of a call on a route of either backend, with the policy of its client."""
+    policy = call.policy
+    parts = Parts(
+        session=call.session,
+        options=call.session.context.options,
+        # The session judges the client's messages itself.
+        around_session=_itself,
+        around_relay=functools.partial(_policed, policy if not front.is_relay else None),
+        judged=functools.partial(_judged, policy if not front.is_relay else None),
+        as_sent=functools.partial(for_deepgram, blocks=plan.blocks, input_rate=front.profile.linear16_rate),
+        deepgram_position=plan.deepgram_position,
+        begins_relayed=front.is_relay,
+    )
+    machine = _policed(policy if front.is_relay else None, FailoverMachine(parts))
+    return with_agents(machine, call, passes_unknown=front.is_relay)
+
+
+def _itself(session: Session) -> Machine:
+    return session
+
+
+def _policed(policy: Policy | None, machine: Machine) -> Machine:
+    return machine if policy is None else PolicedMachine(machine, policy)
+
+
+def _judged(policy: Policy | None, text: str) -> str | None:
+    judged = text if policy is None else judge(policy, text)
+    return None if isinstance(judged, Denied) else judged

@@ -1,0 +1,294 @@
+"""The two machines of a call as one interface, each with what the other has to know to continue the call. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from actors import messages as engine
+from actors.restart import Loss, LossKind
+from router.fronts.deepgram_agent.conversation import Conversation
+from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
+from router.fronts.deepgram_agent.machine import CallSoFar, DeepgramRelay
+from router.fronts.deepgram_agent.waiting import Waiting
+from router.session import reports
+from router.session.handlers.settings import welcome
+from router.session.state.limited import BY_CODE
+from router.session.state.states import Lifecycle
+from router.translation import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from actors.machine import Machine
+    from router.session.machine import Session
+    from router.session.options import SessionOptions
+
+CALL_TEXT: Final = "Function call: "
+"""The beginning of a text that shows a function call to the React component, and is no text of the agent's."""
+
+NO_SETTINGS: Final = Loss(kind=LossKind.REFUSED, cause="no Settings for this backend", is_fatal=True)
+"""The loss of an upstream that cannot continue a call which a client configured with OpenAI's own events."""
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a call's machine, and the functions that make the layers around each side."""
+
+    session: Session
+    options: SessionOptions
+    around_session: Callable[[Session], Machine]
+    """Returns the session with its layers, such as the guard."""
+    around_relay: Callable[[DeepgramRelay], Machine]
+    """Returns a relay with its layers, such as the policy."""
+    judged: Callable[[str], str | None]
+    """Returns a client's message as its policy lets it pass; None where the policy denies the message."""
+    as_sent: Callable[[Fields], Fields]
+    """Returns the Settings for Deepgram, made of the client's."""
+    deepgram_position: int
+    """The position of Deepgram among the upstreams of the call."""
+    begins_relayed: bool
+    """Whether the route is one of Deepgram's."""
+
+
+class Side(Protocol):
+    """One of the two machines, while it serves the call."""
+
+    def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
+        """Take an input, and return the commands that follow."""
+
+    def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
+        """Return the last commands of this side and the call for the other side; None where it cannot continue."""
+
+    def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
+        """Continue a call of the other side at an upstream that was opened."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine with its layers."""
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that this side keeps beside those of its machine."""
+
+
+class RelaySide:
+    """Deepgram behind its relay."""
+
+    held_bytes = 0
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._relay = DeepgramRelay(parts.options)
+        self.machine = parts.around_relay(self._relay)
+
+    def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
+        """Take an input, and return the commands that follow."""
+        yield from self.machine.handle(message, now_s)
+
+    def leave(self, _now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
+        """Return the call for the session. The relay has noted the loss of its upstream already."""
+        return [], self._relay.call
+
+    def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
+        """Continue a call of the session at Deepgram."""
+        yield from self._relay.take_over(call, opened.generation, self._parts.as_sent)
+        yield from self.machine.handle(opened, call.now_s)
+
+
+class SessionSide:
+    """OpenAI's upstreams behind the session.
+
+    The side follows the messages between client and session with the memory of a relay, so that a relay can continue
+    the call.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        bounds = parts.options.bounds
+        self._parts = parts
+        self._session = parts.session
+        self.machine = parts.around_session(parts.session)
+        self._conversation = Conversation(bounds.early_messages)
+        self._waiting = Waiting(bounds.early_messages, bounds.early_bytes)
+        self._is_applied = False
+        """Whether the client has got `SettingsApplied`."""
+        self._is_settling = False
+        """Whether the session takes the Settings of a call that the other side began."""
+        self._is_served = False
+        """Whether an upstream serves the session."""
+        self._was_heard = False
+        """Whether the user spoke, or waited for an answer to speech, when the upstream was lost."""
+        self._is_passthrough = False
+        """Whether the client has configured the session with an event of OpenAI's."""
+        self._shows_call = False
+        """Whether the client's last message was a function call, so that a text that shows it follows."""
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the frames and of the conversation that a relay would need."""
+        return self._conversation.size_bytes + self._waiting.size_bytes
+
+    def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
+        """Take an input, and return the commands that follow."""
+        match message:
+            case engine.ClientTextReceived(text):
+                if self._is_late(text):
+                    return
+            case engine.ClientBinaryReceived(data):
+                self._conversation.speech.add(data)
+                if data and not self._is_served and not self._conversation.speech.is_on:
+                    self._waiting.keep_audio(data)
+            case engine.UpstreamLost() if self._is_served:
+                self._note_loss(message)
+        yield from self._sent(self.machine.handle(message, now_s))
+
+    # From the client.
+
+    def _is_late(self, text: str) -> bool:
+        """Whether a message of the client's answers a function of a lost upstream. Any other message is recorded."""
+        judged = self._parts.judged(text)
+        fields = read(judged) if judged is not None else ""
+        if isinstance(fields, str):
+            return False  # the session answers it
+        kind, memory = text_of(fields, "type"), self._conversation.memory
+        if kind == "FunctionCallResponse" and memory.is_late(fields):
+            return True
+        if kind == "session.update" and memory.settings is None:
+            self._is_passthrough = True
+        elif kind == "Settings":
+            if not self._is_applied and not self._is_passthrough:
+                memory.settings = fields
+        elif kind.startswith("Update"):
+            memory.update(fields)
+            self._conversation.send(fields)
+        elif self._is_taken(kind):
+            self._conversation.send(_with_content(fields))
+        return False
+
+    def _is_taken(self, kind: str) -> bool:
+        """Whether the session takes a message of this type now, and does not answer it with an error."""
+        is_early = self._conversation.memory.settings is None and not self._session.context.profile.early_inputs_wait
+        has_room = self._conversation.injected.has_room or not kind.startswith("Inject")
+        return has_room and not is_early
+
+    def _note_loss(self, lost: engine.UpstreamLost) -> None:
+        state = self._session.state
+        if lost.generation != state.upstream.generation:
+            return  # the standby
+        turns = state.user_turns
+        self._was_heard = turns.has_floor or bool(turns.owed) or state.transcripts.are_awaited
+        self._is_served = False
+
+    # To the client.
+
+    def _sent(self, commands: Any) -> Iterator[engine.Command]:
+        for command in commands:
+            if isinstance(command, engine.SendToClient):
+                if not self._passes(command.frame):
+                    continue
+            elif isinstance(command, engine.Notify) and isinstance(command.notification, reports.UpstreamTookOver):
+                self._is_served = True
+                self._waiting.take()
+            yield command
+
+    def _passes(self, frame: str | bytes) -> bool:
+        """Record a frame of the session's. Return whether the client gets it."""
+        if isinstance(frame, bytes):
+            self._conversation.take_audio()
+            return True
+        fields = read(frame)
+        if isinstance(fields, str):
+            return True
+        is_call_text = self._shows_call and text_of(fields, "content").startswith(CALL_TEXT)
+        match text_of(fields, "type"):
+            case "SettingsApplied":
+                was_applied, self._is_applied, self._is_settling = self._is_applied, True, False
+                return not was_applied
+            case "Warning":
+                return not self._is_settling or text_of(fields, "code") in BY_CODE
+            case "ConversationText" if is_call_text:
+                pass
+            case "UserStartedSpeaking" if not self._session.state.user_turns.has_floor:
+                pass  # a typed text stops the agent, too, and no speech begins
+            case kind:
+                self._shows_call = kind == "FunctionCallRequest"
+                return self._conversation.take(fields)
+        return True
+
+    # From one side to the other.
+
+    def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
+        """Return the call for a relay, as far as the client knows it."""
+        conversation, state = self._conversation, self._session.state
+        if self._is_passthrough:
+            return None
+        if not self._was_heard:
+            # A noise, whose audio no upstream would answer.
+            conversation.speech.end()
+        texts, told = conversation.lose()
+        self._waiting.put_back(texts)
+        call = CallSoFar(
+            conversation=conversation,
+            waiting=self._waiting,
+            limited=state.limited,
+            is_welcomed=True,
+            is_applied=self._is_applied,
+            now_s=now_s,
+        )
+        return [engine.SendToClient(frame) for frame in told], call
+
+    def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
+        """Continue a call of a relay at an upstream of the session's."""
+        self._conversation, self._waiting, self._is_applied = call.conversation, call.waiting, call.is_applied
+        waiting = self._waiting.take()
+        if not call.is_welcomed:
+            yield engine.SendToClient(welcome(self._session.state.session_id))
+        yield from self._session.begin_at(opened.generation, call.limited, call.now_s)
+        yield from self._sent(self.machine.handle(opened, call.now_s))
+        memory = self._conversation.memory
+        if memory.settings is not None:
+            settings = memory.restored_settings() if call.is_applied else memory.settings
+            self._is_settling = call.is_applied
+            yield from self._taken_settings(write(settings), call.now_s)
+        if call.is_applied and not self._session.context.has_ended:
+            for acknowledgement in self._conversation.injected.acknowledgements():
+                yield engine.SendToClient(acknowledgement)
+            for again in self._conversation.resume():
+                yield from self._sent(self.machine.handle(_received(again), call.now_s))
+        for frame in waiting:
+            yield from self.take(_received(frame), call.now_s)
+
+    def _taken_settings(self, text: str, now_s: float) -> Iterator[engine.Command]:
+        commands = list(self.machine.handle(engine.ClientTextReceived(text), now_s))
+        refusal = next((it for it in map(_error_of, commands) if it is not None), None)
+        if refusal is None or self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
+            yield from self._sent(commands)
+            return
+        # The client has its SettingsApplied, and would send no others.
+        description = f"the call cannot continue at another backend: {text_of(refusal, 'description')}"
+        self._session.context.end(errors.final_error(text_of(refusal, "code"), description))
+        yield from self._session.context.take_commands()
+
+
+def _error_of(command: engine.Command) -> Fields | None:
+    if not isinstance(command, engine.SendToClient) or not isinstance(command.frame, str):
+        return None
+    fields = read(command.frame)
+    return fields if isinstance(fields, dict) and fields.get("type") == "Error" else None
+
+
+def _received(frame: str | bytes) -> engine.Input:
+    return engine.ClientTextReceived(frame) if isinstance(frame, str) else engine.ClientBinaryReceived(frame)
+
+
+def _with_content(fields: Fields) -> Fields:
+    """Return a `FunctionCallResponse` with its output in `content`: `result` and `error` are older fields."""
+    if text_of(fields, "type") != "FunctionCallResponse" or isinstance(fields.get("content"), str):
+        return fields
+    output = next((fields[name] for name in ("content", "result", "error") if fields.get(name) is not None), "")
+    return {**fields, "content": output if isinstance(output, str) else write({"result": output})}
+
+
+def is_restart_warning(frame: str | bytes) -> bool:
+    """Whether a frame is the warning of a lost upstream."""
+    return isinstance(frame, str) and '"UPSTREAM_RESTARTED"' in frame and '"Warning"' in frame

@@ -1,0 +1,87 @@
+"""The memory of a process that outlives it."""
+
+import itertools
+import os
+import sys
+import threading
+
+import pytest
+
+from actors.connections import arena as module
+from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, Arena, ArenaFullError
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+
+@pytest.fixture
+def arena():
+    arena = Arena()
+    yield arena
+    arena.close()
+
+
+def pages_of(arena):
+    """Return the bytes of memory that are in use."""
+    return os.fstat(arena.descriptor).st_blocks * 512
+
+
+def test_a_block_has_at_least_the_size_that_was_asked_for(arena):
+    for size in (1, 256, 257, 5000, 70_000):
+        at, taken = arena.allocate(size)
+        assert size <= taken <= max(256, 2 * size)
+        assert at % 8 == 0
+
+
+def test_blocks_do_not_overlap_and_a_free_one_is_used_again(arena):
+    blocks = [arena.allocate(3000) for _ in range(10)]
+    places = sorted(at for at, _ in blocks)
+    assert all(after - before >= 3072 for before, after in itertools.pairwise(places))
+    arena.release(*blocks[3])
+    assert arena.allocate(2500) == blocks[3]
+    assert arena.used_bytes == 10 * 3072
+
+
+def test_a_large_block_gives_its_pages_back(arena):
+    at, size = arena.allocate(GIVEN_BACK_BYTES * 8)
+    arena.view[at : at + size] = bytes([1]) * size
+    used = pages_of(arena)
+    arena.release(at, size)
+    assert pages_of(arena) <= used - size + 2 * 4096
+
+
+def test_memory_that_nobody_has_written_costs_nothing(arena):
+    for _ in range(1000):
+        arena.allocate(64 * 1024)
+    assert pages_of(arena) < 64 * 1024
+
+
+def test_another_process_finds_what_was_written(arena):
+    at, _ = arena.allocate(100)
+    arena.view[at : at + 5] = b"words"
+    other = Arena(os.dup(arena.descriptor))
+    assert bytes(other.view[at : at + 5]) == b"words"
+    other.close()
+
+
+def test_each_thread_has_an_area_of_its_own(arena):
+    found = [arena.area()]
+    thread = threading.Thread(target=lambda: found.append(arena.area()))
+    thread.start()
+    thread.join()
+    assert arena.area() is found[0]
+    assert arena.areas() == found
+
+
+def test_too_much_is_an_error(arena, monkeypatch):
+    with pytest.raises(ArenaFullError, match="too many"):
+        arena.allocate(CLASSES[-1] + 1)
+    monkeypatch.setattr(module, "SIZE", 8192)
+    with pytest.raises(ArenaFullError, match="full"):
+        arena.allocate(4097)
+    monkeypatch.setattr(module, "MAX_AREAS", 0)
+    with pytest.raises(ArenaFullError, match="threads"):
+        arena.area()
+
+
+def test_numbers_of_sessions_are_never_used_again(arena):
+    assert len({arena.new_serial() for _ in range(5)}) == 5

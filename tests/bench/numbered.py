@@ -1,0 +1,124 @@
+"""An upstream that notes which frames of each caller's microphone arrive, and when: a process of its own.
+
+A frame repeats its number. A session that moves comes over another connection, and the frames of both count together.
+The dial takes as long as the first argument says, because a real upstream is not on the same machine.
+"""
+
+import asyncio
+import base64
+import itertools
+import re
+import struct
+import sys
+import time
+
+import orjson
+from websockets.asyncio.server import serve
+
+from tests.bench.orders import say
+from tests.bench.speech import Shape, Voice
+from tests.bench.stub import DEFAULT_SESSION
+
+FRAME_BYTES = 960
+"""20 ms at 24 kHz, which no conversion changes on its way."""
+NUMBER = struct.Struct("<I")
+DELTAS = 15
+"""An answer: 1.5 s of audio."""
+PACE_S = 0.05
+"""From one piece of 100 ms to the next."""
+SHAPE = Shape()
+
+
+def frame(number):
+    """The frame with a number."""
+    return NUMBER.pack(number) * (FRAME_BYTES // NUMBER.size)
+
+
+class Heard:
+    """The microphone of one caller, over all its connections."""
+
+    def __init__(self):
+        self.arrived_s = {}
+        self.connections = 0
+
+    def take(self, audio, now_s):
+        """Note the frames in a piece of audio that are new. A piece may begin or end within a frame."""
+        for at in range(0, len(audio) - len(audio) % NUMBER.size, NUMBER.size):
+            self.arrived_s.setdefault(NUMBER.unpack_from(audio, at)[0], now_s)
+
+    def report(self):
+        """The frames that are missing up to the last one, and each pause as its begin and its length."""
+        order = sorted(self.arrived_s)
+        missing = order[-1] + 1 - len(order) if order else 0
+        times_s = sorted(self.arrived_s.values())
+        pauses = [(one, other - one) for one, other in itertools.pairwise(times_s) if other - one > 0.03]
+        return {"frames": len(order), "missing": missing, "pauses": pauses, "connections": self.connections}
+
+
+class Upstream:
+    """All callers, by the number in their instructions (`bench 17`)."""
+
+    def __init__(self, dial_s):
+        self.heard = {}
+        self._dial_s = dial_s
+        self._tasks = set()
+
+    async def refuse_nothing(self, _connection, _request):
+        """Let a dial take its time."""
+        await asyncio.sleep(self._dial_s)
+
+    async def talk(self, connection):
+        """Serve one connection."""
+        await send(connection, type="session.created", session=DEFAULT_SESSION)
+        heard = voice = None
+        async for text in connection:
+            event = orjson.loads(text)
+            match event["type"]:
+                case "input_audio_buffer.append" if heard is not None:
+                    heard.take(base64.b64decode(event["audio"]), time.monotonic())
+                case "session.update":
+                    if heard is None:
+                        number = int(re.search(r"bench (\d+)", event["session"]["instructions"])[1])
+                        heard = self.heard.setdefault(number, Heard())
+                        heard.connections += 1
+                        voice = Voice(number * 10_000 + heard.connections, SHAPE)
+                    await send(connection, type="session.updated", session=DEFAULT_SESSION | event["session"])
+                case "conversation.item.create":
+                    await send(connection, type="conversation.item.added", item=event["item"])
+                case "response.create":
+                    task = asyncio.create_task(answer(connection, voice))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+
+
+async def send(connection, **event):
+    """Send one event."""
+    await connection.send(orjson.dumps({"event_id": f"event_{time.monotonic_ns()}", **event}).decode())
+
+
+async def answer(connection, voice):
+    """Speak one answer."""
+    for event in voice.opening():
+        await send(connection, **event)
+    for _ in range(DELTAS):
+        await connection.send(voice.delta().decode())
+        await asyncio.sleep(PACE_S)
+    for event in voice.closing():
+        await send(connection, **event)
+
+
+async def main():
+    """Serve until the input ends; report at each of its lines."""
+    upstream = Upstream(float(sys.argv[1]))
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async with serve(
+        upstream.talk, "127.0.0.1", 0, compression=None, process_request=upstream.refuse_nothing
+    ) as server:
+        say({"port": server.sockets[0].getsockname()[1]})
+        while await reader.readline():
+            say({"heard": {number: it.report() for number, it in upstream.heard.items()}})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

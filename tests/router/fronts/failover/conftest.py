@@ -1,0 +1,19 @@
+"""Recordings of the calls of these tests: the replay of each one is exact."""
+
+import pytest
+
+from router.fronts.failover.machine import FailoverMachine
+from tests.support.machine.recorded import recorded_tests
+
+
+def _of_parts(machine, parts):
+    name = "deepgram" if parts.begins_relayed else parts.session.context.profile.name
+    plan = {"deepgram_position": parts.deepgram_position}
+    return machine, parts.session, {"front": name, "failover": plan}
+
+
+@pytest.fixture(autouse=True)
+def recordings_are_exact(request, monkeypatch):
+    """Record the machines of a test, and replay their inputs when it has passed."""
+    with recorded_tests(request, monkeypatch, {FailoverMachine: _of_parts}):
+        yield

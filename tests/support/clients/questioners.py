@@ -1,0 +1,193 @@
+"""Callers that ask one question after the other, by text or by voice, and note each answer; on one event loop.
+
+A question by text has words of its own, and so has its answer. A question by voice is a tone, which a simulator without
+ears answers with a sentence of its own.
+"""
+
+import asyncio
+import difflib
+import itertools
+import json
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.clients.voice_agent import OPENAI, SETTINGS, TIMEOUT_S
+from tests.support.data.tones import tone
+
+RATE = 16_000
+FRAME_S = 0.02
+FRAME_BYTES = int(RATE * FRAME_S) * 2
+SPEECH = tone(300, RATE, 0.6).astype("<i2").tobytes()
+SILENCE = bytes(FRAME_BYTES)
+ANSWER_S = 30.0
+"""An answer takes less, even with a death within it."""
+SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PAUSE_S = 0.2
+
+
+@dataclass
+class Turn:
+    """A question, and all that came until its answer ended."""
+
+    question: str | None
+    """The text; None for a question by voice."""
+    asked_s: float = field(default_factory=time.monotonic)
+    echoes: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    audio_bytes: int = 0
+    took_s: float | None = None
+    """The time until the end of the answer; None where there was none."""
+
+    @property
+    def answer(self):
+        """The text of the answer, whose parts were told one by one."""
+        return " ".join(" ".join(self.answers).split())
+
+
+def spelled(number):
+    """Return a number in words."""
+    return " ".join(SPELLED[int(digit)] for digit in str(number))
+
+
+def words(text):
+    """Return the words of a text."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def differing(text, expected):
+    """Return the number of words that a text lacks or has too many, and those that it has wrong."""
+    matcher = difflib.SequenceMatcher(None, words(text), words(expected), autojunk=False)
+    return sum(max(i2 - i1, j2 - j1) for kind, i1, i2, j1, j2 in matcher.get_opcodes() if kind != "equal")
+
+
+class Questioner:
+    """One caller."""
+
+    def __init__(self, number, address, path, *, speaks):
+        self.number = number
+        self.turns = []
+        self.warnings = []
+        self.errors = []
+        self.close_code = None
+        """The code of the close frame before the caller hung up; None while the call lasts."""
+        self.name = f"caller {number} ({'voice' if speaks else 'text'}, {path})"
+        self._url = f"ws://{address}{path}"
+        self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
+        self._speaks = speaks
+        self._speech = b""
+        self._turn = Turn(None)
+        self._has_ended = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._is_applied = asyncio.Event()
+
+    async def call(self, is_over):
+        """Ask until `is_over` is set, and hang up after the last answer."""
+        async with connect(self._url, open_timeout=TIMEOUT_S, max_size=None, ping_interval=None) as connection:
+            listener = asyncio.create_task(self._listen(connection))
+            await connection.send(json.dumps(SETTINGS))
+            microphone = asyncio.create_task(self._send_audio(connection)) if self._speaks else None
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._is_applied.wait()
+                for count in itertools.count(1):
+                    if is_over.is_set() or self.close_code is not None or not await self._ask(connection, count):
+                        break
+                    await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(1.0)  # whatever follows belongs to no question
+            except ConnectionClosed:
+                await listener
+            finally:
+                for task in (listener, microphone):
+                    if task is not None:
+                        task.cancel()
+
+    async def wait_for_turn(self, count):
+        """Wait until the caller asks its question of that number, or its call has ended."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: len(self.turns) >= count or self.close_code is not None)
+
+    async def _ask(self, connection, count):
+        """Ask a question; whether its answer has come."""
+        self._has_ended.clear()
+        if self._speaks:
+            self._turn = Turn(None)
+            self._speech = SPEECH
+        else:
+            self._turn = Turn(f"Fact {spelled(count)} of caller {spelled(self.number)} is a green lamp.")
+            await connection.send(json.dumps({"type": "InjectUserMessage", "content": self._turn.question}))
+        self.turns.append(self._turn)
+        async with self._progress:
+            self._progress.notify_all()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._has_ended.wait()
+        return self._turn.took_s is not None
+
+    async def _send_audio(self, connection):
+        due_s = time.monotonic()
+        with suppress(ConnectionClosed):
+            while True:
+                frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
+                await connection.send(frame.ljust(FRAME_BYTES, b"\0"))
+                due_s += FRAME_S
+                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+
+    async def _listen(self, connection):
+        try:
+            async for frame in connection:
+                if isinstance(frame, bytes):
+                    self._turn.audio_bytes += len(frame)
+                else:
+                    self._note(json.loads(frame))
+        finally:
+            if self.close_code is None:
+                self.close_code = connection.close_code
+            self._has_ended.set()
+            async with self._progress:
+                self._progress.notify_all()
+
+    def _note(self, message):
+        kind = message["type"]
+        if kind == "SettingsApplied":
+            self._is_applied.set()
+        elif kind == "ConversationText":
+            (self._turn.echoes if message["role"] == "user" else self._turn.answers).append(message["content"])
+        elif kind == "Warning":
+            self.warnings.append(message["code"])
+        elif kind == "Error":
+            self.errors.append(message["code"])
+        elif kind == self._last_of_turn and self.turns:
+            self._turn.took_s = time.monotonic() - self._turn.asked_s
+            self._has_ended.set()
+
+    # What was wrong.
+
+    @property
+    def is_lost(self):
+        """Whether the call ended typed."""
+        return bool(self.errors) and self.close_code in (1011, 1012)
+
+    def faults(self, most_words=2):
+        """Return the faults in words. An answer may lose or repeat so many words."""
+        found = []
+        if self.close_code is not None and not self.is_lost:
+            found.append(f"closed with {self.close_code} after {self.errors}")
+        for turn in self.turns[: -1 if self.is_lost else None]:
+            found += self._faults_of(turn, most_words)
+        return [f"{self.name}: {it}" for it in found]
+
+    def _faults_of(self, turn, most_words):
+        if turn.took_s is None:
+            return [f"no answer to {turn.question!r}, but {turn.answers}"]
+        if turn.question is None:
+            return [] if turn.answers and turn.audio_bytes else [f"no words in the answer: {turn}"]
+        found = [] if turn.echoes == [turn.question] else [f"{turn.question!r} was echoed as {turn.echoes}"]
+        expected = f'You said: "{turn.question}" I will remember that.'
+        if differing(turn.answer, expected) > most_words:
+            found.append(f"{turn.question!r} was answered with {turn.answers}")
+        return found
