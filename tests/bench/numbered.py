@@ -123,7 +123,7 @@ async def main():
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with serve(
-        upstream.talk, "127.0.0.1", 0, compression=None, process_request=upstream.refuse_nothing
+        upstream.talk, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=upstream.refuse_nothing
     ) as server:
         say({"port": server.sockets[0].getsockname()[1]})
         while await reader.readline():
