@@ -42,7 +42,10 @@ A peer that exceeds this time is read in pieces of `SLOW_READ_BYTES`, once a tur
 SLOW_READ_BYTES: Final = 8 * 1024
 
 SLOW_READS_S: Final = 0.02
-"""The seconds of one turn for reading all peers that exceed `READ_S`, taken together."""
+"""The seconds of one turn for reading all peers that exceed `READ_S`, taken together.
+
+Behind them every other peer is read in one piece of `SLOW_READ_BYTES`: it may be one more of them.
+"""
 
 EVENT_BUDGET: Final = 256
 """The most frames that are handled before other connections get their turn: 64 kB may hold ten thousand."""
@@ -224,8 +227,9 @@ class ProtocolConnection(Connection):
 
     def _read(self) -> None:
         """Read until the stream is empty, or the budget of one wake-up is used."""
-        if self._reads_slowly and self._dispatcher is not None:
-            self._read_slowly(self._dispatcher)
+        dispatcher = self._dispatcher
+        if dispatcher is not None and (self._reads_slowly or dispatcher.slow_reads_s > SLOW_READS_S):
+            self._read_slowly(dispatcher)
             return
         budget_bytes = READ_BUDGET_BYTES
         while budget_bytes > 0 and not self._events and not self._is_paused and not self._is_ended:
@@ -233,18 +237,22 @@ class ProtocolConnection(Connection):
             if received_bytes <= self._short_read_bytes:
                 return
             budget_bytes -= received_bytes
-            if monotonic() - self._alive_s > READ_S:
+            taken_s = monotonic() - self._alive_s
+            if taken_s > READ_S:
                 self._reads_slowly = True
                 budget_bytes = 0
-        if budget_bytes <= 0 and self._dispatcher is not None:
-            self._dispatcher.leave_unread()
+                if dispatcher is not None:
+                    dispatcher.slow_reads_s += taken_s
+        if budget_bytes <= 0 and dispatcher is not None:
+            dispatcher.leave_unread()
 
     def _read_slowly(self, dispatcher: Dispatcher) -> None:
         if self._events or self._is_paused or self._is_ended:
             return
-        if dispatcher.slow_reads_s > SLOW_READS_S:
+        if self._reads_slowly and dispatcher.slow_reads_s > SLOW_READS_S:
             dispatcher.leave_unread()
             return
+        self._reads_slowly = True
         began_s = monotonic()
         received_bytes = self._read_once()
         taken_s = monotonic() - began_s
@@ -303,11 +311,19 @@ class ProtocolConnection(Connection):
             self._dispatcher.call_soon(self._deliver)
 
     def _read_to_the_end(self) -> None:
-        """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection."""
-        self._is_paused = False
-        while not self._is_ended and (self._events or self._read_once()):
+        """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
+
+        A turn reads one piece of them: megabytes may wait of a peer that was not read.
+        """
+        if self._is_ended:
+            return
+        self._is_paused, self._reads_slowly = False, True
+        if self._events:
             self._deliver()
-        self.abort()
+        elif not self._read_once():
+            self.abort()
+        if not self._is_ended and self._dispatcher is not None:
+            self._dispatcher.call_soon(self._read_to_the_end)
 
     def _on_text(self, text: str) -> None:
         if self._listener is None:

@@ -1,21 +1,33 @@
-"""The client's part of a recording, played to a server in real time: `switchboard replay FILE --against URL`."""
+"""A recording played to a server in real time: `switchboard replay FILE --against URL`.
+
+A server that begins with `session.created` is an upstream. It gets the part of the router, which is the upstream's
+client. Any other server, such as a router, gets the part of the recorded client.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from actors import messages
 from actors.connections.blocking import BlockingClient, CallError, HungUp
+from router.command.as_upstream import names_of, renamed
 from router.errors import RouterError
+from router.fronts.table import FRONTS
+from router.recording import notation
 from router.recording.transcript import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from router.recording.reader import RecordedStep, Recording
 
 DIAL_S: Final = 10.0
+GREETING_S: Final = 1.0
+"""The longest wait, in seconds, for the first message of the server. Upstreams and routers send it at once."""
+
+_OF_AN_UPSTREAM: Final = "session.created"
 
 
 class ServerError(RouterError):
@@ -23,31 +35,30 @@ class ServerError(RouterError):
 
 
 def play(recording: Recording, url: str, token: str | None, say: Callable[[str], None]) -> None:
-    """Send what the recorded client sent, each frame at its time, and print the types of both sides' messages.
+    """Send the recorded messages, each at its time, and print the types of both sides' messages.
 
     Raises:
         ServerError: the server cannot be called.
+        NotationError: a line is damaged.
         RecordingError: the recording is torn.
     """
-    headers = {"Authorization": f"Token {token}"} if token else {}
+    front = FRONTS[recording.header.front]
+    # Deepgram takes its keys as `Token`, OpenAI as `Bearer`, and a router either.
+    scheme = "Token" if front.is_relay and front.name.startswith("deepgram") else "Bearer"
+    server = _Server(url, {"Authorization": f"{scheme} {token}"} if token else {}, say)
     try:
-        client = BlockingClient(url, headers=headers, timeout_s=DIAL_S, uses_proxy=False)
-    except CallError as error:
-        raise ServerError(f"{url} {error}") from None
-    began_s = time.monotonic()
-    try:
+        server.dial()
+        is_for_router = server.greeting != _OF_AN_UPSTREAM or front.is_relay
         for at_s, step in _timed(recording.steps()):
-            _receive_until(client, began_s, at_s, say)
-            if isinstance(step.message, messages.ClientTextReceived):
-                say(_line(began_s, "──▶", step.message.text))
-                client.send(step.message.text)
-            elif isinstance(step.message, messages.ClientBinaryReceived):
-                say(_line(began_s, "──▶", step.message.data))
-                client.send(step.message.data)
+            server.receive_until(at_s)
+            if is_for_router:
+                server.send_all(_of_client(step.message))
+            else:
+                _play_router(server, step)
     except HungUp as ended:
-        say(f"{time.monotonic() - began_s:9.3f}  closed: {ended.code} {ended.reason}".rstrip())
+        server.tell(f"closed: {ended.code} {ended.reason}".rstrip())
     finally:
-        client.close()
+        server.close()
 
 
 def _timed(steps: Iterator[RecordedStep]) -> Iterator[tuple[float, RecordedStep]]:
@@ -59,16 +70,117 @@ def _timed(steps: Iterator[RecordedStep]) -> Iterator[tuple[float, RecordedStep]
             yield step.now_s - first_s, step
 
 
-def _receive_until(client: BlockingClient, began_s: float, at_s: float, say: Callable[[str], None]) -> None:
-    while (left_s := began_s + at_s - time.monotonic()) > 0:
+def _of_client(message: messages.Input) -> list[str | bytes]:
+    if isinstance(message, messages.ClientTextReceived):
+        return [message.text]
+    return [message.data] if isinstance(message, messages.ClientBinaryReceived) else []
+
+
+def _play_router(server: _Server, step: RecordedStep) -> None:
+    """Send what the recorded router sent in a step. Each further upstream of the recording is a connection."""
+    message = step.message
+    if isinstance(message, messages.UpstreamOpened) and message.generation > 1:
+        server.dial()
+    elif isinstance(message, messages.UpstreamTextReceived):
+        server.note_recorded(message.text)
+    out = step.outcome.get("out")
+    try:
+        commands = [command for command in (out if isinstance(out, list) else []) if command["do"] == "SendToUpstream"]
+        frames = [_text(notation.read_frame(command["frame"])) for command in commands]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise notation.NotationError(f"line {step.line} is damaged: {error}") from None
+    server.send_all(frames)
+
+
+def _text(frame: str | bytes) -> str:
+    # The session writes its events as UTF-8, and the engine sends them as text.
+    return frame.decode() if isinstance(frame, bytes) else frame
+
+
+class _Server:
+    """The server, and the ids of the recorded upstream with those that the server uses in their place."""
+
+    def __init__(self, url: str, headers: dict[str, str], say: Callable[[str], None]) -> None:
+        self._url = url
+        self._headers = headers
+        self._say = say
+        self._client: BlockingClient | None = None
+        self._began_s = time.monotonic()
+        self._names: dict[str, str] = {}
+        self._recorded: dict[str, list[str]] = defaultdict(list)
+        self._present: dict[str, list[str]] = defaultdict(list)
+        self.greeting = ""
+        """The type of the server's first message; empty where it sent none."""
+
+    def dial(self) -> None:
+        """Connect, instead of the connection before, and wait for the first message.
+
+        Raises:
+            ServerError: the server cannot be called.
+        """
+        self.close()
         try:
-            say(_line(began_s, "◀──", client.receive(left_s)))
+            self._client = BlockingClient(self._url, headers=self._headers, timeout_s=DIAL_S, uses_proxy=False)
+        except CallError as error:
+            raise ServerError(f"{self._url} {error}") from None
+        began_s = time.monotonic()
+        self.greeting = self._receive(GREETING_S) or ""
+        # The recording's clock stands still meanwhile.
+        self._began_s += time.monotonic() - began_s
+
+    def note_recorded(self, text: str) -> None:
+        """Note a message of the recorded upstream, and learn the server's ids from its message at the same place."""
+        self._note(text, self._recorded)
+
+    def receive_until(self, at_s: float) -> None:
+        """Receive up to a time of the recording."""
+        while (left_s := self._began_s + at_s - time.monotonic()) > 0 and self._receive(left_s) is not None:
+            pass
+
+    def send_all(self, frames: Sequence[str | bytes]) -> None:
+        """Send messages."""
+        for recorded in frames:
+            frame = renamed(recorded, self._names)
+            self._print("──▶", frame)
+            if self._client is not None:
+                self._client.send(frame)
+
+    def tell(self, text: str) -> None:
+        """Print a line with the time since the beginning."""
+        self._say(f"{time.monotonic() - self._began_s:9.3f}  {text}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._client.close()
+
+    def _receive(self, timeout_s: float) -> str | None:
+        """Return the type of the next message, or None where none came in time."""
+        if self._client is None:
+            return None
+        try:
+            frame = self._client.receive(timeout_s)
         except TimeoutError:
-            return
+            return None
+        self._print("◀──", frame)
+        if isinstance(frame, str):
+            self._note(frame, self._present)
+        return _kind(frame)
+
+    def _note(self, text: str, seen: dict[str, list[str]]) -> None:
+        kind = _kind(text)
+        at = len(seen[kind])
+        seen[kind].append(text)
+        recorded, present = self._recorded[kind], self._present[kind]
+        if at < len(recorded) and at < len(present):
+            self._names.update(names_of(recorded[at], present[at]))
+
+    def _print(self, way: str, frame: str | bytes) -> None:
+        size = f"{len(frame)} bytes" if isinstance(frame, bytes) else f"{len(frame)} characters"
+        self.tell(f"{way} {_kind(frame)}, {size}")
 
 
-def _line(began_s: float, way: str, frame: str | bytes) -> str:
-    _, _, kind = kind_of(messages.SendToClient(frame)).partition(" ")
-    size = f"{len(frame)} bytes" if isinstance(frame, bytes) else f"{len(frame)} characters"
-    name = "audio" if isinstance(frame, bytes) else kind or "text"
-    return f"{time.monotonic() - began_s:9.3f}  {way} {name}, {size}"
+def _kind(frame: str | bytes) -> str:
+    if isinstance(frame, bytes):
+        return "audio"
+    return kind_of(messages.SendToClient(frame)).partition(" ")[2] or "text"

@@ -43,7 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--as-test", action="store_true", help="print a pytest playbook of the session")
     parser.add_argument(
-        "--against", metavar="URL", help=f"play the client's part to a server in real time; {TOKEN} has its token"
+        "--against",
+        metavar="URL",
+        help=f"play the client's part to a server, or the router's to an upstream; {TOKEN} has the credential",
     )
     parser.add_argument(
         "--as-upstream", metavar="HOST:PORT", help="listen, and play the upstream's part to a router in real time"
@@ -51,8 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(list(arguments))
     with _opened(given.file) as recording:
         if given.against:
-            against.play(recording, given.against, os.environ.get(TOKEN), say)
-            return 0
+            return _play_against(recording, given)
         if given.as_upstream:
             return _play_upstream(recording, given)
         if given.as_test:
@@ -80,6 +81,14 @@ def _print(recording: Recording) -> int:
     for step in recording.steps():
         for line in printer.lines(step):
             say(line)
+    return 0
+
+
+def _play_against(recording: Recording, given: argparse.Namespace) -> int:
+    try:
+        against.play(recording, given.against, os.environ.get(TOKEN), say)
+    except NotationError as error:
+        raise RecordingError(given.file, str(error)) from None
     return 0
 
 

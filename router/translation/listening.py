@@ -180,6 +180,17 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
     return fields
 
 
+def untaken(provider: blocks.ListenProvider, model: str) -> str | None:
+    """Return a sentence about the words and hints of a listen block that the model does not take, or None."""
+    takes_terms = any(fields_of and model.startswith(prefix) for prefix, fields_of in _KEY_TERMS)
+    found = []
+    if provider.keyterms and (not takes_terms or not _with_key_terms(model, provider.keyterms)):
+        found.append("`keyterms`")
+    if len(provider.hints or ()) > 1 and not model.startswith(_SEVERAL_LANGUAGES):
+        found.append("more than one of `language_hints`")
+    return f"the transcription model {model} takes no {', and not '.join(found)}: ignored" if found else None
+
+
 def language_code(language: str | None) -> str | None:
     """Return the ISO 639-1 code of a language tag, or None for a tag without such a code, as `multi`."""
     code = re.match(r"([a-z]{2})(?:-|$)", language or "")

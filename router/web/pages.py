@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
-from router.config.model import CONVERSE_PATH, READY_PATH
+from router.config.model import CONVERSE_PATH, DEEPGRAM_BASE, READY_PATH
 from router.web.banner import voice_advice
 from router.web.response import SECURITY, Environ, Headers, Response
 
@@ -81,8 +81,11 @@ def _facts(config: RouterConfig) -> dict[str, object]:
     return {
         "openai": config.path.removeprefix("/"),
         "deepgram": CONVERSE_PATH.removeprefix("/"),
+        # Only where its key is set.
+        **({"agent": DEEPGRAM_BASE.removeprefix("/")} if config.deepgram_api_key is not None else {}),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",
+        "hasMind": config.simulator_llm is not None,
         "voiceAdvice": voice_advice(config),
         "model": config.model,
         "hasWireView": config.wire_view,

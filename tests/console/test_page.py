@@ -120,6 +120,16 @@ def test_the_page_says_what_to_install_to_be_understood(browser):
         expect(note.locator("code")).to_have_text([INSTALL] if advice else [])
 
 
+def test_the_page_says_that_a_language_model_answers(browser):
+    with (
+        children.router("--simulator-llm", "http://127.0.0.1:9/v1") as router,
+        console_page(browser, router.address) as console,
+    ):
+        console.open()
+        expect(console.page.locator("#simulator-note")).to_contain_text("a language model gives its answers")
+        expect(console.page.locator("#simulator-note")).not_to_contain_text("no call leaves it")
+
+
 def test_the_microphone_s_level_is_shown_and_said(console):
     console.open()
     console.button("Talk").click()

@@ -6,7 +6,8 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from router.simulator import Fault, FaultAction, FaultPoint
+from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
+from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients.console_page import console_page
 from tests.support.processes import children
 from tests.support.processes.host_apps import SERVERS, host
@@ -41,6 +42,27 @@ def test_it_works_below_the_path_of_an_application(browser):
         console.connect()
         assert console.page.evaluate("probe.url") == f"ws://{app.address}/agent/openai"
         console.ask("My name is Ada.", "I will remember that")
+
+
+KEY = "dg-0123456789"
+
+
+def test_with_deepgram_s_key_its_own_backend_is_a_choice(browser):
+    with (
+        DeepgramSimulator(SimulatorConfig(required_key=KEY)) as upstream,
+        children.router(env={"DEEPGRAM_API_KEY": KEY, "DEEPGRAM_AGENT_URL": upstream.url}) as router,
+        console_page(browser, router.address) as console,
+    ):
+        console.open(backend="agent")
+        console.connect()
+        assert console.page.evaluate("probe.url") == f"ws://{router.address}/deepgram"
+        console.ask("I like tea", "I will remember that")
+
+
+def test_without_that_key_the_page_offers_two_backends(console):
+    console.open(backend="agent")
+    expect(console.page.locator("#backend option")).to_have_text(["OpenAI", "Deepgram protocol"])
+    expect(console.page.locator("#backend")).to_have_value("openai")
 
 
 # The wire view.

@@ -76,7 +76,7 @@ class Knowledge:
             is_part = any(cut.startswith(text) for cut in self.cut)
             require(count <= self.told.count((role, text)) or is_part, f"viii {text!r} is given twice")
         for role, text in self.told:
-            is_needed = text not in self.refused if role == "user" else text in must_have - self.cut
+            is_needed = text not in self.refused and (role == "user" or text in must_have - self.cut)
             if is_needed and (role, text) not in given and text.startswith("Said ") and spoken:
                 spoken -= 1
                 continue

@@ -310,9 +310,9 @@ class World:
     def _act_inject(self, behavior: str) -> None:
         self._spend("inject")
         self.judge.given_texts.add("Mind the gap.")
-        self.judge.injected += 1
         if behavior == "interrupt":
             self.judge.replace()
+        self.judge.injected += 1
         self._client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": behavior})
 
     def _act_native(self, kind: str) -> None:

@@ -245,7 +245,7 @@ def traced():
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("cycles", [400, further(LONG_RUN)])
+@pytest.mark.parametrize("cycles", [300, further(400), further(LONG_RUN)])
 def test_sessions_leave_nothing_behind(cycles):
     simulator = SimulatorConfig(pace=0, record_connections=0, record_events=0, ping_interval_s=0)
     with world(simulator, limits=Limits(dial_threads=1)) as here:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from tests.house import texts
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, nodes
 from tests.house.words import BANNED, HEADLESS, OLD_NAMES, RENAMED, VERBS, instead_of
 
 BOUNDS = {"docstrings": 0.01, "docs": 0.02, "docs, line by line": 0.02, "comments": 0.01, "runtime strings": 0.01}
@@ -124,7 +124,7 @@ def function_openings(root=ROOT):
     Ruff's D401 refuses words that it knows for other than imperatives, and passes "How", "Nobody" or "Another".
     """
     for path, syntax in texts.python_sources(root):
-        for node in ast.walk(syntax):
+        for node in nodes(syntax):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (docstring := ast.get_docstring(node)):
                 problem = _problem_of_opening(node, docstring)
                 if problem:

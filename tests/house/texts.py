@@ -8,7 +8,7 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.house.tree import ROOT, parsed
+from tests.house.tree import ROOT, nodes, parsed
 
 SOURCES = ("actors", "router", "run.py")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
@@ -66,7 +66,7 @@ def docstrings(root=ROOT):
 def docstrings_of(sources):
     """Extract the strings that stand as statements in files, given as their paths and syntax."""
     for path, syntax in sources:
-        for node in ast.walk(syntax):
+        for node in nodes(syntax):
             if _is_docstring(node):
                 yield from sentences(f"{path}:{node.lineno}", node.value.value)
 

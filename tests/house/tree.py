@@ -46,6 +46,12 @@ def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def nodes(syntax):
+    """Return all nodes of a parsed file, which several tests look through."""
+    return list(ast.walk(syntax))
+
+
 @dataclass(frozen=True)
 class Tree:
     """The modules of some packages that lie side by side."""
@@ -99,7 +105,7 @@ def _tree(root, directories):
 def _imports_of(module, known):
     """Collect imports at any depth of the file: a function's and TYPE_CHECKING's count like the others."""
     found = {}
-    for node in ast.walk(module.syntax):
+    for node in nodes(module.syntax):
         for name in _targets(node, module, known):
             if name in known and name != module.name:
                 found.setdefault(name, node.lineno)

@@ -122,7 +122,8 @@ def bearer(token):
 
 
 @pytest.mark.parametrize(
-    ("host", "check"), [("0.0.0.0", ()), ("::", ("--check",)), further("0.0.0.0", ("--check",)), further("::", ())]
+    ("host", "check"),
+    [("0.0.0.0", ()), further("::", ("--check",)), further("0.0.0.0", ("--check",)), further("::", ())],
 )
 def test_an_open_address_without_authentication_stops_the_start(host, check):
     status, output = run("--host", host, "--port", "0", *check)

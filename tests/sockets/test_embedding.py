@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from tests.support.clients.tls import trusting
 from tests.support.clients.voice_agent import CONVERSE, hold_text_turn
-from tests.support.processes.further import further
+from tests.support.processes.further import first_and_further, further
 from tests.support.processes.host_apps import (
     ASGI_SERVERS,
     EXAMPLES,
@@ -61,7 +61,7 @@ def test_an_application_takes_calls_and_serves_its_own_pages(server):
     assert not TROUBLE.search(served.child.output), served.child.output
 
 
-@pytest.mark.parametrize("application", ["flask", "django"])
+@pytest.mark.parametrize("application", ["flask", further("django")])
 def test_a_page_of_another_origin_gets_403_under_gunicorn(application):
     origins = {
         None: 101,
@@ -327,7 +327,7 @@ ASGI = {
 }
 
 
-@pytest.mark.parametrize("bridge", ASGI)
+@pytest.mark.parametrize("bridge", first_and_further({name: name for name in ASGI}))
 def test_an_asgi_server_gets_a_sentence_that_names_a_server_to_use(bridge, tmp_path):
     (tmp_path / "bridged.py").write_text(ASGI[bridge])
     uvicorn = ("-m", "uvicorn", "--port", "0", "--ws", "none", "--lifespan", "off")

@@ -46,6 +46,8 @@ class Call:
         """Typed messages that the router has not sent back yet."""
         self._audio_bytes = 0
         self._has_output = False
+        self._is_cut = False
+        """The user interrupted the answer, so its audio was not spoken to the end."""
         self._awaits_greeting = False
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "SettingsApplied": self._be_ready,
@@ -114,7 +116,8 @@ class Call:
     def _be_ready(self, _message: dict[str, Any]) -> None:
         self.is_ready = True
         if not self._shows_typed:
-            self._screen.note("ready: type a line, or speak; Ctrl-D ends the call")
+            how = "type a line, or speak" if self.sound is not None else "type a line"
+            self._screen.note(f"ready: {how}; Ctrl-D ends the call")
 
     def _show_text(self, message: dict[str, Any]) -> None:
         content = message["content"]
@@ -129,6 +132,7 @@ class Call:
             self._screen.say("agent", content)
 
     def _fall_silent(self, _message: dict[str, Any]) -> None:
+        self._is_cut = self._audio_bytes > 0
         if self.sound is not None:
             self.sound.fall_silent()
 
@@ -162,6 +166,6 @@ class Call:
         self._has_output = self._awaits_greeting = False
 
     def _show_times(self, message: dict[str, Any]) -> None:
-        self._screen.times(message, self._audio_bytes / (2 * OUTPUT_RATE))
-        self._audio_bytes = 0
+        self._screen.times(message, self._audio_bytes / (2 * OUTPUT_RATE), is_cut=self._is_cut)
+        self._audio_bytes, self._is_cut = 0, False
         self.awaits_times = False

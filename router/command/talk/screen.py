@@ -37,10 +37,14 @@ class Screen:
         """Print a line without a speaker."""
         self._line(self._styled("note", f"         {text}"))
 
-    def times(self, report: Mapping[str, Any], audio_s: float) -> None:
-        """Print the latencies of an answer, and the duration of its audio if it has any."""
+    def times(self, report: Mapping[str, Any], audio_s: float, *, is_cut: bool = False) -> None:
+        """Print the latencies of an answer, and the duration of its audio if it was spoken to the end."""
         parts = [f"{name} {_duration(report[field])}" for field, name in LATENCIES if report.get(field) is not None]
-        self.note(" · ".join([*parts, f"spoken for {audio_s:.1f} s"] if audio_s else parts))
+        if is_cut:
+            parts.append("interrupted")
+        elif audio_s:
+            parts.append(f"spoken for {audio_s:.1f} s")
+        self.note(" · ".join(parts))
 
     def state(self, text: str) -> None:
         """Show the state on the last line of a terminal; without a terminal do nothing."""

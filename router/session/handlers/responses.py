@@ -218,7 +218,7 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
 
 
 def _cover_speech(context: Context, sent: SentRequest) -> None:
-    """Let a requested response answer the user's speech, because it began behind it in the same conversation."""
+    """Let a requested response answer the user's speech, which the conversation held when the response began."""
     if sent.is_interrupted or not (sent.request.is_general or not sent.is_proven):
         return
     if context.state.user_turns.owed:

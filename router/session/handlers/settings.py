@@ -11,11 +11,11 @@ from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import configure_hook, conversions, function_calls, limits
+from router.session.handlers import configure_hook, conversions, function_calls, limits, upstream_setup
 from router.session.state.pending import ResponseRequest, new_verbatim_text
 from router.session.state.plan import plan_of_session_update, plan_of_settings
 from router.session.state.states import Lifecycle
-from router.translation import session_config, text
+from router.translation import listening, session_config, text
 from router.translation.audio import Microphone, Speaker
 from router.translation.formats import Formats, input_format, output_format, with_rate
 
@@ -122,6 +122,7 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
     state.speaker = Speaker(output_format(audio))
     conversions.prepare(context, state.microphone.source, output_format(audio))
     function_calls.warn_of_omitted(context, chosen)
+    warn_of_listening(context, message.agent.listen)
     limits.choose_idle(context, message.agent.idleTimeoutMs)
     dial(context, _choose_model(context, message.agent, agent))
 
@@ -170,6 +171,14 @@ def warn_of_model(context: Context, description: str) -> None:
     The React component always names a model (client 9.2).
     """
     context.to_client(deepgram.Warning(description=description, code="MODEL_NOT_AVAILABLE"))
+
+
+def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
+    """Warn the client of words and hints that the transcription model does not take."""
+    model = upstream_setup.transcription_model(context, context.state.upstream)
+    ignored = listening.untaken(listen.provider, model)
+    if ignored is not None:
+        context.to_client(deepgram.Warning(description=ignored, code="LISTEN_OPTION_NOT_SUPPORTED"))
 
 
 def repeat_settings(context: Context, _message: deepgram.Settings) -> None:

@@ -156,6 +156,8 @@ def update(context: Context, message: UpdateMessage) -> None:
         function_calls.warn_of_omitted(
             context, _chosen(context, msgspec.structs.replace(context.state.plan.agent, think=message.think))
         )
+    if isinstance(message, deepgram.UpdateListen):
+        settings.warn_of_listening(context, message.listen)
     context.state.updates.append(requested)
 
 

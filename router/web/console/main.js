@@ -24,6 +24,8 @@ const STATES = {
   speaking: "Speaking",
 };
 
+const MIND = "A simulator on this machine takes the calls, and a language model gives its answers.";
+
 const UNKNOWN_CLOSE = 1006;
 const WITHOUT_FAULT = new Set([1000, 1001, 1012, DROPPED]);
 
@@ -95,7 +97,7 @@ class Console {
       const messages = this.#conversation.messages();
       const options = {
         address: place.withToken(url, this.#form.token()),
-        settings: settings.toMessage(values, { messages, isOwn: place.isOwn(url) }),
+        settings: settings.toMessage(values, { messages, isOwn: place.isSparse(url) }),
         mocks: settings.parseFunctions(values.functions).mocks,
         isOpenai: this.#where().backend === "openai",
       };
@@ -231,10 +233,12 @@ class Console {
 
   #restore() {
     const { backend, endpoint } = place.fromQuery();
+    byId("backend").append(...Object.entries(place.BACKENDS).map(([value, text]) => new Option(text, value)));
     byId("backend").value = backend;
     byId("endpoint").value = endpoint;
     this.#showPlace();
     byId("simulator-note").hidden = !place.facts.isSimulator;
+    if (place.facts.hasMind) byId("simulator-answers").textContent = MIND;
     const advice = place.facts.voiceAdvice ?? "It understands speech, and answers in words.";
     const [, sentence, command] = /^(.*?)(pip install .+)?$/.exec(advice);
     byId("voice-note").append(sentence, command ? make("code", { text: command }) : "");

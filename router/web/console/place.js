@@ -4,7 +4,11 @@
 export const facts = JSON.parse(document.querySelector('meta[name="switchboard"]').content);
 
 /** The backends, with the name that people read. */
-export const BACKENDS = { openai: "OpenAI", deepgram: "Deepgram protocol" };
+export const BACKENDS = {
+  openai: "OpenAI",
+  deepgram: "Deepgram protocol",
+  ...(facts.agent ? { agent: "Deepgram" } : {}),
+};
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/; // RFC 9110, 5.6.2: a browser offers nothing else as a subprotocol.
 
@@ -41,6 +45,9 @@ export function target({ backend, endpoint }, turnDetection = "") {
 
 /** Whether a URL leads to the router that served this page. */
 export const isOwn = (url) => url.host === location.host;
+
+/** Whether Settings for a URL may leave out what Deepgram's own backend needs. */
+export const isSparse = (url) => isOwn(url) && !url.pathname.split("/").includes("deepgram");
 
 /** Return the arguments of `new WebSocket` that carry a token: as a subprotocol, or in the query where it cannot be one. */
 export function withToken(url, token) {

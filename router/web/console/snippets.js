@@ -2,7 +2,7 @@
 
 import { asText } from "./functions.js";
 import { parseFunctions, toMessage } from "./settings.js";
-import { isOwn } from "./place.js";
+import { isSparse } from "./place.js";
 
 const CONVERSE = "/v1/agent/converse"; // which Deepgram's SDKs append to the host themselves
 
@@ -10,7 +10,7 @@ const CONVERSE = "/v1/agent/converse"; // which Deepgram's SDKs append to the ho
 export const SNIPPETS = { json: asJson, python: asPython, javascript: asJavaScript };
 
 function asJson(values, url) {
-  return `${JSON.stringify(toMessage(values, { isOwn: isOwn(url) }), null, 2)}\n`;
+  return `${JSON.stringify(toMessage(values, { isOwn: isSparse(url) }), null, 2)}\n`;
 }
 
 function asPython(values, url) {
@@ -124,7 +124,7 @@ function ingredients(values, url) {
   const at = new URL(CONVERSE, url);
   const prefix = url.pathname.endsWith(CONVERSE) ? url.pathname.slice(0, -CONVERSE.length) : url.pathname.replace(/\/openai$/, "");
   return {
-    message: toMessage(values, { isOwn: isOwn(url) }),
+    message: toMessage(values, { isOwn: isSparse(url) }),
     mocks: Object.fromEntries([...mocks].map(([name, mock]) => [name, asText(mock)])),
     host: `${at.protocol}//${at.host}${prefix}`,
   };

@@ -627,3 +627,43 @@ def test_a_peer_whose_frames_take_long_to_parse_is_read_in_small_pieces(make_lin
     assert slow
     assert max(slow) <= SLOW_READ_BYTES
     assert SLOW_READ_BYTES in sizes
+
+
+@pytest.mark.parametrize("kind", [pytest.param("unix-server", marks=pytest.mark.slow)], indirect=True)
+def test_the_rest_of_a_peer_that_went_away_is_read_in_small_pieces_each_in_a_turn(make_link, kind, dispatcher):
+    link = make_link(kind).open()
+    link.do(link.connection.pause)
+    turns, feed = [], link.connection._feed
+
+    def note(data):
+        turns.append((dispatcher.turns, len(data)))
+        return feed(data)
+
+    link.connection._feed = note
+    link.peer.send_bytes(b"".join(binary_frames(b"", mask=True, max_frame_bytes=10)) * (MEGA // 128))
+    link.peer.send_text("behind them")
+    link.peer.close()
+    link.do(link.connection.on_write_failed)
+    while link.listener.calls.get(timeout=5) != ("text", "behind them"):
+        pass
+    assert len({turn for turn, _ in turns}) == len(turns) > 5
+    assert max(size for _, size in turns) == SLOW_READ_BYTES
+
+
+@pytest.mark.parametrize("kind", [pytest.param("unix-server", marks=pytest.mark.slow)], indirect=True)
+def test_behind_peers_that_take_long_every_peer_is_read_in_small_pieces(make_link, kind, monkeypatch):
+    monkeypatch.setattr("actors.connections.protocol.SLOW_READS_S", -1.0)
+    monkeypatch.setattr("actors.connections.protocol.READ_S", 1.0)
+    link = make_link(kind).open()
+    sizes, feed = [], link.connection._feed
+
+    def note(data):
+        sizes.append(len(data))
+        return feed(data)
+
+    link.connection._feed = note
+    link.peer.send_bytes(b"".join(binary_frames(bytes(MEGA), mask=True, max_frame_bytes=1000)))
+    link.peer.send_text("behind it")
+    while link.listener.calls.get(timeout=5) != ("text", "behind it"):
+        pass
+    assert max(sizes) == SLOW_READ_BYTES

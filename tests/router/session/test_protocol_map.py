@@ -31,7 +31,7 @@ def tags(base):
 
 FOUR = ("From the client", "To the client", "From the upstream", "To the upstream")
 RELAYED = ("Relayed, from a client of OpenAI Realtime", "Relayed, to a client of OpenAI Realtime")
-FRONTS = ("Deepgram's own backend", "Transcription")
+FRONTS = ("Deepgram's own backend", "The telephone", "Transcription")
 MAPPED = [row for section in (*FOUR, *FRONTS, *RELAYED) for row in rows(section)]
 IGNORED = dict(row for row in rows("Events that are ignored") if row[0] != "event")
 

@@ -174,3 +174,19 @@ def test_new_hints_replace_those_under_the_older_name():
 def test_an_operator_s_eagerness_holds_until_the_client_chooses(provider, eagerness):
     chosen = listening.turn_detection(ListenProvider(**provider), "semantic_vad", Tuning(vad_eagerness="low"))
     assert chosen["eagerness"] == eagerness
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "named"),
+    [
+        ({"keyterms": ["Ada"]}, "gpt-realtime-whisper", "`keyterms`"),
+        ({"keyterms": ["Ada"]}, "gpt-4o-transcribe-diarize", "`keyterms`"),
+        ({"language_hints": ["en", "fr"]}, "whisper-1", "`language_hints`"),
+        ({"keyterms": ["Ada"]}, "gpt-4o-transcribe", None),
+        ({"keyterms": [], "language_hints": ["en"]}, "gpt-realtime-whisper", None),
+        ({"keyterms": ["Ada"], "language_hints": ["en", "fr"]}, "gpt-live-transcribe", None),
+    ],
+)
+def test_what_the_transcription_model_does_not_take_is_named(provider, model, named):
+    sentence = listening.untaken(ListenProvider(**provider), model)
+    assert sentence is None if named is None else named in sentence

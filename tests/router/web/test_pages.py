@@ -95,6 +95,8 @@ def test_the_page_knows_the_routes_of_its_router_and_no_secret():
     assert known["isSimulator"] is False
     assert "hunter2" not in get("/", config)[2]
     assert facts(RouterConfig())["isSimulator"] is True
+    assert facts(RouterConfig())["hasMind"] is False
+    assert facts(RouterConfig(simulator_llm="http://127.0.0.1:9/v1"))["hasMind"] is True
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.processes.children import child
+from tests.support.processes.further import further
 
 pytestmark = pytest.mark.slow
 
@@ -200,7 +201,7 @@ def test_a_body_that_does_not_arrive_gets_408():
         assert server.complaints == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, further(signal.SIGQUIT)])
 def test_a_signal_drains_the_router_and_ends_with_0(server, signum):
     sock, _ = server.web_socket()
     with sock:

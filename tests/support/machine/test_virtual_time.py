@@ -8,8 +8,8 @@ import types
 import pytest
 
 import actors.connections.protocol
-import actors.supervisor
 import actors.timers
+import actors.upstream_choice
 from tests.support.machine.virtual_time import STARTS_S, UNIX_S, VirtualDispatcher, VirtualPool, virtual_time
 
 HOUR_S = 3600.0
@@ -35,13 +35,13 @@ def test_the_engine_reads_the_virtual_clock_and_afterwards_the_real_one():
         assert actors.timers.time.time() == UNIX_S + HOUR_S
     assert actors.timers.time is time
     assert actors.connections.protocol.monotonic is time.monotonic
-    assert actors.supervisor.random is random
+    assert actors.upstream_choice.random is random
 
 
 @pytest.mark.parametrize(("share", "drawn"), [(0.0, -1.0), (0.5, 0.0), (1.0, 1.0)])
 def test_the_dice_fall_as_the_test_says(share, drawn):
     with virtual_time(share):
-        assert [actors.supervisor.random.uniform(-1, 1) for _ in range(3)] == [drawn] * 3
+        assert [actors.upstream_choice.random.uniform(-1, 1) for _ in range(3)] == [drawn] * 3
 
 
 def test_a_module_that_is_imported_inside_the_block_would_read_the_real_clock(monkeypatch):

@@ -1,6 +1,7 @@
 """Marks each test as `fast` that is not `slow`, `open` or `exhaustive`; fails one that opens a socket or a process."""
 
 import functools
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams"
 
 NOT_FAST = {"slow", "open", "exhaustive"}
 """The marks of which a fast test has none."""
+
+MARKED_SLOW = re.compile(
+    r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open)\b", re.MULTILINE
+)
+"""The mark of a file whose every test is not fast."""
 
 SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
 """Audit events of the interpreter."""
@@ -29,6 +35,17 @@ def _note(event: str, _arguments: object) -> None:
 
 
 sys.addaudithook(_note)  # for good: an audit hook cannot be removed
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what has no fast test where only fast tests are selected: the clients there take seconds to import."""
+    return True if config.option.markexpr == "fast" and _is_all_slow(collection_path) else None
+
+
+def _is_all_slow(path: Path) -> bool:
+    if path.suffix != ".py":
+        return path in SLOW_FOLDERS
+    return _is_slow_file(path) or MARKED_SLOW.search(path.read_text(encoding="utf-8")) is not None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -63,6 +63,13 @@ def test_unmarked_in_a_module_s_fixture(module_socket):
     """Its fixture opens the socket before the fixtures of the function begin."""
 '''
 
+ALL_SLOW = """
+import pytest
+
+pytestmark = [pytest.mark.slow]
+raise ImportError("a fast run needs no such file")
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -103,6 +110,12 @@ def test_a_fast_test_fails_where_it_opens_a_socket_in_any_thread_or_fixture(run)
     assert outcomes["test_plain"] == ["PASSED"]
     for name in ("test_unmarked", "test_unmarked_in_a_thread", "test_unmarked_in_a_module_s_fixture"):
         assert outcomes[name] == ["PASSED", "ERROR"], name
+
+
+def test_a_fast_run_imports_no_file_whose_every_test_is_slow(run, tmp_path):
+    (tmp_path / "test_clients.py").write_text(ALL_SLOW)
+    assert run("fast")["test_plain"] == ["PASSED"]
+    assert run("slow or fast") == {}
 
 
 def test_a_slow_test_may_open_a_socket(run):

@@ -71,7 +71,25 @@ def test_a_typed_question_is_open_until_its_answer_ends(call, written):
 def test_a_terminal_is_shown_how_to_begin_and_how_to_end(call, written):
     call._shows_typed = False
     call.handle({"type": "SettingsApplied"})
-    assert written == ["         ready: type a line, or speak; Ctrl-D ends the call\n"]
+    call.sound = None
+    call.handle({"type": "SettingsApplied"})
+    assert written == [
+        "         ready: type a line, or speak; Ctrl-D ends the call\n",
+        "         ready: type a line; Ctrl-D ends the call\n",
+    ]
+
+
+def test_an_interrupted_answer_has_no_duration(call, written):
+    call.handle({"type": "UserStartedSpeaking"})
+    call.handle(bytes(48000))
+    call.handle(TIMES)
+    call.handle(bytes(48000))
+    call.handle({"type": "UserStartedSpeaking"})
+    call.handle(TIMES)
+    assert written == [
+        "         first sound 500 ms · spoken for 1.0 s\n",
+        "         first sound 500 ms · interrupted\n",
+    ]
 
 
 def test_the_end_of_an_interrupted_turn_without_output_answers_nothing(call):

@@ -14,6 +14,7 @@ from router.command.talk import main as talk
 from router.errors import ConfigError, StartError
 from tests.support.processes.broken_upstreams import serving, with_status
 from tests.support.processes.children import RUN_PY, child, clean_environment, router
+from tests.support.processes.further import further
 
 TIMEOUT_S = 60.0
 PATHS = ("/openai", "/v1/agent/converse")
@@ -38,7 +39,7 @@ def run(*flags, typed=""):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [PATHS[0], further(PATHS[1])])
 def test_the_lines_of_a_pipe_are_asked_one_after_another(running, path):
     result = run(f"ws://{running.address}{path}", typed="My name is Ada.\nWhat is my name?\n")
     assert (result.returncode, result.stderr) == (0, "")
@@ -63,7 +64,7 @@ def test_a_wav_file_is_spoken_and_the_answer_is_kept(running, path, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("turn_detection", ["semantic_vad", "manual"])
+@pytest.mark.parametrize("turn_detection", [further("semantic_vad"), "manual"])
 def test_a_wav_file_is_answered_with_every_turn_detection(running, turn_detection):
     result = run(f"ws://{running.address}/openai?turn_detection={turn_detection}", "--wav", QUESTION_WAV)
     assert result.returncode == 0
@@ -71,7 +72,7 @@ def test_a_wav_file_is_answered_with_every_turn_detection(running, turn_detectio
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [PATHS[0], further(PATHS[1])])
 def test_a_greeting_is_waited_for_before_the_first_question(running, path):
     result = run(f"ws://{running.address}{path}", "--greeting", "Good morning.", typed="hello\n")
     assert result.stdout.index("Good morning.") < result.stdout.index("you  hello")

@@ -520,3 +520,15 @@ def test_settings_of_any_depth_are_passed_on_or_refused(levels):
     updates = [it for it in commands if isinstance(it, messages.SendToUpstream)]
     refusals = [it for it in commands if isinstance(it, messages.SendToClient) and "nested too deeply" in it.frame]
     assert len(updates) + len(refusals) == 1
+
+
+def test_key_terms_that_the_transcription_model_does_not_take_are_named_in_a_warning():
+    listen = {"provider": {"type": "deepgram", "keyterms": ["Signal"]}}
+    book = Playbook("converse", transcription_model="gpt-realtime-whisper").opened().client(settings(listen=listen))
+    assert [it["code"] for it in book.frames_to_client] == ["LISTEN_OPTION_NOT_SUPPORTED"]
+    book = Playbook("converse", transcription_model="gpt-4o-transcribe").opened().client(settings(listen=listen))
+    assert book.frames_to_client == []
+    book.configured().forget().client(
+        {"type": "UpdateListen", "listen": {"provider": {"language_hints": ["en", "fr"]}}}
+    )
+    assert [it["code"] for it in book.frames_to_client] == ["LISTEN_OPTION_NOT_SUPPORTED"]

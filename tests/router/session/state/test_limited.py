@@ -70,6 +70,6 @@ def test_a_call_that_another_machine_continues_has_the_rest_of_its_time():
     tuple(limited.begin(1000.0))
     limited.note_user(1020.0)
     assert [(it.limit, it.again_s) for it in limited.resume(1030.0)] == [(CALL, 50.0), (SILENCE, 30.0)]
-    limited.warned_of.add(CALL.code)
+    limited.warned_of |= {CALL.code}
     assert [it.again_s for it in limited.resume(1200.0)] == [0.0, 0.0]
     assert list(Limited(session_options()).resume(1.0)) == []
