@@ -198,15 +198,22 @@ class TranslatorActor(Actor):
             return
         try:
             value = carried.snapshot()
+        except ValueError as error:
+            logger.info("session %s stays: %s", self.session_id, error, extra=self.log_fields)
+            self._stay(self._client)
+            return
         except Exception:  # a fault of the value must not end the call
             logger.exception("session %s stays: it cannot be written", self.session_id, extra=self.log_fields)
-            self._supervisor.offer(lifecycle.CannotDepart(self.session_id))
-            self._client.offer(lifecycle.DepartLater(is_never=True))
+            self._stay(self._client)
             return
         # Whatever still arrives belongs to the other process, and none of it to this machine.
         self._machine = DEPARTED
         self._release()
         self._client.offer(lifecycle.DepartNow(value))
+
+    def _stay(self, client: Ref) -> None:
+        self._supervisor.offer(lifecycle.CannotDepart(self.session_id))
+        client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
         """Let the other process dial in advance, and return whether the session waits for that."""
