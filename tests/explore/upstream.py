@@ -183,8 +183,6 @@ class Upstream:
         return ("message",)
 
     def _own_kinds(self) -> tuple[str, ...]:
-        if self.quirk == "no created":
-            return ("message", "call", "words first", "audio first", "call first")
         return ("done only" if self.quirk == "only done" else "message", "call")
 
     def _hearing(self) -> list[tuple[Any, ...]]:
@@ -265,8 +263,8 @@ class Upstream:
         self.numbers += 1
         asked = frozenset(text for what, text in self.items if what in ("message", "speech", "function_call_output"))
         number = self.generation * 100 + self.numbers
-        # Of the responses to speech, this server announces those that begin with an item.
-        is_brief = self.quirk == "no created" and not (is_own and kind in ("message", "call"))
+        # It announces its answers to speech: nothing would tell them from a given text in flight.
+        is_brief = self.quirk == "no created" and not is_own
         response = Response(number, kind, metadata, asked, is_outside=is_outside, is_brief=is_brief)
         response.is_own = is_own
         if is_outside:
