@@ -109,42 +109,45 @@ class ShelvedMachine:
                 _take(delivered, len(data))
             commands = self._machine.handle(message, now_s)
             # Most inputs are frames of the microphone, for which the client gets nothing.
-            return commands if self._marks.record_due == self._seen else self._note_step(commands)
+            if self._marks.record_due != self._seen and connection.shelf is not None:
+                commands = list(commands)
+                connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
+                self._note_step(connection.shelf, commands)
+            return commands
         if type(message) is ClientTextReceived:
             _take_text(connection.delivered)
             connection.texts += 1
         shelf = connection.shelf
         if shelf is None:
             return self._machine.handle(message, now_s)
-        shelf.words[shelf.step] = 1
+        words, step, emitted = shelf.words, shelf.step, connection.emitted
+        words[step] = 1
         commands = self._machine.handle(message, now_s)
-        shelf.words[shelf.step] = 0
-        return self._note_step(commands)
-
-    def _note_step(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        connection, marks = self._connection, self._marks
+        words[step] = 0
         if type(commands) is not list:
             commands = list(commands)
-        is_visible = is_urgent = False
         for command in commands:
             if type(command) is SendToClient:
-                connection.emitted.append(command.frame)
-                is_visible = True
-            elif type(command) is StartWork:
-                is_urgent = not command.is_preparation
-        shelf = connection.shelf
-        if shelf is None:
-            connection.emitted.clear()
-        elif marks.record_due != self._seen:
+                emitted.append(command.frame)
+        marks = self._marks
+        # Most of these inputs are audio of the agent.
+        if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
+            self._note_step(shelf, commands)
+        return commands
+
+    def _note_step(self, shelf: Shelf, commands: Iterable[messages.Command]) -> None:
+        marks = self._marks
+        if marks.record_due != self._seen:
             self._seen = marks.record_due
-            connection.due = self._store
-            if is_urgent or not is_visible:
+            self._connection.due = self._store
+            kinds = [type(it) for it in commands]
+            starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
+            if starts_function or SendToClient not in kinds:
                 self._store()
         elif marks.words_due != self._words:
             self._note_words(shelf)
-        elif shelf.asks_for_record:
+        else:
             self._store()
-        return commands
 
     def _note_words(self, shelf: Shelf) -> None:
         self._words = self._marks.words_due
