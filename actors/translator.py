@@ -100,7 +100,7 @@ class TranslatorActor(Actor):
 
         A generation that is not attached yet maps to None.
         """
-        self._abandoned: set[int] = set()
+        self._abandoned: frozenset[int] = lifecycle.NO_GENERATIONS
         """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
@@ -151,7 +151,7 @@ class TranslatorActor(Actor):
         generation = message.generation
         is_known = generation in self._upstreams or generation in self._abandoned
         self._upstreams.pop(generation, None)
-        self._abandoned.discard(generation)
+        self._abandoned = self._abandoned - {generation} or lifecycle.NO_GENERATIONS
         if is_known:
             self._handle(message)
         else:
@@ -275,14 +275,14 @@ class TranslatorActor(Actor):
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         # Before the supervisor closes it: inputs that are on their way are stale from now on.
         self._upstreams.pop(command.generation, None)
-        self._abandoned.discard(command.generation)
+        self._abandoned = self._abandoned - {command.generation} or lifecycle.NO_GENERATIONS
         self._supervisor.offer(lifecycle.UpstreamReleased(self.session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if command.generation not in self._upstreams:
             return  # it ended by itself, and `UpstreamLost` is on its way
         del self._upstreams[command.generation]
-        self._abandoned.add(command.generation)
+        self._abandoned |= {command.generation}
         self._supervisor.offer(lifecycle.UpstreamEnded(self.session_id, command.generation, command.loss))
 
     def _reset_restart_budget(self, _command: messages.ResetRestartBudget) -> None:

@@ -153,10 +153,6 @@ class CarriedSession:
         """The signs that the value has to be stored."""
         return self._session
 
-    def may_drop_audio(self) -> bool:
-        """Whether only the newest audio of the microphone matters."""
-        return self._session.may_drop_audio()
-
     def announcement(self) -> bytes:
         """Return the request, with which another process dials the next upstream in advance.
 

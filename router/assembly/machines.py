@@ -132,14 +132,9 @@ class Machines:
         failover: Plan | None,
         memory: bytes,
     ) -> _Fronted:
-        inner: Machine = session
-        guard: GuardedMachine | None = None
-        if not front.is_relay and failover is None:
-            guard = self._guard_of(session, session_id)
-            inner = self._viewed(session_id, front, session, session if guard is None else guard, request)
         call = Call(
             session=session,
-            machine=inner,
+            machine=session,
             agents=self._agents,
             config=self._config,
             policy=session.context.options.policy,
@@ -149,11 +144,18 @@ class Machines:
             names=names,
             memory=memory,
         )
+        adapted = _adapted(front, call) if front.is_relay and failover is None else None
+        guard = self._guard_of(session, session_id) if not front.is_relay and failover is None else None
+        machine: Machine = session
         if failover is not None:
-            return _Fronted(self._viewed(session_id, front, session, build.machine_of(front, call, failover), request))
-        adapted = _adapted(front, call)
-        machine = guarded(front, adapted, self._config.guard, session_id)
-        viewed = self._viewed(session_id, front, session, machine, request) if front.is_relay else machine
+            machine = build.machine_of(front, call, failover)
+        elif adapted is not None:
+            machine = guarded(front, adapted, self._config.guard, session_id)
+        elif guard is not None:
+            machine = guard
+        viewed = self._viewed(session_id, front, session, machine, request)
+        if not front.is_relay:
+            viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
         memory_of = adapted.memory if isinstance(adapted, Remembering) else bytes
         return _Fronted(viewed, memory_of, _always if guard is None else lambda: guard.is_at_rest)
 
