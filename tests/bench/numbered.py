@@ -6,7 +6,9 @@ The dial takes as long as the first argument says, because a real upstream is no
 
 import asyncio
 import base64
+import contextlib
 import itertools
+import logging
 import re
 import struct
 import sys
@@ -14,6 +16,7 @@ import time
 
 import orjson
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.bench.orders import say
 from tests.bench.speech import Shape, Voice
@@ -76,7 +79,11 @@ class Upstream:
         await asyncio.sleep(self._dial_s)
 
     async def talk(self, connection):
-        """Serve one connection."""
+        """Serve one connection, until a session that moves leaves it."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._talk(connection)
+
+    async def _talk(self, connection):
         await send(connection, type="session.created", session=DEFAULT_SESSION)
         heard = voice = None
         own = 0
@@ -108,6 +115,11 @@ async def send(connection, **event):
 
 async def answer(connection, voice):
     """Speak one answer."""
+    with contextlib.suppress(ConnectionClosed):
+        await _speak(connection, voice)
+
+
+async def _speak(connection, voice):
     for event in voice.opening():
         await send(connection, **event)
     for _ in range(DELTAS):
@@ -119,6 +131,7 @@ async def answer(connection, voice):
 
 async def main():
     """Serve until the input ends; report at each of its lines."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a connection that its session left is no failure
     upstream = Upstream(float(sys.argv[1]))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
