@@ -46,9 +46,10 @@ MANUAL: Final = "manual"
 
 
 def detection(said: Any) -> list[Any]:
-    """Return the name of a turn detection; `manual` for none."""
-    found = said.get("type") if isinstance(said, dict) else said
-    return [MANUAL if found in (None, "none") else found]
+    """Return the name of a turn detection; `manual` for none. An object without a type has no name."""
+    if isinstance(said, dict):
+        return [MANUAL if said.get("type") == "none" else said.get("type")]
+    return [MANUAL if said in (None, "none") else said]
 
 
 _FORMATS: Final = {

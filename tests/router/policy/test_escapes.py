@@ -122,6 +122,7 @@ well_typed = st.sampled_from(
         {"type": "UpdateSpeak", "speak": {"provider": {"type": EVIL, "voice": EVIL}}},
         {"type": "session.update", "session": {"type": "realtime", "instructions": EVIL, "max_output_tokens": "inf"}},
         {"type": "session.update", "session": {"type": "realtime", "prompt": {"id": EVIL}}},
+        {"type": "session.update", "session": {"turn_detection": {"id": EVIL}}},
         {"type": "session.update", "session": {"tools": [{"type": "mcp", "server_url": f"https://{EVIL}"}]}},
         {"type": "session.update", "session": {"tools": [{"type": "function", "name": EVIL}]}},
         {"type": "response.create", "response": {"instructions": EVIL}},

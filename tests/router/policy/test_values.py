@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
+from router.policy.values import detection
 from tests.support.machine.policies import policy, settings
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (None, "manual"),
+        ("none", "manual"),
+        ({"type": "none"}, "manual"),
+        ("semantic_vad", "semantic_vad"),
+        ({"type": "server_vad", "threshold": 0.4}, "server_vad"),
+        ({"type": None}, None),
+        ({"threshold": 0.4}, None),
+    ],
+)
+def test_a_turn_detection_has_the_name_of_its_type(said, name):
+    assert detection(said) == [name]
 
 
 def test_forced_values_have_the_notation_of_each_wire():
