@@ -108,6 +108,15 @@ def test_a_design_that_is_not_whole_is_refused(resampled):
             resampled(parts, block_in, block_out, taps, bytes(100), 0, 1)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [(), (bytes(8), 1, 1, 2, bytes(9), 0), (bytes(8), 1, 1, 2, bytearray(9), 0, 1), (b"", 1, 1, "2", b"", 0, 1)],
+)
+def test_arguments_of_another_kind_are_refused(resampled, arguments):
+    with pytest.raises(TypeError):
+        resampled(*arguments)
+
+
 def test_no_sum_of_any_filter_leaves_32_bits():
     """The bounds of `_resampling.c`: its sums of high parts, and of the low parts of 48 taps."""
     for rate in range(8_000, 48_001, 1_000):
