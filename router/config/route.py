@@ -37,6 +37,8 @@ _HEARD: Final = frozenset(
     {"transcription_model", "vad_threshold", "vad_prefix_ms", "vad_silence_ms", "noise_reduction"}
 )
 
+_TELEPHONES: Final = ("twilio", "telnyx", "plivo", "exotel", "vonage")
+
 _FAILOVER: Final = frozenset({"failover", "failover_agent"})
 
 FRONTS: Final[dict[str, frozenset[str]]] = {
@@ -46,14 +48,14 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
     # The upstreams and defaults are those of the session that takes over.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
-    **dict.fromkeys(("twilio", "telnyx", "plivo", "exotel", "vonage"), (DEFAULTS - {"greeting"}) | {"upstreams"}),
+    **dict.fromkeys(_TELEPHONES, (DEFAULTS - {"greeting"}) | {"upstreams"} | _FAILOVER),
     OFF: frozenset(),
 }
 """The fronts, each with the settings that have an effect there. A telephone speaks each greeting, and has no policy."""
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
     "deepgram": DEFAULTS | {"upstreams"},
-    **dict.fromkeys(("openai", "converse"), frozenset({"failover_agent"})),
+    **dict.fromkeys(("openai", "converse", *_TELEPHONES), frozenset({"failover_agent"})),
 }
 """The settings that have an effect with `failover` alone, by front."""
 

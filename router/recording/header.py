@@ -173,7 +173,10 @@ def machine_of(header: Header) -> Replayed:
         )
         if header.failover is not None:
             plan = msgspec.convert(header.failover, build.Plan)
-            return Replayed(build.machine_of(front, call, plan), session, today)
+            machine = build.machine_of(front, call, plan)
+            if not front.is_relay:
+                machine = front.adapt(msgspec.structs.replace(call, machine=machine))
+            return Replayed(machine, session, today)
         machine = guarded(front, front.adapt(call), _guard(header), header.session)
         return Replayed(machine, session, today)
     except (TypeError, ValueError, KeyError, AttributeError) as error:

@@ -13,6 +13,7 @@ from router.recording.replay import verify
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients import deepgram_python
+from tests.support.clients.telephone import LOUD_FRAME, SILENT_FRAME, Telephone, dialled
 from tests.support.engine.links import wsgi_server
 
 pytestmark = pytest.mark.slow
@@ -286,6 +287,23 @@ def test_the_component_s_own_settings_are_enough_for_deepgram():
         assert said[0] == "I like tea"
         assert "I like tea" in said[1]
         assert [it["code"] for it in frames if it["type"] in ("Warning", "Error")] == ["UPSTREAM_RESTARTED"]
+
+
+def test_a_telephone_call_goes_on_at_deepgram():
+    routes = [{"path": "/twilio", "front": "twilio", "failover": True}]
+    agents = {"default": {"greeting": "Hello there.", "think": THINK}}
+    with place(routes=routes, agents=agents) as here, dialled(here.address) as connection:
+        phone = Telephone(connection)
+        phone.begin()
+        phone.run(lambda: phone.heard_s() > 0.3)
+        here.openai.close()
+        here.deepgram.transcribe(["I like tea"])
+        phone.run_for(1.0)
+        heard_s, phone.speech = phone.heard_s(), LOUD_FRAME * 40 + SILENT_FRAME * 80
+        phone.run(lambda: len(phone.clears) or phone.heard_s() > heard_s + 0.5)
+        phone.run(lambda: phone.heard_s() > 0.5)
+        assert here.deepgram.connections[-1].events[0]["audio"]["input"] == {"encoding": "mulaw", "sample_rate": 8000}
+        assert not phone.is_closed
 
 
 def wait_for(client, kind):

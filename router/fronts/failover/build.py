@@ -32,7 +32,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
-    """Return the machine of a call on a route of either backend, with the policy of its client."""
+    """Return the machine of a call on a route of either backend, with the policy of its client.
+
+    On a route of the session's it takes the place of the session, and the front stands around it.
+    """
     policy = call.policy
     parts = Parts(
         session=call.session,
@@ -45,8 +48,8 @@ def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
         deepgram_position=plan.deepgram_position,
         begins_relayed=front.is_relay,
     )
-    machine = _policed(policy if front.is_relay else None, FailoverMachine(parts))
-    return with_agents(machine, call, passes_unknown=front.is_relay)
+    machine = FailoverMachine(parts)
+    return with_agents(_policed(policy, machine), call, passes_unknown=True) if front.is_relay else machine
 
 
 def _itself(session: Session) -> Machine:

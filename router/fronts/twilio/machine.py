@@ -34,6 +34,9 @@ KEYS_TIMER: Final = "twilio.keys"
 AGENT: Final = "agent"
 """The call's parameter that names an agent of the configuration. All parameters become variables of that agent."""
 
+_UNAVAILABLE: Final = '{"error":"this function is not available"}'
+"""The output of a function that no telephone can run."""
+
 _HUNG_UP: Final = engine.ClientClosed(
     ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=CloseCode.NORMAL_CLOSURE, reason="the call has ended")
 )
@@ -249,7 +252,7 @@ class TelephoneCall:
                 yield from self._read_keys(self._key_function, function["id"], now_s)
             elif function["client_side"]:
                 yield engine.Log(logging.ERROR, f"function {function['name']} has no endpoint: no client can run it")
-                answer = {"id": function["id"], "name": function["name"], "error": "this function is not available"}
+                answer = {"id": function["id"], "name": function["name"], "content": _UNAVAILABLE}
                 yield from self._to_session(now_s, type="FunctionCallResponse", **answer)
 
     def _read_keys(self, function: KeyFunction, identity: str, now_s: float) -> Iterator[engine.Command]:

@@ -196,3 +196,14 @@ def test_answers_are_counted():
         relay.limits.add_turn()
         relay.settle()
         assert relay.seen == seen
+
+
+def test_a_call_that_another_machine_began_ends_at_its_length_all_the_same():
+    first, second = Relay(max_call_s=100.0), Relay(max_call_s=100.0)
+    first.run(60.0)
+    second.now_s, second.timers = first.now_s, {}
+    second.take(second.limits.resume(first.limits.limited, second.now_s))
+    second.run(39.0)
+    assert second.seen == [f"warn {CALL.code}"]
+    second.run(2.0)
+    assert second.seen == ended(CALL)

@@ -64,3 +64,17 @@ def test_a_session_describes_itself():
     facts = Playbook("converse").ready().session.describe()
     assert (facts["profile"], facts["lifecycle"], facts["response"]) == ("converse", "ready", "none")
     assert (facts["generation"], facts["rollovers"], facts["ignored"]) == (1, 0, 0)
+
+
+def test_a_session_that_continues_a_call_forgets_its_own_past_and_waits_at_the_given_upstream():
+    book = Playbook("converse").ready()
+    session, limited = book.session, book.session.state.limited
+    book.client({"type": "InjectUserMessage", "content": "Hello."})
+    commands = session.begin_at(7, limited, book.now_s)
+    assert session.state.limited is limited
+    assert (session.state.upstream.generation, len(list(session.state.ledger.items_after()))) == (7, 0)
+    assert not any(isinstance(it, messages.OpenUpstream) for it in commands)
+    book.commands.clear()
+    book.feed(messages.UpstreamOpened(7, 0, book.unix_s)).client(SETTINGS)
+    book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+    assert [it["type"] for it in book.frames_to_client] == ["SettingsApplied"]

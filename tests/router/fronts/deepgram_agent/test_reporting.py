@@ -50,3 +50,10 @@ def test_the_audio_of_both_sides_is_reported_once():
     reporter.hear(0.5)
     assert notified(reporter.end()) == [reports.AudioCarried(received_s=1.5, sent_s=0.0)]
     assert notified(reporter.end()) == []
+
+
+def test_the_tags_of_the_settings_are_reported_where_anybody_listens():
+    settings = {"type": "Settings", "tags": ["shop"]}
+    for options, expected in (({"is_observed": True}, [reports.Tagged(("shop",))]), ({}, [])):
+        assert notified(Reporter(session_options(**options)).take_settings(settings)) == expected
+    assert notified(Reporter(session_options(is_observed=True)).take_settings({"type": "Settings"})) == []
