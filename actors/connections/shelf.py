@@ -65,6 +65,10 @@ class ShelfError(ValueError):
     """The memory cannot say what the dead process did. The session ends typed."""
 
 
+class GoneError(ShelfError):
+    """The session had ended in its process, and the keeper did not know yet."""
+
+
 class Rest(NamedTuple):
     """The facts that a dead process left."""
 
@@ -372,11 +376,14 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
         read: that in the stream from the client.
 
     Raises:
+        GoneError: the session had ended.
         ShelfError: there is no record, or bytes were read that the memory does not have.
     """
     words, head = arena.words, at // 8
     valid = words[head + _VALID]
-    if words[head + _SERIAL] != serial or valid not in (1, 2):
+    if words[head + _SERIAL] != serial:
+        raise GoneError("the session had ended before its process")
+    if valid not in (1, 2):
         raise ShelfError("the session has no record")
     slot = head + _SLOTS + (valid - 1) * _SLOT_WORDS
     record_at, length, journal_from, notes = words[slot : slot + _SLOT_WORDS]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from actors.connections.arena import Arena
 from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection, counted
+from actors.connections.shelf import GoneError
 from actors.messages import ClientAdopted
 from router.keeping import Recovered, recovered
 
@@ -164,6 +165,9 @@ class Custody:
                 found = recovered(arena, *place, *counted(sock))
                 self._continue(sock, found)
                 logger.info("session %s was taken over from a dead worker", session_id)
+            except GoneError:
+                logger.info("session %s had ended before its worker died", session_id)
+                self.drop(session_id)
             except HandshakeRefused:  # this worker has begun to go away meanwhile
                 self._pass_on(session_id)
             except Exception:

@@ -12,6 +12,7 @@ from actors.connections.shelf import (
     MAX_BLOCKS,
     MAX_RECORD_BYTES,
     MOST_JOURNAL_BYTES,
+    GoneError,
     Shelf,
     ShelfError,
     rest_of,
@@ -219,7 +220,7 @@ def test_the_place_of_a_session_that_is_gone_may_be_that_of_another(arena):
     other = Shelf(arena, 0, 0)
     other.store(b"other", 0)
     assert other.at == at
-    with pytest.raises(ShelfError, match="no record"):
+    with pytest.raises(GoneError, match="had ended"):
         rest(arena, gone, 0, 0)
     other.close()
 

@@ -139,16 +139,23 @@ def test_a_session_that_killed_several_workers_ends_and_is_not_adopted(keeper, h
 def test_a_session_without_a_record_is_counted_as_lost(keeper):
     with contextlib.ExitStack() as stack:
         ours, theirs = links.tcp_pair(stack)
-        shelf = Shelf(keeper.custody.arena, 0, 0)
-        with contextlib.closing(shelf):
-            place = f"as1 {shelf.at} {shelf.serial}".encode()
-            socket.send_fds(keeper.channel, [place], [ours.fileno(), keeper.memory])
+        shelf = stack.enter_context(contextlib.closing(Shelf(keeper.custody.arena, 0, 0)))
+        place = f"as1 {shelf.at} {shelf.serial}".encode()
+        socket.send_fds(keeper.channel, [place], [ours.fileno(), keeper.memory])
         ours.close()
         theirs.settimeout(WAIT_S)
         assert theirs.recv(100) == b""
         theirs.close()
         assert keeper.channel.recv(100) == b"ds1"
         assert keeper.router.lost == 1
+
+
+def test_a_session_that_had_ended_is_not_lost(keeper):
+    with contextlib.ExitStack() as stack:
+        ours, _theirs = links.tcp_pair(stack)
+        socket.send_fds(keeper.channel, [b"as1 4096 7"], [ours.fileno(), keeper.memory])
+        assert keeper.channel.recv(100) == b"ds1"
+        assert keeper.router.lost == 0
 
 
 def test_a_worker_that_goes_away_meanwhile_passes_the_session_on(keeper, held):
