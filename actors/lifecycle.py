@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.messages import ClientAdopted, Message
 
@@ -28,6 +28,9 @@ class Role(enum.Enum):
 
 ActorKey = tuple[Role, int]
 """One actor of a session: its role, and its generation where it is an upstream, 0 otherwise."""
+
+NO_GENERATIONS: Final[frozenset[int]] = frozenset()
+"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
 
 
 # A session begins.

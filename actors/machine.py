@@ -24,6 +24,9 @@ class Marks(Protocol):
     def take_words(self) -> str:
         """Return the words of the agent's answer since the last ones that were stored."""
 
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+
 
 class Carried(Protocol):
     """A session as a value, which another process can continue. Called on the session's dispatcher."""
@@ -39,9 +42,6 @@ class Carried(Protocol):
     @property
     def marks(self) -> Marks:
         """The signs that the value of the session has to be stored."""
-
-    def may_drop_audio(self) -> bool:
-        """Whether only the newest audio of the microphone matters, because the user does not speak."""
 
     def announcement(self) -> bytes:
         """Return the facts with which another process dials the next upstream of the session in advance.

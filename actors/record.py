@@ -46,7 +46,7 @@ class SessionRecord:
         self.translator: Ref | None = None
         self.upstreams: dict[int, Ref] = {}
         """The upstreams that have not ended, by generation."""
-        self.standbys: set[int] = set()
+        self.standbys: frozenset[int] = lifecycle.NO_GENERATIONS
         """The generations that were dialled while another one was in use.
 
         The restart policy does not judge their loss.

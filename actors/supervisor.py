@@ -149,7 +149,7 @@ class Supervisor(Actor):
             return  # the session ended, or released the upstream, before the delay was over
         session.generation = max(session.generation, message.generation)
         if message.is_standby:
-            session.standbys.add(message.generation)
+            session.standbys |= {message.generation}
         if message.delay_s:
             due = msgspec.structs.replace(message, delay_s=0.0)
             self.dispatcher.call_later(message.delay_s, lambda: session.tell(self.ref, due))
@@ -197,7 +197,7 @@ class Supervisor(Actor):
         session = self._live(message.session_id)
         if session is not None:
             self._retire(session, message.generation)
-            session.standbys.clear()  # one of two upstreams is left: it is in use
+            session.standbys = lifecycle.NO_GENERATIONS  # one of two upstreams is left: it is in use
 
     def _turn_completed(self, message: lifecycle.TurnCompleted) -> None:
         session = self._live(message.session_id)

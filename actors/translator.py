@@ -100,7 +100,7 @@ class TranslatorActor(Actor):
 
         A generation that is not attached yet maps to None.
         """
-        self._abandoned: set[int] = set()
+        self._abandoned: frozenset[int] = lifecycle.NO_GENERATIONS
         """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
@@ -151,7 +151,7 @@ class TranslatorActor(Actor):
         generation = message.generation
         is_known = generation in self._upstreams or generation in self._abandoned
         self._upstreams.pop(generation, None)
-        self._abandoned.discard(generation)
+        self._abandoned = self._abandoned - {generation} or lifecycle.NO_GENERATIONS
         if is_known:
             self._handle(message)
         else:
@@ -198,15 +198,22 @@ class TranslatorActor(Actor):
             return
         try:
             value = carried.snapshot()
+        except ValueError as error:
+            logger.info("session %s stays: %s", self.session_id, error, extra=self.log_fields)
+            self._stay(self._client)
+            return
         except Exception:  # a fault of the value must not end the call
             logger.exception("session %s stays: it cannot be written", self.session_id, extra=self.log_fields)
-            self._supervisor.offer(lifecycle.CannotDepart(self.session_id))
-            self._client.offer(lifecycle.DepartLater(is_never=True))
+            self._stay(self._client)
             return
         # Whatever still arrives belongs to the other process, and none of it to this machine.
         self._machine = DEPARTED
         self._release()
         self._client.offer(lifecycle.DepartNow(value))
+
+    def _stay(self, client: Ref) -> None:
+        self._supervisor.offer(lifecycle.CannotDepart(self.session_id))
+        client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
         """Let the other process dial in advance, and return whether the session waits for that."""
@@ -268,14 +275,14 @@ class TranslatorActor(Actor):
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
         # Before the supervisor closes it: inputs that are on their way are stale from now on.
         self._upstreams.pop(command.generation, None)
-        self._abandoned.discard(command.generation)
+        self._abandoned = self._abandoned - {command.generation} or lifecycle.NO_GENERATIONS
         self._supervisor.offer(lifecycle.UpstreamReleased(self.session_id, command.generation))
 
     def _abandon_upstream(self, command: messages.AbandonUpstream) -> None:
         if command.generation not in self._upstreams:
             return  # it ended by itself, and `UpstreamLost` is on its way
         del self._upstreams[command.generation]
-        self._abandoned.add(command.generation)
+        self._abandoned |= {command.generation}
         self._supervisor.offer(lifecycle.UpstreamEnded(self.session_id, command.generation, command.loss))
 
     def _reset_restart_budget(self, _command: messages.ResetRestartBudget) -> None:

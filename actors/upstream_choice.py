@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors import restart
+from actors import lifecycle, restart
 
 if TYPE_CHECKING:
     from actors.record import SessionRecord
@@ -48,7 +48,7 @@ def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[
         has_other_key=has_other_key,
         jitter=random.uniform(-1, 1),  # noqa: S311 - it need not be hard to guess
     )
-    session.standbys.clear()  # a standby takes over: from now on the policy judges its loss
+    session.standbys = lifecycle.NO_GENERATIONS  # a standby takes over: from now on the policy judges its loss
     return loss, verdict
 
 

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from actors import messages
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
+
+# By their names: the machine looks at each message of a session.
+from actors.messages import ClientBinaryReceived, ClientTextReceived, SendToClient, StartWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from actors import messages
     from actors.connections import frames
     from actors.connections.arena import Arena
     from actors.connections.kept import KeptConnection
@@ -93,55 +96,57 @@ class ShelvedMachine:
         self._seen = self._words = -1
         self.held_bytes = machine.held_bytes
         self.describe = machine.describe
-        connection.may_drop = carried.may_drop_audio
+        connection.may_drop = self._marks.may_drop_audio
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input, and store a record before its effects where the session calls for one."""
-        connection, marks = self._connection, self._marks
-        kind = type(message)
-        if kind is messages.ClientBinaryReceived:
-            size, delivered = len(message.data), connection.delivered  # type: ignore[union-attr] # the kind says so
-            if delivered and type(delivered[0]) is bytes and len(delivered[0]) == size:
+        connection = self._connection
+        if type(message) is ClientBinaryReceived:
+            delivered, data = connection.delivered, message.data
+            if delivered and delivered[0] is data:
                 del delivered[0]
             else:
-                _take(delivered, size)
+                _take(delivered, len(data))
             commands = self._machine.handle(message, now_s)
-            # Most inputs are frames of the microphone, which the client gets nothing for.
-            if marks.record_due == self._seen:
-                return commands
-        else:
-            if kind is messages.ClientTextReceived:
-                _take_text(connection.delivered)
-                connection.texts += 1
-            shelf = connection.shelf
-            if shelf is None:
-                return self._machine.handle(message, now_s)
-            shelf.begin_step()
-            commands = self._machine.handle(message, now_s)
-            shelf.end_step()
+            # Most inputs are frames of the microphone, for which the client gets nothing.
+            if self._marks.record_due != self._seen and connection.shelf is not None:
+                commands = list(commands)
+                connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
+                self._note_step(connection.shelf, commands)
+            return commands
+        if type(message) is ClientTextReceived:
+            _take_text(connection.delivered)
+            connection.texts += 1
         shelf = connection.shelf
-        if shelf is not None:
+        if shelf is None:
+            return self._machine.handle(message, now_s)
+        words, step, emitted = shelf.words, shelf.step, connection.emitted
+        words[step] = 1
+        commands = self._machine.handle(message, now_s)
+        words[step] = 0
+        if type(commands) is not list:
+            commands = list(commands)
+        for command in commands:
+            if type(command) is SendToClient:
+                emitted.append(command.frame)
+        marks = self._marks
+        # Most of these inputs are audio of the agent.
+        if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
             self._note_step(shelf, commands)
         return commands
 
     def _note_step(self, shelf: Shelf, commands: Iterable[messages.Command]) -> None:
-        connection, marks = self._connection, self._marks
-        is_visible = is_urgent = False
-        for command in commands:
-            kind = type(command)
-            if kind is messages.SendToClient:
-                connection.emitted.append(command.frame)  # type: ignore[union-attr] # the kind says so
-                is_visible = True
-            elif kind is messages.StartWork:
-                is_urgent = not command.is_preparation  # type: ignore[union-attr] # the kind says so
+        marks = self._marks
         if marks.record_due != self._seen:
             self._seen = marks.record_due
-            connection.due = self._store
-            if is_urgent or not is_visible:
+            self._connection.due = self._store
+            kinds = [type(it) for it in commands]
+            starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
+            if starts_function or SendToClient not in kinds:
                 self._store()
         elif marks.words_due != self._words:
             self._note_words(shelf)
-        elif shelf.asks_for_record:
+        else:
             self._store()
 
     def _note_words(self, shelf: Shelf) -> None:

@@ -119,7 +119,7 @@ class WireView:
         with self._lock:
             self._records[session_id] = record
             ended = [name for name, each in self._records.items() if not each.is_live]
-            for name in [*ended, *self._records][: len(self._records) - MAX_SESSIONS]:
+            for name in [*ended, *self._records][: max(0, len(self._records) - MAX_SESSIONS)]:
                 self._records.pop(name, None)
         return ObservedMachine(machine, record)
 

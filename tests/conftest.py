@@ -4,6 +4,9 @@ import threading
 
 import pykka
 import pytest
+from hypothesis import settings
+
+from tests.support.processes.further import examples
 
 pytest_plugins = [
     "router.testing",
@@ -11,6 +14,10 @@ pytest_plugins = [
     "tests.support.processes.fast_or_slow",
     "tests.support.processes.side_by_side",
 ]
+
+# Of a property that names no number. Hypothesis has a profile of its own where CI is set.
+settings.register_profile("plain", max_examples=examples(settings().max_examples))
+settings.load_profile("plain")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The memory of one process that outlives it: blocks for the sessions, and the last writes of each thread.
+"""The memory of one process that outlives it: blocks for the sessions, and the last write of each thread.
 
 The memory has a descriptor, which the keeper holds and another process maps once this process is dead. A page that is
 never written costs nothing, so the memory may be larger than the machine's.
@@ -15,12 +15,8 @@ from typing import Final, NamedTuple
 
 SIZE: Final = 4 * 1024**3
 
-LEAST_BYTES: Final = 256
-
-CLASSES: Final = tuple(
-    sorted({LEAST_BYTES << shift for shift in range(18)} | {(LEAST_BYTES * 3) << shift for shift in range(17)})
-)
-"""The sizes of blocks: 256 bytes, 512, 768, 1024, 1536, and so on to 48 MB."""
+CLASSES: Final = tuple(part * 64 << shift for shift in range(18) for part in (4, 5, 6, 7))
+"""The sizes of blocks: 256 bytes, 320, 384, 448, 512, 640, and so on to 56 MB."""
 
 GIVEN_BACK_BYTES: Final = 32 * 1024
 """A free block of this size or more gives its pages back to the system."""
@@ -41,16 +37,12 @@ class ArenaFullError(MemoryError):
     """No block is left."""
 
 
-class Write(NamedTuple):
-    """The memory of one write."""
+class Area(NamedTuple):
+    """The memory of one thread, for its last write."""
 
     word: int
     """The number of the first of three words: the session, the place in its stream, the length."""
     data_at: int
-
-
-Area = tuple[Write, Write]
-"""The memory of one thread: two writes that alternate, because a process may die while it notes one."""
 
 
 class Arena:
@@ -129,17 +121,12 @@ class Arena:
                 number = len(self._areas)
                 if number == MAX_AREAS:
                     raise ArenaFullError(f"more than {MAX_AREAS} threads write")
-                at, self._next = self._next, self._next + 2 * _WRITE_BYTES
-                found = self._areas[ident] = self._area_at(at)
+                at, self._next = self._next, self._next + _WRITE_BYTES
+                found = self._areas[ident] = Area(at // 8, at + 64)
                 self.words[_AREAS_AT + number] = at
         return found
 
     def areas(self) -> list[Area]:
         """Return the areas of all threads of the process whose memory this is."""
         places = [self.words[_AREAS_AT + number] for number in range(MAX_AREAS)]
-        return [self._area_at(at) for at in places if at]
-
-    @staticmethod
-    def _area_at(at: int) -> Area:
-        first, second = (Write(each // 8, each + 64) for each in (at, at + _WRITE_BYTES))
-        return first, second
+        return [Area(at // 8, at + 64) for at in places if at]

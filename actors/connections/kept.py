@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from actors.connections import frames
 from actors.connections.client import ClientConnection
-from actors.connections.protocol import RECEIVE_BYTES, SLOW_READ_BYTES
 from actors.connections.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ _COUNTS: Final = struct.Struct("<QQ")
 _COUNTS_AT: Final = 120
 """The place of `tcpi_bytes_acked` and `tcpi_bytes_received` in the kernel's `tcp_info`."""
 
-
-LEAST_ROOM_BYTES: Final = 512
 
 LOOKS: Final = 10_000
 """The most looks at the counts of a socket. Two equal ones in a row are exact."""
@@ -78,12 +75,23 @@ _transmit: Final = ClientConnection.transmit
 _receive: Final = ClientConnection._receive  # noqa: SLF001 - of the base class
 
 
+def _noting(
+    feed: Callable[[bytes], list[frames.Event]], delivered: list[frames.Event]
+) -> Callable[[bytes], list[frames.Event]]:
+    # A function that refers to no connection, which refers to it: the two would wait for the garbage collector.
+    def note(data: bytes) -> list[frames.Event]:
+        events = feed(data)
+        delivered.extend(events)
+        return events
+
+    return note
+
+
 class KeptConnection(ClientConnection):
     """A client's connection with a shelf, once it has one."""
 
     __slots__ = (
         "_is_bare",
-        "_wanted_bytes",
         "before",
         "delivered",
         "due",
@@ -111,8 +119,6 @@ class KeptConnection(ClientConnection):
         """Whether the session needs no audio any more, apart from the newest."""
         self.on_unkept: Callable[[], object] = bool
         """Called when the session does not outlive this process any more, because no memory is left."""
-        self._wanted_bytes = LEAST_ROOM_BYTES
-        """The size of the last read, for which the next one has room."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._is_bare = False
@@ -140,7 +146,7 @@ class KeptConnection(ClientConnection):
         self.shelf = Shelf(arena, written, read - len(unfinished))
         if unfinished:
             self.shelf.note_read(unfinished)
-        self._feed = self._note_and_feed
+        self._feed = _noting(self._parser.feed, self.delivered)
         return self.shelf
 
     def duplicate(self) -> int:
@@ -175,7 +181,7 @@ class KeptConnection(ClientConnection):
             taken_bytes = self._sock.send(data)
         except BlockingIOError:
             taken_bytes = 0
-        if taken_bytes == len(data) and not shelf.has_rest:
+        if taken_bytes == len(data) and shelf.rest is None:
             shelf.written += taken_bytes
         else:
             self._note_part(shelf, data, taken_bytes)
@@ -197,33 +203,27 @@ class KeptConnection(ClientConnection):
         if shelf is None:
             return _receive(self)
         fill = shelf.fill
-        if shelf.end - fill < self._wanted_bytes:
-            try:
-                self._make_room(shelf)
-            except MemoryError as error:
-                self.stop_keeping(error)
+        if fill > shelf.limit:
+            if not self._make_room(shelf):
                 return _receive(self)
             fill = shelf.fill
-        end = min(shelf.end, fill + SLOW_READ_BYTES) if self._reads_slowly else shelf.end
-        room = shelf.view[fill:end]
+        room = shelf.view[fill : shelf.end]
         try:
             count = self._sock.recv_into(room)
         except BlockingIOError:
             return None
         shelf.fill = fill + count
-        shelf.read += count
-        # A read that filled the room left more behind.
-        self._wanted_bytes = min(max(4 * count, LEAST_ROOM_BYTES), RECEIVE_BYTES) if count == len(room) else count or 1
         return room[:count].tobytes()
 
-    def _make_room(self, shelf: Shelf) -> None:
-        has_text = self.texts or any(type(it) is str for it in self.delivered)
-        shelf.make_room(self._parser.unfinished_frame, self._wanted_bytes, may_drop=not has_text and self.may_drop())
-
-    def _note_and_feed(self, data: bytes) -> list[frames.Event]:
-        events = self._parser.feed(data)
-        self.delivered += events
-        return events
+    def _make_room(self, shelf: Shelf) -> bool:
+        # A message that waits for the session may be a text.
+        may_drop = not self.texts and not self.delivered and self.may_drop()
+        try:
+            shelf.make_room(self._parser.unfinished_frame, may_drop=may_drop)
+        except MemoryError as error:
+            self.stop_keeping(error)
+            return False
+        return True
 
     def stop_keeping(self, error: MemoryError) -> None:
         """Release the memory, because no more of it is left. The session goes on, and ends with its process."""

@@ -99,7 +99,7 @@ class ProtocolConnection(Connection):
         self._peer = peer
         self._masks = not is_server
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
-        self._feed = self._parser.feed
+        self._feed: Callable[[bytes], list[frames.Event]] = self._parser.feed
         self._writer = Writer(self, limits)
         self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None

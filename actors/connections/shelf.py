@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from actors.connections.arena import TRANSFER_BYTES
 
 if TYPE_CHECKING:
-    from actors.connections.arena import Area, Arena
+    from actors.connections.arena import Arena
 
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 
-FIRST_JOURNAL_BYTES: Final = 1024
+LEAST_RECORD_BYTES: Final = 5 * 1024
+"""A block of this size has the record of most sessions. Blocks of one size are used by one after the other."""
+
+FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 6 * 1024
 """A block of the journal: 180 ms of a microphone of 16 kHz."""
 KEPT_BYTES: Final = 5 * 1024
 """The audio without speech that is kept behind the record, at least. The record has what came before."""
+LEAST_ROOM_BYTES: Final = 1024
+"""The room for a read: most frames of a microphone are smaller, so that one read brings one frame."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal that nothing may be dropped from."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
@@ -88,27 +93,28 @@ class Shelf:
     """The memory of one session of this process. On the session's dispatcher."""
 
     __slots__ = (
-        "_area",
         "_arena",
         "_blocks",
         "_first",
         "_notes_at",
         "_notes_end",
+        "_read_before",
         "_records",
-        "_rest",
         "_size",
-        "_step",
-        "_turn",
         "_valid",
         "_word",
-        "_words",
+        "_write_at",
+        "_write_word",
         "asks_for_record",
         "at",
         "end",
         "fill",
-        "read",
+        "limit",
+        "rest",
         "serial",
+        "step",
         "view",
+        "words",
         "written",
     )
 
@@ -117,9 +123,10 @@ class Shelf:
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
         self.fill = self.end = 0
-        self._words = words = arena.words
-        self._area: Area | None = None
-        self._turn = 0
+        self.limit = -1
+        """Beyond `limit` the room is too small for most frames."""
+        self.words = words = arena.words
+        self._write_word = self._write_at = 0
         self.at, self._size = arena.allocate(HEAD_BYTES)
         """The place of the head, by which another process finds the session."""
         self._word = head = self.at // 8
@@ -127,180 +134,180 @@ class Shelf:
             words[head + number] = 0
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
-        self._step = head + _STEP
+        self.step = head + _STEP
+        """The word that is 1 while the session handles an input. A process that dies then may be killed by it."""
         self.written = 0
         """The bytes written to the client since the shelf was made."""
-        self.read = 0
-        """The bytes read from the client since the shelf was made."""
         self.asks_for_record = False
         """Whether the journal is long."""
         self._records: list[tuple[int, int]] = [(0, 0), (0, 0)]
         self._valid = 0
         self._notes_at = self._notes_end = 0
-        self._rest: tuple[int, int] | None = None
+        self.rest: tuple[int, int] | None = None
+        """The block with the rest of a write that was made in part."""
         self._blocks: list[_Block] = []
         self._first = 0
+        self._read_before = 0
 
     def close(self) -> None:
         """Release the memory."""
         arena = self._arena
         arena.words[self._word + _SERIAL] = 0
-        for at, size in (*self._records, *((it.at, it.size) for it in self._blocks), self._rest or (0, 0)):
+        for at, size in (*self._records, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
             if size:
                 arena.release(at, size)
         arena.release(self.at, self._size)
 
-    def begin_step(self) -> None:
-        """Note that the session handles an input. A process that dies now may have been killed by it."""
-        self._words[self._step] = 1
-
-    def end_step(self) -> None:
-        """Note that the session has handled the input."""
-        self._words[self._step] = 0
-
     # Reads.
 
-    def make_room(self, unfinished: bytes | None, wanted: int, *, may_drop: bool) -> None:
+    @property
+    def read(self) -> int:
+        """The bytes read from the client since the shelf was made."""
+        if not self._blocks:
+            return self._read_before
+        last = self._blocks[-1]
+        return last.place + self.fill - last.at
+
+    def make_room(self, unfinished: bytes | None, *, may_drop: bool) -> None:
         """Make room in the journal for the next read.
 
         Args:
             unfinished: the bytes of the frame before that is not whole; None within a message of several frames.
-            wanted: the bytes that the next read may bring.
             may_drop: whether all messages behind the record are audio that may be dropped.
 
         Raises:
             ArenaFullError: no memory is left.
         """
-        blocks = self._blocks
-        if may_drop and unfinished is not None and self._recycle(unfinished, wanted):
-            return
+        blocks, place = self._blocks, self.read
+        # A block behind which others may be dropped begins with a frame.
+        begin = unfinished if may_drop and unfinished is not None else b""
+        if may_drop and len(begin) < JOURNAL_BYTES // 2:
+            recycled = self._drop(place)
+            if recycled is not None:
+                self._begin(_Block(recycled, JOURNAL_BYTES, place - len(begin), begin == unfinished), begin)
+                return
         if len(blocks) == MAX_BLOCKS - 1:
             self._compact()
             return
-        least = (JOURNAL_BYTES if may_drop else LONG_JOURNAL_BYTES) if blocks else FIRST_JOURNAL_BYTES
-        # A block behind which others may be dropped begins with a frame.
-        begin = unfinished if may_drop and unfinished is not None else b""
-        at, size = self._arena.allocate(max(least, len(begin) + wanted))
-        self._begin_block(_Block(at, size, self.read - len(begin), begin == unfinished), begin)
-        self.asks_for_record = self.read - blocks[0].place > MOST_JOURNAL_BYTES
+        if not blocks:
+            least = FIRST_JOURNAL_BYTES
+        else:
+            # A read that filled a whole block left more behind.
+            is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
+            least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
+        at, size = self._arena.allocate(max(least, 2 * len(begin)))
+        self._begin(_Block(at, size, place - len(begin), begin == unfinished), begin)
+        self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def note_read(self, data: bytes) -> None:
         """Note bytes that another process has read, before any other."""
         at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
-        self._begin_block(_Block(at, size, self.read, is_aligned=True), b"")
-        self.view[self.fill : self.fill + len(data)] = data
-        self.fill += len(data)
-        self.read += len(data)
+        self._begin(_Block(at, size, 0, is_aligned=True), data)
 
-    def _begin_block(self, block: _Block, begin: bytes) -> None:
-        behind = block.at + len(begin)
-        self.view[block.at : behind] = begin
-        self._append(block)
-        self.fill, self.end = behind, block.at + block.size
+    def _begin(self, block: _Block, data: bytes) -> None:
+        """Begin a block with bytes that were read."""
+        fill = block.at
+        if data:
+            fill += len(data)
+            self.view[block.at : fill] = data
+        self._append(block, fill)
 
-    def _recycle(self, unfinished: bytes, wanted: int) -> bool:
-        """Drop the first blocks, as long as enough is left and the next one begins with a frame; use the last of them.
+    def _append(self, block: _Block, fill: int) -> None:
+        at, size, place, _ = block
+        words, head, count = self.words, self._word, len(self._blocks)
+        entry = head + _BLOCKS + (self._first + count) % MAX_BLOCKS * 2
+        words[entry] = at
+        words[entry + 1] = place
+        self._blocks.append(block)
+        words[head + _JOURNAL] = self._first << _COUNT_BITS | count + 1
+        self.fill = fill
+        self.end = end = at + size
+        self.limit = end - (LEAST_ROOM_BYTES if size > FIRST_JOURNAL_BYTES else size // 2)
 
-        Return whether there is one.
+    def _drop(self, place: int) -> int | None:
+        """Drop the first blocks, as long as enough is left and the next one begins with a frame.
+
+        Return the place of a block that can be used again.
         """
-        blocks = self._blocks
-        while len(blocks) > 1 and blocks[1].is_aligned and self.read - blocks[1].place >= KEPT_BYTES:
-            if blocks[0].size == JOURNAL_BYTES and len(unfinished) + wanted < JOURNAL_BYTES:
-                first = blocks[0]
-                entry = self._word + _BLOCKS + (self._first + len(blocks)) % MAX_BLOCKS * 2
-                place = self.read - len(unfinished)
-                self._words[entry], self._words[entry + 1] = first.at, place
-                self._first = (self._first + 1) % MAX_BLOCKS
-                # The block is the last one from here on, and no longer the first.
-                self._words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(blocks)
-                del blocks[0]
-                blocks.append(_Block(first.at, first.size, place, is_aligned=True))
-                self.fill, self.end = first.at + len(unfinished), first.at + first.size
-                self.view[first.at : self.fill] = unfinished
-                return True
-            self._remove_first()
-        return False
+        blocks, found = self._blocks, None
+        while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
+            if found is None and blocks[0].size == JOURNAL_BYTES:
+                found = self._take_first().at
+            else:
+                self._remove_first()
+        return found
+
+    def _take_first(self) -> _Block:
+        block = self._blocks.pop(0)
+        self._first = (self._first + 1) % MAX_BLOCKS
+        self.words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
+        return block
+
+    def _remove_first(self) -> None:
+        block = self._take_first()
+        self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
         """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
-        place, blocks = self._blocks[0].place, list(self._blocks)
-        at, size = self._arena.allocate(2 * (self.read - place))
-        for block, end in zip(blocks, [*(it.place for it in blocks[1:]), self.read], strict=True):
+        blocks, read = list(self._blocks), self.read
+        place = blocks[0].place
+        at, size = self._arena.allocate(2 * (read - place))
+        for block, end in zip(blocks, [*(it.place for it in blocks[1:]), read], strict=True):
             count = end - block.place
             self.view[at + block.place - place : at + end - place] = self.view[block.at : block.at + count]
         self._blocks.clear()
         # One entry is free. The word behind it makes the new block the only one.
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
-        self._append(_Block(at, size, place, blocks[0].is_aligned))
-        self.fill, self.end = at + self.read - place, at + size
+        self._append(_Block(at, size, place, blocks[0].is_aligned), at + read - place)
         for block in blocks:
             self._arena.release(block.at, block.size)
 
-    def _append(self, block: _Block) -> None:
-        words, count = self._words, len(self._blocks)
-        entry = self._word + _BLOCKS + (self._first + count) % MAX_BLOCKS * 2
-        words[entry], words[entry + 1] = block.at, block.place
-        self._blocks.append(block)
-        words[self._word + _JOURNAL] = self._first << _COUNT_BITS | count + 1
-
-    def _remove_first(self) -> None:
-        block = self._blocks.pop(0)
-        self._first = (self._first + 1) % MAX_BLOCKS
-        self._words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
-        self._arena.release(block.at, block.size)
-
     # Writes.
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether a write was made in part."""
-        return self._rest is not None
 
     def note_write(self, data: bytes | memoryview) -> None:
         """Note a write before it is made."""
-        if len(data) > TRANSFER_BYTES:
+        size, words, word = len(data), self.words, self._write_word
+        if size > TRANSFER_BYTES:
             self._note_long(data)
             return
-        area = self._area
-        if area is None:
-            area = self._area = self._arena.area()
-        self._turn = turn = 1 - self._turn
-        word, at = area[turn]
-        words = self._words
+        if not word:
+            word, self._write_at = self._arena.area()
+            self._write_word = word
         words[word] = 0
-        self.view[at : at + len(data)] = data
-        words[word + 1], words[word + 2] = self.written, len(data)
+        self.view[self._write_at : self._write_at + size] = data
+        words[word + 1] = self.written
+        words[word + 2] = size
         words[word] = self.serial
 
     def note_written(self, data: bytes | memoryview, count: int) -> None:
         """Note how much of a write was made. The rest is kept until it is written."""
         self.written += count
         if count < len(data):
-            if self._rest is None:
+            if self.rest is None:
                 self._keep(data[count:])
-        elif self._rest is not None and self.written >= self._rest_end:
+        elif self.rest is not None and self.written >= self._rest_end:
             self._forget_rest()
 
     def _note_long(self, data: bytes | memoryview) -> None:
-        if self._rest is None or self.written + len(data) > self._rest_end:
-            if self._rest is not None:
+        if self.rest is None or self.written + len(data) > self._rest_end:
+            if self.rest is not None:
                 self._forget_rest()
             self._keep(data)
 
     @property
     def _rest_end(self) -> int:
-        return self._words[self._word + _REST_PLACE] + self._words[self._word + _REST_LENGTH]
+        return self.words[self._word + _REST_PLACE] + self.words[self._word + _REST_LENGTH]
 
     def _keep(self, data: bytes | memoryview) -> None:
-        words, head = self._words, self._word
-        self._rest = at, _ = self._arena.allocate(len(data))
+        words, head = self.words, self._word
+        self.rest = at, _ = self._arena.allocate(len(data))
         self.view[at : at + len(data)] = data
         words[head + _REST_PLACE], words[head + _REST_LENGTH] = self.written, len(data)
         words[head + _REST_AT] = at
 
     def _forget_rest(self) -> None:
-        rest, self._rest = self._rest, None
-        self._words[self._word + _REST_AT] = 0
+        rest, self.rest = self.rest, None
+        self.words[self._word + _REST_AT] = 0
         if rest is not None:
             self._arena.release(*rest)
 
@@ -311,8 +318,8 @@ class Shelf:
         if len(record) > MAX_RECORD_BYTES:
             return False
         slot = 1 if self._valid == 1 else 0
-        words, head = self._words, self._word
-        at, size = self._arena.allocate(len(record) + NOTES_BYTES)
+        words, head = self.words, self._word
+        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + NOTES_BYTES))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS
@@ -331,18 +338,16 @@ class Shelf:
         while len(blocks) > 1 and blocks[1].place <= journal_from:
             self._remove_first()
         self.asks_for_record = False
-        if len(blocks) != 1 or journal_from != self.read:
-            return
-        # Nothing in the last block counts any more.
-        block = blocks[0]
-        if block.size > JOURNAL_BYTES:
-            self._remove_first()
-            self.fill = self.end = 0
-            return
-        blocks.clear()
-        self._first = (self._first + 1) % MAX_BLOCKS
-        self._append(_Block(block.at, block.size, self.read, is_aligned=True))
-        self.fill = block.at
+        if len(blocks) == 1 and journal_from == self.read:
+            # Nothing in the last block counts any more.
+            self._read_before = journal_from
+            block = self._take_first()
+            if block.size <= JOURNAL_BYTES:
+                self._append(block._replace(place=journal_from, is_aligned=True), block.at)
+            else:
+                self._arena.release(block.at, block.size)
+                self.fill = self.end = 0
+                self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
         """Note words behind the record. Return whether there was room."""
@@ -352,7 +357,7 @@ class Shelf:
         self.view[at:end] = text
         self._notes_at = end
         word = self._word + _SLOTS + (self._valid - 1) * _SLOT_WORDS
-        self._words[word + 3] += len(text)
+        self.words[word + 3] += len(text)
         return True
 
 
@@ -414,8 +419,7 @@ def _last_write(arena: Arena, head: int, serial: int, written: int) -> tuple[int
     if rest_at and rest_place <= written <= rest_place + rest_length:
         found = rest_place, bytes(arena.view[rest_at : rest_at + rest_length])
     for area in arena.areas():
-        for word, data_at in area:
-            place, length = words[word + 1], words[word + 2]
-            if words[word] == serial and place <= written <= place + length and place >= found[0]:
-                found = place, bytes(arena.view[data_at : data_at + length])
+        place, length = words[area.word + 1], words[area.word + 2]
+        if words[area.word] == serial and place <= written <= place + length and place >= found[0]:
+            found = place, bytes(arena.view[area.data_at : area.data_at + length])
     return found

@@ -101,6 +101,10 @@ def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
     return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
 
 
+def _always() -> bool:
+    return True
+
+
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
 
@@ -112,11 +116,13 @@ class CarriedSession:
         memory: Callable[[], bytes] = bytes,
         *,
         can_outlive: bool = True,
+        is_at_rest: Callable[[], bool] = _always,
     ) -> None:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
         self._memory = memory
+        self._is_at_rest = is_at_rest
         self.can_outlive = can_outlive
         """Whether the session may outlive its process, or its client's connection; else it can only move."""
         self.repeats_settings = False
@@ -139,17 +145,13 @@ class CarriedSession:
 
     @property
     def can_move(self) -> bool:
-        """Whether the session is between two turns."""
-        return self._session.can_move
+        """Whether the session is between two turns, and its guard at rest."""
+        return self._session.can_move and self._is_at_rest()
 
     @property
     def marks(self) -> Session:
         """The signs that the value has to be stored."""
         return self._session
-
-    def may_drop_audio(self) -> bool:
-        """Whether only the newest audio of the microphone matters."""
-        return self._session.may_drop_audio()
 
     def announcement(self) -> bytes:
         """Return the request, with which another process dials the next upstream in advance.
@@ -164,8 +166,10 @@ class CarriedSession:
 
         Raises:
             SnapshotError: the session cannot be written, such as where the application's facts about the client are no
-                JSON. It then drains, as without snapshots.
+                JSON, or a text waits for the guard. It then drains, as without snapshots.
         """
+        if not self._is_at_rest():
+            raise SnapshotError("a text waits for the guard")
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
         parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, self._memory())

@@ -133,10 +133,15 @@ class SessionFactory:
         choose = first_of if shared is None else shared.choose
         calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)
         carried = CarriedSession(
-            assembled.session, request, turn_detection, assembled.memory, can_outlive=front.can_outlive
+            assembled.session,
+            request,
+            turn_detection,
+            assembled.memory,
+            can_outlive=front.can_outlive and not config.guard.is_on,
+            is_at_rest=assembled.is_at_rest,
         )
         # A relay cannot be written as a value.
-        can_move = front.can_move and not config.guard.is_on and failover is None
+        can_move = front.can_move and failover is None
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),

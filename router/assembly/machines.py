@@ -51,6 +51,20 @@ class Assembled(NamedTuple):
     on_end: Callable[[], None]
     memory: Callable[[], bytes]
     """Returns the memory of the front's machine; nothing where it has none."""
+    is_at_rest: Callable[[], bool]
+    """Whether no text waits for the guard."""
+
+
+def _always() -> bool:
+    return True
+
+
+class _Fronted(NamedTuple):
+    """The machine of a front, and what has to move with it."""
+
+    machine: Machine
+    memory: Callable[[], bytes] = bytes
+    is_at_rest: Callable[[], bool] = _always
 
 
 class Machines:
@@ -91,10 +105,8 @@ class Machines:
             options = self.recorder.watched(options)
         session = _session(session_id, front, options, parcel)
         memory = parcel.memory if parcel is not None else b""
-        fronted, remember = self._fronted(
-            session_id, front, session, request, names=names, failover=failover, memory=memory
-        )
-        machine = self._traced(fronted, observer)
+        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, memory=memory)
+        machine = self._traced(fronted.machine, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
         is_recorded = self.recorder is not None and self.recorder.wants(session_id, principal)
@@ -107,7 +119,7 @@ class Machines:
             on_settings()  # another process had them
         elif on_settings is not None:
             machine = UntilSettings(machine, machine.describe, on_settings)
-        return Assembled(session, machine, read_late, on_end, remember)
+        return Assembled(session, machine, read_late, on_end, fronted.memory, fronted.is_at_rest)
 
     def _fronted(
         self,
@@ -119,7 +131,7 @@ class Machines:
         names: CallNames,
         failover: Plan | None,
         memory: bytes,
-    ) -> tuple[Machine, Callable[[], bytes]]:
+    ) -> _Fronted:
         call = Call(
             session=session,
             machine=session,
@@ -133,20 +145,23 @@ class Machines:
             memory=memory,
         )
         adapted = _adapted(front, call) if front.is_relay and failover is None else None
+        guard = self._guard_of(session, session_id) if not front.is_relay and failover is None else None
+        machine: Machine = session
         if failover is not None:
             machine = build.machine_of(front, call, failover)
         elif adapted is not None:
             machine = guarded(front, adapted, self._config.guard, session_id)
-        else:
-            machine = self._guarded(session, session_id)
+        elif guard is not None:
+            machine = guard
         viewed = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
-        return viewed, adapted.memory if isinstance(adapted, Remembering) else bytes
+        memory_of = adapted.memory if isinstance(adapted, Remembering) else bytes
+        return _Fronted(viewed, memory_of, _always if guard is None else lambda: guard.is_at_rest)
 
-    def _guarded(self, session: Session, session_id: str) -> Machine:
+    def _guard_of(self, session: Session, session_id: str) -> GuardedMachine | None:
         guard = self._config.guard
-        return GuardedMachine(session, guard, session_id) if guard.is_on else session
+        return GuardedMachine(session, guard, session_id) if guard.is_on else None
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:
         if self.wire_view is None:

@@ -58,6 +58,11 @@ class GuardedInputs(abc.ABC):
         """Return the machine's facts, and the number of verdicts other than `pass`, by action."""
         return {**self._machine.describe(), "guard": dict(self.hits)}
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits for a verdict, so that another guard can go on in place of this one."""
+        return not self._inputs
+
     def _pass_on(self, commands: Iterable[messages.Command]) -> Iterator[messages.Command]:
         for command in commands:
             if isinstance(command, messages.EndSession):

@@ -81,6 +81,11 @@ class GuardedMachine(GuardedInputs):
         """Return the bytes that the session holds, and those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether neither a message nor a text of an answer waits."""
+        return super().is_at_rest and not (self._open or self._held or self._windows.has_rest)
+
     # Inputs.
 
     def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:

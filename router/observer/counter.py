@@ -11,6 +11,7 @@ from actors import lifecycle, messages
 from actors.restart import Decision
 from router.metrics import catalog
 from router.session import reports
+from router.session.state.queues import EMPTY
 from router.usage.tokens import measure
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Counter:
         self._metrics = metrics
         self._route = route
         self._prices = prices
-        self._standbys: frozenset[int] = frozenset()
+        self._standbys: frozenset[int] = EMPTY
         self._restarting = ""
         """The cause of the loss that the present restart repairs; empty between restarts."""
         self._position: int | None = None
@@ -70,7 +71,7 @@ class Counter:
 
     def _upstream_lost(self, event: messages.UpstreamLost) -> None:
         if event.generation in self._standbys:
-            self._standbys -= {event.generation}
+            self._standbys = self._standbys - {event.generation} or EMPTY
             self._metrics.add(catalog.ROLLOVERS, ("failed",))
             return
         self._settle_restart("failed")
@@ -79,7 +80,7 @@ class Counter:
             self._settle_restart("not tried")
 
     def _took_over(self, event: reports.UpstreamTookOver) -> None:
-        self._standbys = frozenset()
+        self._standbys = EMPTY
         if event.is_rollover:
             self._metrics.add(catalog.ROLLOVERS, ("done",))
         elif self._position is not None and event.position != self._position:

@@ -49,6 +49,26 @@ MAX_UNKNOWN_TYPES: Final = 100
 class Context:
     """One session as its handlers see it."""
 
+    __slots__ = (
+        "_commands",
+        "_lines",
+        "_stopwatch",
+        "_turn_log",
+        "client_text",
+        "has_ended",
+        "meter",
+        "now_s",
+        "options",
+        "overrides",
+        "policy",
+        "profile",
+        "signals",
+        "state",
+        "timers",
+        "told_texts",
+        "voice",
+    )
+
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.profile = profile
         self.options = options

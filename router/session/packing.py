@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from router.session.state.queues import Newest, Queue
+from router.session.state.queues import EMPTY, Newest, Queue
 
 if TYPE_CHECKING:
     import enum
@@ -258,7 +258,7 @@ _UNPACK: Final[dict[int, Callable[[Unpacker, list[Any]], Any]]] = {
     _TUPLE: lambda unpacker, packed: tuple(unpacker.items(packed)),
     _DICT: lambda unpacker, packed: dict(unpacker.pairs(packed)),
     _SET: lambda unpacker, packed: set(unpacker.items(packed)),
-    _FROZEN: lambda unpacker, packed: frozenset(unpacker.items(packed)),
+    _FROZEN: lambda unpacker, packed: frozenset(unpacker.items(packed)) or EMPTY,
     _QUEUE: lambda unpacker, packed: Queue(unpacker.items(packed, 2), maxlen=packed[1]),
     _NEWEST: _newest,
     _DEQUE: lambda unpacker, packed: deque(unpacker.items(packed, 2), maxlen=packed[1]),

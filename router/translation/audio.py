@@ -60,6 +60,7 @@ class Microphone:
         "_preroll_bytes",
         "_preroll_s",
         "_sample_bytes",
+        "_start",
         "_uncommitted_bytes",
         "forgotten_bytes",
         "is_speech",
@@ -70,6 +71,11 @@ class Microphone:
         self._preroll_s = preroll_s
         self._max_s = max_s
         self._kept = bytearray()
+        self._start = 0
+        """Where the kept audio begins in `_kept`. Once the pre-roll is full, each frame replaces the oldest one there.
+
+        A bytearray that loses its beginning is copied at every third frame, and has room for more than the pre-roll.
+        """
         self._uncommitted_bytes = 0
         """The bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
@@ -165,10 +171,12 @@ class Microphone:
     def clear(self) -> None:
         """Forget the uncommitted audio, because the upstream's buffer is empty."""
         self._kept.clear()
+        self._start = 0
         self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
         """Return appends of silence for a microphone that stopped: the upstream's detector counts appended audio."""
+        self._straighten()
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
         # Not at the end: the rest of a sample that is cut in two is still to come.
         self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
@@ -213,15 +221,43 @@ class Microphone:
         return [codec.append_event(audio[at : at + APPEND_BYTES]) for at in range(0, len(audio), APPEND_BYTES)]
 
     def _keep(self, audio: bytes) -> None:
+        kept, size_bytes = self._kept, len(audio)
+        # Nearly every frame comes while the user is silent.
+        is_full = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
+        if is_full and not size_bytes % self._sample_bytes:
+            self._replace_oldest(kept, audio, self._start + size_bytes - len(kept))
+            return
+        self._straighten()
         self._kept += audio
         excess = len(self._kept) - (self._max_bytes if self.is_speech else self._preroll_bytes)
         if excess > 0:
             excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
-            del self._kept[:excess]
             self.forgotten_bytes += excess if self.is_speech else 0
+            if self.is_speech:
+                del self._kept[:excess]
+            else:
+                self._kept = self._kept[excess:]  # without the room that it had
+
+    def _replace_oldest(self, kept: bytearray, audio: bytes, around_bytes: int) -> None:
+        """Put audio in the place of the oldest. `around_bytes` of it go around the end of `kept`, unless negative."""
+        if around_bytes < 0:
+            kept[self._start : around_bytes] = audio
+            self._start += len(audio)
+            return
+        kept[self._start :] = audio[: len(audio) - around_bytes]
+        kept[:around_bytes] = audio[len(audio) - around_bytes :]
+        self._kept = kept[:]  # without the room that it was given while it grew
+        self._start = around_bytes
+
+    def _straighten(self) -> None:
+        """Let `_kept` begin with the oldest audio."""
+        if self._start:
+            self._kept = self._kept[self._start :] + self._kept[: self._start]
+            self._start = 0
 
     def _recording(self) -> Recording:
         """Return the kept audio, without the part of a sample whose rest is still to come."""
+        self._straighten()
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
         return Recording(bytes(self._kept[:whole_bytes]), self._kept_in)
 

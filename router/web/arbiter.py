@@ -142,7 +142,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             select.select([self._wake, self._keeper.fileno()], [], [], timeout)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
-        self._keeper.poll()
+        try:
+            self._keeper.poll()
+        except Exception:  # a fault of the keeper must not end the server
+            logger.exception("the keeper failed at a word of a worker")
         return list(super().wait_for_signals(0.0)) if not self.SIG_QUEUE.empty() else []
 
     # The end.

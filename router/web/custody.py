@@ -43,6 +43,9 @@ LAST_WORD_S: Final = 2.0
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
+BOTH: Final = 2
+"""The descriptors of a session: the client's socket, and the memory."""
+
 
 def name_of(arbiter: int) -> str:
     """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
@@ -137,12 +140,19 @@ class Custody:
                 return
             handle = self._lose if packet[:1] == LOSE else self._adopt
             session_id, at, serial = packet[1:].decode().split()
+            if len(descriptors) != BOTH:
+                logger.error("session %s is left to another worker: this one has no descriptor left", session_id)
+                self._refuse(session_id, descriptors)
+                continue
             try:
                 self._pool.submit(handle, session_id, Place(int(at), int(serial)), *descriptors)
             except RuntimeError:  # this worker is on its way out, and another one is fitter
-                self._pass_on(session_id)
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                self._refuse(session_id, descriptors)
+
+    def _refuse(self, session_id: str, descriptors: list[int]) -> None:
+        self._pass_on(session_id)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _pass_on(self, session_id: str) -> None:
         self._orders.put((PASS + session_id.encode(), ()))

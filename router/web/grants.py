@@ -71,8 +71,9 @@ def _client_secret(router: Router, environ: Environ) -> Response:
     principal = router.identify(environ)
     body = _body(environ)
     requested = body.get("expires_after")
-    requested = requested if isinstance(requested, dict) else {}
-    seconds = _seconds(requested, "seconds", CLIENT_SECRET_S)
+    if not isinstance(requested, dict | None):
+        raise HandshakeRefused(HTTPStatus.BAD_REQUEST, "expires_after must be an object")
+    seconds = _seconds(requested or {}, "seconds", CLIENT_SECRET_S)
     bound = _session(body)
     session = {
         "type": "realtime",

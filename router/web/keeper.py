@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import selectors
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.web.custody import ADOPT, ARENA, DROP, HOLD, LOSE, MAX_PACKET, PASS
@@ -24,6 +26,12 @@ logger = logging.getLogger(__name__)
 
 MOST_HANDED: Final = 2
 """The most workers that a session may kill, one after the other."""
+
+MOST_ROUNDS: Final = 1000
+"""The most looks of one poll: a worker that speaks without end must not stop the arbiter."""
+
+TRIAL_S: Final = 3.0
+"""The longest time in seconds in which a worker tries a single session, before it gets the next one."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -51,6 +59,16 @@ class Held(NamedTuple):
     """The workers that got the session, and died before they stored a record of it."""
 
 
+class Trial(NamedTuple):
+    """A session that may kill its worker."""
+
+    session_id: str
+    until_s: float
+
+
+NO_TRIAL: Final = Trial("", -math.inf)
+
+
 class Keeper:
     """The channels to all workers. On the arbiter's thread."""
 
@@ -65,6 +83,8 @@ class Keeper:
         self._memories: dict[int, Memory] = {}
         self._held: dict[str, Held] = {}
         self._orphans: list[str] = []
+        self._trials: dict[int, Trial] = {}
+        """The session that each worker tries, because a worker died before with sessions on their way."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
@@ -74,9 +94,12 @@ class Keeper:
 
     def poll(self) -> None:
         """Handle what the workers have said."""
-        while events := self._selector.select(0):
+        for _ in range(MOST_ROUNDS):
+            events = self._selector.select(0)
             for key, _ in events:
                 key.data()
+            if not events:
+                break
         if self._orphans:
             self._give_away()
 
@@ -88,6 +111,7 @@ class Keeper:
             self._selector.unregister(channel)
             channel.close()
         self._memories.pop(pid, None)
+        self._trials.pop(pid, None)
         left = [session_id for session_id, held in self._held.items() if held.pid == pid]
         if has_died:
             self._orphans += left
@@ -110,29 +134,49 @@ class Keeper:
         if not fit:
             return
         orphans, self._orphans = self._orphans, []
-        for session_id, pid in zip(orphans, itertools.cycle(fit), strict=False):
+        turns, now_s = itertools.cycle(fit), time.monotonic()
+        for session_id in dict.fromkeys(orphans):
             held = self._held.get(session_id)
             if held is None:
                 continue
             if held.handed > MOST_HANDED:
                 logger.error("session %s is shut: its end has killed a worker, too", session_id)
                 self._give_up(session_id)
-                continue
-            order = ADOPT
-            if held.handed == MOST_HANDED:
-                logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
-                order = LOSE
-            self._held[session_id] = held._replace(pid=pid, handed=held.handed + 1)
-            try:
-                packet = order + session_id.encode() + b" " + held.place
-                socket.send_fds(self._channels[pid], [packet], [held.socket, held.memory.descriptor])
-            except OSError as error:
-                logger.warning("session %s waits for another worker: %s", session_id, error)
-                self._held[session_id] = held
-                self._orphans.append(session_id)
+            elif not held.handed:
+                self._hand(session_id, held, next(turns))
+            else:
+                # One after the other, because it may have killed a worker: that one had others on their way, too.
+                free = [pid for pid in fit if now_s > self._trials.get(pid, NO_TRIAL).until_s]
+                if free:
+                    self._trials[free[0]] = Trial(session_id, now_s + TRIAL_S)
+                    self._hand(session_id, held, free[0])
+                else:
+                    self._orphans.append(session_id)
+
+    def _hand(self, session_id: str, held: Held, pid: int) -> None:
+        order = ADOPT
+        if held.handed == MOST_HANDED:
+            logger.error("session %s is given up: it has killed %d workers", session_id, held.handed)
+            order = LOSE
+        self._held[session_id] = held._replace(pid=pid, handed=held.handed + 1)
+        try:
+            packet = order + session_id.encode() + b" " + held.place
+            socket.send_fds(self._channels[pid], [packet], [held.socket, held.memory.descriptor])
+        except OSError as error:
+            logger.warning("session %s waits for another worker: %s", session_id, error)
+            self._held[session_id] = held
+            self._orphans.append(session_id)
+
+    def _end_trial(self, pid: int, session_id: str) -> None:
+        if session_id and self._trials.get(pid, NO_TRIAL).session_id == session_id:
+            del self._trials[pid]
 
     def _accept(self) -> None:
-        channel, _ = self._listener.accept()
+        try:
+            channel, _ = self._listener.accept()
+        except OSError as error:  # no descriptor is left
+            logger.error("the keeper cannot hear a worker: %s", error)  # noqa: TRY400 - the reason says all
+            return
         channel.setblocking(False)
         pid = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
         self._channels[pid] = channel
@@ -153,6 +197,7 @@ class Keeper:
             return
         name, _, place = packet[1:].partition(b" ")
         session_id = name.decode()
+        self._end_trial(pid, session_id)
         if packet[:1] == ARENA:
             self._memories[pid] = Memory(descriptors[0])
         elif packet[:1] == HOLD and not descriptors:
@@ -165,7 +210,7 @@ class Keeper:
         elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
             # The worker did not touch it.
             held = self._held[session_id]
-            self._held[session_id] = held._replace(handed=held.handed - 1)
+            self._held[session_id] = held._replace(pid=0, handed=held.handed - 1)
             self._orphans.append(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)

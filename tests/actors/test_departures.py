@@ -25,14 +25,14 @@ class Value:
     def __init__(self):
         self.can_move = True
         self.asked = queue.Queue()
-        self.is_broken = False
+        self.is_broken = None
 
     def announcement(self):
         return b"the facts"
 
     def snapshot(self):
         if self.is_broken:
-            raise ZeroDivisionError
+            raise self.is_broken
         return b"the value"
 
 
@@ -175,14 +175,17 @@ def test_a_session_in_a_turn_departs_shortly_before_the_end_of_the_drain(engine,
     socket.socket(fileno=departed.stream.descriptor).close()
 
 
-def test_a_session_that_cannot_be_written_is_drained(engine, call, departures, caplog):
+@pytest.mark.parametrize("problem", [ValueError("a text waits for the guard"), ZeroDivisionError()])
+def test_a_session_that_cannot_be_written_is_drained(engine, call, departures, caplog, problem):
+    caplog.set_level(logging.INFO)
     value = Value()
-    value.is_broken = True
+    value.is_broken = problem
     _, client = call(value)
     engine.drain(5.0)
     assert text_of(client) == "draining"
     assert departures.empty()
-    assert "stays: it cannot be written" in caplog.text
+    assert f"stays: {str(problem) or 'it cannot be written'}" in caplog.text
+    assert ("Traceback" in caplog.text) is isinstance(problem, ZeroDivisionError)
 
 
 def test_a_session_whose_stream_is_tied_to_the_process_is_drained(engine, departures):

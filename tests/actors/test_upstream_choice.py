@@ -51,7 +51,7 @@ def test_a_position_that_the_verdict_chose_is_dialled_once_without_another_choic
 
 
 def test_a_lost_upstream_costs_a_restart_and_a_lost_standby_none(session):
-    session.standbys.add(2)
+    session.standbys |= {2}
     loss, verdict = judge(session, 2, LOST)
     assert (loss, verdict.decision, session.history.restarts) == (LOST, Decision.RESTART, 0)
     assert session.standbys == {2}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import arrivals, capacity, chart, figures, idle, report, safe, soak, talking, targets, unread
+from tests.bench import arrivals, attacked, capacity, chart, figures, idle, report, safe, soak, talking, targets, unread
 from tests.bench.speech import Shape
 from tests.bench.stage import (
     DEEPGRAM,
@@ -125,6 +125,8 @@ MEASUREMENTS = {
     "capacity": lambda shape, options: capacity.measure(shape, options.duration / 2),
     "unread": lambda shape, options: unread.measure(shape, options.duration / 2),
     "safe": lambda shape, options: safe.measure(shape, options.duration),
+    "welcomes": lambda shape, _options: safe.welcomes(shape),
+    "attacked": lambda shape, options: attacked.measure(shape, options.duration / 2),
     "arrivals": lambda shape, _options: arrivals.probes(shape),
     "storm": lambda shape, _options: arrivals.storm(shape),
 }

@@ -17,10 +17,10 @@ SERVED_S = 10.0
 """The lap goes on for so long: everybody should be served by then."""
 
 
-def probes(shape):
+def probes(shape, system=ROUTER):
     """Calls now and then, beside 100 that talk: how soon each is welcomed, and told that its settings are applied."""
     with tempfile.NamedTemporaryFile() as file:
-        with Stage(dataclasses.replace(ROUTER, stamps=file.name), shape) as stage:
+        with Stage(dataclasses.replace(system, stamps=file.name), shape) as stage:
             calls, lap = _calls_meanwhile(stage, PROBES, PROBES_OVER_S, PROBES_OVER_S + 1, hang_up=True)
             updated_ns = stage.told()["updated_ns"]
             row = talking.row(stage, lap, TALKING)

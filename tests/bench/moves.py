@@ -122,9 +122,9 @@ class Figures:
     closes: int = 0
     told: dict[str, int] = dataclasses.field(default_factory=dict)
     quiet_pauses_ms: list[float] = dataclasses.field(default_factory=list)
-    """The longest pause of each microphone without a move."""
+    """The longest pause of each microphone without a move, beyond the length of a frame."""
     pauses_ms: list[float] = dataclasses.field(default_factory=list)
-    """The longest pause of each microphone around each move."""
+    """The pause of a microphone at each move, beyond the length of a frame."""
     silence_ms: float = 0.0
     quiet_silence_ms: float = 0.0
     answers: int = 0
@@ -138,7 +138,7 @@ class Figures:
         lines = [
             f"{self.moves} moves in {self.seconds:.0f} s: {sessions}, warnings and errors: {self.told or 'none'}",
             f"{self.frames} frames of microphones, {self.missing} missing",
-            f"pause of a microphone around a move: {around}; without a move: longest {quiet:.0f} ms",
+            f"pause of a microphone at a move: {around}; without a move: longest {quiet:.0f} ms",
             f"silence within an answer: {self.silence_ms:.0f} ms; without a move: {self.quiet_silence_ms:.0f} ms",
         ]
         return "\n".join(lines)
@@ -203,7 +203,7 @@ class Run:
             figures.missing += report["missing"] + max(0, caller.sent - report["frames"] - report["missing"] - 5)
             quiet = self._longest(report["pauses"], (self._began_s, self._windows[0][0]))
             figures.quiet_pauses_ms.append(quiet * 1000)
-            figures.pauses_ms += [self._longest(report["pauses"], window) * 1000 for window in self._windows]
+            figures.pauses_ms += [max(0.0, it - FRAME_S) * 1000 for it in report["switches"]]
             for code in caller.told:
                 figures.told[code] = figures.told.get(code, 0) + 1
             for ended_s, length_s in caller.silences:

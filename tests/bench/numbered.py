@@ -6,7 +6,9 @@ The dial takes as long as the first argument says, because a real upstream is no
 
 import asyncio
 import base64
+import contextlib
 import itertools
+import logging
 import re
 import struct
 import sys
@@ -14,6 +16,7 @@ import time
 
 import orjson
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.bench.orders import say
 from tests.bench.speech import Shape, Voice
@@ -40,11 +43,19 @@ class Heard:
     def __init__(self):
         self.arrived_s = {}
         self.connections = 0
+        self._last_s, self._last_connection = 0.0, 1
+        self.switches = []
+        """For each move, the time from the last new frame over one connection to the first over the next."""
 
-    def take(self, audio, now_s):
+    def take(self, audio, now_s, connection=1):
         """Note the frames in a piece of audio that are new. A piece may begin or end within a frame."""
+        before = len(self.arrived_s)
         for at in range(0, len(audio) - len(audio) % NUMBER.size, NUMBER.size):
             self.arrived_s.setdefault(NUMBER.unpack_from(audio, at)[0], now_s)
+        if len(self.arrived_s) > before:
+            if connection > self._last_connection:
+                self.switches.append(now_s - self._last_s)
+            self._last_s, self._last_connection = now_s, connection
 
     def report(self):
         """The frames that are missing up to the last one, and each pause as its begin and its length."""
@@ -52,7 +63,7 @@ class Heard:
         missing = order[-1] + 1 - len(order) if order else 0
         times_s = sorted(self.arrived_s.values())
         pauses = [(one, other - one) for one, other in itertools.pairwise(times_s) if other - one > 0.03]
-        return {"frames": len(order), "missing": missing, "pauses": pauses, "connections": self.connections}
+        return {"frames": len(order), "missing": missing, "pauses": pauses, "switches": self.switches}
 
 
 class Upstream:
@@ -68,19 +79,25 @@ class Upstream:
         await asyncio.sleep(self._dial_s)
 
     async def talk(self, connection):
-        """Serve one connection."""
+        """Serve one connection, until a session that moves leaves it."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._talk(connection)
+
+    async def _talk(self, connection):
         await send(connection, type="session.created", session=DEFAULT_SESSION)
         heard = voice = None
+        own = 0
         async for text in connection:
             event = orjson.loads(text)
             match event["type"]:
                 case "input_audio_buffer.append" if heard is not None:
-                    heard.take(base64.b64decode(event["audio"]), time.monotonic())
+                    heard.take(base64.b64decode(event["audio"]), time.monotonic(), own)
                 case "session.update":
                     if heard is None:
                         number = int(re.search(r"bench (\d+)", event["session"]["instructions"])[1])
                         heard = self.heard.setdefault(number, Heard())
                         heard.connections += 1
+                        own = heard.connections
                         voice = Voice(number * 10_000 + heard.connections, SHAPE)
                     await send(connection, type="session.updated", session=DEFAULT_SESSION | event["session"])
                 case "conversation.item.create":
@@ -98,6 +115,11 @@ async def send(connection, **event):
 
 async def answer(connection, voice):
     """Speak one answer."""
+    with contextlib.suppress(ConnectionClosed):
+        await _speak(connection, voice)
+
+
+async def _speak(connection, voice):
     for event in voice.opening():
         await send(connection, **event)
     for _ in range(DELTAS):
@@ -109,11 +131,12 @@ async def answer(connection, voice):
 
 async def main():
     """Serve until the input ends; report at each of its lines."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a connection that its session left is no failure
     upstream = Upstream(float(sys.argv[1]))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with serve(
-        upstream.talk, "127.0.0.1", 0, compression=None, process_request=upstream.refuse_nothing
+        upstream.talk, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=upstream.refuse_nothing
     ) as server:
         say({"port": server.sockets[0].getsockname()[1]})
         while await reader.readline():

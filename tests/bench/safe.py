@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from tests.bench import talking
+from tests.bench import arrivals, talking
 from tests.bench.stage import ROUTER, Stage, router
 
 SESSIONS = 100
@@ -58,14 +58,20 @@ def system():
 
 def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
     """The rows of both, in turns."""
-    open_rows, safe_rows = [], []
+    found = {"sessions": sessions, "open": [], "safe": []}
     with system() as safe:
         for _ in range(laps):
-            for rows, each in ((open_rows, ROUTER), (safe_rows, safe)):
+            for kind, each in (("open", ROUTER), ("safe", safe)):
                 with Stage(each, shape) as stage:
-                    rows.append(talking.measure(stage, sessions, duration_s))
-    return {
-        "sessions": sessions,
-        "open": [dataclasses.asdict(row) for row in open_rows],
-        "safe": [dataclasses.asdict(row) for row in safe_rows],
-    }
+                    found[kind].append(dataclasses.asdict(talking.measure(stage, sessions, duration_s)))
+    return found
+
+
+def welcomes(shape, *, laps=LAPS):
+    """How soon calls of both are welcomed beside callers who talk, in turns."""
+    found = {"open": [], "safe": []}
+    with system() as safe:
+        for _ in range(laps):
+            for kind, each in (("open", ROUTER), ("safe", safe)):
+                found[kind].append(arrivals.probes(shape, each))
+    return found

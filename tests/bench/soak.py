@@ -1,7 +1,8 @@
 """For a long time: some talk on and on, others come and go. Whatever grows is a fault.
 
-Everything that observes is on: the usage log, JSON lines, metrics and the operator's facts, and traces where the extra
-is installed. At the end of each lap those who came are gone, and memory, threads and descriptors are read.
+Everything that observes is on: the usage log, JSON lines, recordings, metrics and the operator's facts,
+and traces where the extra is installed. At the end of each lap those who came are gone, and memory, threads,
+descriptors and processor time are read.
 """
 
 import contextlib
@@ -28,7 +29,10 @@ MB = 1_000_000
 SCRAPED = ("/metrics", "/admin/overview")
 SCRAPE_S = 1.0
 
-HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   calls so far"
+RECORDED_BYTES = 50 * MB
+"""The bound of the folder of recordings: it is reached within a soak."""
+
+HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   µs/message   calls so far"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,13 +46,15 @@ class Lap:
     descriptors: int
     p99_ms: float
     """Of both directions together."""
+    cpu_us: float
+    """The processor time for each message of those who talk, with that of the calls that came and went."""
     calls: int
     """That came and went, since the beginning."""
     lost: list[str]
 
     def __str__(self):
         cells = f"{self.minute:6.1f}{self.memory_mb:12.1f}{self.threads:10d}{self.descriptors:14d}"
-        return f"{cells}{self.p99_ms:9.1f}{self.calls:15d}"
+        return f"{cells}{self.p99_ms:9.1f}{self.cpu_us:13.0f}{self.calls:15d}"
 
 
 GROWTH = (
@@ -57,6 +63,7 @@ GROWTH = (
     ("threads", "threads", 0, 8),  # the pools for dials and requests fill up to 8 each
     ("descriptors", "descriptors", 0, 5),  # somebody may just be leaving
     ("p99_ms", "p99 in ms", 2.0, 50.0),
+    ("cpu_us", "CPU in µs a message", 0.3, 20.0),  # other programs on the cores change the cost of each message
 )
 
 
@@ -78,6 +85,8 @@ def _observed():
     """The router with everything that observes it."""
     with tempfile.TemporaryDirectory() as folder, _collector() as collector:
         flags = ("--log-level", "info", "--log-format", "json", "--usage-log", str(Path(folder, "usage.jsonl")))
+        recordings = ("--record", str(Path(folder, "recordings")), "--record-max-bytes", str(RECORDED_BYTES))
+        flags = (*flags, *recordings, "--record-content")
         if all(importlib.util.find_spec(name) for name in ("opentelemetry", "opentelemetry.sdk")):
             flags = (*flags, "--otel", collector)
         yield dataclasses.replace(ROUTER, flags=flags, log=str(Path(folder, "log.jsonl")))
@@ -151,6 +160,7 @@ def _lap(stage, residents, comers, *, calls_before, started_s):
         threads=footprint.threads(pids),
         descriptors=sum(footprint.descriptors(pids)),
         p99_ms=max(row.agent_p99_ms, row.microphone_p99_ms),
+        cpu_us=row.cpu_us_per_message or 0.0,
         calls=calls_before + COMERS_PER_LAP,
         lost=row.lost + [f"caller {it['number']}: {it['failure']}" for it in calls if it["failure"]],
     )

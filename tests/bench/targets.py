@@ -185,6 +185,26 @@ def safe_cpu(results):
     return Reading(ratio, 1.03, None, f"{with_all:.1f} µs, {ratio:.2f} × the {without:.1f} without")
 
 
+def safe_welcome(results):
+    """Read the p99 of `Welcome` with authentication, a policy and limits, beside that without them."""
+    found = results["welcomes"]
+    if any(each["lost"] for kind in ("open", "safe") for each in found[kind]):
+        return None
+    without, with_all = (
+        statistics.median(each["welcome"]["p99_ms"] for each in found[kind]) for kind in ("open", "safe")
+    )
+    return Reading(with_all - without, 0.5, None, f"{with_all:.2f} ms; {without:.2f} without")
+
+
+def attacked(results):
+    """Read the highest p99 of 20 others beside the attacks of many clients at once."""
+    rows = results["attacked"]
+    if any(row["lost"] for row in rows):
+        return None
+    worst = max(rows, key=lambda row: row["p99_ms"])
+    return Reading(worst["p99_ms"], 100, None, f"{worst['p99_ms']:.0f} ms beside {worst['attack']}")
+
+
 def promptness(what):
     """Return the reader of the p99 of an answer."""
 
@@ -230,6 +250,8 @@ TARGETS = (
     Target("never reads 144 MB: ended", "within its time limit", "", "unread", unread_end),
     Target("never reads 144 MB: p99 of 20 others", "unchanged (+ 3 ms)", "", "unread", unread_others),
     Target("CPU per message with authentication, policy and limits", "≤ 1.03 × without", "", "safe", safe_cpu),
+    Target("the same for p99 of `Welcome`", "≤ 0.5 ms more", "", "welcomes", safe_welcome),
+    Target("attacks of many clients: p99 of 20 others", "< 100 ms", "", "attacked", attacked),
     Target("from the WSGI call to `Welcome`, p99 beside 100 sessions", "≤ 2 ms", "", "arrivals", promptness("welcome")),
     Target("`session.updated` to `SettingsApplied`, p99", "≤ 2 ms", "", "arrivals", promptness("applied")),
     Target("500 clients within 2 s", "all served", "", "storm", storm_served),

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.bench import safe, soak
+from tests.bench import attacked, attacker, safe, soak
 from tests.bench.speech import Shape
 from tests.bench.stage import (
     DEEPGRAM,
@@ -25,7 +25,7 @@ from tests.bench.stage import (
     yardsticks,
 )
 from tests.bench.talking import row, talk
-from tests.support.processes.further import further
+from tests.support.processes.further import first_and_further, further
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +59,14 @@ def test_two_sessions_are_carried_without_loss(system):
 def test_a_session_with_a_credential_a_policy_and_limits_is_carried_without_loss():
     found = safe.measure(SHAPE, 0.3, sessions=2, laps=1)
     assert [row["lost"] for row in (*found["open"], *found["safe"])] == [[], []]
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("kind", first_and_further({kind: kind for kind in attacker.ATTACKS}))
+def test_callers_beside_an_attack_lose_nothing(kind):
+    (found,) = attacked.measure(SHAPE, 0.5, [kind])
+    assert found["lost"] == []
+    assert found["connections"] > 0
 
 
 @pytest.mark.exhaustive

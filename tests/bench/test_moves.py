@@ -45,7 +45,9 @@ def test_frames_count_over_all_connections_of_a_caller():
     heard.take(numbered.frame(1)[100:], 1.02)
     heard.take(numbered.frame(3), 1.12)
     heard.take(numbered.frame(1), 2.0)
+    heard.take(numbered.frame(3), 2.5, 2)
+    heard.take(numbered.frame(4), 2.62, 2)
     report = heard.report()
-    assert (report["frames"], report["missing"]) == (3, 1)
-    ((begin_s, length_s),) = report["pauses"]
-    assert (begin_s, round(length_s, 2)) == (1.0, 0.12)
+    assert (report["frames"], report["missing"]) == (4, 1)
+    assert [round(length_s, 2) for _, length_s in report["pauses"]] == [0.12, 1.5]
+    assert [round(length_s, 2) for length_s in report["switches"]] == [1.5]

@@ -154,3 +154,25 @@ def test_the_cost_of_safety_is_a_ratio_of_medians():
     assert (reading.is_met, reading.shown) == (True, "51.0 µs, 1.02 × the 50.0 without")
     found["safe"]["safe"][0]["lost"] = ["something"]
     assert targets.safe_cpu(found) is None
+
+
+def test_the_worst_attack_is_judged():
+    rows = [
+        {"attack": name, "p99_ms": p99_ms, "lost": []}
+        for name, p99_ms in (("none", 1.0), ("pings", 99.0), ("junk", 5.0))
+    ]
+    reading = targets.attacked({"attacked": rows})
+    assert (reading.is_met, reading.shown) == (True, "99 ms beside pings")
+    rows[2]["lost"] = ["a caller"]
+    assert targets.attacked({"attacked": rows}) is None
+
+
+def test_the_cost_of_safety_for_a_welcome_is_a_difference_of_medians():
+    def probes(*p99s_ms):
+        return [{"welcome": {"p50_ms": 0.5, "p99_ms": each}, "lost": []} for each in p99s_ms]
+
+    found = {"welcomes": {"open": probes(1.0, 1.2, 9.0), "safe": probes(1.5, 1.6, 1.7)}}
+    reading = targets.safe_welcome(found)
+    assert (reading.is_met, reading.shown) == (True, "1.60 ms; 1.20 without")
+    found["welcomes"]["safe"][0]["lost"] = ["a caller"]
+    assert targets.safe_welcome(found) is None

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench import capacity, soak
 
-LAP = soak.Lap(minute=1.0, memory_mb=60.0, threads=20, descriptors=90, p99_ms=5.0, calls=50, lost=[])
+LAP = soak.Lap(minute=1.0, memory_mb=60.0, threads=20, descriptors=90, p99_ms=5.0, cpu_us=80.0, calls=50, lost=[])
 
 
 def laps(**series):

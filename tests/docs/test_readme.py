@@ -171,6 +171,16 @@ def test_the_page_with_the_web_component_hears_and_answers(open_page):
         expect(entry(page, "assistant:").nth(1)).to_be_visible(timeout=TIMEOUT_MS)
 
 
+def test_the_web_component_authenticates_with_its_token(open_page):
+    with children.router("--auth", "token", env={"ROUTER_TOKENS": "page=app-token"}) as guarded:
+        program = block("html", "deepgram-agent").replace(PRINTED_ADDRESS, guarded.address)
+        # The component reads its token from the property alone.
+        program = program.replace("agent.setAttribute(", 'agent.token = "app-token"; agent.setAttribute(')
+        with open_page(program) as page:
+            page.get_by_role("button", name="Talk").click()
+            expect(entry(page, "assistant: Hello! How can I help you?")).to_be_visible(timeout=TIMEOUT_MS)
+
+
 # Statements.
 
 

@@ -199,6 +199,8 @@ class Judge:
         # Where the client has not interrupted it, a cancelled response is no answer.
         is_wanted = self.is_cancelling or response.text in self.interrupted - self.replaced
         is_over = status == "incomplete" or (status == "cancelled" and is_wanted)
+        # The session takes a cancel without its reason for a failure, and may ask again.
+        self.questions += status == "cancelled" and not response.is_cancelled
         if status == "failed" or (status == "cancelled" and not is_over):
             self.broken.append((generation, response))
         is_cut = is_over and not response.has_called

@@ -85,12 +85,13 @@ OUTSIDE = {
 }
 """Lines, tables and inputs outside of the alphabet, each with the reason."""
 
+_OWN_DETECTOR = "the rules leave it open: the upstream's own detector ends the replayed speech as well, only later"
 _ENDS = "equivalent: the handler ends the session, and the machine then enters ENDED"
 UNJUDGED: dict[str, str] = {
     f"LIFECYCLE.{state}: {kind} stays": _ENDS
     for state in ("CONNECTING", "CONFIGURING", "READY")
     for kind in ("ClientClosed", "ClientOverflowed", "EndRequested")
-}
+} | {f"LIFECYCLE.{state}: ForceEndTurn is ignored": _OWN_DETECTOR for state in ("CONNECTING", "CONFIGURING")}
 """Mutants that break no rule, each with the reason: they are equivalent, or change what the rules leave open."""
 
 

@@ -27,8 +27,13 @@ STEPS = {
     "audio first": ("audio", "words", "text", "item done", "done"),
     "call first": ("call", "done"),
     "done only": ("item", "audio", "item done", "done"),
+    "item only": ("item done", "done"),
 }
 """The steps of each kind. Some servers announce no items."""
+
+
+UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "item only")
+"""The kinds of requested responses that a server without `response.created` begins."""
 
 
 class Response:
@@ -54,7 +59,10 @@ class Response:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of its kind."""
-        return STEPS[self.kind][:-2] if self.is_brief and not self.is_call else STEPS[self.kind]
+        if not self.is_brief or self.is_call:
+            return STEPS[self.kind]
+        # Its whole text is its end.
+        return STEPS[self.kind][:-1] if self.kind == "item only" else STEPS[self.kind][:-2]
 
     @property
     def is_call(self) -> bool:
@@ -94,6 +102,7 @@ class Upstream:
         self.generation = generation
         self.quirk = quirk
         self.phase = "dialled"
+        self.has_created = False
         self.queue: list[dict[str, Any]] = []
         """The session's events that it has not taken yet, without audio."""
         self.items: list[tuple[str, str]] = []
@@ -137,10 +146,11 @@ class Upstream:
     def actions(self) -> list[tuple[Any, ...]]:
         """Return the actions of a conforming upstream."""
         if self.phase == "opened":
-            return [("created", self.generation)]
+            is_late = self.quirk == "no created" and bool(self.queue)
+            return [("created", self.generation)] + [("take", self.generation, "message")] * is_late
         if self.phase != "created":
             return []
-        found: list[tuple[Any, ...]] = []
+        found: list[tuple[Any, ...]] = [] if self.has_created else [("announce", self.generation)]
         # Without metadata the order tells responses apart: the answer to speech begins before a given text.
         is_behind = self.owes_answer and self.quirk in ("no echo", "no created")
         # Without response.created, or with one id for all, two responses at once are told apart by nobody.
@@ -168,7 +178,7 @@ class Upstream:
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
-                return ("message", "call", "words first", "audio first", "call first")
+                return UNANNOUNCED
             return (*self._own_kinds(), "both")
         return ("message",)
 
@@ -185,7 +195,8 @@ class Upstream:
     # What it does. Each returns the events that it sends.
 
     def take(self, kind: str) -> list[dict[str, Any]]:
-        """Take the next event of the queue, as the protocol says."""
+        """Take the next event of the queue, as the protocol says. Some servers send session.created late, or never."""
+        self.phase = "created"
         event = self.queue.pop(0)
         handler = getattr(self, "_" + event["type"].replace(".", "_"), None)
         return handler(event, kind) if handler is not None else []
@@ -252,6 +263,7 @@ class Upstream:
         self.numbers += 1
         asked = frozenset(text for what, text in self.items if what in ("message", "speech", "function_call_output"))
         number = self.generation * 100 + self.numbers
+        # It announces its answers to speech: nothing would tell them from a given text in flight.
         is_brief = self.quirk == "no created" and not is_own
         response = Response(number, kind, metadata, asked, is_outside=is_outside, is_brief=is_brief)
         response.is_own = is_own
@@ -279,7 +291,7 @@ class Upstream:
         step = response.steps[response.at]
         response.at += 1
         events = self._events(response, step)
-        if response.is_brief and step == "text":
+        if response.is_brief and step == ("item done" if response.kind == "item only" else "text"):
             self._end(response, "completed")
         return events
 

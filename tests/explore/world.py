@@ -341,7 +341,10 @@ class World:
 
     def _act_created(self, generation: int) -> None:
         self.upstreams[generation].phase = "created"
+        self.upstreams[generation].has_created = True
         self._deliver(generation, [{"type": "session.created", "session": {}}])
+
+    _act_announce = _act_created
 
     def _act_take(self, generation: int, kind: str) -> None:
         upstream = self.upstreams[generation]
@@ -362,7 +365,8 @@ class World:
         upstream = self.upstreams[generation]
         before = (upstream.active, upstream.outside)
         events = upstream.step(is_outside=is_outside)
-        if before[is_outside].is_brief and events[0]["type"] == "response.output_audio_transcript.done":
+        is_over = (upstream.active, upstream.outside)[is_outside] is None
+        if is_over and events[0]["type"] != "response.done":
             self.judge.is_seen(before[is_outside], generation)
             self.judge.ends(before[is_outside], generation, "completed")
             return self._deliver(generation, events)
@@ -599,7 +603,10 @@ class World:
             actions = self.actions()
             if not actions:
                 break
-            self.act(next((it for it in actions if it[0] != "fire"), actions[0]))
+            steps = [it for it in actions if it[0] != "announce"]
+            if not steps:
+                break
+            self.act(next((it for it in steps if it[0] != "fire"), steps[0]))
         else:
             raise Violation("i the session does not come to rest although its peers behave well")
         self.judge.judge_rest()

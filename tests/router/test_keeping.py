@@ -104,10 +104,9 @@ def recovered(process, written):
 
 def read(process, data):
     shelf = process.shelf
-    shelf.make_room(b"", len(data), may_drop=False)
+    shelf.make_room(b"", may_drop=False)
     shelf.view[shelf.fill : shelf.fill + len(data)] = data
     shelf.fill += len(data)
-    shelf.read += len(data)
 
 
 def ask(process, text, *, is_written=True):
@@ -211,7 +210,7 @@ def test_words_of_an_answer_are_noted_behind_the_record(process):
         process.machine.handle(messages.TimerFired("any"), 0.0)
     assert recovered(process, 6).words == "once upon a time"
     assert recovered(process, 6).value == b"after 1"
-    process.session.words, process.session.words_due = "x" * 1000, 7
+    process.session.words, process.session.words_due = "x" * 10_000, 7
     process.machine.handle(messages.TimerFired("any"), 0.0)
     assert (recovered(process, 6).words, recovered(process, 6).value) == ("", b"after 4")
 

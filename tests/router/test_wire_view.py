@@ -179,6 +179,15 @@ def test_ended_sessions_make_room_for_new_ones_before_live_ones_do(monkeypatch):
     assert [session.id for session in view.sessions()] == ["d", "c"]
 
 
+def test_no_session_goes_before_there_are_more_than_the_most(monkeypatch):
+    monkeypatch.setattr(wire_view, "MAX_SESSIONS", 4)
+    view = WireView(lambda text: text)
+    closed = ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)
+    for name in "abc":
+        view.observe(name, "openai", Machine(), WELCOME).handle(messages.ClientClosed(closed), 1.0)
+    assert [session.id for session in view.sessions()] == ["c", "b", "a"]
+
+
 def test_a_session_that_ends_is_not_live(observed):
     observed.take(messages.ClientOpened(), messages.EndSession(1011, "budget spent"))
     assert facts(observed.rows())[-1] == (1, "client", "", 0, "the session ends: 1011 budget spent")

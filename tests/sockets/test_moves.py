@@ -84,6 +84,21 @@ def test_a_telephone_call_moves_at_a_reload_and_its_caller_hears_the_agent_again
         assert not phone.is_closed
 
 
+def test_a_guarded_call_moves_at_a_reload_and_stays_guarded(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\n[[guard.rules]]\nexpression = "secret"\naction = "block"\n')
+        process = stack.enter_context(router("--config", str(config)))
+        agent = stack.enter_context(voice_agent(process.address, "/openai"))
+        agent.start()
+        hold_text_turn(agent, "hello")
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        hold_text_turn(agent, "are you still there")
+        agent.send("InjectUserMessage", content="a secret")
+        assert agent.wait_for("Warning").messages[-1]["code"] == "GUARD_BLOCKED"
+
+
 def voice_of(record):
     """Return the voice that the last configuration of an upstream asks for."""
     return record.of_type("session.update")[-1]["session"]["audio"]["output"]["voice"]

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.clients.voice_agent import GET_WEATHER, Received, VoiceAgent
@@ -79,6 +80,17 @@ def mounted(address: str) -> Iterator[Component]:
     """Connect as the component does in proxy mode: a token in the query, no subprotocol, no header."""
     with connect(f"ws://{address}/openai?{QUERY}", open_timeout=TIMEOUT_S) as connection:
         yield Component(connection, "/openai")
+
+
+def test_the_component_authenticates_with_the_token_in_its_url() -> None:
+    for token, status in (("app-token", None), ("another-token", 401)):
+        with children.router("--auth", "token", env={"ROUTER_TOKENS": f"app={token}"}) as running:
+            if status is None:
+                with mounted(running.address) as component:
+                    component.start()
+            else:
+                with pytest.raises(InvalidStatus, match=str(status)), mounted(running.address):
+                    pass
 
 
 def shape(turn: Received) -> list[str]:

@@ -112,6 +112,15 @@ def connect(request):
         yield connect
 
 
+def test_each_sdk_authenticates_as_it_comes(connect):
+    """Its key goes where the SDK puts it: into the header, or into the subprotocols."""
+    with (
+        children.router("--auth", "token", env={"ROUTER_TOKENS": "ada=any"}) as guarded,
+        connect(guarded.address) as client,
+    ):
+        client.wait_for("Welcome")
+
+
 @pytest.fixture
 def client(connect, router):
     """Connect one SDK. It delivers no error, and its end is a normal close."""

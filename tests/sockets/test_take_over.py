@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import sys
+import threading
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from websockets.sync.client import connect
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
@@ -51,6 +53,28 @@ class Deploy:
             return {it["pid"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}
 
 
+@contextmanager
+def knocking(address):
+    """Connect and leave, again and again. Yield the failures, and the number of calls that were taken."""
+    failures, taken, is_over = [], [], threading.Event()
+
+    def knock():
+        while not is_over.is_set():
+            try:
+                with connect(f"ws://{address}/openai", open_timeout=20) as connection:
+                    taken.append(connection.recv(timeout=20))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a caller that was not taken
+                failures.append(error)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        yield failures, taken
+    finally:
+        is_over.set()
+        thread.join()
+
+
 @pytest.fixture
 def deploy():
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
@@ -82,9 +106,12 @@ def test_calls_move_to_the_main_process_that_takes_over_and_the_other_one_ends(d
             agent.start()
         agents[0].send("InjectUserMessage", content="Tell me about the sea.")
         agents[0].wait_for_audio()
-        second = deploy.start("--take-over")
-        second.wait_for(f"the process {first.pid} is replaced: its calls move here")
-        assert first.wait(timeout_s=DRAIN_S + 10) == 0
+        with knocking(deploy.address) as (failures, taken):
+            second = deploy.start("--take-over")
+            second.wait_for(f"the process {first.pid} is replaced: its calls move here")
+            assert first.wait(timeout_s=DRAIN_S + 10) == 0
+        assert failures == []
+        assert len(taken) > 1
         assert len(first.wait_for_lines("0 were lost", 2)) == 2
         agents[0].wait_for_turn()
         for agent in agents:

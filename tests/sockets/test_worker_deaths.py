@@ -4,19 +4,35 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import urllib.request
 from contextlib import ExitStack
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.questioners import Questioner
-from tests.support.clients.voice_agent import PATHS
-from tests.support.processes.children import router
+from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
+from tests.support.processes.children import RUN_PY, child, router
 
 CALLERS = 8
 DEATHS = 3
 TURNS_BETWEEN = 2
 """The turns of each caller between two deaths: the first one may be cut, and the second one clears the session."""
 WAIT_S = 60.0
+
+POISONED = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+from router.session.machine import Session
+handle = Session.handle
+def handle_or_die(session, message, now_s):
+    if "poison" in str(getattr(message, "text", "")):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return handle(session, message, now_s)
+Session.handle = handle_or_die
+from switchboard_voice import main
+sys.exit(main())
+"""
+"""A command whose session kills the worker that handles a certain message of its client."""
 
 
 def workers_of(process):
@@ -60,3 +76,24 @@ def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die():
         assert [it for caller in callers for it in caller.faults()] == []
         assert not any(caller.errors for caller in callers)
         assert sum(caller.warnings.count("SESSION_RECOVERED") for caller in callers) > CALLERS // 2
+
+
+def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_path):
+    flags = ("--port", "0", "--workers", "2", "--record", tmp_path / "recordings")
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{POISONED}")
+        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
+        poisoned, *others = (stack.enter_context(voice_agent(address, path)) for path in (*PATHS, *PATHS))
+        for agent in (poisoned, *others):
+            agent.start()
+        poisoned.send("InjectUserMessage", content="poison")
+        assert poisoned.wait_for_close() == 1011
+        assert [it["code"] for it in poisoned.received.of("Error")] == ["SESSION_LOST"]
+        assert len(process.wait_for_lines(r"worker \d+ died", 3)) == 3
+        for agent in others:
+            hold_text_turn(agent, "are you still there")
+        (session_id,) = (it["request_id"] for it in poisoned.received.of("Welcome"))
+        assert any(session_id in path.name for path in (tmp_path / "recordings").iterdir())
+        assert process.stop() == 0

@@ -16,6 +16,7 @@ from router.session.deadlines import Wait
 from router.session.handlers import configure_hook, conversions, delivery, function_calls, settings
 from router.session.handlers.restart import UPSTREAM_WAITS
 from router.session.handlers.resume import interrupt_work
+from router.session.state.queues import EMPTY
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.upstream import UpstreamLink
 from router.session.work import WorkKind, work_key
@@ -112,5 +113,5 @@ def _prepare_again(context: Context) -> None:
     if state.in_hook is not None:
         configure_hook.start(context, *state.in_hook)
     elif state.preparing and state.microphone is not None:
-        state.preparing = frozenset()
+        state.preparing = EMPTY
         conversions.prepare(context, state.microphone.source, state.speaker.target)

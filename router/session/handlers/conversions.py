@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.audio.convert import needs_preparation
 from router.audio.formats import LINEAR16_24K
+from router.session.state.queues import EMPTY
 from router.session.work import PrepareAudio, WorkKind
 
 if TYPE_CHECKING:
@@ -36,6 +37,6 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
 
 def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
     """Record that a converter is ready. A failure is logged, and does not stop the session."""
-    context.state.preparing -= {name}
+    context.state.preparing = context.state.preparing - {name} or EMPTY
     if done.failure is not None:
         context.log(logging.WARNING, f"the audio converter of the {name} is not prepared: {done.failure.kind.value}")

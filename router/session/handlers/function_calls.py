@@ -78,7 +78,7 @@ def request_approval(context: Context, item: openai.Item) -> None:
     calls = context.state.calls
     if not calls.request(call, None):
         return
-    calls.approvals.add(call.id)
+    calls.approvals |= {call.id}
     context.state.turn.is_open = context.state.turn.has_output = True
     if _client_answers(context):
         delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))

@@ -212,19 +212,22 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     if sent.request.verbatim is not None:
         verbatim.expect(context, sent.request.verbatim)
     else:
-        _cover_speech(context, sent)
+        if context.state.user_turns.owed and _covers_speech(sent):
+            pending.answer_with_speech()
+        _answer_speech(context, sent)
     if sent.is_interrupted:
         cancel_active(context)
 
 
-def _cover_speech(context: Context, sent: SentRequest) -> None:
+def _answer_speech(context: Context, sent: SentRequest) -> None:
     """Let a requested response answer the user's speech, which the conversation held when the response began."""
-    if sent.is_interrupted or not (sent.request.is_general or not sent.is_proven):
-        return
-    if context.state.user_turns.owed:
-        context.state.pending.answer_with_speech()
-    context.state.user_turns.by_hand = None
-    context.signal(inputs.SpeechAnswered())
+    if _covers_speech(sent):
+        context.state.user_turns.by_hand = None
+        context.signal(inputs.SpeechAnswered())
+
+
+def _covers_speech(sent: SentRequest) -> bool:
+    return not sent.is_interrupted and (sent.request.is_general or not sent.is_proven)
 
 
 def _begin_upstream_s(context: Context, response: openai.Response) -> None:
@@ -306,7 +309,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     elif turn.current.is_interrupted:
         cancel_active(context)
     elif turn.current.request.verbatim is None:
-        _cover_speech(context, turn.current)
+        _answer_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
@@ -314,10 +317,9 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
 
 
 def _answer_speech_unannounced(context: Context) -> None:
-    turn, is_owed = context.state.turn, _may_answer_speech(context)
-    if is_owed and not turn.cancels_next:
-        _end_what_speech_answers(context)
-    turn.answers_speech, context.state.user_turns.by_hand = is_owed, None
+    # It covers no question: it began at an unknown time, maybe before the upstream had the question.
+    turn = context.state.turn
+    turn.answers_speech, context.state.user_turns.by_hand = _may_answer_speech(context), None
     context.signal(inputs.SpeechAnswered())
     if turn.cancels_next:
         cancel_active(context)

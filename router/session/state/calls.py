@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from router.session.state.queues import EMPTY
+
 if TYPE_CHECKING:
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
@@ -16,10 +18,12 @@ MAX_CANCELLED: Final = 64
 class Calls:
     """The function calls of a session."""
 
+    __slots__ = ("_cancelled", "_names", "_requested", "approvals", "late", "outstanding")
+
     def __init__(self) -> None:
         self.outstanding: dict[str, deepgram.RequestedFunction] = {}
         """The unanswered calls by call id, in the order of their requests."""
-        self.approvals: set[str] = set()
+        self.approvals: frozenset[str] = EMPTY
         """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
         self.late = 0
         """The number of answers to cancelled calls."""
@@ -61,7 +65,7 @@ class Calls:
 
     def answer(self, call_id: str) -> deepgram.RequestedFunction:
         """Remove and return an outstanding call."""
-        self.approvals.discard(call_id)
+        self.approvals = self.approvals - {call_id} or EMPTY
         return self.outstanding.pop(call_id)
 
     def find(self, call_id: str | None, name: str | None) -> str | None:

@@ -10,6 +10,7 @@ import enum
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from router.session.state.queues import EMPTY
 from router.usage.tokens import measure
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Limited:
         self.has_asked = False
         """Whether the agent has spoken into the silence by itself. Its speech does not end the silence then."""
         self.spending = Spending(options)
-        self.warned_of: frozenset[str] = frozenset()
+        self.warned_of: frozenset[str] = EMPTY
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
@@ -269,7 +270,7 @@ class Limited:
         # A client that chose the time itself knows of it.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
-            self.warned_of -= {SILENCE.code}
+            self.warned_of = self.warned_of - {SILENCE.code} or EMPTY
             return Step(Act.WAIT, SILENCE, warned_s - quiet_s)
         if quiet_s < longest_s:
             return Step(Act.WARN, SILENCE, longest_s - quiet_s)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
+
+EMPTY: Final[frozenset[Any]] = frozenset()
+"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
 
 
 class Queue(list[T], Generic[T]):

@@ -13,7 +13,7 @@ from router.session.state.limited import Limited
 from router.session.state.pending import PendingResponses
 from router.session.state.plan import SessionPlan
 from router.session.state.playback import MAX_ITEMS, Playback
-from router.session.state.queues import Queue
+from router.session.state.queues import EMPTY, Queue
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
@@ -121,9 +121,9 @@ class State:
         self.turn = Turn()
         self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
-        self.linear16_only: frozenset[int] = frozenset()
+        self.linear16_only: frozenset[int] = EMPTY
         """Positions of upstreams that turned out not to support G.711."""
-        self.without_idle: frozenset[int] = frozenset()
+        self.without_idle: frozenset[int] = EMPTY
         """Positions of upstreams that do not know `idle_timeout_ms`."""
         self.echoes: dict[int, bool] = {}
         """Whether an upstream brings the metadata of a response.create back, by its position.
@@ -148,7 +148,7 @@ class State:
         """The voice that only the next upstream can take: one that has spoken keeps its voice (upstream 2.4)."""
         self.model = ""
         """The model that was dialled."""
-        self.preparing: frozenset[str] = frozenset()
+        self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
         The session configures the upstream after them, because its audio may follow at once.
@@ -161,7 +161,7 @@ class State:
         self.last_error: openai.ErrorDetail | None = None
         """The upstream's last error. It may explain the end of the upstream."""
         self.limited = Limited(options)
-        self.unknown_types: frozenset[str] = frozenset()
+        self.unknown_types: frozenset[str] = EMPTY
         self.ignored = 0
         self.over_bounds = 0
         """The number of messages, and of parts of messages, that exceeded a bound."""

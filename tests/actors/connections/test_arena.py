@@ -28,7 +28,7 @@ def pages_of(arena):
 def test_a_block_has_at_least_the_size_that_was_asked_for(arena):
     for size in (1, 256, 257, 5000, 70_000):
         at, taken = arena.allocate(size)
-        assert size <= taken <= max(256, 2 * size)
+        assert size <= taken <= max(256, 1.25 * size + 64)
         assert at % 8 == 0
 
 
@@ -37,7 +37,7 @@ def test_blocks_do_not_overlap_and_a_free_one_is_used_again(arena):
     places = sorted(at for at, _ in blocks)
     assert all(after - before >= 3072 for before, after in itertools.pairwise(places))
     arena.release(*blocks[3])
-    assert arena.allocate(2500) == blocks[3]
+    assert arena.allocate(2900) == blocks[3]
     assert arena.used_bytes == 10 * 3072
 
 

@@ -10,6 +10,7 @@ from router.assembly import carried
 from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_announcement, open_parcel
 from router.assembly.factory import SessionFactory
 from router.config.guard import Guard, Rule
+from router.guard.rules import Verdict
 from router.hooks import Hooks
 from router.session.snapshot import SnapshotError
 from router.testing import SETTINGS
@@ -25,6 +26,9 @@ REQUEST = Request(
     credential="secret",
     principal=Principal("alice", {"plan": "gold"}),
 )
+
+
+GUARD = Guard(rules=(Rule(expression="secret"),))
 
 
 def parcel_of(book, request=REQUEST):
@@ -71,11 +75,12 @@ def test_facts_of_an_application_that_are_no_json_keep_the_session_here():
         ("realtime", {}, False),
         ("twilio", {}, True),
         ("deepgram", {}, False),
-        ("converse", {"guard": Guard(rules=(Rule(expression="secret"),))}, False),
+        ("converse", {"guard": GUARD}, True),
+        ("realtime", {"guard": GUARD}, False),
     ],
-    ids=["converse", "openai", "realtime", "twilio", "deepgram", "a guard"],
+    ids=["converse", "openai", "realtime", "twilio", "deepgram", "a guard", "a guarded relay"],
 )
-def test_sessions_can_move_unless_a_relay_or_a_guard_has_a_memory_of_its_own(profile, settings, moves):
+def test_sessions_can_move_unless_a_relay_has_a_memory_of_its_own(profile, settings, moves):
     factory = SessionFactory(RouterConfig(**settings), FunctionRegistry(), Hooks())
     request = msgspec.structs.replace(REQUEST, profile=profile)
     spec = factory.of("s", request, None, perform=print, on_end=print)
@@ -87,6 +92,21 @@ def test_sessions_can_move_unless_a_relay_or_a_guard_has_a_memory_of_its_own(pro
         assert spec.carried.snapshot_due > due
         assert not spec.carried.can_move
         assert open_parcel(spec.carried.snapshot()).session_id == "s"
+
+
+def test_a_session_stays_while_a_text_waits_for_its_guard():
+    factory = SessionFactory(RouterConfig(guard=GUARD), FunctionRegistry(), Hooks())
+    spec = factory.of("s", REQUEST, None, perform=print, on_end=print)
+    assert not spec.carried.can_outlive
+    list(spec.machine.handle(messages.ClientOpened(), 0.0))
+    assert spec.carried.snapshot()
+    typed = messages.ClientTextReceived('{"type":"InjectUserMessage","content":"a secret"}')
+    (work,) = (it for it in spec.machine.handle(typed, 0.0) if isinstance(it, messages.StartWork))
+    assert not spec.carried.can_move
+    with pytest.raises(SnapshotError, match="waits for the guard"):
+        spec.carried.snapshot()
+    list(spec.machine.handle(messages.WorkDone(work.key, Verdict("block")), 0.0))
+    assert spec.carried.snapshot()
 
 
 def test_an_announcement_holds_the_request():

@@ -540,6 +540,12 @@ def test_an_answer_to_speech_that_is_not_announced_leaves_nothing_owed(is_ended_
     assert book.losses() == []
 
 
+def test_an_answer_to_speech_that_is_not_announced_covers_no_question():
+    book = TimedPlaybook().ready().hears("u1", "When?").types("And where?")
+    book.upstream(output_item("resp_v", "item_v")).says("At noon.", 0.1, response_id="resp_v", item_id="item_v")
+    assert len(book.run(1.0).asked()) == 1
+
+
 def test_a_question_in_flight_is_asked_once_although_another_response_fails_before_it_begins():
     book = TimedPlaybook().ready().echoes().types("When?").begins_itself()
     begin = book.here

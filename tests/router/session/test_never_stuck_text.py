@@ -16,6 +16,7 @@ from tests.support.machine.timed_playbook import (
     stopped,
     transcription,
 )
+from tests.support.processes.further import further
 
 PROFILES = ("openai", "converse")
 LONG_S = 60.0
@@ -29,6 +30,15 @@ IDS = {
 }
 both_profiles = pytest.mark.parametrize("profile", PROFILES)
 all_ids = pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+all_ids_in_turns = pytest.mark.parametrize(
+    ("profile", "ids"),
+    [
+        (profile, ids) if (at + place) % 2 == 0 else further(profile, ids)
+        for at, profile in enumerate(PROFILES)
+        for place, ids in enumerate(IDS.values())
+    ],
+)
+"""Each kind of ids over one of the profiles, for tests that let minutes pass."""
 
 CUT = "Once upon a time there was a king. He had three daughters and a castle. They lived "
 OTHER = "Two and two is four. Do you want to know more? I can tell you."
@@ -78,16 +88,14 @@ def test_an_answer_after_an_interrupted_one_is_delivered(profile, ids):
     assert book.frames(since=begin).count(AUDIO_DONE) == 1
 
 
-@both_profiles
-@all_ids
+@all_ids_in_turns
 def test_a_question_after_an_interruption_is_asked(profile, ids):
     book = interrupted(profile, ids).upstream(stopped("u2"), committed("u2"), transcription("", "u2"))
     book.types("And?").run(LONG_S, microphone=FRAME)
     assert len(book.asked()) == 1
 
 
-@both_profiles
-@all_ids
+@all_ids_in_turns
 def test_a_turn_is_over_once_the_upstream_says_that_its_response_is(profile, ids):
     book = interrupted(profile, ids).upstream(stopped("u2"), committed("u2"), transcription("", "u2"))
     book.run(LONG_S, event={"type": "conversation.created"}, every_s=5.0, microphone=FRAME)

@@ -215,6 +215,30 @@ def test_the_kept_audio_is_all_since_the_last_commit_after_any_steps(source, ste
             sent_ms = slack_ms = 0.0
 
 
+@pytest.mark.parametrize("frame_bytes", [640, 320, 1000, 642, 16_000, 20_000])
+def test_the_pre_roll_has_the_newest_audio_in_its_order_and_takes_no_more_memory(frame_bytes):
+    it = microphone()
+    sent = b""
+    for number in range(200):
+        frame = bytes([number]) * frame_bytes
+        sent += frame
+        it.append(frame)
+    assert sys.getsizeof(it._kept) < 16_000 * 1.05
+    assert it._recording().data == sent[-16_000:]
+    assert it.forgotten_bytes == 0
+
+
+def test_speech_continues_the_pre_roll():
+    it = microphone()
+    sent = bytes(at * 7 % 251 for at in range(640 * 60))
+    for at in range(0, 640 * 30, 640):
+        it.append(sent[at : at + 640])
+    it.is_speech = True
+    for at in range(640 * 30, 640 * 60, 640):
+        it.append(sent[at : at + 640])
+    assert it.commit().data == sent[640 * 5 :]
+
+
 # The speaker.
 
 

@@ -164,6 +164,12 @@ def test_a_worker_on_its_way_out_passes_a_session_on(keeper, held):
     assert keeper.channel.recv(100) == b"ps1"
 
 
+def test_a_session_whose_descriptors_did_not_arrive_is_left_to_another_worker(keeper, caplog):
+    keeper.channel.send(b"as1 4096 7")
+    assert keeper.channel.recv(100) == b"ps1"
+    assert "no descriptor left" in caplog.text
+
+
 def test_the_last_orders_leave_before_the_end(keeper):
     keeper.custody.drop("s1")
     assert keeper.channel.recv(100) == b"ds1"

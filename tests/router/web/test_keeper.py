@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +192,34 @@ def test_the_memory_of_a_worker_is_there_as_long_as_one_of_its_sessions(keeper, 
     other.do("hold s1")
     keeper.poll()
     assert len(list(DESCRIPTORS.iterdir())) == before - 1
+
+
+def test_sessions_that_were_on_their_way_to_a_dead_worker_are_tried_one_after_the_other(keeper, fit, worker):
+    one, two, three = worker(), worker(), worker()
+    fit.remove(three.pid)
+    for name in ("s1", "s2"):
+        one.do(f"hold {name}")
+    die(keeper, fit, one)
+    fit.append(three.pid)
+    die(keeper, fit, two)
+    assert three.do("adopt") == "as1 4096 7 2"
+    assert keeper._orphans == ["s2"]
+    three.do("hold s1")
+    keeper.poll()
+    assert three.do("adopt") == "as2 4096 7 2"
+
+
+def test_without_a_descriptor_the_keeper_goes_on(tmp_path, keeper, caplog):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        channel.connect(str(tmp_path / "keeper.sock"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (channel.fileno() + 1, hard))
+        try:
+            keeper.poll()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert "the keeper cannot hear a worker" in caplog.text
+        keeper.poll()
 
 
 def test_a_worker_that_ended_by_itself_leaves_nothing(keeper, fit, worker):

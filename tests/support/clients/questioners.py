@@ -44,6 +44,11 @@ class Turn:
     """The time until the end of the answer; None where there was none."""
 
     @property
+    def expected(self):
+        """The answer that a simulator gives to a text; None for a question by voice."""
+        return None if self.question is None else f'You said: "{self.question}" I will remember that.'
+
+    @property
     def answer(self):
         """The text of the answer, whose parts were told one by one."""
         return " ".join(" ".join(self.answers).split())
@@ -187,7 +192,6 @@ class Questioner:
         if turn.question is None:
             return [] if turn.answers and turn.audio_bytes else [f"no words in the answer: {turn}"]
         found = [] if turn.echoes == [turn.question] else [f"{turn.question!r} was echoed as {turn.echoes}"]
-        expected = f'You said: "{turn.question}" I will remember that.'
-        if differing(turn.answer, expected) > most_words:
+        if differing(turn.answer, turn.expected) > most_words:
             found.append(f"{turn.question!r} was answered with {turn.answers}")
         return found

@@ -7,8 +7,8 @@ import msgspec
 
 from router.session.snapshot import restore, snapshot
 
-SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16
-"""One step of so many is compared. With the variable each step is."""
+SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16 if os.environ.get("CI") else 48
+"""One step of so many is compared: in `.ci/run`, which sets CI, and elsewhere. With the other variable each step is."""
 
 SEEN_CHARS = 200
 """The characters of a message that have a part in the choice of steps."""

@@ -1,4 +1,4 @@
-"""Marks each test as `fast` that is not `slow`, `open` or `exhaustive`; fails one that opens a socket or a process."""
+"""Marks each test as `fast` that has no mark of `NOT_FAST`; fails one that opens a socket or starts a process."""
 
 import functools
 import re
@@ -13,11 +13,11 @@ TESTS = Path(__file__).resolve().parents[2]
 SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams", "live"))
 """Each test below them is slow; elsewhere a slow test is marked."""
 
-NOT_FAST = {"slow", "open", "exhaustive"}
-"""The marks of which a fast test has none."""
+NOT_FAST = {"slow", "open", "exhaustive", "alone"}
+"""The marks of which a fast test has none. A test that is alone would hold up all others."""
 
 MARKED_SLOW = re.compile(
-    r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open)\b", re.MULTILINE
+    r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open|alone)\b", re.MULTILINE
 )
 """The mark of a file whose every test is not fast."""
 

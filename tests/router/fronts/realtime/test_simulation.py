@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies
 
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.support.machine.realtime_world import RealtimeWorld
-from tests.support.processes.further import further
+from tests.support.processes.further import examples, further
 
 RACES = {
     "conversation_already_has_active_response",
@@ -73,7 +73,7 @@ def hold(steps, way):
     return it
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(STEPS, WAYS)
 def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(steps, way):
     it = hold(steps, way)
