@@ -18,6 +18,7 @@ DEATHS = 3
 TURNS_BETWEEN = 2
 """The turns of each caller between two deaths: the first one may be cut, and the second one clears the session."""
 WAIT_S = 60.0
+MOST_TURNS = 1000
 
 POISONED = """
 import os, signal, sys
@@ -78,6 +79,11 @@ def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die():
         assert sum(caller.warnings.count("SESSION_RECOVERED") for caller in callers) > CALLERS // 2
 
 
+def recordings_of(session_id, folder):
+    """Return the recordings of a session that are on the disk."""
+    return [path for path in (folder / "recordings").glob("*") if session_id in path.name and path.stat().st_size]
+
+
 def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_path):
     flags = ("--port", "0", "--workers", "2", "--record", tmp_path / "recordings")
     with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
@@ -88,12 +94,17 @@ def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_p
         poisoned, *others = (stack.enter_context(voice_agent(address, path)) for path in (*PATHS, *PATHS))
         for agent in (poisoned, *others):
             agent.start()
+        (session_id,) = (it["request_id"] for it in poisoned.received.of("Welcome"))
+        # A thread writes the recording, a little later.
+        for _ in range(MOST_TURNS):
+            if recordings_of(session_id, tmp_path):
+                break
+            hold_text_turn(poisoned, "hello")
         poisoned.send("InjectUserMessage", content="poison")
         assert poisoned.wait_for_close() == 1011
         assert [it["code"] for it in poisoned.received.of("Error")] == ["SESSION_LOST"]
         assert len(process.wait_for_lines(r"worker \d+ died", 3)) == 3
         for agent in others:
             hold_text_turn(agent, "are you still there")
-        (session_id,) = (it["request_id"] for it in poisoned.received.of("Welcome"))
-        assert any(session_id in path.name for path in (tmp_path / "recordings").iterdir())
+        assert recordings_of(session_id, tmp_path)
         assert process.stop() == 0
