@@ -94,9 +94,6 @@ yield zero
 VERBS = frozenset(_VERBS.split())
 """Imperatives. "tell", "hear" and "say" are not here: they are for speech alone."""
 
-COMMIT_VERBS = VERBS | {"tell"}
-"""The same for commits, where "tell" stands in "tell apart"."""
-
 
 def instead_of(found):
     """Return what to write instead of a banned phrase."""
