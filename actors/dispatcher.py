@@ -51,18 +51,6 @@ NOTED_SLICE_S: Final = SHARE_S / 20
 Nearly every slice is shorter, and costs only a comparison.
 """
 
-LONG_TURN_S: Final = 0.02
-"""The seconds of slices after which a turn is long. From then on `LONG_TURN_SHARE` of the two values above holds.
-
-Many sessions that flood at once would each use the whole share otherwise, and lengthen the turn by their sum.
-"""
-
-LONG_TURN_SHARE: Final = 1 / 10
-"""A session that talks uses less than this part of a share in a turn."""
-
-LONG_TURN_BUDGET: Final = SLICE_BUDGET // 8
-"""The messages of a slice in a long turn."""
-
 SLOW_SLICE_S: Final = 0.05
 """A slice that takes more seconds is logged: a call in it blocked, and every session of the dispatcher waited."""
 
@@ -146,8 +134,6 @@ class Dispatcher:
         """The runnables of each heavy session. The session that has waited longest comes first."""
         self._used_s: dict[str, float] = {}
         """The seconds that each session has used in this turn, in slices longer than `NOTED_SLICE_S`."""
-        self._share_s = SHARE_S
-        """The seconds after which a session is heavy in this turn."""
         self._calls: deque[Callable[[], None]] = deque()
         self._flushes: list[Callable[[], None]] = []
         self._timers = Timers()
@@ -340,7 +326,6 @@ class Dispatcher:
         self.turns += 1
         self._has_unread = False
         self.slow_reads_s = 0.0
-        self._share_s = SHARE_S
         if self._used_s:
             self._used_s.clear()
         looked_s = time.monotonic()
@@ -402,7 +387,6 @@ class Dispatcher:
         ready, heavy = self._ready, self.heavy
         self.is_in_slice = True
         began_all_s = now_s = time.monotonic()
-        noted_s, budget = NOTED_SLICE_S, SLICE_BUDGET
         for _ in range(ROUNDS):
             for _ in range(len(ready)):
                 runnable = ready.popleft()
@@ -412,16 +396,13 @@ class Dispatcher:
                 # The body of `_run_slice`, three times for each message: a call costs as much as the rest of it.
                 self.running = runnable
                 try:
-                    runnable.run_slice(budget)
+                    runnable.run_slice(SLICE_BUDGET)
                 except Exception as error:  # noqa: BLE001 - logged
                     self._fail(runnable, error)
                 self.running = None
                 self.slices += 1
                 began_s, now_s = now_s, time.monotonic()
-                if now_s - began_s > noted_s:
-                    if now_s - began_all_s > LONG_TURN_S:
-                        noted_s, self._share_s = NOTED_SLICE_S * LONG_TURN_SHARE, SHARE_S * LONG_TURN_SHARE
-                        budget = LONG_TURN_BUDGET
+                if now_s - began_s > NOTED_SLICE_S:
                     self._note_slice(runnable, now_s - began_s)
             if not ready:
                 break
@@ -470,7 +451,7 @@ class Dispatcher:
         session_id = runnable.session_id
         if session_id and session_id not in self.heavy:
             self._used_s[session_id] = used_s = self._used_s.get(session_id, 0.0) + took_s
-            if used_s > self._share_s:
+            if used_s > SHARE_S:
                 self.heavy[session_id] = deque()
         if took_s > SLOW_SLICE_S:
             self.slow_slices += 1

@@ -210,23 +210,6 @@ def test_a_light_session_runs_before_the_heavy_ones(dispatcher):
     assert sorted(log[0]) == ["a", "b"]
 
 
-def test_many_sessions_that_become_heavy_in_one_turn_do_not_use_a_whole_share_each(dispatcher):
-    log = []
-    burners = [Burner(dispatcher, f"session {number}", log) for number in range(40)]
-
-    def begin():
-        for burner in burners:
-            dispatcher.schedule(burner)
-
-    on(dispatcher, begin)
-    while len({turn for _, turn in log}) < 2:
-        on(dispatcher, lambda: None)
-    for burner in burners:
-        burner.is_stopped = True
-    first = min(turn for _, turn in log)
-    assert len(burners) <= sum(turn == first for _, turn in log) < 1.5 * len(burners)
-
-
 def test_a_heavy_session_with_nothing_left_is_light_again(dispatcher):
     burner = Burner(dispatcher, "a", log := [])
     dispatcher.schedule(burner)
