@@ -118,6 +118,8 @@ def hold_at_once(hold: Callable[[Cell, Medium], list[str]], cells: Iterable[Cell
         first = list(pool.map(partial(hold, medium=SOCKETS), cells))
     suspects = [cell for cell, faults in zip(cells, first, strict=True) if faults]
     assert len(suspects) <= MOST_SUSPECTS, "\n".join(["", *itertools.chain.from_iterable(first)])
+    for fault in itertools.chain.from_iterable(first):
+        print(f"NOTE: held again, alone: {fault}", file=sys.__stderr__)
     wrong = [fault for cell in suspects for fault in hold(cell, SOCKETS)]
     assert not wrong, "\n".join(["", *wrong])
 
