@@ -6,7 +6,7 @@ import pytest
 
 from tests.fuzz import run
 from tests.fuzz.__main__ import TARGETS
-from tests.fuzz.targets import ClientCodec
+from tests.fuzz.targets import ClientCodec, Connection, wire
 from tests.support.processes.further import examples
 
 SEED = 2026
@@ -41,6 +41,21 @@ def test_a_failure_is_printed_with_the_command_that_repeats_it():
     assert f"--target 'fails' --seed {SEED} --at {failure.number}" in str(failure)
     assert "a planted fault" in str(failure)
     assert run.drawn(Fails(), SEED, failure.number) == failure.given
+
+
+class LongParses(Connection):
+    """A connection that takes long for each read, as on a machine that pauses."""
+
+    def draw(self, random):
+        return "openai", [wire(random, is_server=True) for _ in range(20)]
+
+
+def test_a_connection_on_a_machine_that_pauses_comes_to_rest(monkeypatch):
+    monkeypatch.setattr("actors.connections.protocol.READ_S", -1.0)
+    monkeypatch.setattr("actors.connections.protocol.SLOW_READS_S", 0.0)
+    figures = run.fuzz(LongParses(), SEED, seconds=30.0, inputs=20)
+    assert figures.inputs == 20
+    assert not figures.failures, "\n".join(str(it) for it in figures.failures.values())
 
 
 class FailsAtSteps(ClientCodec):
