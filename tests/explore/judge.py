@@ -126,8 +126,8 @@ class Judge:
         """An upstream refused an event, and the client is not told yet."""
         self.unanswered_commits: set[str] = set()
         """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
-        self.committed_at: set[int] = set()
-        """The generations that received a commit."""
+        self.committed_at: set[tuple[int, str]] = set()
+        """The generations that received a commit, and its id."""
         self.worded: set[str] = set()
         """Texts of the responses of which the session has received words. The client gets them before their audio."""
 
@@ -374,7 +374,7 @@ class Judge:
             is_wanted = self.owed or self.is_excused or self.answers < self.questions
             require(bool(is_wanted), "ii a response is requested, and no question is open")
         if kind == "input_audio_buffer.commit":
-            self.committed_at.add(generation)
+            self.committed_at.add((generation, str(event.get("event_id"))))
             self.unanswered_commits.add(str(event.get("event_id")))
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
@@ -433,8 +433,11 @@ class Judge:
         answered = {call for call, state in self.calls.items() if state == "answered"}
         lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
         require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
-        is_repeated = generation in self.committed_at
-        require(not self.unanswered_commits or is_repeated, "ii a commit by hand is not repeated at the next upstream")
+        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        require(
+            not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
+        )
+        self.unanswered_commits = repeated
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

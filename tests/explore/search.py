@@ -128,7 +128,7 @@ class Search:
         self.report.triples = len(self._taken)
         return self.report
 
-    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int) -> bool:
+    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int | None) -> bool:
         """Take a walk, run the world behind it to its ends, and have `go_on` search from there.
 
         Return whether the walk leads to another world than that of the key `unless`. Otherwise nothing is searched.

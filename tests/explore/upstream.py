@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+LIFE_S = 1500.0
+"""The length of its session. It is shorter than what a session takes for the usual one."""
+OPENED_UNIX_S = 1_700_000_000.0
 AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
@@ -34,6 +37,8 @@ STEPS = {
 
 WHOLE = ("done only", "item only")
 """The kinds whose text comes only in `conversation.item.done`."""
+LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
+"""The last event of a response without `response.created`, where it is not its whole text."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
 
@@ -61,6 +66,8 @@ class Response:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of its kind."""
+        if self.is_brief and self.kind == "call first":
+            return STEPS[self.kind][:-1]
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
@@ -105,6 +112,8 @@ class Upstream:
         self.quirk = quirk
         self.phase = "dialled"
         self.has_created = False
+        self.expires_s = 0.0
+        """The end of its session."""
         self.queue: list[dict[str, Any]] = []
         """The session's events that it has not taken yet, without audio."""
         self.items: list[tuple[str, str]] = []
@@ -315,7 +324,7 @@ class Upstream:
         step = response.steps[response.at]
         response.at += 1
         events = self._events(response, step)
-        if response.is_brief and step == ("item done" if response.kind in WHOLE else "text"):
+        if response.is_brief and step == LAST.get(response.kind, "text"):
             self._end(response, "completed")
         return events
 
