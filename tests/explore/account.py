@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router.session.state.states import Lifecycle, ResponseState, UserTurnState
 from tests.explore.violation import require
@@ -15,11 +15,12 @@ _SPOKEN = frozenset({UserTurnState.SPEAKING.value, UserTurnState.STOPPED.value})
 
 def judge_tables(world: World) -> None:
     """Judge the states of RESPONSE and USER_TURN. Behind a fault they may differ from the truth, until it is seen."""
-    if world.faults or not world.is_sound or world.session.state.lifecycle is not Lifecycle.READY:
-        return
-    if world.serving not in world.upstreams:
+    if world.session.state.lifecycle is not Lifecycle.READY or world.serving not in world.upstreams:
         return
     facts = world.session.describe()
+    _judge_microphone(world, facts)
+    if world.faults or not world.is_sound:
+        return
     _judge_response(world, str(facts["response"]))
     _judge_user_turn(world, str(facts["user_turn"]))
 
@@ -45,3 +46,14 @@ def _judge_user_turn(world: World, shown: str) -> None:
         require(shown == UserTurnState.SPEAKING.value, f"xii the user speaks, and the session is {shown}")
     elif world.upstreams[serving].speech and not judge.has_missed_commit:
         require(shown in _SPOKEN, f"xii speech is not committed, and the session is {shown}")
+
+
+def _judge_microphone(world: World, facts: dict[str, Any]) -> None:
+    """Judge whether audio of the microphone may be dropped: only where the user does not speak."""
+    if world.opening != "settings":
+        return
+    phase, owed = facts["user_turn"], facts["owed"]
+    is_idle = phase == UserTurnState.IDLE.value and not owed["answers_to_speech"]
+    may_drop = world.session.may_drop_audio()
+    require(may_drop or not is_idle, "xii the user does not speak, and no audio may be dropped")
+    require(not may_drop or phase not in _SPOKEN, "xii the user speaks, and audio may be dropped")

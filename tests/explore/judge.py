@@ -11,7 +11,6 @@ from tests.explore.knowledge import Knowledge
 from tests.explore.upstream import AUDIO_MS, Response
 from tests.explore.violation import require
 
-
 ENDS_COMMITS = frozenset(
     {"input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.speech_started"}
 )
@@ -128,6 +127,12 @@ class Judge:
         """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
         self.committed_at: set[tuple[int, str]] = set()
         """The generations that received a commit, and its id."""
+        self.voices = 0
+        """UserStartedSpeaking messages so far. A typed question causes one, too."""
+        self.is_voice_shown = False
+        """The client was told that the user speaks, and the speech is neither committed nor given up."""
+        self.is_replayed = False
+        """The upstream in use was given speech whose begin the client knows, and has not detected it."""
         self.worded: set[str] = set()
         """Texts of the responses of which the session has received words. The client gets them before their audio."""
 
@@ -158,6 +163,8 @@ class Judge:
         self.has_missed_commit |= name == "commit"
         if name == "commit":
             self.unanswered_commits.clear()
+        if name in ("commit", "speech"):
+            self.is_voice_shown = self.is_replayed = False
         longest_s = {"speech": 0.0, "commit": MAX_FILLED_S}.get(name)
         if longest_s is not None:
             self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
@@ -309,6 +316,7 @@ class Judge:
         self.shown = set()
 
     def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.voices += 1
         self.silenced |= {it.text for it in self.active.values()}
 
     def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
@@ -411,6 +419,7 @@ class Judge:
 
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
         """Record an event behind which no commit by hand is to be repeated."""
+        self.is_voice_shown &= event["type"] not in ("input_audio_buffer.committed", "input_audio_buffer.cleared")
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
@@ -424,6 +433,12 @@ class Judge:
             self._forget_statement(generation)
         self.knowledge.refuse(event)
 
+    def lacks(self, generation: int, event: dict[str, Any]) -> None:
+        """Record that a standby upstream refused an item. It gets the item again when it takes over."""
+        if event["type"] == "conversation.item.create":
+            self.outputs.discard((generation, str(event["item"].get("call_id"))))
+            self.knowledge.lack(event["item"], generation)
+
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:
             self.statements.remove(generation)
@@ -433,6 +448,7 @@ class Judge:
         answered = {call for call, state in self.calls.items() if state == "answered"}
         lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
         require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
         repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
         require(
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"

@@ -26,8 +26,8 @@ from router.session.profile import PROFILES, Profile
 from router.session.state.states import Lifecycle
 from router.session.tables import Row
 from router.session.work import WorkKind, split_key
-from tests.explore.judge import Judge
 from tests.explore.account import judge_tables
+from tests.explore.judge import Judge
 from tests.explore.upstream import LIFE_S, OPENED_UNIX_S, Response, Upstream, decoded
 from tests.explore.violation import Violation
 from tests.support.machine.options import session_options
@@ -277,6 +277,7 @@ class World:
             frame = messages.UpstreamTextReceived(gone.generation, orjson.dumps(event).decode())
             if is_abandoned:
                 self.judge.knowledge.sees(event, gone.generation)
+                self.judge.upstream_ends_commit(event)
                 if (event.get("response") or {}).get("status") == "cancelled" and cancelled is not None:
                     self.judge.is_late_cancelled(cancelled, gone.generation)
                 self._feed(frame)
@@ -435,7 +436,12 @@ class World:
         self.judge.cut_off()
         self.judge.speaking[generation] = self.now_s
         self.judge.has_missed_commit = False
+        voices = self.judge.voices
         self._deliver(generation, self.upstreams[generation].hear("speech"))
+        if generation == self.serving:
+            if self.judge.is_replayed and self.judge.voices != voices:
+                raise Violation("v the client is told twice that the user has begun to speak")
+            self.judge.is_voice_shown, self.judge.is_replayed = self.judge.voices != voices, False
 
     def _act_stop(self, generation: int) -> None:
         self.judge.speaking.pop(generation, None)
@@ -479,11 +485,13 @@ class World:
     def _act_refuse(self, generation: int) -> None:
         self._spend("fault")
         upstream, event = self.upstreams[generation], self.upstreams[generation].queue[0]
-        self.judge.refused(generation, event)
         is_in_use = generation == self.session.state.upstream.generation
         if is_in_use:
-            # An item that a standby refuses is missing in its conversation alone.
+            self.judge.refused(generation, event)
             self.judge.knowledge.deny(event, generation)
+        else:
+            # An item that a standby refuses is missing in its conversation alone.
+            self.judge.lacks(generation, event)
         is_named = event.get("event_id") is not None or upstream.has_created
         self.judge.is_refusal_due = is_in_use and is_named and event.get("event_id") != CUT_EVENT_ID
         self._deliver(generation, upstream.refuse())
