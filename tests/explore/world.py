@@ -28,7 +28,7 @@ from router.session.tables import Row
 from router.session.work import WorkKind, split_key
 from tests.explore.account import judge_tables
 from tests.explore.judge import Judge
-from tests.explore.upstream import LIFE_S, OPENED_UNIX_S, Response, Upstream, decoded
+from tests.explore.upstream import LIFE_S, OPENED_UNIX_S, OWN_UNANNOUNCED, Response, Upstream, decoded
 from tests.explore.violation import Violation
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
@@ -133,6 +133,9 @@ class World:
             found += upstream.actions()
             if self.budget["hold"] and upstream.may_hold:
                 found.append(("hold", upstream.generation))
+            is_asked = upstream.generation in (*self.judge.asks, *self.judge.statements) or self.has_dropped
+            if upstream.may_answer_unannounced and not is_asked:
+                found += [("unannounced", upstream.generation, kind) for kind in OWN_UNANNOUNCED]
         timer = self._next_timer()
         if timer is not None:
             found.append(("fire", timer))
@@ -397,6 +400,12 @@ class World:
     def _act_own(self, generation: int, kind: str) -> None:
         upstream = self.upstreams[generation]
         self._after(upstream, (None, upstream.outside), upstream.own(kind))
+
+    def _act_unannounced(self, generation: int, kind: str) -> None:
+        upstream = self.upstreams[generation]
+        upstream.own_unannounced(kind)
+        self.judge.begins(upstream.active)
+        self._act_step(generation, is_outside=False)
 
     def _act_step(self, generation: int, is_outside: bool) -> None:
         upstream = self.upstreams[generation]

@@ -100,7 +100,7 @@ def _active(context: Context) -> ResponseRequest | None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
-    if turn.current is None and not turn.is_announced and not turn.has_output:
+    if turn.current is None and not turn.is_announced and not turn.has_output and turn.output_id is None:
         # It was known from the refusal of another request alone: no question is known that it answered.
         return None
     # A response that the upstream began by itself has no request, and is continued like any answer.
