@@ -195,10 +195,11 @@ def _first_violation(mutant: Mutant, walks: list[Walk], until_s: float, outcome:
         if _is_of_mutant(search):
             return search.report.found[0].words
     most = 20
-    while time.process_time() < until_s and not all(search.is_over for search in searches):
+    while searches and time.process_time() < until_s:
         for search in searches:
             with _applied(mutant):
                 search.go_on(until_s, most)
+                search.wander(until_s, most)
             if _is_of_mutant(search):
                 return search.report.found[0].words
         most *= 2
