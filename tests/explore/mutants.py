@@ -70,6 +70,7 @@ OUTSIDE = {
     "ResponseOutputTextDelta": "the agent speaks, and does not write",
     "ResponseOutputTextDone": "the agent speaks, and does not write",
     "DetectionStopped": "the client does not change the detection",
+    "STANDBY.SEEDED: StandbyReleased": "the client changes no voice, and no process dies",
     "LIFECYCLE.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "STANDBY.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "DEADLINES: SETTINGS": "each walk begins with the message that configures the session",

@@ -213,8 +213,6 @@ class Search:
         for kind in kinds:
             name, _, detail = kind.partition("-")
             fitting = [it for it in world.actions() if it[0] == name and (not detail or detail in it)]
-            if name == "fire" and not fitting and detail in world.timers:
-                fitting = [(name, detail)]
             if fitting:
                 world.act(fitting[0])
                 path = (fitting[0], path)
