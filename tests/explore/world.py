@@ -549,6 +549,7 @@ class World:
                 return  # the session closed it in the meantime
             upstream.last = event
             self.judge.knowledge.sees(event, generation)
+            self.judge.upstream_answers_update(event, generation)
             if generation == self.serving:
                 self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared":
