@@ -340,7 +340,7 @@ class Judge:
         self.updates -= 1
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
-        self.has_explained, self.is_refusal_due = True, False
+        self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
         self.updates = self.injected = 0
         self.unsent.clear()
         self.owed.clear()
