@@ -213,7 +213,9 @@ class Turn:
         if self.response_id is None:
             # Before response.created any id may be the requested response's, unless another response has it.
             known = (*self.interrupted, *self.ended, *self.outside)
-            return response_id is not None and response_id in known
+            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
+            return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
