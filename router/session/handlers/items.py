@@ -102,7 +102,7 @@ def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
     """Forget an item that the upstream refused. Return its id if the item was not acknowledged."""
-    # Such an error about an item means the oldest unacknowledged one.
+    # Some errors name no event (upstream 8.1). Such an error about an item means the oldest unacknowledged one.
     link_items, item_id = context.state.upstream.items, error.event_id
     if item_id is None and (error.param or "").partition(".")[0] == "item":
         item_id = link_items.oldest

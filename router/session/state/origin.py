@@ -96,7 +96,7 @@ def _beside_client_s(response: openai.Response, in_flight: SentRequest, *, is_ec
         return requested
     if response.conversation_id is None:
         return requested if request.is_outside and not request.metadata else Origin.OUTSIDE
-    # If the upstream returns metadata, it would have returned that of the request. Other metadata show another
+    # An upstream that returns metadata would have returned that of the request. Other metadata belongs to another
     # response.
     if request.metadata and (is_echoing or response.metadata):
         return Origin.UPSTREAM

@@ -76,7 +76,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self._after(changes, self.agent, listening.detection_after(changes, self.detection), is_recorded=True)
 
     def _after(self, changes: Any, agent: blocks.Agent, detection: Detection, *, is_recorded: bool) -> SessionPlan:
-        # Otherwise the next upstream gets everything from the agent.
+        # If nothing is recorded, the next upstream gets everything from the agent alone.
         records = is_recorded and isinstance(changes, dict)
         return msgspec.structs.replace(
             self,
