@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EMPTY: Final[frozenset[Any]] = frozenset()
-"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
+"""The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
 
 
 class Queue(list[T], Generic[T]):
