@@ -203,6 +203,8 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
 class TurnLog:
     """A collector of turns from the messages to the client."""
 
+    __slots__ = ("_functions", "_said")
+
     def __init__(self) -> None:
         self._said: list[Said] = []
         self._functions: list[str] = []
@@ -230,6 +232,8 @@ class Stopwatch:
 
     It runs from the request, to the client or to a thread, to the answer for the upstream.
     """
+
+    __slots__ = ("requested",)
 
     def __init__(self) -> None:
         self.requested: dict[str, tuple[float, str | None]] = {}
