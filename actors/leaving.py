@@ -1,6 +1,6 @@
 """The moments at which idle sessions end during a drain, spread with jitter. Pure.
 
-Their clients dial again as they are closed, and all of them at once would be a storm for the other servers.
+Their clients dial again when they are closed. If all of them did so at once, they would overload the other servers.
 """
 
 from __future__ import annotations

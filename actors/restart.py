@@ -111,7 +111,7 @@ class History(msgspec.Struct, kw_only=True):
     position: int = 0
     """The position of the upstream that was dialled last."""
     is_chosen: bool = False
-    """Whether `position` is the choice of the latest verdict, which was not dialled yet."""
+    """Whether the latest verdict chose `position`, and no dial followed yet."""
     refused: set[int] = msgspec.field(default_factory=set)
     """The positions of upstreams that refused the session for good."""
 

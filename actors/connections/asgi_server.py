@@ -32,7 +32,7 @@ CUT_CLOSE_S: Final = 1.0
 
 
 class Carried(Side, Protocol):
-    """The connection whose messages are carried."""
+    """The connection whose messages the server's end carries."""
 
     subprotocol: str | None
 

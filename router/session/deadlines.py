@@ -103,9 +103,9 @@ class Wait(enum.Enum):
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
     CALL = "call"
-    """From the client's handshake to the warning before the longest length of a call, and from there to its end."""
+    """From the client's handshake to the warning that the call is nearly too long, and from there to its end."""
     SILENCE = "silence"
-    """From speech or a message to the warning before the longest silence, and from there to its end."""
+    """From speech or a message to the warning that the silence is nearly too long, and from there to the call's end."""
     DRAIN = "drain"
     """From the begin of a drain to the session's end, at the latest."""
 

@@ -204,8 +204,7 @@ class Session:
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
 
-        After a cut, an answer continues behind its heard words. They are estimated from the audio, and from the text so
-        far.
+        A cut answer continues after its heard words, which are estimated from its audio and its text so far.
         """
         part = self.state.turn.answer.newest
         stored_chars = self._stored_chars if part is self._stored_part else 0

@@ -140,12 +140,12 @@ class Packer:
         return [_OBJECT, number, *[field if type(field) in _SCALARS else pack(field) for field in fields]]
 
     def items(self, tag: int, values: Iterable[Any]) -> Plain:
-        """Return the elements of a container after its tag."""
+        """Return a list of a container's tag and its packed elements."""
         pack = self.pack
         return [tag, *(it if type(it) in _SCALARS else pack(it) for it in values)]
 
     def pairs(self, tag: int, values: Mapping[Any, Any]) -> Plain:
-        """Return the keys and values of a mapping after its tag."""
+        """Return a list of a mapping's tag, and its packed keys and values in turn."""
         packed = [tag]
         for key, value in values.items():
             packed += (self.pack(key), self.pack(value))

@@ -399,7 +399,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
         context.reset_restart_budget()
-        # The answer behind a function call belongs to the same turn.
+        # The answer after a function call belongs to the same turn.
         if not was_verbatim and not context.state.calls.outstanding:
             context.state.limited.spending.add_turn()
     end_of_response(context)

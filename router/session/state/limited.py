@@ -196,8 +196,10 @@ class Limited:
         self.reached: str | None = None
         """The code of the limit that ends the session."""
         self.is_over = False
-        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
-        the session at once."""
+        """Whether the turn that reached a limit of `SPENT` has ended, or was interrupted by the user.
+
+        A further turn ends the session at once.
+        """
 
     def note_user(self, now_s: float) -> None:
         """Record speech of the user, or a message that asks for something."""

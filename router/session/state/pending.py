@@ -48,7 +48,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     verbatim: VerbatimText | None = None
     """The text that the response speaks, and nothing else."""
     resume_after: str | None = None
-    """The last delivered words of an answer that was cut off. The response continues behind them."""
+    """The last delivered words of an answer that was cut off. The response continues after them."""
     resent: str = ""
     """The text after those words that the client has already."""
     before: str = ""
