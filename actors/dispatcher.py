@@ -29,9 +29,10 @@ SLICE_BUDGET: Final = 64
 ROUNDS: Final = 8
 """The most rounds of slices in one turn, before sockets and timers are looked at again.
 
-A message passes three actors, so the rounds carry what a turn has received to its end before more is received. Under
-load a turn gets longer, and finds several frames of each connection at once, which are joined and cost little more than
-one (docs/decisions/0020-overload.md). There is a bound because actors may keep each other going.
+A message passes three actors, and needs as many rounds. So a turn handles all messages that it has received before the
+next turn receives more. Under load a turn gets longer, and finds several frames of each connection at once, which are
+joined and cost little more than one (docs/decisions/0020-overload.md). There is a bound because actors may keep each
+other going.
 """
 
 TURNS_PUT_OFF: Final = 4

@@ -98,7 +98,7 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take back a block whose size is that of `allocate`."""
+        """Take back a block. `size` is the size that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE

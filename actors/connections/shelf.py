@@ -27,7 +27,7 @@ JOURNAL_BYTES: Final = 6 * 1024
 KEPT_BYTES: Final = 5 * 1024
 """The least audio without speech that is kept after the record. The record has the audio before."""
 LEAST_ROOM_BYTES: Final = 1024
-"""The room for a read: most frames of a microphone are smaller, so that one read brings one frame."""
+"""The least room for a read. Most frames of a microphone are smaller, so that one read brings one frame."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
@@ -145,7 +145,10 @@ class Shelf:
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
         self.step = head + _STEP
-        """The word that is 1 while the session handles an input. It may be the cause of a death meanwhile."""
+        """The word that is 1 while the session handles an input.
+
+        If the process dies in that time, the session may be the cause.
+        """
         self.written = 0
         """The bytes written to the client since the shelf was made."""
         self.asks_for_record = False
