@@ -64,7 +64,7 @@ class Departures:
         self.report()
 
     def admit(self, session: SessionRecord) -> None:
-        """Drain a session, too, that was accepted while the drain began."""
+        """Drain a session that was accepted while the drain began, too."""
         if self._drained is None:
             return
         if self._may_depart(session):

@@ -63,7 +63,7 @@ class AttachTranslator(Message, frozen=True):
 
 
 class AttachUpstream(Message, frozen=True):
-    """A reference to the session's upstream actor of that generation, for its translator."""
+    """A reference to the session's upstream actor of this generation, for its translator."""
 
     upstream: Ref
     generation: int

@@ -155,7 +155,7 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work of that key has ended. Each `StartWork` that was not cancelled has one such input."""
+    """The work with this key has ended. Each `StartWork` that was not cancelled has one such input."""
 
     key: str
     result: Any = None

@@ -47,7 +47,7 @@ class _Ahead:
         """Set from another thread."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
-        """Whether the session waits for it."""
+        """Whether the session waits for this dial."""
         return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
 
 

@@ -89,7 +89,7 @@ def _noting(
 
 
 class KeptConnection(ClientConnection):
-    """A client's connection with a shelf, once it has one."""
+    """A client's connection. From `keep` on, each of its bytes is noted in a shelf."""
 
     __slots__ = (
         "_is_bare",

@@ -28,7 +28,7 @@ class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     is_sent: bool = False
     """The client has the text."""
     is_urgent: bool = False
-    """The agent speaks it although the user is speaking."""
+    """The agent speaks the text even while the user is speaking."""
 
 
 def new_verbatim_text(item_id: str, text: str, *, is_urgent: bool = False) -> VerbatimText:
