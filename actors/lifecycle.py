@@ -131,7 +131,7 @@ class ContinueReading(Message, frozen=True):
 
 
 class UpstreamRequested(Message, frozen=True):
-    """A session machine asked for an upstream."""
+    """A session machine requested an upstream."""
 
     session_id: str
     generation: int

@@ -31,7 +31,7 @@ LEAST_ROOM_BYTES: Final = 1024
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session is asked for another record."""
+"""The bytes after a record from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""

@@ -220,7 +220,7 @@ class Conversation:
         return item
 
     def fill(self, item: Item, wire: Fields) -> None:
-        """Set the fields of an item. A client's message keeps content that has audio, or that `wire` lacks."""
+        """Set the fields of an item. A client's message keeps its own content that has audio, or that `wire` lacks."""
         known = item.wire.get("content")
         if known and isinstance(known, list) and wire.get("type") == "message" and wire.get("role") != "assistant":
             # The client's own content says more than its acknowledgement, which has no audio.

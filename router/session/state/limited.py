@@ -202,7 +202,7 @@ class Limited:
         """
 
     def note_user(self, now_s: float) -> None:
-        """Record speech of the user, or a message that asks for something."""
+        """Record speech of the user, or a message that requests something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
 
     def note_turn(self, now_s: float) -> None:
