@@ -130,13 +130,16 @@ _first_waiter = threading.Lock()
 """The lock under which the first waiter of a `Stopped` makes the event that it waits for."""
 
 
-class Stopped(threading.Event):
+class Stopped:
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it.
+    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. It is
+    no `threading.Event`, whose dictionary an instance could not do without.
     """
 
-    def __init__(self) -> None:  # not threading.Event's, which makes that lock
+    __slots__ = ("_waited_for", "is_up")
+
+    def __init__(self) -> None:
         self.is_up = False
         self._waited_for: threading.Event | None = None
 
@@ -167,7 +170,7 @@ class Ref(pykka.ActorRef[Any]):
     """pykka's reference, whose `ask` refuses at once if waiting would deadlock."""
 
     actor_inbox: Inbox
-    actor_stopped: Stopped
+    actor_stopped: Stopped  # type: ignore[assignment] # it is waited for and read like an event
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send a message and wait for the reply; see `pykka.ActorRef.ask`.
@@ -275,11 +278,8 @@ class Actor(pykka.Actor):
     because nearly every frame is such a message.
     """
 
-    log_fields: Mapping[str, Any] = {}
-    """The fields of log lines about the actor; empty if it belongs to no session."""
-
     actor_inbox: Inbox
-    actor_stopped: Stopped
+    actor_stopped: Stopped  # type: ignore[assignment] # it is waited for and read like an event
     _actor_ref: Ref
 
     def __init__(self, dispatcher: Dispatcher, session_id: str = "") -> None:
@@ -295,6 +295,11 @@ class Actor(pykka.Actor):
         """Whether a method of the actor runs outside of its slices. On the dispatcher's thread."""
         self._last_turn = -1
         """The dispatcher's turn in which the actor last handled a message at once, outside of slices."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the actor; empty where it belongs to no session."""
+        return {}
 
     @property
     def actor_ref(self) -> Ref:

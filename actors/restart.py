@@ -112,7 +112,7 @@ class History(msgspec.Struct, kw_only=True):
     """The position of the upstream that was dialled last."""
     is_chosen: bool = False
     """Whether the latest verdict chose `position`, and no dial followed yet."""
-    refused: set[int] = msgspec.field(default_factory=set)
+    refused: frozenset[int] = frozenset()
     """The positions of upstreams that refused the session for good."""
 
     def turn_completed(self) -> None:
@@ -161,7 +161,7 @@ def decide(
     """
     decision = policy_of(loss)
     if decision is Decision.LEAVE and not has_other_key:
-        history.refused.add(history.position)
+        history.refused |= {history.position}
     leaving = None if decision is Decision.RESTART or has_other_key else history.position
     # The list is in the order of preference: a plain restart returns to the first.
     start = 0 if decision is Decision.RESTART else history.position + (leaving is not None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
+from actors.footprint import STEP_BYTES
 from actors.timers import NamedTimers
 from actors.work import Pools, Work
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.dispatcher import Dispatcher
-    from actors.footprint import Footprint
+    from actors.footprint import Footprint, Holding
     from actors.machine import Carried, Machine
 
 logger = logging.getLogger(__name__)
@@ -109,10 +110,19 @@ class TranslatorActor(Actor):
         self._ahead: _Ahead | None = None
         self._timers = NamedTimers(dispatcher.timer, self._fire)
         self._read_late = read_late
-        self.log_fields = {**log_fields, "generation": 0}
+        self._log_fields = log_fields
+        self._generation = 0
+        """The newest generation that was attached."""
         self._pools = pools
         self._work = Work(self, perform, self._handle)
-        self._holding = None if footprint is None else footprint.holding(f"session {session_id}", self._evict)
+        self._footprint = footprint
+        self._holding: Holding | None = None
+        """The record of the memory that the machine holds, once that is much."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the session, with the newest generation."""
+        return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
     def on_stop(self) -> None:
         """Release timers and work, and notify the supervisor."""
@@ -164,8 +174,11 @@ class TranslatorActor(Actor):
     # The memory that all sessions hold together.
 
     def _measure(self, _message: lifecycle.MeasureMemory) -> None:
+        held_bytes = self._machine.held_bytes()
+        if self._holding is None and self._footprint is not None and held_bytes >= STEP_BYTES:
+            self._holding = self._footprint.holding(f"session {self.session_id}", self._evict)
         if self._holding is not None:
-            self._holding.note(self._machine.held_bytes())
+            self._holding.note(held_bytes)
 
     def _evict(self, had_bytes: int) -> None:
         # From any thread.
@@ -184,7 +197,7 @@ class TranslatorActor(Actor):
         self._client = message.client
 
     def _attach_upstream(self, message: lifecycle.AttachUpstream) -> None:
-        self.log_fields = {**self.log_fields, "generation": message.generation}
+        self._generation = message.generation
         # The machine may have closed or abandoned the generation before its actor began.
         if message.generation in self._upstreams:
             self._upstreams[message.generation] = message.upstream

@@ -74,7 +74,7 @@ class UpstreamActor(Actor):
         self._read_late = read_late
         self._reporting: Timer | None = None
         """The timer that ends the upstream's time to report on cancelled work, once the session has ended."""
-        self.log_fields = log_fields
+        self._log_fields = log_fields
         self._connection: Connection | None = None
         self._intake = Intake(self.actor_ref, translator, self.dispatcher)
         self._is_busy = False
@@ -82,6 +82,11 @@ class UpstreamActor(Actor):
         self._position = 0
         self._dialling: Job | None = None
         """The dial, which may wait for a thread of the connector."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the generation."""
+        return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
     def abort_from_outside(self) -> None:
         """Hang up; see `Abortable`."""

@@ -50,12 +50,13 @@ class Work:
     comes after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
+    __slots__ = ("_actor", "_deliver", "_dispatcher", "_perform", "_running", "dropped")
+
     def __init__(
         self, actor: Actor, perform: Callable[[Any], Any], deliver: Callable[[messages.WorkDone], None]
     ) -> None:
         self._actor: Actor | None = actor
         self._dispatcher = actor.dispatcher
-        self._guarded: Callable[[Any], None] = actor.run_guarded
         self._perform = perform
         self._deliver = deliver
         self._running: dict[str, _Running] = {}
@@ -91,8 +92,12 @@ class Work:
     def close(self) -> None:
         """Cancel everything, and release the actor, which has stopped."""
         self.discard()
-        self._guarded = self._deliver = _ignore
+        self._deliver = _ignore
         self._actor = None
+
+    def _guarded(self, callback: Callable[[], object]) -> None:
+        if self._actor is not None:
+            self._actor.run_guarded(callback)
 
     def _hand_in(self, key: str, entry: _Running, result: Any) -> None:
         # The pool calls this on one of its threads. A pool that refuses calls it on the dispatcher's thread, while the

@@ -49,6 +49,8 @@ session on audio that does not compress (docs/decisions/0002-frames-of-our-own.m
 class ClientConnection(StreamConnection, AcceptedConnection):
     """The connection to a client. Made by `accept`."""
 
+    __slots__ = ("_given_back", "subprotocol")
+
     def __init__(
         self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits, is_lent: bool = False
     ) -> None:

@@ -89,7 +89,6 @@ class ProtocolConnection(Connection):
         "_reads_slowly",
         "_share",
         "_short_read_bytes",
-        "_timers",
         "_traffic",
         "_writer",
     )
@@ -104,7 +103,6 @@ class ProtocolConnection(Connection):
         self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
-        self._timers: list[Timer] = []
         self._events: Sequence[frames.Event] = ()
         """Events that were read and not yet delivered."""
         self._short_read_bytes = 0
@@ -117,6 +115,7 @@ class ProtocolConnection(Connection):
         self._alive_s = 0.0
         """The time, on the monotonic clock, at which the peer last showed life."""
         self._share: Share | None = None
+        """The record of the memory that is held for the peer, from `STEP_BYTES` on: few peers ever need one."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False
@@ -145,12 +144,10 @@ class ProtocolConnection(Connection):
             return
         self._dispatcher, self._listener = dispatcher, listener
         self._traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
-        if self._limits.footprint is not None:
-            self._share = Share(self, self._limits.footprint, dispatcher)
         self._writer.open(dispatcher, self._traffic)
         self._show_life()
         if self._limits.ping_interval_s and self._closing is None:
-            self._idle = self._new_timer(self._on_idle)
+            self._idle = dispatcher.timer(self._on_idle)
             self._idle.restart(self._limits.ping_interval_s)
         self._watch_again()
 
@@ -284,8 +281,8 @@ class ProtocolConnection(Connection):
         traffic = self._traffic
         traffic.received_messages += len(events)
         traffic.received_bytes += len(data)
-        if self._share is not None and (self._share.holding.held_bytes or self._parser.held_bytes >= STEP_BYTES):
-            self._share.note()
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
         self._deliver()
         return len(data)
 
@@ -407,7 +404,7 @@ class ProtocolConnection(Connection):
         if self._idle is not None:
             self._idle.discard()
             self._idle, self._is_pinged = None, False
-        self._close_deadline = self._new_timer(self._on_close_deadline)
+        self._close_deadline = self._dispatcher.timer(self._on_close_deadline)
         self._lingers = linger_s > 0
         self._close_deadline.restart(linger_s + self._limits.close_timeout_s)
         self.resume()
@@ -455,6 +452,12 @@ class ProtocolConnection(Connection):
 
     def on_backlog(self) -> None:
         """Note how much memory is kept for the peer; see `Share.note`."""
+        if self._share is not None or self.held_bytes >= STEP_BYTES:
+            self._note_share()
+
+    def _note_share(self) -> None:
+        if self._share is None and self._limits.footprint is not None and self._dispatcher is not None:
+            self._share = Share(self, self._limits.footprint, self._dispatcher)
         if self._share is not None:
             self._share.note()
 
@@ -503,29 +506,30 @@ class ProtocolConnection(Connection):
     def _part(self) -> None:
         """End here without a message to the peer or to the listener."""
         self._is_ended = True
-        for timer in self._timers:
-            timer.discard()
+        self._let_go()
         self._writer.close()
-        if self._share is not None:
-            self._share.release()
-            self._share = None
         self._listener = None
 
     def _end(self, closed: ConnectionClosed) -> None:
         if self._is_ended:
             return
         self._is_ended = True
-        for timer in self._timers:
-            timer.discard()
+        self._let_go()
         unsent_bytes = self._writer.close()
-        if self._share is not None:
-            self._share.release()
-            self._share = None
         if unsent_bytes:
             logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes, extra=self.log_fields)
         self._release()
         self._notify("on_closed", closed)
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
+
+    def _let_go(self) -> None:
+        """Release the timers, and the record of the memory."""
+        for timer in (self._idle, self._close_deadline):
+            if timer is not None:
+                timer.discard()
+        if self._share is not None:
+            self._share.release()
+            self._share = None
 
     def _notify(self, callback: str, *args: Any) -> None:
         """Call the listener on a later turn, in the order of these calls.
@@ -547,12 +551,6 @@ class ProtocolConnection(Connection):
         except Exception:
             logger.exception("%s: its owner failed in %s", self, callback, extra=self.log_fields)
             self.abort()
-
-    def _new_timer(self, callback: Callable[[], None]) -> Timer:
-        assert self._dispatcher is not None  # noqa: S101 - there is time from `open` on
-        timer = self._dispatcher.timer(callback)
-        self._timers.append(timer)
-        return timer
 
     def _watch_again(self) -> None:
         if not self._is_ended and self._dispatcher is not None:

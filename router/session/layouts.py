@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 

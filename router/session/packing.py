@@ -193,8 +193,8 @@ class Unpacker:
             return moment
         if isinstance(moment, dict):
             return {key: self.shift(value) for key, value in moment.items()}
-        if isinstance(moment, Queue):
-            return Queue(map(self.shift, moment), maxlen=moment.maxlen)
+        if isinstance(moment, tuple):
+            return tuple(map(self.shift, moment))
         return moment + shift_s if math.isfinite(moment) and moment else moment
 
     def _object(self, packed: list[Any], current: Any) -> Any:

@@ -204,6 +204,8 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
 class TurnLog:
     """A collector of turns from the messages to the client."""
 
+    __slots__ = ("_functions", "_said")
+
     def __init__(self) -> None:
         self._said: list[Said] = []
         self._functions: list[str] = []
@@ -231,6 +233,8 @@ class Stopwatch:
 
     It measures the time from the request, to the client or to a pool thread, until the answer goes upstream.
     """
+
+    __slots__ = ("requested",)
 
     def __init__(self) -> None:
         self.requested: dict[str, tuple[float, str | None]] = {}

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.state.transcripts import HeldMessage
 
 BESIDE_AUDIO: Final = frozenset(
     {
@@ -40,7 +39,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     for message in sent:
         if transcripts.held:
             # The messages of a turn keep their order, so this one waits, too.
-            transcripts.held.append(HeldMessage(message, None))
+            transcripts.hold(message)
         else:
             _send_behind_audio(context, message)
 
@@ -54,7 +53,7 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.held.append(HeldMessage(message, item_id))
+    transcripts.hold(message, item_id)
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:

@@ -183,7 +183,7 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
     if origin is Origin.LATE:
         _reject(context, response)
         return
-    context.state.turn.outside.append(response.id)
+    context.state.turn.note_outside(response.id)
     if origin is Origin.OUTSIDE_REQUESTED:
         context.state.pending.in_flight = None
         if context.state.turn.response is ResponseState.REQUESTED:
@@ -248,10 +248,10 @@ def _begin_upstream_s(context: Context, response: openai.Response) -> None:
 
 def _bound_unasked(context: Context) -> None:
     """Count an unasked response. Abandon an upstream that begins `MAX_UNASKED` of them within `UNASKED_S`."""
-    unasked = context.state.turn.unasked
-    unasked.append(context.now_s)
-    if len(unasked) == MAX_UNASKED and context.now_s - unasked[0] < UNASKED_S:
-        unasked.clear()
+    turn = context.state.turn
+    turn.note_unasked(context.now_s)
+    if len(turn.unasked) == MAX_UNASKED and context.now_s - turn.unasked[0] < UNASKED_S:
+        turn.unasked = ()
         context.log(logging.WARNING, f"the upstream began {MAX_UNASKED} responses by itself: it is abandoned")
         context.abandon(Loss(kind=LossKind.MALFORMED, cause="responses without a question"))
 
@@ -270,7 +270,7 @@ def _end_what_speech_answers(context: Context) -> None:
 def _give_up(context: Context, rule: str) -> None:
     pending = context.state.pending
     if pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
-        context.state.turn.overtaken_ids.append(pending.in_flight.event_id)
+        context.state.turn.note_overtaken(pending.in_flight.event_id)
     pending.give_up(rule)
 
 
@@ -391,7 +391,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
-        turn.cancelled.append(event.response.id)
+        turn.note_cancelled(event.response.id)
     if _is_lost(context, event.response):
         return _fail(context, openai.ErrorDetail(code="response_cancelled"))
     _report_status(context, event.response)

@@ -51,7 +51,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         pending.take_back()
     if turn.response_id is not None:
         # A late event of this response must not end the next response.
-        turn.ended.append(turn.response_id)
+        turn.note_ended(turn.response_id)
     turn.current = turn.response_id = turn.output_id = None
     turn.is_announced = turn.is_cut = turn.cancels_next = False
     turn.failures = 0

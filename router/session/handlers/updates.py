@@ -158,7 +158,7 @@ def update(context: Context, message: UpdateMessage) -> None:
         )
     if isinstance(message, deepgram.UpdateListen):
         settings.warn_of_listening(context, message.listen)
-    context.state.updates.append(requested)
+    context.state.updates += (requested,)
 
 
 def _warn_of_model(context: Context, message: deepgram.UpdateThink) -> None:
@@ -173,7 +173,7 @@ def update_passthrough(context: Context, event: inputs.PassthroughSessionUpdate)
     has_speed = _has_speed(orjson.loads(text).get("session"))
     requested = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text), has_speed=has_speed)
     if not early_input.refuse_excess(context, context.state.updates, requested):
-        context.state.updates.append(requested)
+        context.state.updates += (requested,)
 
 
 def _has_speed(session: object) -> bool:
@@ -337,7 +337,7 @@ def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
         _report_failure(context, current)
         return
     # The next upstream gets it first. This one gets no other update until it is lost.
-    context.state.updates.appendleft(msgspec.structs.replace(current, is_late=True))
+    context.state.updates = (msgspec.structs.replace(current, is_late=True), *context.state.updates)
     context.state.upstream.is_updating = True
     restart.abandon_silent(context, fired)
 
@@ -361,7 +361,9 @@ def _take_current(context: Context) -> Update | None:
         return None
     state.upstream.is_updating = False
     context.stop_waiting(Wait.UPDATE)
-    return state.updates.popleft()
+    current, *others = state.updates
+    state.updates = tuple(others)
+    return current
 
 
 # Messages to services that are not offered.

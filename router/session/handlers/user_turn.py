@@ -68,7 +68,7 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> None:
     """Discard the audio that is not committed, as the upstream did at the client's request."""
-    context.state.user_turns.commits.clear()
+    context.state.user_turns.commits = ()
     if context.state.microphone is not None:
         context.state.microphone.clear()
     end_speech(context)
@@ -89,7 +89,7 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.commits.append(sent)
+    turns.note_commit(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     turns.by_hand = None
     if turns.subject.asked_s is None:
@@ -190,7 +190,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     turns = context.state.user_turns
     if turns.commits:
         turns.by_hand_id = turns.commits[-1].event_id
-    turns.commits.clear()
+    turns.commits = ()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)

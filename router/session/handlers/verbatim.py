@@ -8,7 +8,7 @@ treat this response like any other: it has the same deadlines, and only one resp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,12 +17,16 @@ from router.session.handlers import delivery
 from router.session.handlers.agent_output import end_turn, start_speaking
 from router.session.handlers.items import correct_item, create_item
 from router.session.state.origin import metadata_of
+from router.session.state.queues import newest
 from router.translation import session_config, speech, text
 
 if TYPE_CHECKING:
     from router.session.context import Context
     from router.session.state.pending import ResponseRequest, VerbatimText
     from router.session.state.text_delivery import ItemDelivery
+
+MAX_VERBATIM: Final = 16
+"""The newest items spoken word for word that a session remembers."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
@@ -107,7 +111,8 @@ def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:
 
 def _add_to_conversation(context: Context, item_id: str, content: str, *, is_lost: bool = False) -> None:
     item = text.message_item(item_id, "assistant", content)
-    context.state.verbatim_item_ids.append(item_id)
+    state = context.state
+    state.verbatim_item_ids = newest(state.verbatim_item_ids, item_id, MAX_VERBATIM)
     context.state.ledger.add(item)
     # A lost upstream takes no item. The next one gets the whole ledger.
     if not is_lost:

@@ -67,6 +67,23 @@ class Change(NamedTuple):
 class Ledger:
     """The conversation, in order."""
 
+    __slots__ = (
+        "_bytes",
+        "_entries",
+        "_most",
+        "_most_of_one",
+        "_new_id",
+        "_open_calls",
+        "_sequence",
+        "_speech",
+        "_tokens",
+        "changes",
+        "cut",
+        "dropped",
+        "forgotten_bytes",
+        "packed",
+    )
+
     def __init__(self, *, new_id: Callable[[], str], max_tokens: int, max_bytes: int) -> None:
         self._new_id = new_id
         self._most = Weight(max_tokens, max_bytes)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.session.state.queues import Queue
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -126,8 +124,8 @@ class PendingResponses:
     __slots__ = ("_requests", "_rules", "in_flight")
 
     def __init__(self) -> None:
-        self._requests: Queue[ResponseRequest] = Queue()
-        self._rules: Queue[str] = Queue()
+        self._requests: tuple[ResponseRequest, ...] = ()
+        self._rules: tuple[str, ...] = ()
         """The names of the rules that removed a request, for the log."""
         self.in_flight: SentRequest | None = None
         """The request that was sent, and whose response has not begun. There is at most one."""
@@ -183,7 +181,7 @@ class PendingResponses:
         if request.is_urgent:
             self.put_first(request)
         else:
-            self._requests.append(request)
+            self._requests += (request,)
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
@@ -191,12 +189,15 @@ class PendingResponses:
 
         The request was first before, and its response did not begin.
         """
-        self._requests.insert(sum(other.is_urgent for other in self._requests), request)
+        at = sum(other.is_urgent for other in self._requests)
+        self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
 
     def take_next(self) -> ResponseRequest:
         """Remove and return the request that is created next."""
-        return self._requests.popleft()
+        first, *others = self._requests
+        self._requests = tuple(others)
+        return first
 
     # Gates.
 
@@ -215,7 +216,7 @@ class PendingResponses:
         """
         for at, request in enumerate(self._requests):
             if request.verbatim is None:
-                self._requests[at] = _replace(request, item_id=item_id)
+                self._put(at, _replace(request, item_id=item_id))
                 return True
         return False
 
@@ -243,9 +244,12 @@ class PendingResponses:
     ) -> bool:
         meant = [at for at, request in enumerate(self._requests) if is_meant(request)]
         for at in meant:
-            self._requests[at] = change(self._requests[at])
+            self._put(at, change(self._requests[at]))
         self._merge()
         return bool(meant)
+
+    def _put(self, at: int, request: ResponseRequest) -> None:
+        self._requests = (*self._requests[:at], request, *self._requests[at + 1 :])
 
     # The rules by which a request leaves the list without its response.
 
@@ -256,13 +260,14 @@ class PendingResponses:
             return
         first, *others = general
         merged = [self._requests[at] for at in general]
-        self._requests[first] = _replace(
+        one = _replace(
             merged[0],
             continues_turn=any(it.continues_turn for it in merged),
             answers_speech=any(it.answers_speech for it in merged),
             # The upstream takes items in order, so the acknowledgement of the newest item covers all.
             presumed_item=next((it.presumed_item for it in reversed(merged) if it.is_presumed), None),
         )
+        self._put(first, one)
         self._drop("MERGED", lambda at, _request: at in others)
 
     def answer_with_speech(self) -> None:
@@ -332,7 +337,7 @@ class PendingResponses:
     def _drop(self, rule: str, is_dropped: Callable[[int, ResponseRequest], bool]) -> bool:
         kept = [request for at, request in enumerate(self._requests) if not is_dropped(at, request)]
         dropped = len(self._requests) - len(kept)
-        self._requests = Queue(kept)
+        self._requests = tuple(kept)
         if dropped:
             self.note(rule)
         return dropped > 0
@@ -341,11 +346,11 @@ class PendingResponses:
 
     def note(self, rule: str) -> None:
         """Note a rule that ended a request without its response."""
-        self._rules.append(rule)
+        self._rules += (rule,)
 
-    def take_rules(self) -> list[str]:
+    def take_rules(self) -> tuple[str, ...]:
         """Remove and return the noted rules."""
-        rules, self._rules = list(self._rules), Queue()
+        rules, self._rules = self._rules, ()
         return rules
 
 

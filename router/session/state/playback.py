@@ -58,6 +58,19 @@ class Unheard(NamedTuple):
 class Playback:
     """The estimated playback of one client. Times are of the dispatcher's clock."""
 
+    __slots__ = (
+        "_ends_s",
+        "_items",
+        "_max_ahead_s",
+        "_max_queued_bytes",
+        "_max_unread_bytes",
+        "_waiting",
+        "_waiting_bytes",
+        "dropped_bytes",
+        "is_trusted",
+        "sent_s",
+    )
+
     def __init__(self, max_ahead_s: float, max_queued_bytes: int, max_unread_bytes: int) -> None:
         self._max_ahead_s = max_ahead_s
         self._max_queued_bytes = max_queued_bytes

@@ -12,8 +12,8 @@ from router.session.state.ledger import Ledger
 from router.session.state.limited import Limited
 from router.session.state.pending import PendingResponses
 from router.session.state.plan import SessionPlan
-from router.session.state.playback import MAX_ITEMS, Playback
-from router.session.state.queues import EMPTY, Queue
+from router.session.state.playback import Playback
+from router.session.state.queues import EMPTY
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
@@ -136,11 +136,11 @@ class State:
         self.playback = Playback(options.limits.audio_ahead_s, bounds.queued_audio_bytes, bounds.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.latency = TurnLatency()
-        self.verbatim_item_ids: Queue[str] = Queue(maxlen=MAX_ITEMS)
+        self.verbatim_item_ids: tuple[str, ...] = ()
         """The newest items that the agent spoke word for word."""
         self.plan = NO_PLAN
         """The client's configuration as of now."""
-        self.updates: Queue[Update] = Queue()
+        self.updates: tuple[Update, ...] = ()
         """Requested updates. The first one has been sent if `UpstreamLink.is_updating` is true."""
         self.pending_acks: list[deepgram.ServerMessage] = []
         """Acknowledgements for the client that are sent when the next upstream is in use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.session.state.queues import Newest, Queue
+from router.session.state.queues import Newest, newest, without
 from router.session.state.states import ResponseState
 from router.session.state.text_delivery import TextDelivery
 
@@ -31,6 +31,37 @@ MAX_CLOSED: Final = 64
 class Turn:
     """The agent's turn, as the client sees it. It ends with exactly one AgentAudioDone."""
 
+    __slots__ = (
+        "answer",
+        "answers_speech",
+        "cancelled",
+        "cancels_next",
+        "closed",
+        "current",
+        "doubtful_id",
+        "ended",
+        "failures",
+        "has_called",
+        "has_output",
+        "has_started_speaking",
+        "interrupted",
+        "is_announced",
+        "is_answered_by_passthrough",
+        "is_cancelled_by_client",
+        "is_cut",
+        "is_end_open",
+        "is_open",
+        "is_resumed",
+        "output_id",
+        "outputs",
+        "outside",
+        "overtaken_ids",
+        "response",
+        "response_id",
+        "unasked",
+        "unnamed",
+    )
+
     def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
         self.is_open = False
         self.response = ResponseState.NONE
@@ -51,27 +82,27 @@ class Turn:
         self.answer = TextDelivery()
         self.closed: Newest[str | None] = Newest(maxlen=MAX_CLOSED)
         """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
-        self.unnamed: Queue[str] = Queue(maxlen=MAX_UNNAMED)
+        self.unnamed: tuple[str, ...] = ()
         """The newest texts that were sent without an item id. Their items may follow, with the same text."""
-        self.unasked: Queue[float] = Queue(maxlen=MAX_UNASKED)
+        self.unasked: tuple[float, ...] = ()
         """The times of the newest responses that answered neither a request nor the user's speech."""
         self.failures = 0
         """The number of failed responses in a row, at one upstream."""
-        self.interrupted: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.interrupted: tuple[str, ...] = ()
         """The newest responses that the user interrupted. Their late text and audio are dropped."""
-        self.ended: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.ended: tuple[str, ...] = ()
         """The newest responses that have ended: a late event of theirs begins no response."""
         self.cancels_next = False
         """The session cancels the upstream's own response when it begins, because the client interrupted it before."""
         self.is_cancelled_by_client = False
         """The client has sent a `response.cancel` of its own: a cancelled response is no loss."""
-        self.cancelled: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.cancelled: tuple[str, ...] = ()
         """The newest responses that ended as cancelled. Their function calls may still arrive (upstream 6.3)."""
-        self.outside: Queue[str | None] = Queue(maxlen=MAX_INTERRUPTED)
+        self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
-        self.outputs: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.outputs: tuple[str, ...] = ()
         """The newest responses that ended without a response.created. Their late output begins no other response."""
-        self.overtaken_ids: Queue[str] = Queue(maxlen=MAX_OVERTAKEN)
+        self.overtaken_ids: tuple[str, ...] = ()
         """The requests for verbatim texts that a rule ended before their responses began, the oldest first.
 
         Each of these responses may still begin.
@@ -137,7 +168,7 @@ class Turn:
     def mute(self, response_id: str | None) -> None:
         """Drop the late text and audio of a response."""
         if response_id is not None:
-            self.interrupted.append(response_id)
+            self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 
     def begin(self, response_id: str | None) -> None:
         """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
@@ -146,9 +177,9 @@ class Turn:
         self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
         # From now on an event without ids is about this response.
         self.closed.pop(None, None)
-        self.ended = Queue((it for it in self.ended if it != response_id), maxlen=MAX_INTERRUPTED)
-        self.interrupted = Queue((it for it in self.interrupted if it != response_id), maxlen=MAX_INTERRUPTED)
-        self.cancelled = Queue((it for it in self.cancelled if it != response_id), maxlen=MAX_INTERRUPTED)
+        self.ended = without(self.ended, response_id)
+        self.interrupted = without(self.interrupted, response_id)
+        self.cancelled = without(self.cancelled, response_id)
 
     def begin_answer(self, resent: str = "", before: str = "") -> None:
         """Begin the account of another answer, and remember the closed items of the previous one."""
@@ -156,7 +187,7 @@ class Turn:
             if part.is_closed and part is not self.answer.given:
                 self.closed.add(part.item_id)
                 if part.item_id is None and part.sent_text:
-                    self.unnamed.append(part.sent_text)
+                    self.unnamed = newest(self.unnamed, part.sent_text, MAX_UNNAMED)
         self.answer = TextDelivery(resent, before)
         self.has_called = False
 
@@ -167,7 +198,8 @@ class Turn:
         """
         if item_id is None or content not in self.unnamed:
             return False
-        self.unnamed.remove(content)
+        at = self.unnamed.index(content)
+        self.unnamed = self.unnamed[:at] + self.unnamed[at + 1 :]
         self.closed.add(item_id)
         return True
 
@@ -179,36 +211,49 @@ class Turn:
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        for ids in (
-            self.interrupted,
-            self.cancelled,
-            self.ended,
-            self.outputs,
-            self.outside,
-            self.closed,
-            self.unnamed,
-            self.overtaken_ids,
-        ):
-            ids.clear()
+        self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
+        self.outside = ()
+        self.closed.clear()
         self.doubtful_id = None
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
         """Remove the oldest request for a verbatim text that a rule ended. Return whether there was one."""
-        return bool(self.overtaken_ids and self.overtaken_ids.popleft())
+        had_one, self.overtaken_ids = bool(self.overtaken_ids), self.overtaken_ids[1:]
+        return had_one
 
     def forget_request(self, request_id: str) -> None:
         """Forget an earlier request, because the upstream refused it: its response does not begin any more."""
-        self.overtaken_ids = Queue((it for it in self.overtaken_ids if it != request_id), maxlen=MAX_OVERTAKEN)
+        self.overtaken_ids = without(self.overtaken_ids, request_id)
         if self.doubtful_id == request_id:
             self.doubtful_id = None
+
+    def note_ended(self, response_id: str) -> None:
+        """Remember that a response has ended."""
+        self.ended = newest(self.ended, response_id, MAX_INTERRUPTED)
+
+    def note_cancelled(self, response_id: str) -> None:
+        """Remember that a response ended as cancelled."""
+        self.cancelled = newest(self.cancelled, response_id, MAX_INTERRUPTED)
+
+    def note_outside(self, response_id: str | None) -> None:
+        """Remember that a response is outside the conversation."""
+        self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
+
+    def note_unasked(self, now_s: float) -> None:
+        """Remember the time of a response that answered neither a request nor the user's speech."""
+        self.unasked = newest(self.unasked, now_s, MAX_UNASKED)
+
+    def note_overtaken(self, request_id: str) -> None:
+        """Remember the request for a given text that a rule ended before it began."""
+        self.overtaken_ids = newest(self.overtaken_ids, request_id, MAX_OVERTAKEN)
 
     def end(self) -> None:
         """Forget the response in progress."""
         if self.response_id is not None:
-            self.ended.append(self.response_id)
+            self.note_ended(self.response_id)
         elif self.output_id is not None:
-            self.outputs.append(self.output_id)
+            self.outputs = newest(self.outputs, self.output_id, MAX_INTERRUPTED)
         self.response_id = self.output_id = self.current = None
         self.is_announced = self.is_cut = self.has_output = self.answers_speech = False
         self.has_started_speaking = self.cancels_next = self.is_cancelled_by_client = False
@@ -219,7 +264,9 @@ class Turn:
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)
-            return response_id is not None and response_id in known
+            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
+            return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:

@@ -25,6 +25,8 @@ MAX_ITEMS: Final = 1000
 class Items:
     """The items that one upstream was sent, and the ones that it has not acknowledged."""
 
+    __slots__ = ("_ours", "_unacknowledged", "adds_unnamed")
+
     def __init__(self) -> None:
         self._unacknowledged: dict[str, tuple[str, str | None]] = {}
         """The type and role of each item on its way, the oldest first."""
@@ -122,6 +124,28 @@ class Update(msgspec.Struct, frozen=True):
 
 class UpstreamLink:
     """One upstream of the session, by its generation."""
+
+    __slots__ = (
+        "created_s",
+        "expires_at",
+        "formats",
+        "generation",
+        "has_confirmed_formats",
+        "has_warned",
+        "is_created",
+        "is_rollover_due",
+        "is_unannounced",
+        "is_updating",
+        "items",
+        "last_item_id",
+        "opened_at",
+        "pending_updates",
+        "position",
+        "rate_limits",
+        "rates_warned",
+        "refused",
+        "seeded_to",
+    )
 
     def __init__(self, generation: int) -> None:
         self.generation = generation

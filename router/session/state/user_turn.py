@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.session import inputs
-from router.session.state.queues import Queue
+from router.session.state.queues import newest, without
 from router.session.state.states import UserTurnState
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class UserTurns:
 
     def __init__(self) -> None:
         self.current = UserTurn()
-        self.owed: Queue[UserTurn] = Queue(maxlen=MAX_OWED)
+        self.owed: tuple[UserTurn, ...] = ()
         """Committed turns to which no response has begun, the oldest first."""
         self.subject = self.current
         """The turn whose state decides how the current input is handled."""
-        self.commits: Queue[inputs.CommitSent] = Queue(maxlen=MAX_COMMITS)
+        self.commits: tuple[inputs.CommitSent, ...] = ()
         """The commits of the session's and of the client's own that the upstream has not answered, the oldest first."""
         self.by_hand: UserTurn | None = None
         """The turn that the last commit by hand seemed to end. The upstream's detector may have ended it."""
@@ -112,7 +112,7 @@ class UserTurns:
     def about(self, signal: object) -> Sequence[UserTurn]:
         """Return the owed turns that a signal is about: all of them, or the one that was a noise."""
         if not isinstance(signal, inputs.NoiseFound):
-            return list(self.owed)
+            return self.owed
         # aimock commits without an id, and some services transcribe without one (upstream 12.6).
         named = [turn for turn in self.owed if signal.item_id is None or turn.item_id in (signal.item_id, None)]
         return named[:1]
@@ -128,9 +128,17 @@ class UserTurns:
             self.has_stopped_before = True
         self.last_audio_s = now_s
 
+    def note_commit(self, sent: inputs.CommitSent) -> None:
+        """Record a commit that is on its way."""
+        self.commits = newest(self.commits, sent, MAX_COMMITS)
+
     def take_commit(self) -> inputs.CommitSent | None:
         """Remove and return the oldest commit that is on its way."""
-        return self.commits.popleft() if self.commits else None
+        if not self.commits:
+            return None
+        oldest, *others = self.commits
+        self.commits = tuple(others)
+        return oldest
 
     def withdraw_commit(self, event_id: str | None) -> bool:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
@@ -139,7 +147,7 @@ class UserTurns:
         """
         if event_id is None:
             return self.take_commit() is None
-        self.commits = Queue((it for it in self.commits if it.event_id != event_id), maxlen=MAX_COMMITS)
+        self.commits = tuple(it for it in self.commits if it.event_id != event_id)
         return event_id == self.by_hand_id
 
     def forget_noise(self, item_id: str | None) -> None:
@@ -149,7 +157,7 @@ class UserTurns:
 
     def forget_commits(self) -> None:
         """Forget the commits that a lost upstream did not answer, except the one that the next upstream gets."""
-        self.commits = Queue(self.commits[-1:] if self.is_committing else (), maxlen=MAX_COMMITS)
+        self.commits = self.commits[-1:] if self.is_committing else ()
         self.by_hand = self.by_hand_id = None
 
     def pause(self, now_s: float) -> None:
@@ -167,11 +175,11 @@ class UserTurns:
         turn = self.subject
         if turn is self.current:
             if turn.phase is UserTurnState.AWAITING_ANSWER:
-                self.owed.append(turn)
+                self.owed = newest(self.owed, turn, MAX_OWED)
             if turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
                 self.current = UserTurn()
         elif turn.phase is UserTurnState.IDLE:
-            self.owed.remove(turn)
+            self.owed = without(self.owed, turn)
 
 
 _SPOKEN: Final = frozenset({UserTurnState.SPEAKING, UserTurnState.STOPPED})
