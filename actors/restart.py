@@ -48,7 +48,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     cause: str = ""
     is_fatal: bool = False
-    """Whether another attempt would meet the same answer: credential, quota, configuration."""
+    """Whether another attempt would get the same answer, because of the credential, the quota or the configuration."""
     retry_after_s: float | None = None
     """The seconds for which the upstream asked not to be dialled; None if it named no time."""
 

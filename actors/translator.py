@@ -229,7 +229,7 @@ class TranslatorActor(Actor):
         client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
-        """Let the other process dial in advance, and return whether the session waits for that."""
+        """Let the other process dial in advance. Return whether the session waits for this dial."""
         now_s = time.monotonic()
         if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
             return self._ahead.is_awaited(now_s, is_due=message.is_due)

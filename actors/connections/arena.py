@@ -41,7 +41,7 @@ class Area(NamedTuple):
     """The memory of one thread, for its last write."""
 
     word: int
-    """The number of the first of three words: the session, the place in its stream, the length."""
+    """The index of the first of three words: the session's number, the place in its stream, the length."""
     data_at: int
 
 
@@ -55,7 +55,7 @@ class Arena:
         self._memory = mmap.mmap(self.descriptor, SIZE)
         self.view = memoryview(self._memory)
         self.words = self.view.cast("Q")
-        """The same memory as words of 8 bytes. A word is written as a whole, or not at all."""
+        """The arena's memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
         self._next = _FIRST_BLOCK_AT

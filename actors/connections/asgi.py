@@ -338,7 +338,7 @@ class AsgiConnection(AcceptedConnection):
     # On the loop.
 
     async def carry(self, receive: Receive, send: Send) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         self._server = ServerEnd(self, self._crossing, self._passage, receive, send)
         try:
             await self._server.carry()

@@ -70,7 +70,7 @@ class ServerEnd:
         return self._room is not None
 
     async def carry(self) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         loop, connection = self._crossing.loop, self._connection
         tasks: list[asyncio.Task[None]] = []
         try:

@@ -40,7 +40,7 @@ ROLLOVER_LEAD_S: Final = 60.0
 """The time before the end of an upstream's session at which the session dials the next upstream."""
 
 ROLLOVER_LEAD: Final = 0.1
-"""The same time as a fraction of the life of an upstream's session. The smaller of the two times counts."""
+"""The lead of a rollover as a fraction of the life of an upstream's session. It counts if it is the shorter time."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
 """The longest life of an upstream's session that the session trusts. A longer one is probably in milliseconds."""

@@ -67,7 +67,7 @@ class Session:
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
         self.record_due = 0
-        """The same number, without changes that another process finds again.
+        """A number like `snapshot_due`, without the changes that another process finds again.
 
         It finds them in the client's messages, or by asking the upstream again.
         """

@@ -54,7 +54,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     pack: Callable[[Any, Packer], Plain] | None = None
     """Packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object with that form."""
+    """Fills a new object from the form that `pack` makes."""
 
 
 class Layouts:

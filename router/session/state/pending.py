@@ -48,7 +48,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     resume_after: str | None = None
     """The last delivered words of an answer that was cut off. The response continues after them."""
     resent: str = ""
-    """The text after those words that the client has already."""
+    """The text of the continued answer after `resume_after`, which the client has already."""
     before: str = ""
     """All delivered words of the continued answer, however often it was cut off."""
     is_outside: bool = False
