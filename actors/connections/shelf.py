@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 
 LEAST_RECORD_BYTES: Final = 5 * 1024
-"""The size of a block with room for most records. A freed block of this common size fits the next session."""
+"""The smallest block for a record. It has room for most records, so blocks of this size can be used again."""
 
 FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 TIMER_TOLERANCE_S: Final = 0.001
-"""The remainder of a wait that counts as none. A timer of a rounding error's length would fire again and again."""
+"""A remainder of a wait up to this length counts as none. Timers as short as a rounding error would fire endlessly."""
 
 MAX_FILLED_S: Final = 30.0
 """The longest silence that the session sends for a stopped microphone.
