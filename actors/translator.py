@@ -237,7 +237,7 @@ class TranslatorActor(Actor):
             return False
         try:
             facts = carried.announcement()
-        except ValueError:  # then it cannot be written either
+        except ValueError:  # the whole session cannot be written either
             return False
         ahead = self._ahead = _Ahead(now_s)
 

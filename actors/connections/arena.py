@@ -66,7 +66,7 @@ class Arena:
 
     def close(self) -> None:
         """Release the memory in this process."""
-        with contextlib.suppress(BufferError):  # a session has a part of it in its hands
+        with contextlib.suppress(BufferError):  # a session still holds a part of the memory
             self.words.release()
             self.view.release()
             self._memory.close()
