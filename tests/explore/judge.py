@@ -11,7 +11,6 @@ from tests.explore.knowledge import Knowledge
 from tests.explore.upstream import AUDIO_MS, Response
 from tests.explore.violation import require
 
-
 ENDS_COMMITS = frozenset(
     {"input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.speech_started"}
 )
