@@ -298,7 +298,7 @@ class Actor(pykka.Actor):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the actor; empty where it belongs to no session."""
+        """The fields of log lines about the actor; empty if it belongs to no session."""
         return {}
 
     @property

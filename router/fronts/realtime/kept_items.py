@@ -26,7 +26,7 @@ MAX_SHORT: Final = 1000
 MAX_PARTS: Final = 4
 
 MAX_SPEECH_PARTS: Final = 16
-"""The most parts that transcripts add to a user's item. This bounds the index that an upstream may send."""
+"""The most parts that transcripts add to a user's item. An upstream chooses the index, which so needs a bound."""
 
 ROOT: Final = "root"
 _NOTHING: Final = Weight(0, 0)

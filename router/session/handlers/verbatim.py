@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The newest items spoken word for word that a session remembers."""
+"""The most items spoken word for word that a session remembers."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
