@@ -368,6 +368,7 @@ class Session:
             "profile": self.context.profile.name,
             "lifecycle": state.lifecycle.value,
             "response": state.turn.response.value,
+            "user_turn": state.user_turns.current.phase.value,
             "outstanding_calls": list(state.calls.outstanding),
             "late_answers": state.calls.late,
             "ignored": state.ignored,
