@@ -29,7 +29,7 @@ class Calls:
         """The number of answers to cancelled calls."""
         self._cancelled: dict[str, str] = {}
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
-        self._requested: set[tuple[str | None, str]] = set()
+        self._requested: frozenset[tuple[str | None, str]] = EMPTY
         """Response id and call id of every call of this upstream.
 
         Some servers number the calls of each response anew.
@@ -39,7 +39,7 @@ class Calls:
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        self._requested.clear()
+        self._requested = EMPTY
         self._names.clear()
 
     def record_name(self, item: openai.Item) -> None:
@@ -59,7 +59,7 @@ class Calls:
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
-        self._requested.add(key)
+        self._requested |= {key}
         self.outstanding[call.id] = call
         return True
 

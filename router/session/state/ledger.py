@@ -7,7 +7,6 @@ dropped before text. An entry over half of a bound is cut, so that no single one
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.audio.convert import converted
@@ -88,9 +87,9 @@ class Ledger:
         self._new_id = new_id
         self._most = Weight(max_tokens, max_bytes)
         self._most_of_one = Weight(max_tokens // 2, max_bytes // 2)
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._entries: dict[int, Entry] = {}
         """By sequence number, the oldest first."""
-        self._speech: OrderedDict[int, Entry] = OrderedDict()
+        self._speech: dict[int, Entry] = {}
         """The entries with speech whose transcript is awaited."""
         self._open_calls: dict[str, list[Entry]] = {}
         """Calls without an output, by call id, in order."""
@@ -368,7 +367,7 @@ class Ledger:
         ):
             pass
 
-    def _drop_oldest(self, entries: OrderedDict[int, Entry], newest: Entry) -> bool:
+    def _drop_oldest(self, entries: dict[int, Entry], newest: Entry) -> bool:
         """Drop the oldest of `entries` that is not the newest entry of the ledger. Return whether there was one."""
         oldest = next((it for it in entries.values() if newest not in (it, it.other_half)), None)
         if oldest is not None:
