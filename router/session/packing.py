@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import OrderedDict, deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -155,6 +156,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     list: lambda packer, value: packer.items(_LIST, value),
     tuple: lambda packer, value: packer.items(_TUPLE, value),
     dict: lambda packer, value: packer.pairs(_DICT, value),
+    MappingProxyType: lambda packer, value: packer.pairs(_DICT, value),
     # In one order, so that equal states have equal snapshots.
     set: lambda packer, value: packer.items(_SET, sorted(value, key=repr)),
     frozenset: lambda packer, value: packer.items(_FROZEN, sorted(value, key=repr)),

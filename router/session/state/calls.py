@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.session.state.queues import EMPTY
+from router.session.state.queues import EMPTY, NO_ENTRIES, dropped, kept
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
 
@@ -21,31 +23,31 @@ class Calls:
     __slots__ = ("_cancelled", "_names", "_requested", "approvals", "late", "outstanding")
 
     def __init__(self) -> None:
-        self.outstanding: dict[str, deepgram.RequestedFunction] = {}
+        self.outstanding: Mapping[str, deepgram.RequestedFunction] = NO_ENTRIES
         """The unanswered calls by call id, in the order of their requests."""
         self.approvals: frozenset[str] = EMPTY
         """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
         self.late = 0
         """The number of answers to cancelled calls."""
-        self._cancelled: dict[str, str] = {}
+        self._cancelled: Mapping[str, str] = NO_ENTRIES
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
         self._requested: frozenset[tuple[str | None, str]] = EMPTY
         """Response id and call id of every call of this upstream.
 
         Some servers number the calls of each response anew.
         """
-        self._names: dict[str, str] = {}
+        self._names: Mapping[str, str] = NO_ENTRIES
         """Function names by the id of the call's item."""
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self._requested = EMPTY
-        self._names.clear()
+        self._names = NO_ENTRIES
 
     def record_name(self, item: openai.Item) -> None:
         """Remember the function that a call's item names."""
         if item.type == "function_call" and item.id and item.name:
-            self._names[item.id] = item.name
+            self._names = kept(self._names, item.id, item.name)
 
     def name_of(self, event: openai.ResponseFunctionCallArgumentsDone) -> str:
         """Return the name of the called function. Older servers give it in the call's item alone (upstream 6.1)."""
@@ -60,13 +62,15 @@ class Calls:
         if key in self._requested or call.id in self.outstanding:
             return False
         self._requested |= {key}
-        self.outstanding[call.id] = call
+        self.outstanding = kept(self.outstanding, call.id, call)
         return True
 
     def answer(self, call_id: str) -> deepgram.RequestedFunction:
         """Remove and return an outstanding call."""
         self.approvals = self.approvals - {call_id} or EMPTY
-        return self.outstanding.pop(call_id)
+        call = self.outstanding[call_id]
+        self.outstanding = dropped(self.outstanding, call_id)
+        return call
 
     def find(self, call_id: str | None, name: str | None) -> str | None:
         """Return the id of the client's call that an answer is for, or None.
@@ -90,15 +94,14 @@ class Calls:
     def cancel(self, call: deepgram.RequestedFunction) -> None:
         """Record that a call was cancelled: an answer to it is late, and not an error."""
         if call.client_side:
-            self._cancelled[call.id] = call.name
-            if len(self._cancelled) > MAX_CANCELLED:
-                del self._cancelled[next(iter(self._cancelled))]
+            self._cancelled = kept(self._cancelled, call.id, call.name, MAX_CANCELLED)
 
     def count_late_answer(self, call_id: str | None, name: str | None) -> bool:
         """Return whether an answer is the first one to a cancelled call. Count such an answer as late."""
         if call_id is None:
             call_id = next((key for key, value in self._cancelled.items() if value == name), None)
         # Only once: a second answer is a mistake of the client.
-        is_late = call_id is not None and self._cancelled.pop(call_id, None) is not None
+        is_late = call_id is not None and call_id in self._cancelled
+        self._cancelled = dropped(self._cancelled, call_id)
         self.late += is_late
         return is_late

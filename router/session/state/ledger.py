@@ -7,6 +7,7 @@ dropped before text. An entry over half of a bound is cut, so that no single one
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.audio.convert import converted
@@ -63,6 +64,12 @@ class Change(NamedTuple):
     """The item that replaces it, or None where it is deleted."""
 
 
+@functools.lru_cache(maxsize=16)
+def _bounds(max_tokens: int, max_bytes: int) -> tuple[Weight, Weight]:
+    """Return the bounds on all entries and on one, which all sessions share."""
+    return Weight(max_tokens, max_bytes), Weight(max_tokens // 2, max_bytes // 2)
+
+
 class Ledger:
     """The conversation, in order."""
 
@@ -85,8 +92,7 @@ class Ledger:
 
     def __init__(self, *, new_id: Callable[[], str], max_tokens: int, max_bytes: int) -> None:
         self._new_id = new_id
-        self._most = Weight(max_tokens, max_bytes)
-        self._most_of_one = Weight(max_tokens // 2, max_bytes // 2)
+        self._most, self._most_of_one = _bounds(max_tokens, max_bytes)
         self._entries: dict[int, Entry] = {}
         """By sequence number, the oldest first."""
         self._speech: dict[int, Entry] = {}
