@@ -38,7 +38,7 @@ MAX_WAIT_S: Final = 10.0
 
 
 DEPART_LOOK_S: Final = 0.15
-"""The seconds between two looks whether a session that shall depart is between two turns."""
+"""The seconds between two checks whether a session that shall depart is between two turns."""
 
 
 _OPENED: Final = messages.ClientOpened()
@@ -86,7 +86,7 @@ class ClientActor(Actor):
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None
         self._look: Timer | None = None
-        """The next question whether the session may depart."""
+        """The timer of the next question whether the session may depart."""
         self._is_asking = False
         """Whether the translator has to say whether the session departs now. Meanwhile the client is not read."""
         self._is_throttled = False
@@ -127,7 +127,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_text(self, text: str) -> None:
-        """Pass a text message on, behind the pieces of a long binary one."""
+        """Pass a text message on, after all pieces of an earlier binary message."""
         if self._throttle is not None and self._throttle.count(len(text)):
             self._slow_down(self._throttle)
         if self._pieces:
@@ -137,7 +137,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on, in pieces where it is long."""
+        """Pass a binary message on, in pieces if it is long."""
         if self._throttle is not None and self._throttle.count(len(data)):
             self._slow_down(self._throttle)
         if len(data) <= PIECE_BYTES and not self._pieces:
@@ -158,7 +158,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """Close a client that holds the most memory of all. The session learns of the end as of any other."""
+        """Close the connection of the client that holds the most memory. The session is notified as of any end."""
         self._release()
         if self._busy_frame is not None:
             self._connection.send_text(self._busy_frame)
@@ -227,7 +227,7 @@ class ClientActor(Actor):
             return
         self._is_asking = True
         self._connection.pause()
-        # Behind all messages of the client: neither a piece nor a message may be left here.
+        # Ask only after all messages of the client: no piece and no message may be left here.
         if self._pieces or not self._connection.can_detach:
             self._depart_later()
         else:
@@ -287,7 +287,7 @@ class ClientActor(Actor):
         self._continue()
 
     def _pass_on_pieces(self, at_most: int = PIECES_AT_ONCE) -> None:
-        # A few at a time: the upstream's leg gets its slice, and may send PauseReading, before the next ones.
+        # Pass on a few at a time: the upstream's leg gets its slice, and may send PauseReading, before the next pieces.
         if not self._pieces:
             return
         pieces, self._pieces = self._pieces[:at_most], self._pieces[at_most:]
@@ -298,8 +298,8 @@ class ClientActor(Actor):
             self._holding = self._footprint.holding(f"client of session {self.session_id}", self._evict)
         if self._holding is not None:
             self._holding.note(len(self._pieces) * PIECE_BYTES)
-        # While paused `_resume` continues, and while ahead the question of the intake. Otherwise the inbox does, behind
-        # the messages that wait in it.
+        # If the leg is paused, `_resume` continues. If it is ahead, the next question of the intake continues.
+        # Otherwise a message to itself continues, after the messages that wait in the inbox.
         is_ahead = self._intake is not None and self._intake.is_ahead
         if self._pieces and not self._is_paused and not is_ahead:
             self.actor_ref.tell(lifecycle.ContinueReading())

@@ -61,7 +61,7 @@ class SessionRecord:
         """The generation of the newest upstream."""
         self.history = restart.History()
         self.ending: tuple[int, str] | None = None
-        """The close code and reason of the side that ended the session first: the client's, or ours."""
+        """The close code and reason of the side that ended the session first: the client's, or the router's."""
         self.started_s = time.monotonic()
         self.client: Ref | None = None
         self.translator: Ref | None = None
@@ -87,7 +87,7 @@ class SessionRecord:
         self.running = tuple(it for it in self.running if it != key)
 
     def tell(self, ref: Ref | None, message: messages.Message) -> None:
-        """Send a message to one of the session's actors; drop it where `ref` is None."""
+        """Send a message to one of the session's actors; drop it if `ref` is None."""
         if ref is not None:
             ref.offer(message)
 

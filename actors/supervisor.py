@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSED: Final = "paused by an operator"
-"""The cause of a loss, where each upstream is paused."""
+"""The cause of a loss, if each upstream is paused."""
 
 NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 """The end of a session that neither side has closed."""
@@ -48,8 +48,8 @@ NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 class Supervisor(Actor):
     """Starts sessions, connects their actors, and ends them.
 
-    It receives `StartSession` and `Drain`, and answers `ListSessions`. When it fails itself at a message of a session,
-    the failure is logged and ends that session, never the supervisor.
+    It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails at a message of a
+    session, the failure is logged and ends that session, never the supervisor.
     """
 
     def __init__(

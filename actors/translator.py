@@ -28,15 +28,15 @@ logger = logging.getLogger(__name__)
 INPUTS: Final = frozenset(get_args(messages.Input))
 
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
-"""The inputs that come from an upstream, even from one that is replaced already."""
+"""The inputs that come from an upstream, even from one that was replaced."""
 
 
 AHEAD_S: Final = 5.0
 """The longest wait in seconds of a departing session for an upstream that another process dials in advance."""
 DUE_AHEAD_S: Final = 0.5
-"""The same at the end of a drain."""
+"""The longest such wait at the end of a drain, in seconds."""
 FRESH_S: Final = 10.0
-"""The age in seconds from which on an upstream that was dialled in advance may have been closed there."""
+"""The age in seconds from which the other process may have closed an upstream that it dialled in advance."""
 
 
 class _Ahead:
@@ -71,8 +71,8 @@ DEPARTED: Final = _Departed()
 class TranslatorActor(Actor):
     """The middle of a session, between the two legs.
 
-    Inputs of an upstream that the machine has closed, or whose loss it knows, are counted and dropped here. So no
-    message of a dead upstream reaches a session that another continues.
+    Inputs of an upstream that the machine closed, or that it knows to be lost, are counted and dropped here. So a dead
+    upstream cannot disturb a session that continues with another upstream.
     """
 
     role = lifecycle.Role.TRANSLATOR
@@ -97,12 +97,12 @@ class TranslatorActor(Actor):
         self._supervisor = supervisor
         self._client: Ref | None = None
         self._upstreams: dict[int, Ref | None] = {}
-        """The living generations: the one in use, and the standby where there is one.
+        """The living generations: the upstream in use, and the standby if there is one.
 
         A generation that is not attached yet maps to None.
         """
         self._abandoned: frozenset[int] = lifecycle.NO_GENERATIONS
-        """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
+        """The generations that the machine abandoned. `UpstreamLost` is the only input of theirs that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
         self._route: str | None = None
@@ -219,7 +219,7 @@ class TranslatorActor(Actor):
             logger.exception("session %s stays: it cannot be written", self.session_id, extra=self.log_fields)
             self._stay(self._client)
             return
-        # Whatever still arrives belongs to the other process, and none of it to this machine.
+        # Input that still arrives belongs to the other process, and none of it to this machine.
         self._machine = DEPARTED
         self._release()
         self._client.offer(lifecycle.DepartNow(value))

@@ -79,7 +79,7 @@ class Work:
         entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
     def cancel(self, key: str) -> None:
-        """Withdraw work, or drop its result where it has begun. Harmless when it has ended."""
+        """Withdraw work, or drop its result if it has begun. Harmless when it has ended."""
         entry = self._running.pop(key, None)
         if entry is not None:
             _release(entry)
@@ -100,8 +100,8 @@ class Work:
             self._actor.run_guarded(callback)
 
     def _hand_in(self, key: str, entry: _Running, result: Any) -> None:
-        # On a thread of the pool. A pool that refuses calls it on ours, while the machine's commands are performed:
-        # so a later turn delivers.
+        # The pool calls this on one of its threads. A pool that refuses calls it on the dispatcher's thread, while the
+        # machine's commands are performed. So a later turn delivers the result.
         self._dispatcher.call_soon(partial(self._guarded, partial(self._finish, key, entry, result)))
 
     def _finish(self, key: str, entry: _Running, result: Any) -> None:

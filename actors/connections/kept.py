@@ -34,7 +34,7 @@ _COUNTS_AT: Final = 120
 
 
 LOOKS: Final = 10_000
-"""The most looks at the counts of a socket. Two equal ones in a row are exact."""
+"""The most readings of the counts of a socket. Two equal ones in a row are exact."""
 
 
 def counted(sock: socket.socket) -> tuple[int, int]:
@@ -45,7 +45,7 @@ def counted(sock: socket.socket) -> tuple[int, int]:
     """
     before = None
     for _ in range(LOOKS):
-        # The peer sends and acknowledges meanwhile: the queues belong to the counts around them.
+        # The peer sends and acknowledges meanwhile. The queues are valid if the counts before and after them are equal.
         queued = _queued(sock, _SIOCOUTQ), _queued(sock, _SIOCINQ)
         counts = _counts(sock)
         if (queued, counts) == before:
@@ -78,7 +78,8 @@ _receive: Final = ClientConnection._receive  # noqa: SLF001 - of the base class
 def _noting(
     feed: Callable[[bytes], list[frames.Event]], delivered: list[frames.Event]
 ) -> Callable[[bytes], list[frames.Event]]:
-    # A function that refers to no connection, which refers to it: the two would wait for the garbage collector.
+    # This function holds no connection. A connection holds the function, and the two would wait for the garbage
+    # collector.
     def note(data: bytes) -> list[frames.Event]:
         events = feed(data)
         delivered.extend(events)
@@ -114,15 +115,15 @@ class KeptConnection(ClientConnection):
         self.texts = 0
         """The number of text messages that the session has handled since the record."""
         self.due: Callable[[bytes | memoryview], None] | None = None
-        """Stores a record, before the next bytes are written. The argument are these bytes."""
+        """Stores a record before the next bytes are written. The argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
-        """Whether the session needs no audio any more, apart from the newest."""
+        """Whether the session needs only the newest audio."""
         self.on_unkept: Callable[[], object] = bool
-        """Called when the session does not outlive this process any more, because no memory is left."""
+        """Called when the session no longer outlives this process, because no memory is left."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._is_bare = False
-        """Whether another thread ends the connection, which writes past the shelf."""
+        """Whether another thread ends the connection. That thread writes without noting it in the shelf."""
 
     @classmethod
     def continued(
@@ -134,7 +135,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note each byte from now on, and return the memory. Called before `open`.
+        """Note each byte from now on, and return the memory for it. Called before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -216,7 +217,7 @@ class KeptConnection(ClientConnection):
         return room[:count].tobytes()
 
     def _make_room(self, shelf: Shelf) -> bool:
-        # A message that waits for the session may be a text.
+        # A message that waits for the session may be a text, and must not be dropped.
         may_drop = not self.texts and not self.delivered and self.may_drop()
         try:
             shelf.make_room(self._parser.unfinished_frame, may_drop=may_drop)
@@ -226,7 +227,7 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session goes on, and ends with its process."""
+        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
@@ -255,14 +256,14 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream behind the last whole frame; None within a message of several frames."""
+        """The place in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
-        """Return all bytes for the client that are not written; None where some are lost.
+        """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are those that are about to be written. They wait no longer where nothing else waits.
+        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
         """
         unsent = self._writer.unsent
         if unsent is None:

@@ -38,7 +38,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     transcripts = context.state.transcripts
     for message in sent:
         if transcripts.held:
-            # The messages of a turn keep their order, so it waits, too.
+            # The messages of a turn keep their order, so this one waits, too.
             transcripts.hold(message)
         else:
             _send_behind_audio(context, message)
@@ -116,5 +116,5 @@ def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> Non
         return
     context.to_client(message)
     if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:
-        # From here on: the client's time does not begin before the client has the request.
+        # Start the deadline here: the client's time to answer begins when the client gets the request.
         context.wait(Wait.TOOL_ANSWER)

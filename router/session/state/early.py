@@ -12,7 +12,7 @@ _JOINED_BYTES: Final = 8192
 
 
 class EarlyInputs:
-    """The kept inputs, in the order of their arrival. Messages and audio have bounds of their own."""
+    """The kept inputs, in the order of their arrival. Messages have one bound, and audio has another."""
 
     __slots__ = ("_audio_bytes", "_bytes", "_max_bytes", "_max_messages", "_messages", "dropped_bytes", "inputs")
 
@@ -27,7 +27,7 @@ class EarlyInputs:
         self._audio_bytes = 0
 
     def keep_message(self, message: object, size_bytes: int) -> bool:
-        """Keep a message. Return False where it exceeds a bound, and drop it."""
+        """Keep a message. If it exceeds a bound, drop it and return False."""
         if self._messages >= self._max_messages or self._bytes + size_bytes > self._max_bytes:
             return False
         self._messages += 1

@@ -13,7 +13,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 EMPTY: Final[frozenset[Any]] = frozenset()
-"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
+"""The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
 
 NO_ENTRIES: Final[Mapping[Any, Any]] = MappingProxyType({})
 """The empty mapping of every session. Another one takes its place with the first entry."""

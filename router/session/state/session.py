@@ -124,7 +124,7 @@ class State:
         self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
         self.linear16_only: frozenset[int] = EMPTY
-        """Positions of upstreams that turned out not to support G.711."""
+        """Positions of upstreams that do not support G.711, as the session found out."""
         self.without_idle: frozenset[int] = EMPTY
         """Positions of upstreams that do not know `idle_timeout_ms`."""
         self.echoes: Mapping[int, bool] = NO_ENTRIES
@@ -143,17 +143,17 @@ class State:
         self.plan = NO_PLAN
         """The client's configuration as of now."""
         self.updates: tuple[Update, ...] = ()
-        """Requested updates. The first one was sent where `UpstreamLink.is_updating` is true."""
+        """Requested updates. The first one has been sent if `UpstreamLink.is_updating` is true."""
         self.pending_acks: list[deepgram.ServerMessage] = []
         """Acknowledgements for the client that are sent when the next upstream is in use."""
         self.next_speak: blocks.Speak | list[blocks.Speak] | None = None
-        """The voice that only the next upstream can take: one that has spoken keeps its voice (upstream 2.4)."""
+        """The voice that only the next upstream can take: an upstream that has spoken keeps its own (upstream 2.4)."""
         self.model = ""
-        """The model that was dialled."""
+        """The model that was requested with the dial."""
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
-        The session configures the upstream after them, because its audio may follow at once.
+        The session configures the upstream only after them, because its audio may follow at once.
         """
         self.is_applied = False
         """The client has received SettingsApplied."""
@@ -166,7 +166,7 @@ class State:
         self.unknown_types: frozenset[str] = EMPTY
         self.ignored = 0
         self.over_bounds = 0
-        """The number of messages, and of parts of messages, that exceeded a bound."""
+        """The number of messages and parts of messages that exceeded a bound."""
         self.in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
         """The client's first configuration, as text and decoded, while the `configure` hook runs."""
         self.drain_until_s = math.inf
@@ -174,7 +174,10 @@ class State:
         self.stays_idle = False
         """Whether a draining session stays for now although no work is in progress."""
         self.adoptions = 0
-        """The number of processes that took the session over, one after the other, without a completed turn between."""
+        """The number of processes in a row that took the session over.
+
+        A completed turn, or `ADOPTION_S` in one process, sets it to 0.
+        """
         self.microphone_bytes = 0
         """The bytes of audio from the client's microphone, in the client's format."""
         self.interrupted_bytes = self.rollovers = 0
@@ -208,7 +211,7 @@ class State:
         self.user_turns.forget_commits()
 
     def _retired(self, item_id: str | None) -> str | None:
-        """Return an id that no upstream gives, in place of the previous upstream's. The session's own ids stay."""
+        """Return an id that no upstream gives, in place of the previous upstream's id. The session's own ids stay."""
         is_own = item_id is None or self.new_id.gave(item_id)
         return item_id if is_own else f"{self.upstream.generation}/{item_id}"
 

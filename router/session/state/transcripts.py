@@ -1,6 +1,6 @@
-"""Transcripts of the user's speech: the awaited ones, and the words of those in progress.
+"""Transcripts of the user's speech: the awaited ones, and the words of unfinished ones.
 
-A transcript may arrive before, during or after the answer to it (upstream 4.7).
+A transcript may arrive before, during or after the answer to its speech (upstream 4.7).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_ITEMS: Final = 8
 """The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
-"""Early transcripts that are remembered: speech that never becomes an item must not collect here."""
+"""The most early transcripts that are remembered: those of speech that never becomes an item must not collect here."""
 
 
 class InterimTranscripts:
-    """The words of the user's items so far. A complete item has no interim words."""
+    """The words so far of the user's items. A complete item has no interim words."""
 
     __slots__ = ("_complete", "_words")
 
@@ -32,7 +32,7 @@ class InterimTranscripts:
         self._complete: tuple[str, ...] = ()
 
     def update(self, item_id: str | None, words: str) -> bool:
-        """Record the words so far. Return False where they are unchanged, or the item is complete."""
+        """Record the words so far. Return False if they are unchanged, or the item is complete."""
         if self.is_complete(item_id) or self._words.get(item_id) == words:
             return False
         self._words = kept(self._words, item_id, words, MAX_ITEMS)
@@ -55,7 +55,7 @@ class InterimTranscripts:
 
 
 class HeldMessage(NamedTuple):
-    """A message for the client that waits for a transcript, and the agent's item whose words it has."""
+    """A message for the client that waits for a transcript, and the agent's item whose text it carries."""
 
     message: deepgram.ServerMessage
     item_id: str | None
@@ -73,7 +73,7 @@ class Transcripts:
         An empty id stands for an item without an id, as aimock sends it in `committed` (upstream 12.6).
         """
         self._early: tuple[str, ...] = ()
-        """Items whose transcript arrived before they were committed."""
+        """Items whose transcript arrived before the items were committed."""
         self.held: tuple[HeldMessage, ...] = ()
 
     def __len__(self) -> int:

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_INTERRUPTED: Final = 8
-"""Response ids that are remembered, the newest: late events of an older response have stopped long ago."""
+"""The most response ids that are remembered. Events of older responses have stopped long ago."""
 
 MAX_UNASKED: Final = 32
-"""Responses of the upstream's own whose times are remembered, the newest."""
+"""The most unasked responses whose times are remembered."""
 
 MAX_UNNAMED: Final = 8
-"""The most texts without an item that are remembered."""
+"""The most texts without an item id that are remembered."""
 
 MAX_OVERTAKEN: Final = 8
-"""Given texts of one upstream whose late begins are awaited, the newest."""
+"""The most verbatim texts of one upstream that a rule ended, and whose late responses are expected."""
 
 MAX_CLOSED: Final = 64
 """The most item ids that are remembered."""
@@ -67,7 +67,7 @@ class Turn:
         self.response = ResponseState.NONE
         self.response_id: str | None = None
         self.output_id: str | None = None
-        """The id in the first output of a response that was not announced. The next response may have the same id."""
+        """The id in the first output of a response without response.created. The next response may have the same id."""
         self.is_announced = False
         """response.created of the response in progress has arrived. Some servers send none."""
         self.current: SentRequest | None = None
@@ -77,13 +77,13 @@ class Turn:
         self.answers_speech = False
         """The response in progress is the upstream's own answer to the user's speech."""
         self.has_output = False
-        """The response in progress has brought text, audio or a call."""
+        """The response in progress has brought text, audio or a function call."""
         self.has_started_speaking = False
         self.answer = TextDelivery()
         self.closed: tuple[str | None, ...] = ()
-        """The newest items whose text was sent, or must not be: a late event may repeat the text (upstream 5.7)."""
+        """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
         self.unnamed: tuple[str, ...] = ()
-        """The newest texts that were sent and named no item. The item may follow, with the same text."""
+        """The newest texts that were sent without an item id. Their items may follow, with the same text."""
         self.unasked: tuple[float, ...] = ()
         """The times of the newest responses that answered neither a request nor the user's speech."""
         self.failures = 0
@@ -101,24 +101,26 @@ class Turn:
         self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
         self.outputs: tuple[str, ...] = ()
-        """The newest responses that ended without having been announced. Their late output begins no other."""
+        """The newest responses that ended without a response.created. Their late output begins no other response."""
         self.overtaken_ids: tuple[str, ...] = ()
-        """The requests for given texts that a rule ended before they began, the oldest first. Each begins all the same.
+        """The requests for verbatim texts that a rule ended before their responses began, the oldest first.
+
+        Each of these responses may still begin.
         """
         self.doubtful_id: str | None = None
-        """The request whose response was known by the order alone, while the upstream owed an answer to speech.
+        """The request whose response the session knew by order alone, while the upstream owed an answer to speech.
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
-        """The client answered its calls with its own events, and will create the response itself."""
+        """The client answered its function calls with OpenAI's events, and will create the response itself."""
 
         self.has_called = False
         """The response in progress has called a function."""
         self.is_end_open = False
-        """The previous response ended with the outputs of its calls: its response.done may still come."""
+        """The previous response ended with the outputs of its calls. Its response.done may still come."""
 
     @property
     def verbatim(self) -> VerbatimText | None:
@@ -126,7 +128,7 @@ class Turn:
         return self.current.request.verbatim if self.current is not None else None
 
     def is_suppressed(self, response_id: str | None) -> bool:
-        """Whether a response's text is not sent: the user interrupted it, or the client has its verbatim text."""
+        """Whether a response's text is not sent: the user interrupted it, or the client has it as a verbatim text."""
         if response_id in self.outside:
             return False
         # A verbatim text is spoken. A response that runs beside it is the upstream's own, with words of its own.
@@ -135,21 +137,22 @@ class Turn:
         return is_given or self.is_muted(response_id)
 
     def is_muted(self, response_id: str | None) -> bool:
-        """Whether a response's audio is not played, because the user interrupted it. Some servers send no ids."""
+        """Whether a response's audio is not played, because the user interrupted. Some servers send no ids."""
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
+        """Whether an event belongs to an earlier request's response, which the upstream does not announce.
 
-        An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
-        requested after it. Only a given text can be distinguished from the response to a doubtful request.
+        An upstream takes requests in their order. So the response of a verbatim text that a rule ended begins before
+        the response that was requested after it. Only a verbatim text can be distinguished from the response to a
+        doubtful request.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
 
     def is_unknown(self, response_id: str | None) -> bool:
-        """Whether no response is active, and an event is about one that was never announced."""
+        """Whether no response is active, and an event names a response that the session does not know."""
         if self.response is ResponseState.ACTIVE or response_id is None:
             return False
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
@@ -168,11 +171,11 @@ class Turn:
             self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 
     def begin(self, response_id: str | None) -> None:
-        """Begin a response. Some servers number their responses, so an earlier one of that id is forgotten."""
+        """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
         self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
-        # Without ids, an event is about this response from now on.
+        # From now on an event without ids is about this response.
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
         self.interrupted = without(self.interrupted, response_id)
@@ -189,7 +192,10 @@ class Turn:
         self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
-        """Return whether an item only names a text that was sent without it. The text belongs to that item alone."""
+        """Return whether an item only names a text that was sent without an item id.
+
+        No other item can claim that text again.
+        """
         if item_id is None or content not in self.unnamed:
             return False
         at = self.unnamed.index(content)
@@ -220,7 +226,7 @@ class Turn:
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
-        """Remove the oldest request for a given text that a rule ended. Return whether there was one."""
+        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was one."""
         had_one, self.overtaken_ids = bool(self.overtaken_ids), self.overtaken_ids[1:]
         return had_one
 
@@ -262,15 +268,17 @@ class Turn:
         self.begin_answer()
 
     def is_other_response(self, response_id: str | None) -> bool:
-        """Whether an event is about another response than the one in progress: one beside it, or an earlier one."""
+        """Whether an event is about another response than the one in progress: a parallel or an earlier one."""
         if self.response_id is None:
-            # Before response.created any id may be the requested response's, unless another response has it.
+            # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)
-            return response_id is not None and response_id in known
+            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
+            return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
-        """Whether a response.done is that of the previous response: nothing of the requested one has come."""
+        """Whether a response.done ends the previous response: the requested one has sent nothing yet."""
         is_late = self.is_end_open and self.response is ResponseState.REQUESTED
         self.is_end_open = False
         return is_late
