@@ -23,7 +23,7 @@ class Calls:
     __slots__ = ("_cancelled", "_names", "_requested", "approvals", "late", "outstanding")
 
     def __init__(self) -> None:
-        self.outstanding: Mapping[str, deepgram.RequestedFunction] = NO_ENTRIES
+        self.outstanding: dict[str, deepgram.RequestedFunction] = {}
         """The unanswered calls by call id, in the order of their requests."""
         self.approvals: frozenset[str] = EMPTY
         """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
@@ -31,23 +31,23 @@ class Calls:
         """The number of answers to cancelled calls."""
         self._cancelled: Mapping[str, str] = NO_ENTRIES
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
-        self._requested: frozenset[tuple[str | None, str]] = EMPTY
+        self._requested: dict[tuple[str | None, str], None] = {}
         """Response id and call id of every call of this upstream.
 
         Some servers number the calls of each response anew.
         """
-        self._names: Mapping[str, str] = NO_ENTRIES
+        self._names: dict[str, str] = {}
         """Function names by the id of the call's item."""
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        self._requested = EMPTY
-        self._names = NO_ENTRIES
+        self._requested.clear()
+        self._names.clear()
 
     def record_name(self, item: openai.Item) -> None:
         """Remember the function that a call's item names."""
         if item.type == "function_call" and item.id and item.name:
-            self._names = kept(self._names, item.id, item.name)
+            self._names[item.id] = item.name
 
     def name_of(self, event: openai.ResponseFunctionCallArgumentsDone) -> str:
         """Return the name of the called function. Older servers give it in the call's item alone (upstream 6.1)."""
@@ -61,16 +61,14 @@ class Calls:
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
-        self._requested |= {key}
-        self.outstanding = kept(self.outstanding, call.id, call)
+        self._requested[key] = None
+        self.outstanding[call.id] = call
         return True
 
     def answer(self, call_id: str) -> deepgram.RequestedFunction:
         """Remove and return an outstanding call."""
         self.approvals = self.approvals - {call_id} or EMPTY
-        call = self.outstanding[call_id]
-        self.outstanding = dropped(self.outstanding, call_id)
-        return call
+        return self.outstanding.pop(call_id)
 
     def find(self, call_id: str | None, name: str | None) -> str | None:
         """Return the id of the client's call that an answer is for, or None.

@@ -49,7 +49,7 @@ def await_a_transcript(state):
 
 
 def call(state):
-    state.calls.outstanding = {"c": None}
+    state.calls.outstanding["c"] = None
 
 
 @pytest.mark.parametrize(
