@@ -110,6 +110,8 @@ class Session:
             self._take_for_standby(decoded)
         else:
             state.ignored += 1
+        if type(message) is messages.ClientTextReceived:
+            context.client_text = ""  # Settings may be long, and are often a client's last text
         self._finish(type(decoded))
         return context.take_commands()
 
@@ -166,8 +168,9 @@ class Session:
         before = self._marked
         if marked != before:
             self._marked = marked
-            part = self.state.turn.answer.newest
-            self._stored_part, self._stored_chars = part, len(part.transcript)
+            # An answer without a part makes one for each look, which nobody need keep.
+            part = self.state.turn.answer.newest if self.state.turn.answer.parts else None
+            self._stored_part, self._stored_chars = part, len(part.transcript) if part is not None else 0
             self.snapshot_due += 1
             if any(marked[at] != before[at] for at in _NOT_FOUND_AGAIN):
                 self.record_due += 1

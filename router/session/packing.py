@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import OrderedDict, deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -158,6 +159,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     list: lambda packer, value: packer.items(_LIST, value),
     tuple: lambda packer, value: packer.items(_TUPLE, value),
     dict: lambda packer, value: packer.pairs(_DICT, value),
+    MappingProxyType: lambda packer, value: packer.pairs(_DICT, value),
     # Sort the elements, so that equal states have equal snapshots.
     set: lambda packer, value: packer.items(_SET, sorted(value, key=repr)),
     frozenset: lambda packer, value: packer.items(_FROZEN, sorted(value, key=repr)),

@@ -82,7 +82,7 @@ def replay(context: Context, link: UpstreamLink, since: int) -> None:
     """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
-    link.refused.clear()
+    link.refused = ()
 
 
 def seed(context: Context, link: UpstreamLink) -> None:

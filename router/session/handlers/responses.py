@@ -22,6 +22,7 @@ from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
 from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest
+from router.session.state.queues import kept
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.turn import MAX_UNASKED
 from router.translation import errors, session_config, speech, text
@@ -153,7 +154,7 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     sent = state.pending.in_flight
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
-        state.echoes[state.upstream.position] = True
+        state.echoes = kept(state.echoes, state.upstream.position, True)
         state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
@@ -600,7 +601,7 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
     if error.event_id is None or is_fatal_error(error):
         return turn.response
     if refuses_metadata(context, error):
-        context.state.echoes[context.state.upstream.position] = False
+        context.state.echoes = kept(context.state.echoes, context.state.upstream.position, False)
         context.state.pending.take_back()
     end_of_response(context)
     return None

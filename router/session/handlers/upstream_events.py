@@ -12,6 +12,7 @@ from router.session.handlers.agent_output import deliver_text
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
 from router.session.reports import MAX_LIMITS, limits_left
+from router.session.state.queues import kept
 from router.translation import errors, text
 
 LITTLE: Final = 0.05
@@ -120,6 +121,7 @@ def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> Non
         if not limit.limit or limit.remaining is None or limit.remaining >= limit.limit * LITTLE:
             continue
         if context.now_s >= link.rates_warned.get(limit.name, 0.0):
-            link.rates_warned[limit.name] = context.now_s + (limit.reset_seconds or 0.0)
+            until_s = context.now_s + (limit.reset_seconds or 0.0)
+            link.rates_warned = kept(link.rates_warned, limit.name, until_s)
             left = f"{limit.remaining:g} of {limit.limit:g} {limit.name[:40]}"
             context.log(logging.WARNING, f"little is left of a rate limit of the account: {left}")
