@@ -32,6 +32,7 @@ Threads:
 `log_context`      the fields of log lines that other code writes for a session
 `watchdog`         detects dispatchers that died or stalled
 `allocator`        the return of memory to the system after sessions have ended
+`traffic`          the counts of messages and bytes, pure
 `footprint`        the memory that all peers of a process hold together
 `throttle`         the rates of one client
 `pool`             pools of threads for work that blocks

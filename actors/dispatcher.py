@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.poller import READABLE, WRITABLE, new_poller, new_waker
 from actors.timers import Timer, Timers
+from actors.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,18 +85,6 @@ class Abortable(Protocol):
 
         The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
         """
-
-
-class Traffic:
-    """The messages and bytes of one kind of connection. Written on the dispatcher's thread, read on any."""
-
-    __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
-
-    def __init__(self) -> None:
-        self.received_messages = self.received_bytes = 0
-        self.sent_messages = self.sent_bytes = 0
-        self.dropped_bytes = 0
-        """Bytes that were dropped because a peer did not read them in time."""
 
 
 class Dispatcher:

@@ -214,7 +214,8 @@ class SessionFactory:
 
     def new_wire_view(self) -> WireView | None:
         """Begin a wire view of all later sessions, and return it. Return None where the configuration has none."""
-        self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
+        config = self._config
+        self.machines.wire_view = WireView(self._redact, config.wire_view_max_bytes) if config.wire_view else None
         return self.machines.wire_view
 
     def _failover_of(self, route: Route | None) -> Plan | None:
