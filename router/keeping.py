@@ -53,6 +53,23 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
+def pack(record: Record) -> bytes:
+    """Return a record as it is stored."""
+    return zlib.compress(_ENCODER.encode(record), LEVEL)
+
+
+def unpack(data: bytes) -> Record:
+    """Return a record that was stored.
+
+    Raises:
+        ShelfError: the record is damaged.
+    """
+    try:
+        return _DECODER.decode(zlib.decompress(data))
+    except (msgspec.MsgspecError, zlib.error) as error:
+        raise ShelfError(f"the record is damaged: {error}") from error
+
+
 class Custody(Protocol):
     """The way of sessions to the keeper. From any thread."""
 
@@ -193,7 +210,7 @@ class ShelvedMachine:
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = Record(value, shelf.written, unwritten, pending)
         try:
-            is_stored = shelf.store(zlib.compress(_ENCODER.encode(record), LEVEL), journal_from)
+            is_stored = shelf.store(pack(record), journal_from)
         except MemoryError as error:
             connection.stop_keeping(error)
             return
@@ -214,10 +231,7 @@ def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Re
         ShelfError: the facts do not suffice.
     """
     rest, written = rest_of(arena, at, serial, written, read)
-    try:
-        record = _DECODER.decode(zlib.decompress(rest.record))
-    except (msgspec.MsgspecError, zlib.error) as error:
-        raise ShelfError(f"the record is damaged: {error}") from error
+    record = unpack(rest.record)
     # A message of several frames that was half read is read again as a whole.
     whole = messages_end(rest.journal)
     unread = rest.journal[whole:]

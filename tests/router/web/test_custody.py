@@ -7,7 +7,6 @@ import socket
 import sys
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 
 from actors.connections.base import ConnectionLimits
@@ -16,7 +15,7 @@ from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
 from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
-from router.keeping import Record
+from router.keeping import Record, pack
 from router.web.custody import Custody
 from tests.support.engine import links
 
@@ -94,7 +93,7 @@ def held(keeper):
     ours, theirs = links.tcp_pair(stack)
     connection = KeptConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=ConnectionLimits())
     shelf = connection.keep(keeper.custody.arena)
-    shelf.store(msgspec.msgpack.encode(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
+    shelf.store(pack(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
     shelf.note_words(b"once upon")
     keeper.custody.hold("s1", connection, shelf)
     packet, (descriptor,), _, _ = socket.recv_fds(keeper.channel, 100, 2)
