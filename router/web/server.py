@@ -41,7 +41,7 @@ from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, replacement, template
+from router.web import activation, admin_api, app, banner, custody, handoff, internals, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -55,6 +55,8 @@ from router.web.tls import Tls
 from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.connections.base import Connection, ConnectionLimits
     from actors.messages import ClientAdopted
     from router import keeping
@@ -318,6 +320,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._arbiter: Arbiter
         self._arrivals: Arrivals | None = None
         self._custody: Custody | None = None
+        self._admin_server: AdminServer | None = None
+        self._heir: Path | None = None
+        """The folder of the workers of another main process, to which the sessions of this worker move."""
         self.peers = Peers(given.peers if given is not None else None)
         self._end_server = functools.partial(_end_server, self._arbiter_pid)
         self._log_step: tuple[int, str | None] = (0, None)
@@ -410,7 +415,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
         if self._admin is not None:
-            AdminServer(self._admin, app.make_admin_app(router, served)).start()
+            self._admin_server = AdminServer(self._admin, app.make_admin_app(router, served))
+            self._admin_server.start()
         logger.info("worker %d serves", os.getpid())
         return app.make_app(router, served)
 
@@ -477,7 +483,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if not isinstance(self._areas, LastingAreas):
             return
         try:
-            self.replaceable = Replaceable(replacement.path_of(self._config.host, self._port), self._offer)
+            path = replacement.path_of(self._config.host, self._port)
+            self.replaceable = Replaceable(path, self._offer)
+            orphans.announce(path, self.peers.folder)
         except OSError as error:
             logger.warning("no other main process can take over: %s", error)
 
@@ -558,6 +566,27 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _admin_port(self) -> int | None:
         return self._admin.getsockname()[1] if self._admin is not None else None
 
+    # In a worker whose main process was killed.
+
+    def close_listeners(self) -> None:
+        """Close the listener of the administrators' pages in this worker."""
+        if self._admin_server is not None:
+            self._admin_server.shutdown()
+            self._admin_server.server_close()
+
+    def find_heir(self) -> bool:
+        """Find another main process whose workers can continue the sessions of this one. Return whether there is."""
+        folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
+        if folder is None or self.router is None or not self._config.keeper:
+            return False
+        if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
+            self._heir = folder
+        return self._heir is not None
+
+    def tidy(self) -> None:
+        """Remove what the dead main process would have removed."""
+        orphans.tidy(self.peers.folder)
+
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
@@ -570,10 +599,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self._custody is not None:
             self._custody.close()
         departures = None
-        least_age = self.reload_board.least_age
+        folder, least_age = self.peers.folder, self.reload_board.least_age
+        has_newer = self._age < least_age
+        if self._heir is not None:
+            folder, least_age, has_newer = self._heir, orphans.LEAST_AGE, True
         # Another reason of a replacement, such as the end of the arbiter, has no newer workers.
-        if is_replaced and drain_s and self._config.keeper and self._age < least_age:
-            departures = Departures(self.peers.folder, least_age, self.router)
+        if is_replaced and drain_s and self._config.keeper and has_newer:
+            departures = Departures(folder, least_age, self.router)
             if departures.targets:
                 self.router.let_depart(Exit(departures.deliver, departures.announce))
         self.router.close(drain_s)
