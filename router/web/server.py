@@ -34,7 +34,7 @@ from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, UNKEPT, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
@@ -119,6 +119,9 @@ class Router(app.Router, Protocol):
 
     def count_lost(self) -> None:
         """Count a session that no process continues."""
+
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of such a session."""
@@ -404,13 +407,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self.predecessor is not None:
             self.predecessor.forget()
         router = self.router
-        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
-        if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
-        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
-        # A server that was started without a keeper has none after a reload, either.
-        if self.is_recovering and keeper.exists():
-            router.custody = self._custody = Custody(str(keeper), router)
+        try:
+            self._join(router)
+        except OSError as error:  # no room is left: calls matter more than the ways to other workers
+            logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
@@ -419,6 +419,20 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.start()
         logger.info("worker %d serves", os.getpid())
         return app.make_app(router, served)
+
+    def _join(self, router: Router) -> None:
+        """Open the ways to the keeper and to the other workers.
+
+        Raises:
+            OSError: no room or descriptor is left.
+        """
+        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
+        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
+        if self._config.keeper:
+            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -453,6 +467,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def count_lost(self) -> None:
         """Count a session of a dead worker that no other one continues. In the arbiter."""
         self.metrics.add(RECOVERIES, ("lost",))
+
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other worker could continue. In the arbiter."""
+        self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
 

@@ -1,6 +1,7 @@
 """A worker's end of the channel to the keeper, whose part a test plays."""
 
 import contextlib
+import errno
 import os
 import queue
 import socket
@@ -16,6 +17,7 @@ from actors.connections.kept import KeptConnection
 from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
 from router.keeping import Record, pack
+from router.web import custody as module
 from router.web.custody import Custody
 from tests.support.engine import links
 
@@ -40,7 +42,7 @@ class Router:
         self.adopted = queue.Queue()
         self.is_full = False
         self.goes_away = False
-        self.lost = 0
+        self.lost = self.unkept = 0
 
     def count_adoption(self, data, *, is_suspect):
         return data + (b" suspect" if is_suspect else b" counted")
@@ -57,6 +59,9 @@ class Router:
             raise HandshakeRefused(503, "going away")
         connection.abort()
         self.adopted.put((data, adopted, journal))
+
+    def count_unkept(self):
+        self.unkept += 1
 
     def count_lost(self):
         self.lost += 1
@@ -179,3 +184,21 @@ def test_a_session_whose_descriptors_did_not_arrive_is_left_to_another_worker(ke
 def test_the_last_orders_leave_before_the_end(keeper):
     keeper.custody.drop("s1")
     assert keeper.channel.recv(100) == b"ds1"
+
+
+def test_a_session_is_passed_on_where_no_descriptor_is_left_for_it(keeper, held, monkeypatch, caplog):
+    def exhausted(_descriptor):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module, "Arena", exhausted)
+    held[0](b"a")
+    assert keeper.channel.recv(100) == b"ps1"
+    assert "session s1 is left to another worker" in caplog.text
+    assert keeper.router.lost == 0
+
+
+def test_a_session_whose_socket_cannot_be_duplicated_is_counted_as_unkept(keeper, caplog):
+    connection = SimpleNamespace(duplicate=lambda: -1)
+    keeper.custody.hold("s2", connection, None)
+    assert "session s2 does not outlive this process" in caplog.text
+    assert keeper.router.unkept == 1
