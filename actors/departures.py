@@ -42,7 +42,7 @@ class Departures:
         self._sessions = sessions
         self._is_idle = is_idle
         self._exit: lifecycle.Exit | None = None
-        """The way of departing sessions; None where a drain ends them."""
+        """The way of departing sessions; None if a drain ends them."""
         self._drained: threading.Event | None = None
         self._until_s = math.inf
 
@@ -64,7 +64,7 @@ class Departures:
         self.report()
 
     def admit(self, session: SessionRecord) -> None:
-        """Drain a new session, too, where it was accepted as the drain began."""
+        """Drain a session, too, that was accepted while the drain began."""
         if self._drained is None:
             return
         if self._may_depart(session):

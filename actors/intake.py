@@ -41,7 +41,7 @@ class Intake:
         """Whether the leg is paused until the translator has caught up."""
 
     def pass_on(self, message: Message, size_bytes: int, connection: Connection) -> None:
-        """Pass a message on. Pause the connection that brought it where too many messages wait."""
+        """Pass a message on. Pause the connection that brought it if too many messages wait."""
         translator = self._translator
         waiting = translator.actor_inbox.waiting
         self._passed_bytes = self._passed_bytes + size_bytes if waiting else size_bytes

@@ -14,7 +14,7 @@ SHARE: Final = 0.8
 """The part of a drain in which idle sessions end. The rest is for turns that begin shortly before."""
 
 SPACING_S: Final = 0.5
-"""The mean time in seconds from one end to the next, where the drain has time for it.
+"""The mean time in seconds from one end to the next, if the drain is long enough for it.
 
 So a process with few sessions does not wait for the whole drain.
 """

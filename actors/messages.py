@@ -37,7 +37,7 @@ class ClientAdopted(Message, frozen=True):
     is_planned: bool = False
     """That process gave the session away, and did not die."""
     sent_bytes: int = 0
-    """The bytes that the client was sent behind the snapshot. They are audio, because a text causes a snapshot."""
+    """The bytes that the client was sent after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
 
@@ -272,7 +272,7 @@ class CancelWork(Message, frozen=True):
 
 
 class Notify(Message, frozen=True):
-    """A notification for the embedding application, where it has a hook for them (`SessionSpec.deliver`)."""
+    """A notification for the embedding application, if it has a hook for them (`SessionSpec.deliver`)."""
 
     notification: Any
 

@@ -43,9 +43,9 @@ class _Bucket:
         """The tokens that may be taken before `settle` is due."""
 
     def settle(self, left: float, passed_s: float) -> float:
-        """Take the tokens that are no longer left of `untimed`, and add those of the time that has passed.
+        """Subtract the tokens that were used since the last call, and add those for the time that has passed.
 
-        Return the seconds for which the client should not be read.
+        `left` is what remains of `untimed`. Return the seconds for which the client should not be read.
         """
         self._tokens = min(self._room, self._tokens - (self.untimed - left) + passed_s * self._per_s)
         self.untimed = max(0.0, min(self._tokens, self._room * UNTIMED))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_DISCARDED: Final = 64
 """The most discarded timers before a small heap is cleared of them.
 
-A large heap is cleared where they are more than half of its entries.
+A large heap is cleared when they are more than half of its entries.
 """
 
 
@@ -74,7 +74,7 @@ class Timer:
         self._callback = callback
         self._due_s: float | None = None
         self._queued_s: float | None = None
-        """The time of the heap entry that brings the timer up: at most `_due_s`. None where there is no such entry."""
+        """The time of the heap entry that brings the timer up: at most `_due_s`. None if there is no such entry."""
 
     def restart(self, delay_s: float) -> None:
         """Set the timer to be due `delay_s` from now, in place of any earlier time.
@@ -169,7 +169,7 @@ class NamedTimers:
         is_due = name is not None and self._due_s[name] <= came_up_s
         if name is not None and is_due:
             del self._due_s[name]
-        # Before the callback, which may set and cancel timers. The next one may be due at once.
+        # Set the next time before the callback, which may set and cancel timers. The next timer may be due at once.
         following = self._earliest()
         self._next_s = math.inf if following is None else self._due_s[following]
         if following is not None:

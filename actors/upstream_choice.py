@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def choose_position(session: SessionRecord) -> int | None:
-    """Return the position of the upstream to dial; None where each upstream is paused, or has refused for good."""
+    """Return the position of the upstream to dial; None if each upstream is paused, or has refused for good."""
     spec, history = session.spec, session.history
     is_chosen, history.is_chosen = history.is_chosen, False
     if spec.is_paused(history.position):
@@ -22,7 +22,7 @@ def choose_position(session: SessionRecord) -> int | None:
     elif is_chosen:
         return history.position
     else:
-        # An upstream that refused is dialled once more where the machine asks for it.
+        # An upstream that refused is dialled once more if the machine requests it.
         others = restart.positions_from(history.position, history, spec.upstreams, spec.is_paused)
         positions = [history.position, *(it for it in others if it != history.position)]
     return spec.choose(positions, None) if positions else None

@@ -32,7 +32,7 @@ AREA_HEAD_BYTES: Final = 64
 
 _WRITE_BYTES: Final = AREA_HEAD_BYTES + TRANSFER_BYTES
 _AREAS_AT: Final = 1
-"""The words that hold the places of the areas."""
+"""The index of the first word that holds the place of an area."""
 _FIRST_BLOCK_AT: Final = 4096
 
 
@@ -58,7 +58,7 @@ class Arena:
         self.memory = mmap.mmap(self.descriptor, SIZE)
         self.view = memoryview(self.memory)
         self.words = self.view.cast("Q")
-        """The same memory as words of 8 bytes: each is written at once, or not at all."""
+        """The same memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
         self._next = _FIRST_BLOCK_AT
@@ -101,7 +101,7 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take a block back, whose size is that of `allocate`."""
+        """Take back a block whose size is that of `allocate`."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE

@@ -42,10 +42,10 @@ class Carried(Side, Protocol):
 
     @property
     def cut_code(self) -> int | None:
-        """The close code once the connection has ended, without the rest of its messages; None before."""
+        """The close code if the connection has ended without the rest of its messages, or else None."""
 
     def note_arrival(self) -> bool:
-        """Note that an event waits for the dispatcher. Return whether it has to be woken."""
+        """Note that an event waits for the dispatcher. Return whether the dispatcher has to be woken."""
 
 
 class ServerEnd:
@@ -91,7 +91,7 @@ class ServerEnd:
             await self._close_in_time()
 
     def look(self) -> None:
-        """Wake each task whose wait is over, and end `carry` where the connection was cut.
+        """Wake each task whose wait is over, and end `carry` if the connection was cut.
 
         The sender waits for new messages, and the receiver for room.
         """

@@ -36,7 +36,7 @@ _COUNTS_AT: Final = 120
 
 
 LOOKS: Final = 10_000
-"""The most looks at the counts of a socket. Two equal ones in a row are exact."""
+"""The most readings of the counts of a socket. Two equal ones in a row are exact."""
 
 
 def counted(sock: socket.socket) -> tuple[int, int]:
@@ -47,7 +47,7 @@ def counted(sock: socket.socket) -> tuple[int, int]:
     """
     before = None
     for _ in range(LOOKS):
-        # The peer sends and acknowledges meanwhile: the queues belong to the counts around them.
+        # The peer sends and acknowledges meanwhile. The queues are valid if the counts before and after them are equal.
         queued = _queued(sock, _SIOCOUTQ), _queued(sock, _SIOCINQ)
         counts = _counts(sock)
         if (queued, counts) == before:
@@ -149,15 +149,15 @@ class KeptConnection(ClientConnection):
         """The frames that the session has sent and that have not reached this connection."""
         self.unhandled = Unhandled()
         self.due: Callable[[bytes | memoryview], None] | None = None
-        """Stores a record, before the next bytes are written. The argument are these bytes."""
+        """Stores a record before the next bytes are written. The argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
-        """Whether the session needs no audio any more, apart from the newest."""
+        """Whether the session needs only the newest audio."""
         self.on_unkept: Callable[[], object] = bool
-        """Called when the session does not outlive this process any more, because no memory is left."""
+        """Called when the session no longer outlives this process, because no memory is left."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._is_bare = False
-        """Whether another thread ends the connection, which writes past the shelf."""
+        """Whether another thread ends the connection. That thread writes without noting it in the shelf."""
 
     @classmethod
     def continued(
@@ -169,7 +169,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note each byte from now on, and return the memory. Called before `open`.
+        """Note each byte from now on, and return the memory for it. Called before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -271,7 +271,7 @@ class KeptConnection(ClientConnection):
         return count
 
     def _make_room(self, shelf: Shelf) -> bool:
-        # A message that waits for the session may be a text.
+        # A message that waits for the session may be a text, and must not be dropped.
         unhandled = self.unhandled
         may_drop = unhandled.newest is None and not (unhandled.others or unhandled.texts) and self.may_drop()
         if may_drop and self._parser.is_between_messages and shelf.begin_anew():
@@ -284,7 +284,7 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session goes on, and ends with its process."""
+        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
@@ -313,14 +313,14 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream behind the last whole frame; None within a message of several frames."""
+        """The place in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
-        """Return all bytes for the client that are not written; None where some are lost.
+        """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are those that are about to be written. They wait no longer where nothing else waits.
+        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
         """
         unsent = self._writer.unsent
         if unsent is None:

@@ -1,9 +1,9 @@
 """The memory of one session that outlives its process: its last record, the rest of a write, and what was read since.
 
-The process of the session writes, and nobody reads before that process is dead. Each part is written before the effect
-that it describes: a record before the bytes of its step, a write before `send`. A read goes into the memory by the read
-itself (`recv_into`), and the kernel knows how much was read. A change becomes valid by one word of 8 bytes, which is
-written at once or not at all.
+Only the session's process writes this memory, and no other process reads it before that process is dead. Each part is
+written before the effect that it describes: a record before the bytes of its step, a write before `send`. The read
+itself puts received bytes into the memory (`recv_into`), and the kernel knows how much was read. A change becomes valid
+with one word of 8 bytes, which is written as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 
 LEAST_RECORD_BYTES: Final = 1024
-"""The size of the smallest block for a record. Blocks of one size are used by one after the other."""
+"""The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""
@@ -31,12 +31,12 @@ newest block is overwritten when it is full."""
 LEAST_ROOM_BYTES: Final = 256
 """The room for a read, at least."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
-"""A block of a journal that nothing may be dropped from."""
+"""A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes behind a record from which on the session is asked for another one."""
+"""The bytes after a record from which on the session is asked for another record."""
 
 NOTES_BYTES: Final = 160
-"""The room for words behind a record."""
+"""The room for words after a record."""
 
 # The words of the head of a session.
 (
@@ -51,12 +51,18 @@ NOTES_BYTES: Final = 160
     _JOURNAL,
 ) = range(9)
 _SLOTS: Final = 10
-"""Two records: the place in memory, the length, the place in the stream behind which the journal begins, the bytes of
-notes behind the record."""
+"""The index of the first word of the two records.
+
+Each record has its place in memory, its length, the bytes of notes after it, and the place in the stream where its
+journal begins.
+"""
 _SLOT_WORDS: Final = 4
 _BLOCKS: Final = _SLOTS + 2 * _SLOT_WORDS
-"""The blocks of the journal: the place in memory, and the place in the stream. `_JOURNAL` has the number of the first
-one, and how many there are."""
+"""The index of the first word of the journal's blocks.
+
+Each block has its place in memory, and its place in the stream. `_JOURNAL` has the number of the first block, and how
+many blocks there are.
+"""
 MAX_BLOCKS: Final = 22
 HEAD_BYTES: Final = 8 * (_BLOCKS + 2 * MAX_BLOCKS)
 
@@ -66,11 +72,11 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The memory cannot say what the dead process did. The session ends typed."""
+    """The memory does not show what the dead process did. The session ends with a typed error."""
 
 
 class GoneError(ShelfError):
-    """The session had ended in its process, and the keeper did not know yet."""
+    """The session had ended in its process, and the keeper had not been notified yet."""
 
 
 class Rest(NamedTuple):
@@ -78,9 +84,9 @@ class Rest(NamedTuple):
 
     record: bytes
     notes: bytes
-    """The words behind the record."""
+    """The words after the record."""
     journal: bytes
-    """The bytes that were read behind the record. The first of them may be dropped: whole messages of audio."""
+    """The bytes that were read after the record. Whole messages of audio at their beginning may be missing."""
     write_at: int
     """The place in the stream to the client at which `write` begins."""
     write: bytes
@@ -154,7 +160,7 @@ class Shelf:
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
         self.step = head + _STEP
-        """The word that is 1 while the session handles an input. A process that dies then may be killed by it."""
+        """The word that is 1 while the session handles an input. It may be the cause of a death meanwhile."""
         self.written = 0
         """The bytes written to the client since the shelf was made."""
         self.asks_for_record = False
@@ -163,7 +169,7 @@ class Shelf:
         self._valid = 0
         self._notes_at = self._notes_end = 0
         self.rest: tuple[int, int] | None = None
-        """The block with the rest of a write that was made in part."""
+        """The block with the rest of a write that the socket took in part."""
         self._blocks: list[_Block] = []
         self._first = 0
         self._read_before = 0
@@ -191,14 +197,14 @@ class Shelf:
         """Make room in the journal for the next read.
 
         Args:
-            unfinished: the bytes of the frame before that is not whole; None within a message of several frames.
-            may_drop: whether all messages behind the record are audio that may be dropped.
+            unfinished: the bytes of the last frame, which is not whole; None within a message of several frames.
+            may_drop: whether all messages after the record are audio that may be dropped.
 
         Raises:
             ArenaFullError: no memory is left.
         """
         blocks, place = self._blocks, self.read
-        # A block behind which others may be dropped begins with a frame.
+        # A block begins with a frame, if the blocks before it may be dropped later.
         begin = unfinished if may_drop and unfinished is not None else b""
         is_aligned = begin == unfinished
         if may_drop and len(begin) < JOURNAL_BYTES // 2 and (recycled := self._drop(place)) is not None:
@@ -211,7 +217,7 @@ class Shelf:
         if not blocks:
             least = FIRST_JOURNAL_BYTES
         else:
-            # A read that filled a whole block left more behind.
+            # If a read filled a whole block, more bytes wait.
             is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
             least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
         at, size = self._arena.allocate(max(least, 2 * len(begin)))
@@ -296,7 +302,7 @@ class Shelf:
             count = end - block.place
             self.view[at + block.place - place : at + end - place] = self.view[block.at : block.at + count]
         self._blocks.clear()
-        # One entry is free. The word behind it makes the new block the only one.
+        # One entry is free. The word written after it makes the new block the only one.
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
         self._append(_Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
         for block in blocks:
@@ -380,7 +386,7 @@ class Shelf:
             self._remove_first()
         self.asks_for_record = False
         if len(blocks) == 1 and journal_from == self.read:
-            # Nothing in the last block counts any more.
+            # No byte of the last block is needed any more.
             self._read_before = journal_from
             block = self._take_first()
             if block.size <= JOURNAL_BYTES:
@@ -392,7 +398,7 @@ class Shelf:
                 self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
-        """Note words behind the record. Return whether there was room."""
+        """Note words in addition to the record. Return whether there was room."""
         at, end = self._notes_at, self._notes_at + len(text)
         if not self._valid or end > self._notes_end:
             return False
@@ -411,7 +417,7 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
         at: the place of the session's head.
         serial: the number of the session, because the place may be that of another one by now.
         written: the place in the stream to the client now, as the kernel counts it.
-        read: that in the stream from the client.
+        read: the place in the stream from the client.
 
     Raises:
         GoneError: the session had ended.
@@ -447,7 +453,7 @@ def _journal(arena: Arena, head: int, journal_from: int, read: int) -> bytes:
     parts, reached = [], read
     for entry in reversed(entries):
         block_at, place = words[entry], words[entry + 1]
-        # A block may begin with bytes that the one before has, too.
+        # A block may begin with bytes that the block before has, too.
         begin = max(place, journal_from)
         if begin < reached:
             parts.append(bytes(arena.view[block_at + begin - place : block_at + reached - place]))

@@ -268,6 +268,8 @@ class Speaker:
     `Speaker` converts nothing until `use` sets the upstream's format.
     """
 
+    __slots__ = ("_converter", "_response_id")
+
     def __init__(self, target: Format = LINEAR16_24K) -> None:
         self._converter = Converter(target, target)
         self._response_id: str | None = None

@@ -32,7 +32,9 @@ STEPS = {
 """The steps of each kind. Some servers announce no items."""
 
 
-UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "item only")
+WHOLE = ("done only", "item only")
+"""The kinds whose text comes only in `conversation.item.done`."""
+UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
 
 
@@ -62,7 +64,7 @@ class Response:
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
-        return STEPS[self.kind][:-1] if self.kind == "item only" else STEPS[self.kind][:-2]
+        return STEPS[self.kind][:-1] if self.kind in WHOLE else STEPS[self.kind][:-2]
 
     @property
     def is_call(self) -> bool:
@@ -121,6 +123,8 @@ class Upstream:
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
         self.detects = True
+        self.held: list[dict[str, Any]] = []
+        """Answers to session.update that it has not sent yet. Some servers take what follows meanwhile."""
         self.last: dict[str, Any] | None = None
         """Its last event, which it may send twice."""
         self.numbers = 0
@@ -151,6 +155,8 @@ class Upstream:
         if self.phase != "created":
             return []
         found: list[tuple[Any, ...]] = [] if self.has_created else [("announce", self.generation)]
+        if self.held:
+            found.append(("updated", self.generation))
         # Without metadata the order tells responses apart: the answer to speech begins before a given text.
         is_behind = self.owes_answer and self.quirk in ("no echo", "no created")
         # Without response.created, or with one id for all, two responses at once are told apart by nobody.
@@ -168,6 +174,16 @@ class Upstream:
         if self.detects:
             found += self._hearing()
         return found + [("words", self.generation, item) for item in self.untranscribed]
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether it may answer the next event of the queue late."""
+        return self.phase == "created" and bool(self.queue) and self.queue[0]["type"] == "session.update"
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether it may refuse the next event of the queue. Answers to updates come in their order."""
+        return not self.held or self.queue[0]["type"] != "session.update"
 
     def _is_beside(self) -> bool:
         """Whether the next event would begin a response beside the other one."""
@@ -207,7 +223,15 @@ class Upstream:
         self.detects = detection is not None and not (
             isinstance(detection, dict) and detection.get("create_response") is False
         )
-        return [{"type": "session.updated", "session": {}}]
+        updated = {"type": "session.updated", "session": {}}
+        if self.held:
+            self.held.append(updated)
+            return []
+        return [updated]
+
+    def hold(self) -> None:
+        """Take a session.update, and answer it later."""
+        self.held += self.take("")
 
     def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
         item = event["item"]
@@ -291,7 +315,7 @@ class Upstream:
         step = response.steps[response.at]
         response.at += 1
         events = self._events(response, step)
-        if response.is_brief and step == ("item done" if response.kind == "item only" else "text"):
+        if response.is_brief and step == ("item done" if response.kind in WHOLE else "text"):
             self._end(response, "completed")
         return events
 

@@ -18,6 +18,7 @@ from router.config.model import RouterConfig
 from router.deepgram.messages import Settings
 from router.session import transitions
 from router.session.deadlines import Wait
+from router.session.handlers.items import CUT_EVENT_ID
 from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES, Profile
@@ -54,7 +55,8 @@ BUDGET = {
     "inject": 1,
     "update": 1,
     "force": 1,
-    "native": 1,
+    "native": 2,
+    "hold": 1,
     "fault": 2,
     "rollover": 1,
     "late": 1,
@@ -123,6 +125,8 @@ class World:
         found += [("work", key) for key in self.work]
         for upstream in self.upstreams.values():
             found += upstream.actions()
+            if self.budget["hold"] and upstream.may_hold:
+                found.append(("hold", upstream.generation))
         timer = self._next_timer()
         if timer is not None:
             found.append(("fire", timer))
@@ -153,7 +157,7 @@ class World:
         for generation, upstream in self.upstreams.items():
             found.append(("close", generation))
             if upstream.queue:
-                found += [("refuse", generation), ("drop", generation)]
+                found += [("refuse", generation)] * upstream.may_refuse + [("drop", generation)]
                 if upstream.queue[0]["type"] == "conversation.item.create":
                     found.append(("other id", generation))
             if upstream.active is not None:
@@ -355,7 +359,16 @@ class World:
             self.judge.speaking.pop(generation, None)
         if events and events[0]["type"] == "error":
             self.judge.refused(generation, event)
+            if event["type"] == "input_audio_buffer.commit" and upstream.owes_answer:
+                self.judge.is_not_by_hand(generation)
         self._after(upstream, before, events)
+
+    def _act_hold(self, generation: int) -> None:
+        self._spend("hold")
+        self.upstreams[generation].hold()
+
+    def _act_updated(self, generation: int) -> None:
+        self._deliver(generation, [self.upstreams[generation].held.pop(0)])
 
     def _act_own(self, generation: int, kind: str) -> None:
         upstream = self.upstreams[generation]
@@ -418,6 +431,7 @@ class World:
             self.judge.asked(upstream.speech, generation)
         else:
             self.judge.is_excused = True
+            self.judge.crossed = (upstream.speech, generation) if is_client_s else ("", 0)
         self._deliver(generation, upstream.hear("commit"))
 
     def _act_words(self, generation: int, item: str) -> None:
@@ -441,12 +455,17 @@ class World:
 
     def _act_refuse(self, generation: int) -> None:
         self._spend("fault")
-        upstream = self.upstreams[generation]
-        self.judge.refused(generation, upstream.queue[0])
-        if generation == self.session.state.upstream.generation:
+        upstream, event = self.upstreams[generation], self.upstreams[generation].queue[0]
+        self.judge.refused(generation, event)
+        is_in_use = generation == self.session.state.upstream.generation
+        if is_in_use:
             # An item that a standby refuses is missing in its conversation alone.
-            self.judge.knowledge.deny(upstream.queue[0], generation)
+            self.judge.knowledge.deny(event, generation)
+        is_named = event.get("event_id") is not None or upstream.has_created
+        self.judge.is_refusal_due = is_in_use and is_named and event.get("event_id") != CUT_EVENT_ID
         self._deliver(generation, upstream.refuse())
+        if self.judge.is_refusal_due:
+            raise Violation(f"ii an upstream refuses {event['type']}, and the client is not told")
 
     def _act_drop(self, generation: int) -> None:
         self._spend("fault")
@@ -475,6 +494,8 @@ class World:
                 return  # the session closed it in the meantime
             upstream.last = event
             self.judge.knowledge.sees(event, generation)
+            if generation == self.serving:
+                self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared":
                 self.judge.is_cleared = self.judge.is_clearing
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
@@ -516,6 +537,9 @@ class World:
                 self.judge.sent_audio()
             case messages.SendToUpstream(frame, generation):
                 event = decoded(frame)
+                is_there = generation in self.upstreams or any(it[0] == generation for it in self.abandoned)
+                if not is_there:
+                    raise Violation(f"ix {event['type']} is sent to an upstream that is gone")
                 self.judge.sent_upstream(event, generation)
                 if generation in self.upstreams:
                     upstream = self.upstreams[generation]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.state.transcripts import HeldMessage
 
 BESIDE_AUDIO: Final = frozenset(
     {
@@ -39,8 +38,8 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     transcripts = context.state.transcripts
     for message in sent:
         if transcripts.held:
-            # The messages of a turn keep their order, so it waits, too.
-            transcripts.held.append(HeldMessage(message, None))
+            # The messages of a turn keep their order, so this one waits, too.
+            transcripts.hold(message)
         else:
             _send_behind_audio(context, message)
 
@@ -54,7 +53,7 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.held.append(HeldMessage(message, item_id))
+    transcripts.hold(message, item_id)
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:
@@ -117,5 +116,5 @@ def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> Non
         return
     context.to_client(message)
     if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:
-        # From here on: the client's time does not begin before the client has the request.
+        # Start the deadline here: the client's time to answer begins when the client gets the request.
         context.wait(Wait.TOOL_ANSWER)

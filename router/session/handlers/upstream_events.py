@@ -44,9 +44,10 @@ def _await_next_item(context: Context) -> None:
 
 
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
-    """Record an item, and deliver the assistant's text where no earlier event had it.
+    """Record an item, and deliver the assistant's text if no earlier event had it.
 
-    Either event acknowledges an item: xAI sends the first alone (upstream 12.1).
+    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends only the first (upstream
+    12.1).
     """
     item_added(context, event, is_done=True)
     item, turn = event.item, context.state.turn
@@ -110,7 +111,7 @@ def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
 
 
 def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
-    """Keep the limits of the operator's account, and warn in the log where little is left, once in each window."""
+    """Keep the limits of the operator's account. If little is left of a limit, warn in the log once in each window."""
     link = context.state.upstream
     link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
     context.report(limits_left(link.position, event))

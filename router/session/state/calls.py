@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 MAX_CANCELLED: Final = 64
-"""Cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
+"""The most cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
 
 
 class Calls:

@@ -23,14 +23,14 @@ EVENTS: Final = frozenset(
 """The inputs that a meter reads."""
 
 MAX_COUNTED: Final = 1000
-"""Responses and transcripts that are remembered by id. A repeated event comes soon after the first."""
+"""The most responses and transcripts that are remembered by id. A repeated event comes soon after the first."""
 
 MAX_GENERATIONS: Final = 16
-"""Upstreams whose models are remembered. Older ones send nothing any more."""
+"""The most upstreams whose models are remembered. Older ones send nothing any more."""
 
 
 class UsageMeter:
-    """A reader of the usage in upstream events, of every generation: abandoned upstreams charge for tokens, too."""
+    """A reader of the usage in the events of every generation: abandoned upstreams charge for tokens, too."""
 
     __slots__ = ("_counted", "_models", "_options", "_transcription_models")
 
@@ -38,18 +38,18 @@ class UsageMeter:
         self._options = options
         self._counted: Newest[tuple[int, str, str | None]] = Newest(maxlen=MAX_COUNTED)
         self._models: dict[int, str] = {}
-        """The model that each generation was asked for."""
+        """The model that was requested from each generation."""
         self._transcription_models: dict[int, str] = {}
 
     @property
     def memory(self) -> tuple[Newest[tuple[int, str, str | None]], dict[int, str], dict[int, str]]:
-        """The counted usage, and the models of each generation: the whole of what it remembers."""
+        """The counted usage, and the models of each generation: the whole memory of the meter."""
         return self._counted, self._models, self._transcription_models
 
     def read(self, event: Any, generation: int, model: str) -> Usage | None:
         """Return the usage of an event, or None.
 
-        `model` is the session's model, for an upstream whose own model is not known.
+        `model` is the session's model. It counts if the upstream's own model is not known.
         """
         if isinstance(event, messages.UpstreamOpened):
             self._open(event, model)

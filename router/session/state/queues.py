@@ -10,7 +10,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EMPTY: Final[frozenset[Any]] = frozenset()
-"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
+"""The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
+
+
+def newest(items: tuple[T, ...], item: T, maxlen: int) -> tuple[T, ...]:
+    """Return the last `maxlen` items with one more at the end. An empty tuple takes no memory, a `Queue` 64 bytes."""
+    return (*items, item)[-maxlen:]
+
+
+def without(items: Iterable[T], item: object) -> tuple[T, ...]:
+    """Return the items that differ from one."""
+    return tuple(it for it in items if it != item)
 
 
 class Queue(list[T], Generic[T]):

@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.session.state.queues import Newest, Queue
+from router.session.state.queues import Newest, Queue, newest, without
 
 
 @given(st.lists(st.sampled_from(["append", "popleft", "clear"])), st.sampled_from([None, 1, 3]))
@@ -29,3 +29,15 @@ def test_the_newest_items_are_kept():
     for number in (1, 2, 2, 3):
         newest.add(number)
     assert [number in newest for number in (1, 2, 3)] == [False, True, True]
+
+
+def test_a_tuple_of_the_newest_items_has_a_bound():
+    items = ()
+    for number in range(5):
+        items = newest(items, number, 3)
+    assert items == (2, 3, 4)
+
+
+def test_every_equal_item_leaves_a_tuple():
+    assert without((1, 2, 1), 1) == (2,)
+    assert without((), 1) == ()
