@@ -125,6 +125,11 @@ class FrameParser:
         """The bytes of the frame that is not whole yet; None if they alone do not say how to continue."""
         return None if self._is_done or self._message_opcode else bytes(self._partial)
 
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the bytes so far end with a message."""
+        return not (self._partial or self._message_opcode or self._is_done)
+
     def abandon(self) -> None:
         """Drop an unfinished message, and all that follows."""
         self._finish()

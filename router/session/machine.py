@@ -200,9 +200,10 @@ class Session:
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
         state = self.state
-        if state.lifecycle is not Lifecycle.READY or state.microphone is None:
+        microphone = state.microphone
+        if microphone is None or microphone.is_speech or state.lifecycle is not Lifecycle.READY:
             return False
-        return not (state.microphone.is_speech or state.user_turns.owed)
+        return not state.user_turns.owed
 
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
