@@ -145,7 +145,11 @@ def test_a_function_runs_once_although_its_backend_is_lost_before_the_output():
         client.wait_until("answer", lambda: "sunny" in client.wire.text)
         assert len(client.wire.calls) == 1
         client.wait_until("the end", lambda: completed(client) == 2)
-        (record,) = [it for it in here.deepgram.connections[0].events[0]["agent"]["context"]["messages"] if "function_calls" in it]
+        (record,) = [
+            it
+            for it in here.deepgram.connections[0].events[0]["agent"]["context"]["messages"]
+            if "function_calls" in it
+        ]
         assert record["function_calls"][0]["response"] == "it is sunny"
 
 
@@ -181,7 +185,9 @@ def test_a_call_returns_to_openai_when_deepgram_is_lost():
         for text in ("My name is Ada.", "I like tea.", "What do you remember?"):
             ask(here.client, text)
         assert here.deepgram.connections
-        assert "Ada" in here.client.wire.text.rpartition("remember")[2] or "Ada" in str(here.openai.connections[-1].events)
+        assert "Ada" in here.client.wire.text.rpartition("remember")[2] or "Ada" in str(
+            here.openai.connections[-1].events
+        )
         assert here.client.wire.errors == []
 
 
