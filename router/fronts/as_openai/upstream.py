@@ -19,7 +19,16 @@ from actors import messages as engine
 from actors.restart import Loss, LossKind
 from router.fronts.as_openai.agent_session import AgentSession
 from router.fronts.as_openai.answer import Answer
-from router.fronts.as_openai.history import GO_ON_TEXT, History, Question, Role, UnsupportedItemError, read, words_of
+from router.fronts.as_openai.history import (
+    GO_ON_TEXT,
+    Entry,
+    History,
+    Question,
+    Role,
+    UnsupportedItemError,
+    read,
+    words_of,
+)
 from router.fronts.deepgram_agent.fields import objects_of, text_of, write
 from router.fronts.deepgram_agent.fields import read as read_message
 from router.fronts.deepgram_agent.waiting import Waiting
@@ -78,8 +87,18 @@ class _Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     metadata: Fields | None
-    question: Question | None
+    outputs: tuple[Fields, ...] = ()
+    """The outputs of functions, as messages for Deepgram. Their request waits, because Deepgram answers by itself."""
+    question: Question | None = None
     """The question for Deepgram; None where Deepgram answers by itself."""
+
+
+class _Echo(msgspec.Struct):
+    """A question that Deepgram has not repeated."""
+
+    text: str
+    is_cancelled: bool = False
+    """Whether the client has cancelled the answer."""
 
 
 class _Speech(msgspec.Struct):
@@ -120,15 +139,16 @@ class DeepgramUpstream:
         self._asks: deque[_Ask] = deque()
         self._current: _Ask | None = None
         """The request that Deepgram was told of and has not begun to answer."""
-        self._echoes: deque[str] = deque()
-        """The questions that Deepgram has not repeated."""
+        self._echoes: deque[_Echo] = deque()
         self._owes_answer = False
-        """Whether Deepgram answers by itself: speech, or the output of a function."""
+        """Whether Deepgram answers speech by itself, and the client has not requested the answer."""
         self._answer: Answer | None = None
         self._is_muted = False
         """Whether the client has cancelled what the agent says, up to the end of this turn."""
         self._calls: dict[str, str] = {}
         """The names of the functions whose output Deepgram awaits, by `call_id`."""
+        self._outputs: list[Fields] = []
+        """The outputs of functions that wait for a request for a response."""
 
     @property
     def is_applied(self) -> bool:
@@ -218,11 +238,13 @@ class DeepgramUpstream:
 
     def _ask(self, ask: _Ask) -> None:
         self._current = ask
+        for output in ask.outputs:
+            self._send(output)
         question = ask.question
         if question is None:
             return
         if question.text:
-            self._echoes.append(question.text)
+            self._echoes.append(_Echo(question.text))
             self._send({"type": "InjectUserMessage", "content": question.text})
             return
         # Speech without words: the upstream that heard it made no text of it.
@@ -305,10 +327,10 @@ class DeepgramUpstream:
     def _user_said(self, text: str) -> None:
         self._is_muted = False
         speech = self._speech
-        is_echo = bool(self._echoes) and (speech is None or self._echoes[0].strip() == text.strip())
+        is_echo = bool(self._echoes) and (speech is None or self._echoes[0].text.strip() == text.strip())
         self._end_answer("cancelled", "turn_detected")
         if is_echo:
-            self._echoes.popleft()
+            self._is_muted = self._echoes.popleft().is_cancelled
         elif speech is not None and speech.is_repeated:
             self._speech = None
         else:
@@ -372,8 +394,9 @@ class DeepgramUpstream:
         self._end_answer("completed")
 
     def _calls_cancelled(self, fields: Fields) -> None:
-        for function in objects_of(fields, "functions"):
-            self._calls.pop(text_of(function, "id"), None)
+        cancelled = {text_of(function, "id") for function in objects_of(fields, "functions")}
+        self._calls = {call_id: name for call_id, name in self._calls.items() if call_id not in cancelled}
+        self._outputs = [output for output in self._outputs if output["id"] not in cancelled]
 
     def _warned(self, fields: Fields) -> None:
         self._log(logging.WARNING, f"Deepgram warns: {text_of(fields, 'code')}: {text_of(fields, 'description')}")
@@ -487,13 +510,18 @@ class DeepgramUpstream:
         if is_begun and entry.role in (Role.ASSISTANT, Role.CALL):
             return "Deepgram's backend takes what the agent said only before the first question."
         if entry.role is Role.OUTPUT and entry.call_id in self._calls:
-            name = self._calls.pop(entry.call_id)
-            response = {"id": entry.call_id, "name": name, "content": entry.text}
-            self._send_or_keep({"type": "FunctionCallResponse", **response})
-            self._owes_answer = True
+            self._take_output(entry)
         else:
             self._history.add(entry)
         return None
+
+    def _take_output(self, entry: Entry) -> None:
+        name = self._calls.pop(entry.call_id)
+        output = {"type": "FunctionCallResponse", "id": entry.call_id, "name": name, "content": entry.text}
+        if self._current is not None and self._current.outputs:
+            self._send(output)  # Deepgram answers when it has all outputs
+        else:
+            self._outputs.append(output)
 
     def _delete(self, event: Fields, event_id: str | None) -> None:
         if self._history.remove(event.get("item_id")):
@@ -522,34 +550,49 @@ class DeepgramUpstream:
             message = "Deepgram's backend gives no response outside of its conversation."
             self._refuse_unsupported(event_id, message, f"response.{outside}")
             return
-        if self._answer is not None:
-            message = f"Conversation already has an active response in progress: {self._answer.id}."
+        is_repeated = (event_id or "").startswith(REPEATED)
+        is_taken = self._owes_answer or self._answer is not None
+        question = None if is_taken else self._history.take_question(is_repeated=is_repeated)
+        is_new = question is not None or bool(self._outputs) or self._owes_answer
+        is_asked = self._current is not None or bool(self._asks)
+        if self._answer is not None or (is_asked and not is_new):
+            message = "Conversation already has an active response in progress."
             self._refuse(event_id, "conversation_already_has_active_response", message)
             return
+        if not is_new:
+            instructions = text_of(response, "instructions")
+            question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
         metadata = response.get("metadata")
-        self._is_wanted = True
-        ask = _Ask(
-            event_id=event_id or "",
-            metadata=metadata if isinstance(metadata, dict) else None,
-            question=None if self._owes_answer else self._question(response, event_id or ""),
+        self._asks.append(
+            _Ask(
+                event_id=event_id or "",
+                metadata=metadata if isinstance(metadata, dict) else None,
+                outputs=() if self._owes_answer else tuple(self._outputs),
+                question=question,
+            )
         )
-        self._owes_answer = False
-        self._asks.append(ask)
-
-    def _question(self, response: Fields, event_id: str) -> Question:
-        is_repeated = event_id.startswith(REPEATED)
-        found = self._history.take_question(is_repeated=is_repeated)
-        if found is not None:
-            return found
-        instructions = text_of(response, "instructions")
-        return Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
+        self._outputs = self._outputs if self._owes_answer else []
+        self._is_wanted, self._owes_answer = True, False
 
     def _cancel(self, _event: Fields, event_id: str | None) -> None:
-        if self._answer is None:
+        if self._answer is not None or self._current is not None:
+            self._is_muted = True
+            for echo in self._echoes:
+                echo.is_cancelled = True
+        elif self._asks:
+            self._current = self._asks.popleft()
+            self._take_back(self._current)
+        else:
             self._refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")
             return
+        self._begin_answer()
         self._end_answer("cancelled", "client_cancelled")
-        self._is_muted = True
+
+    def _take_back(self, ask: _Ask) -> None:
+        """Keep the question and the outputs of a request that Deepgram was not told of for the next request."""
+        self._outputs = [*ask.outputs, *self._outputs]
+        if ask.question is not None:
+            self._history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
 
 
 def _child(event: Fields, name: str) -> Fields:
