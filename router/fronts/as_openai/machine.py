@@ -56,7 +56,7 @@ class TwoBackendRelay:
                     commands.append(engine.StartTimer(TICK_TIMER, TICK_S))
             case _:
                 if isinstance(message, engine.UpstreamOpened) and message.position == self._position:
-                    self._upstreams[message.generation] = DeepgramUpstream(message.generation, self._parts, now_s)
+                    self._upstreams[message.generation] = DeepgramUpstream(message, self._parts, now_s)
                     commands.append(engine.StartTimer(TICK_TIMER, TICK_S))
                 elif isinstance(message, engine.UpstreamLost):
                     self._upstreams.pop(message.generation, None)

@@ -53,6 +53,9 @@ COMMIT_S: Final = 3.0
 PAUSE_MS: Final = 1500
 """The silence that ends a turn of speech where Deepgram has no message for its end."""
 
+LIFE_S: Final = 7200
+"""The length of the longest session of Deepgram's, in seconds. The relay moves on before its end."""
+
 REPEATED: Final = ("ask_", "again_")
 """The beginnings of the ids of events by which the relay repeats a question or an item at another upstream."""
 
@@ -113,9 +116,10 @@ class _Speech(msgspec.Struct):
 class DeepgramUpstream:
     """One upstream: `commands` are for the engine, `events` are OpenAI's events for the relay."""
 
-    def __init__(self, generation: int, parts: Parts, now_s: float) -> None:
-        bounds = parts.options.bounds
+    def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
+        bounds, generation = parts.options.bounds, opened.generation
         self.generation = generation
+        self._opened_unix_s = opened.unix_s
         self.commands: list[engine.Command] = []
         self.events: deque[str] = deque()
         self._parts = parts
@@ -276,7 +280,8 @@ class DeepgramUpstream:
     def _welcome(self, _fields: Fields) -> None:
         if self._stage is Stage.DIALLING:
             self._stage = Stage.WELCOMED
-            self._emit({"type": "session.created", "session": self._session.shown})
+            expires_at = round(self._opened_unix_s) + LIFE_S
+            self._emit({"type": "session.created", "session": {**self._session.shown, "expires_at": expires_at}})
 
     def _applied(self, _fields: Fields) -> None:
         self._stage = Stage.READY

@@ -53,12 +53,12 @@ class TwoBackendWorld(RealtimeWorld):
         self._act_as_agent(generation, lambda agent: agent.open())
 
     def _take(self, generation: int, frame: str | bytes, *, is_binary: bool = False) -> None:
-        if generation not in self._agents:
-            super()._take(generation, frame, is_binary=is_binary)
-        elif is_binary:
+        if is_binary:
             self._act_as_agent(generation, lambda agent: agent.receive_binary(frame))
-        else:
+        elif generation in self._agents:
             self._act_as_agent(generation, lambda agent: agent.receive(frame))
+        else:
+            super()._take(generation, frame)
 
     def _act_as_agent(self, generation: int, act: Callable[[DeepgramSession], list[commands.Command]]) -> None:
         agent = self._agents.get(generation)

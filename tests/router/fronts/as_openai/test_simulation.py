@@ -21,7 +21,7 @@ WAYS = strategies.fixed_dictionaries(
     {
         "latency_s": strategies.sampled_from([0.0, 0.02, 0.3]),
         "pace": strategies.sampled_from([1.0, 20.0]),
-        "session_seconds": strategies.sampled_from([3600.0, 40.0]),
+        "session_seconds": strategies.sampled_from([3600.0, 47.0]),
     }
 )
 ORDERS = strategies.lists(strategies.sampled_from([OPENAI, DEEPGRAM]), min_size=2, max_size=5)
@@ -45,7 +45,10 @@ def test_a_conversation_comes_to_rest_whichever_backend_serves_it(order, steps, 
     it.say("My name is Grace.")
     before = len(it.client.responses)
     it.run(LONG_S)
-    assert list(it.client.responses.values())[before:] == ["completed"]
+    # Deepgram announces no end of its session, which may cut this answer. A question that is open still is asked, too.
+    statuses = list(it.client.responses.values())[before:]
+    assert statuses[-1:] == ["completed"], statuses
+    assert set(statuses) <= {"completed", "incomplete"}
 
 
 ORDER = {"to Deepgram": (OPENAI, DEEPGRAM, DEEPGRAM), "from Deepgram": (DEEPGRAM, OPENAI, OPENAI)}
