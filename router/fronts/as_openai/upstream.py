@@ -142,7 +142,7 @@ class DeepgramUpstream:
         """The client's commit that awaits its text: its `event_id` and time; None without one."""
         self._asks: deque[_Ask] = deque()
         self._current: _Ask | None = None
-        """The request that Deepgram was told of and has not begun to answer."""
+        """The request that Deepgram has got and has not begun to answer."""
         self._echoes: deque[_Echo] = deque()
         self._owes_answer = False
         """Whether Deepgram answers speech by itself, and the client has not requested the answer."""
@@ -594,7 +594,7 @@ class DeepgramUpstream:
         self._end_answer("cancelled", "client_cancelled")
 
     def _take_back(self, ask: _Ask) -> None:
-        """Keep the question and the outputs of a request that Deepgram was not told of for the next request."""
+        """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
         self._outputs = [*ask.outputs, *self._outputs]
         if ask.question is not None:
             self._history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
