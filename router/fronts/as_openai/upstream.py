@@ -324,7 +324,8 @@ class DeepgramUpstream:
         if text_of(fields, "role") == "user":
             self._user_said(text)
         elif text and not self._is_muted:
-            self._drop_speech()
+            if text_of(fields, "conversational_behavior") != "backchannel":  # a sign of listening, during speech
+                self._drop_speech()
             self._begin_answer()
             if self._answer is not None:
                 self._emit_all(self._answer.say(text))

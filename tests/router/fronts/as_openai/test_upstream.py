@@ -236,6 +236,15 @@ def test_an_answer_ends_speech_without_a_text(book):
     ]
 
 
+def test_a_sign_of_listening_leaves_the_speech_open(book):
+    book.hear("UserStartedSpeaking").take()
+    book.hear("ConversationText", role="assistant", content="Mhm.", conversational_behavior="backchannel")
+    book.hear("AgentAudioDone").said("user", "So I said.")
+    assert types(book.sent).count("input_audio_buffer.speech_stopped") == 1
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert "input_audio_buffer.cleared" not in types(book.sent)
+
+
 def test_a_client_that_ends_its_turns_by_itself_does_so_here():
     book = AgentBook().ready(**MANUAL)
     book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
