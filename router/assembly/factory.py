@@ -243,7 +243,7 @@ class SessionFactory:
             listed,
             SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
             position=count,
-            prefers_deepgram=front.is_relay,
+            prefers_deepgram=front.dial_target is not None,
             relay_route=ROUTE,
             model=options.fixed_model or options.model,
         )

@@ -44,7 +44,7 @@ _FAILOVER: Final = frozenset({"failover", "failover_agent"})
 FRONTS: Final[dict[str, frozenset[str]]] = {
     "openai": DEFAULTS | _CHOICES | _FAILOVER,
     "converse": DEFAULTS | _CHOICES | _FAILOVER,
-    "realtime": _CHOICES | {"model", "models", "interrupted_answer"},
+    "realtime": _CHOICES | _FAILOVER | {"model", "models", "interrupted_answer"},
     # The upstreams and defaults are those of the session that takes over.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
@@ -55,7 +55,7 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
     "deepgram": DEFAULTS | {"upstreams"},
-    **dict.fromkeys(("openai", "converse", *_TELEPHONES), frozenset({"failover_agent"})),
+    **dict.fromkeys(("openai", "converse", "realtime", *_TELEPHONES), frozenset({"failover_agent"})),
 }
 """The settings that have an effect with `failover` alone, by front."""
 

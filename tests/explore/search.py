@@ -298,7 +298,11 @@ def kind_of(world: World, action: Action) -> str:
         upstream = world.upstreams[action[1]]
         response = upstream.outside if action[2] else upstream.active
         return f"step {response.kind} {response.at}" if response is not None else kind
-    return f"{kind} {action[-1]}" if kind in ("fire", "fail", "unannounced", "native", "inject", "late", "no words") else kind
+    return (
+        f"{kind} {action[-1]}"
+        if kind in ("fire", "fail", "unannounced", "native", "inject", "late", "no words")
+        else kind
+    )
 
 
 def shape_of(words: str) -> str:
