@@ -110,7 +110,7 @@ class _Server:
         self._recorded: dict[str, list[str]] = defaultdict(list)
         self._present: dict[str, list[str]] = defaultdict(list)
         self.greeting = ""
-        """The type of the server's first message; empty where it sent none."""
+        """The type of the server's first message; empty if it sent none."""
 
     def dial(self) -> None:
         """Connect, instead of the connection before, and wait for the first message.
@@ -155,7 +155,7 @@ class _Server:
             self._client.close()
 
     def _receive(self, timeout_s: float) -> str | None:
-        """Return the type of the next message, or None where none came in time."""
+        """Return the type of the next message, or None if none came in time."""
         if self._client is None:
             return None
         try:

@@ -101,7 +101,7 @@ def _counts(frame: str | bytes) -> bool:
 
 
 def names_of(recorded: str | bytes, present: str | bytes) -> dict[str, str]:
-    """Return a map from the recorded message's ids to those of the present message, where the two differ."""
+    """Return a map from the recorded message's ids to those of the present message, if the two differ."""
     try:
         pairs = [(orjson.loads(recorded), orjson.loads(present), False)]
     except orjson.JSONDecodeError:
@@ -170,7 +170,7 @@ class _Stage:
             self._is_over.wait()
 
     def take(self, connection: BlockingConnection) -> None:
-        """Play the next part to a connection. Close the connection with 1013 where no part is left."""
+        """Play the next part to a connection. Close the connection with 1013 if no part is left."""
         with self._lock:
             number, self._taken = self._taken, self._taken + 1
         if number >= len(self.parts):

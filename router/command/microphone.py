@@ -40,7 +40,7 @@ class Microphone:
             self._thread.start()
 
     def speak(self, samples: bytes) -> None:
-        """Queue speech behind the speech that is left to send."""
+        """Queue speech after the speech that is left to send."""
         with self._changed:
             self._speech += samples
 

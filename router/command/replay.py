@@ -26,7 +26,7 @@ TOKEN: Final = "SWITCHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the trace of a recording, or verify it. Return 1 where a command differs.
+    """Print the trace of a recording, or verify it. Return 1 if a command differs.
 
     Raises:
         ConfigError: an argument is invalid, or the file cannot be read.

@@ -58,7 +58,7 @@ class Recorder:
     """A WAV file of the agent's voice, which grows while the agent speaks."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file; raises `StartError` where it cannot be written."""
+        """Create the file; raises `StartError` if it cannot be written."""
         try:
             self._opened = path.open("wb")
         except OSError as error:

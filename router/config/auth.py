@@ -60,14 +60,14 @@ class Jwt(msgspec.Struct, frozen=True, kw_only=True):
     policy: str | None = None
     """The policy of a token without a claim that names one."""
     policy_claim: str = "policy"
-    """The claim that names the policy. It is read only where policies are configured."""
+    """The claim that names the policy. It is read only if policies are configured."""
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[auth]`."""
 
     kinds: tuple[str, ...] = ()
-    """The kinds of credentials that let a client in. Empty where every client may come in."""
+    """The kinds of credentials that let a client in. Empty if every client may come in."""
     tokens: tuple[Token, ...] = ()
     jwt: Jwt | None = None
     function: str | None = None

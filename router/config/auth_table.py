@@ -168,7 +168,7 @@ def _auth_of(found: Sourced) -> Auth:
 
 
 def check_policies(table: Auth, policies: Collection[str], sourced: Mapping[str, SourcedValue]) -> None:
-    """Raise `ConfigError` where a credential names a policy that does not exist."""
+    """Raise `ConfigError` if a credential names a policy that does not exist."""
     named = {f"{_TOKENS}.{token.name}.policy": token.policy for token in table.tokens}
     if table.jwt is not None:
         named["auth.jwt.policy"] = table.jwt.policy

@@ -206,7 +206,7 @@ def check_key(
     sourced: Mapping[str, SourcedValue],
     remedy: str = "set OPENAI_API_KEY in the environment or in .env",
 ) -> None:
-    """Raise `ConfigError`, with the remedy, where OpenAI is the upstream and no key is set."""
+    """Raise `ConfigError`, with the remedy, if OpenAI is the upstream and no key is set."""
     if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
         where = sourced["upstream"]
         problem = f"is openai, which needs a key: {remedy}"

@@ -34,14 +34,14 @@ FORMER: Final[dict[str, dict[str, str | None]]] = {
         "tool_output_bytes": None,
     },
 }
-"""The former keys of each table, each with its present name, or None where its value has become a constant."""
+"""The former keys of each table, each with its present name, or None if its value has become a constant."""
 
 Warn = Callable[[str], None]
 """Takes a sentence to log, which does not stop the start."""
 
 
 def present(table: str, key: str, keys: Collection[str], source: str, warn: Warn) -> str | None:
-    """Return the present name for a key of a table that has `keys`; None where its value is a constant now.
+    """Return the present name for a key of a table that has `keys`; None if its value is a constant now.
 
     A former key causes a warning.
 

@@ -33,7 +33,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: tuple[Rule, ...] = ()
     url: str | None = None
-    """The URL of the operator's own check. The router asks it with POST where no rule decides."""
+    """The URL of the operator's own check. The router asks it with POST if no rule decides."""
     function: str | None = None
     """A function `module:function`, which the router asks in place of the URL."""
     on: tuple[Source, ...] = SOURCES
@@ -41,7 +41,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 1.0
     """The longest duration of a check, in seconds."""
     on_failure: Literal["pass", "block"] = "block"
-    """The action where a check is late or fails."""
+    """The action if a check is late or fails."""
     window_chars: int = 120
     """The number of characters at which the agent's text is checked although its sentence has not ended."""
 

@@ -41,7 +41,7 @@ TWILIO_PATH: Final = "/twilio"
 TWILIO_VOICE_PATH: Final = "/twilio/voice"
 TWILIO_STATUS_PATH: Final = "/twilio/status"
 COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel", "/vonage")
-"""The paths of the telephone services other than Twilio. Each path is the name of a front, behind a slash."""
+"""The paths of the telephone services other than Twilio. Each path is the name of a front, after a slash."""
 
 _CONNECTION: Final = ConnectionLimits()
 """The engine's defaults for a connection, which are the defaults of the configuration, too."""
@@ -76,7 +76,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     restart_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """A whole restart, from the loss to `session.updated`, beyond `dial_s`."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
-    """The age of an upstream's session at which a new one takes over, where its `expires_at` is implausible."""
+    """The age of an upstream's session at which a new one takes over, if its `expires_at` is implausible."""
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
@@ -111,7 +111,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     web_threads: Annotated[int, whole(1, 256)] = 8
     """WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
-    """Threads of an embedding application's server that sessions may hold, one each, where that server terminates
+    """Threads of an embedding application's server that sessions may hold, one each, if that server terminates
     TLS."""
     max_sessions: Annotated[int, whole(0, 1_000_000)] = 0
     """Sessions of all workers of a server together; 0 for no limit, as below."""
@@ -141,7 +141,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     max_cost_usd: Annotated[float, amount(0, 1_000_000)] = 0.0
     """The cost of one session in dollars, at the prices of `[prices]`."""
     max_tokens_per_day: Annotated[int, whole(0, 1_000_000_000_000)] = 0
-    """Tokens of all sessions of one principal since midnight (UTC); of an address, where there is no principal."""
+    """Tokens of all sessions of one principal since midnight (UTC); of an address, if there is no principal."""
     max_cost_usd_per_day: Annotated[float, amount(0, 1_000_000)] = 0.0
     """Cost in dollars of the sessions that `max_tokens_per_day` counts together."""
     store: Annotated[str, store_url] = SecretText()
@@ -208,7 +208,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     simulator_voice: bool = True
-    """Whether the embedded simulator recognizes speech and speaks in words, where the extra `voice` is installed."""
+    """Whether the embedded simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     simulator_llm: str | None = None
     """A server of the chat-completions API, whose language model answers in the embedded simulator."""
     simulator_llm_model: str | None = None
@@ -237,15 +237,15 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     vad_silence_ms: int = _TUNING.vad_silence_ms
     """Milliseconds of silence that end a turn with `server_vad`."""
     vad_eagerness: str = _TUNING.vad_eagerness
-    """The eagerness of `semantic_vad`, where the client gives no threshold and no time-out for the end of a turn."""
+    """The eagerness of `semantic_vad`, if the client gives no threshold and no time-out for the end of a turn."""
     noise_reduction: str = _TUNING.noise_reduction
     """The filter before detection and model: `off`, `near_field` or `far_field`."""
     retention_ratio: float = _TUNING.retention_ratio
     """The part of a full context that the upstream keeps, from 0 to 1; 0 for the default."""
     max_output_tokens: int = _TUNING.max_output_tokens
-    """The tokens of the longest response, where the client sets no limit; 0 for no limit."""
+    """The tokens of the longest response, if the client sets no limit; 0 for no limit."""
     speed: float = _TUNING.speed
-    """The speed of speech, where the client chooses none."""
+    """The speed of speech, if the client chooses none."""
     restarts: int = 3
     """Attempts in a row to replace an upstream that ended; 0 for none."""
     greeting: str = "auto"

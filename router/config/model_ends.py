@@ -47,7 +47,7 @@ _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 def end_of(model: str) -> End | None:
-    """Return the end of a model; None where none is known."""
+    """Return the end of a model; None if none is known."""
     return ENDS.get(_DATE.sub("", model))
 
 

@@ -44,7 +44,7 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(low: float, high: float, *, zero_is_off: bool = False) -> Callable[[Any], float]:
-    """Make a parser of seconds between two bounds, both included; and of 0, where that switches something off."""
+    """Make a parser of seconds between two bounds, both included; and of 0, if that switches something off."""
 
     def parse(written: Any) -> float:
         number = _number(written, float)
@@ -307,7 +307,7 @@ def model_of(url: str) -> str | None:
 
 
 def url_with_model(url: str, model: str) -> str:
-    """Return `url` with `model` in its query, or unchanged where it names one. The rest of the query is kept."""
+    """Return `url` with `model` in its query, or unchanged if it names one. The rest of the query is kept."""
     if model_of(url) is not None:
         return url
     parts = urlsplit(url)

@@ -14,9 +14,9 @@ OFF: Final = "off"
 """In place of a front: the path is not served."""
 
 VOICE: Final = "/voice"
-"""The end of a webhook's path, behind the path of a telephone's route."""
+"""The end of a webhook's path, after the path of a telephone's route."""
 STATUS: Final = "/status"
-"""The end of a status call-back's path, behind the path of a telephone's route."""
+"""The end of a status call-back's path, after the path of a telephone's route."""
 
 _TUNING: Final = frozenset(
     {

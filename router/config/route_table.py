@@ -135,7 +135,7 @@ def _refuse_twice(routes: tuple[Route, ...], path: str) -> None:
 
 
 def check(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
-    """Raise `ConfigError` where a route names a policy or an upstream that does not exist."""
+    """Raise `ConfigError` if a route names a policy or an upstream that does not exist."""
     count = len(config.all_upstreams())
     for index, made in enumerate(config.routes):
         name = f"{FIELD}[{index}]"

@@ -25,12 +25,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[str, ...] = ()
     """The names of the environment variables. The first wins over the second."""
     env_switch: tuple[str, str] | None = None
-    """A variable that is a switch, and the value of the setting where it is on and no variable of `env` is set."""
+    """A variable that is a switch, and the value of the setting if it is on and no variable of `env` is set."""
     default_text: str | None = None
-    """The default in words, where it is a rule."""
+    """The default in words, if it is a rule."""
 
     file_key: str | None = None
-    """The key in the file, where it is not the name."""
+    """The key in the file, if it is not the name."""
 
     @property
     def key(self) -> str:

@@ -46,7 +46,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     weight: float | None = None
     """The upstream's share of the calls, beside those of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
-    """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides where it is None."""
+    """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides if it is None."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are sent beside the credential."""
     model: str | None = None
@@ -55,7 +55,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str | None = None
     """The upstream's own name for the model that transcribes. It wins over that of the configuration."""
     g711: bool | None = None
-    """Whether the upstream takes and sends mu-law and A-law. The host decides where the value is None."""
+    """Whether the upstream takes and sends mu-law and A-law. The host decides if the value is None."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:

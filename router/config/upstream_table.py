@@ -116,7 +116,7 @@ def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, .
 
 
 def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
-    """Raise `ConfigError` where one file has a list and a single upstream."""
+    """Raise `ConfigError` if one file has a list and a single upstream."""
     if FIELD in sourced and "upstream" in sourced:
         raise ConfigError(source=path, name="upstream", problem=f"is set beside {_TABLE}: set one of the two")
 

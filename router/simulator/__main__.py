@@ -38,7 +38,7 @@ LLM_KEY = "ROUTER_SIMULATOR_LLM_KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; return 0, or 1 where the address cannot be listened on."""
+    """Serve until SIGTERM or SIGINT; return 0, or 1 if the address cannot be listened on."""
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")

@@ -269,7 +269,7 @@ class SimulatedSession(Actor):
 
     def _reset(self, _command: Reset) -> None:
         if self._duplicate is not None:
-            # Without this option the kernel ends the stream in order where no received data is unread.
+            # Without this option the kernel ends the stream in order if no received data is unread.
             self._duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._connection.abort()
 

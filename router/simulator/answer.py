@@ -65,7 +65,7 @@ class Tokens:
         self._at = 0
 
     def next(self) -> str | None:
-        """Return the next token, or None where the text has no complete token left at the moment."""
+        """Return the next token, or None if the text has no complete token left at the moment."""
         token = usage.token_at(self._text.text, self._at)
         end = self._at + len(token)
         if not token or (end == len(self._text.text) and not self._text.is_complete):

@@ -38,7 +38,7 @@ _MINUTES_BACK: Final = 3
 
 
 def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Output]:
-    """Return the texts and calls of the answer. The list is empty only where an interrupted answer has no rest.
+    """Return the texts and calls of the answer. The list is empty only if an interrupted answer has no rest.
 
     Args:
         context: the instructions, the conversation and the tools.

@@ -37,7 +37,7 @@ class InterruptedAnswer(msgspec.Struct, frozen=True):
 
 
 def interrupted_answer(context: Context) -> InterruptedAnswer | None:
-    """Return the answer that the instructions ask to continue, or None where the instructions do not ask."""
+    """Return the answer that the instructions ask to continue, or None if the instructions do not ask."""
     instruction = _INSTRUCTION.search(context.instructions)
     if instruction is None:
         return None
@@ -65,7 +65,7 @@ def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
 def rest_of(interrupted: InterruptedAnswer, answers: Iterable[list[Output]]) -> list[Output]:
     """Find the first of `answers` that begins with the delivered words, and return the part after those words.
 
-    That part is empty where the whole answer was delivered. Where no answer begins with those words, it is a short
+    That part is empty if the whole answer was delivered. If no answer begins with those words, it is a short
     sentence.
     """
     candidates = list(answers)
@@ -96,7 +96,7 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
 
 
 def _after(text: str, delivered: str) -> tuple[str, str | None]:
-    """Return the part of `text` after `delivered`, and the part of `delivered` after `text` (None where they differ).
+    """Return the part of `text` after `delivered`, and the part of `delivered` after `text` (None if they differ).
 
     White space does not count, because a transcript's deltas may have been joined in another way.
     """

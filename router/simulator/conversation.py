@@ -113,7 +113,7 @@ class Conversation:
         return len(self.items)
 
     def before(self, item: Item) -> str | None:
-        """Return the id of the item before `item`, or None where `item` is the first or was deleted."""
+        """Return the id of the item before `item`, or None if `item` is the first or was deleted."""
         # A client may delete an item while it streams: it has no place then.
         index = self.items.index(item) if item in self.items else 0
         return self.items[index - 1].id if index else None

@@ -136,7 +136,7 @@ ACTIONS_AT: Final = {
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault: `action` at `point`. Raises `ValueError` where the action is not possible there."""
+    """One fault: `action` at `point`. Raises `ValueError` if the action is not possible there."""
 
     point: FaultPoint
     action: FaultAction
@@ -219,7 +219,7 @@ def fault_from(fields: dict[str, Any]) -> Fault:
 
 
 def _choices(fields: dict[str, Any]) -> str:
-    """Return the end of an error sentence: the valid names, where a name in `fields` is unknown."""
+    """Return the end of an error sentence: the valid names, if a name in `fields` is unknown."""
     kinds: dict[str, type[enum.StrEnum]] = {"point": FaultPoint, "action": FaultAction}
     wrong = next((key for key, kind in kinds.items() if key in fields and fields[key] not in set(kind)), None)
     return "" if wrong is None else f"; {wrong} is one of {', '.join(kinds[wrong])}"

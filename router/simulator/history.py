@@ -63,7 +63,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str | dict[str, Any] = "auto"
     is_parallel: bool = True
     now: datetime | None = None
-    """The time of day, or None where the simulator has no clock."""
+    """The time of day, or None if the simulator has no clock."""
     hears: bool = False
     """Whether the simulator recognizes speech."""
 

@@ -38,7 +38,7 @@ class ConnectionRecord:
         self.audio_bytes = 0
         """The size of all appended audio in bytes, estimated from the length of its base64."""
         self.refused_status: int | None = None
-        """The HTTP status that refused the upgrade; None where the upgrade succeeded."""
+        """The HTTP status that refused the upgrade; None if the upgrade succeeded."""
         self.closed: ConnectionClosed | None = None
         """The end of the connection, with the close code and reason; None while it is open."""
         self._max_events = max_events

@@ -112,7 +112,7 @@ class ResponseRun:
         self.answer.give(kept, is_cut=is_cut)
 
     def supply(self, speech: Speech | None) -> None:
-        """Take the sound of the oldest `SpeechRequest`, or None where it failed."""
+        """Take the sound of the oldest `SpeechRequest`, or None if it failed."""
         if self._words is not None:
             self._words.supply(speech)
 

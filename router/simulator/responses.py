@@ -152,7 +152,7 @@ class Responses:
         self._state.outbox.ask(AskModel(running.run.id, question))
 
     def _outputs(self, context: Context, *, is_default: bool) -> list[Output] | None:
-        """Return the outputs of the rules or of the script, or None where a language model has to answer."""
+        """Return the outputs of the rules or of the script, or None if a language model has to answer."""
         thinks = self._state.abilities.thinks
         if brain.is_dictated(context):
             # The script keeps its answer for a response that is free in its choice.
@@ -173,7 +173,7 @@ class Responses:
                 self._resume(running)
 
     def on_synthesized(self, response_id: str, speech: Speech | None) -> None:
-        """Continue a response with the sound that has arrived, or without sound where `speech` is None."""
+        """Continue a response with the sound that has arrived, or without sound if `speech` is None."""
         running = self._find(response_id)
         if running is not None:
             running.run.supply(speech)

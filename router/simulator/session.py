@@ -126,14 +126,14 @@ class Session:
         return self._outbox.take()
 
     def recognized(self, item_id: str, words: str | None) -> list[Command]:
-        """Handle the words of a turn, or None where they were not recognized."""
+        """Handle the words of a turn, or None if they were not recognized."""
         if not self._outbox.is_ended:
             self._input.on_recognized(item_id, words)
             self._responses.on_recognized()
         return self._outbox.take()
 
     def synthesized(self, response_id: str, speech: Speech | None) -> list[Command]:
-        """Handle the sound of a part of an answer, or None where its synthesis failed."""
+        """Handle the sound of a part of an answer, or None if its synthesis failed."""
         if not self._outbox.is_ended:
             self._responses.on_synthesized(response_id, speech)
         return self._outbox.take()

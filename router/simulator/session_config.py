@@ -80,7 +80,7 @@ def is_reasoning_model(model: str) -> bool:
 def updated_session(
     session: dict[str, Any], update: dict[str, Any], *, has_spoken: bool, is_responding: bool
 ) -> dict[str, Any]:
-    """Merge `update` into a copy of `session`; raises `RequestError` where one of its fields may not change now.
+    """Merge `update` into a copy of `session`; raises `RequestError` if one of its fields may not change now.
 
     Args:
         session: the effective session.

@@ -118,7 +118,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The URL of the WebSocket, without the parameter `model`; raises `RuntimeError` where nothing listens."""
+        """The URL of the WebSocket, without the parameter `model`; raises `RuntimeError` if nothing listens."""
         if self._server is None:
             raise RuntimeError("the simulator does not run")
         return f"ws://{self.config.host}:{self._server.server_port}{self.path}"

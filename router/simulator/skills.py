@@ -110,7 +110,7 @@ _BACKWARDS: Final = re.compile(r"\s+backwards?$", re.IGNORECASE)
 
 
 def known_name(context: Context) -> str | None:
-    """Return the user's name, or None where the conversation has none."""
+    """Return the user's name, or None if the conversation has none."""
     return memory.facts(context.before_question).get("name")
 
 

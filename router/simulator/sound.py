@@ -88,11 +88,11 @@ class Words:
         self._position_ms = 0
 
     def supply(self, speech: Speech | None) -> None:
-        """Take the sound of the oldest request, or None where it failed."""
+        """Take the sound of the oldest request, or None if it failed."""
         self._ready.append(speech)
 
     def pieces(self) -> Iterator[Piece | Pending | SpeechRequest]:
-        """Yield the requests to the speech process, the audio, and `Pending` where the sound is not there yet."""
+        """Yield the requests to the speech process, the audio, and `Pending` if the sound is not there yet."""
         while True:
             yield from self._requests()
             if self._ready:

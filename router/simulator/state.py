@@ -70,12 +70,12 @@ class Script:
             self._answers.extend(_outputs(answer) for answer in answers)
 
     def next_transcript(self) -> str | None:
-        """Return the transcript of the next spoken turn, or None where none is scripted."""
+        """Return the transcript of the next spoken turn, or None if none is scripted."""
         with self._lock:
             return self._transcripts.popleft() if self._transcripts else None
 
     def next_answer(self) -> list[Output] | None:
-        """Return the next scripted answer, or None where none is left."""
+        """Return the next scripted answer, or None if none is left."""
         with self._lock:
             if not self._answers:
                 return None

@@ -37,7 +37,7 @@ def fitting_calls(context: Context) -> Iterator[Call]:
 
 
 def forced_call(context: Context) -> list[Call]:
-    """Return the call that `tool_choice` demands, whatever the question is; empty where it demands none."""
+    """Return the call that `tool_choice` demands, whatever the question is; empty if it demands none."""
     tools = _functions(context)
     choice = context.tool_choice
     question = context.question or ""
@@ -120,7 +120,7 @@ def _value(schema: dict[str, Any], words: _Phrases) -> Any:
         if key in schema:
             return schema[key]
     if schema.get("enum"):
-        # The first choice where the question has none of them.
+        # The first choice if the question has none of them.
         lower = words.question.lower()
         return next((choice for choice in schema["enum"] if str(choice).lower() in lower), schema["enum"][0])
     kind = schema.get("type", "string")

@@ -1,4 +1,4 @@
-"""Token counts, by the service's published rules of thumb where they exist (upstream 11.2). Pure."""
+"""Token counts, by the service's published rules of thumb if they exist (upstream 11.2). Pure."""
 
 from __future__ import annotations
 

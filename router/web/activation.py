@@ -23,7 +23,7 @@ PAGES: Final = "main"
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. Empty where systemd passed none.
+    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. Empty if systemd passed none.
 
     The variables are removed, because a child process has no such sockets.
 

@@ -73,7 +73,7 @@ class Server(NamedTuple):
     drain: Callable[[], None] | None = None
     """A function that begins the drain of the whole server."""
     reload: Reload | None = None
-    """None also where the system cannot start other code beside the present workers."""
+    """None also if the system cannot start other code beside the present workers."""
 
 
 Serve = Callable[[Environ], Response]

@@ -172,7 +172,7 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Response:
 
 
 def _below(routes: dict[str, Route], path: str) -> Route | None:
-    """Return the route whose path ends with a slash and is a prefix of `path`; None where there is none."""
+    """Return the route whose path ends with a slash and is a prefix of `path`; None if there is none."""
     below = {prefix: route for prefix, route in routes.items() if prefix != "/" and prefix.endswith("/")}
     return next((route for prefix, route in below.items() if path.startswith(prefix)), None)
 

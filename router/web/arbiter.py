@@ -224,7 +224,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             logger.error("no worker is started: %s", error)  # noqa: TRY400 - `Reloads` starts another template
 
     def spawn_worker(self) -> int:
-        """Fork a worker, from the template where there is one. Return its process id.
+        """Fork a worker, from the template if there is one. Return its process id.
 
         Raises:
             SuccessorError: the template is gone.
@@ -405,7 +405,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal or a debugger. False where the system does not tell."""
+    """Whether a process is stopped by a signal or a debugger. False if the system does not tell."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

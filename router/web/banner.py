@@ -71,7 +71,7 @@ def simulator_lines(config: RouterConfig) -> tuple[str, ...]:
 
 
 def voice_advice(config: RouterConfig) -> str | None:
-    """Return what to install so that the embedded simulator understands speech, or None where nothing is missing."""
+    """Return what to install so that the embedded simulator understands speech, or None if nothing is missing."""
     if config.upstream != "simulator":
         return None
     if not config.simulator_voice:

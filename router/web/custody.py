@@ -183,7 +183,7 @@ class Custody:
             self._end(session_id, sock, found)
 
     def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
-        """End a session typed, where it is known which bytes its client has got. Without that only the stream ends."""
+        """End a session typed, if it is known which bytes its client has got. Without that only the stream ends."""
         if found is not None:
             self._router.give_up(found.value, KeptConnection.continued(sock.dup(), b"", found.unsent))
         else:

@@ -69,7 +69,7 @@ def send(channel: socket.socket, message: Message) -> None:
 
 
 def receive(channel: socket.socket) -> Message | None:
-    """Receive a message; return None where the other process has gone."""
+    """Receive a message; return None if the other process has gone."""
     packet = channel.recv(MAX_PACKET_BYTES)
     return _decoder.decode(packet) if packet else None
 

@@ -40,7 +40,7 @@ class Host:
         return not self._worker.alive
 
     def drain_s(self, configured_s: float) -> float:
-        """Return the seconds for a drain: `configured_s`, or less where gunicorn kills the worker earlier.
+        """Return the seconds for a drain: `configured_s`, or less if gunicorn kills the worker earlier.
 
         `--graceful-timeout` counts from the signal; `--timeout` from the worker's last sign of life, which is later.
         """

@@ -254,7 +254,7 @@ class Intake:
                     conn.sock.send(_TOO_LARGE)
                 self._lose(arriving)
                 return
-            # A plain socket keeps the bytes behind the head: they may be the first frames of a session.
+            # A plain socket keeps the bytes after the head: they may be the first frames of a session.
             data = conn.sock.recv(_READ_BYTES, 0 if conn.cfg.is_ssl else socket.MSG_PEEK)
             if not data:
                 self._lose(arriving)

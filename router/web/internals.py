@@ -98,7 +98,7 @@ HOST: Final = (ANY_WORKER_SETS,)
 
 
 def problem(parts: Iterable[Parts]) -> str:
-    """Return a sentence that names the missing parts and the remedy; empty where the installed gunicorn has all."""
+    """Return a sentence that names the missing parts and the remedy; empty if the installed gunicorn has all."""
     missing = [name for each in parts for name in _missing(each)]
     if not missing:
         return ""

@@ -3,7 +3,7 @@
 Each worker listens on a Unix socket in the folder of the workers, which only this user can enter. A connection carries
 one session, in two steps. The announcement lets the newer worker dial the session's next upstream, while the older one
 serves the client. Then the session itself follows: its value, the bytes of its client's stream that are on the way, and
-the client's socket. Each step has an answer. Where no worker takes the session over, the client gets close code 1012.
+the client's socket. Each step has an answer. If no worker takes the session over, the client gets close code 1012.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Router(Protocol):
         """The form of the values of sessions that this version reads."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of an announced session, and return it; None where that is not possible. Blocks."""
+        """Dial the next upstream of an announced session, and return it; None if that is not possible. Blocks."""
 
     def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted, *, ahead: Any = None) -> str:
         """Continue a session that another process carried, and return its id."""
@@ -307,7 +307,7 @@ class Departures:
         self._wake.send(b"x")
 
     def _sent(self, announced: Announced) -> socket.socket | None:
-        """Send an announcement to any worker. Return the connection, or None where no worker takes it."""
+        """Send an announcement to any worker. Return the connection, or None if no worker takes it."""
         targets = self.targets
         random.shuffle(targets)
         for target in targets:
@@ -441,7 +441,7 @@ def _read(channel: socket.socket, length: int) -> bytearray:
 
 
 def take_over(router: Router, parcel: Parcel, sock: socket.socket, ahead: Ahead | None = None) -> None:
-    """Continue a session in this process. Close the socket here where that fails, which leaves the stream open.
+    """Continue a session in this process. Close the socket here if that fails, which leaves the stream open.
 
     The session owns `ahead` from then on.
     """

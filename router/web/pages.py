@@ -81,7 +81,7 @@ def _facts(config: RouterConfig) -> dict[str, object]:
     return {
         "openai": config.path.removeprefix("/"),
         "deepgram": CONVERSE_PATH.removeprefix("/"),
-        # Only where its key is set.
+        # Only if its key is set.
         **({"agent": DEEPGRAM_BASE.removeprefix("/")} if config.deepgram_api_key is not None else {}),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",

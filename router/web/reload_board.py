@@ -24,7 +24,7 @@ class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
     """The number of reloads that are over."""
     is_running: bool
     problem: str
-    """The reason why the last reload changed nothing; empty where it succeeded."""
+    """The reason why the last reload changed nothing; empty if it succeeded."""
 
 
 class ReloadBoard:

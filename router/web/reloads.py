@@ -57,7 +57,7 @@ class Reloads:
         self._is_asked = False
         self._retry_s = 0.0
         self.template: Successor | None = None
-        """The template of the present workers; None where the arbiter forks them itself."""
+        """The template of the present workers; None if the arbiter forks them itself."""
 
     def ask(self) -> None:
         """Ask for a reload. A reload that is asked for during another one begins after it."""

@@ -249,7 +249,7 @@ class Predecessor:
 
 
 def find(path: Path) -> Predecessor | None:
-    """Ask the main process behind a socket for its server. Return None where no process listens. Blocks.
+    """Ask the main process behind a socket for its server. Return None if no process listens. Blocks.
 
     Raises:
         ReplacementError: the process belongs to another user, or does not answer.

@@ -46,7 +46,7 @@ class Response(msgspec.Struct, frozen=True):
     content_type: str = PLAIN
     headers: Headers = ()
     session_id: str | None = None
-    """The id of the new session; None where the request was answered in plain HTTP."""
+    """The id of the new session; None if the request was answered in plain HTTP."""
 
     @property
     def is_upgraded(self) -> bool:

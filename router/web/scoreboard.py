@@ -59,7 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The time at which the row was written, on the clock that all processes of a machine share (`time.monotonic`)."""
 
     def problem(self, now_s: float) -> str:
-        """Return the worker's problem in a few words; empty where there is none."""
+        """Return the worker's problem in a few words; empty if there is none."""
         if self.stage in (Stage.UNHEALTHY, Stage.DEAD):
             return f"worker {self.pid} is {self.stage.name.lower()}"
         silent_s = now_s - self.seen_s
@@ -94,7 +94,7 @@ class Scoreboard:
     # Called by the arbiter.
 
     def take_slot(self, now_s: float) -> int | None:
-        """Take a slot for a worker that is forked next, and return its index; None where every slot is taken.
+        """Take a slot for a worker that is forked next, and return its index; None if every slot is taken.
 
         A dead worker's slot goes first. The new worker counts as booting from now on.
         """
@@ -136,7 +136,7 @@ class Scoreboard:
         return list(self._read())
 
     def least_load(self, now_s: float, *, except_pid: int) -> int | None:
-        """Return the smallest load of the other workers that serve; None where no other does."""
+        """Return the smallest load of the other workers that serve; None if no other does."""
         return min((row.load for row in self._serving(now_s) if row.pid != except_pid), default=None)
 
     def is_any_ready(self, now_s: float) -> bool:
@@ -144,7 +144,7 @@ class Scoreboard:
         return not self.is_ending and any(row.is_ready for row in self._serving(now_s))
 
     def least_used(self, now_s: float) -> float | None:
-        """Return the smallest `used` of the workers that would start a new session; None where no worker would."""
+        """Return the smallest `used` of the workers that would start a new session; None if no worker would."""
         return min((row.used for row in self._serving(now_s) if row.is_ready), default=None)
 
     def problems(self, now_s: float) -> list[str]:

@@ -134,7 +134,7 @@ class Router(app.Router, Protocol):
         """Use switches of the operator, and a set of models whose missing price was logged, that all workers share."""
 
     def start(self) -> object:
-        """Start the router's threads; raises `RouterError` where no thread can be started."""
+        """Start the router's threads; raises `RouterError` if no thread can be started."""
 
     def close(self, drain_s: float) -> None:
         """End all sessions with a close frame, and stop. A turn in progress may continue for `drain_s`.
@@ -561,7 +561,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
-        The sessions of a worker that is replaced move to the workers of the newer version, where those can read them.
+        The sessions of a worker that is replaced move to the workers of the newer version, if those can read them.
         """
         if self.router is None:
             return

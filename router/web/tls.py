@@ -40,7 +40,7 @@ class Tls:
 
     @classmethod
     def of(cls, config: RouterConfig, areas: Areas = OWN) -> Tls | None:
-        """Make the certificate's object from the configuration; return None where the server has no TLS.
+        """Make the certificate's object from the configuration; return None if the server has no TLS.
 
         Raises:
             ConfigError: a file is missing, or cannot be used.

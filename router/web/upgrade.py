@@ -1,6 +1,6 @@
 """The upgrade of a WSGI request to a session: the parameters of its query, and the response.
 
-The server's thread is free as soon as the session has the socket. Where the server's own TLS keeps its socket
+The server's thread is free as soon as the session has the socket. If the server's own TLS keeps its socket
 (`actors.connections.handover`), the thread is held until the session ends. This module must not know what a message
 means.
 """
@@ -143,7 +143,7 @@ class HeldServerThreads:
         """Count this thread as held while the server only lends the socket. Skip the count if the socket can leave it.
 
         Raises:
-            HandshakeRefused: 501, where there is no socket at all; 503, where `limit` threads are held.
+            HandshakeRefused: 501 if there is no socket at all; 503 if `limit` threads are held.
         """
         if has_own_handshake(environ) or not is_lent(served_socket(environ)):
             yield

@@ -26,7 +26,7 @@ class Router(Protocol):
 
     @property
     def wire_view(self) -> WireView | None:
-        """The messages of recent sessions; None where none are kept."""
+        """The messages of recent sessions; None if none are kept."""
 
     def identify(self, environ: Environ) -> Principal | None:
         """Authenticate a request that begins no session; raises `HandshakeRefused`."""

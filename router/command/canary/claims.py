@@ -1,6 +1,6 @@
 """The claims that the steps check: what a transcript, a reply or a count must contain. Pure.
 
-Each function returns a sentence about the broken claim, or an empty text where the claim holds.
+Each function returns a sentence about the broken claim, or an empty text if the claim holds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flags of `switchboard canary`, its run, and its exit status: 0 where every step succeeded, else 1."""
+"""The flags of `switchboard canary`, its run, and its exit status: 0 if every step succeeded, else 1."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STEP_S: Final = 60.0
 """The time of a step, in seconds. The router itself reports a silent upstream after two dials, which take 20 s."""
 
 RESTARTS: Final = 1
-"""The restart budget where no setting names it.
+"""The restart budget if no setting names it.
 
 The last step needs one restart, and more would only delay a monitor.
 """
@@ -58,7 +58,7 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the steps, print each, and return the exit status: 0 where every step succeeded."""
+    """Run the steps, print each, and return the exit status: 0 if every step succeeded."""
     begun_s = time.monotonic()
     is_json = "--json" in arguments
     try:
@@ -128,7 +128,7 @@ def _run_steps(steps: Sequence[Step], call: Call, report: Report) -> None:
 
 
 def _sentence(failure: StepFailed, dial_error: DialError | None) -> str:
-    """Return the failure as a sentence, with the reason of the latest failed dial where it applies, and with advice."""
+    """Return the failure as a sentence, with the reason of the latest failed dial if it applies, and with advice."""
     cause = str(failure)
     if dial_error is not None and failure.code in {"", UNAVAILABLE}:
         cause = f"the upstream cannot be reached: {dial_error}" if failure.code else f"{cause}, and {dial_error}"

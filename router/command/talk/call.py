@@ -159,7 +159,7 @@ class Call:
         self._screen.say("error", f"{message['description']} ({message['code']})")
 
     def _end_turn(self, _message: dict[str, Any]) -> None:
-        # An interrupted turn ends, too. The answer to the interruption begins behind that end.
+        # An interrupted turn ends, too. The answer to the interruption begins after that end.
         if self._has_output and self.open_questions:
             self.open_questions -= 1
         self.awaits_times = self._has_output

@@ -36,7 +36,7 @@ URL: Final = "ws://127.0.0.1:8080/openai"
 TOKEN: Final = "SWITCHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 PROMPT: Final = "You are a friendly voice agent. Answer briefly."
 TAIL: Final = bytes(2 * 2 * INPUT_RATE)
-"""Two seconds of silence behind each file, in which a detector finds the end of the speech.
+"""Two seconds of silence after each file, in which a detector finds the end of the speech.
 
 Endless silence would prevent the commit of the turn in a router with manual turn detection.
 """
@@ -134,7 +134,7 @@ class _Conversation:
             self._lines.start()
         try:
             self._client.send("Settings", **self._settings)
-            if self._has_sound:  # behind Settings, which must be the first message
+            if self._has_sound:  # after Settings, which must be the first message
                 self._call.sound = self._open_sound()
             return self._take_events()
         except HungUp as end:

@@ -1,4 +1,4 @@
-"""Microphone and loudspeaker through the library sounddevice, where it is installed."""
+"""Microphone and loudspeaker through the library sounddevice, if it is installed."""
 
 from __future__ import annotations
 

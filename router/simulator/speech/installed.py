@@ -24,7 +24,7 @@ class VoiceSupport(msgspec.Struct, frozen=True):
 
     @property
     def advice(self) -> str | None:
-        """A sentence on what to install, or None where nothing is missing."""
+        """A sentence on what to install, or None if nothing is missing."""
         return _ADVICE[self.hears, self.speaks]
 
 

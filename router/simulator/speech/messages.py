@@ -23,7 +23,7 @@ class Recognize(msgspec.Struct, frozen=True, tag="recognize"):
 
 
 class Recognized(msgspec.Struct, frozen=True, tag="recognized"):
-    """The words of a turn; `text` is empty where the sound has no words."""
+    """The words of a turn; `text` is empty if the sound has no words."""
 
     text: str
 

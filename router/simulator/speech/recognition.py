@@ -26,7 +26,7 @@ class Recognizer(Protocol):
     """A speech recognizer for samples at 16 kHz, between -1 and 1."""
 
     def transcribe(self, samples: Samples) -> str:
-        """Return the words of a piece; empty where the recognizer finds no words."""
+        """Return the words of a piece; empty if the recognizer finds no words."""
 
 
 def recognized(engine: Recognizer, request: Recognize) -> Recognized:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Samples = NDArray[Any]
 
 _PADDING: Final = 512
-"""The least silence behind the samples.
+"""The least silence after the samples.
 
 Without it the end would be heard at the beginning, because the transform is circular.
 """
