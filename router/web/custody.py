@@ -1,4 +1,4 @@
-"""A worker's end of the channel to the keeper: the sockets and the memory of its sessions, and sessions of the dead."""
+"""A worker's channel to the keeper: the worker hands sockets and memory over, and gets the sessions of dead workers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ DROP: Final = b"d"
 ADOPT: Final = b"a"
 PASS: Final = b"p"
 LOSE: Final = b"l"
-"""The first bytes of packets. `ARENA` brings the memory of a worker, and `HOLD` a session in it.
+"""The first byte of a packet is its kind.
 
-`PASS` says that a worker does not adopt a session, and `LOSE` that a worker shall end one.
+`ARENA` brings the memory of a worker, and `HOLD` a session in it. `PASS` says that a worker does not adopt a session.
+`LOSE` says that a worker has to end a session.
 """
 
 LAST_WORD_S: Final = 2.0
-"""The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
+"""The longest time in seconds in which the client of a lost session reads its last messages and closes."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
@@ -49,7 +50,10 @@ BOTH: Final = 2
 
 
 def name_of(arbiter: int) -> str:
-    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    """Return the name of a keeper's socket.
+
+    It contains the arbiter's id, because two main processes may have a keeper each.
+    """
     return f"keeper-{arbiter}"
 
 
@@ -61,7 +65,7 @@ class Place(NamedTuple):
 
 
 class Router(Protocol):
-    """The part of a router that continues the sessions of the dead."""
+    """The part of a router that continues the sessions of dead workers."""
 
     def adopt(
         self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes]
@@ -69,7 +73,7 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of such a session, which counts this adoption."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
@@ -78,7 +82,7 @@ class Router(Protocol):
         """Count a session that no process continues."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of such a session."""
+        """Return the limits of the client's connection of a session that another process carried."""
 
 
 class Custody:
@@ -115,7 +119,7 @@ class Custody:
         self._pool.shutdown(wait=True)
 
     def end(self) -> None:
-        """Send the last orders, and end the channel."""
+        """Send the orders that wait, and close the channel."""
         self._orders.put(None)
         self._threads[0].join()
         with contextlib.suppress(OSError):
@@ -147,7 +151,7 @@ class Custody:
                 continue
             try:
                 self._pool.submit(handle, session_id, Place(int(at), int(serial)), *descriptors)
-            except RuntimeError:  # this worker is on its way out, and another one is fitter
+            except RuntimeError:  # this worker is ending, and another one can adopt the session
                 self._refuse(session_id, descriptors)
 
     def _refuse(self, session_id: str, descriptors: list[int]) -> None:
@@ -168,14 +172,17 @@ class Custody:
             except GoneError:
                 logger.info("session %s had ended before its worker died", session_id)
                 self.drop(session_id)
-            except HandshakeRefused:  # this worker has begun to go away meanwhile
+            except HandshakeRefused:  # meanwhile this worker has begun to end
                 self._pass_on(session_id)
             except Exception:
                 logger.exception("session %s ends: it cannot be continued", session_id)
                 self._end(session_id, sock, found)
 
     def _lose(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
-        """End a session that has killed several workers, without a look into its value that another adoption takes."""
+        """End a session that has killed several workers.
+
+        Do not read its value as an adoption does, because that may kill again.
+        """
         with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
             found = None
             with contextlib.suppress(OSError, ValueError):
@@ -183,14 +190,17 @@ class Custody:
             self._end(session_id, sock, found)
 
     def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
-        """End a session typed, if it is known which bytes its client has got. Without that only the stream ends."""
+        """End a session with an `Error` if it is known which bytes its client has got.
+
+        Otherwise only end the stream.
+        """
         if found is not None:
             self._router.give_up(found.value, KeptConnection.continued(sock.dup(), b"", found.unsent))
         else:
             self._router.count_lost()
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_WR)
-            # To close a socket with unread input would reset it, and the client would not receive its last words.
+            # Closing a socket with unread input resets it, and the client would not receive its last messages.
             sock.settimeout(LAST_WORD_S)
             until_s = time.monotonic() + LAST_WORD_S
             while sock.recv(_RECEIVE_BYTES) and time.monotonic() < until_s:
