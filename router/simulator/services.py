@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from router.simulator.speech.messages import Recognize, Result, Synthesize
 
 HEARING_S: Final = 12.0
-"""The longest time, in seconds, to recognize a turn, with the start of the process.
+"""The longest time, in seconds, for the recognition of a turn, including the start of the process.
 
-A router waits 15 s for the next event.
+It is shorter than the 15 s for which a router waits for the next event.
 """
 SPEAKING_S: Final = 12.0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RATE: Final = 16000
 _SHORTEST_S: Final = 6
 _LONGEST_S: Final = 14
-"""The bounds of a piece, in seconds. The model was trained on single utterances, and loses words of longer ones."""
+"""The bounds of a piece, in seconds. The model was trained on single utterances, and loses words in longer sound."""
 _PAUSE_S: Final = 0.2
 
 
