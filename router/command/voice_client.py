@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INPUT_RATE: Final = 16_000
 OUTPUT_RATE: Final = 24_000
-"""The sample rates, in Hz, of the microphone and of the agent's voice, both linear16."""
+"""The sample rates, in Hz, of the microphone and of the agent's voice. Both are linear16."""
 
 AUDIO: Final = {
     "input": {"encoding": "linear16", "sample_rate": INPUT_RATE},

@@ -66,7 +66,7 @@ class Sound:
         try:
             self._send(bytes(buffer))
         except HungUp:
-            return  # the thread that receives ends the call
+            return  # the thread that receives also finds the end, and ends the call
 
 
 def _library() -> Any:
