@@ -1,4 +1,4 @@
-"""The spec of a session, and its hand-over: to its supervisor, and to the keeper where it may outlive this process."""
+"""The spec of a session, and its hand-over: to its supervisor, and to the keeper if it may outlive this process."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def going_away() -> HandshakeRefused:
 
 
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
-    """Hand a session to the keeper where it may outlive this process. Return its spec."""
+    """Hand a session to the keeper if it may outlive this process. Return its spec."""
     custody = parts.custody
     if custody is None or spec.carried is None or not can_outlive(spec):
         return spec
