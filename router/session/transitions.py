@@ -184,7 +184,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(openai.Error, upstream_setup.judge_error),
         # The upstream did not send session.created in time.
         on(openai.SessionCreated, upstream_setup.created_behind_update),
-        # The conversation so far leaves right behind session.update.
+        # The conversation so far is sent right after session.update.
         on(openai.ConversationItemAdded, upstream_setup.item_acknowledged),
         on(openai.ConversationItemDone, upstream_setup.item_acknowledged),
     ),

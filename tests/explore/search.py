@@ -128,7 +128,7 @@ class Search:
         self.report.triples = len(self._taken)
         return self.report
 
-    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int) -> bool:
+    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int | None) -> bool:
         """Take a walk, run the world behind it to its ends, and have `go_on` search from there.
 
         Return whether the walk leads to another world than that of the key `unless`. Otherwise nothing is searched.
@@ -298,7 +298,11 @@ def kind_of(world: World, action: Action) -> str:
         upstream = world.upstreams[action[1]]
         response = upstream.outside if action[2] else upstream.active
         return f"step {response.kind} {response.at}" if response is not None else kind
-    return f"{kind} {action[-1]}" if kind in ("fire", "fail", "native", "inject", "late", "no words") else kind
+    return (
+        f"{kind} {action[-1]}"
+        if kind in ("fire", "fail", "unannounced", "native", "inject", "late", "no words")
+        else kind
+    )
 
 
 def shape_of(words: str) -> str:
