@@ -41,7 +41,7 @@ class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float
     code: int
-    """The close code of the side that closed first; 1006 where the connection broke without one."""
+    """The close code of the side that closed first; 1006 if the connection broke without one."""
     reason: str
     restarts: int
     """The number of lost upstreams that the session replaced."""
@@ -116,7 +116,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return self.on_turn is not None or self.on_usage is not None
 
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
-        """Return the function that delivers the notifications of one session; None where no hook takes any."""
+        """Return the function that delivers the notifications of one session; None if no hook takes any."""
         hooks = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
         return _Delivery(self, context).deliver if any(hooks) else None
 

@@ -47,7 +47,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     voices: Voices | None = None
     """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
     memory: bytes = b""
-    """The memory of the front's machine, where it has one."""
+    """The memory of the front's machine, if it has one."""
 
     @property
     def session_id(self) -> str:
@@ -175,7 +175,7 @@ class CarriedSession:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 
         Raises:
-            SnapshotError: the session cannot be written, such as where the application's facts about the client are no
+            SnapshotError: the session cannot be written, such as if the application's facts about the client are no
                 JSON, or a text waits for the guard. It then drains, as without snapshots.
         """
         if not self._is_at_rest():

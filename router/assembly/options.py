@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
-    """Return the policy of a request's client, or None where the client may say everything.
+    """Return the policy of a request's client, or None if the client may say everything.
 
     The policy is that of the credential, or else of the route. A credential with an unknown policy was refused before.
 
     Raises:
-        HandshakeRefused: 403, where the policy denies the URL's model or turn detection, or the secret's session.
+        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the secret's session.
     """
     principal = request.principal
     route = config.route_of(request.route)

@@ -47,7 +47,7 @@ def decode(text: str, *, is_sparse: bool = False) -> ClientMessage | Foreign | U
 def read(text: str, *, is_sparse: bool = False) -> dict[str, Any] | Unparsable:
     """Parse a text frame to an object with a type. Of two equal keys the last one counts.
 
-    With `is_sparse`, Settings get an empty `audio` and `agent` where they have none.
+    With `is_sparse`, Settings get an empty `audio` and `agent` if they have none.
     """
     exceeded = exceeded_bound(text)
     if exceeded is not None:

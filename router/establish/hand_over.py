@@ -1,4 +1,4 @@
-"""The spec of a session, and its hand-over: to its supervisor, and to the keeper where it may outlive this process."""
+"""The spec of a session, and its hand-over: to its supervisor, and to the keeper if it may outlive this process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from actors.connections.kept import KeptConnection
 from router.access.hook import RETRY_SOON
 from router.assembly.carried import CarriedSession
 from router.keeping import ShelvedMachine
+from router.metrics.catalog import RECOVERIES, UNKEPT
 from router.resume.keeping import KeepingMachine, ReturningMachine
 from router.resume.resumption import asks_for_token
 
@@ -123,7 +124,7 @@ def going_away() -> HandshakeRefused:
 
 
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
-    """Hand a session to the keeper where it may outlive this process. Return its spec."""
+    """Hand a session to the keeper if it may outlive this process. Return its spec."""
     custody = parts.custody
     if custody is None or spec.carried is None or not can_outlive(spec):
         return spec
@@ -135,6 +136,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         shelf = connection.keep(custody.arena)
     except (OSError, MemoryError) as error:
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
+        parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
     on_end = spec.on_end
 
@@ -142,7 +144,11 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         custody.drop(spec.session_id)
         on_end()
 
-    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
+    def unkeep() -> None:
+        custody.drop(spec.session_id)
+        parts.metrics.add(RECOVERIES, UNKEPT)
+
+    connection.on_unkept = unkeep
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=drop)

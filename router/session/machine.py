@@ -67,7 +67,7 @@ class Session:
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
         self.record_due = 0
-        """The same number, without changes that another process finds again.
+        """A number like `snapshot_due`, without the changes that another process finds again.
 
         It finds them in the client's messages, or by asking the upstream again.
         """
@@ -200,15 +200,15 @@ class Session:
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
         state = self.state
-        if state.lifecycle is not Lifecycle.READY or state.microphone is None:
+        microphone = state.microphone
+        if microphone is None or microphone.is_speech or state.lifecycle is not Lifecycle.READY:
             return False
-        return not (state.microphone.is_speech or state.user_turns.owed)
+        return not state.user_turns.owed
 
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
 
-        After a cut, an answer continues behind its heard words. They are estimated from the audio, and from the text so
-        far.
+        A cut answer continues after its heard words, which are estimated from its audio and its text so far.
         """
         part = self.state.turn.answer.newest
         stored_chars = self._stored_chars if part is self._stored_part else 0
@@ -372,6 +372,7 @@ class Session:
             "profile": self.context.profile.name,
             "lifecycle": state.lifecycle.value,
             "response": state.turn.response.value,
+            "user_turn": state.user_turns.current.phase.value,
             "outstanding_calls": list(state.calls.outstanding),
             "late_answers": state.calls.late,
             "ignored": state.ignored,

@@ -119,13 +119,13 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 def native_formats(heard: Format, spoken: Format) -> Formats:
     """Choose the formats for an upstream that knows G.711.
 
-    In each direction it is the client's format where the API has that format, and linear16 otherwise.
+    In each direction it is the client's format if the API has that format, and linear16 otherwise.
     """
     return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
 
 
 def reported_formats(audio: Any) -> tuple[Format | None, Format | None]:
-    """Read an upstream's formats from `session.audio`: input and output, each None where it is absent or unclear."""
+    """Read an upstream's formats from `session.audio`: input and output, each None if it is absent or unclear."""
     audio = audio if isinstance(audio, dict) else {}
     return _reported_format(audio.get("input")), _reported_format(audio.get("output"))
 

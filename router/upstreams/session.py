@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from router.upstreams.pool import Lease, UpstreamPool
 
 TRIAL_DIAL_S: Final = 2.0
-"""The longest dial of a key on trial, in seconds, where another upstream or key would serve the caller."""
+"""The longest dial of a key on trial, in seconds, if another upstream or key would serve the caller."""
 
 
 class SessionUpstreams:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.session.state.upstream import UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
-"""The `event_id` of each cancel, truncation and deletion. Their errors are lost races, and of no use to the client."""
+"""The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:

@@ -347,11 +347,15 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
     turn, response = context.state.turn, event.response
     if turn.is_announced and response.id is not None and response.id == turn.response_id:
         return
+    is_other = response.id is not None and turn.output_id not in (response.id, None)
+    if is_other and context.state.pending.in_flight is turn.current:
+        # The output of another response, which was not announced, was the begin of that request.
+        context.state.pending.in_flight = None
     origin = _origin_of(context, response)
     sent = context.state.pending.in_flight
     if origin in _NO_TURN:
         _pass_over(context, response, origin)
-    elif not turn.is_announced:
+    elif not turn.is_announced and not is_other:
         _announce(context, response, origin)
     elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
         _reject(context, response)
@@ -400,7 +404,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
         context.reset_restart_budget()
-        # The answer behind a function call belongs to the same turn.
+        # The answer after a function call belongs to the same turn.
         if not was_verbatim and not context.state.calls.outstanding:
             context.state.limited.spending.add_turn()
     end_of_response(context)

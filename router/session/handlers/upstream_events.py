@@ -81,7 +81,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
     Errors that only report a lost race are absorbed (upstream 8.2).
     """
     code = errors.code_of(event.error)
-    # A benign error reports a race of a call that goes well.
+    # A benign error reports a race, and the call goes well.
     level = logging.DEBUG if code in errors.BENIGN else logging.WARNING
     context.log(level, f"the upstream sent an error: {code}: {event.error.message}")
     context.state.last_error = event.error

@@ -56,7 +56,7 @@ class Calls:
     def request(self, call: deepgram.RequestedFunction, response_id: str | None) -> bool:
         """Record a call.
 
-        Return False where the call was requested before or is outstanding, because no function runs twice.
+        Return False if the call was requested before or is outstanding, because no function runs twice.
         """
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:

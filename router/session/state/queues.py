@@ -20,12 +20,12 @@ NO_ENTRIES: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 def newest(items: tuple[T, ...], item: T, maxlen: int) -> tuple[T, ...]:
-    """Return the last `maxlen` items with one more at the end. An empty tuple takes no memory, a `Queue` 64 bytes."""
+    """Return `items` with `item` at the end, and at most the last `maxlen`. An empty tuple takes no memory."""
     return (*items, item)[-maxlen:]
 
 
 def without(items: Iterable[T], item: object) -> tuple[T, ...]:
-    """Return the items that differ from one."""
+    """Return the items that differ from `item`."""
     return tuple(it for it in items if it != item)
 
 

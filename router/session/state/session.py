@@ -153,7 +153,7 @@ class State:
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
-        The session configures the upstream only after them, because its audio may follow at once.
+        The session configures the upstream only after them, because the upstream's audio may follow at once.
         """
         self.is_applied = False
         """The client has received SettingsApplied."""

@@ -253,7 +253,7 @@ class Turn:
         self.unasked = newest(self.unasked, now_s, MAX_UNASKED)
 
     def note_overtaken(self, request_id: str) -> None:
-        """Remember the request for a given text that a rule ended before it began."""
+        """Remember the request for a verbatim text that a rule ended before its response began."""
         self.overtaken_ids = newest(self.overtaken_ids, request_id, MAX_OVERTAKEN)
 
     def end(self) -> None:
@@ -272,7 +272,7 @@ class Turn:
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)
-            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            # After its first output, a response cannot have the id of an earlier response that was not announced.
             is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
