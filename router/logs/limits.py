@@ -5,6 +5,7 @@ Pure. Each session has a limiter, and the handler of the process has one for the
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ _DIGITS: Final = {ord(digit): None for digit in "0123456789"}
 
 def kind_of(line: str) -> str:
     """Return the kind of a line: its first characters, without digits."""
-    return line[: 2 * _KIND_CHARS].translate(_DIGITS)[:_KIND_CHARS]
+    # Each session keeps its kinds, and all sessions have the same few.
+    return sys.intern(line[: 2 * _KIND_CHARS].translate(_DIGITS)[:_KIND_CHARS])
 
 
 def shortened(line: str) -> str:
