@@ -230,7 +230,9 @@ class Shelf:
         Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
         """
         blocks = self._blocks
-        if not blocks or blocks[-1].size < JOURNAL_BYTES:
+        # A long block is left from a flood, or from speech, unless the frames need it.
+        fits = JOURNAL_BYTES if self.newest_bytes <= JOURNAL_BYTES // 2 else LONG_JOURNAL_BYTES
+        if not blocks or blocks[-1].size != fits:
             return False
         while len(blocks) > 1:
             self._remove_first()
