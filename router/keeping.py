@@ -90,9 +90,9 @@ class Recovered(msgspec.Struct, frozen=True):
     words: str
     """The words of the agent's answer that the value lacks."""
     journal: list[str | bytes]
-    """The client's messages behind the value."""
+    """The client's messages after the value."""
     sent_bytes: int
-    """The bytes of audio that the client was sent behind the value."""
+    """The bytes of audio that the client was sent after the value."""
     unread: bytes
     unsent: bytes
     died_in_step: bool
@@ -138,7 +138,7 @@ class ShelvedMachine:
         return self._machine.describe()
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input, and store a record before its effects where the session calls for one."""
+        """Handle an input, and store a record before its effects if the session calls for one."""
         if type(message) is ClientBinaryReceived:
             # Most inputs are frames of the microphone, for which the client gets nothing.
             unhandled = self._unhandled

@@ -44,7 +44,7 @@ class Area(NamedTuple):
     """The memory of one thread, for its last write."""
 
     word: int
-    """The number of the first of three words: the place in the stream, the length, the session."""
+    """The index of the first of three words: the place in the stream, the length, the session's number."""
     data_at: int
 
 
@@ -58,7 +58,7 @@ class Arena:
         self.memory = mmap.mmap(self.descriptor, SIZE)
         self.view = memoryview(self.memory)
         self.words = self.view.cast("Q")
-        """The same memory as words of 8 bytes. A word is written as a whole, or not at all."""
+        """The arena's memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
         self._next = _FIRST_BLOCK_AT
@@ -69,7 +69,7 @@ class Arena:
 
     def close(self) -> None:
         """Release the memory in this process."""
-        with contextlib.suppress(BufferError):  # a session has a part of it in its hands
+        with contextlib.suppress(BufferError):  # a session still holds a part of the memory
             self.words.release()
             self.view.release()
             self.memory.close()
@@ -101,7 +101,7 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take back a block whose size is that of `allocate`."""
+        """Take back a block. `size` is the size that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE

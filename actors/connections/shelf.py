@@ -24,16 +24,18 @@ LEAST_RECORD_BYTES: Final = 1024
 FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 3 * 1024
-"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single one."""
+"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
 KEPT_BYTES: Final = 1024
-"""The audio without speech that is kept, at least, where a read ends within a frame. Otherwise nothing is kept: the
-newest block is overwritten when it is full."""
+"""The least audio without speech that is kept if a read ends within a frame.
+
+Otherwise no audio is kept: the newest block is overwritten when it is full.
+"""
 LEAST_ROOM_BYTES: Final = 256
-"""The room for a read, at least."""
+"""The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session is asked for another record."""
+"""The bytes after a record from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""
@@ -160,7 +162,10 @@ class Shelf:
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
         self.step = head + _STEP
-        """The word that is 1 while the session handles an input. It may be the cause of a death meanwhile."""
+        """The word that is 1 while the session handles an input.
+
+        If the process dies in that time, the session may be the cause.
+        """
         self.written = 0
         """The bytes written to the client since the shelf was made."""
         self.asks_for_record = False

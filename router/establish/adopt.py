@@ -48,9 +48,9 @@ def adopt(
     Args:
         parts: the parts of this process.
         data: the value of the session (`SessionSpec.carried`).
-        connection: the connection to the client. It is aborted where the session cannot be continued.
+        connection: the connection to the client. It is aborted if the session cannot be continued.
         adopted: the session's first input.
-        journal: the client's messages that the other process read behind the snapshot.
+        journal: the client's messages that the other process read after the snapshot.
         ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
             raises.
         dialler: dials the upstreams in place of the connector.

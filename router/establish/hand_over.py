@@ -1,4 +1,4 @@
-"""The spec of a session, and its hand-over: to its supervisor, and to the keeper where it may outlive this process."""
+"""The spec of a session, and its hand-over: to its supervisor, and to the keeper if it may outlive this process."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ logger = logging.getLogger(__name__)
 C = TypeVar("C", bound="Connection")
 
 
+class _Ending:
+    """The end of a session at its router. A closure would take four times the memory."""
+
+    __slots__ = ("_parts", "_session_id", "_ticket")
+
+    def __init__(self, parts: Parts, ticket: Ticket, session_id: str) -> None:
+        self._parts = parts
+        self._ticket = ticket
+        self._session_id = session_id
+
+    def __call__(self) -> None:
+        self._ticket.release()
+        self._parts.open.discard(self._session_id)
+
+
 def spec_of(
     parts: Parts, ticket: Ticket, session_id: str, request: Request, turn_detection: str | None, **carried: Any
 ) -> SessionSpec:
@@ -48,17 +63,12 @@ def spec_of(
     Raises:
         SnapshotError: the snapshot of that session is damaged.
     """
-
-    def on_end() -> None:
-        ticket.release()
-        parts.open.discard(session_id)
-
     return parts.session_factory.of(
         session_id,
         request,
         turn_detection,
         perform=parts.work_runner,
-        on_end=on_end,
+        on_end=_Ending(parts, ticket, session_id),
         on_settings=ticket.settle if parts.config.limits.max_pending_sessions else None,
         spend_today=ticket.spend,
         **carried,
@@ -116,7 +126,7 @@ def going_away() -> HandshakeRefused:
 
 
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
-    """Hand a session to the keeper where it may outlive this process. Return its spec."""
+    """Hand a session to the keeper if it may outlive this process. Return its spec."""
     custody = parts.custody
     if custody is None or spec.carried is None or not can_outlive(spec):
         return spec

@@ -89,7 +89,7 @@ class Recorder:
         if principal is not None and principal in config.record_principals:
             return True
         if percent is None and config.record_principals and rate >= 1:
-            return False  # the names alone choose, where no rate is given
+            return False  # the names alone choose, if no rate is given
         share = int.from_bytes(hashlib.blake2b(session_id.encode(), digest_size=8).digest()) / 2**64
         return share < rate
 

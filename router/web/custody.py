@@ -1,4 +1,4 @@
-"""A worker's end of the channel to the keeper: the sockets and the memory of its sessions, and sessions of the dead."""
+"""A worker's channel to the keeper: the worker hands sockets and memory over, and gets the sessions of dead workers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ DROP: Final = b"d"
 ADOPT: Final = b"a"
 PASS: Final = b"p"
 LOSE: Final = b"l"
-"""The first bytes of packets. `ARENA` brings the memory of a worker, and `HOLD` a session in it.
+"""The first byte of a packet is its kind.
 
-`PASS` says that a worker does not adopt a session, and `LOSE` that a worker shall end one.
+`ARENA` brings the memory of a worker, and `HOLD` a session in it. `PASS` says that a worker does not adopt a session.
+`LOSE` says that a worker has to end a session.
 """
 
 LAST_WORD_S: Final = 2.0
-"""The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
+"""The longest time in seconds in which the client of a lost session reads its last messages and closes."""
 
 PAUSE_S: Final = 0.25
 """The seconds in which a worker without a descriptor gets some back, before the keeper asks it again."""
@@ -52,7 +53,10 @@ BOTH: Final = 2
 
 
 def name_of(arbiter: int) -> str:
-    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    """Return the name of a keeper's socket.
+
+    It contains the arbiter's id, because two main processes may have a keeper each.
+    """
     return f"keeper-{arbiter}"
 
 
@@ -68,7 +72,7 @@ class Place(NamedTuple):
 
 
 class Router(Protocol):
-    """The part of a router that continues the sessions of the dead."""
+    """The part of a router that continues the sessions of dead workers."""
 
     def adopt(
         self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes]
@@ -76,7 +80,7 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of such a session, which counts this adoption."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
@@ -88,7 +92,7 @@ class Router(Protocol):
         """Count a session that goes on, and that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of such a session."""
+        """Return the limits of the client's connection of a session that another process carried."""
 
 
 class Custody:
@@ -128,7 +132,7 @@ class Custody:
         self._pool.shutdown(wait=True)
 
     def end(self) -> None:
-        """Send the last orders, and end the channel."""
+        """Send the orders that wait, and close the channel."""
         self._orders.put(None)
         self._threads[0].join()
         with contextlib.suppress(OSError):
@@ -162,7 +166,7 @@ class Custody:
                 continue
             try:
                 self._pool.submit(handle, session_id, Place(int(at), int(serial)), *descriptors)
-            except RuntimeError:  # this worker is on its way out, and another one is fitter
+            except RuntimeError:  # this worker is ending, and another one can adopt the session
                 self._refuse(session_id, descriptors)
 
     def _refuse(self, session_id: str, descriptors: list[int]) -> None:
@@ -184,7 +188,7 @@ class Custody:
             except GoneError:
                 logger.info("session %s had ended before its worker died", session_id)
                 self.drop(session_id)
-            except HandshakeRefused:  # this worker has begun to go away meanwhile
+            except HandshakeRefused:  # meanwhile this worker has begun to end
                 self._pass_on(session_id)
             except ExhaustedError as error:
                 logger.error("session %s is left to another worker: %s", session_id, error)  # noqa: TRY400 - no bug
@@ -195,7 +199,10 @@ class Custody:
                 self._end(session_id, sock, found)
 
     def _lose(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
-        """End a session that has killed several workers, without a look into its value that another adoption takes."""
+        """End a session that has killed several workers.
+
+        Do not read its value as an adoption does, because that may kill again.
+        """
         with socket.socket(fileno=sock_fd) as sock:
             found = None
             with contextlib.suppress(OSError, ValueError, ExhaustedError), _mapped(arena_fd) as arena:
@@ -203,16 +210,20 @@ class Custody:
             self._end(session_id, sock, found)
 
     def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
-        """End a session typed, where it is known which bytes its client has got. Without that only the stream ends."""
-        with contextlib.suppress(OSError):  # without a descriptor only the stream ends
-            ours = sock.dup() if found is not None else None
-        if found is not None and ours is not None:
-            self._router.give_up(found.value, KeptConnection.continued(ours, b"", found.unsent))
+        """End a session with an `Error` if it is known which bytes its client has got.
+
+        Otherwise only end the stream.
+        """
+        own = None
+        with contextlib.suppress(OSError):  # without a free descriptor only the stream ends
+            own = sock.dup() if found is not None else None
+        if found is not None and own is not None:
+            self._router.give_up(found.value, KeptConnection.continued(own, b"", found.unsent))
         else:
             self._router.count_lost()
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_WR)
-            # To close a socket with unread input would reset it, and the client would not receive its last words.
+            # Closing a socket with unread input resets it, and the client would not receive its last messages.
             sock.settimeout(LAST_WORD_S)
             until_s = time.monotonic() + LAST_WORD_S
             while sock.recv(_RECEIVE_BYTES) and time.monotonic() < until_s:

@@ -1,7 +1,7 @@
 """The undocumented parts of gunicorn that the router uses: one list, and a check that the installed version has them.
 
-gunicorn documents its settings, its server hooks and the class of a worker, and not the parts below. A version without
-one of them would fail in the middle of a call, or never call a method that `worker` overrides.
+gunicorn documents its settings, its server hooks and the class of a worker, but not the parts below. Without one of
+them the router would fail during a call, or gunicorn would never call a method of `worker`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ HOST: Final = (ANY_WORKER_SETS,)
 
 
 def problem(parts: Iterable[Parts]) -> str:
-    """Return a sentence that names the missing parts and the remedy; empty where the installed gunicorn has all."""
+    """Return a sentence that names the missing parts and the remedy; empty if the installed gunicorn has all."""
     missing = [name for each in parts for name in _missing(each)]
     if not missing:
         return ""
