@@ -115,8 +115,6 @@ class ShelvedMachine:
         "_seen",
         "_unhandled",
         "_words",
-        "describe",
-        "held_bytes",
     )
 
     def __init__(
@@ -129,9 +127,15 @@ class ShelvedMachine:
         self._connection = connection
         self._unhandled = connection.unhandled
         self._seen = self._words = -1
-        self.held_bytes = machine.held_bytes
-        self.describe = machine.describe
         connection.may_drop = self._marks.may_drop_audio
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the machine keeps; see `Machine.held_bytes`."""
+        return self._machine.held_bytes()
+
+    def describe(self) -> messages.Facts:
+        """Return a few facts about the session; see `Machine.describe`."""
+        return self._machine.describe()
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input, and store a record before its effects if the session calls for one."""

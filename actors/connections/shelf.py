@@ -235,7 +235,11 @@ class Shelf:
         Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
         """
         blocks = self._blocks
-        if not blocks or blocks[-1].size < JOURNAL_BYTES:
+        if not blocks:
+            return False
+        size = blocks[-1].size
+        # A long block is left from speech, or from a flood, unless the frames need it.
+        if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
         while len(blocks) > 1:
             self._remove_first()

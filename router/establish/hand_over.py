@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from router.access.request import Request
     from router.access.session_limits import Ticket
     from router.establish.parts import Parts
+    from router.keeping import Custody
+    from router.metrics.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -138,17 +140,30 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
         parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
-    on_end = spec.on_end
-
-    def drop() -> None:
-        custody.drop(spec.session_id)
-        on_end()
-
-    def unkeep() -> None:
-        custody.drop(spec.session_id)
-        parts.metrics.add(RECOVERIES, UNKEPT)
-
-    connection.on_unkept = unkeep
+    custodian = _Custodian(custody, parts.metrics, spec)
+    connection.on_unkept = custodian.unkeep
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
-    return msgspec.structs.replace(spec, machine=machine, on_end=drop)
+    return msgspec.structs.replace(spec, machine=machine, on_end=custodian.end)
+
+
+class _Custodian:
+    """What the keeper learns of one session. It does not hold the whole spec, which another one replaces."""
+
+    __slots__ = ("_custody", "_metrics", "_on_end", "_session_id")
+
+    def __init__(self, custody: Custody, metrics: Metrics, spec: SessionSpec) -> None:
+        self._custody = custody
+        self._metrics = metrics
+        self._session_id = spec.session_id
+        self._on_end = spec.on_end
+
+    def end(self) -> None:
+        """Let the keeper forget the session, which ends."""
+        self._custody.drop(self._session_id)
+        self._on_end()
+
+    def unkeep(self) -> None:
+        """Let the keeper forget a session that goes on without it."""
+        self._custody.drop(self._session_id)
+        self._metrics.add(RECOVERIES, UNKEPT)

@@ -139,10 +139,24 @@ def test_audio_of_a_silent_user_takes_one_block_which_is_overwritten(arena, shel
     assert len(rest(arena, shelf, 0, sent).journal) % FRAME_BYTES == 0
 
 
+def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES + JOURNAL_BYTES), may_drop=False)
+    shelf.newest_bytes = JOURNAL_BYTES
+    assert shelf.begin_anew()
+    long = arena.used_bytes
+    shelf.newest_bytes = FRAME_BYTES
+    assert not shelf.begin_anew()
+    shelf.make_room(b"", may_drop=True)
+    assert shelf.begin_anew()
+    assert arena.used_bytes < long
+
+
 def test_a_block_that_begins_anew_always_has_room_for_a_read(shelf):
     shelf.store(b"record", 0)
-    shelf.note_read(bytes(JOURNAL_BYTES))
-    for size in (1, 10, JOURNAL_BYTES):
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES))
+    read_into(shelf, bytes(FRAME_BYTES), may_drop=True)
+    for size in (1, 10, JOURNAL_BYTES // 2):
         shelf.newest_bytes = size
         assert shelf.begin_anew()
         assert shelf.limit < shelf.end
