@@ -6,8 +6,9 @@ import pytest
 
 from actors import messages as engine
 from actors.restart import LossKind
+from router.fronts.as_openai.agent import LIFE_S, UNSUPPORTED
 from router.fronts.as_openai.history import GO_ON_TEXT
-from router.fronts.as_openai.upstream import COMMIT_S, KEEP_ALIVE_S, LIFE_S, UNSUPPORTED
+from router.fronts.as_openai.upstream import COMMIT_S, KEEP_ALIVE_S
 from router.session.deadlines import SPEECH_S
 from router.session.reports import UpstreamTookOver
 from tests.support.machine.agent_book import AgentBook, types
