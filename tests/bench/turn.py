@@ -2,9 +2,9 @@
 
 With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
 machine does meets both alike. With --safe it compares a router that has authentication, a policy and limits with one
-that has none, and with --fronts relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --instructions
-it counts instructions in place of time, and with --check it fails where they are more than
-tests/bench/instructions.json allows.
+that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
+translating (`/v1/agent/converse`). With --instructions it counts instructions in place of time, and with --check it
+fails where they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -152,8 +152,8 @@ def main():
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None
-        if options.safe and options.instructions:
-            return instructions.compare(ROOT, safely)
+        if (options.safe or options.kept) and options.instructions:
+            return instructions.compare(ROOT, safely or ("--kept",))
         if options.fronts and options.instructions:
             return instructions.compare_fronts(ROOT, RELAYED, TRANSLATED)
         if options.instructions or options.check or options.write:

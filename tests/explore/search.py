@@ -128,8 +128,11 @@ class Search:
         self.report.triples = len(self._taken)
         return self.report
 
-    def begin_at(self, path: list[Action], clock: Callable[[], float]) -> None:
-        """Take a walk, run the world behind it to its ends, and have `go_on` search from there."""
+    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int | None) -> bool:
+        """Take a walk, run the world behind it to its ends, and have `go_on` search from there.
+
+        Return whether the walk leads to another world than that of the key `unless`. Otherwise nothing is searched.
+        """
         self._clock, self._is_near = clock, True
         world, walked = World(*self.root), ()
         try:
@@ -140,10 +143,13 @@ class Search:
                     world.act(action)
         except Violation as violation:
             self._note(walked, str(violation))
-            return
+            return True
+        if key_of(world) == unless:
+            return False
         copy = frozen(world)
         self._run_to_ends(world, copy, walked)
         self._level.append((copy, walked))
+        return True
 
     def go_on(self, until_s: float, most: int) -> None:
         """Search breadth first behind the walk, until a time or a number of transitions."""
@@ -292,7 +298,11 @@ def kind_of(world: World, action: Action) -> str:
         upstream = world.upstreams[action[1]]
         response = upstream.outside if action[2] else upstream.active
         return f"step {response.kind} {response.at}" if response is not None else kind
-    return f"{kind} {action[-1]}" if kind in ("fire", "fail", "native", "inject", "late", "no words") else kind
+    return (
+        f"{kind} {action[-1]}"
+        if kind in ("fire", "fail", "unannounced", "native", "inject", "late", "no words")
+        else kind
+    )
 
 
 def shape_of(words: str) -> str:

@@ -1,4 +1,4 @@
-"""The machine of a call that two backends may serve, made of the parts of one session."""
+"""The machine of a call that two backends may serve, made from the parts of one session."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a route that a call of two backends needs."""
+    """The part of a route that a call with two backends needs."""
 
     deepgram_position: int
-    """The position of Deepgram among the upstreams of the call: the number of the listed upstreams."""
+    """The position of Deepgram among the upstreams of the call: after the listed upstreams."""
     blocks: Mapping[str, Any] = {}
-    """The fields of the configured agent whose `listen`, `speak` and provider of `think` Deepgram gets."""
+    """The fields of the configured agent. Deepgram gets its `listen`, `speak` and provider of `think`."""
 
 
 def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
     """Return the machine of a call on a route of either backend, with the policy of its client.
 
-    On a route of the session's it takes the place of the session, and the front stands around it. On a route of
-    OpenAI's events the relay judges the client's events by itself.
+    On a route of the session's, this machine takes the place of the session, and the front stands around it. On a route
+    of OpenAI's events the relay judges the client's events by itself.
     """
     policy = call.policy
     as_sent = functools.partial(for_deepgram, blocks=plan.blocks, input_rate=front.profile.linear16_rate)
