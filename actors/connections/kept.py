@@ -262,11 +262,8 @@ class KeptConnection(ClientConnection):
             unhandled.newest = events[0]
         else:
             unhandled.note_read(events)
-        traffic = self._traffic
-        traffic.received_messages += len(events)
-        traffic.received_bytes += count
-        if self._share is not None and (self._share.holding.held_bytes or self._parser.held_bytes >= STEP_BYTES):
-            self._share.note()
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
         self._deliver()
         return count
 

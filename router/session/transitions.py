@@ -363,7 +363,6 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
     _STOPPED: rows(
         _STOPPED,
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
-        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),

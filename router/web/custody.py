@@ -214,10 +214,11 @@ class Custody:
 
         Otherwise only end the stream.
         """
-        with contextlib.suppress(OSError):  # without a descriptor only the stream ends
-            ours = sock.dup() if found is not None else None
-        if found is not None and ours is not None:
-            self._router.give_up(found.value, KeptConnection.continued(ours, b"", found.unsent))
+        own = None
+        with contextlib.suppress(OSError):  # without a free descriptor only the stream ends
+            own = sock.dup() if found is not None else None
+        if found is not None and own is not None:
+            self._router.give_up(found.value, KeptConnection.continued(own, b"", found.unsent))
         else:
             self._router.count_lost()
         with contextlib.suppress(OSError):

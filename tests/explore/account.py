@@ -19,6 +19,9 @@ def judge_tables(world: World) -> None:
         return
     facts = world.session.describe()
     _judge_microphone(world, facts)
+    if world.judge.is_replayed and not world.judge.unanswered_commits:
+        shown = facts["user_turn"]
+        require(shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not detected, and the session is {shown}")
     if world.faults or not world.is_sound:
         return
     _judge_response(world, str(facts["response"]))
@@ -44,8 +47,8 @@ def _judge_user_turn(world: World, shown: str) -> None:
         return
     if serving in judge.speaking:
         require(shown == UserTurnState.SPEAKING.value, f"xii the user speaks, and the session is {shown}")
-    elif world.upstreams[serving].speech and not judge.has_missed_commit:
-        require(shown in _SPOKEN, f"xii speech is not committed, and the session is {shown}")
+    elif world.upstreams[serving].speech:
+        require(shown == UserTurnState.STOPPED.value, f"xii speech has stopped, and the session is {shown}")
 
 
 def _judge_microphone(world: World, facts: dict[str, Any]) -> None:

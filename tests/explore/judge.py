@@ -419,7 +419,8 @@ class Judge:
 
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
         """Record an event behind which no commit by hand is to be repeated."""
-        self.is_voice_shown &= event["type"] not in ("input_audio_buffer.committed", "input_audio_buffer.cleared")
+        if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
+            self.is_voice_shown = self.is_replayed = False
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()

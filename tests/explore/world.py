@@ -7,6 +7,7 @@ in a world depends on the real time or on chance, so the same actions lead to th
 import copyreg
 import io
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -139,6 +140,9 @@ class World:
         timer = self._next_timer()
         if timer is not None:
             found.append(("fire", timer))
+        # The upstream may have been opened long ago: its rollover is due at any time.
+        idle = [name for name in self.timers if name in IDLE_TIMERS and name != timer and self.budget["rollover"]]
+        found += [("fire", name) for name in idle]
         if self.gone is not None and self.budget["late"]:
             is_abandoned = any(generation == self.gone.generation for generation, _ in self.abandoned)
             found += [("late", how) for how in self.gone.late() if how != "step" or not is_abandoned]
@@ -216,7 +220,9 @@ class World:
     # Time and the engine.
 
     def _act_fire(self, name: str) -> None:
-        self.now_s = max(self.now_s, self.timers.pop(name))
+        due_s = self.timers.pop(name)
+        is_early = name in IDLE_TIMERS and not self.timers.keys() <= IDLE_TIMERS
+        self.now_s = max(self.now_s, self.now_s if is_early else due_s)
         self._judge_deadline(name)
         self.judge.expires(name, self.now_s)
         if name in IDLE_TIMERS:
@@ -227,15 +233,17 @@ class World:
             self.is_sound = False
         commands = self._feed(messages.TimerFired(name))
         is_followed = any(not isinstance(it, (messages.Log, messages.Notify)) for it in commands)
-        if not is_followed and name not in MAY_REST and not (name in IDLE_TIMERS and self._is_rolling()):
+        # A session that is not ready yet notes that its rollover is due.
+        is_noted = self._is_rolling() or self.session.state.lifecycle is not Lifecycle.READY
+        if not is_followed and name not in MAY_REST and not (name in IDLE_TIMERS and is_noted):
             raise Violation(f"i {name} expires, and nothing follows")
 
     def _judge_deadline(self, name: str) -> None:
         """Judge that what a deadline waits for has not come."""
-        serving, is_deaf = self.upstreams.get(self.serving), self.has_dropped or self.faults
+        serving = self.upstreams.get(self.serving)
         if serving is None or self.session.state.lifecycle is not Lifecycle.READY:
             return
-        if name == Wait.FIRST_EVENT.value and not is_deaf:
+        if name == Wait.FIRST_EVENT.value and self.is_sound:
             is_awaited = self.serving in (*self.judge.asks, *self.judge.statements) or serving.owes_answer
             if not is_awaited:
                 raise Violation("i first_event expires, and no response is awaited")
@@ -713,6 +721,9 @@ NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.cl
 
 # Copies.
 
+_UNCHANGED = (SessionOptions, Profile, Row, Settings, MappingProxyType)
+"""The types whose objects never change. The only mapping proxy of a session is the empty one."""
+
 _SHARED: dict[int, Any] = {}
 
 
@@ -728,7 +739,7 @@ def _shared(number: int) -> Any:
 class _Pickler(pickle.Pickler):
     """A pickler that shares the parts of a session that never change."""
 
-    dispatch_table = copyreg.dispatch_table | dict.fromkeys((SessionOptions, Profile, Row, Settings), _share)
+    dispatch_table = copyreg.dispatch_table | dict.fromkeys(_UNCHANGED, _share)
 
 
 def frozen(world: World) -> bytes:
