@@ -152,34 +152,34 @@ def _retrieve(agent: Agent, event: Fields, event_id: str | None) -> None:
 
 def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
     response = _child(event, "response")
-    outside = next((name for name in ("conversation", "input") if response.get(name) not in (None, "auto")), None)
+    outside = next((name for name in ("conversation", "input") if response.get(name) not in (None, "auto", [])), None)
     if outside is not None:
         message = "Deepgram's backend gives no response outside of its conversation."
         agent.refuse_unsupported(event_id, message, f"response.{outside}")
         return
     is_repeated = (event_id or "").startswith(REPEATED)
-    is_taken = agent.owes_answer or agent.answer is not None
-    question = None if is_taken else agent.history.take_question(is_repeated=is_repeated)
-    is_new = question is not None or bool(agent.outputs) or agent.owes_answer
+    # A request with an empty `input` has its instructions alone.
+    is_apart = response.get("input") == []
+    is_by_itself = agent.owes_answer and not is_apart
+    is_closed = is_apart or is_by_itself or agent.answer is not None
+    question = None if is_closed else agent.history.take_question(is_repeated=is_repeated)
+    outputs = () if is_closed else tuple(agent.outputs)
+    has_request = is_apart or is_by_itself or question is not None or bool(outputs)
     is_asked = agent.current is not None or bool(agent.asks)
-    if agent.answer is not None or (is_asked and not is_new):
+    if agent.answer is not None or (is_asked and not has_request):
         message = "Conversation already has an active response in progress."
         agent.refuse(event_id, "conversation_already_has_active_response", message)
         return
-    if not is_new:
+    if question is None and not outputs and not is_by_itself:
         instructions = text_of(response, "instructions")
         question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
     metadata = response.get("metadata")
-    agent.asks.append(
-        Ask(
-            event_id=event_id or "",
-            metadata=metadata if isinstance(metadata, dict) else None,
-            outputs=() if agent.owes_answer else tuple(agent.outputs),
-            question=question,
-        )
-    )
-    agent.outputs = agent.outputs if agent.owes_answer else []
-    agent.is_wanted, agent.owes_answer = True, False
+    given = metadata if isinstance(metadata, dict) else None
+    agent.asks.append(Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question))
+    if outputs:
+        agent.outputs = []
+    agent.is_wanted = True
+    agent.owes_answer = agent.owes_answer and is_apart
 
 
 def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:

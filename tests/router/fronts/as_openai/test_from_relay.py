@@ -144,9 +144,17 @@ def test_audio_is_cleared_while_nobody_speaks(book):
     assert types(book.say("input_audio_buffer.clear").take()[0]) == ["input_audio_buffer.cleared"]
 
 
+def test_a_request_with_an_empty_input_has_its_instructions_alone(book):
+    book.say("conversation.item.create", item=message("user", "Tea?"))
+    book.say("response.create", response={"input": [], "instructions": "Say hello."})
+    assert [it["content"] for it in book.take()[1]] == ["Say hello."]
+    book.answer("Hello.", "Say hello.").say("response.create")
+    assert [it["content"] for it in book.agent] == ["Tea?"]
+
+
 UNTAKEN = {
     "a response outside of the conversation": ("response.create", {"response": {"conversation": "none"}}),
-    "a response to other items": ("response.create", {"response": {"input": []}}),
+    "a response to other items": ("response.create", {"response": {"input": [message("user", "Tea?")]}}),
     "another format": ("session.update", {"session": {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}}),
     "words of the agent": ("conversation.item.create", {"item": message("assistant", "Hi", "output_text")}),
     "an image": (
