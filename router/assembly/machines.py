@@ -149,6 +149,8 @@ class Machines:
         machine: Machine = session
         if failover is not None:
             machine = build.machine_of(front, call, failover)
+            if build.has_guard(front):
+                machine = guarded(front, machine, self._config.guard, session_id)
         elif adapted is not None:
             machine = guarded(front, adapted, self._config.guard, session_id)
         elif guard is not None:

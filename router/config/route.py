@@ -62,6 +62,9 @@ NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
 }
 """The settings that have an effect only with `failover`, by front."""
 
+GUARDED_FAILOVER: Final = frozenset({"realtime"})
+"""The fronts whose guard reads the same wire at both backends, so that it works beside `failover`."""
+
 TELEPHONES: Final = frozenset({"twilio"})
 """The fronts that have a webhook and a status call-back in addition to the WebSocket."""
 

@@ -174,6 +174,8 @@ def machine_of(header: Header) -> Replayed:
         if header.failover is not None:
             plan = msgspec.convert(header.failover, build.Plan)
             machine = build.machine_of(front, call, plan)
+            if build.has_guard(front):
+                machine = guarded(front, machine, _guard(header), header.session)
             if not front.is_relay:
                 machine = front.adapt(msgspec.structs.replace(call, machine=machine))
             return Replayed(machine, session, today)
