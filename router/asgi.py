@@ -65,7 +65,7 @@ _FAILED: Final = _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, (), b"Internal error;
 class AsgiApp:
     """The application: WebSocket routes, health, readiness and pages, below any mount point.
 
-    The application needs no lifespan events. Where a server sends them, their shutdown closes the router.
+    The application needs no lifespan events. If a server sends them, their shutdown closes the router.
     """
 
     _path_routing = True
@@ -246,7 +246,7 @@ def _environ(scope: Scope, method: str, handshake: object, body: bytes = b"") ->
         key = _header_key(name.decode("latin-1"))
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
-    if body:  # its length has no header where it came in chunks
+    if body:  # its length has no header if it came in chunks
         environ["CONTENT_LENGTH"] = str(len(body))
     if scope["type"] == "websocket":
         # A server may serve WebSockets over HTTP/2, which has no such headers.
@@ -320,7 +320,7 @@ class EventLoop:
             raise
 
     def refuse_hooks(self) -> None:
-        """Raise `ValueError` where a hook needs an event loop, which a WSGI server does not have."""
+        """Raise `ValueError` if a hook needs an event loop, which a WSGI server does not have."""
         if self.hooks:
             problem = "a coroutine, which only `asgi_app` can run: make it a plain function"
             raise ValueError(f"{' and '.join(self.hooks)} must not be {problem}")

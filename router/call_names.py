@@ -17,7 +17,7 @@ class CallNames:
         self._sessions: dict[str, str] = {}
 
     def add(self, name: str, session_id: str) -> bool:
-        """Add the name of a session. Return False where another present session has the name, and keeps it.
+        """Add the name of a session. Return False if another present session has the name, and keeps it.
 
         A client chooses the names on its wire. A second one must not get the requests that are about the first one.
         """

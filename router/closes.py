@@ -39,7 +39,7 @@ class Close(NamedTuple):
 
     code: CloseCode
     reason: str
-    """The reason in the close frame; `…` where it depends on the occasion."""
+    """The reason in the close frame; `…` if it depends on the occasion."""
     comes_back: ComeBack
     end: End
     label: str
@@ -109,7 +109,7 @@ ERRORS: Final[dict[str, Close]] = {
         _unavailable(OTHER_CODE),
     )
 }
-"""The closes behind an `Error`, by its code."""
+"""The closes after an `Error`, by its code."""
 
 DRAINED: Final = Close(CloseCode.SERVICE_RESTART, "SERVER_GOING_AWAY", ComeBack.AT_ONCE, End.DRAINED, "1012")
 """The end of a drained session that has no turn in progress. Its client knows the reason by a `Warning`."""
@@ -118,7 +118,7 @@ DRAINED_OPENAI: Final = DRAINED._replace(reason="the server restarts")
 HUNG_UP: Final = Close(CloseCode.NORMAL_CLOSURE, "", ComeBack.NO, End.CLIENT, "1000")
 """The answer to a client that closes the call."""
 STREAM_ENDED: Final = HUNG_UP._replace(end=End.CLOSED)
-"""The end of a transcription behind its last words."""
+"""The end of a transcription after its last words."""
 SETTINGS_REFUSED: Final = Close(CloseCode.NORMAL_CLOSURE, "…", ComeBack.NO, End.FAILED, OTHER_CODE)
 """The end of a session whose Settings its upstream refused: the reason is the upstream's code."""
 CALL_REFUSED: Final = Close(CloseCode.POLICY_VIOLATION, "…", ComeBack.NO, End.CLOSED, "1008")
@@ -147,7 +147,7 @@ CLOSES: Final[dict[str, Close]] = {
 
 
 def of_error(code: str) -> Close:
-    """Return the close behind an `Error` with this code."""
+    """Return the close after an `Error` with this code."""
     return ERRORS.get(code, ERRORS[OTHER_CODE])
 
 

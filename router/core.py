@@ -135,7 +135,7 @@ class Router:
 
     @property
     def custody(self) -> Custody | None:
-        """The way to the keeper of sessions; None where none outlives its process."""
+        """The way to the keeper of sessions; None if none outlives its process."""
         return self._parts.custody
 
     @custody.setter
@@ -207,8 +207,8 @@ class Router:
         """Upgrade a request to a session, and return the response of the WSGI application.
 
         The response is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
-        that cannot be upgraded is answered in plain HTTP and raises nothing. The call returns at once where the socket
-        can be taken over from the server. Where the server's own TLS prevents the hand-over, the call returns at the
+        that cannot be upgraded is answered in plain HTTP and raises nothing. The call returns at once if the socket
+        can be taken over from the server. If the server's own TLS prevents the hand-over, the call returns at the
         end of the session (docs/embedding.md).
 
         Raises:
@@ -264,7 +264,7 @@ class Router:
         `authenticate` is not called for a request that its front has verified itself.
 
         The session owns the socket from here on; bytes that the server still writes are discarded. The call blocks
-        while `authenticate` runs, and until the end of the session where the server only lends its socket.
+        while `authenticate` runs, and until the end of the session if the server only lends its socket.
 
         Raises:
             HandshakeRefused: the request is invalid, or the router takes no more sessions; the socket is untouched.
@@ -289,10 +289,10 @@ class Router:
         return self._parts.authentication.is_required
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session. Return None where no authentication is configured.
+        """Authenticate a request that begins no session. Return None if no authentication is configured.
 
         Raises:
-            HandshakeRefused: 401 for an absent or wrong credential; 403 for a foreign page; 500 or 503 where
+            HandshakeRefused: 401 for an absent or wrong credential; 403 for a foreign page; 500 or 503 if
                 `authenticate` gave no verdict.
         """
         parts = self._parts
@@ -453,6 +453,10 @@ class Router:
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues; see `router.establish.adopt`."""
         adopt.give_up(self._parts, data, connection)
+
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other process could continue."""
+        adopt.count_unkept(self._parts)
 
     def count_lost(self) -> None:
         """Count a session whose process died, and that no process continues."""

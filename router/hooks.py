@@ -41,7 +41,7 @@ class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float
     code: int
-    """The close code of the side that closed first; 1006 where the connection broke without one."""
+    """The close code of the side that closed first; 1006 if the connection broke without one."""
     reason: str
     restarts: int
     """The number of lost upstreams that the session replaced."""
@@ -83,8 +83,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         """Return the function that does a session's work: it calls `configure` for Settings, else `perform`."""
         configure, principal = self.configure, request.principal
         if configure is None:
-            # The closure holds the principal alone, so that the headers of the request are freed.
-            return lambda work: perform(work, principal)
+            # It holds the principal alone, so that the headers of the request are freed.
+            return _Performing(perform, principal)
 
         def perform_or_configure(work: Any) -> Any:
             if not isinstance(work, ConfigureSession):
@@ -116,7 +116,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return self.on_turn is not None or self.on_usage is not None
 
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
-        """Return the function that delivers the notifications of one session; None where no hook takes any."""
+        """Return the function that delivers the notifications of one session; None if no hook takes any."""
         hooks = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
         return _Delivery(self, context).deliver if any(hooks) else None
 
@@ -132,6 +132,19 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 self.on_turn(context, notification)
             case Usage() if self.on_usage is not None:
                 self.on_usage(context, notification)
+
+
+class _Performing:
+    """A function that does the work of one session. A closure would take three times the memory."""
+
+    __slots__ = ("_perform", "_principal")
+
+    def __init__(self, perform: Callable[[Any, Principal | None], Any], principal: Principal | None) -> None:
+        self._perform = perform
+        self._principal = principal
+
+    def __call__(self, work: Any) -> Any:
+        return self._perform(work, self._principal)
 
 
 class _Delivery:

@@ -72,7 +72,7 @@ class Runtime:
     # Start, drain, stop.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the parts that do not run. Return False where all parts ran. Without `dials` no simulator is started.
+        """Start the parts that do not run. Return False if all parts ran. Without `dials` no simulator is started.
 
         Raises:
             StartError: the runtime was drained or stopped, no thread can be started, or the configured poller is
@@ -169,11 +169,11 @@ class Runtime:
 
     @property
     def simulator_url(self) -> str:
-        """The address of the embedded simulator; empty where none runs."""
+        """The address of the embedded simulator; empty if none runs."""
         return self._simulator.url if self._simulator is not None else ""
 
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
-        """Ask the supervisor, or return `default` where none runs. Blocks: must not run on a dispatcher's thread."""
+        """Ask the supervisor, or return `default` if none runs. Blocks: must not run on a dispatcher's thread."""
         supervisor = self.supervisor
         with contextlib.suppress(pykka.ActorDeadError):  # another thread stopped it a moment ago
             return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)

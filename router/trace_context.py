@@ -17,6 +17,6 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!
 
 
 def trace_of(traceparent: str) -> str | None:
-    """Return the trace id of a `traceparent` header, or None where it is invalid."""
+    """Return the trace id of a `traceparent` header, or None if it is invalid."""
     found = _TRACEPARENT.fullmatch(traceparent.strip())
     return found[1] if found else None

@@ -31,7 +31,7 @@ _BYTES: Final = CELLS * _CELL.size + _BUCKET_S.size
 
 
 def reserve(areas: Areas) -> None:
-    """Make the memory where a reload may need it later."""
+    """Make the memory if a reload may need it later."""
     if areas.lasts:
         areas.memory("arrivals", _BYTES).close()
 
@@ -52,7 +52,7 @@ class Arrivals:
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
 
     def wait_s(self, key: bytes, now_s: float) -> float:
-        """Return the seconds until another arrival of an address is allowed; 0 where it is allowed now."""
+        """Return the seconds until another arrival of an address is allowed; 0 if it is allowed now."""
         newest, counts = self._of(key, now_s)
         excess = sum(counts) - self._most + 1
         # From the oldest bucket on, until enough arrivals have left the period.

@@ -62,7 +62,7 @@ class Authentication:
         """Return the request with its principal. Blocks for a hook, and for a key set that is read again.
 
         Raises:
-            HandshakeRefused: 401 for an absent, wrong or expired credential; 500 or 503 where a hook gave no verdict.
+            HandshakeRefused: 401 for an absent, wrong or expired credential; 500 or 503 if a hook gave no verdict.
         """
         if not self.is_required:
             return self._bound(request)
@@ -81,7 +81,7 @@ class Authentication:
         return msgspec.structs.replace(request, principal=principal)
 
     def _with_known_policy(self, principal: Principal | None) -> Principal | None:
-        """Return the principal, or None where the principal names a policy that does not exist.
+        """Return the principal, or None if the principal names a policy that does not exist.
 
         The router would not know what such a client may say.
         """
@@ -118,7 +118,7 @@ class Authentication:
             session: the configuration that the token's sessions begin with.
 
         Raises:
-            HandshakeRefused: 403 where the principal itself came with a short-lived token; 400 where `session` does not
+            HandshakeRefused: 403 if the principal itself came with a short-lived token; 400 if `session` does not
                 fit into a token.
         """
         if principal is not None and principal.is_granted:

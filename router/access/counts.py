@@ -123,7 +123,7 @@ class Seats:
         counts.clear(slot)
 
     def claim(self, address: bytes, principal: bytes | None) -> int | None:
-        """Take a cell for a session without Settings, and return its number; None where all are taken."""
+        """Take a cell for a session without Settings, and return its number; None if all are taken."""
         if not self._free and self._used >= MAX_SESSIONS:
             return None
         cell = self._free.pop() if self._free else self._used

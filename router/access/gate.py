@@ -57,7 +57,7 @@ class Gate:
 def _paths_of_any_host(config: RouterConfig) -> frozenset[str]:
     """Return the telephone's paths that accept any host name.
 
-    A page that rebinds its name to this machine gains nothing on these paths. The set is empty where the configuration
+    A page that rebinds its name to this machine gains nothing on these paths. The set is empty if the configuration
     lists host names.
     """
     if config.allow_hosts:

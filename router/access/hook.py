@@ -33,7 +33,7 @@ def verdict_of(
     Blocks at most `timeout_s`.
 
     Raises:
-        HandshakeRefused: 500 where the hook failed; 503 where the hook gave no verdict in time, or the pool took no
+        HandshakeRefused: 500 if the hook failed; 503 if the hook gave no verdict in time, or the pool took no
             call.
     """
     verdicts: queue.SimpleQueue[Principal | BaseException | None] = queue.SimpleQueue()

@@ -84,7 +84,7 @@ class JsonWebTokens:
                     audience=self._config.audience or None,
                     issuer=self._config.issuer or None,
                     leeway=self._config.leeway_s,
-                    # PyJWT refuses every token with an audience where none is configured.
+                    # PyJWT refuses every token with an audience if none is configured.
                     options={"require": ["exp"], "verify_aud": bool(self._config.audience)},
                 )
                 return claims

@@ -75,7 +75,7 @@ class SingleKey:
 class KeySet:
     """A JSON Web Key Set, by file or by URL. From any thread.
 
-    An old set stays in use while one thread reads the new set. Other threads wait for that thread only where there is
+    An old set stays in use while one thread reads the new set. Other threads wait for that thread only if there is
     no old set.
     """
 
@@ -113,7 +113,7 @@ class KeySet:
         return float("inf") if self._read_s is None else self._clock() - self._read_s
 
     def _read_again(self, *, is_asked: bool = False) -> bool:
-        """Read the set again if that is due. Return True where this call has read it."""
+        """Read the set again if that is due. Return True if this call has read it."""
         if not self._reading.acquire(blocking=self._read_s is None):
             return False
         try:
@@ -182,7 +182,7 @@ def fetch(ca_file: str | None, place: str) -> bytes:
 
 
 def problem_of(place: str) -> str:
-    """Return why a key set may not come from a place, as the end of a sentence; empty where it may."""
+    """Return why a key set may not come from a place, as the end of a sentence; empty if it may."""
     parts = urlsplit(place)
     if "://" not in place or parts.scheme == "https":
         return ""

@@ -30,7 +30,7 @@ def check(headers: Mapping[str, str]) -> None:
     """Check that a request does not come from a dial of this router.
 
     Raises:
-        HandshakeRefused: 508 where the request came through this router already, or through `MAX_ROUTERS` routers.
+        HandshakeRefused: 508 if the request came through this router already, or through `MAX_ROUTERS` routers.
     """
     routers = _routers(headers)
     if OWN_ID in routers or len(routers) >= MAX_ROUTERS:

@@ -1,6 +1,6 @@
 """The request as the client sent it to the proxies in front, as far as they are trusted.
 
-Any client can send the headers of a proxy. So the headers count only where the peer of the connection is in a trusted
+Any client can send the headers of a proxy. So the headers count only if the peer of the connection is in a trusted
 network. Of several forwarded addresses, the client's is the last one outside the trusted networks.
 """
 
@@ -60,7 +60,7 @@ def _listed(environ: Mapping[str, Any], name: str) -> list[str]:
 
 
 def address_of(text: str) -> Address | None:
-    """Return the IP address in a text, or None where the text holds none.
+    """Return the IP address in a text, or None if the text holds none.
 
     A port and a zone are removed, and an IPv4 address in IPv6 form becomes the IPv4 address.
     """

@@ -65,7 +65,7 @@ end
 return {0, 0}
 """
 """A script that checks every limit and takes a place, as one step, by the clock of Redis. Its first result is
-`Full.place` of the reached limit, or 0; its second is the seconds to wait, or 0 where they are unknown."""
+`Full.place` of the reached limit, or 0; its second is the seconds to wait, or 0 if they are unknown."""
 
 _RENEW: Final = """
 local now = redis.call('TIME'); now = now[1] + now[2] / 1000000

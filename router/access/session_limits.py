@@ -112,7 +112,7 @@ class Ticket(NamedTuple):
     release: Callable[[], None]
     """Gives the place back. A second call has no effect."""
     spend: Callable[[int, float], Sums] | None = None
-    """Adds tokens and dollars to those of the client today, and returns the sums; None where a day has no limit."""
+    """Adds tokens and dollars to those of the client today, and returns the sums; None if a day has no limit."""
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -125,7 +125,7 @@ class Admission:
     Args:
         shared: the counts of this server.
         slot: the slot of the worker.
-        on_store_away: called when Redis, where it is configured, does not answer.
+        on_store_away: called when Redis, if it is configured, does not answer.
     """
 
     def __init__(self, shared: SharedLimits, slot: int = 0, on_store_away: Callable[[], None] = lambda: None) -> None:
@@ -140,7 +140,7 @@ class Admission:
         """Take a place for a new session.
 
         Raises:
-            HandshakeRefused: 429 with `Retry-After` where a limit is reached; 503 where Redis does not answer and
+            HandshakeRefused: 429 with `Retry-After` if a limit is reached; 503 if Redis does not answer and
                 `store_away` is `closed`.
         """
         if self._seats is None:
@@ -189,7 +189,7 @@ class Admission:
         return Ticket(settle, partial(self._locked, self._seats.release, cell), spender)
 
     def spend(self, principal: Principal) -> bool:
-        """Record the use of a principal's single-use token. Return False only where the token was used before.
+        """Record the use of a principal's single-use token. Return False only if the token was used before.
 
         Raises:
             HandshakeRefused: 503 where too many single-use tokens were used.
@@ -215,7 +215,7 @@ class Admission:
             self._remote.close()
 
     def _admit_remotely(self, remote: RedisCounts, session: str, group: str, principal: str | None) -> bool:
-        """Take a place in Redis. Return False where Redis does not answer: this server then counts alone."""
+        """Take a place in Redis. Return False if Redis does not answer: this server then counts alone."""
         try:
             full = remote.admit(session, group, principal)
         except StoreAwayError:

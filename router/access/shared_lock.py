@@ -1,4 +1,4 @@
-"""A lock over the processes of one server. The kernel frees it where its process was killed."""
+"""A lock over the processes of one server. The kernel frees it if its process was killed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Switches:
         self._memory = shared._memory
 
     def note_upstreams(self, upstreams: Sequence[str]) -> bool:
-        """End all pauses where the list of upstreams has changed since the last call. Return whether any pause ended.
+        """End all pauses if the list of upstreams has changed since the last call. Return whether any pause ended.
 
         A pause belongs to a position of the list, which another list gives to another upstream.
         """
@@ -67,7 +67,7 @@ class Switches:
 
     @property
     def log_level(self) -> str | None:
-        """The log level that an operator set; None where the configuration and SIGUSR2 decide."""
+        """The log level that an operator set; None if the configuration and SIGUSR2 decide."""
         number = self._memory[0]
         return LEVELS[number - 1] if number else None
 
@@ -77,7 +77,7 @@ class Switches:
 
     @property
     def record_percent(self) -> int | None:
-        """The percentage of new sessions that an operator wants recorded; None where the configuration decides."""
+        """The percentage of new sessions that an operator wants recorded; None if the configuration decides."""
         number = self._memory[1]
         return number - 1 if number else None
 

@@ -32,7 +32,7 @@ class Router(Protocol):
         """Return the live sessions."""
 
     def describe_session(self, session_id: str) -> dict[str, Any] | None:
-        """Return the facts about a session; None where there is no such session."""
+        """Return the facts about a session; None if there is no such session."""
 
     def end_session(self, session_id: str) -> bool:
         """End a session with an `Error`. Return whether this process has the session."""
@@ -42,7 +42,7 @@ class Router(Protocol):
 
 
 def perform(router: Router, verb: Mapping[str, Any]) -> Any:
-    """Perform a verb, and return its result; None where the verb names a session of another process."""
+    """Perform a verb, and return its result; None if the verb names a session of another process."""
     return _VERBS[verb["verb"]](router, verb)
 
 

@@ -47,7 +47,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     voices: Voices | None = None
     """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
     memory: bytes = b""
-    """The memory of the front's machine, where it has one."""
+    """The memory of the front's machine, if it has one."""
 
     @property
     def session_id(self) -> str:
@@ -108,6 +108,16 @@ def _always() -> bool:
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
 
+    __slots__ = (
+        "_is_at_rest",
+        "_memory",
+        "_request",
+        "_session",
+        "_turn_detection",
+        "can_outlive",
+        "repeats_settings",
+    )
+
     def __init__(
         self,
         session: Session,
@@ -165,7 +175,7 @@ class CarriedSession:
         """Return the session as a value. On the session's dispatcher, between two inputs.
 
         Raises:
-            SnapshotError: the session cannot be written, such as where the application's facts about the client are no
+            SnapshotError: the session cannot be written, such as if the application's facts about the client are no
                 JSON, or a text waits for the guard. It then drains, as without snapshots.
         """
         if not self._is_at_rest():

@@ -81,7 +81,7 @@ class SessionFactory:
         )
         """The health of Deepgram's Voice Agent, for the routes that fail over from or to it."""
         self.tracing = ProcessTracing(config)
-        """The maker of OpenTelemetry's spans, where the setting `otel` asks for them."""
+        """The maker of OpenTelemetry's spans, if the setting `otel` asks for them."""
 
     def of(
         self,
@@ -101,7 +101,7 @@ class SessionFactory:
 
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
-        process carried, and `journal` the client's messages behind its snapshot. `ahead` is an upstream that was
+        process carried, and `journal` the client's messages after its snapshot. `ahead` is an upstream that was
         dialled for it; the spec closes it at its end. Such a spec has options, a policy and prices of now; its metrics,
         wire view and spans begin anew.
 
@@ -171,7 +171,7 @@ class SessionFactory:
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
         """Dial the upstream that a session from another process would choose. Blocks.
 
-        Return None where a session with this request does not move, or every upstream is paused.
+        Return None if a session with this request does not move, or every upstream is paused.
 
         Raises:
             DialError: the dial failed.
@@ -206,15 +206,16 @@ class SessionFactory:
         self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
 
     def client_limits_of(self, front: Front) -> ConnectionLimits:
-        """Return the limits of client connections, with a larger text message where the front needs it."""
+        """Return the limits of client connections, with a larger text message if the front needs it."""
         if front.max_text_bytes is None:
             return self.client_limits
         most = max(front.max_text_bytes, self.client_limits.max_text_bytes or 0)
         return msgspec.structs.replace(self.client_limits, max_text_bytes=most)
 
     def new_wire_view(self) -> WireView | None:
-        """Begin a wire view of all later sessions, and return it. Return None where the configuration has none."""
-        self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
+        """Begin a wire view of all later sessions, and return it. Return None if the configuration has none."""
+        config = self._config
+        self.machines.wire_view = WireView(self._redact, config.wire_view_max_bytes) if config.wire_view else None
         return self.machines.wire_view
 
     def _failover_of(self, route: Route | None) -> Plan | None:
@@ -226,7 +227,7 @@ class SessionFactory:
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
     ) -> _Upstreams:
-        """Return the upstreams of a session. Where `is_doubled`, Deepgram is one of them, behind the listed ones."""
+        """Return the upstreams of a session. If `is_doubled`, Deepgram is one of them, after the listed ones."""
         restarts, count = self._config.restarts, self._upstreams
         if front.dial_target is not None and not is_doubled:
             # The upstream of a relay is not in the list: it is the only one of its kind.
@@ -242,7 +243,7 @@ class SessionFactory:
             listed,
             SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
             position=count,
-            prefers_deepgram=front.is_relay,
+            prefers_deepgram=front.dial_target is not None,
             relay_route=ROUTE,
             model=options.fixed_model or options.model,
         )
@@ -310,6 +311,34 @@ class _Upstreams(NamedTuple):
     restarts: int
 
 
+class _Both:
+    """Two observers as one. A closure would take twice the memory, in every session."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Callable[[Any], None], second: Callable[[Any], None]) -> None:
+        self._first = first
+        self._second = second
+
+    def __call__(self, event: Any) -> None:
+        self._first(event)
+        self._second(event)
+
+
+class _Logged:
+    """A function whose log lines have the fields of a session."""
+
+    __slots__ = ("_call", "_observer")
+
+    def __init__(self, observer: SessionObserver, call: Callable[[Any], Any]) -> None:
+        self._observer = observer
+        self._call = call
+
+    def __call__(self, argument: Any) -> Any:
+        with log_fields(self._observer.log_fields):
+            return self._call(argument)
+
+
 class _Calls(NamedTuple):
     """The functions of one session that the engine calls: to dial, to observe, and to call an application's hooks."""
 
@@ -320,11 +349,7 @@ class _Calls(NamedTuple):
 
 
 def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
-    def observe(event: Any) -> None:
-        first(event)
-        second(event)
-
-    return observe
+    return _Both(first, second)
 
 
 def _both_ends(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -353,13 +378,7 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
     """Return `call` wrapped, so that its log lines on any thread have the fields of the session; None for None."""
-
-    def run(argument: Any) -> Any:
-        assert call is not None  # noqa: S101 - for the type checker
-        with log_fields(observer.log_fields):
-            return call(argument)
-
-    return run if call is not None else None
+    return _Logged(observer, call) if call is not None else None
 
 
 def endpoints_of(config: RouterConfig) -> Endpoints:

@@ -50,7 +50,7 @@ class Assembled(NamedTuple):
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
     memory: Callable[[], bytes]
-    """Returns the memory of the front's machine; nothing where it has none."""
+    """Returns the memory of the front's machine; nothing if it has none."""
     is_at_rest: Callable[[], bool]
     """Whether no text waits for the guard."""
 

@@ -5,6 +5,6 @@
 `g711`          mu-law and A-law, as tables
 `samples`       encodings of many samples at once; loads numpy, as the next two do
 `polyphase`     sample rates: a filter designed once per pair of rates
-`compiled`      the compiled filter of `polyphase`, where there is one
+`compiled`      the compiled filter of `polyphase`, if there is one
 `interpolated`  sample rates without a small ratio: the same filter, interpolated
 """

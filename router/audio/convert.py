@@ -1,4 +1,4 @@
-"""Streams of audio from one format to another. Loads numpy only where a conversion needs it."""
+"""Streams of audio from one format to another. Loads numpy only if a conversion needs it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Converter:
 
     @property
     def memory(self) -> list[Any]:
-        """The incomplete sample, and the memory of the filter where there is one: the whole of what it remembers."""
+        """The incomplete sample, and the memory of the filter if there is one: the whole of what it remembers."""
         return [self._part] if self._stream is None else [self._part, *self._stream.memory]
 
     @memory.setter
@@ -102,7 +102,7 @@ class Converter:
     def flush(self) -> bytes:
         """Return the audio held back, as if silence followed; the next push begins a new stream.
 
-        An incomplete sample stays: where only a turn has ended, its other bytes are still to come.
+        An incomplete sample stays: if only a turn has ended, its other bytes are still to come.
         """
         if self._stream is None:
             return b""
@@ -176,7 +176,7 @@ def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
 
 
 def _decoder(encoding: Encoding) -> Step | None:
-    """Return the function from samples to linear16, or None where they are linear16."""
+    """Return the function from samples to linear16, or None if they are linear16."""
     if encoding == "linear16":
         return None
     if encoding != "linear32":
@@ -187,7 +187,7 @@ def _decoder(encoding: Encoding) -> Step | None:
 
 
 def _encoder(encoding: Encoding) -> Step | None:
-    """Return the function from linear16 to samples, or None where they are linear16."""
+    """Return the function from linear16 to samples, or None if they are linear16."""
     if encoding == "linear16":
         return None
     if encoding == "linear32":

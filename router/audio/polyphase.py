@@ -6,7 +6,7 @@ is therefore one row of input times one matrix. A frame is a few rows.
 
 A pair without a small common ratio would need thousands of sets. `interpolated` converts such a pair.
 
-Loads numpy, so it is imported only where a session resamples. docs/performance.md has the measurements.
+Loads numpy, so it is imported only if a session resamples. docs/performance.md has the measurements.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Polyphase:
         return levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * first : SAMPLE_BYTES * outputs]
 
     def _compiled(self) -> Callable[[bytes, int, int], bytes] | None:
-        """Return the compiled `made_by_numpy`; None where there is none."""
+        """Return the compiled `made_by_numpy`; None if there is none."""
         if compiled.resampled is None or np.abs(self.coefficients).sum(axis=0).max() > MAX_GAIN:
             return None
         return partial(compiled.resampled, self.parts(), self.block_in, self.block_out, self.taps)

@@ -23,7 +23,7 @@ USAGE_ERROR: Final = 2
 
 
 shown: Final = Redactor((), MASK, CREDENTIALS)
-"""The function that masks texts that look like a key, because an operator may type a key in place of another value."""
+"""Masks texts that look like a key, because an operator may type a key in place of another value."""
 
 
 def main(arguments: Sequence[str]) -> int:

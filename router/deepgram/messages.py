@@ -229,7 +229,7 @@ class AgentThinking(ServerMessage, frozen=True, tag=True):
 class AgentStartedSpeaking(ServerMessage, frozen=True, tag=True):
     """The agent begins to speak.
 
-    On `/openai` it comes before a response's first output, without latencies. Elsewhere it comes where `experimental`
+    On `/openai` it comes before a response's first output, without latencies. Elsewhere it comes if `experimental`
     is true in Settings, before a turn's first audio, with the latencies in seconds.
     """
 
@@ -303,7 +303,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of the user's speech. The words are empty where the upstream gives no times."""
+    """One reading of the user's speech. The words are empty if the upstream gives no times."""
 
     transcript: str
     confidence: float
@@ -346,7 +346,7 @@ class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's 
 
 
 class Error(ServerMessage, frozen=True, tag=True):
-    """A failure. A close frame follows where it ends the session."""
+    """A failure. A close frame follows if it ends the session."""
 
     description: str
     code: str

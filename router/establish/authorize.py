@@ -21,7 +21,7 @@ def identify(parts: Parts, request: Request, session_id: str) -> Request:
     """Authenticate a request, and return it with its principal. Blocks while `authenticate` runs.
 
     Raises:
-        HandshakeRefused: 401 for an absent or wrong credential; 500 or 503 where `authenticate` gave no verdict.
+        HandshakeRefused: 401 for an absent or wrong credential; 500 or 503 if `authenticate` gave no verdict.
     """
     tracing = parts.session_factory.tracing.get() if parts.authentication.is_required else None
     with contextlib.nullcontext() if tracing is None else tracing.authenticating(session_id, request):

@@ -103,7 +103,7 @@ def _check_running(parts: Parts) -> None:
 def _resumed(
     parts: Parts, request: Request, session_id: str, make_spec: Callable[..., SessionSpec]
 ) -> SessionSpec | None:
-    """Return the spec of a session to which its client comes back; None where a new session begins."""
+    """Return the spec of a session to which its client comes back; None if a new session begins."""
     data = parts.resumption.take(request) if FRONTS[request.profile].can_outlive else None
     if data is None:
         return None

@@ -61,7 +61,7 @@ class Parts:
         self.is_standalone = False
         """Whether the threads that serve requests have no other work, so that a storm of new calls may hold them."""
         self.custody: Custody | None = None
-        """The way to the keeper of sessions; None where none outlives its process."""
+        """The way to the keeper of sessions; None if none outlives its process."""
         self.gate = Gate(config, is_server=False)
         self.reset()
         _all_parts.add(self)

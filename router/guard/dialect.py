@@ -48,7 +48,7 @@ class Seen(NamedTuple):
     key: str = ""
     """The name of the text."""
     answer: str = ""
-    """The name of the answer that the frame belongs to; of a user's text, the answer to it, where it is known."""
+    """The name of the answer that the frame belongs to; of a user's text, the answer to it, if it is known."""
     text: str = ""
 
 
@@ -62,19 +62,19 @@ class Dialect(Protocol):
         """Return the meaning of a frame. Binary frames have no fields."""
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a frame with another text; None where a frame without a text has to be dropped."""
+        """Return a frame with another text; None if a frame without a text has to be dropped."""
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
         """Return a frame whose texts are replaced by those that `text_of` has for their names; None for no change."""
 
     def cancel(self, answer: str) -> str | None:
-        """Return the client's message that cancels an answer; None where the wire has none."""
+        """Return the client's message that cancels an answer; None if the wire has none."""
 
     def say(self, words: str) -> str | None:
-        """Return the client's message by which the agent says `words`; None where there is no agent."""
+        """Return the client's message by which the agent says `words`; None if there is no agent."""
 
     def told(self, description: str, message: messages.Input | None) -> str | None:
-        """Return the frame by which the client learns that a text was withheld; None where the wire has none."""
+        """Return the frame by which the client learns that a text was withheld; None if the wire has none."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
         """Return a command of an end by an operator as that of an end by the guard."""

@@ -76,7 +76,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
-        """Pass a frame to the client on, or hold it back where it must wait."""
+        """Pass a frame to the client on, or hold it back if it must wait."""
 
     @abc.abstractmethod
     def _release_the_rest(self) -> Iterator[messages.Command]:

@@ -2,7 +2,7 @@
 
 The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
 every other frame keeps its place. What follows a blocked text within the same answer is withheld, and the answer is
-cancelled where the wire can do that.
+cancelled if the wire can do that.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Text(msgspec.Struct):
     newest: int = 0
     """The number of the newest window; 0 before the first one."""
     replaced: int = 0
-    """The number of the newest window whose words were replaced. Audio behind it may still have these words."""
+    """The number of the newest window whose words were replaced. Audio after it may still have these words."""
 
     @property
     def hides_audio(self) -> bool:
@@ -71,7 +71,7 @@ class _Frame(msgspec.Struct):
     fields: Fields | None
     seen: Seen
     text: str | None = None
-    """The text with which the frame leaves; None where the frame is no text that is checked."""
+    """The text with which the frame leaves; None if the frame is no text that is checked."""
 
 
 _CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
@@ -148,7 +148,7 @@ class GuardedRelay(GuardedInputs):
             if any(it.hides_audio for it in texts):
                 self.dropped += 1
                 return
-            # The rest of a text belongs to its next window, and so does the audio behind it.
+            # The rest of a text belongs to its next window, and so does the audio after it.
             has_rest = any(it.windows.has_rest for it in texts)
         frame.awaited = self._started + has_rest
         if self._held or self._open or has_rest:

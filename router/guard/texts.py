@@ -63,7 +63,7 @@ def said_by_client(text: str) -> bool:
 
 
 def said(message: messages.Input) -> tuple[Source | None, str]:
-    """Return the source of a message and its texts, a line for each; None and no text where nothing is said."""
+    """Return the source of a message and its texts, a line for each; None and no text if nothing is said."""
     if isinstance(message, messages.WorkDone):
         return "function", str(message.result)
     if not isinstance(message, messages.ClientTextReceived):
@@ -123,7 +123,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with another text in place of its own; None where it has several texts."""
+    """Return the message with another text in place of its own; None if it has several texts."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said

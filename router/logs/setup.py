@@ -168,7 +168,7 @@ def _renderers(format_: str, *, colors: bool) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
         _shorten,
         _escape_control,
-        # The default prints local variables, and with them credentials, where `rich` happens to be installed.
+        # The default prints local variables, and with them credentials, if `rich` happens to be installed.
         structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
     ]
 

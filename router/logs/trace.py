@@ -42,7 +42,7 @@ class TracedMachine:
         self._machine = machine
         self._log_fields = log_fields
         self._content = content
-        """A function that returns a message's text without credentials; None where no content is logged."""
+        """A function that returns a message's text without credentials; None if no content is logged."""
         self._generation = 0
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:

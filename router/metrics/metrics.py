@@ -78,7 +78,7 @@ class Metrics:
                 self.segment.add(place + 8 * metric.native_place(seconds), 1.0)
 
     def _place(self, metric: Metric, labels: Labels) -> int | None:
-        """Return the place of a metric's row, which the first use makes; None where the memory is full."""
+        """Return the place of a metric's row, which the first use makes; None if the memory is full."""
         key = metric.name, labels
         place = self._places.get(key)
         if place is None and key not in self._places:

@@ -57,8 +57,8 @@ def judge(
     Args:
         ended: the supervisor's report.
         failure: the `Error` with which the machine ended the session.
-        crashed: the part of the session that failed by a bug of the router; empty where none failed.
-        closed: the end of the client's connection; None where the client did not end it.
+        crashed: the part of the session that failed by a bug of the router; empty if none failed.
+        closed: the end of the client's connection; None if the client did not end it.
         last_loss: the cause of the last loss of an upstream.
     """
     if crashed:

@@ -30,5 +30,5 @@ class Latencies:
 
     @property
     def median_s(self) -> float | None:
-        """The median of the newest latencies in seconds; None where no turn had output."""
+        """The median of the newest latencies in seconds; None if no turn had output."""
         return statistics.median(self._newest_s) if self._newest_s else None

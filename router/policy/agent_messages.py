@@ -86,7 +86,7 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
     """Yield the denials of the blocks in a message.
 
-    `here` converts a path of Settings to the path in this message, which is empty where the message has no such place.
+    `here` converts a path of Settings to the path in this message, which is empty if the message has no such place.
     """
     functions: Path = here(("agent", "think", "functions"))
     # First: the forced functions have endpoints that the rule about the client's says nothing about.

@@ -1,6 +1,6 @@
 """Places in a JSON message: looking them up and setting them.
 
-Where a path leads through a list, it continues in each element of the list.
+If a path leads through a list, it continues in each element of the list.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Policy(msgspec.Struct, frozen=True):
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
         """Return the frame of an event for the upstream, or its denial.
 
-        The frame is `text` itself only where every parser reads that text alike. Otherwise it is written anew.
+        The frame is `text` itself only if every parser reads that text alike. Otherwise it is written anew.
         """
         judged = self.client_event(event, opens=opens)
         if isinstance(judged, Denied):
@@ -105,7 +105,7 @@ class Policy(msgspec.Struct, frozen=True):
     # To the upstream.
 
     def opening(self) -> Fields | None:
-        """Return the `session` that an upstream gets before any client event; None where the policy sets nothing."""
+        """Return the `session` that an upstream gets before any client event; None if the policy sets nothing."""
         session: Fields = {}
         list(events.judge_session(session, self.rules, lays=True))  # nothing is said, so nothing is denied
         return {"type": "realtime", **session} if session else None
@@ -159,7 +159,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def _behind(own: Rule | None, forced: Rule) -> Rule:
-    """Return the rule of an override, with the policy's prefix before its text where `own` is a prefix."""
+    """Return the rule of an override, with the policy's prefix before its text if `own` is a prefix."""
     if own is None or own.kind != "prefix" or not isinstance(forced.value, str) or forced.value.startswith(own.value):
         return forced
     return Rule("force", own.value + forced.value)

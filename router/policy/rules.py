@@ -44,7 +44,7 @@ class Denied(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     """The field, as the client wrote it, such as `session.tools[0]`; or the type of the message."""
     field: str
-    """The name of the field in the policy; empty where the denial concerns no field of the table."""
+    """The name of the field in the policy; empty if the denial concerns no field of the table."""
     problem: str = "is not allowed for this client"
 
     @property

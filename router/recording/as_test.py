@@ -135,7 +135,7 @@ def _indented(value: Any) -> str:
 
 
 def _json(text: str) -> Any:
-    """Return the decoded message, or the text itself where it is no JSON."""
+    """Return the decoded message, or the text itself if it is no JSON."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -133,7 +133,7 @@ def config_written(config: RouterConfig, mask: Mask) -> dict[str, Any]:
 
 
 def guard_written(guard: Guard) -> dict[str, Any] | None:
-    """Return the fields of a `RecordedGuard`; None where the guard checks nothing."""
+    """Return the fields of a `RecordedGuard`; None if the guard checks nothing."""
     if not guard.is_on:
         return None
     read = RecordedGuard(

@@ -100,7 +100,7 @@ class Mask(msgspec.Struct, frozen=True):
         return self.redact(text)
 
     def sound(self, data: bytes) -> bytes:
-        """Return binary data, or as many zero bytes where sound is not recorded."""
+        """Return binary data, or as many zero bytes if sound is not recorded."""
         return data if self.has_audio else bytes(len(data))
 
     def words(self, text: str) -> str:

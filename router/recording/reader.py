@@ -48,7 +48,7 @@ class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     """The client's sums of the day that the session got from `spend_today` in this step."""
     is_late: bool = False
     live: list[str] | None = None
-    """The types of the real session's commands, where they differ from the recorded ones; else None."""
+    """The types of the real session's commands, if they differ from the recorded ones; else None."""
 
 
 class Recording:

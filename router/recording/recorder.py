@@ -89,7 +89,7 @@ class Recorder:
         if principal is not None and principal in config.record_principals:
             return True
         if percent is None and config.record_principals and rate >= 1:
-            return False  # the names alone choose, where no rate is given
+            return False  # the names alone choose, if no rate is given
         share = int.from_bytes(hashlib.blake2b(session_id.encode(), digest_size=8).digest()) / 2**64
         return share < rate
 
@@ -137,6 +137,10 @@ class Recorder:
 
         recording = Recording(session_id, self._folder.file_of(session_id), make)
         return RecordedMachine(machine, session, recording, self._put)
+
+    def keep(self, session_id: str) -> None:
+        """Keep the recording of a session that has killed workers longer than all others. From any thread."""
+        self._folder.keep(session_id)
 
     def close(self) -> None:
         """Write the steps that wait, and end the thread."""

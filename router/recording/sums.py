@@ -45,7 +45,7 @@ class ReplayedSums:
     def __call__(self, tokens: int, cost_usd: float) -> Sums:
         """Return the next recorded sums.
 
-        Where the recorded session did not ask, return the last sums with this use added.
+        If the recorded session did not ask, return the last sums with this use added.
         """
         self._last = self._given.popleft() if self._given else (self._last[0] + tokens, self._last[1] + cost_usd)
         return self._last

@@ -44,7 +44,7 @@ class SharedSnapshots:
         self._threads = threading.Lock()
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> bool:
-        """Keep a snapshot. Return False where it took the slot of another session that could still come back.
+        """Keep a snapshot. Return False if it took the slot of another session that could still come back.
 
         Raises:
             TooLargeError: the snapshot does not fit.
@@ -63,7 +63,7 @@ class SharedSnapshots:
         return not length or expires_s <= now_s
 
     def take(self, session_id: str) -> bytes | None:
-        """Remove the snapshot of a session, and return it; None where there is none, or it has expired."""
+        """Remove the snapshot of a session, and return it; None if there is none, or it has expired."""
         wanted, now_s = uuid.UUID(session_id).bytes, time.monotonic()
         with self._threads, self._lock.held():
             for slot in range(self._slots):

@@ -34,7 +34,7 @@ class Carried(Protocol):
         """A number that changes when the session has another value worth keeping."""
 
     def snapshot(self) -> bytes:
-        """Return the session as a value; raises ValueError where that is not possible."""
+        """Return the session as a value; raises ValueError if that is not possible."""
 
 
 class Returned(Protocol):
@@ -68,7 +68,7 @@ class KeepingMachine:
         self.describe = machine.describe
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input as the machine does. Keep a snapshot where the client is lost, or a drain closes it."""
+        """Handle an input as the machine does. Keep a snapshot if the client is lost, or a drain closes it."""
         kind = type(message)
         if kind is messages.ClientClosed:
             self._client_closed(message)
@@ -125,7 +125,7 @@ class ReturningMachine:
             return self._machine.handle(message, now_s)
         setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
         self._carried.repeats_settings = False
-        # Where the session still waits for its upstream, its own SettingsApplied follows.
+        # If the session still waits for its upstream, its own SettingsApplied follows.
         return [messages.SendToClient(codec.encode(deepgram.SettingsApplied()))] if self._is_applied else []
 
 

@@ -42,7 +42,7 @@ class RemoteSnapshots:
         self._redis().set(PREFIX + session_id, base64.b64encode(sealed).decode(), px=int(keep_s * _MS))
 
     def take(self, session_id: str) -> bytes | None:
-        """Remove the snapshot of a session, and return it; None where there is none that this server can read."""
+        """Remove the snapshot of a session, and return it; None if there is none that this server can read."""
         stored = self._redis().getdel(PREFIX + session_id)
         if stored is None:
             return None

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 MAX_WAITING: Final = 1024
 """The most snapshots that wait for the thread. A drain may close many calls at once."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""The most bytes that wait for the thread, where Redis is slow."""
+"""The most bytes that wait for the thread, if Redis is slow."""
 MOST_REMOTE_BYTES: Final = 512 * 1024
 """The size of the largest snapshot that Redis keeps. Speech that was not transcribed makes a snapshot large."""
 LATE_S: Final = 0.5
@@ -95,7 +95,7 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None where it asks for none, or may not have it. Blocks."""
+        """Return the snapshot that a request asks for; None if it asks for none, or may not have it. Blocks."""
         token = request.query.get(PARAMETER)
         if token in (None, "", NEW) or not self.is_on:
             return None

@@ -24,7 +24,7 @@ def token_of(key: bytes, session_id: str, principal: str | None) -> str:
 
 
 def session_of(key: bytes, token: str, principal: str | None) -> str | None:
-    """Return the session's id in a token, or None where the token is not that of this principal."""
+    """Return the session's id in a token, or None if the token is not that of this principal."""
     found = _FORM.fullmatch(token)
     if found is None or not hmac.compare_digest(found[2], _signature(key, found[1], principal)):
         return None

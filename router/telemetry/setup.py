@@ -64,7 +64,7 @@ class ProcessTracing:
 def _tracing_of(otel: str, redact: Redactor) -> Tracing:
     if otel != APPLICATION:
         return _sending(otel, redact)
-    from opentelemetry import trace  # noqa: PLC0415 - only where it is wanted
+    from opentelemetry import trace  # noqa: PLC0415 - only if it is wanted
 
     from router.telemetry.spans import Tracing  # noqa: PLC0415
 

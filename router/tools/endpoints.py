@@ -135,7 +135,7 @@ class Endpoints:
             raise EndpointError("its response is compressed, which the request did not accept")
         body = b""
         while len(body) <= self._max_bytes and (piece := response.read(self._max_bytes + 1 - len(body))):
-            body += piece  # up to the empty piece: a read beyond the end raises where the response broke off
+            body += piece  # up to the empty piece: a read beyond the end raises if the response broke off
         if len(body) > self._max_bytes:
             raise EndpointError(f"its response is longer than {self._max_bytes} bytes")
         if time.monotonic() >= deadline_s:  # a shutdown looks like the end of a response without a length

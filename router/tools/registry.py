@@ -79,7 +79,7 @@ class FunctionRegistry:
         """Register a function, and return its handler.
 
         Args:
-            name: the name, or None where the schema has it.
+            name: the name, or None if the schema has it.
             schema: OpenAI's and Deepgram's shape, `{name, description, parameters}`; or the JSON Schema of the
                 parameters alone, `{"type": "object", …}`.
             handler: see `Handler`.

@@ -79,7 +79,7 @@ class Microphone:
         self._uncommitted_bytes = 0
         """The bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
-        """The uncommitted bytes before a commit that is on its way. None where no commit is on its way."""
+        """The uncommitted bytes before a commit that is on its way. None if no commit is on its way."""
         self.is_speech = False
         """Whether the user speaks, or may be speaking. If so, more than the pre-roll is kept."""
         self.forgotten_bytes = 0
@@ -106,7 +106,7 @@ class Microphone:
         return self._converter.target
 
     def use(self, target: Format) -> None:
-        """Continue for an upstream that takes `target`, and convert the kept audio where its format changes."""
+        """Continue for an upstream that takes `target`, and convert the kept audio if its format changes."""
         if target == self.target:
             return
         # The filter of the old converter holds samples back: the kept audio lacks them until they are flushed.
@@ -115,7 +115,7 @@ class Microphone:
         uncommitted_ms = self.target.duration_ms(self._uncommitted_bytes)
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
-        self._committing_bytes = None  # `resend` is next, and the commit is repeated behind it
+        self._committing_bytes = None  # `resend` is next, and the commit is repeated after it
         self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept[:] = converted(kept, self._kept_in)
@@ -135,7 +135,7 @@ class Microphone:
     def append(self, data: bytes) -> list[bytes]:
         """Convert a frame, and return its `input_audio_buffer.append` frames.
 
-        The list is empty where the filter holds all audio.
+        The list is empty if the filter holds all audio.
         """
         audio = self._converter.push(data)
         self._keep(data if self._keeps_source else audio)
@@ -150,7 +150,7 @@ class Microphone:
         return frames
 
     def note_commit(self) -> None:
-        """Record that a commit is on its way. Audio that is appended behind it belongs to the next turn."""
+        """Record that a commit is on its way. Audio that is appended after it belongs to the next turn."""
         self._committing_bytes = self._uncommitted_bytes
 
     def withdraw_commit(self) -> None:
@@ -158,7 +158,7 @@ class Microphone:
         self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return it. Audio that was appended behind the commit stays."""
+        """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
         audio, behind_bytes = self._recording(), 0
         if self._committing_bytes is not None:
             behind_bytes = self._uncommitted_bytes - self._committing_bytes
@@ -191,12 +191,12 @@ class Microphone:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether anything was appended since the last commit, or behind a commit that is on its way."""
+        """Whether anything was appended since the last commit, or after a commit that is on its way."""
         return self._uncommitted_bytes > (self._committing_bytes or 0)
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Keep only the newest audio for a while, where the user does not speak."""
+        """Keep only the newest audio for a while, if the user does not speak."""
         whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
         if not self.is_speech and len(whole) > brief_bytes:
             begin = len(whole) - brief_bytes
@@ -267,6 +267,8 @@ class Speaker:
 
     `Speaker` converts nothing until `use` sets the upstream's format.
     """
+
+    __slots__ = ("_converter", "_response_id")
 
     def __init__(self, target: Format = LINEAR16_24K) -> None:
         self._converter = Converter(target, target)

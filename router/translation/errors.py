@@ -65,7 +65,7 @@ def code_of(error: openai.ErrorDetail) -> str:
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event with a message where it has none: which event it was, and what to do.
+    """Return an error event with a message if it has none: which event it was, and what to do.
 
     A code that has a meaning of its own needs no message.
     """

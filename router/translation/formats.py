@@ -53,7 +53,7 @@ def output_format(audio: deepgram.Audio) -> Format:
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
     encoding, default_rate = table[given.encoding]
-    return Format(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
+    return Format.of(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
 
 
 def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
@@ -119,13 +119,13 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 def native_formats(heard: Format, spoken: Format) -> Formats:
     """Choose the formats for an upstream that knows G.711.
 
-    In each direction it is the client's format where the API has that format, and linear16 otherwise.
+    In each direction it is the client's format if the API has that format, and linear16 otherwise.
     """
     return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
 
 
 def reported_formats(audio: Any) -> tuple[Format | None, Format | None]:
-    """Read an upstream's formats from `session.audio`: input and output, each None where it is absent or unclear."""
+    """Read an upstream's formats from `session.audio`: input and output, each None if it is absent or unclear."""
     audio = audio if isinstance(audio, dict) else {}
     return _reported_format(audio.get("input")), _reported_format(audio.get("output"))
 
@@ -138,5 +138,5 @@ def _reported_format(direction: Any) -> Format | None:
     if kind == "audio/pcm":
         # OpenAI has 24 kHz alone; a compatible server may report a rate of its own, which holds then.
         rate = given.get("rate") or LINEAR16_24K.rate
-        return Format("linear16", int(rate)) if rate in RATES else None
+        return Format.of("linear16", int(rate)) if rate in RATES else None
     return _G711.get(kind) if isinstance(kind, str) else None

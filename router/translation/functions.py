@@ -13,7 +13,7 @@ from router.openai import events as openai
 
 
 def call_of(call_id: str, name: str, arguments: str, *, client_side: bool) -> deepgram.RequestedFunction:
-    """Make the call of a FunctionCallRequest. The client runs it only where `client_side` is true."""
+    """Make the call of a FunctionCallRequest. The client runs it only if `client_side` is true."""
     return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=client_side)
 
 

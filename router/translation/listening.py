@@ -26,7 +26,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     detector: str | None = "server_vad"
     """The type of the upstream's detector.
 
-    Without a detector the client commits, or the session where `is_manual` is true.
+    Without a detector the client commits, or the session if `is_manual` is true.
     """
     creates_response: bool = True
     """The upstream answers each detected turn by itself."""

@@ -23,10 +23,10 @@ _MAX_SEARCHED: Final = 256 * 1024
 
 _CLOSERS: Final = "\"'”’)]"  # noqa: RUF001 - a closing quote
 _MAX_CLOSERS: Final = 64
-"""The most quotes and brackets behind a mark. Behind more of them the mark ends no sentence."""
+"""The most quotes and brackets after a mark. After more of them the mark ends no sentence."""
 
 _END: Final = re.compile(
-    # White space behind a mark, or behind what may close after it; a full-width mark; a line break.
+    # White space after a mark, or after what may close after it; a full-width mark; a line break.
     r"(?<=[.!?…\"'”’)\]])(?=\s)|[。！？]+[」』”）]*|\n"  # noqa: RUF001 - full-width marks
 )
 _LAST_END: Final = re.compile(r"[.!?…][\"'”’)\]]*$")  # noqa: RUF001 - a closing quote
@@ -54,7 +54,7 @@ class Split(NamedTuple):
 def sentences_of(text: str, start: int = 0, searched: int = 0, *, is_final: bool = False) -> Split:
     """Return the complete sentences of `text` from `start` on, trimmed. The search begins at `searched`.
 
-    A full stop at the very end may still become a decimal point: it completes a sentence only where `is_final` is true.
+    A full stop at the very end may still become a decimal point: it completes a sentence only if `is_final` is true.
     """
     found: list[str] = []
     at = start

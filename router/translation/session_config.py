@@ -53,7 +53,7 @@ def validate_settings(settings: deepgram.Settings) -> InvalidSettings | None:
 
 
 def invalid_settings(problem: str | None) -> InvalidSettings | None:
-    """Return the problem of a field with its code, or None where there is none."""
+    """Return the problem of a field with its code, or None if there is none."""
     return InvalidSettings("INVALID_SETTINGS", problem) if problem is not None else None
 
 
@@ -115,7 +115,7 @@ def turn_detection_of(agent: blocks.Agent, mode: TurnDetection, tuning: Tuning) 
 
 
 def _noise_reduction(tuning: Tuning) -> dict[str, Any]:
-    # Only where the operator chooses one: a compatible service may not know the field.
+    # Only if the operator chooses one: a compatible service may not know the field.
     return {"noise_reduction": {"type": tuning.noise_reduction}} if tuning.noise_reduction != "off" else {}
 
 

@@ -22,7 +22,7 @@ _MAX_ESCAPED: Final = 6
 
 
 def parts_of(content: str) -> list[str]:
-    """Return a text in parts that fit into one message each, cut between words where that is possible."""
+    """Return a text in parts that fit into one message each, cut between words if that is possible."""
     if len(content) * _MAX_ESCAPED <= MAX_TEXT_BYTES:
         return [content]
     if len(content) <= MAX_TEXT_BYTES and len(orjson.dumps(content)) <= MAX_TEXT_BYTES:

@@ -1,6 +1,6 @@
-"""The upstreams of a session that two backends may serve: the listed upstreams, and Deepgram's Voice Agent behind them.
+"""The upstreams of a session that two backends may serve: the listed upstreams, and Deepgram's Voice Agent after them.
 
-The engine sees one list. The position behind the listed upstreams is Deepgram's.
+The engine sees one list. The position after the listed upstreams is Deepgram's.
 """
 
 from __future__ import annotations

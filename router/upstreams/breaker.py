@@ -43,7 +43,7 @@ class Breaker:
         """Take an event, and return the states before and after it.
 
         Args:
-            event: the event. `FAILED` becomes `FAILED_AGAIN` where the failures in a row are reached.
+            event: the event. `FAILED` becomes `FAILED_AGAIN` if the failures in a row are reached.
             now_s: the time.
             told_s: the length of the cool-down that the upstream, or another machine, demands.
         """

@@ -66,7 +66,7 @@ def choose(candidates: Sequence[Candidate], leaving: int | None) -> int:
 
     Args:
         candidates: at least one upstream, in the order of preference.
-        leaving: the position of the upstream that the call leaves; None where it may stay.
+        leaving: the position of the upstream that the call leaves; None if it may stay.
     """
 
     def key(candidate: Candidate) -> tuple[Rank, bool, bool, float]:

@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
     """The meaning of a loss."""
 
     event: Event | None
-    """The event of the key; None where the loss says nothing about the key."""
+    """The event of the key; None if the loss says nothing about the key."""
     told_s: float = 0.0
     """The seconds that the upstream demands."""
 

@@ -40,6 +40,8 @@ class Lease(msgspec.Struct, eq=False):
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
+    generation: int = 0
+    """The generation of the session's upstream."""
 
 
 class Changed(NamedTuple):
@@ -72,7 +74,7 @@ class UpstreamPool:
         upstreams: the configured list.
         labels: the printable names of the upstreams, in the order of the list.
         metrics: the counters of this process.
-        publish: called with the position, the index of the key and the seconds of the cool-down where a breaker of
+        publish: called with the position, the index of the key and the seconds of the cool-down if a breaker of
             this process opens or, with 0 seconds, closes. Must not block.
         clock: the monotonic clock.
     """

@@ -91,7 +91,7 @@ ROWS: Final = (
     Row(_CLOSED, Event.ABANDONED, _CLOSED, Effect.NONE),
     Row(_CLOSED, Event.WARNED, _OPEN, Effect.OBEY),
     Row(_CLOSED, Event.CLEARED, _CLOSED, Effect.NONE),
-    # The pool dials with an open key only after the cool-down, or where each key is open.
+    # The pool dials with an open key only after the cool-down, or if each key is open.
     Row(_OPEN, Event.DIALLED, _HALF_OPEN, Effect.NONE),
     # The results of calls that began before the breaker opened.
     Row(_OPEN, Event.CONNECTED, _OPEN, Effect.NONE),

@@ -41,10 +41,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     audio_minute: float | None = None
     """Dollars for a minute of transcribed audio."""
     same_as: str | None = None
-    """The model whose prices hold, where the table's key is the name of a deployment."""
+    """The model whose prices hold, if the table's key is the name of a deployment."""
 
     def of(self, kind: TokenKind) -> float | None:
-        """Return the price of a million tokens of a kind, or None where it is unknown."""
+        """Return the price of a million tokens of a kind, or None if it is unknown."""
         name = f"{kind.modality}_{kind.direction}"
         found: float | None = getattr(self, f"{name}_cached", None) if kind.cached else None
         return found if found is not None else getattr(self, name, None)
@@ -85,7 +85,7 @@ class PriceTable:
         return PriceTable(models)
 
     def find(self, model: str) -> Price | None:
-        """Return the prices of a model, or of the model that it is a snapshot of; None where they are unknown."""
+        """Return the prices of a model, or of the model that it is a snapshot of; None if they are unknown."""
         plain = _PROVIDER.sub("", model)
         names = (model, plain, _SNAPSHOT.sub("", plain))
         return next((self._models[name] for name in names if name in self._models), None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
 VERBOSE: Final = "verbose"
-"""The parameter of a health check that asks for the version, and for the code that resamples."""
+"""The parameter of a health check that asks for the version, and for the implementation of resampling."""
 
 
 class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, admin_api.Router, Protocol):
@@ -34,7 +34,7 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
 
     @property
     def is_alive(self) -> bool:
-        """Whether the router can carry sessions at all."""
+        """Whether the router can carry sessions (now or after a pause)."""
 
     @property
     def front_routes(self) -> Iterable[FrontRoute]:
@@ -81,7 +81,8 @@ class Route(NamedTuple):
 
 
 EMBEDDED: Final = admin_api.Server()
-"""The server around an embedded router: none of ours, so the app reports on this process alone."""
+"""The server around an embedded router. It belongs to the host application, so the app reports on this process alone.
+"""
 
 
 def make_app(router: Router, server: admin_api.Server = EMBEDDED) -> WSGIApp:
@@ -100,7 +101,8 @@ def make_app(router: Router, server: admin_api.Server = EMBEDDED) -> WSGIApp:
     if config.admin_bind is None:
         routes |= _admin_routes(router, server)
     routes |= {route.path: Route(route.serve, route.methods) for route in router.front_routes}
-    # Its own server is reached under names of its own; a host application checks the names itself.
+    # Clients reach the router's own server under its configured names, so the gate checks them. A host application
+    # checks the names itself.
     return _app(routes, Gate(config, is_server=scoreboard is not None))
 
 
@@ -172,7 +174,7 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Response:
 
 
 def _below(routes: dict[str, Route], path: str) -> Route | None:
-    """Return the route whose path ends with a slash and is a prefix of `path`; None where there is none."""
+    """Return the route whose path ends with a slash and is a prefix of `path`; None if there is none."""
     below = {prefix: route for prefix, route in routes.items() if prefix != "/" and prefix.endswith("/")}
     return next((route for prefix, route in below.items() if path.startswith(prefix)), None)
 

@@ -34,13 +34,13 @@ class Configuration:
 
     @property
     def instructions(self) -> str | None:
-        """The instructions of the accepted updates, or None where they have none."""
+        """The instructions of the accepted updates, or None if they have none."""
         value = self.update.get("instructions")
         return value if isinstance(value, str) else None
 
     @property
     def turn_detection(self) -> Fields | None:
-        """The turn detection in force: None where the client commits by itself, empty where it is not known."""
+        """The turn detection in force: None if the client commits by itself, empty if it is not known."""
         found = _at(self.session, "audio", "input")
         if "turn_detection" not in found:
             return {}

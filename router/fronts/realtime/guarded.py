@@ -42,7 +42,7 @@ class RealtimeDialect:
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return an event whose repeated texts are those that the client may know; None where it repeats none."""
+        """Return an event whose repeated texts are those that the client may know; None if it repeats none."""
         changes = False
         for key, part in _parts(fields):
             text = text_of(key)
@@ -62,7 +62,7 @@ class RealtimeDialect:
         return _written({"type": "response.create", "response": response})
 
     def told(self, description: str, message: engine.Input | None) -> str:
-        """Return an `error` that names the client's event, if an event of the client was withheld."""
+        """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):
             given = orjson.loads(message.text).get("event_id")
@@ -70,7 +70,7 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an operator's end, with the guard in the operator's place."""
+        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:
                 return (engine.SendToClient(_error(ENDED, "the guard ended the session", None)),)
@@ -110,7 +110,7 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
 
 
 def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object with a text, with the name of its text."""
+    """Yield each object that has a text, with the name of the field that holds the text."""
     if "item_id" in fields:
         yield _key(fields), fields
         part = fields.get("part")

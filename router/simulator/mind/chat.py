@@ -1,4 +1,4 @@
-"""The chat-completions API: it writes requests, and reads the chunks of a stream as pieces of an answer. Pure."""
+"""The chat-completions API: bodies of requests, and the chunks of a stream as pieces of an answer. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _messages(entries: tuple[Entry, ...]) -> Iterator[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
     for entry in entries:
         if isinstance(entry, FunctionCall):
-            # Calls in a row are one message, and their outputs follow it.
+            # Consecutive calls become one message, and their outputs follow it.
             function = {"name": entry.name, "arguments": entry.arguments}
             calls.append({"id": entry.call_id, "type": "function", "function": function})
             continue
@@ -81,7 +81,7 @@ def _choice(choice: str | dict[str, Any]) -> str | dict[str, Any]:
 class Stream:
     """The stream of one answer: lines of server-sent events in, pieces out.
 
-    It assembles the parts of a function call.
+    The stream joins the parts of a function call.
     """
 
     def __init__(self) -> None:
