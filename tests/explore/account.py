@@ -21,7 +21,9 @@ def judge_tables(world: World) -> None:
     _judge_microphone(world, facts)
     if world.judge.is_replayed and not world.judge.unanswered_commits:
         shown = facts["user_turn"]
-        require(shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not detected, and the session is {shown}")
+        require(
+            shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not detected, and the session is {shown}"
+        )
     if world.faults or not world.is_sound:
         return
     _judge_response(world, str(facts["response"]))
