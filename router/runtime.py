@@ -102,8 +102,10 @@ class Runtime:
             self._has_entered.wait_for(lambda: not self._entering, ENTRY_S)
         if supervisor is None:
             return
-        with contextlib.suppress(pykka.ActorDeadError):  # another thread has stopped it in the meantime
+        try:
             supervisor.tell(lifecycle.Drain(self.drained, drain_s))
+        except pykka.ActorDeadError:  # another thread has stopped it in the meantime, and its sessions with it
+            return
         until_s = time.monotonic() + drain_s + self._config.deadlines.close_s + CLOSE_GRACE_S
         while self.is_alive and not self.drained.wait(min(POLL_S, max(0.0, until_s - time.monotonic()))):
             if time.monotonic() >= until_s:

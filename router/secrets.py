@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 MIN_SECRET_CHARS: Final = 8
 """The least length of a value that is masked. Shorter ones are flags and versions, whose mask would spoil log lines."""
 
+MASK: Final = "***"
+
+CREDENTIALS: Final = (
+    r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
+    r"(?<=[?&]resume=)[^&\s\"']+",  # the right to a kept call
+    r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
+    r"\bsk-[\w-]{8,}\.\.\.[\w-]+",  # a key that was shortened
+    r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
+)
+"""Patterns of texts that look like a credential. Such texts are masked in addition to the configured credentials."""
+
 
 class Secret:
     """A credential. Its `repr` and `str` are masked; only `reveal` returns it."""

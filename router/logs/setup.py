@@ -22,7 +22,7 @@ from actors import log_context
 from router.logs.handler import BackgroundHandler
 from router.logs.levels import set_level
 from router.logs.limits import LineLimiter, counted, kind_of, shortened
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HANDLER_NAME: Final = "router"
-MASK: Final = "***"
-
-CREDENTIALS: Final = (
-    r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
-    r"(?<=[?&]resume=)[^&\s\"']+",  # the right to a kept call
-    r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
-    r"\bsk-[\w-]{8,}\.\.\.[\w-]+",  # a key that was shortened
-    r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
-)
-"""Patterns of texts that look like a credential. Such texts are masked in addition to the configured credentials."""
 
 _WEB_SERVER: Final = "gunicorn.error"
 """The logger of gunicorn's own lines: its start, its workers, invalid requests."""

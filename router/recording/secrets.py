@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
 from router.access.request import pairs_of
-from router.logs.setup import CREDENTIALS
-from router.secrets import MIN_SECRET_CHARS, Redactor
+from router.secrets import CREDENTIALS, MIN_SECRET_CHARS, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,8 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from router.errors import ConfigError
-from router.logs.setup import CREDENTIALS
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, Redactor
 from router.version import VERSION
 
 if TYPE_CHECKING:

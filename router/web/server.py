@@ -7,12 +7,10 @@ after the fork, because threads do not survive a fork. After a reload, a templat
 
 from __future__ import annotations
 
-import errno
 import functools
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -29,7 +27,6 @@ from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
-from router.config.parsers import host_and_port
 from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
@@ -41,7 +38,7 @@ from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, orphans, replacement, template
+from router.web import admin_api, app, banner, custody, handoff, internals, listening, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -65,9 +62,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKLOG: Final = 2048
-"""The most connections that wait in the kernel. 500 callers may come within 2 s."""
-
 KEEP_ALIVE_S: Final = 15
 """The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
@@ -76,9 +70,6 @@ SLOTS_EACH: Final = 8
 
 LEAST_WORKERS: Final = 4
 """The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
-
-OPEN_FILES: Final = 65536
-"""The soft limit of open files. A session holds two sockets, so the usual limit of 1024 allows 500 sessions."""
 
 
 class Router(app.Router, Protocol):
@@ -171,30 +162,13 @@ def serve(
     if found is not None:
         channel, given = found
         template.run(_inherit(config, make_router, say, given), channel, given)
-    _raise_open_files_limit()
+    listening.raise_open_files_limit()
     predecessor = _predecessor(config) if take_over else None
     if predecessor is not None:
         logger.info("the process %d is replaced: its calls move here once the workers serve", predecessor.pid)
         _inherit(config, make_router, say, predecessor.handoff, predecessor).run()
-    sockets = activation.take()
-    listener = _given(sockets.get(activation.PAGES), config.host) or _listen(config.host, config.port)
-    admin = _admin_listener(sockets.get(activation.ADMIN), config.admin_bind)
+    listener, admin = listening.sockets(config)
     _Server(config, make_router, listener, say, admin).run()
-
-
-def _given(listener: socket.socket | None, host: str) -> socket.socket | None:
-    if listener is not None:
-        activation.check_address(listener, host)
-    return listener
-
-
-def _admin_listener(given: socket.socket | None, admin_bind: str | None) -> socket.socket | None:
-    if admin_bind is not None:
-        host, port = host_and_port(admin_bind)
-        return _given(given, host) or _listen(host, port)
-    if given is not None:
-        raise StartError(f"systemd passed the socket {activation.ADMIN!r}: set --admin-bind, too")
-    return None
 
 
 def _predecessor(config: RouterConfig) -> Predecessor | None:
@@ -227,42 +201,6 @@ def _check_usage_log(config: RouterConfig) -> None:
             UsageLog(config.usage_log).check()
         except OSError as error:
             raise StartError(f"cannot write the usage log {config.usage_log}: {error.strerror}") from error
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # Bound here, because gunicorn would try for 5 s and log ten lines about a failure.
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        raise StartError(f"cannot listen on {host}, port {port}: {_reason(error)}") from error
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    if isinstance(error, UnicodeError):
-        return "the host name is invalid"
-    # A failed resolution has an error number that `os.strerror` does not know.
-    if isinstance(error, socket.gaierror):
-        return f"{error.strerror}; correct --host"
-    return os.strerror(error.errno or 0) + _REMEDIES.get(error.errno or 0, "")
-
-
-_REMEDIES: Final = {
-    errno.EADDRINUSE: "; end the program that has the port, or choose another with --port (0 takes a free one)",
-    errno.EACCES: "; choose a port from 1024 on with --port",
-    errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
-}
-
-
-def _raise_open_files_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft >= raised:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    except (OSError, ValueError) as error:  # macOS grants less than its own hard limit
-        logger.warning("at most %d files can be open, and each call needs two: %s", soft, error)
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
@@ -345,7 +283,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         proxies = ",".join(self._config.trusted_proxies)
         return {
             "bind": f"{host}:{self._port}",
-            "backlog": BACKLOG,
+            "backlog": listening.BACKLOG,
             "workers": self._config.workers,
             "worker_class": Worker,
             "threads": self._config.limits.web_threads,
