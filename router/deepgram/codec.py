@@ -14,7 +14,7 @@ _SETTINGS: Final = "Settings"
 
 
 class Unparsable(msgspec.Struct, frozen=True):
-    """A frame that is no client message. `problem` is a sentence for the client that names the field."""
+    """A frame that is no valid client message. `problem` is a sentence for the client that names the field."""
 
     problem: str
     is_excess: bool = False
@@ -24,7 +24,7 @@ class Unparsable(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """A JSON object of a type that is none of Deepgram's: perhaps an event of OpenAI's."""
+    """A JSON object whose type is none of Deepgram's. It may be an event of OpenAI's."""
 
     type: str
     fields: dict[str, Any]
@@ -34,14 +34,14 @@ class Foreign(msgspec.Struct, frozen=True):
 def decode(text: str, *, is_sparse: bool = False) -> ClientMessage | Foreign | Unparsable:
     """Decode a text frame of the client. With `is_sparse`, Settings may leave out `audio` and `agent`.
 
-    A client's mistake is a value and no exception, because the session answers it.
+    A client's mistake is returned as a value and not raised, because the session answers it.
     """
     fields = read(text, is_sparse=is_sparse)
     return fields if isinstance(fields, Unparsable) else message_of(fields, text)
 
 
 def read(text: str, *, is_sparse: bool = False) -> dict[str, Any] | Unparsable:
-    """Parse a text frame to an object with a type. Of two equal keys the last one counts.
+    """Parse a text frame to an object with a type. If a key occurs twice, its last value counts.
 
     With `is_sparse`, Settings get an empty `audio` and `agent` if they have none.
     """
@@ -77,7 +77,7 @@ def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessag
 
 
 def _name_field(problem: str) -> str:
-    # msgspec writes "... - at `$.audio.input.sample_rate`"; clients know the field without the dollar.
+    # msgspec writes "... - at `$.audio.input.sample_rate`", but clients know the field without the dollar.
     return problem.replace("`$.", "`")
 
 
