@@ -1,4 +1,4 @@
-"""One session's use of the pool. All methods but `dialling` run on the supervisor's thread."""
+"""One session's use of the pool. All methods except `dialling` run on the supervisor's thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from router.upstreams.pool import Lease, UpstreamPool
 
 TRIAL_DIAL_S: Final = 2.0
-"""The longest dial of a key on trial, in seconds, if another upstream or key would serve the caller."""
+"""The longest dial with a key on trial, in seconds. Afterwards another upstream or key serves the caller."""
 
 
 class SessionUpstreams:
@@ -44,11 +44,11 @@ class SessionUpstreams:
         self._is_paused = is_paused
         self._count = count
         self._generation = 0
-        """The generation that was asked for last."""
+        """The generation that the session requested last."""
         self._leases: dict[int, Lease] = {}
         """The lease of each generation."""
         self._dialling: dict[tuple[int | None, int], Lease] = {}
-        """The leases whose dial may be under way, by position and key of the target."""
+        """The leases whose dial may be in progress, by the position and the key of the target."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`."""
@@ -59,7 +59,7 @@ class SessionUpstreams:
         return self._pool.rank(position)
 
     def position_of(self, generation: int) -> int | None:
-        """Return the position of a generation; None for one that is not among these upstreams."""
+        """Return the position of a generation; None if it is not one of these upstreams."""
         lease = self._leases.get(generation)
         return lease.position if lease is not None else None
 
@@ -80,7 +80,10 @@ class SessionUpstreams:
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped, so that the pool learns of each dial that succeeds. On the connector's threads."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds.
+
+        The result runs on the connector's threads.
+        """
 
         def run(target: DialTarget) -> Connection:
             connection = dial(target)
@@ -109,7 +112,7 @@ class SessionUpstreams:
         lease = self._leases.get(event.generation)
         if lease is not None:
             self._pool.served(lease)
-        # A rollover closes the former upstream, and no loss is reported for it.
+        # A rollover closes the previous upstream, for which no loss is reported.
         self._release([it for it in self._leases if it < event.generation])
 
     def _limits_left(self, event: reports.RateLimitsLeft) -> None:
