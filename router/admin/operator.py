@@ -1,4 +1,4 @@
-"""The effects of an operator's verbs in one process, apart from the list of sessions."""
+"""The effects of an operator's verbs in one process, except those on single sessions."""
 
 from __future__ import annotations
 
@@ -87,7 +87,10 @@ class Operator:
         return moving
 
     def resume(self, position: int) -> int:
-        """End the pause of an upstream. Return 0: sessions return to it at their next dial."""
+        """End the pause of an upstream.
+
+        Return 0, because no session moves now: sessions return to the upstream at their next dial.
+        """
         self.switches.pause(position, is_paused=False)
         logger.warning("an operator resumed upstream %d", position)
         return 0

@@ -1,4 +1,4 @@
-"""The workers of one server, which ask each other, so that any of them answers an operator for all workers.
+"""The workers of one server. They ask each other, so that any worker can answer an operator for all of them.
 
 Each listens on a Unix socket in a folder that only this user can enter. A request and its answer are one line of JSON.
 A worker that does not answer in time is left out, so only the sessions of a hanging worker are missing.
@@ -75,7 +75,7 @@ class Peers:
     def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
         """Start a thread that answers the verbs of the workers with `perform`, until the process ends."""
         path = self.folder / name
-        path.unlink(missing_ok=True)  # a predecessor that died has left it
+        path.unlink(missing_ok=True)  # a worker that died may have left it
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen()
@@ -84,7 +84,7 @@ class Peers:
         self._served.append((listener, thread))
 
     def ask(self, verb: Verb) -> Answers:
-        """Ask each worker, this one included, one after the other, and return their answers."""
+        """Ask all workers, including this one, one after the other, and return their answers."""
         answers = Answers([])
         for path in sorted(self.folder.glob("*.sock")):
             try:
@@ -122,7 +122,7 @@ def _answer(asking: socket.socket, perform: Callable[[Verb], Any]) -> None:
     asking.settimeout(ANSWER_S)
     try:
         asking.sendall(orjson.dumps(perform(orjson.loads(_receive(asking)))))
-    except Exception:  # the operator sees the answers of the other workers
+    except Exception:  # the operator still gets the answers of the other workers
         logger.exception("an operator's verb failed")
 
 
