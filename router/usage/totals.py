@@ -71,5 +71,5 @@ class Totals:
         ]
 
     def seconds(self) -> dict[str, Any]:
-        """Return the seconds of transcribed audio by model, at models that are charged by duration."""
+        """Return the seconds of transcribed audio, by model, for models that are charged by duration."""
         return {model: seconds for model, seconds in self._seconds.items() if seconds}
