@@ -1,6 +1,7 @@
 """Prometheus' binary exposition: `io.prometheus.client.MetricFamily`, each message with its length before it. Pure.
 
-The text formats have no native histograms. The fields of the messages are fixed by Prometheus' `metrics.proto`.
+It exists because the text formats have no native histograms. Prometheus' `metrics.proto` defines the fields of the
+messages.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _MEDIA_TYPE: Final = "application/vnd.google.protobuf"
 _WANTED: Final = {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"}
 _TYPES: Final = {"counter": 0, "gauge": 1, "histogram": 4}
 _VALUES: Final = {"counter": 3, "gauge": 2}
-"""The field of a `Metric` that has its value, by kind. A histogram's is 7."""
+"""The number of the field of `Metric` that has the value, by kind. For a histogram it is 7."""
 _HISTOGRAM: Final = 7
 
 _VARINT: Final = 0
