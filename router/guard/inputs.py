@@ -53,7 +53,7 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the size of everything that the machine holds, plus that of the messages that wait here, in bytes."""
+        """Return the bytes that the machine holds, plus those of the messages that wait here."""
         waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 

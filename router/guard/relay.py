@@ -111,7 +111,7 @@ class GuardedRelay(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the relay holds, and those of the frames and messages that wait here."""
+        """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
@@ -321,7 +321,7 @@ class GuardedRelay(GuardedInputs):
             self._held = deque(kept)
 
     def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
-        """Withhold and cancel the answer of a blocked text, or the answer to a blocked text of the user."""
+        """Withhold and cancel the answer that has a blocked text, or that responds to a blocked text of the user."""
         answer = window.answer if window.source == "agent" or window.answer else self._last_answer
         if answer:
             self._mute(answer)
