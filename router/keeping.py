@@ -1,7 +1,7 @@
-"""A session that outlives its process: its record is stored before the effects of each step that calls for one.
+"""A session that outlives its process. If a step needs a record, the record is stored before the effects of that step.
 
 The record holds the value of the session, the bytes that its client lacks, and the client's messages that it has not
-handled. Another process reads the record, and the shelf around it, once this process is dead.
+handled. When this process is dead, another one reads the record and the shelf around it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
 
-# By their names: the machine looks at each message of a session.
+# The names are imported directly, because the machine checks each message of a session.
 from actors.messages import ClientBinaryReceived, ClientTextReceived, SendToClient, StartWork
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     begins_at: int
     """The place in the stream to the client at which `unwritten` begins."""
     unwritten: bytes
-    """All bytes for the client that were not written, those of the step among them."""
+    """All bytes for the client that were not written, including those of the present step."""
     pending: list[tuple[bool, bytes]]
-    """The client's messages that were read, and not handled, each with whether it is a text."""
+    """The client's messages that were read but not handled. Each has a flag that says whether it is a text."""
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -50,10 +50,10 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
 class Custody(Protocol):
-    """The way of sessions to the keeper. From any thread."""
+    """The channel to the keeper. Methods may be called from any thread."""
 
     arena: Arena
-    """The memory of this process that the keeper has, too."""
+    """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
         """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
@@ -63,15 +63,15 @@ class Custody(Protocol):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A session as its dead process left it."""
+    """A session in the state in which its dead process left it."""
 
     value: bytes
     words: str
     """The words of the agent's answer that the value lacks."""
     journal: list[str | bytes]
-    """The client's messages after the value."""
+    """The client's messages that came after the value was stored."""
     sent_bytes: int
-    """The bytes of audio that the client was sent after the value."""
+    """The number of audio bytes that were sent to the client after the value was stored."""
     unread: bytes
     unsent: bytes
     died_in_step: bool
@@ -79,10 +79,10 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, whose records it stores. On the session's dispatcher.
+    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
-    step without bytes for the client, and one that starts a function, store theirs at once.
+    step without bytes for the client, or a step that starts a function, stores its record at once.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ShelvedMachine:
         connection.may_drop = self._marks.may_drop_audio
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input, and store a record before its effects if the session calls for one."""
+        """Handle an input. If the session needs a record, store it before the effects of the input."""
         connection = self._connection
         if type(message) is ClientBinaryReceived:
             delivered, data = connection.delivered, message.data
@@ -108,7 +108,7 @@ class ShelvedMachine:
             else:
                 _take(delivered, len(data))
             commands = self._machine.handle(message, now_s)
-            # Most inputs are frames of the microphone, for which the client gets nothing.
+            # Most inputs are frames of the microphone, which send nothing to the client.
             if self._marks.record_due != self._seen and connection.shelf is not None:
                 commands = list(commands)
                 connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
@@ -181,13 +181,13 @@ class ShelvedMachine:
             self._marks.note_stored()
             self._words = self._marks.words_due
             if self._hold is not None:
-                # Only now: until then the keeper has the memory of the process before.
+                # Hold the session only now, because until then the keeper has the memory of the previous process.
                 self._hold()
                 self._hold = None
 
 
 def _take(delivered: list[frames.Event], size: int) -> None:
-    """Remove binary messages of a size, which were joined or cut."""
+    """Remove binary messages of `size` bytes in total. They may have been joined or cut."""
     while size > 0 and delivered and not isinstance(delivered[0], str):
         first = delivered.pop(0)
         if isinstance(first, bytes):
@@ -203,17 +203,19 @@ def _take_text(delivered: list[frames.Event]) -> None:
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
-    """Return a session as its dead process left it. `written` and `read` are what the kernel counts now.
+    """Return a session in the state in which its dead process left it.
+
+    `written` and `read` are the kernel's present counts.
 
     Raises:
-        ShelfError: the facts do not suffice.
+        ShelfError: the stored facts are not enough to continue the session.
     """
     rest, written = rest_of(arena, at, serial, written, read)
     try:
         record = _DECODER.decode(rest.record)
     except msgspec.MsgspecError as error:
         raise ShelfError(f"the record is damaged: {error}") from error
-    # A message of several frames that was half read is read again as a whole.
+    # A message of several frames that was only partly read is read again as a whole.
     whole = messages_end(rest.journal)
     unread = rest.journal[whole:]
     events = FrameParser(is_server=True, max_message_bytes=MAX_MESSAGE_BYTES).feed(rest.journal[:whole])

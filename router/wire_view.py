@@ -1,9 +1,9 @@
 """The wire view: the messages of recent sessions in both protocols, for a developer's eyes.
 
-An observer wraps the machine of a session and records each input with the commands that follow from it, on the
-session's dispatcher. HTTP threads read the records. Without the wire view no machine is wrapped.
+An observer wraps the machine of a session. On the session's dispatcher it records each input with the commands that
+follow from it. HTTP threads read the records. Without the wire view no machine is wrapped.
 
-A record never holds audio: it holds sizes and loudness. Credentials of the router are masked on reading.
+A record never holds audio, but only its size and loudness. The router's credentials are masked when a record is read.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 32
 MAX_ROWS: Final = 20_000
-"""The most rows of one session; a further row drops the oldest."""
+"""The most rows of one session. A further row replaces the oldest."""
 MAX_TEXT_CHARS: Final = 4 * 1024 * 1024
 """The most characters in the texts of one session together."""
 PAGE_ROWS: Final = 1000
-"""The most rows in one answer, so that neither the router nor the browser handles a huge JSON text."""
+"""The most rows in one answer, so that the router and the browser never handle a huge JSON text."""
 AUDIO_ROW_S: Final = 0.5
 """Audio frames of one direction that follow each other within this time, in seconds, share a row."""
 SAMPLES: Final = 24
-"""The number of samples that the loudness of a frame is estimated from: a bar of the picture needs no more."""
+"""The number of samples from which the loudness of a frame is estimated. That is enough for a bar of the display."""
 
 CLIENT: Final = "client"
 UPSTREAM: Final = "upstream"
@@ -49,7 +49,7 @@ SENT: Final = "sent"
 _LONG_AUDIO: Final = re.compile(r'("(?:audio|delta|data)":\s*")([A-Za-z0-9+/=]{200,})"')
 _AUDIO_EVENTS: Final = ("input_audio_buffer.append", "response.output_audio.delta")
 _TYPE_CHARS: Final = 120
-"""The number of characters at an event's beginning in which the type of an audio event is looked for."""
+"""The type of an audio event is searched in this many characters at the beginning of the event."""
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -57,7 +57,7 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     n: int
     step: int
-    """The number of the input behind this row. The rows with one number are that input, first, and its effects."""
+    """The number of the input that caused this row. The rows with one number are that input, and then its effects."""
     s: float
     """Seconds since the session began."""
     leg: str
@@ -69,7 +69,7 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
     event: str = ""
     """A sentence about a change of the connection; empty for a message."""
     audio: list[tuple[int, float]] | None = None
-    """The size in bytes of each frame, and its loudness from 0 to 1, which is right for linear16 alone."""
+    """The size in bytes of each frame, and its loudness from 0 to 1, which is correct only for linear16."""
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +83,12 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows after a number, as many as fit into one answer."""
+    """The rows after a given number, as many as fit into one answer."""
 
     rows: list[Row]
     is_live: bool
     first: int
-    """The number of the oldest row that is still there."""
+    """The number of the oldest row that still exists."""
     unix_s: float
 
 
@@ -113,7 +113,7 @@ class WireView:
         """Return a machine that passes everything to `machine`, and records its messages for the wire view.
 
         `first_text` is the message that the client gets with its handshake. `owner` is the id of the client, if it was
-        authenticated. `hide` returns a message without what its policy has set.
+        authenticated. `hide` returns a message without the values that its policy has set.
         """
         record = Record(session_id, profile, first_text, owner=owner, hide=hide)
         with self._lock:
@@ -132,7 +132,7 @@ class WireView:
     def rows(self, session_id: str, after: int, owner: str | None = None) -> Page | None:
         """Return the rows of a session with numbers greater than `after`.
 
-        Return None for an unknown session, and for one of another owner.
+        Return None for an unknown session, and for a session of another owner.
         """
         with self._lock:
             record = self._records.get(session_id)
@@ -303,7 +303,7 @@ def _shortened(found: re.Match[str]) -> str:
 
 
 def _loudness(data: bytes) -> float:
-    """Return the peak of some samples, from 0 to 1. The result is right for linear16 alone."""
+    """Return the peak of some samples, from 0 to 1. The result is correct only for linear16."""
     even = len(data) & ~1
     step = max(2, even // SAMPLES & ~1)
     peaks = (abs(int.from_bytes(data[at : at + 2], "little", signed=True)) for at in range(0, even, step))
@@ -311,7 +311,8 @@ def _loudness(data: bytes) -> float:
 
 
 def _loudness_encoded(encoded: str) -> float:
-    # Eight characters are six bytes: whole samples, decoded where the loudness is taken.
+    # Eight characters are six bytes, which are whole samples. They are decoded at the places where the loudness is
+    # taken.
     step = max(8, len(encoded) // SAMPLES & ~7)
     data = binascii.a2b_base64("".join(encoded[at : at + 8] for at in range(0, len(encoded) - 8, step)))
     return _loudness(data)
