@@ -1,4 +1,4 @@
-"""Our pykka.Actor: an inbox bound to a dispatcher.
+"""The engine's pykka.Actor: an inbox bound to a dispatcher.
 
 pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. The thread differs: an
 actor has no thread of its own, but runs in slices on a dispatcher's thread. The actor shares that thread with the
@@ -76,9 +76,9 @@ class Future(pykka.ThreadingFuture[T]):
 class Inbox:
     """An unbounded queue that schedules its actor when a message comes in.
 
-    It is a list, because no thread ever waits on it. A list is a fifth of the cost of pykka's default `queue.Queue`.
-    While it is empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many
-    messages at once, so a list's slow `pop(0)` does not matter.
+    It is a list, because no thread ever waits on it. A list costs a fifth of pykka's default `queue.Queue`. While it is
+    empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many messages at once,
+    so a list's slow `pop(0)` does not matter.
     """
 
     __slots__ = ("_dispatcher", "actor", "is_scheduled", "waiting")
@@ -162,7 +162,7 @@ class Stopped:
         with _first_waiter:
             if self._waited_for is None:
                 self._waited_for = threading.Event()
-        # `set` raises the flag before it looks for waiters, and we became one before we look at the flag.
+        # `set` raises the flag before it looks for waiters. This thread became a waiter before it looks at the flag.
         return self.is_up or self._waited_for.wait(timeout)
 
 
@@ -298,7 +298,7 @@ class Actor(pykka.Actor):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the actor; empty where it belongs to no session."""
+        """The fields of log lines about the actor; empty if it belongs to no session."""
         return {}
 
     @property

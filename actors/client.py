@@ -81,7 +81,7 @@ class ClientActor(Actor):
         """The pieces of a long message that are not passed on yet."""
         self._footprint = footprint
         self._holding: Holding | None = None
-        """The record of the memory of these pieces, from the first one on."""
+        """The record of the memory that the waiting pieces take. It exists from the first piece on."""
         self._is_paused = False
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None

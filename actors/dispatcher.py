@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.poller import READABLE, WRITABLE, new_poller, new_waker
 from actors.timers import Timer, Timers
+from actors.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,10 @@ SLICE_BUDGET: Final = 64
 ROUNDS: Final = 8
 """The most rounds of slices in one turn, before sockets and timers are looked at again.
 
-A message passes three actors, so the rounds carry what a turn has received to its end before more is received. Under
-load a turn gets longer, and finds several frames of each connection at once, which are joined and cost little more than
-one (docs/decisions/0020-overload.md). There is a bound because actors may keep each other going.
+A message passes three actors, and needs as many rounds. So a turn handles all messages that it has received before the
+next turn receives more. Under load a turn gets longer, and finds several frames of each connection at once, which are
+joined and cost little more than one (docs/decisions/0020-overload.md). There is a bound because actors may keep each
+other going.
 """
 
 TURNS_PUT_OFF: Final = 4
@@ -83,18 +85,6 @@ class Abortable(Protocol):
 
         The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
         """
-
-
-class Traffic:
-    """The messages and bytes of one kind of connection. Written on the dispatcher's thread, read on any."""
-
-    __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
-
-    def __init__(self) -> None:
-        self.received_messages = self.received_bytes = 0
-        self.sent_messages = self.sent_bytes = 0
-        self.dropped_bytes = 0
-        """Bytes that were dropped because a peer did not read them in time."""
 
 
 class Dispatcher:

@@ -21,7 +21,7 @@ MAX_MESSAGES: Final = 256
 """The messages that may wait in the translator's inbox while its legs are read: 5 s of 20 ms frames."""
 
 MAX_BYTES: Final = 1024 * 1024
-"""The bytes that one leg may pass on while messages wait in that inbox."""
+"""The bytes that one leg may pass on while messages wait in the translator's inbox."""
 
 
 class Intake:

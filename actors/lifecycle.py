@@ -63,7 +63,7 @@ class AttachTranslator(Message, frozen=True):
 
 
 class AttachUpstream(Message, frozen=True):
-    """A reference to the session's upstream actor of that generation, for its translator."""
+    """A reference to the session's upstream actor of this generation, for its translator."""
 
     upstream: Ref
     generation: int
@@ -131,7 +131,7 @@ class ContinueReading(Message, frozen=True):
 
 
 class UpstreamRequested(Message, frozen=True):
-    """A session machine asked for an upstream."""
+    """A session machine requested an upstream."""
 
     session_id: str
     generation: int
@@ -291,7 +291,7 @@ class Announcement(Message, frozen=True):
     route: str
     """The route of the upstream (`OpenUpstream.route`)."""
     on_ready: Callable[[], None]
-    """Called when the other process has dialled, or has failed to. From any thread."""
+    """To be called when the other process has dialled, or has failed to. From any thread."""
 
 
 class Exit(NamedTuple):

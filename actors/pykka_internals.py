@@ -28,7 +28,7 @@ PRIVATE_NAMES: Final = (
     "pykka.Actor._stop",
     "pykka.ActorRegistry._actor_refs_lock",
 )
-"""Modules, classes and attributes. The annotations of a class name the attributes that pykka sets in `__init__`."""
+"""Modules, classes and attributes. If pykka sets an attribute in `__init__`, the check looks for its annotation."""
 
 
 class UnsupportedPykkaError(ImportError):

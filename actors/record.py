@@ -22,7 +22,7 @@ class SessionState(enum.Enum):
 
 
 _NO_ACTORS: Final[frozenset[lifecycle.ActorKey]] = frozenset()
-"""The empty set of every session: a set of its own takes 216 bytes."""
+"""The empty set that all sessions share: a separate one takes 216 bytes."""
 
 DRAINING: Final = "draining"
 """The state that an operator sees for a live session that ends after the turn in progress."""

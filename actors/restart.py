@@ -48,7 +48,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     cause: str = ""
     is_fatal: bool = False
-    """Whether another attempt would meet the same answer: credential, quota, configuration."""
+    """Whether another attempt would get the same answer, because of the credential, the quota or the configuration."""
     retry_after_s: float | None = None
     """The seconds for which the upstream asked not to be dialled; None if it named no time."""
 
@@ -111,7 +111,7 @@ class History(msgspec.Struct, kw_only=True):
     position: int = 0
     """The position of the upstream that was dialled last."""
     is_chosen: bool = False
-    """Whether `position` is the choice of the latest verdict, which was not dialled yet."""
+    """Whether the latest verdict chose `position`, and no dial followed yet."""
     refused: frozenset[int] = frozenset()
     """The positions of upstreams that refused the session for good."""
 
@@ -146,7 +146,7 @@ def decide(
     choose: Callable[[Sequence[int], int | None], int] = first_of,
     has_other_key: bool = False,
 ) -> Verdict:
-    """Decide how a session goes on after a loss, and note a restart in `history`.
+    """Decide how a session continues after a loss, and note a restart in `history`.
 
     Args:
         loss: the loss.

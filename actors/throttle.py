@@ -69,7 +69,7 @@ class Throttle:
         return self._messages_left < 0 or self._bytes_left < 0
 
     def wait_s(self, now_s: float) -> float:
-        """Return the seconds for which the client should not be read; 0 where it is within its rates."""
+        """Return the seconds for which the client should not be read; 0 if it is within its rates."""
         passed_s, self._at_s = now_s - self._at_s, now_s
         wait_s = max(
             self._messages.settle(self._messages_left, passed_s), self._bytes.settle(self._bytes_left, passed_s)

@@ -48,7 +48,7 @@ class _Ahead:
         """Set from another thread."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
-        """Whether the session waits for it."""
+        """Whether the session waits for this dial."""
         return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
 
 
@@ -229,7 +229,7 @@ class TranslatorActor(Actor):
         client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
-        """Let the other process dial in advance, and return whether the session waits for that."""
+        """Let the other process dial in advance. Return whether the session waits for this dial."""
         now_s = time.monotonic()
         if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
             return self._ahead.is_awaited(now_s, is_due=message.is_due)
@@ -237,7 +237,7 @@ class TranslatorActor(Actor):
             return False
         try:
             facts = carried.announcement()
-        except ValueError:  # then it cannot be written either
+        except ValueError:  # the whole session cannot be written either
             return False
         ahead = self._ahead = _Ahead(now_s)
 

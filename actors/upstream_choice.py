@@ -29,7 +29,7 @@ def choose_position(session: SessionRecord) -> int | None:
 
 
 def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[restart.Loss, restart.Verdict]:
-    """Return a loss as the session sees it, which may be fatal, and the verdict over it."""
+    """Return the loss, which is fatal if `SessionSpec.is_fatal` finds its reason fatal, and the verdict over it."""
     spec, is_in_use = session.spec, generation not in session.standbys
     if not loss.is_fatal and spec.is_fatal(loss.reason):
         loss = msgspec.structs.replace(loss, is_fatal=True)

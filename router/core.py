@@ -460,6 +460,10 @@ class Router:
         """Close the connection of a client whose session no process continues; see `router.establish.adopt`."""
         adopt.give_up(self._parts, data, connection)
 
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other process could continue."""
+        adopt.count_unkept(self._parts)
+
     def count_lost(self) -> None:
         """Count a session whose process died, and that no process continues."""
         adopt.count_lost(self._parts)

@@ -86,8 +86,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         """
         configure, principal = self.configure, request.principal
         if configure is None:
-            # The closure holds only the principal, so that the headers of the request are freed.
-            return lambda work: perform(work, principal)
+            # It holds the principal alone, so that the headers of the request are freed.
+            return _Performing(perform, principal)
 
         def perform_or_configure(work: Any) -> Any:
             if not isinstance(work, ConfigureSession):
@@ -135,6 +135,19 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 self.on_turn(context, notification)
             case Usage() if self.on_usage is not None:
                 self.on_usage(context, notification)
+
+
+class _Performing:
+    """A function that does the work of one session. A closure would take three times the memory."""
+
+    __slots__ = ("_perform", "_principal")
+
+    def __init__(self, perform: Callable[[Any, Principal | None], Any], principal: Principal | None) -> None:
+        self._perform = perform
+        self._principal = principal
+
+    def __call__(self, work: Any) -> Any:
+        return self._perform(work, self._principal)
 
 
 class _Delivery:

@@ -19,8 +19,8 @@ from actors.connections.base import AcceptedConnection, ConnectionClosed, Connec
 from actors.connections.close_codes import CloseCode
 from actors.connections.passage import CaughtUp, Close, CloseSent, Drained, Passage, Probe, size_bytes
 from actors.connections.share import Share
-from actors.connections.writer import NO_TRAFFIC
 from actors.footprint import STEP_BYTES
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -338,7 +338,7 @@ class AsgiConnection(AcceptedConnection):
     # On the loop.
 
     async def carry(self, receive: Receive, send: Send) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         self._server = ServerEnd(self, self._crossing, self._passage, receive, send)
         try:
             await self._server.carry()

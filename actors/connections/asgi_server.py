@@ -32,7 +32,7 @@ CUT_CLOSE_S: Final = 1.0
 
 
 class Carried(Side, Protocol):
-    """The connection whose messages are carried."""
+    """The connection whose messages the server's end carries."""
 
     subprotocol: str | None
 
@@ -70,7 +70,7 @@ class ServerEnd:
         return self._room is not None
 
     async def carry(self) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         loop, connection = self._crossing.loop, self._connection
         tasks: list[asyncio.Task[None]] = []
         try:

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.connections.passage import Close, End, size_bytes
-from actors.connections.writer import NO_TRAFFIC
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOLS: Final = ("token", "bearer", "realtime")
-"""The subprotocols that browsers offer beside their credential: they cannot send an Authorization header."""
+"""The subprotocols that browsers offer beside their credential: a browser cannot send an Authorization header."""
 
 _KEY_BYTES: Final = 16
 """The length of a decoded Sec-WebSocket-Key (RFC 6455, 4.1)."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from actors.connections.close_codes import CloseCode, is_wire_code
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +102,7 @@ class FrameParser:
         "_needed_bytes",
         "_partial",
         "held_bytes",
+        "traffic",
     )
 
     def __init__(self, is_server: bool, max_message_bytes: int, max_text_bytes: int | None = None) -> None:
@@ -115,11 +117,18 @@ class FrameParser:
         self._is_done = False
         self.held_bytes = 0
         """The bytes of the message, and of the frame, that are not whole yet."""
+        self.traffic = NO_TRAFFIC
+        """The counts that the messages, and the bytes of whole frames, add to."""
 
     @property
     def unfinished_frame(self) -> bytes | None:
         """The bytes of the frame that is not whole yet; None if they alone do not say how to continue."""
         return None if self._is_done or self._message_opcode else bytes(self._partial)
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the bytes so far end with a message."""
+        return not (self._partial or self._message_opcode or self._is_done)
 
     def abandon(self) -> None:
         """Drop an unfinished message, and all that follows."""
@@ -144,6 +153,10 @@ class FrameParser:
             events.append(error.event)
             self._finish()
         else:
+            # Here and not in the connection, which has many classes: its attributes cost several times as much.
+            traffic = self.traffic
+            traffic.received_messages += len(events)
+            traffic.received_bytes += rest
             if rest < len(data) and not self._is_done:
                 self._partial = bytearray(memoryview(data)[rest:])
         if self._partial or self._message or self.held_bytes:

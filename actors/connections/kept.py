@@ -12,11 +12,13 @@ import logging
 import socket
 import struct
 import termios
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 from actors.connections import frames
 from actors.connections.client import ClientConnection
 from actors.connections.shelf import Shelf
+from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,35 +74,70 @@ def _queued(sock: socket.socket, request: int) -> int:
 _send_text: Final = ClientConnection.send_text
 _send_binary: Final = ClientConnection.send_binary
 _transmit: Final = ClientConnection.transmit
-_receive: Final = ClientConnection._receive  # noqa: SLF001 - of the base class
+_read_once: Final = ClientConnection._read_once  # noqa: SLF001 - of the base class
 
 
-def _noting(
-    feed: Callable[[bytes], list[frames.Event]], delivered: list[frames.Event]
-) -> Callable[[bytes], list[frames.Event]]:
-    # This function holds no connection. A connection holds the function, and the two would wait for the garbage
-    # collector.
-    def note(data: bytes) -> list[frames.Event]:
-        events = feed(data)
-        delivered.extend(events)
-        return events
+class Unhandled:
+    """The client's messages that were read and that the session has not handled, in order."""
 
-    return note
+    __slots__ = ("newest", "others", "texts")
+
+    def __init__(self) -> None:
+        self.newest: frames.Event | None = None
+        """The message of the newest read. Nearly every read brings a single one, which is handled at once."""
+        self.others: list[frames.Event] = []
+        """The messages behind it, and control frames among them."""
+        self.texts = 0
+        """The number of text messages that the session has handled since the record."""
+
+    def note_read(self, events: list[frames.Event]) -> None:
+        """Note the messages of a read."""
+        if len(events) == 1 and self.newest is None and not self.others:
+            self.newest = events[0]
+        else:
+            self.others += events
+
+    def take_binary(self, size: int) -> None:
+        """Remove binary messages of a size, which were joined or cut."""
+        waiting = self._line_up()
+        while size > 0 and waiting and not isinstance(waiting[0], str):
+            first = waiting.pop(0)
+            if isinstance(first, bytes):
+                if len(first) > size:
+                    waiting.insert(0, first[size:])
+                size -= len(first)
+
+    def take_text(self) -> None:
+        """Remove a text message."""
+        self.texts += 1
+        waiting = self._line_up()
+        while waiting and not isinstance(waiting[0], bytes):
+            if isinstance(waiting.pop(0), str):
+                return
+
+    def messages(self) -> list[str | bytes]:
+        """Return all of them."""
+        return [it for it in (self.newest, *self.others) if isinstance(it, str | bytes)]
+
+    def _line_up(self) -> list[frames.Event]:
+        if self.newest is not None:
+            self.others.insert(0, self.newest)
+            self.newest = None
+        return self.others
 
 
 class KeptConnection(ClientConnection):
-    """A client's connection with a shelf, once it has one."""
+    """A client's connection. From `keep` on, each of its bytes is noted in a shelf."""
 
     __slots__ = (
         "_is_bare",
         "before",
-        "delivered",
         "due",
         "emitted",
         "may_drop",
         "on_unkept",
         "shelf",
-        "texts",
+        "unhandled",
     )
 
     def __init__(
@@ -110,10 +147,7 @@ class KeptConnection(ClientConnection):
         self.shelf: Shelf | None = None
         self.emitted: list[str | bytes] = []
         """The frames that the session has sent and that have not reached this connection."""
-        self.delivered: list[frames.Event] = []
-        """The messages that were read and that the session has not handled, and control frames among them."""
-        self.texts = 0
-        """The number of text messages that the session has handled since the record."""
+        self.unhandled = Unhandled()
         self.due: Callable[[bytes | memoryview], None] | None = None
         """Stores a record before the next bytes are written. The argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
@@ -147,7 +181,6 @@ class KeptConnection(ClientConnection):
         self.shelf = Shelf(arena, written, read - len(unfinished))
         if unfinished:
             self.shelf.note_read(unfinished)
-        self._feed = _noting(self._parser.feed, self.delivered)
         return self.shelf
 
     def duplicate(self) -> int:
@@ -199,26 +232,47 @@ class KeptConnection(ClientConnection):
         self._is_bare = True
         super().abort_from_outside(last_text)
 
-    def _receive(self) -> bytes | None:
+    def _read_once(self) -> int:
+        """Read once and deliver, as the base class does, and note what was read.
+
+        All of it is here, because each call costs more than a note.
+        """
         shelf = self.shelf
-        if shelf is None:
-            return _receive(self)
+        if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):
+            return _read_once(self)
         fill = shelf.fill
-        if fill > shelf.limit:
-            if not self._make_room(shelf):
-                return _receive(self)
-            fill = shelf.fill
-        room = shelf.view[fill : shelf.end]
         try:
-            count = self._sock.recv_into(room)
+            count = self._sock.recv_into(shelf.view[fill : shelf.end])
         except BlockingIOError:
-            return None
-        shelf.fill = fill + count
-        return room[:count].tobytes()
+            return 0
+        except OSError as error:
+            logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
+            count = 0
+        if not count:
+            self.abort()
+            return 0
+        shelf.newest_bytes = count
+        shelf.fill = end = fill + count
+        self._alive_s = monotonic()
+        if self._is_pinged:
+            self._show_life()
+        self._events = events = self._feed(shelf.memory[fill:end])
+        unhandled = self.unhandled
+        if len(events) == 1 and unhandled.newest is None:
+            unhandled.newest = events[0]
+        else:
+            unhandled.note_read(events)
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
+        self._deliver()
+        return count
 
     def _make_room(self, shelf: Shelf) -> bool:
         # A message that waits for the session may be a text, and must not be dropped.
-        may_drop = not self.texts and not self.delivered and self.may_drop()
+        unhandled = self.unhandled
+        may_drop = unhandled.newest is None and not (unhandled.others or unhandled.texts) and self.may_drop()
+        if may_drop and self._parser.is_between_messages and shelf.begin_anew():
+            return True
         try:
             shelf.make_room(self._parser.unfinished_frame, may_drop=may_drop)
         except MemoryError as error:

@@ -142,7 +142,7 @@ class MemoryPeer:
                 self._connection.arrive(frames.close_frame(code, reason, mask=True))
 
     def hang_up(self) -> None:
-        """End the stream in the peer's direction without a close frame (a half-close)."""
+        """End the stream from the peer to the connection without a close frame (a half-close)."""
         self._connection.arrive(b"")
 
     def reset(self) -> None:

@@ -17,7 +17,7 @@ from actors.connections import frames
 from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
 from actors.connections.close_codes import CloseCode
 from actors.connections.share import Share
-from actors.connections.writer import NO_TRAFFIC, Writer
+from actors.connections.writer import Writer
 from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ class ProtocolConnection(Connection):
         "_reads_slowly",
         "_share",
         "_short_read_bytes",
-        "_traffic",
         "_writer",
     )
 
@@ -100,7 +99,6 @@ class ProtocolConnection(Connection):
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
         self._feed: Callable[[bytes], list[frames.Event]] = self._parser.feed
         self._writer = Writer(self, limits)
-        self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
         self._events: Sequence[frames.Event] = ()
@@ -143,8 +141,9 @@ class ProtocolConnection(Connection):
         if self._is_ended:
             return
         self._dispatcher, self._listener = dispatcher, listener
-        self._traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
-        self._writer.open(dispatcher, self._traffic)
+        traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
+        self._parser.traffic = traffic
+        self._writer.open(dispatcher, traffic)
         self._show_life()
         if self._limits.ping_interval_s and self._closing is None:
             self._idle = dispatcher.timer(self._on_idle)
@@ -277,10 +276,7 @@ class ProtocolConnection(Connection):
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = events = self._feed(data)
-        traffic = self._traffic
-        traffic.received_messages += len(events)
-        traffic.received_bytes += len(data)
+        self._events = self._feed(data)
         if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
             self._note_share()
         self._deliver()

@@ -137,7 +137,7 @@ class StreamConnection(ProtocolConnection):
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
-            # Below TLS, whose state belongs to the dispatcher's thread.
+            # Shut the socket below TLS: the state of TLS belongs to the dispatcher's thread.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def _shut_writing(self) -> None:

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.connections.outbox import Outbox
-from actors.dispatcher import Traffic
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
     from actors.connections.base import ConnectionLimits
     from actors.dispatcher import Dispatcher
     from actors.timers import Timer
+    from actors.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
 INLINE_FLUSH_BYTES: Final = 128 * 1024
 """Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
-
-
-NO_TRAFFIC: Final = Traffic()
-"""The counts of all connections that are on no dispatcher yet. Nothing reads these counts."""
 
 
 class WriterOwner(Protocol):
@@ -169,9 +166,10 @@ class Writer:
             # The owner does not know of the overflow yet. A frame that followed the gap would be misunderstood.
             self._dropped_bytes += len(frame)
             return
-        outbox, dispatcher, traffic = self.outbox, self._dispatcher, self._traffic
+        outbox, dispatcher, size_bytes = self.outbox, self._dispatcher, len(frame)
+        traffic = self._traffic
         traffic.sent_messages += 1
-        traffic.sent_bytes += len(frame)
+        traffic.sent_bytes += size_bytes
         if dispatcher is None:
             outbox.append(frame)
             return
@@ -185,7 +183,7 @@ class Writer:
             except OSError as error:
                 self._fail(error)
                 return
-            if taken_bytes < len(frame):
+            if taken_bytes < size_bytes:
                 self.keep_rest(frame, taken_bytes)
                 self._bound()
             return

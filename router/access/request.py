@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -11,6 +12,9 @@ import msgspec
 
 SCHEMES: Final = ("token", "bearer")
 """The words before a credential. Deepgram's SDKs send the first one, and most other clients send the second one."""
+
+_ALIKE: Final = ("host", "upgrade", "connection", "sec-websocket-version", "user-agent", "origin")
+"""The headers whose values are the same in many requests."""
 
 OPENAI_KEY: Final = "openai-insecure-api-key."
 """The beginning of the subprotocol in which OpenAI's SDKs for browsers offer a credential."""
@@ -94,8 +98,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, environ: Mapping[str, Any], profile: str) -> Request:
         """Make a request from the environ of a WSGI server."""
         headers = {
-            key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")
+            # A request stays as long as its session, and all requests have nearly the same names.
+            sys.intern(key[5:].replace("_", "-").lower()): str(value)
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
         }
+        headers |= {name: sys.intern(headers[name]) for name in _ALIKE if name in headers}
         query = Query(parse_qsl(environ.get("QUERY_STRING", "")))
         return cls(
             path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -32,7 +33,25 @@ PAUSE_S: Final = 0.5
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 
+MOST_PATH_BYTES: Final = 107
+"""The longest path of a Unix socket (unix(7))."""
+
+MOST_NAME_BYTES: Final = 64
+"""The room for the name of a folder of sockets, and for that of a socket in it."""
+
+FOLDERS: Final = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108 - for a folder of this user alone
+"""The folders in place of a temporary folder whose path is too long."""
+
 Verb = dict[str, Any]
+
+
+def socket_folder() -> str:
+    """Return the folder for the folders of sockets: the temporary one, unless its path is too long for a socket's."""
+    wanted = tempfile.gettempdir()
+    for folder in (wanted, *FOLDERS):
+        if len(os.fsencode(folder)) <= MOST_PATH_BYTES - MOST_NAME_BYTES and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return wanted
 
 
 class Answers:
@@ -52,7 +71,7 @@ class Peers:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="switchboard-"))  # mode 0700
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="switchboard-", dir=socket_folder()))  # mode 0700
         self._served: list[tuple[socket.socket, threading.Thread]] = []
 
     def remove(self) -> None:
@@ -70,14 +89,19 @@ class Peers:
 
     def forget(self, name: str) -> None:
         """Remove the socket of a worker that ended, so that no verb is sent to it."""
-        (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk must not end the server
+            (self.folder / name).unlink()
 
     def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
         """Start a thread that answers the verbs of the workers with `perform`, until the process ends."""
         path = self.folder / name
         path.unlink(missing_ok=True)  # a worker that died may have left it
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
+        try:
+            listener.bind(str(path))
+        except OSError:
+            listener.close()
+            raise
         listener.listen()
         thread = threading.Thread(target=_serve, args=(listener, perform), name="admin-peers", daemon=True)
         thread.start()

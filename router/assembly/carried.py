@@ -108,6 +108,16 @@ def _always() -> bool:
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
 
+    __slots__ = (
+        "_is_at_rest",
+        "_memory",
+        "_request",
+        "_session",
+        "_turn_detection",
+        "can_outlive",
+        "repeats_settings",
+    )
+
     def __init__(
         self,
         session: Session,

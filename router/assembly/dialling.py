@@ -94,6 +94,20 @@ def _place(target: DialTarget) -> tuple[Any, ...]:
     return target.url, target.headers, target.position, target.key
 
 
+class _Marked:
+    """A function that makes targets with the marks of a session. A partial would take twice the memory."""
+
+    __slots__ = ("_limits", "_make", "_marks")
+
+    def __init__(self, make: Callable[..., DialTarget], marks: Headers, limits: ConnectionLimits) -> None:
+        self._make = make
+        self._marks = marks
+        self._limits = limits
+
+    def __call__(self, model: str, position: int, key: int) -> DialTarget:
+        return self._make(self._marks, self._limits, model, position, key)
+
+
 class Dialling:
     """The maker of dial targets and dial functions for a router's sessions. Methods may be called from any thread."""
 
@@ -102,6 +116,8 @@ class Dialling:
         self._redact = redact
         self._upstreams = config.all_upstreams()
         self._safety_key = signing_key(config, "safety") if config.safety.identifier else b""
+        self._dialler: tuple[Observers, Callable[[DialTarget], Connection]] | None = None
+        """The last dial function, with its observers: all sessions share it."""
         self.simulator_url = ""
         """The address of the embedded simulator; empty until it runs."""
 
@@ -117,11 +133,13 @@ class Dialling:
     def listed_target_of(self, request: Request, limits: ConnectionLimits) -> Callable[[str, int, int], DialTarget]:
         """Return the same function as `target_of`, but always for the listed upstreams."""
         marks = (loops.mark(request.headers), *self._safety_header(request.principal))
-        return functools.partial(self._target, marks, limits)
+        return _Marked(self._target, marks, limits)
 
     def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
         """Return the function that dials a target, and records the time and result of each dial."""
-        return functools.partial(self._dial, observers)
+        if self._dialler is None or self._dialler[0] is not observers:
+            self._dialler = observers, functools.partial(self._dial, observers)
+        return self._dialler[1]
 
     def _dial(self, observers: Observers, target: DialTarget) -> Connection:
         # Runs on a thread of the connector; raises as `dial` does.

@@ -215,7 +215,8 @@ class SessionFactory:
 
     def new_wire_view(self) -> WireView | None:
         """Begin a wire view of all later sessions, and return it. Return None if the configuration has none."""
-        self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
+        config = self._config
+        self.machines.wire_view = WireView(self._redact, config.wire_view_max_bytes) if config.wire_view else None
         return self.machines.wire_view
 
     def _failover_of(self, route: Route | None) -> Plan | None:
@@ -243,7 +244,7 @@ class SessionFactory:
             listed,
             SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
             position=count,
-            prefers_deepgram=front.is_relay,
+            prefers_deepgram=front.dial_target is not None,
             relay_route=ROUTE,
             model=options.fixed_model or options.model,
         )
@@ -311,6 +312,34 @@ class _Upstreams(NamedTuple):
     restarts: int
 
 
+class _Both:
+    """Two observers as one. A closure would take twice the memory, in every session."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Callable[[Any], None], second: Callable[[Any], None]) -> None:
+        self._first = first
+        self._second = second
+
+    def __call__(self, event: Any) -> None:
+        self._first(event)
+        self._second(event)
+
+
+class _Logged:
+    """A function whose log lines have the fields of a session."""
+
+    __slots__ = ("_call", "_observer")
+
+    def __init__(self, observer: SessionObserver, call: Callable[[Any], Any]) -> None:
+        self._observer = observer
+        self._call = call
+
+    def __call__(self, argument: Any) -> Any:
+        with log_fields(self._observer.log_fields):
+            return self._call(argument)
+
+
 class _Calls(NamedTuple):
     """The functions of one session that the engine calls: to dial, to observe, and to call an application's hooks."""
 
@@ -321,11 +350,7 @@ class _Calls(NamedTuple):
 
 
 def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
-    def observe(event: Any) -> None:
-        first(event)
-        second(event)
-
-    return observe
+    return _Both(first, second)
 
 
 def _both_ends(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -353,14 +378,8 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
-
-    def run(argument: Any) -> Any:
-        assert call is not None  # noqa: S101 - for the type checker
-        with log_fields(observer.log_fields):
-            return call(argument)
-
-    return run if call is not None else None
+    """Return `call` wrapped, so that its log lines on any thread have the fields of the session; None for None."""
+    return _Logged(observer, call) if call is not None else None
 
 
 def endpoints_of(config: RouterConfig) -> Endpoints:

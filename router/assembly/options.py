@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,20 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     return policy
 
 
+class _Choices(NamedTuple):
+    """The part of a session's options that is not the configuration's."""
+
+    turn_detection: str | None
+    policy: Policy | None
+    tools: tuple[blocks.Function, ...]
+    prices: PriceTable
+
+    def are(self, others: _Choices) -> bool:
+        """Whether these are the same choices. Policies and prices are compared by identity, which costs nothing."""
+        is_alike = self.turn_detection == others.turn_detection and self.tools == others.tools
+        return is_alike and self.policy is others.policy and self.prices is others.prices
+
+
 class OptionsMaker:
     """The maker of the options of all sessions of a route. Methods may be called from any thread."""
 
@@ -67,6 +81,8 @@ class OptionsMaker:
         # An upstream obeys the query of its URL. If that names a model, no session can choose another one.
         first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
         self._fixed_model = model_of(first.url) or first.model
+        self._last: tuple[_Choices, SessionOptions] | None = None
+        """The last options: those of the next session are nearly always the same, and one object serves both."""
 
     def of(
         self,
@@ -77,6 +93,14 @@ class OptionsMaker:
         spend_today: Callable[[int, float], tuple[int, float]] | None,
     ) -> SessionOptions:
         """Return the options of a session. `turn_detection` comes from the URL; None means the configured one."""
+        choices, last = _Choices(turn_detection, policy, tools, prices), self._last
+        if last is None or not last[0].are(choices):
+            last = self._last = choices, self._make(choices)
+        options = last[1]
+        return options if spend_today is None else msgspec.structs.replace(options, spend_today=spend_today)
+
+    def _make(self, choices: _Choices) -> SessionOptions:
+        turn_detection, policy = choices.turn_detection, choices.policy
         config, upstreams = self._config, self._upstreams
         limits = limits_of(config.limits, policy)
         has_budget = limits.max_cost_usd or limits.max_cost_usd_per_day
@@ -98,11 +122,10 @@ class OptionsMaker:
             deadlines=config.deadlines,
             limits=limits,
             tuning=config.tuning,
-            price_table=prices if has_budget else None,
-            spend_today=spend_today,
+            price_table=choices.prices if has_budget else None,
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
             continued_text=config.continued_text,  # type: ignore[arg-type] # checked
-            tools=tools,
+            tools=choices.tools,
             tool_hosts=config.tool_hosts,
             is_configured_outside=self._hooks.configure is not None,
             is_reported=self._hooks.wants_notifications,

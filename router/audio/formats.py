@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, Literal
 
 import msgspec
@@ -42,6 +43,12 @@ class Format(msgspec.Struct, frozen=True):
     def size_bytes(self, duration_ms: float) -> int:
         """Return the size of `duration_ms` of audio in bytes, rounded up to a whole sample."""
         return self.sample_bytes * -int(-duration_ms * self.rate // 1000)
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)
+    def of(cls, encoding: Encoding, rate: int) -> Format:
+        """Return the format that all sessions share."""
+        return cls(encoding, rate)
 
     def duration_ms(self, size_bytes: int) -> float:
         """Return the duration of `size_bytes` of audio in milliseconds."""

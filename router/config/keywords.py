@@ -44,6 +44,7 @@ class RouterSettings(TypedDict, total=False):
     keeper: bool
     recovery: bool
     wire_view: bool
+    wire_view_max_bytes: int
     simulator_voice: bool
     simulator_llm: str | None
     simulator_llm_model: str | None

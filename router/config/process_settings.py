@@ -96,6 +96,13 @@ LISTENING: Final = (
         env=("ROUTER_WIRE_VIEW",),
         default_text="off",
     ),
+    Setting(
+        name="wire_view_max_bytes",
+        parser=whole(1024 * 1024, 1024**4),
+        help="bytes of memory for the wire view; the oldest messages are dropped",
+        flag="--wire-view-max-bytes",
+        env=("ROUTER_WIRE_VIEW_MAX_BYTES",),
+    ),
 )
 
 RUNNING: Final = (

@@ -44,7 +44,7 @@ _FAILOVER: Final = frozenset({"failover", "failover_agent"})
 FRONTS: Final[dict[str, frozenset[str]]] = {
     "openai": DEFAULTS | _CHOICES | _FAILOVER,
     "converse": DEFAULTS | _CHOICES | _FAILOVER,
-    "realtime": _CHOICES | {"model", "models", "interrupted_answer"},
+    "realtime": _CHOICES | _FAILOVER | {"model", "models", "interrupted_answer"},
     # The upstreams and defaults apply to the session that takes over.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
@@ -58,7 +58,7 @@ On a telephone every greeting is spoken, and no policy applies.
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
     "deepgram": DEFAULTS | {"upstreams"},
-    **dict.fromkeys(("openai", "converse", *_TELEPHONES), frozenset({"failover_agent"})),
+    **dict.fromkeys(("openai", "converse", "realtime", *_TELEPHONES), frozenset({"failover_agent"})),
 }
 """The settings that have an effect only with `failover`, by front."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,9 @@ from router.deepgram.messages import CLIENT_MESSAGES, ClientMessage, ServerMessa
 from router.json_bounds import exceeded_bound
 
 _SETTINGS: Final = "Settings"
+
+_SHORT_CHARS: Final = 32
+"""The longest text of Settings that is likely to be a name: an encoding, a provider, a model."""
 
 
 class Unparsable(msgspec.Struct, frozen=True):
@@ -66,7 +70,18 @@ def message_of(fields: dict[str, Any], text: str) -> ClientMessage | Foreign | U
     message_class = CLIENT_MESSAGES.get(name)
     if message_class is None:
         return Foreign(name, fields, text)
+    if name == _SETTINGS:
+        fields = _shared(fields)
     return _convert(name, fields, message_class)
+
+
+def _shared(value: Any) -> Any:
+    """Return Settings whose short texts are one object in all sessions, which keep their Settings."""
+    if isinstance(value, str):
+        return sys.intern(value) if len(value) <= _SHORT_CHARS else value
+    if isinstance(value, dict):
+        return {key: _shared(each) for key, each in value.items()}
+    return [_shared(each) for each in value] if isinstance(value, list) else value
 
 
 def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessage]) -> ClientMessage | Unparsable:

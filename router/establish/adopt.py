@@ -14,7 +14,7 @@ from router.assembly.carried import MAX_ADOPTIONS, open_announcement, open_parce
 from router.establish.hand_over import hand_over, kept, repeating_settings, spec_of
 from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS
-from router.metrics.catalog import RECOVERIES
+from router.metrics.catalog import RECOVERIES, UNKEPT
 from router.session.snapshot import SnapshotError
 
 if TYPE_CHECKING:
@@ -114,9 +114,17 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
         session_id, frame = parcel.session_id, FRONTS[parcel.request.profile].lost_frame
     logger.error("session %s is given up", session_id)
     count_lost(parts)
+    recorder = parts.session_factory.machines.recorder
+    if recorder is not None:
+        recorder.keep(session_id)
     if frame:
         connection.send_text(frame)
     connection.close(close.code, close.reason)
+
+
+def count_unkept(parts: Parts) -> None:
+    """Count a session that goes on, and that no other process could continue."""
+    parts.metrics.add(RECOVERIES, UNKEPT)
 
 
 def count_lost(parts: Parts) -> None:

@@ -17,6 +17,7 @@ from actors.connections.kept import KeptConnection
 from router.access.hook import RETRY_SOON
 from router.assembly.carried import CarriedSession
 from router.keeping import ShelvedMachine
+from router.metrics.catalog import RECOVERIES, UNKEPT
 from router.resume.keeping import KeepingMachine, ReturningMachine
 from router.resume.resumption import asks_for_token
 
@@ -35,6 +36,21 @@ logger = logging.getLogger(__name__)
 C = TypeVar("C", bound="Connection")
 
 
+class _Ending:
+    """The end of a session at its router. A closure would take four times the memory."""
+
+    __slots__ = ("_parts", "_session_id", "_ticket")
+
+    def __init__(self, parts: Parts, ticket: Ticket, session_id: str) -> None:
+        self._parts = parts
+        self._ticket = ticket
+        self._session_id = session_id
+
+    def __call__(self) -> None:
+        self._ticket.release()
+        self._parts.open.discard(self._session_id)
+
+
 def spec_of(
     parts: Parts, ticket: Ticket, session_id: str, request: Request, turn_detection: str | None, **carried: Any
 ) -> SessionSpec:
@@ -45,17 +61,12 @@ def spec_of(
     Raises:
         SnapshotError: the snapshot of that session is damaged.
     """
-
-    def on_end() -> None:
-        ticket.release()
-        parts.open.discard(session_id)
-
     return parts.session_factory.of(
         session_id,
         request,
         turn_detection,
         perform=parts.work_runner,
-        on_end=on_end,
+        on_end=_Ending(parts, ticket, session_id),
         on_settings=ticket.settle if parts.config.limits.max_pending_sessions else None,
         spend_today=ticket.spend,
         **carried,
@@ -125,6 +136,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         shelf = connection.keep(custody.arena)
     except (OSError, MemoryError) as error:
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
+        parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
     on_end = spec.on_end
 
@@ -132,7 +144,11 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         custody.drop(spec.session_id)
         on_end()
 
-    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
+    def unkeep() -> None:
+        custody.drop(spec.session_id)
+        parts.metrics.add(RECOVERIES, UNKEPT)
+
+    connection.on_unkept = unkeep
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=drop)

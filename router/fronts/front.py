@@ -65,7 +65,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     """The behaviour of the session."""
     adapt: Callable[[Call], Machine]
-    """Returns the machine that takes the client's wire as inputs, and whose frames are the client's wire."""
+    """Returns a machine that speaks the client's wire: its inputs and its frames are messages of that wire."""
     is_policed: bool = True
     """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options

@@ -232,10 +232,13 @@ HEALTH_STORE_AWAY: Final = Metric(
 RECOVERIES: Final = Metric(
     "switchboard_recoveries_total",
     "counter",
-    "Sessions of workers that died: another worker continues them, or they were lost.",
+    "Sessions of workers that died: another worker continues them, or they were lost. A session that is unkept would be"
+    " lost, because memory or descriptors ran out.",
     ("result",),
-    initial=(("recovered",), ("lost",)),
+    initial=(("recovered",), ("lost",), ("unkept",)),
 )
+UNKEPT: Final = ("unkept",)
+
 WORKER_DEATHS: Final = Metric(
     "switchboard_worker_deaths_total", "counter", "Workers that ended by themselves.", initial=((),)
 )

@@ -32,6 +32,8 @@ _BOOLEANS: Final = {False: "false", True: "true"}
 class Counter:
     """The counts of one session. Runs on the supervisor's thread."""
 
+    __slots__ = ("_metrics", "_position", "_prices", "_restarting", "_route", "_standbys")
+
     def __init__(self, metrics: Metrics, route: str, prices: PriceTable) -> None:
         self._metrics = metrics
         self._route = route

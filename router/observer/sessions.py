@@ -96,6 +96,28 @@ class Observers:
 class SessionObserver:
     """The record of one session. The supervisor's thread calls it with each event, in order."""
 
+    __slots__ = (
+        "_audio_in_s",
+        "_audio_out_s",
+        "_closed",
+        "_counter",
+        "_crashed",
+        "_failure",
+        "_generation",
+        "_host",
+        "_is_listed",
+        "_last_loss",
+        "_latencies",
+        "_model",
+        "_position",
+        "_shared",
+        "_started_at",
+        "_tags",
+        "_turns",
+        "identity",
+        "totals",
+    )
+
     def __init__(self, identity: Identity, shared: Observers, counter: Counter) -> None:
         self.identity = identity
         self._counter = counter

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".jsonl"
+KEPT_SUFFIX: Final = f".kept{SUFFIX}"
+"""The suffix of a recording that goes last, because its session has killed workers."""
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 """The permissions of the folder. A recording is about a caller, so other users of the machine may not read it."""
@@ -23,6 +25,7 @@ LOOKS: Final = 100
 
 
 class _File(NamedTuple):
+    is_kept: bool
     changed_s: float
     size_bytes: int
     path: Path
@@ -64,6 +67,18 @@ class Folder:
         self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._write(path, data, os.O_CREAT | os.O_EXCL)
 
+    def keep(self, session_id: str) -> None:
+        """Let the file of a session go after all others. From any thread."""
+        path = self.file_of(session_id)
+        try:
+            path.rename(path.with_name(f"{session_id}{KEPT_SUFFIX}"))
+        except FileNotFoundError:
+            return  # the session was not recorded
+        except OSError as error:
+            logger.error("recording %s may be removed: %s", path.name, error.strerror)  # noqa: TRY400 - no bug
+        else:
+            logger.warning("the recording of session %s is kept: %s%s", session_id, session_id, KEPT_SUFFIX)
+
     def append(self, path: Path, data: bytes) -> None:
         """Write the next part of a file, whole or not at all.
 
@@ -88,7 +103,10 @@ class Folder:
         self._unmeasured_bytes += len(data)
 
     def make_room(self, size_bytes: int, present: AbstractSet[Path]) -> bool:
-        """Remove the oldest files, but none in `present`, until `size_bytes` more fit. Return whether they fit."""
+        """Remove files until `size_bytes` fit, the oldest first and kept ones last. Return whether they fit.
+
+        Files in `present` stay.
+        """
         if self._unmeasured_bytes + size_bytes < self._max_bytes // LOOKS:
             return True
         files = sorted(self._files())
@@ -112,5 +130,5 @@ class Folder:
         for path in self.path.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):
                 facts = path.stat()
-                found.append(_File(facts.st_mtime, facts.st_size, path))
+                found.append(_File(path.name.endswith(KEPT_SUFFIX), facts.st_mtime, facts.st_size, path))
         return found

@@ -138,6 +138,10 @@ class Recorder:
         recording = Recording(session_id, self._folder.file_of(session_id), make)
         return RecordedMachine(machine, session, recording, self._put)
 
+    def keep(self, session_id: str) -> None:
+        """Keep the recording of a session that has killed workers longer than all others. From any thread."""
+        self._folder.keep(session_id)
+
     def close(self) -> None:
         """Write the steps that wait, and end the thread."""
         with self._lock:

@@ -167,7 +167,7 @@ class Context:
 
     @property
     def tells_whole(self) -> bool:
-        """Whether the client wants the whole text of a continued answer. It may show the newest text alone."""
+        """Whether the client wants the whole text of a continued answer, because it may show only the newest text."""
         chosen = self.state.plan.agent.continued_text or self.options.continued_text
         return self.profile.component_messages and chosen == "whole"
 

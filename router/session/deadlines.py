@@ -40,7 +40,7 @@ ROLLOVER_LEAD_S: Final = 60.0
 """The time before the end of an upstream's session at which the session dials the next upstream."""
 
 ROLLOVER_LEAD: Final = 0.1
-"""The same time as a fraction of the life of an upstream's session. The smaller of the two times counts."""
+"""The lead of a rollover as a fraction of the life of an upstream's session. It counts if it is the shorter time."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
 """The longest life of an upstream's session that the session trusts. A longer one is probably in milliseconds."""
@@ -103,9 +103,9 @@ class Wait(enum.Enum):
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
     CALL = "call"
-    """From the client's handshake to the warning before the longest length of a call, and from there to its end."""
+    """From the client's handshake to the warning that the call is nearly too long, and from there to its end."""
     SILENCE = "silence"
-    """From speech or a message to the warning before the longest silence, and from there to its end."""
+    """From speech or a message to the warning that the silence is nearly too long, and from there to the call's end."""
     DRAIN = "drain"
     """From the begin of a drain to the session's end, at the latest."""
 

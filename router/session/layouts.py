@@ -110,17 +110,14 @@ def _fill_items(made: upstream.Items, packed: Any, unpacker: Unpacker) -> None:
     made.adds_unnamed = packed[2]
 
 
-def _pack_meter(usage: meter.UsageMeter, packer: Packer) -> Any:
-    counted, *models = usage.memory
-    return [list(counted)[-MAX_IDS:], *map(packer.pack, models)]
+def _pack_meter(usage: meter.UsageMeter, _packer: Packer) -> Any:
+    counted, models = usage.memory
+    return [list(counted)[-MAX_IDS:], [list(it) for it in models]]
 
 
-def _fill_meter(made: meter.UsageMeter, packed: Any, unpacker: Unpacker) -> None:
-    counted, *models = made.memory
-    found, *found_models = packed
-    counted.update(dict.fromkeys(tuple(it) for it in found))
-    for names, stored in zip(models, found_models, strict=True):
-        names.update(unpacker.unpack(stored))
+def _fill_meter(made: meter.UsageMeter, packed: Any, _unpacker: Unpacker) -> None:
+    counted, models = packed
+    made.memory = [tuple(it) for it in counted], [meter.Models(*it) for it in models]
 
 
 def _pack_stopwatch(stopwatch: reports.Stopwatch, packer: Packer) -> Any:
@@ -230,7 +227,7 @@ LAYOUTS: Final = (
     _of(limited.Spending, "cost_usd is_changed today tokens turns", derived="_limits _prices _spend_today"),
     _of(
         meter.UsageMeter,
-        "_counted _models _transcription_models",
+        "_counted _models",
         derived="_options",
         pack=_pack_meter,
         fill=_fill_meter,

@@ -67,7 +67,7 @@ class Session:
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
         self.record_due = 0
-        """The same number, without changes that another process finds again.
+        """A number like `snapshot_due`, without the changes that another process finds again.
 
         It finds them in the client's messages, or by asking the upstream again.
         """
@@ -110,6 +110,8 @@ class Session:
             self._take_for_standby(decoded)
         else:
             state.ignored += 1
+        if type(message) is messages.ClientTextReceived:
+            context.client_text = ""  # Settings may be long, and are often a client's last text
         self._finish(type(decoded))
         return context.take_commands()
 
@@ -166,8 +168,9 @@ class Session:
         before = self._marked
         if marked != before:
             self._marked = marked
-            part = self.state.turn.answer.newest
-            self._stored_part, self._stored_chars = part, len(part.transcript)
+            # An answer without a part makes one for each look, which nobody need keep.
+            part = self.state.turn.answer.newest if self.state.turn.answer.parts else None
+            self._stored_part, self._stored_chars = part, len(part.transcript) if part is not None else 0
             self.snapshot_due += 1
             if any(marked[at] != before[at] for at in _NOT_FOUND_AGAIN):
                 self.record_due += 1
@@ -197,15 +200,15 @@ class Session:
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
         state = self.state
-        if state.lifecycle is not Lifecycle.READY or state.microphone is None:
+        microphone = state.microphone
+        if microphone is None or microphone.is_speech or state.lifecycle is not Lifecycle.READY:
             return False
-        return not (state.microphone.is_speech or state.user_turns.owed)
+        return not state.user_turns.owed
 
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
 
-        After a cut, an answer continues behind its heard words. They are estimated from the audio, and from the text so
-        far.
+        A cut answer continues after its heard words, which are estimated from its audio and its text so far.
         """
         part = self.state.turn.answer.newest
         stored_chars = self._stored_chars if part is self._stored_part else 0
@@ -369,6 +372,7 @@ class Session:
             "profile": self.context.profile.name,
             "lifecycle": state.lifecycle.value,
             "response": state.turn.response.value,
+            "user_turn": state.user_turns.current.phase.value,
             "outstanding_calls": list(state.calls.outstanding),
             "late_answers": state.calls.late,
             "ignored": state.ignored,

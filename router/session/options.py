@@ -31,7 +31,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     early_messages: int = 64
     """The most messages that wait for `session.updated`, and later for a busy upstream. A client sends a few."""
     early_bytes: int = 4 * 1024 * 1024
-    """The most bytes of these messages together: enough for a whole conversation as context, or 64 long messages."""
+    """The most bytes of the messages that wait: enough for a whole conversation as context, or 64 long messages."""
     preroll_s: float = 0.5
     """The microphone audio that is kept while the user is silent.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import OrderedDict, deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -54,7 +55,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     pack: Callable[[Any, Packer], Plain] | None = None
     """Packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object with that form."""
+    """Fills a new object from the form that `pack` makes."""
 
 
 class Layouts:
@@ -140,12 +141,12 @@ class Packer:
         return [_OBJECT, number, *[field if type(field) in _SCALARS else pack(field) for field in fields]]
 
     def items(self, tag: int, values: Iterable[Any]) -> Plain:
-        """Return the elements of a container after its tag."""
+        """Return a list of a container's tag and its packed elements."""
         pack = self.pack
         return [tag, *(it if type(it) in _SCALARS else pack(it) for it in values)]
 
     def pairs(self, tag: int, values: Mapping[Any, Any]) -> Plain:
-        """Return the keys and values of a mapping after its tag."""
+        """Return a list of a mapping's tag, and its packed keys and values in turn."""
         packed = [tag]
         for key, value in values.items():
             packed += (self.pack(key), self.pack(value))
@@ -158,6 +159,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     list: lambda packer, value: packer.items(_LIST, value),
     tuple: lambda packer, value: packer.items(_TUPLE, value),
     dict: lambda packer, value: packer.pairs(_DICT, value),
+    MappingProxyType: lambda packer, value: packer.pairs(_DICT, value),
     # Sort the elements, so that equal states have equal snapshots.
     set: lambda packer, value: packer.items(_SET, sorted(value, key=repr)),
     frozenset: lambda packer, value: packer.items(_FROZEN, sorted(value, key=repr)),

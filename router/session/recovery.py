@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 CARRIED_OUT: Final = (messages.SendToClient, messages.ProbeClient, messages.EndSession, messages.Notify, messages.Log)
 """The commands of a replay that are carried out.
 
-No frame of these commands was written before, because a text would have caused a snapshot that has its message. The
-other commands are about the lost upstream, timers and work, which the adoption begins anew from the memory of the
-session.
+Their frames were not written before the process died. A written text would have caused a snapshot, and its message
+would not be in the journal. The other commands are about the lost upstream, timers and work, which the adoption begins
+anew from the memory of the session.
 """
 
 

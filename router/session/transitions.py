@@ -184,7 +184,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(openai.Error, upstream_setup.judge_error),
         # The upstream did not send session.created in time.
         on(openai.SessionCreated, upstream_setup.created_behind_update),
-        # The conversation so far leaves right behind session.update.
+        # The conversation so far is sent right after session.update.
         on(openai.ConversationItemAdded, upstream_setup.item_acknowledged),
         on(openai.ConversationItemDone, upstream_setup.item_acknowledged),
     ),
@@ -363,7 +363,6 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
     _STOPPED: rows(
         _STOPPED,
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
-        on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),

@@ -55,7 +55,7 @@ def output_format(audio: deepgram.Audio) -> Format:
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
     encoding, default_rate = table[given.encoding]
-    return Format(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
+    return Format.of(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
 
 
 def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
@@ -140,5 +140,5 @@ def _reported_format(direction: Any) -> Format | None:
     if kind == "audio/pcm":
         # OpenAI has only 24 kHz. A compatible server may report another rate, which then applies.
         rate = given.get("rate") or LINEAR16_24K.rate
-        return Format("linear16", int(rate)) if rate in RATES else None
+        return Format.of("linear16", int(rate)) if rate in RATES else None
     return _G711.get(kind) if isinstance(kind, str) else None

@@ -40,6 +40,8 @@ class Lease(msgspec.Struct, eq=False):
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
+    generation: int = 0
+    """The generation of the session's upstream."""
 
 
 class Changed(NamedTuple):

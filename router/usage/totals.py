@@ -28,6 +28,8 @@ class Entry(msgspec.Struct, frozen=True):
 class Totals:
     """The sums of one session."""
 
+    __slots__ = ("_seconds", "_tokens")
+
     def __init__(self) -> None:
         self._tokens: dict[str, dict[TokenKind, int]] = {}
         self._seconds: dict[str, float] = {}

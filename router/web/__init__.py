@@ -22,6 +22,7 @@
 `custody`        the channel to the keeper, as a worker sees it
 `moves`          sessions that move from a worker that is replaced to a newer one
 `replacement`    a main process that replaces another: a deploy of another version
+`orphans`        the workers of a main process that was killed, and the main process in its place
 `handoff`        the messages between the arbiter and a template
 `tls`            TLS in the server: its certificate, and sockets that a call can take
 `worker`         gunicorn's worker and logger, changed

@@ -60,6 +60,9 @@ anew.
 """
 
 
+SPAWN_PAUSE_S: Final = 1.0
+"""The seconds after a worker that could not start, until the next one is started."""
+
 REPLACES_NOTHING: Final = 1
 """The exit status of a process that was started to replace another one, and could not."""
 
@@ -86,6 +89,9 @@ class Server(Protocol):
 
     def count_lost(self) -> None:
         """Count a session of a dead worker that no other one continues."""
+
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other worker could continue."""
 
     @property
     def can_reload(self) -> bool:
@@ -119,6 +125,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """Whether another main process serves, so that this one ends with its last worker."""
         self._stopped_s: dict[int, float] = {}
         """The time at which each stopped worker was first seen as stopped."""
+        self._spawns_from_s = -math.inf
+        """The time from which on a worker may be started, after one that could not start."""
         self._reloads = Reloads(self, app.launch, app.reload_board)
         super().__init__(app)
 
@@ -131,7 +139,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         if self.app.predecessor is None:
             self.app.await_replacement()
         if self.app.can_keep:
-            self._keeper = Keeper(self.app.peers.folder / custody.name_of(os.getpid()), self._fit, self.app.count_lost)
+            path = self.app.peers.folder / custody.name_of(os.getpid())
+            self._keeper = Keeper(path, self._fit, self.app.count_lost, self.app.count_unkept)
             self._wake, wakes = os.pipe()
             for end in (self._wake, wakes):
                 os.set_blocking(end, False)
@@ -221,7 +230,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._reloads.advance()
         present = (it for it in self.WORKERS.values() if not it.is_retired and not it.is_on_trial)
         serving = sorted(present, key=lambda it: it.age)
-        for _ in range(self.num_workers - len(serving)):
+        for _ in range(self.num_workers - len(serving) if time.monotonic() >= self._spawns_from_s else 0):
             self._replace_worker()
         for worker in serving[: max(0, len(serving) - self.num_workers)]:
             self.kill_worker(worker.pid, signal.SIGTERM)
@@ -232,6 +241,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             self.spawn_worker()
         except SuccessorError as error:
             logger.error("no worker is started: %s", error)  # noqa: TRY400 - `Reloads` starts another template
+        except OSError as error:  # no room, process or descriptor is left: the next look tries again
+            logger.error("no worker is started: %s", error)  # noqa: TRY400 - the reason says all
 
     def spawn_worker(self) -> int:
         """Fork a worker, from the template if there is one. Return its process id.
@@ -279,7 +290,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             log("worker %d was sent %s", worker.pid, signal.Signals(-code).name)
         elif code:
             logger.error("worker %d exited with code %d", worker.pid, code)
-        if code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR) and not worker.is_on_trial:
+        is_boot = code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR)
+        # A worker that fails later, say on a full disk, must not end the calls of the others.
+        if is_boot and not worker.is_on_trial:
+            self._spawns_from_s = time.monotonic() + SPAWN_PAUSE_S
+        if is_boot and not (worker.is_on_trial or any(self._serving(lambda it: not it.is_retired).values())):
             raise HaltServer("a worker failed to start", code)
         worker.tmp.close()
         self.cfg.child_exit(self, worker)

@@ -20,7 +20,7 @@ from actors.messages import ClientAdopted
 from router.keeping import Recovered, recovered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from actors.connections.base import Connection, ConnectionLimits
     from actors.connections.shelf import Shelf
@@ -43,6 +43,9 @@ LOSE: Final = b"l"
 LAST_WORD_S: Final = 2.0
 """The longest time in seconds in which the client of a lost session reads its last messages and closes."""
 
+PAUSE_S: Final = 0.25
+"""The seconds in which a worker without a descriptor gets some back, before the keeper asks it again."""
+
 _RECEIVE_BYTES: Final = 64 * 1024
 
 BOTH: Final = 2
@@ -55,6 +58,10 @@ def name_of(arbiter: int) -> str:
     It contains the arbiter's id, because two main processes may have a keeper each.
     """
     return f"keeper-{arbiter}"
+
+
+class ExhaustedError(Exception):
+    """This worker has no descriptor left for a session."""
 
 
 class Place(NamedTuple):
@@ -81,6 +88,9 @@ class Router(Protocol):
     def count_lost(self) -> None:
         """Count a session that no process continues."""
 
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other process could continue."""
+
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
 
@@ -96,6 +106,7 @@ class Custody:
         self._orders: queue.SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = queue.SimpleQueue()
         self._orders.put((ARENA, (os.dup(self.arena.descriptor),)))
         self._pool = ThreadPoolExecutor(8, "adoption")
+        self._is_ending = threading.Event()
         targets = (self._send_orders, self._receive)
         self._threads = [threading.Thread(target=it, name="custody", daemon=True) for it in targets]
         for thread in self._threads:
@@ -107,6 +118,7 @@ class Custody:
             descriptor = os.dup(connection.duplicate())
         except OSError as error:
             logger.warning("session %s does not outlive this process: %s", session_id, error)
+            self._router.count_unkept()
             return
         self._orders.put((HOLD + f"{session_id} {shelf.at} {shelf.serial}".encode(), (descriptor,)))
 
@@ -116,6 +128,7 @@ class Custody:
 
     def close(self) -> None:
         """Adopt no session any more."""
+        self._is_ending.set()
         self._pool.shutdown(wait=True)
 
     def end(self) -> None:
@@ -147,6 +160,8 @@ class Custody:
             session_id, at, serial = packet[1:].decode().split()
             if len(descriptors) != BOTH:
                 logger.error("session %s is left to another worker: this one has no descriptor left", session_id)
+                # The keeper may know no other worker, and asks this one again at once.
+                self._is_ending.wait(PAUSE_S)
                 self._refuse(session_id, descriptors)
                 continue
             try:
@@ -163,16 +178,21 @@ class Custody:
         self._orders.put((PASS + session_id.encode(), ()))
 
     def _adopt(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
-        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+        with socket.socket(fileno=sock_fd) as sock:
             found = None
             try:
-                found = recovered(arena, *place, *counted(sock))
+                with _mapped(arena_fd) as arena:
+                    found = recovered(arena, *place, *counted(sock))
                 self._continue(sock, found)
                 logger.info("session %s was taken over from a dead worker", session_id)
             except GoneError:
                 logger.info("session %s had ended before its worker died", session_id)
                 self.drop(session_id)
             except HandshakeRefused:  # meanwhile this worker has begun to end
+                self._pass_on(session_id)
+            except ExhaustedError as error:
+                logger.error("session %s is left to another worker: %s", session_id, error)  # noqa: TRY400 - no bug
+                self._is_ending.wait(PAUSE_S)
                 self._pass_on(session_id)
             except Exception:
                 logger.exception("session %s ends: it cannot be continued", session_id)
@@ -183,9 +203,9 @@ class Custody:
 
         Do not read its value as an adoption does, because that may kill again.
         """
-        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+        with socket.socket(fileno=sock_fd) as sock:
             found = None
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, ExhaustedError), _mapped(arena_fd) as arena:
                 found = recovered(arena, *place, *counted(sock))
             self._end(session_id, sock, found)
 
@@ -194,8 +214,11 @@ class Custody:
 
         Otherwise only end the stream.
         """
-        if found is not None:
-            self._router.give_up(found.value, KeptConnection.continued(sock.dup(), b"", found.unsent))
+        own = None
+        with contextlib.suppress(OSError):  # without a free descriptor only the stream ends
+            own = sock.dup() if found is not None else None
+        if found is not None and own is not None:
+            self._router.give_up(found.value, KeptConnection.continued(own, b"", found.unsent))
         else:
             self._router.count_lost()
         with contextlib.suppress(OSError):
@@ -212,6 +235,26 @@ class Custody:
     def _continue(self, sock: socket.socket, found: Recovered) -> None:
         value = self._router.count_adoption(found.value, is_suspect=found.died_in_step)
         limits = self._router.limits_of_value(found.value)
-        connection = KeptConnection.continued(sock.dup(), found.unread, found.unsent, limits)
+        try:
+            ours = sock.dup()
+        except OSError as error:
+            raise ExhaustedError(str(error)) from error
+        connection = KeptConnection.continued(ours, found.unread, found.unsent, limits)
         adopted = ClientAdopted(is_planned=False, sent_bytes=found.sent_bytes, words=found.words)
         self._router.adopt(value, connection, adopted, journal=found.journal)
+
+
+@contextlib.contextmanager
+def _mapped(descriptor: int) -> Iterator[Arena]:
+    """Map the memory of a dead worker.
+
+    Raises:
+        ExhaustedError: no descriptor is left.
+    """
+    try:
+        arena = Arena(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise ExhaustedError(str(error)) from error
+    with contextlib.closing(arena):
+        yield arena

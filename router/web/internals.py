@@ -45,7 +45,8 @@ WORKER: Final = Parts(
     place="ThreadWorker",
     names=(
         "_cap_keepalive _keepalive_after accept enqueue_req finish_request handle handle_exit handle_quit handle_usr1 "
-        "init_process init_signals murder_pending notify run wait_for_and_dispatch_events"
+        "init_process init_signals is_parent_alive murder_pending notify run set_accept_enabled "
+        "wait_for_and_dispatch_events"
     ),
 )
 WORKER_SETS: Final = Parts(
@@ -54,7 +55,9 @@ WORKER_SETS: Final = Parts(
     names="keepalived_conns max_keepalived method_queue nr_conns poller tpool worker_connections",
 )
 ANY_WORKER_SETS: Final = Parts(
-    module="gunicorn.workers.base", place="Worker.__init__", names="aborted age alive app booted cfg pid tmp"
+    module="gunicorn.workers.base",
+    place="Worker.__init__",
+    names="aborted age alive app booted cfg pid ppid sockets tmp",
 )
 CONNECTION: Final = Parts(module="gunicorn.workers.gthread", place="TConn", names="close init")
 CONNECTION_SETS: Final = Parts(

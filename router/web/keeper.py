@@ -35,6 +35,9 @@ TRIAL_S: Final = 3.0
 worker another one.
 """
 
+DEAF_S: Final = 0.5
+"""The seconds in which a keeper without a descriptor accepts no worker."""
+
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
@@ -62,6 +65,8 @@ class Held(NamedTuple):
     """The place of the session in that memory, as the worker sent it."""
     handed: int = 0
     """The number of workers that got the session, and died before they stored a record of it."""
+    passed_by: int = 0
+    """The last worker that did not take the session. If there is another worker, that one gets it next."""
 
 
 class Trial(NamedTuple):
@@ -77,9 +82,18 @@ NO_TRIAL: Final = Trial("", -math.inf)
 class Keeper:
     """The channels to all workers. Only the arbiter's thread may call its methods."""
 
-    def __init__(self, path: Path, fit: Callable[[], Iterable[int]], note_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fit: Callable[[], Iterable[int]],
+        note_lost: Callable[[], None],
+        note_unkept: Callable[[], None],
+    ) -> None:
         self._fit = fit
         self._note_lost = note_lost
+        self._note_unkept = note_unkept
+        self._deaf_until_s = -math.inf
+        """The time until which no worker is accepted, because this process has no descriptor left."""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -99,6 +113,9 @@ class Keeper:
 
     def poll(self) -> None:
         """Handle the messages that the workers have sent."""
+        if self._deaf_until_s > 0 and time.monotonic() > self._deaf_until_s:
+            self._deaf_until_s = -math.inf
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         for _ in range(MOST_ROUNDS):
             events = self._selector.select(0)
             for key, _ in events:
@@ -151,11 +168,13 @@ class Keeper:
                 logger.error("session %s is shut: its end has killed a worker, too", session_id)
                 self._give_up(session_id)
             elif not held.handed:
-                self._hand(session_id, held, next(turns))
+                chosen = next(turns)
+                self._hand(session_id, held, next(turns) if chosen == held.passed_by else chosen)
             else:
                 # Give out such sessions one after the other, because any of those that the dead worker was adopting may
                 # have killed it.
-                free = [pid for pid in fit if now_s > self._trials.get(pid, NO_TRIAL).until_s]
+                others_first = sorted(fit, key=held.passed_by.__eq__)
+                free = [pid for pid in others_first if now_s > self._trials.get(pid, NO_TRIAL).until_s]
                 if free:
                     self._trials[free[0]] = Trial(session_id, now_s + TRIAL_S)
                     self._hand(session_id, held, free[0])
@@ -185,6 +204,9 @@ class Keeper:
             channel, _ = self._listener.accept()
         except OSError as error:  # no descriptor is left
             logger.error("the keeper cannot hear a worker: %s", error)  # noqa: TRY400 - the reason says all
+            # The worker waits, and would wake this process again and again.
+            self._selector.unregister(self._listener)
+            self._deaf_until_s = time.monotonic() + DEAF_S
             return
         channel.setblocking(False)
         pid = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
@@ -208,21 +230,30 @@ class Keeper:
         session_id = name.decode()
         self._end_trial(pid, session_id)
         if packet[:1] == ARENA:
-            self._memories[pid] = Memory(descriptors[0])
-        elif packet[:1] == HOLD and not descriptors:
-            # This process has no descriptor left.
+            self._note_memory(pid, descriptors)
+        elif packet[:1] == HOLD and not (descriptors and pid in self._memories):
+            # This process has no descriptor left, or had none for the memory of the worker.
             logger.error("session %s does not outlive its worker: its socket did not arrive", session_id)
+            for descriptor in descriptors:
+                os.close(descriptor)
             self._forget(session_id)
+            self._note_unkept()
         elif packet[:1] == HOLD:
             self._forget(session_id)
             self._held[session_id] = Held(pid, descriptors[0], self._memories[pid], place)
         elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
             # That worker has not begun with the session, so the session did not kill it.
             held = self._held[session_id]
-            self._held[session_id] = held._replace(pid=0, handed=held.handed - 1)
+            self._held[session_id] = held._replace(pid=0, handed=held.handed - 1, passed_by=pid)
             self._orphans.append(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)
+
+    def _note_memory(self, pid: int, descriptors: list[int]) -> None:
+        if descriptors:
+            self._memories[pid] = Memory(descriptors[0])
+        else:
+            logger.error("no session outlives worker %d: its memory did not arrive", pid)
 
     def _give_up(self, session_id: str) -> None:
         self._note_lost()

@@ -8,18 +8,19 @@ that does not serve in time changes nothing. See docs/decisions/0054-take-over.m
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import socket
 import stat
 import struct
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.admin.peers import MOST_PATH_BYTES, socket_folder
 from router.web.handoff import MAX_PACKET_BYTES, Handoff
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ _decoder: Final = msgspec.json.Decoder(Offer | Served | Released)
 
 def path_of(host: str, port: int) -> Path:
     """Return the path of the socket of the server on an address."""
-    return Path(tempfile.gettempdir()) / f"switchboard-{os.geteuid()}" / f"{host.replace(':', '_')}-{port}.sock"
+    folder = Path(socket_folder()) / f"switchboard-{os.geteuid()}"
+    path = folder / f"{host.replace(':', '_')}-{port}.sock"
+    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+        return path
+    return folder / f"{hashlib.sha256(host.encode()).hexdigest()[:16]}-{port}.sock"
 
 
 class Replaceable:
@@ -152,7 +157,8 @@ class Replaceable:
 
     def _close_listener(self) -> None:
         if self._listener.fileno() >= 0:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only disk must not end the server
+                self._path.unlink()
             self._listener.close()
 
     def _accept(self) -> None:

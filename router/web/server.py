@@ -34,14 +34,14 @@ from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, UNKEPT, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, replacement, template
+from router.web import activation, admin_api, app, banner, custody, handoff, internals, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -55,6 +55,8 @@ from router.web.tls import Tls
 from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.connections.base import Connection, ConnectionLimits
     from actors.messages import ClientAdopted
     from router import keeping
@@ -117,6 +119,9 @@ class Router(app.Router, Protocol):
 
     def count_lost(self) -> None:
         """Count a session that no process continues."""
+
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
@@ -318,6 +323,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._arbiter: Arbiter
         self._arrivals: Arrivals | None = None
         self._custody: Custody | None = None
+        self._admin_server: AdminServer | None = None
+        self._heir: Path | None = None
+        """The folder of the workers of another main process, to which the sessions of this worker move."""
         self.peers = Peers(given.peers if given is not None else None)
         self._end_server = functools.partial(_end_server, self._arbiter_pid)
         self._log_step: tuple[int, str | None] = (0, None)
@@ -401,20 +409,32 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self.predecessor is not None:
             self.predecessor.forget()
         router = self.router
-        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
-        if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
-        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
-        # A server that was started without a keeper has none after a reload, either.
-        if self.is_recovering and keeper.exists():
-            router.custody = self._custody = Custody(str(keeper), router)
+        try:
+            self._join(router)
+        except OSError as error:  # no room is left: calls matter more than the ways to other workers
+            logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
         if self._admin is not None:
-            AdminServer(self._admin, app.make_admin_app(router, served)).start()
+            self._admin_server = AdminServer(self._admin, app.make_admin_app(router, served))
+            self._admin_server.start()
         logger.info("worker %d serves", os.getpid())
         return app.make_app(router, served)
+
+    def _join(self, router: Router) -> None:
+        """Open the ways to the keeper and to the other workers.
+
+        Raises:
+            OSError: no room or descriptor is left.
+        """
+        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
+        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
+        if self._config.keeper:
+            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -450,6 +470,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """Count a session of a dead worker that no other worker continues. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, ("lost",))
 
+    def count_unkept(self) -> None:
+        """Count a session that goes on, and that no other worker could continue. In the arbiter."""
+        self.metrics.add(RECOVERIES, UNKEPT)
+
     # Reloads: in the arbiter.
 
     @property
@@ -479,7 +503,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if not isinstance(self._areas, LastingAreas):
             return
         try:
-            self.replaceable = Replaceable(replacement.path_of(self._config.host, self._port), self._offer)
+            path = replacement.path_of(self._config.host, self._port)
+            self.replaceable = Replaceable(path, self._offer)
+            orphans.announce(path, self.peers.folder)
         except OSError as error:
             logger.warning("no other main process can take over: %s", error)
 
@@ -560,6 +586,27 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _admin_port(self) -> int | None:
         return self._admin.getsockname()[1] if self._admin is not None else None
 
+    # In a worker whose main process was killed.
+
+    def close_listeners(self) -> None:
+        """Close the listener of the administrators' pages in this worker."""
+        if self._admin_server is not None:
+            self._admin_server.shutdown()
+            self._admin_server.server_close()
+
+    def find_heir(self) -> bool:
+        """Find another main process whose workers can continue the sessions of this one. Return whether there is."""
+        folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
+        if folder is None or self.router is None or not self._config.keeper:
+            return False
+        if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
+            self._heir = folder
+        return self._heir is not None
+
+    def tidy(self) -> None:
+        """Remove what the dead main process would have removed."""
+        orphans.tidy(self.peers.folder)
+
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
@@ -572,10 +619,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self._custody is not None:
             self._custody.close()
         departures = None
-        least_age = self.reload_board.least_age
+        folder, least_age = self.peers.folder, self.reload_board.least_age
+        has_newer = self._age < least_age
+        if self._heir is not None:
+            folder, least_age, has_newer = self._heir, orphans.LEAST_AGE, True
         # Otherwise, for example after the end of the arbiter, no newer workers exist.
-        if is_replaced and drain_s and self._config.keeper and self._age < least_age:
-            departures = Departures(self.peers.folder, least_age, self.router)
+        if is_replaced and drain_s and self._config.keeper and has_newer:
+            departures = Departures(folder, least_age, self.router)
             if departures.targets:
                 self.router.let_depart(Exit(departures.deliver, departures.announce))
         self.router.close(drain_s)

@@ -81,6 +81,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     alive: bool
     pid: int
     nr_conns: int
+    ppid: int
+    sockets: list[Any]
     slot: int | None = None
     """The slot of this worker on the scoreboard."""
     # Of the next three, only the arbiter's copy of this object has the true values.
@@ -98,6 +100,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     _other_threads: futures.ThreadPoolExecutor
     _drain_until_s = math.inf
     _is_replaced = False
+    _is_orphan = False
+    """Whether the main process was killed."""
     _has_left_one = False
     _pause_until_s = 0.0
 
@@ -112,7 +116,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             super().run()
         finally:
             if not self._drains:
-                logger.warning("the parent process is gone: draining the calls of this worker, then ending")
                 self._begin_drain(self.app.drain_s)
             for thread in self._drains:
                 thread.join(max(0.0, self._drain_until_s - time.monotonic()))
@@ -120,7 +123,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._intake.close()
             for threads in (self._health_threads, self._other_threads):
                 threads.shutdown(wait=False)
+            if self._is_orphan:
+                self.app.tidy()
             self._end_in_time()
+
+    def is_parent_alive(self) -> bool:
+        """Whether the loop goes on. gunicorn's own method would end the calls with the main process."""
+        if os.getppid() == self.ppid:
+            return True
+        if not self._is_orphan:
+            self._is_orphan = self._is_replaced = True
+            # A supervisor starts another main process, which needs the port.
+            self.set_accept_enabled(False)
+            for listener in self.sockets:
+                listener.close()
+            self.app.close_listeners()
+            count = self.app.router.session_count
+            logger.error("worker %d: the main process is gone; %d calls go on, no new ones", self.pid, count)
+        return bool(self.app.router.session_count or self._has_requests())
 
     def init_signals(self) -> None:
         """Ignore SIGINT, because a terminal also sends it to the arbiter, which signals its workers."""
@@ -134,6 +154,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.follow_log_level()
         self.app.router.sample_metrics()
         self.app.note_history()
+        if self._is_orphan and not self._drains and self.app.find_heir():
+            logger.info("worker %d: another main process serves, and the calls move there", self.pid)
+            self._begin_drain(self.app.drain_s)
         if not self.app.router.is_alive and not self._drains:
             logger.critical("worker unhealthy, exiting; the arbiter starts a replacement")
             self._begin_drain(self.app.drain_s)

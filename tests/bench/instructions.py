@@ -100,9 +100,7 @@ def reference():
 def compare(checkout, options):
     """Count with and without the options of `turner`, print both, and return the exit code."""
     with_them, without = count(checkout, options), count(checkout)
-    print(
-        f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without protection"
-    )
+    print(f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without")
     return 0
 
 

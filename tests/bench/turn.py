@@ -2,8 +2,8 @@
 
 With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
 machine does meets both alike. With --safe it compares a router that has authentication, a policy and limits with one
-that has none. With --instructions it counts instructions in place of time, and with --check it fails where they are
-more than tests/bench/instructions.json allows.
+that has none, and with --kept one whose sessions have a keeper. With --instructions it counts instructions in place of
+time, and with --check it fails where they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -149,8 +149,8 @@ def main():
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None
-        if options.safe and options.instructions:
-            return instructions.compare(ROOT, safely)
+        if (options.safe or options.kept) and options.instructions:
+            return instructions.compare(ROOT, safely or ("--kept",))
         if options.instructions or options.check or options.write:
             return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
         candidates = {ROOT.name: (ROOT, ())}

@@ -125,8 +125,14 @@ class Judge:
         """An upstream refused an event, and the client is not told yet."""
         self.unanswered_commits: set[str] = set()
         """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
-        self.committed_at: set[int] = set()
-        """The generations that received a commit."""
+        self.committed_at: set[tuple[int, str]] = set()
+        """The generations that received a commit, and its id."""
+        self.voices = 0
+        """UserStartedSpeaking messages so far. A typed question causes one, too."""
+        self.is_voice_shown = False
+        """The client was told that the user speaks, and the speech is neither committed nor given up."""
+        self.is_replayed = False
+        """The upstream in use was given speech whose begin the client knows, and has not detected it."""
         self.worded: set[str] = set()
         """Texts of the responses of which the session has received words. The client gets them before their audio."""
 
@@ -157,6 +163,8 @@ class Judge:
         self.has_missed_commit |= name == "commit"
         if name == "commit":
             self.unanswered_commits.clear()
+        if name in ("commit", "speech"):
+            self.is_voice_shown = self.is_replayed = False
         longest_s = {"speech": 0.0, "commit": MAX_FILLED_S}.get(name)
         if longest_s is not None:
             self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
@@ -308,6 +316,7 @@ class Judge:
         self.shown = set()
 
     def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.voices += 1
         self.silenced |= {it.text for it in self.active.values()}
 
     def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
@@ -373,7 +382,7 @@ class Judge:
             is_wanted = self.owed or self.is_excused or self.answers < self.questions
             require(bool(is_wanted), "ii a response is requested, and no question is open")
         if kind == "input_audio_buffer.commit":
-            self.committed_at.add(generation)
+            self.committed_at.add((generation, str(event.get("event_id"))))
             self.unanswered_commits.add(str(event.get("event_id")))
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
@@ -410,6 +419,8 @@ class Judge:
 
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
         """Record an event behind which no commit by hand is to be repeated."""
+        if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
+            self.is_voice_shown = self.is_replayed = False
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
@@ -423,6 +434,12 @@ class Judge:
             self._forget_statement(generation)
         self.knowledge.refuse(event)
 
+    def lacks(self, generation: int, event: dict[str, Any]) -> None:
+        """Record that a standby upstream refused an item. It gets the item again when it takes over."""
+        if event["type"] == "conversation.item.create":
+            self.outputs.discard((generation, str(event["item"].get("call_id"))))
+            self.knowledge.lack(event["item"], generation)
+
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:
             self.statements.remove(generation)
@@ -432,8 +449,12 @@ class Judge:
         answered = {call for call, state in self.calls.items() if state == "answered"}
         lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
         require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
-        is_repeated = generation in self.committed_at
-        require(not self.unanswered_commits or is_repeated, "ii a commit by hand is not repeated at the next upstream")
+        self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
+        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        require(
+            not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
+        )
+        self.unanswered_commits = repeated
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

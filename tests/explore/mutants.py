@@ -70,6 +70,7 @@ OUTSIDE = {
     "ResponseOutputTextDelta": "the agent speaks, and does not write",
     "ResponseOutputTextDone": "the agent speaks, and does not write",
     "DetectionStopped": "the client does not change the detection",
+    "STANDBY.SEEDED: StandbyReleased": "the client changes no voice, and no process dies",
     "LIFECYCLE.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "STANDBY.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "DEADLINES: SETTINGS": "each walk begins with the message that configures the session",
@@ -195,10 +196,11 @@ def _first_violation(mutant: Mutant, walks: list[Walk], until_s: float, outcome:
         if _is_of_mutant(search):
             return search.report.found[0].words
     most = 20
-    while time.process_time() < until_s and not all(search.is_over for search in searches):
+    while searches and time.process_time() < until_s:
         for search in searches:
             with _applied(mutant):
                 search.go_on(until_s, most)
+                search.wander(until_s, most)
             if _is_of_mutant(search):
                 return search.report.found[0].words
         most *= 2

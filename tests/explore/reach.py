@@ -47,12 +47,14 @@ def walks_to_lines(seconds: float, processes: int) -> Walks:
     """Return the walks to each line, after a search of every root. `seconds`: processor time in all."""
     jobs = [(root, seconds / len(ROOTS)) for root in ROOTS]
     found: Walks = {}
+    farther: Walks = {}
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
-        for (root, _), walks in zip(jobs, pool.imap(_job, jobs), strict=True):
-            for line, paths in walks.items():
-                found.setdefault(line, []).extend((root, path, key) for path, key in paths)
+        for (root, _), both in zip(jobs, pool.imap(_job, jobs), strict=True):
+            for walks, whole in zip(both, (found, farther), strict=True):
+                for line, paths in walks.items():
+                    whole.setdefault(line, []).extend((root, path, key) for path, key in paths)
     # One walk of each root first: the roots differ most.
-    return {line: _alternating(walks) for line, walks in found.items()}
+    return {line: _alternating(walks) for line, walks in (farther | found).items()}
 
 
 def _alternating(walks: list[Walk]) -> list[Walk]:
@@ -64,14 +66,14 @@ def _alternating(walks: list[Walk]) -> list[Walk]:
     return [walk for _, walk in sorted(ranked, key=lambda it: it[0])]
 
 
-def _job(job: tuple[Root, float]) -> dict[str, list[tuple[list[Action], int]]]:
+def _job(job: tuple[Root, float]) -> tuple[dict[str, list[tuple[list[Action], int]]], ...]:
     root, seconds = job
     collect_seldom()
     hits: set[str] = set()
     with _noting(hits):
         search = _Tracing(root, hits)
         search.run(seconds, clock=time.process_time)
-    return search.walks
+    return search.walks, search.farther
 
 
 class _Tracing(Search):
@@ -81,7 +83,10 @@ class _Tracing(Search):
         super().__init__(root)
         self._hits = hits
         self.walks: dict[str, list[tuple[list[Action], int]]] = {}
-        self._states: dict[str, set[Any]] = {}
+        self.farther: dict[str, list[tuple[list[Action], int]]] = {}
+        """The walks behind which a line is reached on the way to an end."""
+        self._states: dict[tuple[str, bool], set[Any]] = {}
+        self._before: Any = ()
 
     def _station(self, kinds: tuple[str, ...]) -> tuple[bytes, Path]:
         self._hits.clear()
@@ -91,17 +96,25 @@ class _Tracing(Search):
 
     def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
         self._hits.clear()
-        state = state_of(world)[:6]
+        self._before = state_of(world)[:6]
         following = super()._take(world, action, path)
-        self._record(state, (action, path), world)
+        self._record(self._before, (action, path), world)
         return following
 
-    def _record(self, state: Any, path: Path, world: World) -> None:
+    def _run_to_ends(self, world: World, copy: bytes, path: Path) -> None:
+        # What the action itself reaches. The ends reach more, as a last resort.
+        self._record(self._before, path, world)
+        super()._run_to_ends(world, copy, path)
+        self._record(self._before, path, world, is_by_end=True)
+
+    def _record(self, state: Any, path: Path, world: World, *, is_by_end: bool = False) -> None:
+        found = self.farther if is_by_end else self.walks
         for line in self._hits:
-            states = self._states.setdefault(line, set())
+            states = self._states.setdefault((line, is_by_end), set())
             if state not in states and len(states) < KEPT:
                 states.add(state)
-                self.walks.setdefault(line, []).append((actions_on(path), key_of(world)))
+                found.setdefault(line, []).append((actions_on(path), key_of(world)))
+        self._hits.clear()
 
 
 def actions_on(path: Path) -> list[Action]:

@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+LIFE_S = 1500.0
+"""The length of its session. It is shorter than what a session takes for the usual one."""
+OPENED_UNIX_S = 1_700_000_000.0
 AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
@@ -26,6 +29,7 @@ STEPS = {
     "words first": ("words", "audio", "text", "item done", "done"),
     "audio first": ("audio", "words", "text", "item done", "done"),
     "call first": ("call", "done"),
+    "text only": ("text", "item done", "done"),
     "done only": ("item", "audio", "item done", "done"),
     "item only": ("item done", "done"),
 }
@@ -34,8 +38,12 @@ STEPS = {
 
 WHOLE = ("done only", "item only")
 """The kinds whose text comes only in `conversation.item.done`."""
-UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", *WHOLE)
+LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
+"""The last event of a response without `response.created`, where it is not its whole text."""
+UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
+OWN_UNANNOUNCED = ("message", "words first", "audio first", "call first", "text only", "item only")
+"""The kinds of its own answers to speech that such a server may begin, where no request is on its way."""
 
 
 class Response:
@@ -61,6 +69,8 @@ class Response:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of its kind."""
+        if self.is_brief and self.kind == "call first":
+            return STEPS[self.kind][:-1]
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
@@ -105,6 +115,8 @@ class Upstream:
         self.quirk = quirk
         self.phase = "dialled"
         self.has_created = False
+        self.expires_s = 0.0
+        """The end of its session."""
         self.queue: list[dict[str, Any]] = []
         """The session's events that it has not taken yet, without audio."""
         self.items: list[tuple[str, str]] = []
@@ -278,10 +290,24 @@ class Upstream:
             return [self._error("response_cancel_not_active", event)]
         return self._end(response, "cancelled")
 
+    @property
+    def may_answer_unannounced(self) -> bool:
+        """Whether it may begin a response to detected speech without an announcement: no request would be met."""
+        is_asked = any(event["type"] == "response.create" for event in self.queue)
+        is_idle = self.active is None and self.outside is None and not is_asked
+        return self.quirk == "no created" and self.phase == "created" and self.owes_answer and is_idle
+
     def own(self, kind: str) -> list[dict[str, Any]]:
         """Begin a response to detected speech."""
         self.owes_answer = False
         return self._begin(kind, None, is_outside=False, is_own=True)
+
+    def own_unannounced(self, kind: str) -> None:
+        """Begin a response to detected speech without an event. Its first output follows at once."""
+        self.owes_answer = False
+        self._begin(kind, None, is_outside=False)
+        assert self.active is not None
+        self.active.is_own = True
 
     def _begin(self, kind: str, metadata: Any, *, is_outside: bool, is_own: bool = False) -> list[dict[str, Any]]:
         self.numbers += 1
@@ -315,7 +341,7 @@ class Upstream:
         step = response.steps[response.at]
         response.at += 1
         events = self._events(response, step)
-        if response.is_brief and step == ("item done" if response.kind in WHOLE else "text"):
+        if response.is_brief and step == LAST.get(response.kind, "text"):
             self._end(response, "completed")
         return events
 

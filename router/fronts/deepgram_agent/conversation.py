@@ -62,7 +62,7 @@ class Conversation:
         self._asked_again = ""
         """The question that a restored upstream was asked again, or empty. The client has its text already."""
         self._repeats: set[str] = set()
-        """The types of the messages by which the upstream will repeat that question: once each, in any order."""
+        """The types of the messages by which the upstream will repeat the question: once each, in any order."""
         self._is_speech_repeated = False
         """Whether a restored upstream hears speech again whose start the client knows already."""
         self._is_noise = False

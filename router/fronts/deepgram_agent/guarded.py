@@ -72,7 +72,7 @@ class DeepgramDialect:
         return write({"type": "InjectAgentMessage", "message": words, "behavior": "interrupt"})
 
     def told(self, description: str, _message: engine.Input | None) -> str:
-        """Return a `Warning`."""
+        """Return the guard's notice for the client, as a `Warning`."""
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:

@@ -65,7 +65,7 @@ class Stage(enum.Enum):
     DIALLING = "dialling"
     """The upstream has sent no `Welcome` yet."""
     WELCOMED = "welcomed"
-    """The upstream has sent its `Welcome`, and the client no Settings."""
+    """The upstream has sent its `Welcome`, and the client has sent no Settings yet."""
     CONFIGURING = "configuring"
     """The upstream was sent Settings, and has not applied them yet."""
     READY = "ready"

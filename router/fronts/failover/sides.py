@@ -58,7 +58,7 @@ class Side(Protocol):
         """Take an input, and return the commands that follow."""
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the last commands of this side and the call for the other side; None if that cannot continue it."""
+        """Return this side's last commands and the call for the other side, or None if it cannot be continued."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of the other side at an upstream that was opened."""
@@ -69,7 +69,7 @@ class Side(Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that this side keeps beside those of its machine."""
+        """The bytes that this side keeps in addition to those of its machine."""
 
 
 class RelaySide:

@@ -53,7 +53,7 @@ class ListenDialect:
         return None
 
     def told(self, _description: str, _message: engine.Input | None) -> str | None:
-        """Return None: the wire has no notice, and the client sees only that there are no words."""
+        """Return None: the wire has no message for a notice. The client sees only that there are no words."""
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:

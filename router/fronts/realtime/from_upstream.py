@@ -71,7 +71,7 @@ def _conversation_created(context: Context, event: Event) -> None:
 
 def _error(context: Context, event: Event) -> None:
     deliver_error(context)
-    context.withhold(event)  # now, because its place is not repeated where it ends the session
+    context.withhold(event)  # now: an error that ends the session does not repeat its `param`
     state, error = context.state, event.child("error")
     event_id = error.get("event_id")
     sent = state.unanswered.take_id(event_id) if isinstance(event_id, str) else None

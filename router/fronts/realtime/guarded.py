@@ -62,7 +62,7 @@ class RealtimeDialect:
         return _written({"type": "response.create", "response": response})
 
     def told(self, description: str, message: engine.Input | None) -> str:
-        """Return an `error` that names the client's event, if an event of the client was withheld."""
+        """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):
             given = orjson.loads(message.text).get("event_id")

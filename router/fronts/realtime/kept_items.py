@@ -26,7 +26,7 @@ MAX_SHORT: Final = 1000
 MAX_PARTS: Final = 4
 
 MAX_SPEECH_PARTS: Final = 16
-"""The most parts that transcripts add to a user's item. This bounds the index that an upstream may send."""
+"""The most parts that transcripts add to a user's item. An upstream chooses the index, which so needs a bound."""
 
 ROOT: Final = "root"
 _NOTHING: Final = Weight(0, 0)
@@ -220,7 +220,7 @@ class Conversation:
         return item
 
     def fill(self, item: Item, wire: Fields) -> None:
-        """Set the fields of an item. A client's message keeps content that has audio, or that `wire` lacks."""
+        """Set the fields of an item. A client's message keeps its own content that has audio, or that `wire` lacks."""
         known = item.wire.get("content")
         if known and isinstance(known, list) and wire.get("type") == "message" and wire.get("role") != "assistant":
             # The client's own content says more than its acknowledgement, which has no audio.

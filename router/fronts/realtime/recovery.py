@@ -179,7 +179,7 @@ def _own(context: Context, fields: Fields) -> Request:
 
 
 def created(context: Context, event: Event) -> None:
-    """Configure an upstream that has begun its session like the upstream before.
+    """Configure an upstream that has begun its session. It gets the configuration of the upstream before.
 
     The client gets only the first `session.created`.
     """

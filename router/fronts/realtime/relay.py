@@ -83,7 +83,7 @@ ERROR_S: Final = 0.3
 _CONTENT: Final = ("response.", "conversation.", "input_audio_buffer.")
 """The beginnings of the types of events with speech and words. These events are not searched for credentials."""
 _DONE: Final = "response.done"
-"""This event is searched for credentials, because its `status_details` has a text of the service."""
+"""The event that is searched for credentials, because its `status_details` has a text of the service."""
 
 
 class Standby:

@@ -49,7 +49,7 @@ class Playout:
         self._given_bytes = 0
         """The bytes of audio that came from the session since the last clear."""
         self._sent_bytes = 0
-        """The bytes of that audio that were sent."""
+        """The bytes of the session's audio that were sent to Twilio since the last clear."""
         self._rest = b""
         """The end of the session's audio. It is too short for a frame, and waits for more."""
         self._waiting: deque[_Marked] = deque(maxlen=MAX_MARKS)

@@ -128,4 +128,4 @@ VONAGE: Final = Wire(
 )
 
 COUSINS: Final = (TELNYX, PLIVO, EXOTEL, VONAGE)
-"""The wires of the other services."""
+"""The wires of the services that resemble Twilio."""

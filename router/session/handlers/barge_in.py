@@ -113,7 +113,7 @@ def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
 
 
 def _drop_continuations(context: Context) -> None:
-    """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted that answer."""
+    """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted it."""
     if context.state.pending.continue_nothing():
         context.state.turn.is_resumed = False
         end_turn(context)

@@ -1,9 +1,9 @@
-"""Order the agent's messages, and pace its audio: behind the user's words, and not too far ahead of the caller.
+"""Order the agent's messages, and pace its audio: after the user's words, and not too far ahead of the caller.
 
 Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
 the answer (upstream 4.7). Its audio waits while the client has more than enough to play
-(`router.session.state.playback`). A message behind a waiting text or waiting audio waits, too, such as the end of the
-turn.
+(`router.session.state.playback`). A message that follows a waiting text or waiting audio waits, too, such as the end of
+the turn.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def send(context: Context, *sent: deepgram.ServerMessage) -> None:
-    """Send messages of the agent's turn, behind the messages that are held up."""
+    """Send messages of the agent's turn, after the messages that are held up."""
     transcripts = context.state.transcripts
     for message in sent:
         if transcripts.held:

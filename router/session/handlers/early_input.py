@@ -65,7 +65,7 @@ def refuse_excess(context: Context, waiting: Collection[Waiting], another: Waiti
 
 
 def keep_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, because the client's page shows the echo, and keep it."""
+    """Echo a user's message at once, because the client's page shows the echo. Keep the message."""
     context.to_client(deepgram.ConversationText(role="user", content=message.content))
     keep_message(context, inputs.EchoedUserMessage(message.content))
 

@@ -33,9 +33,9 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
     turn = context.state.turn
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
-        turn.closed.add(event.item.id)
+        turn.close_item(event.item.id)
     elif event.item.type == "message":
-        turn.closed.pop(event.item.id, None)
+        turn.reopen_item(event.item.id)
         turn.answer.announce(event.item)
 
 

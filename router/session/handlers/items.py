@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.session.state.upstream import UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
-"""The `event_id` of each cancel, truncation and deletion. Their errors are lost races, and of no use to the client."""
+"""The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:
@@ -82,7 +82,7 @@ def replay(context: Context, link: UpstreamLink, since: int) -> None:
     """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
-    link.refused.clear()
+    link.refused = ()
 
 
 def seed(context: Context, link: UpstreamLink) -> None:

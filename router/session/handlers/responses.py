@@ -22,6 +22,7 @@ from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
 from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest
+from router.session.state.queues import kept
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.turn import MAX_UNASKED
 from router.translation import errors, session_config, speech, text
@@ -153,7 +154,7 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     sent = state.pending.in_flight
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
-        state.echoes[state.upstream.position] = True
+        state.echoes = kept(state.echoes, state.upstream.position, True)
         state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
@@ -346,11 +347,15 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
     turn, response = context.state.turn, event.response
     if turn.is_announced and response.id is not None and response.id == turn.response_id:
         return
+    is_other = response.id is not None and turn.output_id not in (response.id, None)
+    if is_other and context.state.pending.in_flight is turn.current:
+        # The output of another response, which was not announced, was the begin of that request.
+        context.state.pending.in_flight = None
     origin = _origin_of(context, response)
     sent = context.state.pending.in_flight
     if origin in _NO_TURN:
         _pass_over(context, response, origin)
-    elif not turn.is_announced:
+    elif not turn.is_announced and not is_other:
         _announce(context, response, origin)
     elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
         _reject(context, response)
@@ -399,7 +404,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
         context.reset_restart_budget()
-        # The answer behind a function call belongs to the same turn.
+        # The answer after a function call belongs to the same turn.
         if not was_verbatim and not context.state.calls.outstanding:
             context.state.limited.spending.add_turn()
     end_of_response(context)
@@ -596,7 +601,7 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
     if error.event_id is None or is_fatal_error(error):
         return turn.response
     if refuses_metadata(context, error):
-        context.state.echoes[context.state.upstream.position] = False
+        context.state.echoes = kept(context.state.echoes, context.state.upstream.position, False)
         context.state.pending.take_back()
     end_of_response(context)
     return None

@@ -47,7 +47,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
     if is_lost:
-        # An upstream that stays in use will still answer the request in flight.
+        # Only then, because an upstream that stays in use will still answer the request in flight.
         pending.take_back()
     if turn.response_id is not None:
         # A late event of this response must not end the next response.
@@ -68,7 +68,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         if rest is not None:
             pending.put_first(rest)
     elif is_interrupted or (answer.sent_text and not answer.is_commentary and not has_failed):
-        # Only the end of the answer is missing. A commentary is no answer: the function call that it announces is.
+        # Only the end of the answer is missing. A commentary is no answer: it only announces a function call.
         end_turn(context)
     else:
         _keep_earlier(context, parts[:-1])
@@ -101,7 +101,7 @@ def _active(context: Context) -> ResponseRequest | None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
-    if turn.current is None and not turn.is_announced and not turn.has_output:
+    if turn.current is None and not turn.is_announced and not turn.has_output and turn.output_id is None:
         # The session knows this response only from the refusal of another request, so it knows no question to ask
         # again.
         return None

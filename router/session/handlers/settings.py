@@ -87,7 +87,7 @@ def await_dial(context: Context) -> None:
 
 
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
-    """Take the Settings, and dial the upstream that they ask for. After invalid Settings the client may send others."""
+    """Take the Settings, and dial the upstream that they need. After invalid Settings the client may send others."""
     fault = session_config.validate_settings(message)
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))

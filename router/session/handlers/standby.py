@@ -15,7 +15,9 @@ from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import format_negotiation, items, takeover, upstream_setup
 from router.session.reports import UpstreamTookOver
+from router.session.state.queues import newest
 from router.session.state.states import Lifecycle, StandbyState
+from router.session.state.upstream import MAX_ITEMS
 
 if TYPE_CHECKING:
     from actors import messages
@@ -112,7 +114,7 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby, item_id = context.state.standby, event.error.event_id
     if standby is not None and item_id is not None and standby.items.reject(item_id):
-        standby.refused.add(item_id)
+        standby.refused = newest(standby.refused, item_id, MAX_ITEMS)
     context.state.ignored += 1
     return None
 

@@ -43,7 +43,7 @@ def take_over(context: Context, since: int = 0) -> None:
     send_pending_acks(context)
     items.replay(context, state.upstream, since)
     await_item(context, state.upstream)
-    # Audio comes behind the items: it is the newest part of the conversation.
+    # Audio comes after the items: it is the newest part of the conversation.
     replay_audio(context)
 
 

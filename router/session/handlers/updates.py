@@ -102,7 +102,7 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
     model = upstream_setup.transcription_model(context, link)
     # An absent field keeps its value (upstream 2.1), so a language that is gone is unset.
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
-    # Where the client opened the session with its own event, it chooses the turn detection with such events, too.
+    # If the client opened the session with its own event, it chooses the turn detection with such events, too.
     if context.state.plan.chooses_detection:
         mode = listening.detection_mode(after, context.options.turn_detection)
         changes["turn_detection"] = session_config.turn_detection_of(after, mode, context.options.tuning)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 TIMER_TOLERANCE_S: Final = 0.001
-"""The remainder of a wait that counts as none. A timer of a rounding error's length would fire again and again."""
+"""A remainder of a wait up to this length counts as none. Timers as short as a rounding error would fire endlessly."""
 
 MAX_FILLED_S: Final = 30.0
 """The longest silence that the session sends for a stopped microphone.
@@ -70,7 +70,7 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles both in their order."""
+    """End the user's turn, and request a response at once: the upstream handles the two in their order."""
     microphone = context.state.microphone
     # Without audio the commit would be refused (upstream 4.1).
     if microphone is None or not microphone.has_uncommitted:

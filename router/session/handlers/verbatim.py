@@ -2,8 +2,8 @@
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
-text joins the conversation and the ledger only when it was spoken: once, and as far as the caller heard it. To the
-tables it is a response like any other, with the same deadlines, one at a time.
+text joins the conversation and the ledger only when it was spoken: once, and as far as the caller heard it. The tables
+treat this response like any other: it has the same deadlines, and only one response runs at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The newest items spoken word for word that a session remembers."""
+"""The most items spoken word for word that a session remembers."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:

@@ -7,7 +7,7 @@ is dropped before text. An entry over half of a bound is cut, so that no single 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.audio.convert import converted
@@ -64,6 +64,12 @@ class Change(NamedTuple):
     """The item that replaces it, or None if it is deleted."""
 
 
+@functools.lru_cache(maxsize=16)
+def _bounds(max_tokens: int, max_bytes: int) -> tuple[Weight, Weight]:
+    """Return the bounds on all entries and on one, which all sessions share."""
+    return Weight(max_tokens, max_bytes), Weight(max_tokens // 2, max_bytes // 2)
+
+
 class Ledger:
     """The conversation, in order."""
 
@@ -86,11 +92,10 @@ class Ledger:
 
     def __init__(self, *, new_id: Callable[[], str], max_tokens: int, max_bytes: int) -> None:
         self._new_id = new_id
-        self._most = Weight(max_tokens, max_bytes)
-        self._most_of_one = Weight(max_tokens // 2, max_bytes // 2)
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._most, self._most_of_one = _bounds(max_tokens, max_bytes)
+        self._entries: dict[int, Entry] = {}
         """By sequence number, the oldest first."""
-        self._speech: OrderedDict[int, Entry] = OrderedDict()
+        self._speech: dict[int, Entry] = {}
         """The entries with speech whose transcript is awaited."""
         self._open_calls: dict[str, list[Entry]] = {}
         """Calls without an output, by call id, in order."""
@@ -369,7 +374,7 @@ class Ledger:
         ):
             pass
 
-    def _drop_oldest(self, entries: OrderedDict[int, Entry], newest: Entry) -> bool:
+    def _drop_oldest(self, entries: dict[int, Entry], newest: Entry) -> bool:
         """Drop the oldest of `entries` that is not the newest entry of the ledger. Return whether there was one."""
         oldest = next((it for it in entries.values() if newest not in (it, it.other_half)), None)
         if oldest is not None:

@@ -74,7 +74,7 @@ COST_TODAY: Final = Limit(
 )
 
 SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
-"""The codes of the limits that turns use up. No turn begins after the one that reaches such a limit."""
+"""The codes of the limits that each turn uses up further. No turn begins after the turn that reaches one of them."""
 
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 
@@ -196,11 +196,13 @@ class Limited:
         self.reached: str | None = None
         """The code of the limit that ends the session."""
         self.is_over = False
-        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
-        the session at once."""
+        """Whether the turn that reached a limit of `SPENT` has ended, or was interrupted by the user.
+
+        A further turn ends the session at once.
+        """
 
     def note_user(self, now_s: float) -> None:
-        """Record speech of the user, or a message that asks for something."""
+        """Record speech of the user, or a message that requests something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
 
     def note_turn(self, now_s: float) -> None:

@@ -26,7 +26,7 @@ class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     is_sent: bool = False
     """The client has the text."""
     is_urgent: bool = False
-    """The agent speaks it although the user is speaking."""
+    """The agent speaks the text even while the user is speaking."""
 
 
 def new_verbatim_text(item_id: str, text: str, *, is_urgent: bool = False) -> VerbatimText:
@@ -46,9 +46,9 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     verbatim: VerbatimText | None = None
     """The text that the response speaks, and nothing else."""
     resume_after: str | None = None
-    """The last delivered words of an answer that was cut off. The response continues behind them."""
+    """The last delivered words of an answer that was cut off. The response continues after them."""
     resent: str = ""
-    """The text after those words that the client has already."""
+    """The text of the continued answer after `resume_after`, which the client has already."""
     before: str = ""
     """All delivered words of the continued answer, however often it was cut off."""
     is_outside: bool = False

@@ -152,8 +152,8 @@ class Playback:
     def record_sent(self, item_id: str | None, size_bytes: int, bytes_per_s: int, now_s: float) -> float:
         """Record that another process sent `size_bytes` of audio.
 
-        They count first as audio that waits here. The rest counts as new audio of `item_id`. Return the duration of
-        that rest.
+        These bytes count first as the audio that waits here. The rest counts as new audio of `item_id`. Return the
+        duration of that rest.
         """
         left_bytes = size_bytes
         while left_bytes > 0 and self._waiting and isinstance(first := self._waiting[0], Piece):

@@ -13,7 +13,7 @@ from router.session.state.limited import Limited
 from router.session.state.pending import PendingResponses
 from router.session.state.plan import SessionPlan
 from router.session.state.playback import Playback
-from router.session.state.queues import EMPTY
+from router.session.state.queues import EMPTY, NO_ENTRIES
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
@@ -22,6 +22,8 @@ from router.session.state.user_turn import UserTurns
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import blocks
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
@@ -125,7 +127,7 @@ class State:
         """Positions of upstreams that do not support G.711, as the session found out."""
         self.without_idle: frozenset[int] = EMPTY
         """Positions of upstreams that do not know `idle_timeout_ms`."""
-        self.echoes: dict[int, bool] = {}
+        self.echoes: Mapping[int, bool] = NO_ENTRIES
         """Whether an upstream brings the metadata of a response.create back, by its position.
 
         A position is absent until the session has seen a response.
@@ -151,7 +153,7 @@ class State:
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
-        The session configures the upstream only after them, because its audio may follow at once.
+        The session configures the upstream only after them, because the upstream's audio may follow at once.
         """
         self.is_applied = False
         """The client has received SettingsApplied."""

@@ -127,9 +127,9 @@ class TextDelivery:
     def __init__(self, resent: str = "", before: str = "") -> None:
         self.parts: list[ItemDelivery] = []
         self.resent = resent
-        """The text that the client has of the answer that this one continues: the first item repeats that text."""
+        """The text of the continued answer that the client has already. The first item repeats this text."""
         self.before = before
-        """The delivered words of the answer that this one continues: the first item follows them."""
+        """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
         """The part of a verbatim text. It stands for all other parts of the answer."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.deepgram.messages import ConversationText
-from router.session.state.queues import newest
+from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
 
 MAX_ITEMS: Final = 8
@@ -26,16 +28,14 @@ class InterimTranscripts:
     __slots__ = ("_complete", "_words")
 
     def __init__(self) -> None:
-        self._words: dict[str | None, str] = {}
+        self._words: Mapping[str | None, str] = NO_ENTRIES
         self._complete: tuple[str, ...] = ()
 
     def update(self, item_id: str | None, words: str) -> bool:
         """Record the words so far. Return False if they are unchanged, or the item is complete."""
         if self.is_complete(item_id) or self._words.get(item_id) == words:
             return False
-        self._words[item_id] = words
-        while len(self._words) > MAX_ITEMS:
-            del self._words[next(iter(self._words))]
+        self._words = kept(self._words, item_id, words, MAX_ITEMS)
         return True
 
     def so_far(self, item_id: str | None) -> str:
@@ -44,7 +44,7 @@ class InterimTranscripts:
 
     def complete(self, item_id: str | None) -> None:
         """Record that the final words of an item have arrived: interim words that follow are late."""
-        self._words.pop(item_id, None)
+        self._words = dropped(self._words, item_id)
         # Without an id, the next item would count as complete, too.
         if item_id is not None:
             self._complete = newest(self._complete, item_id, MAX_ITEMS)
@@ -67,7 +67,7 @@ class Transcripts:
     __slots__ = ("_awaited", "_early", "held")
 
     def __init__(self) -> None:
-        self._awaited: dict[str, None] = {}
+        self._awaited: Mapping[str, None] = NO_ENTRIES
         """Item ids, the oldest first.
 
         An empty id stands for an item without an id, as aimock sends it in `committed` (upstream 12.6).
@@ -87,7 +87,7 @@ class Transcripts:
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
-            self._awaited[item_id or ""] = None
+            self._awaited = kept(self._awaited, item_id or "", None)
 
     def resolve(self, item_id: str | None) -> None:
         """Stop awaiting a transcript, because it arrived or failed.
@@ -100,7 +100,7 @@ class Transcripts:
         elif item_id not in self._awaited:
             self._early = newest(self._early, item_id, MAX_EARLY)
         for key in (item_id, ""):
-            self._awaited.pop(key or "", None)
+            self._awaited = dropped(self._awaited, key or "")
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
@@ -108,7 +108,7 @@ class Transcripts:
 
     def abandon(self) -> list[deepgram.ServerMessage]:
         """Stop awaiting any transcript, and return the held messages."""
-        self._awaited.clear()
+        self._awaited = NO_ENTRIES
         return self.take_held()
 
     def hold(self, message: deepgram.ServerMessage, item_id: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.session.state.queues import Newest, newest, without
+from router.session.state.queues import newest, without
 from router.session.state.states import ResponseState
 from router.session.state.text_delivery import TextDelivery
 
@@ -80,7 +80,7 @@ class Turn:
         """The response in progress has brought text, audio or a function call."""
         self.has_started_speaking = False
         self.answer = TextDelivery()
-        self.closed: Newest[str | None] = Newest(maxlen=MAX_CLOSED)
+        self.closed: tuple[str | None, ...] = ()
         """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
         self.unnamed: tuple[str, ...] = ()
         """The newest texts that were sent without an item id. Their items may follow, with the same text."""
@@ -176,7 +176,7 @@ class Turn:
         self.is_announced = True
         self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
         # From now on an event without ids is about this response.
-        self.closed.pop(None, None)
+        self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
         self.interrupted = without(self.interrupted, response_id)
         self.cancelled = without(self.cancelled, response_id)
@@ -185,7 +185,7 @@ class Turn:
         """Begin the account of another answer, and remember the closed items of the previous one."""
         for part in self.answer.parts:
             if part.is_closed and part is not self.answer.given:
-                self.closed.add(part.item_id)
+                self.close_item(part.item_id)
                 if part.item_id is None and part.sent_text:
                     self.unnamed = newest(self.unnamed, part.sent_text, MAX_UNNAMED)
         self.answer = TextDelivery(resent, before)
@@ -200,20 +200,28 @@ class Turn:
             return False
         at = self.unnamed.index(content)
         self.unnamed = self.unnamed[:at] + self.unnamed[at + 1 :]
-        self.closed.add(item_id)
+        self.close_item(item_id)
         return True
+
+    def close_item(self, item_id: str | None) -> None:
+        """Send no text of an item any more."""
+        if item_id not in self.closed:
+            self.closed = newest(self.closed, item_id, MAX_CLOSED)
+
+    def reopen_item(self, item_id: str | None) -> None:
+        """Send the text of an item again, because a response begins an item of that id."""
+        self.closed = without(self.closed, item_id)
 
     def cut(self, part: ItemDelivery | None, item_id: str | None) -> None:
         """Send no more text of an item, because it was cut off."""
-        self.closed.add(item_id)
+        self.close_item(item_id)
         if part is not None:
             part.is_closed = True
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
-        self.outside = ()
-        self.closed.clear()
+        self.outside = self.closed = ()
         self.doubtful_id = None
         self.is_end_open = False
 
@@ -245,7 +253,7 @@ class Turn:
         self.unasked = newest(self.unasked, now_s, MAX_UNASKED)
 
     def note_overtaken(self, request_id: str) -> None:
-        """Remember the request for a given text that a rule ended before it began."""
+        """Remember the request for a verbatim text that a rule ended before its response began."""
         self.overtaken_ids = newest(self.overtaken_ids, request_id, MAX_OVERTAKEN)
 
     def end(self) -> None:
@@ -264,7 +272,7 @@ class Turn:
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)
-            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            # After its first output, a response cannot have the id of an earlier response that was not announced.
             is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)

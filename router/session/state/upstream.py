@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from router.session.state.queues import Newest
+from router.session.state.queues import NO_ENTRIES, Newest
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
     from router.session import inputs
@@ -164,9 +166,9 @@ class UpstreamLink:
         """session.updated named both formats."""
         self.created_s = 0.0
         """The arrival of session.created, on the dispatcher's clock."""
-        self.rate_limits: dict[str, openai.RateLimit] = {}
+        self.rate_limits: Mapping[str, openai.RateLimit] = NO_ENTRIES
         """The newest limits of the operator's account, by name."""
-        self.rates_warned: dict[str, float] = {}
+        self.rates_warned: Mapping[str, float] = NO_ENTRIES
         """By name, the end of the window in which the log has warned of a limit, on the dispatcher's clock."""
         self.is_created = False
         """session.created has arrived."""
@@ -178,7 +180,7 @@ class UpstreamLink:
         """The last item of the ledger that the upstream got, if that item is a message."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
-        self.refused: Newest[str] = Newest(maxlen=MAX_ITEMS)
+        self.refused: tuple[str, ...] = ()
         """Items that the upstream refused while it was on standby. It gets them again when it takes over."""
         self.is_rollover_due = False
         """The upstream's rollover was due before the session was ready."""

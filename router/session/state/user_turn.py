@@ -74,7 +74,7 @@ class UserTurns:
         self.by_hand: UserTurn | None = None
         """The turn that the last commit by hand seemed to end. The upstream's detector may have ended it."""
         self.by_hand_id: str | None = None
-        """The `event_id` of that commit."""
+        """The `event_id` of the last commit by hand."""
         self.is_ended_by_hand = False
         """The session or the client committed, and the upstream has detected no speech since."""
         self.last_audio_s: float | None = None

@@ -91,7 +91,11 @@ def test_two_routes_on_one_path_are_refused():
             'front = "deepgram"\nupstreams = [0]',
             "routes[0].upstreams (a.toml) means nothing on the front deepgram without failover",
         ),
-        ('front = "realtime"\nfailover = true', "routes[0].failover (a.toml) means nothing on the front realtime"),
+        ('front = "listen"\nfailover = true', "routes[0].failover (a.toml) means nothing on the front listen"),
+        (
+            'front = "realtime"\nfailover_agent = "b"',
+            "routes[0].failover_agent (a.toml) means nothing on the front realtime without failover",
+        ),
         (
             'front = "openai"\nfailover_agent = "b"',
             "routes[0].failover_agent (a.toml) means nothing on the front openai",
