@@ -86,7 +86,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         """
         configure, principal = self.configure, request.principal
         if configure is None:
-            # It holds the principal alone, so that the headers of the request are freed.
+            # The object holds only the principal, so that the headers of the request are freed.
             return _Performing(perform, principal)
 
         def perform_or_configure(work: Any) -> Any:

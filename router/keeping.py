@@ -33,7 +33,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 LEVEL: Final = 1
-"""The compression of records: half the memory, in 25 µs at each of a few steps of a turn."""
+"""The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -54,12 +54,12 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
 def pack(record: Record) -> bytes:
-    """Return a record as it is stored."""
+    """Encode a record in its stored form."""
     return zlib.compress(_ENCODER.encode(record), LEVEL)
 
 
 def unpack(data: bytes) -> Record:
-    """Return a record that was stored.
+    """Decode a stored record.
 
     Raises:
         ShelfError: the record is damaged.
@@ -134,9 +134,9 @@ class ShelvedMachine:
         connection.may_drop = self._marks.may_drop_audio
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input, and store a record before its effects if the session calls for one."""
+        """Handle an input. If the session needs a record, store it before the effects of the input."""
         if type(message) is ClientBinaryReceived:
-            # Most inputs are frames of the microphone, for which the client gets nothing.
+            # Most inputs are frames of the microphone, which send nothing to the client.
             unhandled = self._unhandled
             if unhandled.newest is message.data:
                 unhandled.newest = None

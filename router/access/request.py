@@ -98,7 +98,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, environ: Mapping[str, Any], profile: str) -> Request:
         """Make a request from the environ of a WSGI server."""
         headers = {
-            # A request stays as long as its session, and all requests have nearly the same names.
+            # A request is kept as long as its session, and nearly all requests have the same names.
             sys.intern(key[5:].replace("_", "-").lower()): str(value)
             for key, value in environ.items()
             if key.startswith("HTTP_")

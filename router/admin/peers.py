@@ -37,16 +37,16 @@ MOST_PATH_BYTES: Final = 107
 """The longest path of a Unix socket (unix(7))."""
 
 MOST_NAME_BYTES: Final = 64
-"""The room for the name of a folder of sockets, and for that of a socket in it."""
+"""The bytes that are reserved for the names of a folder of sockets and of a socket in it."""
 
 FOLDERS: Final = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108 - for a folder of this user alone
-"""The folders in place of a temporary folder whose path is too long."""
+"""The folders that are used if the path of the temporary folder is too long."""
 
 Verb = dict[str, Any]
 
 
 def socket_folder() -> str:
-    """Return the folder for the folders of sockets: the temporary one, unless its path is too long for a socket's."""
+    """Return the parent of the folders of sockets: the temporary folder, unless its path is too long for sockets."""
     wanted = tempfile.gettempdir()
     for folder in (wanted, *FOLDERS):
         if len(os.fsencode(folder)) <= MOST_PATH_BYTES - MOST_NAME_BYTES and os.access(folder, os.W_OK | os.X_OK):

@@ -117,7 +117,7 @@ class Dialling:
         self._upstreams = config.all_upstreams()
         self._safety_key = signing_key(config, "safety") if config.safety.identifier else b""
         self._dialler: tuple[Observers, Callable[[DialTarget], Connection]] | None = None
-        """The last dial function, with its observers: all sessions share it."""
+        """The last dial function, with its observers. All sessions share it."""
         self.simulator_url = ""
         """The address of the embedded simulator; empty until it runs."""
 

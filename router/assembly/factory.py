@@ -313,7 +313,7 @@ class _Upstreams(NamedTuple):
 
 
 class _Both:
-    """Two observers as one. A closure would take twice the memory, in every session."""
+    """Two observers in one. A closure would take twice the memory in every session."""
 
     __slots__ = ("_first", "_second")
 
@@ -378,7 +378,7 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Return `call` wrapped, so that its log lines on any thread have the fields of the session; None for None."""
+    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
     return _Logged(observer, call) if call is not None else None
 
 

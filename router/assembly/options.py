@@ -55,7 +55,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
 
 
 class _Choices(NamedTuple):
-    """The part of a session's options that is not the configuration's."""
+    """The part of a session's options that does not come from the configuration."""
 
     turn_detection: str | None
     policy: Policy | None
@@ -63,7 +63,7 @@ class _Choices(NamedTuple):
     prices: PriceTable
 
     def are(self, others: _Choices) -> bool:
-        """Whether these are the same choices. Policies and prices are compared by identity, which costs nothing."""
+        """Whether two choices are the same. Policies and prices are compared by identity, which costs nothing."""
         is_alike = self.turn_detection == others.turn_detection and self.tools == others.tools
         return is_alike and self.policy is others.policy and self.prices is others.prices
 
@@ -82,7 +82,7 @@ class OptionsMaker:
         first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
         self._fixed_model = model_of(first.url) or first.model
         self._last: tuple[_Choices, SessionOptions] | None = None
-        """The last options: those of the next session are nearly always the same, and one object serves both."""
+        """The last options. Those of the next session are nearly always equal, and then it uses the same object."""
 
     def of(
         self,

@@ -47,7 +47,7 @@ class Format(msgspec.Struct, frozen=True):
     @classmethod
     @functools.lru_cache(maxsize=64)
     def of(cls, encoding: Encoding, rate: int) -> Format:
-        """Return the format that all sessions share."""
+        """Return a format as one object, which all sessions share."""
         return cls(encoding, rate)
 
     def duration_ms(self, size_bytes: int) -> float:

@@ -215,7 +215,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     wire_view_max_bytes: int = 32 * 1024**2
-    """The memory of the wire view. Beyond it the session that holds the most loses its oldest rows."""
+    """The memory of the wire view. Beyond it, the session that holds the most memory loses its oldest rows."""
     simulator_voice: bool = True
     """Whether the embedded simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     simulator_llm: str | None = None

@@ -37,7 +37,7 @@ C = TypeVar("C", bound="Connection")
 
 
 class _Ending:
-    """The end of a session at its router. A closure would take four times the memory."""
+    """The function that ends a session at its router. A closure would take four times the memory."""
 
     __slots__ = ("_parts", "_session_id", "_ticket")
 

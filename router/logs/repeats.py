@@ -72,7 +72,7 @@ class Repeats:
         return _demoted(record) if hasattr(record, SUMMARY) else None
 
     def flush(self) -> None:
-        """For each kind write the line that counts the omitted lines. Then forget all kinds."""
+        """Write the line that counts the omitted lines, for each kind. Then forget all kinds."""
         with self._lock:
             kinds, self._kinds = self._kinds, {}
             timer, self._timer = self._timer, None

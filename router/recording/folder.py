@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".jsonl"
 KEPT_SUFFIX: Final = f".kept{SUFFIX}"
-"""The suffix of a recording that goes last, because its session has killed workers."""
+"""The suffix of a recording that is removed last, because its session has killed workers."""
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 """The permissions of the folder. A recording is about a caller, so other users of the machine may not read it."""
@@ -68,7 +68,7 @@ class Folder:
         self._write(path, data, os.O_CREAT | os.O_EXCL)
 
     def keep(self, session_id: str) -> None:
-        """Let the file of a session go after all others. From any thread."""
+        """Mark the file of a session, so that it is removed after all others. Any thread may call this."""
         path = self.file_of(session_id)
         try:
             path.rename(path.with_name(f"{session_id}{KEPT_SUFFIX}"))
@@ -103,7 +103,7 @@ class Folder:
         self._unmeasured_bytes += len(data)
 
     def make_room(self, size_bytes: int, present: AbstractSet[Path]) -> bool:
-        """Remove files until `size_bytes` fit, the oldest first and kept ones last. Return whether they fit.
+        """Remove files until `size_bytes` more fit: the oldest first, marked files last. Return whether they fit.
 
         Files in `present` stay.
         """

@@ -139,7 +139,7 @@ class Recorder:
         return RecordedMachine(machine, session, recording, self._put)
 
     def keep(self, session_id: str) -> None:
-        """Keep the recording of a session that has killed workers longer than all others. From any thread."""
+        """Keep the recording of a session that has killed workers longer than others. Any thread may call this."""
         self._folder.keep(session_id)
 
     def close(self) -> None:

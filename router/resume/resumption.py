@@ -127,7 +127,7 @@ class Resumption:
             return found
         try:
             return self._remote.take(session_id)
-        except Exception as error:  # noqa: BLE001 - the client's errors; the call begins anew
+        except Exception as error:  # noqa: BLE001 - errors of Redis's client: a new call begins
             logger.warning("Redis gave no snapshot: %s", error)
             return None
 

@@ -202,7 +202,7 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """If the user does not speak, hide all but the newest audio during the block."""
+        """Hide all but the newest audio during the block, unless the user speaks."""
         whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
         if not self.is_speech and len(whole) > brief_bytes:
             begin = len(whole) - brief_bytes

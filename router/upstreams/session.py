@@ -47,9 +47,9 @@ class SessionUpstreams:
         self._is_paused = is_paused
         self._count = count
         self._generation = 0
-        """The generation that was asked for last."""
+        """The generation that the session requested last."""
         self._leases: tuple[Lease, ...] = ()
-        """The lease of each generation, in their order. A tuple, because the connector's threads look at it, too."""
+        """The lease of each generation, in order. It is a tuple, because the connector's threads read it, too."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`."""
@@ -139,7 +139,7 @@ class SessionUpstreams:
 
 
 class _Dialler:
-    """A function that dials, and notes each dial that succeeds. A closure would take twice the memory."""
+    """A function that dials, and reports each dial that succeeds. A closure would take twice the memory."""
 
     __slots__ = ("_connected", "_dial")
 

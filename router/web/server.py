@@ -121,7 +121,7 @@ class Router(app.Router, Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other process could continue."""
+        """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
@@ -411,7 +411,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         try:
             self._join(router)
-        except OSError as error:  # no room is left: calls matter more than the ways to other workers
+        except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
@@ -423,10 +423,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return app.make_app(router, served)
 
     def _join(self, router: Router) -> None:
-        """Open the ways to the keeper and to the other workers.
+        """Open the channels to the keeper and to the other workers.
 
         Raises:
-            OSError: no room or descriptor is left.
+            OSError: no space or descriptor is left.
         """
         keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
         # A server that was started without a keeper has none after a reload, either.
@@ -471,7 +471,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.metrics.add(RECOVERIES, ("lost",))
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other worker could continue. In the arbiter."""
+        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
@@ -595,7 +595,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions of this one. Return whether there is."""
+        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
         if folder is None or self.router is None or not self._config.keeper:
             return False
@@ -604,7 +604,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._heir is not None
 
     def tidy(self) -> None:
-        """Remove what the dead main process would have removed."""
+        """Remove the files that the dead main process would have removed."""
         orphans.tidy(self.peers.folder)
 
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:

@@ -128,12 +128,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._end_in_time()
 
     def is_parent_alive(self) -> bool:
-        """Whether the loop goes on. gunicorn's own method would end the calls with the main process."""
+        """Whether the loop continues. gunicorn's own method would end all calls when the main process dies."""
         if os.getppid() == self.ppid:
             return True
         if not self._is_orphan:
             self._is_orphan = self._is_replaced = True
-            # A supervisor starts another main process, which needs the port.
+            # A service manager starts another main process, which needs the port.
             self.set_accept_enabled(False)
             for listener in self.sockets:
                 listener.close()
