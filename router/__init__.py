@@ -119,7 +119,7 @@ _FORMER = {"Answer": "Response"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on its first use, so that the import of one pure package does not load the whole router."""
+    """Import a public name on its first use. So the import of one pure package does not load the whole router."""
     if name in _FORMER:
         warnings.warn(f"router.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
         name = _FORMER[name]

@@ -41,7 +41,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 """The largest body of an HTTP request. The routes take only forms and short JSON."""
 
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
-"""The HTTP scheme of an upgrade request, by the scheme of its WebSocket URL."""
+"""A map from the scheme of a WebSocket URL to the HTTP scheme of its upgrade request."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -195,7 +195,7 @@ async def _body(receive: Receive) -> bytes | None:
     """Return the body of a request, or None if it is larger than `MAX_BODY_BYTES`.
 
     Raises:
-        _ClientGone: the client left first.
+        _ClientGone: the client left before the body was complete.
     """
     body = bytearray()
     while True:

@@ -1,4 +1,4 @@
-"""The sessions of one process by a name that their client's wire gives them, such as the id of a telephone call."""
+"""The sessions of one process, by a name on their client's wire, such as the id of a telephone call."""
 
 from __future__ import annotations
 

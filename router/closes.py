@@ -148,7 +148,7 @@ CLOSES: Final[dict[str, Close]] = {
 
 
 def of_error(code: str) -> Close:
-    """Return the close after an `Error` with this code."""
+    """Return the row of the table for a close after an `Error` with this code."""
     return ERRORS.get(code, ERRORS[OTHER_CODE])
 
 

@@ -257,7 +257,7 @@ class Router:
 
     @property
     def front_routes(self) -> tuple[FrontRoute, ...]:
-        """The paths of the fronts, each with the function that serves it; the WSGI app mounts them."""
+        """The paths of the fronts, each with the function that serves it. The WSGI app mounts these paths."""
         return routes(self)
 
     def accept(
@@ -412,7 +412,7 @@ class Router:
         return bool(self._parts.runtime.ask(lifecycle.EndOne(session_id), default=False, timeout_s=timeout_s))
 
     def end_named(self, name: str) -> bool:
-        """End the session with this name, such as a telephone call's id. Return whether this process had one."""
+        """End the session with this name, such as a telephone call's id. Return whether it was in this process."""
         session_id = self._parts.session_factory.names.find(name)
         return session_id is not None and self.end_session(session_id)
 

@@ -39,7 +39,7 @@ class StartError(RouterError):
 
 
 class VerbError(RouterError):
-    """A verb of an operator that a running server refused, or did not answer. The text holds no credential."""
+    """A running server refused an operator's verb, or did not answer. The text holds no credential."""
 
 
 class ToolError(RouterError):
@@ -51,4 +51,4 @@ class EndpointError(ToolError):
 
 
 class HandlerError(ToolError):
-    """A handler of the embedding application that raised, or whose result cannot be sent."""
+    """A handler of the embedding application raised, or its result cannot be sent."""

@@ -151,7 +151,7 @@ class _Performing:
 
 
 class _Delivery:
-    """The delivery of one session's notifications. They come one at a time."""
+    """The delivery of one session's notifications. Notifications come one at a time."""
 
     def __init__(self, hooks: Hooks, context: SessionContext) -> None:
         self._hooks = hooks

@@ -54,7 +54,7 @@ def most_of(given: str) -> float:
 
 
 def status_of(given: str) -> HTTPStatus:
-    """Return the HTTP status with which a process that is not ready answers.
+    """Return the HTTP status of the answer "not ready", as the parameter of a probe gives it.
 
     Raises:
         ProbeError: the text is no such status.

@@ -84,7 +84,7 @@ def _spellings(credential: str) -> set[str]:
 
 
 def _encodings(credential: str) -> set[str]:
-    """Return encoded forms of the credential: hexadecimal, backwards, and base64 at each of its three alignments."""
+    """Return encoded forms of the credential: hexadecimal, reversed, and base64 at each of the three alignments."""
     data = credential.encode("utf-8", "surrogateescape")
     if len(data) < MIN_SECRET_CHARS:
         return set()
@@ -105,7 +105,7 @@ _GROUP: Final = 3
 
 
 def shown_url(url: str) -> str:
-    """Return `url` for printing: the values of its query are masked, except that of `model`."""
+    """Return `url` for printing. The values in its query are masked, except the value of `model`."""
     parts = urlsplit(url)
     shown = [name + "=" + (value if name == "model" else "***") for name, value in query_of(url)]
     return urlunsplit(parts._replace(query="&".join(shown)))

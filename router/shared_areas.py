@@ -23,7 +23,7 @@ CAN_LAST: Final = sys.platform == "linux" and hasattr(os, "memfd_create")
 """Whether this system has memory that another program can map by a descriptor."""
 
 Handed = tuple[int, int]
-"""A descriptor, and the size of its memory in bytes; 0 for a file without memory."""
+"""A descriptor, and the size of its memory in bytes. For a file without memory the size is 0."""
 
 
 class Areas:

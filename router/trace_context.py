@@ -1,4 +1,4 @@
-"""The W3C Trace Context of a request: read from the client's handshake, and sent to the endpoints of functions."""
+"""The W3C Trace Context of a request. It comes with the client's handshake, and goes to the endpoints of functions."""
 
 from __future__ import annotations
 

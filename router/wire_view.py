@@ -44,7 +44,7 @@ MAX_FRAMES: Final = 250
 PAGE_ROWS: Final = 1000
 """The most rows in one answer, so that the router and the browser never handle a huge JSON text."""
 AUDIO_ROW_S: Final = 0.5
-"""Audio frames of one direction that follow each other within this time, in seconds, share a row."""
+"""Audio frames in one direction share a row if they come within this time, in seconds."""
 SAMPLES: Final = 24
 """The number of samples from which the loudness of a frame is estimated. That is enough for a bar of the display."""
 

@@ -92,7 +92,7 @@ class Counts:
     # For `Seats`.
 
     def head(self, slot: int) -> tuple[int, int]:
-        """Return how many cells of a slot were ever in use, and how many are in use now."""
+        """Return the number of cells of a slot that were ever in use, and the number that are in use now."""
         used, present = _HEAD.unpack_from(self._memory, slot * _REGION_BYTES)
         return used, present
 

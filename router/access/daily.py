@@ -67,7 +67,7 @@ class DailySums:
         return self.of(key, day)
 
     def of(self, key: bytes, day: int) -> Sums:
-        """Return a client's sums of a day, over all slots; zeros for an unknown client."""
+        """Return a client's sums of a day, over all slots. For an unknown client return zeros."""
         tokens = micros = 0
         for slot in range(self._slots):
             for place in self._places(slot, key):

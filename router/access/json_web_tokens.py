@@ -25,7 +25,7 @@ MAX_CHARS: Final = 8192
 MIN_SECRET_BYTES: Final = 32
 """The shortest secret without a warning. A shorter secret can be guessed from one token (RFC 7518, 3.2)."""
 HMAC_BLOCK_BYTES: Final = 64
-"""The block size of HMAC with SHA-256. The other algorithms have longer blocks."""
+"""The block size of HMAC with SHA-256. The other HMAC algorithms have longer blocks."""
 MAX_TRIES: Final = 4
 """The most keys that are tried for one token. Several keys may match a token without a key id."""
 
@@ -106,7 +106,7 @@ class JsonWebTokens:
 def _key_of(text: str) -> tuple[Any, tuple[str, ...]]:
     """Return the key in a configured text, and the algorithms that fit the key.
 
-    A public key never becomes the secret of HS256.
+    A public key is never used as the secret of HS256.
     """
     if "-----BEGIN" in text:
         key = _public_key_of(text)

@@ -103,7 +103,7 @@ class Operator:
         return self.records
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """Return the rows of the upstreams, as this process knows them."""
+        """Return the rows of the upstreams, with the knowledge of this process."""
         rows = self._upstreams.rows(Counter(self._positions()))
         return [{**row, **health} for row, health in zip(rows, self._pool.rows(), strict=True)]
 

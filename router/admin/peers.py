@@ -67,7 +67,7 @@ class Peers:
     """The folder of the workers' sockets. The arbiter makes it before the first fork, and removes it.
 
     Args:
-        folder: the folder of a running server; by default a new one is made.
+        folder: the folder of a running server. By default a new folder is made.
     """
 
     def __init__(self, folder: str | None = None) -> None:

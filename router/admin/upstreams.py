@@ -33,7 +33,7 @@ class Dialled(msgspec.Struct, frozen=True):
 
 
 class UpstreamRecord:
-    """The dials and limits of one upstream, as one process knows them."""
+    """The dials and rate limits of one upstream that one process has seen."""
 
     def __init__(self) -> None:
         self.dials: Counter[str] = Counter()

@@ -155,7 +155,7 @@ class CarriedSession:
 
     @property
     def can_move(self) -> bool:
-        """Whether the session is between two turns, and its guard at rest."""
+        """Whether the session is between two turns, and no text waits for its guard."""
         return self._session.can_move and self._is_at_rest()
 
     @property
@@ -211,7 +211,7 @@ def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = 
 
 @functools.cache
 def clock() -> str:
-    """Return the name of this machine's monotonic clock: the id of its start, and the namespace of its time."""
+    """Return a name for this machine's monotonic clock, made of the id of its boot and the namespace of its time."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {Path('/proc/self/ns/time').readlink()}"

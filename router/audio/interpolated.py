@@ -55,7 +55,7 @@ class InterpolatedStream:
         self._offset = 0
         """The distance from the first unread sample to the next output.
 
-        A sample has `_step_out` units of this distance.
+        The unit of the distance is one `_step_out`th of a sample.
         """
 
     @property

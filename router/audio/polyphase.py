@@ -36,7 +36,7 @@ STOP_BAND_DB: Final = 60.0
 
 COEFFICIENT_BITS: Final = 24
 """Coefficients are multiples of 2**-24, so that every product with a 16-bit sample, and every sum of products, is
-exact in float64. The output does not depend on the order in which the linear algebra sums."""
+exact in float64. So the output does not depend on the order in which the linear algebra sums."""
 
 LOW_BITS: Final = 11
 """The compiled filter takes a coefficient in two parts. The low part has this many bits, and a sign."""
@@ -81,7 +81,7 @@ def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_o
 
 
 class Polyphase:
-    """One designed filter. Immutable, shared by every stream between the same two rates."""
+    """One designed filter. It is immutable, and all streams between the same two rates share it."""
 
     __slots__ = (
         "block_in",

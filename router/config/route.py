@@ -72,7 +72,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     front: str
     policy: str | None = None
-    """The policy of clients whose credential names none, in place of `default`."""
+    """The policy of clients whose credential names no policy, in place of `default`."""
     upstreams: tuple[int, ...] = ()
     """The positions of the upstreams that may be dialled; empty for all of them."""
     failover: bool = False

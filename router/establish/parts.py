@@ -98,7 +98,7 @@ class Parts:
         self.held_threads = upgrade.HeldServerThreads(config.limits.held_server_threads)
         self.work_runner = WorkRunner(self.functions, lambda: endpoints_of(config))
         self._host: host.Host | None = None
-        """The gunicorn worker around an embedded router. Its time-outs limit the drain; None outside of gunicorn."""
+        """The gunicorn worker of an embedded router; None outside of gunicorn. Its time-outs limit the drain."""
         self.open: set[str] = set()
         """The ids of the present sessions. The supervisor knows them, too, but asking the supervisor blocks."""
 

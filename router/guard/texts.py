@@ -24,7 +24,7 @@ _TEXT_FRAMES: Final = frozenset({"ConversationText", "History"})
 
 
 def decoded(frame: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text frame; None for audio, and an empty one for other JSON."""
+    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON."""
     if isinstance(frame, bytes):
         return None
     found = orjson.loads(frame)

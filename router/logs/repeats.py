@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_ALIKE: Final = 20
-"""The most lines of one kind that are written in each window."""
+"""The most lines of one kind that are written in a minute."""
 
 WINDOW_S: Final = 60.0
 

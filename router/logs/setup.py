@@ -113,7 +113,7 @@ class _WebServerLines(logging.Filter):
 
 
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
-    """A formatter that masks the finished text, so that no part of a line (an argument, a traceback) escapes."""
+    """A formatter that masks the finished text, so that each part of a line (an argument, a traceback) is masked."""
 
     def __init__(self, renderers: list[Processor], redactor: Redactor) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -1,4 +1,4 @@
-"""The page that Prometheus scrapes: the segments of all workers added up, in prometheus-client's exposition."""
+"""The page that Prometheus scrapes: the sums over the segments of all workers, in prometheus-client's formats."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The last hour in points of 15 s, for the administrators' page: a ring in memory that the workers share.
 
-The first worker that finds a point due writes it. Two workers may write a point at once, with nearly equal numbers.
+The first worker that sees a due point writes it. If two workers write it at once, their numbers are nearly equal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Point(msgspec.Struct, frozen=True):
     """The counters of all workers at one moment."""
 
     step: int
-    """The time of the point: the number of 15 s steps since 1970."""
+    """The time of the point, as the number of 15 s steps since 1970."""
     sessions: float
     ended: float
     failed: float

@@ -111,7 +111,7 @@ class Metrics:
         self.set(catalog.LAG, (), max(lags_s))
 
     def sample_buffers(self, footprint: Footprint) -> None:
-        """Record the memory in the buffers of all peers, its share of the bound, and the evictions."""
+        """Record the memory in the buffers of all peers, its share of the bound, and the number of closed peers."""
         self.set(catalog.HELD, (), footprint.total_bytes)
         self.use_limit("memory", footprint.total_bytes, footprint.max_bytes)
         with self._lock:

@@ -29,7 +29,7 @@ _BYTES: Final = 2
 
 
 def is_wanted(accept: str) -> bool:
-    """Whether a scraper prefers this format to every other one that its `Accept` names."""
+    """Whether a scraper prefers this format to all other formats in its `Accept`."""
     best, own = 0.0, 0.0
     for entry in accept.split(","):
         media_type, *parameters = (it.strip().lower() for it in entry.split(";"))
@@ -50,7 +50,7 @@ def _weight(written: str) -> float:
 
 
 def family(metric: Metric, rows: Mapping[tuple[str, ...], Sequence[float]]) -> bytes:
-    """Return a `MetricFamily` with all rows of a metric, and its length before it."""
+    """Return a `MetricFamily` with all rows of a metric, preceded by its length."""
     body = _bytes(1, metric.name.encode()) + _bytes(2, metric.help.encode()) + _int(3, _TYPES[metric.kind])
     for labels, numbers in rows.items():
         pairs = zip(metric.labels, labels, strict=True)

@@ -159,7 +159,7 @@ class SessionObserver:
         return self._position if self._is_listed else None
 
     def describe(self) -> dict[str, Any]:
-        """Return the facts so far, for an operator. On another thread the newest response may be missing."""
+        """Return the facts so far, for an operator. Another thread may miss the newest response."""
         totals = copy.deepcopy(self.totals)
         return {
             "trace": self.identity.trace,

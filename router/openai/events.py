@@ -165,7 +165,7 @@ class InputAudioTranscriptionUpdated(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.completed. Services that repeat it send a `status`."""
+    """conversation.item.input_audio_transcription.completed. Some services send it repeatedly, with a `status`."""
 
     transcript: str = ""
     item_id: str | None = None
@@ -272,7 +272,7 @@ class RateLimitsUpdated(ServerEvent, frozen=True):
 
 
 class Ignored(ServerEvent, frozen=True):
-    """An event of a known type that has nothing for the client (see `CONSUMED`)."""
+    """An event of a known type that has no effect for the client (see `CONSUMED`)."""
 
 
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {
@@ -423,7 +423,7 @@ class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_default
     conversation: Literal["none"] | None = None
     """`none` for a response outside of the conversation. It may run at the same time as one in the conversation."""
     input: list[NewItem] | None = None
-    """The context in place of the conversation; an empty list for no context at all."""
+    """The context in place of the conversation. An empty list means no context at all."""
     output_modalities: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | None = None

@@ -46,7 +46,7 @@ MANUAL: Final = "manual"
 
 
 def detection(said: Any) -> list[Any]:
-    """Return the name of a turn detection; `manual` for none. An object without a type has no name."""
+    """Return the name of a turn detection; `manual` if there is none. An object without a type has no name."""
     if isinstance(said, dict):
         return [MANUAL if said.get("type") == "none" else said.get("type")]
     return [MANUAL if said in (None, "none") else said]
@@ -88,12 +88,12 @@ def listed(value: Any) -> Any:
 
 
 def object_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns an object with a name under the key."""
+    """Make a function that returns an object which has a name under `key`."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
 def name_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns the name under the key of an object."""
+    """Make a function that returns the name that an object has under `key`."""
     return lambda value: value.get(key) if isinstance(value, dict) else value
 
 

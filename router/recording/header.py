@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.recording.mask import Mask
 
 FORMAT: Final = 1
-"""The number of the recording's format. A reader for another number refuses the recording."""
+"""The number of the recording's format. A reader of another format refuses the recording."""
 
 CONFIG: Final = ("twilio_dtmf", "deadlines", "limits", "model", "models", "voice", "transcription_model")
 """The settings that a front may read during a session (`Call.config`). They contain no secret."""

@@ -94,7 +94,7 @@ class Recorder:
         return share < rate
 
     def watched(self, options: SessionOptions) -> SessionOptions:
-        """Return options whose `spend_today` also notes the sums that the session gets, for the recording."""
+        """Return options whose `spend_today` also notes its results for the recording."""
         if options.spend_today is None:
             return options
         return msgspec.structs.replace(options, spend_today=WatchedSums(options.spend_today))
@@ -245,7 +245,7 @@ class Recorder:
 
 
 class Recording:
-    """One recording that grows: its file, and the data that wait for the file."""
+    """One recording in progress: its file, and the data that is not written yet."""
 
     def __init__(self, session_id: str, path: Path, make: Callable[[], Transcript]) -> None:
         self.session_id = session_id
@@ -274,7 +274,7 @@ class Recording:
             self.data += self._transcript.last_line()
 
     def tear(self, reason: str) -> None:
-        """End the recording before its session, with a last line that gives the reason."""
+        """End the recording although its session continues. Its last line gives the reason."""
         self.is_torn = self.has_ended = True
         self.torn = reason
         if self._transcript is not None:

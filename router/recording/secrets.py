@@ -71,7 +71,7 @@ def _quoted(secret: str) -> Iterator[str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """Yield the three spellings of a secret within base64: its position in the data decides between them."""
+    """Yield the three spellings of a secret within base64. The spelling depends on its position in the data."""
     data = secret.encode()
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).decode()

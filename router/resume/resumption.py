@@ -1,4 +1,4 @@
-"""The lost calls of one process: it keeps their snapshots for a while, and gives one to the client that comes back."""
+"""The lost calls of one process. Their snapshots are kept for a while, for clients that come back."""
 
 from __future__ import annotations
 

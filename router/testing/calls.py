@@ -131,7 +131,7 @@ class Call:
         return actors["translator"]
 
     def upstream(self) -> ScriptedUpstream:
-        """Wait for the session's next dial, and return the upstream to script.
+        """Wait for the session's next dial, and return the dialled upstream, which the test scripts.
 
         The first call returns the first upstream.
         """

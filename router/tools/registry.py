@@ -73,7 +73,7 @@ class FunctionRegistry:
     def __init__(self, *, max_bytes: int = MAX_OUTPUT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._tools: dict[str, Tool] = {}
-        """No lock guards the dict, because a fork could copy a held lock.
+        """The functions, by name. No lock guards the dict, because a fork could copy a held lock.
 
         Each access is one step of the interpreter.
         """

@@ -67,7 +67,7 @@ def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
 
 
 def validate_formats(audio: deepgram.Audio) -> str | None:
-    """Return a sentence about the first field that cannot be obeyed, or None."""
+    """Return a sentence about the first field that the router cannot obey, or None."""
     heard, spoken = audio.input, audio.output
     any_rate = f"from {RATES[0]} to {RATES[-1]}"
     rates = _OUTPUT_RATES.get(spoken.encoding, ())

@@ -19,7 +19,7 @@ _MAX_CANDIDATES: Final = 1024
 """The most marks that one call examines. A list of initials has thousands of marks that end no sentence."""
 
 _MAX_SEARCHED: Final = 256 * 1024
-"""The most characters that one call searches, at some 30 ns each."""
+"""The most characters that one call searches. Each costs some 30 ns."""
 
 _CLOSERS: Final = "\"'”’)]"  # noqa: RUF001 - a closing quote
 _MAX_CLOSERS: Final = 64

@@ -27,10 +27,10 @@ MAX_FUNCTIONS: Final = 128
 """The number of tools that OpenAI's models take."""
 
 MAX_FALLBACKS: Final = 16
-"""The most think or speak blocks in a list. The session uses one, and the others are its fallbacks."""
+"""The most think or speak blocks in a list. The session uses one of them; the others are fallbacks."""
 
 MAX_CONTEXT_MESSAGES: Final = 2000
-"""The most messages and function calls of `context`. The ledger keeps fewer (`ledger_tokens`)."""
+"""The most messages and function calls of `context`. The ledger keeps fewer of them (`ledger_tokens`)."""
 
 MAX_TERMS: Final = 100
 """The largest number of key terms, and of language hints."""

@@ -1,4 +1,4 @@
-"""`agent.speak` to one of the upstream's voices: by the configuration's table, or else by the built-in one."""
+"""`agent.speak` to one of the upstream's voices, by the configuration's table, or else by the built-in table."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FAILURES_TO_OPEN: Final = 2
 """The failures in a row that open a breaker. A single failure may be chance, and costs its caller little time."""
 COOL_DOWN_S: Final = 5.0
-"""The first cool-down, in seconds. Each trial that fails doubles the next one."""
+"""The first cool-down, in seconds. Each failed trial doubles the length of the next cool-down."""
 LONGEST_S: Final = 60.0
 """The longest cool-down that the router chooses, in seconds."""
 REFUSED_S: Final = 60.0

@@ -100,7 +100,7 @@ class UpstreamPool:
     # The choice of a call.
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
-        """Return the position that a call dials, of those that it may dial; see `SessionSpec.choose`."""
+        """Return the position that a call dials. `positions` are those that it may dial; see `SessionSpec.choose`."""
         now_s = self._clock()
         with self._lock:
             return choice.choose([self._candidate(it, now_s) for it in positions], leaving)
@@ -254,6 +254,6 @@ def _row(index: int, key: _Key, now_s: float) -> dict[str, Any]:
 
 
 def _metric_labels(labels: Sequence[str]) -> list[str]:
-    """Return the hosts of the upstreams. If a host occurs twice, its position is added to it."""
+    """Return the hosts of the upstreams. If a host occurs twice, the position of the upstream is added to it."""
     hosts = [urlsplit(it).netloc or it for it in labels]
     return [it if hosts.count(it) == 1 else f"{it} {position}" for position, it in enumerate(hosts)]

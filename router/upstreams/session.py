@@ -60,7 +60,7 @@ class SessionUpstreams:
         return self._pool.rank(position)
 
     def position_of(self, generation: int) -> int | None:
-        """Return the position of a generation; None for one that is not among these upstreams."""
+        """Return the position of a generation; None if it is not one of these upstreams."""
         lease = self._of(generation)
         return lease.position if lease is not None else None
 
@@ -81,7 +81,7 @@ class SessionUpstreams:
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped, so that the pool learns of each dial that succeeds. On the connector's threads."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds. The result runs on connector threads."""
         return _Dialler(dial, self._connected)
 
     def _connected(self, target: DialTarget) -> None:

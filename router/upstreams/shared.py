@@ -28,7 +28,7 @@ CLOSE_S: Final = 1.0
 PREFIX: Final = "switchboard:upstream:"
 
 _SHORTEST_MS: Final = 100
-"""A cool-down of which at most this time remains, in milliseconds, is ignored."""
+"""If at most this time of a cool-down remains, in milliseconds, the cool-down is ignored."""
 
 
 class SharedBreakers:

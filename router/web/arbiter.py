@@ -88,7 +88,7 @@ class Server(Protocol):
         """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
 
     def count_lost(self) -> None:
-        """Count a session of a dead worker that no other one continues."""
+        """Count a session of a dead worker that no other worker continues."""
 
     def count_unkept(self) -> None:
         """Count a session that continues, but that no other worker could continue."""
@@ -174,7 +174,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """End the workers, which drain first. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.

@@ -72,7 +72,7 @@ KEEP_ALIVE_S: Final = 15
 """The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
 SLOTS_EACH: Final = 8
-"""Slots of the scoreboard for each serving worker, because several of its predecessors may drain at a time."""
+"""The scoreboard has this many slots for each serving worker, because several of its predecessors may drain at once."""
 
 LEAST_WORKERS: Final = 4
 """The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
@@ -292,7 +292,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     ) -> None:
         self._config = config
         self.predecessor = predecessor
-        """The main process that this one replaces as soon as its workers serve."""
+        """The main process that this process replaces as soon as the workers here serve."""
         self.replaceable: Replaceable | None = None
         """The socket on which another main process can ask to replace this one."""
         self._make_router = make_router
@@ -309,7 +309,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
-        """The metrics of each slot, and after them the arbiter's own."""
+        """The metrics of each slot, followed by the arbiter's own metrics."""
         self.metrics = Metrics()
         if self._arbiter_pid == os.getpid():
             self.metrics.attach(self.segments[self._slots])
@@ -382,7 +382,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         }
 
     def load(self) -> WSGIApp:
-        """Make the router of this worker, and the app in front of it."""
+        """Make the router of this worker, and the WSGI app that serves it."""
         slot = self._slot
         try:
             self.router = self._make_router(self._config)
@@ -579,7 +579,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             )
 
     def note_history(self) -> None:
-        """Write a point of the last hour if one is due. Each worker calls this every second."""
+        """Write the next point of the history if it is due. Each worker calls this every second."""
         self.history.note(self.segments)
 
     @property

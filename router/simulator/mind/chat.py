@@ -113,7 +113,7 @@ class Stream:
         self._is_cut = self._is_cut or choice.get("finish_reason") == "length"
 
     def end(self) -> Iterator[Thought]:
-        """Yield the function calls and the end, once: after `[DONE]`, or after the stream has ended without it."""
+        """Yield the function calls and the end, only once: after `[DONE]`, or after the end of a stream without it."""
         if self.is_over:
             return
         self.is_over = True
