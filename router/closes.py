@@ -17,11 +17,11 @@ class ComeBack(enum.Enum):
     """Whether a client should connect again."""
 
     NO = "no"
-    """The client should not: the next session would end in the same way, or the session was ended on purpose."""
+    """The client should stay away, because the next session would end alike, or the end was on purpose."""
     AT_ONCE = "at once"
-    """The client should do so at once, because another process serves it."""
+    """The client should connect again at once, because another process serves it."""
     LATER = "later"
-    """The client should do so after a back-off, because the cause may last."""
+    """The client should connect again after a back-off, because the cause may last."""
 
 
 class End(enum.StrEnum):

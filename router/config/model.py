@@ -53,24 +53,24 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     dial_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """The whole dial of an upstream: the wait for a thread, DNS, TCP, TLS and the WebSocket handshake together."""
     settings_s: Annotated[float, seconds(0.05, 86400)] = 60.0
-    """From the client's handshake to its `Settings`."""
+    """The time from the client's handshake to its `Settings`."""
     session_created_s: Annotated[float, seconds(0.05, 300)] = 10.0
     session_updated_s: Annotated[float, seconds(0.05, 300)] = 5.0
     item_ack_s: Annotated[float, seconds(0.05, 300)] = 5.0
-    """From a user's message to the acknowledgement of its item.
+    """The time from a user's message to the acknowledgement of its item.
 
     Then the response is requested even without the acknowledgement.
     """
     first_event_s: Annotated[float, seconds(0.05, 3600)] = 20.0
-    """From `response.create` to the first event of the response."""
+    """The time from `response.create` to the first event of the response."""
     next_event_s: Annotated[float, seconds(0.05, 3600)] = 15.0
-    """From one event of a response to the next."""
+    """The time from one event of a response to the next."""
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
     """The run of a hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
-    """From a function call to the client's answer."""
+    """The time from a function call to the client's answer."""
     tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0
     """The run of a function by the router, up to the end of its endpoint's response or of its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
@@ -82,7 +82,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
-    """From a close frame to the peer's close frame."""
+    """The time from a close frame to the peer's close frame."""
     ping_interval_s: Annotated[float, seconds(0.05, 3600, zero_is_off=True)] = _CONNECTION.ping_interval_s
     ping_timeout_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.ping_timeout_s
     write_stall_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.write_stall_s

@@ -66,7 +66,7 @@ def upgrade(router: Router, profile: str, environ: Environ) -> Response:
 
 
 def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
-    """Upgrade a request. `service` is the only value that its parameter `service` may have; raises `HandshakeRefused`."""
+    """Upgrade a request, whose parameter `service` must be absent or as given here; raises `HandshakeRefused`."""
     with counting(router):
         return _accept(router, profile, environ, service)
 
