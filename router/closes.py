@@ -115,7 +115,7 @@ ERRORS: Final[dict[str, Close]] = {
 DRAINED: Final = Close(CloseCode.SERVICE_RESTART, "SERVER_GOING_AWAY", ComeBack.AT_ONCE, End.DRAINED, "1012")
 """The end of a drained session that has no turn in progress. Its client gets the reason in a `Warning`."""
 DRAINED_OPENAI: Final = DRAINED._replace(reason="the server restarts")
-"""The same end for a client of OpenAI Realtime."""
+"""The end of a drained session, for a client of OpenAI Realtime."""
 HUNG_UP: Final = Close(CloseCode.NORMAL_CLOSURE, "", ComeBack.NO, End.CLIENT, "1000")
 """The answer to a client that closes the call."""
 STREAM_ENDED: Final = HUNG_UP._replace(end=End.CLOSED)

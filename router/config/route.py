@@ -1,4 +1,4 @@
-"""One route: a path, the front that serves it, and settings that override the configuration's own ones there.
+"""One route: a path, the front that serves it, and settings that override those of the configuration on that path.
 
 This module must not know how a front works, or the source of a route.
 """

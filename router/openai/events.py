@@ -79,7 +79,7 @@ class Response(msgspec.Struct, frozen=True):
     """Null for a response outside the conversation. Some compatible services leave it out."""
     metadata: dict[str, Any] | None = None
     usage: Any = None
-    """An object, if the service reports it."""
+    """The usage as an object; None if the service does not report it."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
