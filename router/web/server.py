@@ -66,7 +66,7 @@ KEEP_ALIVE_S: Final = 15
 """The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
 SLOTS_EACH: Final = 8
-"""Slots of the scoreboard for each serving worker, because several of its predecessors may drain at a time."""
+"""The scoreboard has this many slots for each serving worker, because several of its predecessors may drain at once."""
 
 LEAST_WORKERS: Final = 4
 """The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
@@ -112,7 +112,7 @@ class Router(app.Router, Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other process could continue."""
+        """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
@@ -230,7 +230,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     ) -> None:
         self._config = config
         self.predecessor = predecessor
-        """The main process that this one replaces as soon as its workers serve."""
+        """The main process that this process replaces as soon as the workers here serve."""
         self.replaceable: Replaceable | None = None
         """The socket on which another main process can ask to replace this one."""
         self._make_router = make_router
@@ -247,7 +247,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
-        """The metrics of each slot, and after them the arbiter's own."""
+        """The metrics of each slot, followed by the arbiter's own metrics."""
         self.metrics = Metrics()
         if self._arbiter_pid == os.getpid():
             self.metrics.attach(self.segments[self._slots])
@@ -320,7 +320,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         }
 
     def load(self) -> WSGIApp:
-        """Make the router of this worker, and the app in front of it."""
+        """Make the router of this worker, and the WSGI app that serves it."""
         slot = self._slot
         try:
             self.router = self._make_router(self._config)
@@ -349,7 +349,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         try:
             self._join(router)
-        except OSError as error:  # no room is left: calls matter more than the ways to other workers
+        except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
@@ -361,10 +361,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return app.make_app(router, served)
 
     def _join(self, router: Router) -> None:
-        """Open the ways to the keeper and to the other workers.
+        """Open the channels to the keeper and to the other workers.
 
         Raises:
-            OSError: no room or descriptor is left.
+            OSError: no space or descriptor is left.
         """
         keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
         # A server that was started without a keeper has none after a reload, either.
@@ -409,7 +409,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.metrics.add(RECOVERIES, ("lost",))
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other worker could continue. In the arbiter."""
+        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
@@ -517,7 +517,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             )
 
     def note_history(self) -> None:
-        """Write a point of the last hour if one is due. Each worker calls this every second."""
+        """Write the next point of the history if it is due. Each worker calls this every second."""
         self.history.note(self.segments)
 
     @property
@@ -533,7 +533,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions of this one. Return whether there is."""
+        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
         if folder is None or self.router is None or not self._config.keeper:
             return False
@@ -542,7 +542,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._heir is not None
 
     def tidy(self) -> None:
-        """Remove what the dead main process would have removed."""
+        """Remove the files that the dead main process would have removed."""
         orphans.tidy(self.peers.folder)
 
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
