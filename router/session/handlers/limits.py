@@ -39,7 +39,7 @@ def resume_clocks(context: Context) -> None:
 
 
 def call_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Warn the client before the longest length of a call, or end the call at that length."""
+    """Warn the client shortly before the maximum length of a call, or end the call at that length."""
     _take(context, context.state.limited.of_call(context.now_s))
 
 
