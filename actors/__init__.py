@@ -24,7 +24,7 @@ The trio of a session, and its supervisor:
 
 Threads:
 
-`actor`            our pykka.Actor: an inbox bound to a dispatcher
+`actor`            the engine's pykka.Actor: an inbox bound to a dispatcher
 `pykka_internals`  the private names of pykka that `actor` uses, and their check
 `dispatcher`       threads that run actors: one selector loop each
 `poller`           the descriptors of a dispatcher: epoll, or a portable stand-in

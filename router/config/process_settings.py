@@ -1,4 +1,4 @@
-"""The settings of a process: its addresses, its limits to the outside, its logs and recordings."""
+"""The settings of a process: its addresses, its access limits, its logs and recordings."""
 
 from __future__ import annotations
 

@@ -11,6 +11,11 @@ from tests.explore.knowledge import Knowledge
 from tests.explore.upstream import AUDIO_MS, Response
 from tests.explore.violation import require
 
+ENDS_COMMITS = frozenset(
+    {"input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.speech_started"}
+)
+"""Events that answer the commits by hand so far, or after which other speech is in progress."""
+
 
 class Question:
     """A question that the client is owed an answer for: a text, speech, or the output of a function."""
@@ -114,6 +119,22 @@ class Judge:
         """The generations that received audio."""
         self.is_excused = False
         """The client created a response or ended a turn itself: not every response answers a question."""
+        self.crossed = ("", 0)
+        """The item of the detector's last commit that crossed one by hand, and its generation."""
+        self.is_refusal_due = False
+        """An upstream refused an event, and the client is not told yet."""
+        self.unanswered_commits: set[str] = set()
+        """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
+        self.updating: set[tuple[int, str]] = set()
+        """The generations whose session.update is not answered, and its id."""
+        self.committed_at: set[tuple[int, str]] = set()
+        """The generations that received a commit, and its id."""
+        self.voices = 0
+        """UserStartedSpeaking messages so far. A typed question causes one, too."""
+        self.is_voice_shown = False
+        """The client was told that the user speaks, and the speech is neither committed nor given up."""
+        self.is_replayed = False
+        """The upstream in use was given speech whose begin the client knows, and has not detected it."""
         self.worded: set[str] = set()
         """Texts of the responses of which the session has received words. The client gets them before their audio."""
 
@@ -142,9 +163,20 @@ class Judge:
     def expires(self, name: str, now_s: float) -> None:
         """Record that a deadline expired by which the session takes speech for a noise."""
         self.has_missed_commit |= name == "commit"
+        if name == "commit":
+            self.unanswered_commits.clear()
+        if name in ("commit", "speech"):
+            self.is_voice_shown = self.is_replayed = False
         longest_s = {"speech": 0.0, "commit": MAX_FILLED_S}.get(name)
         if longest_s is not None:
             self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
+
+    def is_not_by_hand(self, generation: int) -> None:
+        """Record that an upstream refuses a commit by hand, so that the detector's own made the turn."""
+        item, there = self.crossed
+        if item and there == generation:
+            self.asked(item, generation)
+        self.crossed = ("", 0)
 
     def replace(self) -> None:
         """Record that a given text takes the place of every answer that is active, or about to begin: rule REPLACED."""
@@ -286,6 +318,7 @@ class Judge:
         self.shown = set()
 
     def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.voices += 1
         self.silenced |= {it.text for it in self.active.values()}
 
     def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
@@ -307,7 +340,7 @@ class Judge:
         self.updates -= 1
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
-        self.has_explained = True
+        self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
         self.updates = self.injected = 0
         self.unsent.clear()
         self.owed.clear()
@@ -350,6 +383,13 @@ class Judge:
             require(not is_early, "ii a response is requested while the user speaks")
             is_wanted = self.owed or self.is_excused or self.answers < self.questions
             require(bool(is_wanted), "ii a response is requested, and no question is open")
+        if kind == "session.update" and event.get("event_id") is not None:
+            key = (generation, str(event["event_id"]))
+            require(key not in self.updating, "ii an upstream is configured twice at once")
+            self.updating.add(key)
+        if kind == "input_audio_buffer.commit":
+            self.committed_at.add((generation, str(event.get("event_id"))))
+            self.unanswered_commits.add(str(event.get("event_id")))
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self.statements.append(generation)
@@ -383,6 +423,21 @@ class Judge:
         self.playing = text
         self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + AUDIO_MS
 
+    def upstream_ends_commit(self, event: dict[str, Any]) -> None:
+        """Record an event behind which no commit by hand is to be repeated."""
+        if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
+            self.is_voice_shown = self.is_replayed = False
+        named = str((event.get("error") or {}).get("event_id"))
+        if event["type"] in ENDS_COMMITS:
+            self.unanswered_commits.clear()
+        self.unanswered_commits.discard(named)
+
+    def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
+        """Record the answer to a session.update."""
+        if event["type"] == "session.updated":
+            self.updating = {it for it in self.updating if it[0] != generation}
+        self.updating.discard((generation, str((event.get("error") or {}).get("event_id"))))
+
     def refused(self, generation: int, event: dict[str, Any]) -> None:
         """Record that an upstream refused an event, or lost it."""
         if event["type"] == "response.create" and generation in self.asks:
@@ -390,6 +445,12 @@ class Judge:
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
         self.knowledge.refuse(event)
+
+    def lacks(self, generation: int, event: dict[str, Any]) -> None:
+        """Record that a standby upstream refused an item. It gets the item again when it takes over."""
+        if event["type"] == "conversation.item.create":
+            self.outputs.discard((generation, str(event["item"].get("call_id"))))
+            self.knowledge.lack(event["item"], generation)
 
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:
@@ -400,6 +461,12 @@ class Judge:
         answered = {call for call, state in self.calls.items() if state == "answered"}
         lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
         require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
+        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        require(
+            not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
+        )
+        self.unanswered_commits = repeated
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

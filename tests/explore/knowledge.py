@@ -17,6 +17,8 @@ class Knowledge:
         """Texts that an upstream refused."""
         self.denied: dict[str, int] = {}
         """Texts that an upstream refused with an error, and its generation."""
+        self.again: set[str] = set()
+        """Texts that a standby upstream refused. It gets them behind the others."""
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
@@ -61,6 +63,12 @@ class Knowledge:
         if event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
             self.denied[_text_of(event["item"])] = generation
 
+    def lack(self, item: dict[str, Any], generation: int) -> None:
+        """Record that a standby upstream does not have an item that it was given."""
+        self.given.get(generation, {}).pop(str(item.get("id")), None)
+        if item["type"] == "message":
+            self.again.add(_text_of(item))
+
     def judge(self, generation: int, must_have: set[str]) -> None:
         """Judge the conversation that an upstream was given. `must_have`: texts of completed answers."""
         whole = list(self.given.get(generation, {}).values())
@@ -87,7 +95,7 @@ class Knowledge:
 
     def _has_place(self, text: str) -> bool:
         """Whether a text has one place in the conversation. A transcript comes later than the speech."""
-        return text not in self.cut and not text.startswith("Said ")
+        return text not in self.cut | self.again and not text.startswith("Said ")
 
 
 def _text_of(item: dict[str, Any]) -> str:

@@ -15,8 +15,9 @@ from unittest import mock
 
 from router.session import transitions
 from router.session.machine import Session
+from tests.explore.canonical import key_of
 from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
-from tests.explore.world import World  # noqa: TC001 - the annotations name it
+from tests.explore.world import World, thawed
 
 TABLES = {
     "LIFECYCLE": transitions.LIFECYCLE,
@@ -27,7 +28,8 @@ TABLES = {
 KEPT = 24
 """Walks of each line."""
 
-Walk = tuple[Root, list[Action]]
+Walk = tuple[Root, list[Action], int]
+"""A root, the actions, and the key of the world behind them."""
 Walks = dict[str, list[Walk]]
 
 
@@ -45,31 +47,33 @@ def walks_to_lines(seconds: float, processes: int) -> Walks:
     """Return the walks to each line, after a search of every root. `seconds`: processor time in all."""
     jobs = [(root, seconds / len(ROOTS)) for root in ROOTS]
     found: Walks = {}
+    farther: Walks = {}
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
-        for (root, _), walks in zip(jobs, pool.imap(_job, jobs), strict=True):
-            for line, paths in walks.items():
-                found.setdefault(line, []).extend((root, path) for path in paths)
+        for (root, _), both in zip(jobs, pool.imap(_job, jobs), strict=True):
+            for walks, whole in zip(both, (found, farther), strict=True):
+                for line, paths in walks.items():
+                    whole.setdefault(line, []).extend((root, path, key) for path, key in paths)
     # One walk of each root first: the roots differ most.
-    return {line: _alternating(walks) for line, walks in found.items()}
+    return {line: _alternating(walks) for line, walks in (farther | found).items()}
 
 
 def _alternating(walks: list[Walk]) -> list[Walk]:
     places: dict[Root, int] = {}
     ranked = []
-    for root, path in walks:
-        places[root] = places.get(root, -1) + 1
-        ranked.append((places[root], root, path))
-    return [(root, path) for _, root, path in sorted(ranked, key=lambda it: it[0])]
+    for walk in walks:
+        places[walk[0]] = places.get(walk[0], -1) + 1
+        ranked.append((places[walk[0]], walk))
+    return [walk for _, walk in sorted(ranked, key=lambda it: it[0])]
 
 
-def _job(job: tuple[Root, float]) -> dict[str, list[list[Action]]]:
+def _job(job: tuple[Root, float]) -> tuple[dict[str, list[tuple[list[Action], int]]], ...]:
     root, seconds = job
     collect_seldom()
     hits: set[str] = set()
     with _noting(hits):
         search = _Tracing(root, hits)
         search.run(seconds, clock=time.process_time)
-    return search.walks
+    return search.walks, search.farther
 
 
 class _Tracing(Search):
@@ -78,28 +82,39 @@ class _Tracing(Search):
     def __init__(self, root: Root, hits: set[str]) -> None:
         super().__init__(root)
         self._hits = hits
-        self.walks: dict[str, list[list[Action]]] = {}
-        self._states: dict[str, set[Any]] = {}
+        self.walks: dict[str, list[tuple[list[Action], int]]] = {}
+        self.farther: dict[str, list[tuple[list[Action], int]]] = {}
+        """The walks behind which a line is reached on the way to an end."""
+        self._states: dict[tuple[str, bool], set[Any]] = {}
+        self._before: Any = ()
 
     def _station(self, kinds: tuple[str, ...]) -> tuple[bytes, Path]:
         self._hits.clear()
         place = super()._station(kinds)
-        self._record(kinds, place[1])
+        self._record(kinds, place[1], thawed(place[0]))
         return place
 
     def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
         self._hits.clear()
-        state = state_of(world)[:6]
+        self._before = state_of(world)[:6]
         following = super()._take(world, action, path)
-        self._record(state, (action, path))
+        self._record(self._before, (action, path), world)
         return following
 
-    def _record(self, state: Any, path: Path) -> None:
+    def _run_to_ends(self, world: World, copy: bytes, path: Path) -> None:
+        # What the action itself reaches. The ends reach more, as a last resort.
+        self._record(self._before, path, world)
+        super()._run_to_ends(world, copy, path)
+        self._record(self._before, path, world, is_by_end=True)
+
+    def _record(self, state: Any, path: Path, world: World, *, is_by_end: bool = False) -> None:
+        found = self.farther if is_by_end else self.walks
         for line in self._hits:
-            states = self._states.setdefault(line, set())
+            states = self._states.setdefault((line, is_by_end), set())
             if state not in states and len(states) < KEPT:
                 states.add(state)
-                self.walks.setdefault(line, []).append(actions_on(path))
+                found.setdefault(line, []).append((actions_on(path), key_of(world)))
+        self._hits.clear()
 
 
 def actions_on(path: Path) -> list[Action]:

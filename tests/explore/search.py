@@ -45,6 +45,9 @@ ENDS = ("run_silent", "run_noisy", "run_well")
 LONGEST = 60
 """The number of actions after which a walk begins anew."""
 
+WANDERED = 16
+"""The number of actions after which a walk near a line begins anew."""
+
 POOL = 20_000
 """Worlds from which walks go on."""
 TRIES = 3
@@ -109,6 +112,7 @@ class Search:
         self._is_near = False
         """Whether every new world runs to its ends. Such a search begins at a walk."""
         self._level: deque[tuple[bytes, Path]] = deque()
+        self._start: tuple[bytes, Path] | None = None
 
     def run(
         self, seconds: float, depth: int = 50, *, walks: bool = True, clock: Callable[[], float] = time.monotonic
@@ -128,8 +132,11 @@ class Search:
         self.report.triples = len(self._taken)
         return self.report
 
-    def begin_at(self, path: list[Action], clock: Callable[[], float]) -> None:
-        """Take a walk, run the world behind it to its ends, and have `go_on` search from there."""
+    def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int | None) -> bool:
+        """Take a walk, run the world behind it to its ends, and have `go_on` search from there.
+
+        Return whether the walk leads to another world than that of the key `unless`. Otherwise nothing is searched.
+        """
         self._clock, self._is_near = clock, True
         world, walked = World(*self.root), ()
         try:
@@ -140,10 +147,14 @@ class Search:
                     world.act(action)
         except Violation as violation:
             self._note(walked, str(violation))
-            return
+            return True
+        if key_of(world) == unless:
+            return False
         copy = frozen(world)
+        self._start = (copy, walked)
         self._run_to_ends(world, copy, walked)
         self._level.append((copy, walked))
+        return True
 
     def go_on(self, until_s: float, most: int) -> None:
         """Search breadth first behind the walk, until a time or a number of transitions."""
@@ -152,6 +163,39 @@ class Search:
             copy, walked = self._level.popleft()
             for action in thawed(copy).actions():
                 self._level += self._take(thawed(copy), action, walked)
+
+    def wander(self, until_s: float, most: int) -> None:
+        """Walk at random from the walk's end, until a time or a number of transitions. Only new kinds run to ends."""
+        most += self.report.transitions
+        self._is_near = False
+        while self._start is not None and not self.report.found:
+            if self._clock() > until_s or self.report.transitions > most:
+                break
+            copy, path = self._start
+            for _ in range(WANDERED):
+                world = thawed(copy)
+                action = self._rarest(world)
+                if action is None or self.report.found:
+                    break
+                self._act_on(world, action, path)
+                copy, path = frozen(world), (action, path)
+        self._is_near = True
+
+    def _act_on(self, world: World, action: Action, path: Path) -> None:
+        """Take an action, whether or not the world that follows was seen before."""
+        triple = (*state_of(world), kind_of(world, action))
+        self._taken[triple] = self._taken.get(triple, 0) + 1
+        self.report.transitions += 1
+        path = (action, path)
+        try:
+            world.act(action)
+        except Violation as violation:
+            self._note(path, str(violation))
+            return
+        key = key_of(world)
+        if key not in self._seen:
+            self._seen.add(key)
+            self._run_to_ends(world, frozen(world), path)
 
     def forget(self) -> None:
         """Forget the violations so far."""
@@ -169,8 +213,6 @@ class Search:
         for kind in kinds:
             name, _, detail = kind.partition("-")
             fitting = [it for it in world.actions() if it[0] == name and (not detail or detail in it)]
-            if name == "fire" and not fitting and detail in world.timers:
-                fitting = [(name, detail)]
             if fitting:
                 world.act(fitting[0])
                 path = (fitting[0], path)
@@ -292,7 +334,11 @@ def kind_of(world: World, action: Action) -> str:
         upstream = world.upstreams[action[1]]
         response = upstream.outside if action[2] else upstream.active
         return f"step {response.kind} {response.at}" if response is not None else kind
-    return f"{kind} {action[-1]}" if kind in ("fire", "fail", "native", "inject", "late", "no words") else kind
+    return (
+        f"{kind} {action[-1]}"
+        if kind in ("fire", "fail", "unannounced", "native", "inject", "late", "no words")
+        else kind
+    )
 
 
 def shape_of(words: str) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+LIFE_S = 1500.0
+"""The length of its session. It is shorter than what a session takes for the usual one."""
+OPENED_UNIX_S = 1_700_000_000.0
 AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
@@ -26,14 +29,21 @@ STEPS = {
     "words first": ("words", "audio", "text", "item done", "done"),
     "audio first": ("audio", "words", "text", "item done", "done"),
     "call first": ("call", "done"),
+    "text only": ("text", "item done", "done"),
     "done only": ("item", "audio", "item done", "done"),
     "item only": ("item done", "done"),
 }
 """The steps of each kind. Some servers announce no items."""
 
 
-UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "item only")
+WHOLE = ("done only", "item only")
+"""The kinds whose text comes only in `conversation.item.done`."""
+LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
+"""The last event of a response without `response.created`, where it is not its whole text."""
+UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
+OWN_UNANNOUNCED = ("message", "words first", "audio first", "call first", "text only", "item only")
+"""The kinds of its own answers to speech that such a server may begin, where no request is on its way."""
 
 
 class Response:
@@ -59,10 +69,12 @@ class Response:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of its kind."""
+        if self.is_brief and self.kind == "call first":
+            return STEPS[self.kind][:-1]
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
-        return STEPS[self.kind][:-1] if self.kind == "item only" else STEPS[self.kind][:-2]
+        return STEPS[self.kind][:-1] if self.kind in WHOLE else STEPS[self.kind][:-2]
 
     @property
     def is_call(self) -> bool:
@@ -103,6 +115,8 @@ class Upstream:
         self.quirk = quirk
         self.phase = "dialled"
         self.has_created = False
+        self.expires_s = 0.0
+        """The end of its session."""
         self.queue: list[dict[str, Any]] = []
         """The session's events that it has not taken yet, without audio."""
         self.items: list[tuple[str, str]] = []
@@ -121,6 +135,8 @@ class Upstream:
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
         self.detects = True
+        self.held: list[dict[str, Any]] = []
+        """Answers to session.update that it has not sent yet. Some servers take what follows meanwhile."""
         self.last: dict[str, Any] | None = None
         """Its last event, which it may send twice."""
         self.numbers = 0
@@ -151,6 +167,8 @@ class Upstream:
         if self.phase != "created":
             return []
         found: list[tuple[Any, ...]] = [] if self.has_created else [("announce", self.generation)]
+        if self.held:
+            found.append(("updated", self.generation))
         # Without metadata the order tells responses apart: the answer to speech begins before a given text.
         is_behind = self.owes_answer and self.quirk in ("no echo", "no created")
         # Without response.created, or with one id for all, two responses at once are told apart by nobody.
@@ -168,6 +186,16 @@ class Upstream:
         if self.detects:
             found += self._hearing()
         return found + [("words", self.generation, item) for item in self.untranscribed]
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether it may answer the next event of the queue late."""
+        return self.phase == "created" and bool(self.queue) and self.queue[0]["type"] == "session.update"
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether it may refuse the next event of the queue. Answers to updates come in their order."""
+        return not self.held or self.queue[0]["type"] != "session.update"
 
     def _is_beside(self) -> bool:
         """Whether the next event would begin a response beside the other one."""
@@ -207,7 +235,15 @@ class Upstream:
         self.detects = detection is not None and not (
             isinstance(detection, dict) and detection.get("create_response") is False
         )
-        return [{"type": "session.updated", "session": {}}]
+        updated = {"type": "session.updated", "session": {}}
+        if self.held:
+            self.held.append(updated)
+            return []
+        return [updated]
+
+    def hold(self) -> None:
+        """Take a session.update, and answer it later."""
+        self.held += self.take("")
 
     def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
         item = event["item"]
@@ -254,10 +290,24 @@ class Upstream:
             return [self._error("response_cancel_not_active", event)]
         return self._end(response, "cancelled")
 
+    @property
+    def may_answer_unannounced(self) -> bool:
+        """Whether it may begin a response to detected speech without an announcement: no request would be met."""
+        is_asked = any(event["type"] == "response.create" for event in self.queue)
+        is_idle = self.active is None and self.outside is None and not is_asked
+        return self.quirk == "no created" and self.phase == "created" and self.owes_answer and is_idle
+
     def own(self, kind: str) -> list[dict[str, Any]]:
         """Begin a response to detected speech."""
         self.owes_answer = False
         return self._begin(kind, None, is_outside=False, is_own=True)
+
+    def own_unannounced(self, kind: str) -> None:
+        """Begin a response to detected speech without an event. Its first output follows at once."""
+        self.owes_answer = False
+        self._begin(kind, None, is_outside=False)
+        assert self.active is not None
+        self.active.is_own = True
 
     def _begin(self, kind: str, metadata: Any, *, is_outside: bool, is_own: bool = False) -> list[dict[str, Any]]:
         self.numbers += 1
@@ -291,7 +341,7 @@ class Upstream:
         step = response.steps[response.at]
         response.at += 1
         events = self._events(response, step)
-        if response.is_brief and step == ("item done" if response.kind == "item only" else "text"):
+        if response.is_brief and step == LAST.get(response.kind, "text"):
             self._end(response, "completed")
         return events
 

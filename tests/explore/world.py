@@ -7,6 +7,7 @@ in a world depends on the real time or on chance, so the same actions lead to th
 import copyreg
 import io
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -18,14 +19,17 @@ from router.config.model import RouterConfig
 from router.deepgram.messages import Settings
 from router.session import transitions
 from router.session.deadlines import Wait
+from router.session.handlers.items import CUT_EVENT_ID
+from router.session.handlers.user_speech import MAX_FILLED_S
 from router.session.machine import Session
 from router.session.options import SessionOptions
 from router.session.profile import PROFILES, Profile
 from router.session.state.states import Lifecycle
 from router.session.tables import Row
 from router.session.work import WorkKind, split_key
+from tests.explore.account import judge_tables
 from tests.explore.judge import Judge
-from tests.explore.upstream import Response, Upstream, decoded
+from tests.explore.upstream import LIFE_S, OPENED_UNIX_S, OWN_UNANNOUNCED, Response, Upstream, decoded
 from tests.explore.violation import Violation
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
@@ -43,9 +47,13 @@ IDLE_TIMERS = frozenset({Wait.ROLLOVER.value})
 """Timers on which nothing waits."""
 OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value})
 """Timers that expire without a fault of any peer."""
+LATE = {"no created": frozenset({Wait.UNANNOUNCED.value})}
+"""Further such timers, where an upstream has a quirk."""
 MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value})
 """Timers whose end opens a gate of a request. The request may have another gate."""
 STEPS_TO_REST = 600
+SOON_S = 30.0
+"""The time within which the next try for a successor is due, where the last one failed."""
 ACKNOWLEDGEMENTS = "acknowledgements"
 
 BUDGET = {
@@ -54,7 +62,8 @@ BUDGET = {
     "inject": 1,
     "update": 1,
     "force": 1,
-    "native": 1,
+    "native": 2,
+    "hold": 1,
     "fault": 2,
     "rollover": 1,
     "late": 1,
@@ -123,9 +132,17 @@ class World:
         found += [("work", key) for key in self.work]
         for upstream in self.upstreams.values():
             found += upstream.actions()
+            if self.budget["hold"] and upstream.may_hold:
+                found.append(("hold", upstream.generation))
+            is_asked = upstream.generation in (*self.judge.asks, *self.judge.statements) or self.has_dropped
+            if upstream.may_answer_unannounced and not is_asked:
+                found += [("unannounced", upstream.generation, kind) for kind in OWN_UNANNOUNCED]
         timer = self._next_timer()
         if timer is not None:
             found.append(("fire", timer))
+        # The upstream may have been opened long ago: its rollover is due at any time.
+        idle = [name for name in self.timers if name in IDLE_TIMERS and name != timer and self.budget["rollover"]]
+        found += [("fire", name) for name in idle]
         if self.gone is not None and self.budget["late"]:
             is_abandoned = any(generation == self.gone.generation for generation, _ in self.abandoned)
             found += [("late", how) for how in self.gone.late() if how != "step" or not is_abandoned]
@@ -153,7 +170,7 @@ class World:
         for generation, upstream in self.upstreams.items():
             found.append(("close", generation))
             if upstream.queue:
-                found += [("refuse", generation), ("drop", generation)]
+                found += [("refuse", generation)] * upstream.may_refuse + [("drop", generation)]
                 if upstream.queue[0]["type"] == "conversation.item.create":
                     found.append(("other id", generation))
             if upstream.active is not None:
@@ -183,6 +200,7 @@ class World:
             return
         if Wait.STANDBY.value in self.timers and not self._others():
             raise Violation("i a deadline waits for a standby upstream that is gone")
+        judge_tables(self)
         if not self.judge.owed:
             return
         leads_on = set(self.timers) - IDLE_TIMERS or self.dials or self.abandoned or self.work
@@ -202,18 +220,45 @@ class World:
     # Time and the engine.
 
     def _act_fire(self, name: str) -> None:
-        self.now_s = max(self.now_s, self.timers.pop(name))
+        due_s = self.timers.pop(name)
+        is_early = name in IDLE_TIMERS and not self.timers.keys() <= IDLE_TIMERS
+        self.now_s = max(self.now_s, self.now_s if is_early else due_s)
+        self._judge_deadline(name)
+        is_early = self.is_sound and name == Wait.NEXT_EVENT.value and not self._is_speaking()
         self.judge.expires(name, self.now_s)
         if name in IDLE_TIMERS:
             self._spend("rollover")
-        if name not in OWN_TIMERS:
+        if name not in OWN_TIMERS | LATE.get(self.quirk, frozenset()):
             if self.is_sound and self.is_well:
                 raise Violation(f"i {name} expires although both peers behave well")
             self.is_sound = False
         commands = self._feed(messages.TimerFired(name))
+        if is_early and any(isinstance(it, messages.AbandonUpstream) for it in commands):
+            raise Violation("i next_event expires behind the last event of a response")
         is_followed = any(not isinstance(it, (messages.Log, messages.Notify)) for it in commands)
-        if not is_followed and name not in MAY_REST and not (name in IDLE_TIMERS and self._is_rolling()):
+        # A session that is not ready yet notes that its rollover is due.
+        is_noted = self._is_rolling() or self.session.state.lifecycle is not Lifecycle.READY
+        if not is_followed and name not in MAY_REST and not (name in IDLE_TIMERS and is_noted):
             raise Violation(f"i {name} expires, and nothing follows")
+
+    def _is_speaking(self) -> bool:
+        """Whether the upstream in use has a response to finish."""
+        serving = self.upstreams.get(self.serving)
+        return serving is None or serving.active is not None or serving.outside is not None
+
+    def _judge_deadline(self, name: str) -> None:
+        """Judge that what a deadline waits for has not come."""
+        serving = self.upstreams.get(self.serving)
+        if serving is None or self.session.state.lifecycle is not Lifecycle.READY:
+            return
+        if name == Wait.FIRST_EVENT.value and self.is_sound:
+            is_awaited = self.serving in (*self.judge.asks, *self.judge.statements) or serving.owes_answer
+            if not is_awaited:
+                raise Violation("i first_event expires, and no response is awaited")
+        if name == Wait.COMMIT.value and not self.judge.unanswered_commits:
+            since_s = self.judge.speaking.get(self.serving, 0.0)
+            if since_s and self.now_s - since_s < MAX_FILLED_S:
+                raise Violation("i commit expires, and the user speaks")
 
     def _is_rolling(self) -> bool:
         return bool(self.dials or self.abandoned) or len(self.upstreams) > 1
@@ -225,8 +270,8 @@ class World:
     def _act_dialled(self, generation: int) -> None:
         self.dials.remove(generation)
         self.upstreams[generation] = upstream = Upstream(generation, self.quirk)
-        upstream.phase = "opened"
-        self._feed(messages.UpstreamOpened(generation, 0, 1_700_000_000.0))
+        upstream.phase, upstream.expires_s = "opened", self.now_s + LIFE_S
+        self._feed(messages.UpstreamOpened(generation, 0, OPENED_UNIX_S))
 
     def _act_no_dial(self, generation: int) -> None:
         self._spend("fault")
@@ -251,6 +296,7 @@ class World:
             frame = messages.UpstreamTextReceived(gone.generation, orjson.dumps(event).decode())
             if is_abandoned:
                 self.judge.knowledge.sees(event, gone.generation)
+                self.judge.upstream_ends_commit(event)
                 if (event.get("response") or {}).get("status") == "cancelled" and cancelled is not None:
                     self.judge.is_late_cancelled(cancelled, gone.generation)
                 self._feed(frame)
@@ -342,7 +388,8 @@ class World:
     def _act_created(self, generation: int) -> None:
         self.upstreams[generation].phase = "created"
         self.upstreams[generation].has_created = True
-        self._deliver(generation, [{"type": "session.created", "session": {}}])
+        created = {"type": "session.created", "session": {"expires_at": OPENED_UNIX_S + LIFE_S}}
+        self._deliver(generation, [created])
 
     _act_announce = _act_created
 
@@ -355,11 +402,26 @@ class World:
             self.judge.speaking.pop(generation, None)
         if events and events[0]["type"] == "error":
             self.judge.refused(generation, event)
+            if event["type"] == "input_audio_buffer.commit" and upstream.owes_answer:
+                self.judge.is_not_by_hand(generation)
         self._after(upstream, before, events)
+
+    def _act_hold(self, generation: int) -> None:
+        self._spend("hold")
+        self.upstreams[generation].hold()
+
+    def _act_updated(self, generation: int) -> None:
+        self._deliver(generation, [self.upstreams[generation].held.pop(0)])
 
     def _act_own(self, generation: int, kind: str) -> None:
         upstream = self.upstreams[generation]
         self._after(upstream, (None, upstream.outside), upstream.own(kind))
+
+    def _act_unannounced(self, generation: int, kind: str) -> None:
+        upstream = self.upstreams[generation]
+        upstream.own_unannounced(kind)
+        self.judge.begins(upstream.active)
+        self._act_step(generation, is_outside=False)
 
     def _act_step(self, generation: int, is_outside: bool) -> None:
         upstream = self.upstreams[generation]
@@ -399,7 +461,12 @@ class World:
         self.judge.cut_off()
         self.judge.speaking[generation] = self.now_s
         self.judge.has_missed_commit = False
+        voices = self.judge.voices
         self._deliver(generation, self.upstreams[generation].hear("speech"))
+        if generation == self.serving:
+            if self.judge.is_replayed and self.judge.voices != voices:
+                raise Violation("v the client is told twice that the user has begun to speak")
+            self.judge.is_voice_shown, self.judge.is_replayed = self.judge.voices != voices, False
 
     def _act_stop(self, generation: int) -> None:
         self.judge.speaking.pop(generation, None)
@@ -418,6 +485,7 @@ class World:
             self.judge.asked(upstream.speech, generation)
         else:
             self.judge.is_excused = True
+            self.judge.crossed = (upstream.speech, generation) if is_client_s else ("", 0)
         self._deliver(generation, upstream.hear("commit"))
 
     def _act_words(self, generation: int, item: str) -> None:
@@ -441,12 +509,19 @@ class World:
 
     def _act_refuse(self, generation: int) -> None:
         self._spend("fault")
-        upstream = self.upstreams[generation]
-        self.judge.refused(generation, upstream.queue[0])
-        if generation == self.session.state.upstream.generation:
+        upstream, event = self.upstreams[generation], self.upstreams[generation].queue[0]
+        is_in_use = generation == self.session.state.upstream.generation
+        if is_in_use:
+            self.judge.refused(generation, event)
+            self.judge.knowledge.deny(event, generation)
+        else:
             # An item that a standby refuses is missing in its conversation alone.
-            self.judge.knowledge.deny(upstream.queue[0], generation)
+            self.judge.lacks(generation, event)
+        is_named = event.get("event_id") is not None or upstream.has_created
+        self.judge.is_refusal_due = is_in_use and is_named and event.get("event_id") != CUT_EVENT_ID
         self._deliver(generation, upstream.refuse())
+        if self.judge.is_refusal_due:
+            raise Violation(f"ii an upstream refuses {event['type']}, and the client is not told")
 
     def _act_drop(self, generation: int) -> None:
         self._spend("fault")
@@ -475,6 +550,9 @@ class World:
                 return  # the session closed it in the meantime
             upstream.last = event
             self.judge.knowledge.sees(event, generation)
+            self.judge.upstream_answers_update(event, generation)
+            if generation == self.serving:
+                self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared":
                 self.judge.is_cleared = self.judge.is_clearing
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
@@ -516,6 +594,9 @@ class World:
                 self.judge.sent_audio()
             case messages.SendToUpstream(frame, generation):
                 event = decoded(frame)
+                is_there = generation in self.upstreams or any(it[0] == generation for it in self.abandoned)
+                if not is_there:
+                    raise Violation(f"ix {event['type']} is sent to an upstream that is gone")
                 self.judge.sent_upstream(event, generation)
                 if generation in self.upstreams:
                     upstream = self.upstreams[generation]
@@ -603,7 +684,7 @@ class World:
             actions = self.actions()
             if not actions:
                 break
-            steps = [it for it in actions if it[0] != "announce"]
+            steps = [it for it in actions if not self._is_silent_about(it)]
             if not steps:
                 break
             self.act(next((it for it in steps if it[0] != "fire"), steps[0]))
@@ -613,6 +694,11 @@ class World:
         others = [] if self.judge.has_ended else [it for it in self.upstreams if it != self.serving]
         if others:
             raise Violation(f"i the upstreams {others} serve nothing, and remain")
+
+    def _is_silent_about(self, action: tuple[Any, ...]) -> bool:
+        """Whether an upstream never takes an action: some servers never send session.created."""
+        is_second = action[0] == "created" and action[1] % 2 == 0
+        return action[0] == "announce" or (is_second and self.quirk == "no created")
 
     def _judge_account(self, *, has_dropped: bool) -> None:
         """Judge what the session itself reports to be owed. A lost event is never acknowledged."""
@@ -627,6 +713,9 @@ class World:
         before = self.serving
         if Wait.ROLLOVER.value not in self.timers:
             raise Violation("i no successor of the upstream is due")
+        serving = self.upstreams[before]
+        if serving.has_created and self.timers[Wait.ROLLOVER.value] > max(serving.expires_s, self.now_s + SOON_S):
+            raise Violation("i the successor of the upstream is due behind the end of its session")
         self.budget["rollover"] = 1
         self.act(("fire", Wait.ROLLOVER.value))
         self._rest_well()
@@ -640,6 +729,9 @@ NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.cl
 
 
 # Copies.
+
+_UNCHANGED = (SessionOptions, Profile, Row, Settings, MappingProxyType)
+"""The types whose objects never change. The only mapping proxy of a session is the empty one."""
 
 _SHARED: dict[int, Any] = {}
 
@@ -656,7 +748,7 @@ def _shared(number: int) -> Any:
 class _Pickler(pickle.Pickler):
     """A pickler that shares the parts of a session that never change."""
 
-    dispatch_table = copyreg.dispatch_table | dict.fromkeys((SessionOptions, Profile, Row, Settings), _share)
+    dispatch_table = copyreg.dispatch_table | dict.fromkeys(_UNCHANGED, _share)
 
 
 def frozen(world: World) -> bytes:

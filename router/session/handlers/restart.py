@@ -54,6 +54,19 @@ def abandon_silent(context: Context, fired: messages.TimerFired) -> None:
     context.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
 
 
+def abandon_stopped(context: Context, fired: messages.TimerFired) -> None:
+    """Abandon an upstream that stopped in the middle of a response.
+
+    A response that was not announced has no end of its own behind a call. So nothing follows until its outputs are
+    there, for which other deadlines run.
+    """
+    turn = context.state.turn
+    if not turn.is_announced and turn.has_called and context.state.calls.outstanding:
+        context.wait(Wait.NEXT_EVENT)
+    else:
+        abandon_silent(context, fired)
+
+
 def abandon_malformed(context: Context, malformed: openai_codec.Malformed) -> None:
     """Abandon an upstream that sent a frame which is not an event."""
     context.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")
@@ -84,14 +97,14 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         return Lifecycle.READY
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
-    # Beyond the supervisor's back-off: the deadline would expire before the dial otherwise.
+    # Add the supervisor's back-off: the deadline would otherwise expire before the dial.
     context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
     context.open_upstream(state.upstream.generation, state.model, delay_s=lost.verdict.delay_s)
     return None
 
 
 def forget_upstream(context: Context, _lost: messages.UpstreamLost) -> None:
-    """Forget an upstream that was lost before there were Settings. The client's Settings will dial another one."""
+    """Forget an upstream that was lost before the client sent Settings. The Settings will dial another one."""
     context.stop_waiting(*UPSTREAM_WAITS)
     context.state.upstream = UpstreamLink(0)
 

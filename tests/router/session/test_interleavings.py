@@ -2,7 +2,7 @@
 
 import msgspec
 import orjson
-from hypothesis import given, settings, strategies
+from hypothesis import example, given, settings, strategies
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
@@ -106,6 +106,10 @@ BEGINNINGS = [
 
 TELEPHONE_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [TELEPHONE]), *BEGINNINGS[2:]]
 GREETED_BEGINNINGS = [BEGINNINGS[0], *as_text(messages.ClientTextReceived, [GREETED]), *BEGINNINGS[2:]]
+
+
+UNASKED_ITEM = of_upstream(next(event for event in UPSTREAM if event["type"] == "conversation.item.done"))
+"""A whole answer that comes unasked, and without response.created: some servers announce nothing."""
 
 
 class Driver:
@@ -262,6 +266,8 @@ class Driver:
     strategies.sampled_from(["openai", "converse"]),
     strategies.sampled_from(ENGINE),
 )
+@example(BEGINNINGS, UNASKED_ITEM, "openai", ENGINE[0])
+@example(BEGINNINGS, UNASKED_ITEM * 2, "converse", ENGINE[3])
 def test_the_rules_hold_for_any_interleaving(beginning, middle, profile, end):
     driver = Driver(profile)
     for what in [*beginning, *middle, end, *middle[:3], Wait.DRAIN]:

@@ -546,6 +546,17 @@ def test_an_answer_to_speech_that_is_not_announced_covers_no_question():
     assert len(book.run(1.0).asked()) == 1
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_an_answer_to_speech_that_is_not_announced_and_fails_before_its_text_is_requested_again(is_lost):
+    book = TimedPlaybook().ready().hears("u1", "When?").upstream(output_item("resp_v", "item_v"))
+    begin = book.here
+    if is_lost:
+        book.restarted_after()
+    else:
+        book.ends("resp_v", "failed")
+    assert len(book.run(1.0).asked(since=begin)) == 1
+
+
 def test_a_question_in_flight_is_asked_once_although_another_response_fails_before_it_begins():
     book = TimedPlaybook().ready().echoes().types("When?").begins_itself()
     begin = book.here

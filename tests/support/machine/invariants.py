@@ -33,7 +33,8 @@ OUTPUT = {
     "response.function_call_arguments.done",
 }
 
-ENDS = ("response.done", "response.output_text.done", "response.output_audio_transcript.done")
+TEXT_ENDS = ("response.output_text.done", "response.output_audio_transcript.done")
+ENDS = ("response.done", *TEXT_ENDS)
 """The events that end a response without response.created."""
 
 SHOWN = (messages.SendToClient, messages.SendToUpstream, messages.EndSession, messages.Log)
@@ -112,6 +113,8 @@ class ClientSide:
         self._transcribed: set[str] = set()
         self._cut: set[str | None] = set()
         """Responses that the user interrupted."""
+        self._worded: set[str | None] = set()
+        """Items whose whole text has come: a later event only repeats it."""
 
     # Inputs.
 
@@ -122,6 +125,7 @@ class ClientSide:
             self._generation = state.upstream.generation
             self._carried_over = set(state.calls.outstanding)
             self._running = set(self._carried_over)
+            self._worded.clear()
         match message:
             case messages.ClientTextReceived(text):
                 self._asked.append(_type_of(text))
@@ -131,6 +135,7 @@ class ClientSide:
             case messages.UpstreamLost():
                 self._awaited.clear()
                 self._cut.clear()
+                self._worded.clear()
                 self._requested.clear()
                 self._unannounced = 0
             case messages.TimerFired(name):
@@ -147,9 +152,10 @@ class ClientSide:
         if kind == "response.created" and not is_statement(event):
             self._unended += not self._unannounced
             self._unannounced = max(0, self._unannounced - 1)
-        if kind in ENDS[1:] and state.turn.response is ResponseState.NONE:
+        if kind in TEXT_ENDS and state.turn.response is ResponseState.NONE:
             # A text that comes unasked ends its turn itself, unless it is a late one.
             self._unended += not state.turn.is_other_response(event.get("response_id"))
+        self._record_item(kind, event)
         # Output of a response that was neither requested nor announced begins a turn, too.
         self._unended += kind in OUTPUT and state.turn.is_unknown(event.get("response_id"))
         is_begun_by_output = state.turn.response is ResponseState.ACTIVE and not state.turn.is_announced
@@ -169,6 +175,17 @@ class ClientSide:
                 self._awaited.discard(event["item_id"])
         elif kind == "input_audio_buffer.committed" and event["item_id"] not in self._transcribed:
             self._awaited.add(event["item_id"])
+
+    def _record_item(self, kind: str, event: dict[str, Any]) -> None:
+        """Record the whole text of an item. One that comes unasked, and is new, is a turn, and its end."""
+        if kind in TEXT_ENDS:
+            self._worded.add(event.get("item_id"))
+        elif kind == "response.output_item.added":
+            self._worded.discard(event["item"]["id"])  # the id is given again
+        elif kind == "conversation.item.done" and _is_text_of_agent(event["item"]):
+            is_new = event["item"].get("id") not in self._worded
+            self._unended += is_new and self._session.state.turn.response is ResponseState.NONE
+            self._worded.add(event["item"].get("id"))
 
     def record_sent_upstream(self, event: dict[str, Any]) -> None:
         """Record an event to the upstream."""
@@ -259,6 +276,11 @@ class ClientSide:
             if pending_acks:
                 sent = sum(message["type"] == ack for message in self.messages)
                 assert sent <= self._asked.count(request), f"{ack} without {request}"
+
+
+def _is_text_of_agent(item: dict[str, Any]) -> bool:
+    is_message = item.get("role") == "assistant" and item.get("type", "message") == "message"
+    return is_message and any(part.get("text") or part.get("transcript") for part in item.get("content") or ())
 
 
 def is_statement(event: dict[str, Any]) -> bool:

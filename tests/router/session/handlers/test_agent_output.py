@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.session.state.states import ResponseState
 from tests.support.machine.beginnings import acknowledge_last, answering, asked, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
@@ -201,6 +202,14 @@ def test_the_same_text_of_a_later_answer_is_sent_again():
 def test_a_text_that_comes_unasked_ends_its_turn(event):
     book = Playbook("openai").ready().upstream(event).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
     book.upstream(event if "item_id" in event else ITS_ITEM).expect()
+
+
+def test_a_text_that_came_unasked_is_sent_once_although_it_comes_again_in_another_unannounced_response():
+    text = transcript_done("Hi.", "i")
+    book = Playbook("openai").ready().upstream(text).expect(STARTED, assistant("Hi."), AUDIO_DONE, DONE)
+    book.upstream({**delta(b"\1\1"), "response_id": "resp_2"}).forget()
+    book.upstream(text).expect()
+    assert book.session.state.turn.response is ResponseState.ACTIVE
 
 
 def test_a_late_text_of_an_ended_response_ends_no_second_turn():

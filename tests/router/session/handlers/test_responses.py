@@ -164,6 +164,13 @@ def test_an_unasked_call_does_not_end_the_response_that_another_request_meets():
     book.upstream(response_done()).expect(upstream=[CREATE])
 
 
+def test_the_answer_to_speech_is_played_behind_an_unannounced_call_that_it_interrupted():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book))).upstream(call_done(), SPEECH_STARTED, SPEECH_STOPPED, COMMITTED).forget()
+    book.upstream(response_created("resp_2"), {**delta(b"\1\1"), "response_id": "resp_2"})
+    assert b"\1\1" in book.frames_to_client
+
+
 def test_a_text_in_progress_keeps_an_unannounced_response_from_its_end():
     begun = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "a", "delta": "Let me"}
     book = called(1, begun)
