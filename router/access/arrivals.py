@@ -7,7 +7,7 @@ So no interval of the length of a period has more arrivals than allowed.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.shared_areas import OWN
 
@@ -26,6 +26,7 @@ BUCKETS_PER_PERIOD: Final = 60
 _BUCKETS: Final = BUCKETS_PER_PERIOD + 1
 """The buckets of a cell: one more than a period has, because a part of the oldest bucket still belongs to the period.
 """
+_KEY_BYTES: Final = 8
 _CELL: Final = struct.Struct(f"<8sQ{_BUCKETS}I")
 """The key, the number of the newest bucket, and the counts.
 
@@ -40,6 +41,17 @@ def reserve(areas: Areas) -> None:
     """Make the memory in advance if a later reload may need it."""
     if areas.lasts:
         areas.memory("arrivals", _BYTES).close()
+
+
+class Look(NamedTuple):
+    """The arrivals of an address within the period before a moment."""
+
+    key: bytes
+    place: int
+    """The position of its cell in the memory."""
+    newest: int
+    """The number of the present bucket."""
+    counts: list[int]
 
 
 class Arrivals:
@@ -57,9 +69,19 @@ class Arrivals:
             self._memory[:] = bytes(_BYTES)
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
 
-    def wait_s(self, key: bytes, now_s: float) -> float:
+    def look(self, key: bytes, now_s: float) -> Look:
+        """Return the arrivals of an address at this time, which hold as long as the caller holds the lock."""
+        place, present = self._place(key), int(now_s / self._bucket_s)
+        found, newest, *counts = _CELL.unpack_from(self._memory, place)
+        if found != key or present - newest >= _BUCKETS:
+            return Look(key, place, present, [0] * _BUCKETS)
+        for number in range(newest + 1, present + 1):
+            counts[number % _BUCKETS] = 0
+        return Look(key, place, present, counts)
+
+    def wait_s(self, look: Look, now_s: float) -> float:
         """Return the seconds until another arrival of an address is allowed; 0 if it is allowed now."""
-        newest, counts = self._of(key, now_s)
+        newest, counts = look.newest, look.counts
         excess = sum(counts) - self._most + 1
         # Go from the oldest bucket on, until enough arrivals have left the period.
         for number in range(newest - _BUCKETS + 1, newest + 1):
@@ -71,26 +93,17 @@ class Arrivals:
                 return max(0.0, left_s - now_s)
         return 0.0
 
-    def add(self, key: bytes, now_s: float) -> None:
-        """Count an arrival of an address at this time."""
-        newest, counts = self._of(key, now_s)
-        counts[newest % _BUCKETS] += 1
-        _CELL.pack_into(self._memory, self._place(key), key, newest, *counts)
-
-    def _of(self, key: bytes, now_s: float) -> tuple[int, list[int]]:
-        """Return the number of the present bucket, and the counts of a key at this time. An unknown key has zeros."""
-        present = int(now_s / self._bucket_s)
-        found, newest, *counts = _CELL.unpack_from(self._memory, self._place(key))
-        if found != key or present - newest >= _BUCKETS:
-            return present, [0] * _BUCKETS
-        for number in range(newest + 1, present + 1):
-            counts[number % _BUCKETS] = 0
-        return present, counts
+    def add(self, look: Look) -> None:
+        """Count an arrival of an address at the time of the look."""
+        look.counts[look.newest % _BUCKETS] += 1
+        _CELL.pack_into(self._memory, look.place, look.key, look.newest, *look.counts)
 
     def _place(self, key: bytes) -> int:
         """Return the position in the memory of a key's cell, or of the cell that the key may take over."""
-        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS
-        places = [(first + way) * _CELL.size for way in range(WAYS)]
-        heads = {place: self._memory[place : place + 16] for place in places}
-        own = [place for place, head in heads.items() if head[:8] == key]
-        return own[0] if own else min(places, key=lambda place: int.from_bytes(heads[place][8:], "little"))
+        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS * _CELL.size
+        places = range(first, first + WAYS * _CELL.size, _CELL.size)
+        memory = self._memory
+        for place in places:
+            if memory[place : place + _KEY_BYTES] == key:
+                return place
+        return min(places, key=lambda place: int.from_bytes(memory[place + _KEY_BYTES : place + 16], "little"))

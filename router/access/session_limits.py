@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import threading
 import time
 import uuid
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,6 +50,8 @@ _FULL: Final = {
 0 stands for the time until midnight (UTC).
 """
 
+GROUPS: Final = 1024
+"""The addresses whose group is remembered: to read one takes longer than all counts of it."""
 V6_PREFIX: Final = 64
 """The bits of the IPv6 network that counts as one address.
 
@@ -151,8 +153,8 @@ class Admission:
         if self._seats is None:
             return NO_TICKET
         group = group_of(address or "")
-        session = uuid.uuid4().hex
         remote = self._remote
+        session = uuid.uuid4().hex if remote is not None else ""
         is_counted_elsewhere = remote is not None and self._admit_remotely(remote, session, group, principal)
         try:
             cell, spender = self._admit_here(self._seats, group, principal, is_checked=not is_counted_elsewhere)
@@ -160,8 +162,8 @@ class Admission:
             if remote is not None:
                 remote.release(session)
             raise
-        settle = partial(self._locked, self._seats.settle, cell)
-        release = partial(self._locked, self._seats.release, cell)
+        settle = functools.partial(self._locked, self._seats.settle, cell)
+        release = functools.partial(self._locked, self._seats.release, cell)
         if remote is None:
             return Ticket(settle, release, spender)
 
@@ -192,8 +194,8 @@ class Admission:
         except HandshakeRefused:
             # Every cell of the worker is taken, so the session is not counted.
             return NO_TICKET
-        settle = partial(self._locked, self._seats.settle, cell)
-        return Ticket(settle, partial(self._locked, self._seats.release, cell), spender)
+        settle = functools.partial(self._locked, self._seats.settle, cell)
+        return Ticket(settle, functools.partial(self._locked, self._seats.release, cell), spender)
 
     def spend(self, principal: Principal) -> bool:
         """Record the use of a principal's single-use token. Return False if the token was used before.
@@ -241,22 +243,25 @@ class Admission:
     def _admit_here(
         self, seats: Seats, group: str, principal: str | None, *, is_checked: bool
     ) -> tuple[int, Callable[[int, float], Sums] | None]:
-        counts, sums = self._shared.counts, self._shared.daily
+        counts, sums, arrivals = self._shared.counts, self._shared.daily, self._shared.arrivals
         address_key = counts.key_of("address", group)
         principal_key = counts.key_of("principal", principal) if principal is not None else None
         client_key = principal_key or address_key
         now_s = time.monotonic()
         with self._lock, self._shared.lock.held():
+            look = arrivals.look(address_key, now_s) if arrivals is not None else None
             if is_checked:
-                self._check(address_key, principal_key, now_s)
+                self._check(address_key, principal_key)
+                if arrivals is not None and look is not None:
+                    _check_arrivals(arrivals.wait_s(look, now_s))
             if is_checked and sums is not None:
                 self._check_day(sums, client_key)
             cell = seats.claim(address_key, principal_key)
             if cell is None:
                 raise _refusal("too many sessions", RETRY_SESSION_S)
-            if self._shared.arrivals is not None:
-                self._shared.arrivals.add(address_key, now_s)
-        return cell, None if sums is None else partial(self._spend, sums, client_key)
+            if arrivals is not None and look is not None:
+                arrivals.add(look)
+        return cell, None if sums is None else functools.partial(self._spend, sums, client_key)
 
     def _spend(self, sums: DailySums, client: bytes, tokens: int, cost_usd: float) -> Sums:
         # Only this process writes this slot, so its own lock is enough.
@@ -282,7 +287,7 @@ class Admission:
         with self._lock:
             change(cell)
 
-    def _check(self, address: bytes, principal: bytes | None, now_s: float) -> None:
+    def _check(self, address: bytes, principal: bytes | None) -> None:
         limits, counts = self._shared.limits, self._shared.counts
         if limits.max_sessions and counts.sessions() >= limits.max_sessions:
             raise _refusal("too many sessions", RETRY_SESSION_S)
@@ -293,11 +298,14 @@ class Admission:
             raise _refusal("too many sessions from this address", RETRY_SESSION_S)
         if limits.max_pending_sessions and counts.pending() >= limits.max_pending_sessions:
             raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
-        wait_s = self._shared.arrivals.wait_s(address, now_s) if self._shared.arrivals is not None else 0.0
-        if wait_s:
-            raise _refusal("too many new sessions from this address", math.ceil(wait_s))
 
 
+def _check_arrivals(wait_s: float) -> None:
+    if wait_s:
+        raise _refusal("too many new sessions from this address", math.ceil(wait_s))
+
+
+@functools.lru_cache(maxsize=GROUPS)
 def group_of(address: str) -> str:
     """Return the text by which limits count an address.
 

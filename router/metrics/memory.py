@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from router.shared_areas import Areas
 
-SEGMENT_BYTES: Final = 256 * 1024
-"""The size of a segment, which is enough for some 2,000 rows. Memory pages that are never written cost nothing."""
+SEGMENT_BYTES: Final = 1024 * 1024
+"""The size of a segment, which is enough for 64 rows of every metric with the longest labels.
+
+Memory pages that are never written cost nothing.
+"""
 
 _LENGTH: Final = struct.Struct("<Q")
 _HEAD: Final = struct.Struct("<II")

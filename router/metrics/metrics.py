@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 Labels = tuple[str, ...]
 
-_MAX_VALUE_CHARS: Final = 100
+MAX_VALUE_BYTES: Final = 100
+"""The most bytes of a label's value. A longer one is cut, so that the segment has room for all sets of all metrics."""
+
+_CONTROLS: Final = dict.fromkeys((it for it in range(32) if chr(it) not in "\b\t\n\f\r"), "\ufffd")
+"""Control characters that take six bytes each in the segment, where every other character takes twice its own at most.
+"""
 
 
 class Metrics:
@@ -83,6 +88,10 @@ class Metrics:
         key = metric.name, labels
         place = self._places.get(key)
         if place is None and key not in self._places:
+            labels = tuple(map(_shortened, labels))
+            key = metric.name, labels
+            if key in self._places:
+                return self._places[key]
             # The last label set is reserved for `other`.
             if self._sets.get(metric.name, 0) >= catalog.MAX_LABEL_SETS - 1:
                 labels = (catalog.OTHER,) * len(labels)
@@ -90,7 +99,7 @@ class Metrics:
                 if key in self._places:
                     return self._places[key]
             self._sets[metric.name] = self._sets.get(metric.name, 0) + 1
-            written = orjson.dumps([metric.name, *(label[:_MAX_VALUE_CHARS] for label in labels)])
+            written = orjson.dumps([metric.name, *labels])
             place = self._places[key] = self.segment.add_row(written, metric.size)
         return place
 
@@ -131,6 +140,12 @@ def clear_gauges(segment: Segment) -> None:
         metric = catalog.BY_NAME.get(orjson.loads(key)[0])
         if metric is not None and metric.kind == "gauge":
             segment.set(place, 0.0)
+
+
+def _shortened(label: str) -> str:
+    """Return a label's value as it is written: valid UTF-8 of at most `MAX_VALUE_BYTES`, without control characters."""
+    value = label[:MAX_VALUE_BYTES].translate(_CONTROLS).encode(errors="replace")
+    return value[:MAX_VALUE_BYTES].decode(errors="ignore")
 
 
 def _integers(dispatcher: Dispatcher) -> list[tuple[Metric, Labels, float]]:
