@@ -1,7 +1,7 @@
-"""A session that outlives its process: its record is stored before the effects of each step that calls for one.
+"""A session that outlives its process. If a step needs a record, the record is stored before the effects of that step.
 
 The record holds the value of the session, the bytes that its client lacks, and the client's messages that it has not
-handled. Another process reads the record, and the shelf around it, once this process is dead.
+handled. When this process is dead, another one reads the record and the shelf around it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
 
-# By their names: the machine looks at each message of a session.
+# The names are imported directly, because the machine checks each message of a session.
 from actors.messages import ClientBinaryReceived, ClientTextReceived, SendToClient, StartWork
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 LEVEL: Final = 1
-"""The compression of records: half the memory, in 25 µs at each of a few steps of a turn."""
+"""The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -44,9 +44,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     begins_at: int
     """The place in the stream to the client at which `unwritten` begins."""
     unwritten: bytes
-    """All bytes for the client that were not written, those of the step among them."""
+    """All bytes for the client that were not written, including those of the present step."""
     pending: list[tuple[bool, bytes]]
-    """The client's messages that were read, and not handled, each with whether it is a text."""
+    """The client's messages that were read but not handled. Each has a flag that says whether it is a text."""
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -54,12 +54,12 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
 def pack(record: Record) -> bytes:
-    """Return a record as it is stored."""
+    """Encode a record in its stored form."""
     return zlib.compress(_ENCODER.encode(record), LEVEL)
 
 
 def unpack(data: bytes) -> Record:
-    """Return a record that was stored.
+    """Decode a stored record.
 
     Raises:
         ShelfError: the record is damaged.
@@ -71,10 +71,10 @@ def unpack(data: bytes) -> Record:
 
 
 class Custody(Protocol):
-    """The way of sessions to the keeper. From any thread."""
+    """The channel to the keeper. Methods may be called from any thread."""
 
     arena: Arena
-    """The memory of this process that the keeper has, too."""
+    """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
         """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
@@ -84,15 +84,15 @@ class Custody(Protocol):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A session as its dead process left it."""
+    """A session in the state in which its dead process left it."""
 
     value: bytes
     words: str
     """The words of the agent's answer that the value lacks."""
     journal: list[str | bytes]
-    """The client's messages after the value."""
+    """The client's messages that came after the value was stored."""
     sent_bytes: int
-    """The bytes of audio that the client was sent after the value."""
+    """The number of audio bytes that were sent to the client after the value was stored."""
     unread: bytes
     unsent: bytes
     died_in_step: bool
@@ -100,10 +100,10 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, whose records it stores. On the session's dispatcher.
+    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
-    step without bytes for the client, and one that starts a function, store theirs at once.
+    step without bytes for the client, or a step that starts a function, stores its record at once.
     """
 
     __slots__ = (
@@ -138,9 +138,9 @@ class ShelvedMachine:
         return self._machine.describe()
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input, and store a record before its effects if the session calls for one."""
+        """Handle an input. If the session needs a record, store it before the effects of the input."""
         if type(message) is ClientBinaryReceived:
-            # Most inputs are frames of the microphone, for which the client gets nothing.
+            # Most inputs are frames of the microphone, which send nothing to the client.
             unhandled = self._unhandled
             if unhandled.newest is message.data:
                 unhandled.newest = None
@@ -223,16 +223,18 @@ class ShelvedMachine:
             self._marks.note_stored()
             self._words = self._marks.words_due
             if self._hold is not None:
-                # Only now: until then the keeper has the memory of the process before.
+                # Hold the session only now, because until then the keeper has the memory of the previous process.
                 self._hold()
                 self._hold = None
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
-    """Return a session as its dead process left it. `written` and `read` are what the kernel counts now.
+    """Return a session in the state in which its dead process left it.
+
+    `written` and `read` are the kernel's present counts.
 
     Raises:
-        ShelfError: the facts do not suffice.
+        ShelfError: the stored facts are not enough to continue the session.
     """
     rest, written = rest_of(arena, at, serial, written, read)
     record = unpack(rest.record)

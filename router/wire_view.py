@@ -1,9 +1,9 @@
 """The wire view: the messages of recent sessions in both protocols, for a developer's eyes.
 
-An observer wraps the machine of a session and records each input with the commands that follow from it, on the
-session's dispatcher. HTTP threads read the records. Without the wire view no machine is wrapped.
+An observer wraps the machine of a session. On the session's dispatcher it records each input with the commands that
+follow from it. HTTP threads read the records. Without the wire view no machine is wrapped.
 
-A record never holds audio: it holds sizes and loudness. Credentials of the router are masked on reading.
+A record never holds audio, but only its size and loudness. The router's credentials are masked when a record is read.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 32
 MAX_ROWS: Final = 20_000
-"""The most rows of one session; a further row drops the oldest."""
+"""The most rows of one session. A further row replaces the oldest."""
 MAX_BYTES: Final = 32 * 1024 * 1024
 """The most bytes in the rows of all sessions together. Beyond it the session that holds the most loses its oldest rows.
 """
 ROW_BYTES: Final = 56
-"""The memory of a row beside its packed bytes: the head of an object, and its place in a deque."""
+"""The memory of a row in addition to its packed bytes: the object's head, and its place in a deque."""
 GROWING_BYTES: Final = 600
-"""The memory of an audio row that still grows, beside its frames: it is not packed yet."""
+"""The memory of a growing audio row in addition to its frames. Such a row is not packed yet."""
 MAX_FRAMES: Final = 250
-"""The most audio frames that share a row: a growing row cannot be dropped."""
+"""The most audio frames that share a row. The bound is needed because a growing row cannot be dropped."""
 PAGE_ROWS: Final = 1000
-"""The most rows in one answer, so that neither the router nor the browser handles a huge JSON text."""
+"""The most rows in one answer, so that the router and the browser never handle a huge JSON text."""
 AUDIO_ROW_S: Final = 0.5
-"""Audio frames of one direction that follow each other within this time, in seconds, share a row."""
+"""Audio frames in one direction share a row if they come within this time, in seconds."""
 SAMPLES: Final = 24
-"""The number of samples that the loudness of a frame is estimated from: a bar of the picture needs no more."""
+"""The number of samples from which the loudness of a frame is estimated. That is enough for a bar of the display."""
 
 CLIENT: Final = "client"
 UPSTREAM: Final = "upstream"
@@ -55,7 +55,7 @@ RECEIVED: Final = "received"
 SENT: Final = "sent"
 
 _SPARE: Final = 1 / 64
-"""The part of the bound that is freed beyond it, so that not every further frame looks for the largest session."""
+"""The part of the bound that is freed at once, so that not each further frame searches the largest session."""
 
 _FRAME: Final = struct.Struct("<IH")
 """An audio frame: its size in bytes, and its loudness in thousandths."""
@@ -63,7 +63,7 @@ _FRAME: Final = struct.Struct("<IH")
 _LONG_AUDIO: Final = re.compile(r'("(?:audio|delta|data)":\s*")([A-Za-z0-9+/=]{200,})"')
 _AUDIO_EVENTS: Final = ("input_audio_buffer.append", "response.output_audio.delta")
 _TYPE_CHARS: Final = 120
-"""The number of characters at an event's beginning in which the type of an audio event is looked for."""
+"""The type of an audio event is searched in this many characters at the beginning of the event."""
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -71,7 +71,7 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     n: int
     step: int
-    """The number of the input behind this row. The rows with one number are that input, first, and its effects."""
+    """The number of the input that caused this row. The rows with one number are that input, and then its effects."""
     s: float
     """Seconds since the session began."""
     leg: str
@@ -83,7 +83,7 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
     event: str = ""
     """A sentence about a change of the connection; empty for a message."""
     audio: list[tuple[int, float]] | None = None
-    """The size in bytes of each frame, and its loudness from 0 to 1, which is right for linear16 alone."""
+    """The size in bytes of each frame, and its loudness from 0 to 1, which is correct only for linear16."""
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +97,17 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows after a number, as many as fit into one answer."""
+    """The rows after a given number, as many as fit into one answer."""
 
     rows: list[Row]
     is_live: bool
     first: int
-    """The number of the oldest row that is still there."""
+    """The number of the oldest row that still exists."""
     unix_s: float
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of a row, as one piece of bytes: objects for each field and frame would take many times as much."""
+    """The kept form of a row: one piece of bytes. Objects for each field and frame would take far more memory."""
 
     step: int
     s: float
@@ -117,7 +117,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     text: str = ""
     event: str = ""
     audio: bytes = b""
-    """Its frames, each a `_FRAME`."""
+    """The frames of the row, each a `_FRAME`."""
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -131,7 +131,7 @@ class WireView:
         self._redact = redact
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        """It guards the records, too. No message is read, and no row is unpacked, while it is held."""
+        """The lock also guards the records. While it is held, no message is read and no row is unpacked."""
         self._records: dict[str, Record] = {}
         self.held_bytes = 0
         """The memory that the rows of all sessions take."""
@@ -149,7 +149,7 @@ class WireView:
         """Return a machine that passes everything to `machine`, and records its messages for the wire view.
 
         `first_text` is the message that the client gets with its handshake. `owner` is the id of the client, if it was
-        authenticated. `hide` returns a message without what its policy has set.
+        authenticated. `hide` returns a message without the values that its policy has set.
         """
         record = Record(session_id, profile, first_text, owner=owner, hide=hide)
         with self._lock:
@@ -161,7 +161,7 @@ class WireView:
         return ObservedMachine(machine, record, self)
 
     def add(self, record: Record, message: messages.Input, commands: list[messages.Command], now_s: float) -> None:
-        """Add an input and its commands to a record, unless it has made room for others."""
+        """Add an input and its commands to a record, unless the record was removed."""
         step = record.step(message, commands)
         with self._lock:
             if not record.is_kept:
@@ -182,7 +182,7 @@ class WireView:
     def rows(self, session_id: str, after: int, owner: str | None = None) -> Page | None:
         """Return the rows of a session with numbers greater than `after`.
 
-        Return None for an unknown session, and for one of another owner.
+        Return None for an unknown session, and for a session of another owner.
         """
         with self._lock:
             record = self._records.get(session_id)
@@ -253,7 +253,7 @@ class ObservedMachine:
 
 
 class Step(msgspec.Struct, frozen=True):
-    """An input and its effects, as rows that are not numbered yet."""
+    """An input and its effects, as rows without numbers."""
 
     rows: list[dict[str, Any]]
     is_last: bool
@@ -287,7 +287,7 @@ class Record:
         self.unix_s = time.time()
         self.is_live = True
         self.is_kept = True
-        """Whether the view still has this record. One that made room for others takes no further rows."""
+        """Whether the view still has this record. A record that was removed takes no further rows."""
         self.held_bytes = 0
         self._id = session_id
         self._profile = profile
@@ -301,7 +301,7 @@ class Record:
 
     @property
     def first(self) -> int:
-        """The number of the oldest row that is still there."""
+        """The number of the oldest row that still exists."""
         return self._count - len(self._rows) + 1
 
     def step(self, message: messages.Input, commands: list[messages.Command]) -> Step:
@@ -338,7 +338,7 @@ class Record:
         )
 
     def drop_oldest(self) -> int:
-        """Drop the oldest row. Return the number of bytes that it held, and 0 where there is none."""
+        """Drop the oldest row. Return the number of bytes that it held, or 0 if there is no row."""
         if not self._rows:
             return 0
         freed_bytes = len(self._rows.popleft()) + ROW_BYTES
@@ -346,7 +346,7 @@ class Record:
         return freed_bytes
 
     def clear(self) -> None:
-        """Drop all rows, and take no further ones."""
+        """Drop all rows, and take no further rows."""
         self.is_kept = False
         self.held_bytes = 0
         self._rows.clear()
@@ -423,7 +423,7 @@ def _shortened(found: re.Match[str]) -> str:
 
 
 def _loudness(data: bytes) -> int:
-    """Return the peak of some samples, from 0 to 1000. The result is right for linear16 alone."""
+    """Return the peak of some samples, from 0 to 1000. The result is correct only for linear16."""
     even = len(data) & ~1
     step = max(2, even // SAMPLES & ~1)
     peaks = (abs(int.from_bytes(data[at : at + 2], "little", signed=True)) for at in range(0, even, step))
@@ -431,7 +431,7 @@ def _loudness(data: bytes) -> int:
 
 
 def _loudness_encoded(encoded: str) -> int:
-    # Eight characters are six bytes: whole samples, decoded where the loudness is taken.
+    # Eight characters are six bytes, which are whole samples. They are decoded where the loudness is measured.
     step = max(8, len(encoded) // SAMPLES & ~7)
     data = binascii.a2b_base64("".join(encoded[at : at + 8] for at in range(0, len(encoded) - 8, step)))
     return _loudness(data)

@@ -1,7 +1,7 @@
 """The recent arrivals of each address at all workers of a server, in memory that the workers share.
 
-A period consists of 60 buckets, each with a count. An arrival counts for a whole period, and for at most one bucket
-longer. So no interval of that length has more arrivals than allowed, whenever the interval begins.
+A period consists of 60 buckets, each with a count. An arrival counts for a whole period, and at most one bucket longer.
+So no interval of the length of a period has more arrivals than allowed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 CELLS: Final = 16384
 """The most addresses that are remembered."""
 WAYS: Final = 4
-"""The number of cells that can hold a given address. If other addresses have all of them, the address replaces the one
-that came longest ago."""
+"""The number of cells that can hold a given address.
+
+If other addresses occupy all of them, the new address replaces the one that arrived longest ago.
+"""
 
 BUCKETS_PER_PERIOD: Final = 60
 _BUCKETS: Final = BUCKETS_PER_PERIOD + 1
-"""The buckets of a cell: one more than a period has, because the oldest bucket has left the period only in part."""
+"""The buckets of a cell: one more than a period has, because a part of the oldest bucket still belongs to the period.
+"""
 _CELL: Final = struct.Struct(f"<8sQ{_BUCKETS}I")
-"""The key, the number of the newest bucket, and the counts, each at its number modulo `_BUCKETS`."""
+"""The key, the number of the newest bucket, and the counts.
+
+The count of a bucket is at its number modulo `_BUCKETS`.
+"""
 _BUCKET_S: Final = struct.Struct("<d")
-"""The length of a bucket in seconds, behind the cells."""
+"""The length of a bucket in seconds. The memory has it after the cells."""
 _BYTES: Final = CELLS * _CELL.size + _BUCKET_S.size
 
 
 def reserve(areas: Areas) -> None:
-    """Make the memory if a reload may need it later."""
+    """Make the memory in advance if a later reload may need it."""
     if areas.lasts:
         areas.memory("arrivals", _BYTES).close()
 
@@ -46,7 +52,7 @@ class Arrivals:
         self._most = count
         self._bucket_s = period_s / BUCKETS_PER_PERIOD
         self._memory = areas.memory("arrivals", _BYTES)
-        # Buckets of another length, which an older configuration counted in, say nothing here.
+        # An older configuration may have counted in buckets of another length. Such counts mean nothing here.
         if _BUCKET_S.unpack_from(self._memory, CELLS * _CELL.size) != (self._bucket_s,):
             self._memory[:] = bytes(_BYTES)
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
@@ -55,7 +61,7 @@ class Arrivals:
         """Return the seconds until another arrival of an address is allowed; 0 if it is allowed now."""
         newest, counts = self._of(key, now_s)
         excess = sum(counts) - self._most + 1
-        # From the oldest bucket on, until enough arrivals have left the period.
+        # Go from the oldest bucket on, until enough arrivals have left the period.
         for number in range(newest - _BUCKETS + 1, newest + 1):
             if excess <= 0:
                 break
@@ -72,7 +78,7 @@ class Arrivals:
         _CELL.pack_into(self._memory, self._place(key), key, newest, *counts)
 
     def _of(self, key: bytes, now_s: float) -> tuple[int, list[int]]:
-        """Return the number of the present bucket, and the counts of a key at this time; zeros for an unknown key."""
+        """Return the number of the present bucket, and the counts of a key at this time. An unknown key has zeros."""
         present = int(now_s / self._bucket_s)
         found, newest, *counts = _CELL.unpack_from(self._memory, self._place(key))
         if found != key or present - newest >= _BUCKETS:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 class Router(Protocol):
-    """The part of the router that the verbs need. A dispatcher's thread must not call it: methods block."""
+    """The part of the router that the verbs need.
+
+    A dispatcher's thread must not call its methods, because they block.
+    """
 
     @property
     def operator(self) -> Operator:
-        """The verbs' effects apart from the list of sessions."""
+        """The effects of verbs, except those on single sessions."""
 
     @property
     def session_count(self) -> int:
@@ -82,7 +85,7 @@ def _worker(router: Router, _verb: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log_level(router: Router, verb: Mapping[str, Any]) -> str:
-    # The switch is for the arbiter, and for the workers to come.
+    # The switch is for the arbiter, and for workers that start later.
     router.operator.switches.log_level = verb["level"]
     levels.set_level(verb["level"])
     return str(verb["level"])

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
-    """Return the policy of a request's client, or None if the client may say everything.
+    """Return the policy of a request's client, or None if the client may send everything.
 
-    The policy is that of the credential, or else of the route. A credential with an unknown policy was refused before.
+    The credential names the policy, or else the route. A credential with an unknown policy was already refused.
 
     Raises:
-        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the secret's session.
+        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the session of a client secret.
     """
     principal = request.principal
     route = config.route_of(request.route)
@@ -45,7 +45,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     judgements = (
         policy.model(request.query.get("model")),
         policy.turn_detection(turn_detection),
-        # The policy may have changed since the secret was made.
+        # The policy may have changed since the client secret was made.
         policy.client_event({"type": "session.update", "session": bound}) if bound is not None else None,
     )
     for judged in judgements:
@@ -55,7 +55,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
 
 
 class _Choices(NamedTuple):
-    """The part of a session's options that is not the configuration's."""
+    """The part of a session's options that does not come from the configuration."""
 
     turn_detection: str | None
     policy: Policy | None
@@ -63,13 +63,13 @@ class _Choices(NamedTuple):
     prices: PriceTable
 
     def are(self, others: _Choices) -> bool:
-        """Whether these are the same choices. Policies and prices are compared by identity, which costs nothing."""
+        """Whether two choices are the same. Policies and prices are compared by identity, which costs nothing."""
         is_alike = self.turn_detection == others.turn_detection and self.tools == others.tools
         return is_alike and self.policy is others.policy and self.prices is others.prices
 
 
 class OptionsMaker:
-    """The maker of the options of all sessions of a route. From any thread."""
+    """The maker of the options of all sessions of a route. Methods may be called from any thread."""
 
     def __init__(
         self, config: RouterConfig, hooks: Hooks, redact: Callable[[str], str], route: Route | None = None
@@ -78,11 +78,11 @@ class OptionsMaker:
         self._hooks = hooks
         self._redact = redact
         self._upstreams = config.all_upstreams()
-        # The upstream obeys the query of its URL, so no session can choose another model.
+        # An upstream obeys the query of its URL. If that names a model, no session can choose another one.
         first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
         self._fixed_model = model_of(first.url) or first.model
         self._last: tuple[_Choices, SessionOptions] | None = None
-        """The last options: those of the next session are nearly always the same, and one object serves both."""
+        """The last options. Those of the next session are nearly always equal, and then it uses the same object."""
 
     def of(
         self,

@@ -39,7 +39,7 @@ class Cue(NamedTuple):
     awaited: int
     """The number of messages that the recorded router had sent before the cue, without those that carry audio."""
     delay_s: float
-    """The time, in seconds, since the previous message of either side."""
+    """The time, in seconds, since the previous message of the router or the upstream."""
     frame: str | bytes | None
     """The message, or None for the close."""
     code: int = CloseCode.NORMAL_CLOSURE
@@ -157,7 +157,7 @@ def _port(text: str) -> int:
 
 
 class _Stage:
-    """The distribution of the parts to the connections. Each connection has its own thread."""
+    """The distribution of the parts among the connections. Each connection has its own thread."""
 
     def __init__(self, parts: list[Part], say: Callable[[str], None]) -> None:
         self.parts = parts

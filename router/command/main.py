@@ -12,8 +12,7 @@ from router.command import overview
 from router.command.streams import ensure_streams, say
 from router.command.subcommands import SUBCOMMANDS, Subcommand
 from router.errors import ConfigError, RouterError
-from router.logs.setup import CREDENTIALS, MASK
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 from router.version import VERSION
 
 if TYPE_CHECKING:

@@ -54,13 +54,16 @@ class Microphone:
 
     def close(self) -> None:
         """Stop the thread, and drop the speech that was not sent."""
+        self._end()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _end(self) -> None:
         with self._changed:
             self._is_open = False
             self._speech = b""
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
 
     def _run(self) -> None:
         due_s = time.monotonic()
@@ -68,7 +71,7 @@ class Microphone:
             try:
                 self._send_frame()
             except HungUp:  # the thread that receives also finds the end of the call
-                self._is_open = False
+                self._end()
             due_s += FRAME_S
             with self._changed:
                 self._changed.wait_for(lambda: not self._is_open, max(0.0, due_s - time.monotonic()))

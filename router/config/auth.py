@@ -77,7 +77,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host that a server listens on, or that a request names."""
+    """Whether a host can be reached only from this machine. A server may listen on it, or a request may name it."""
     name = host.lower().removeprefix("[").removesuffix("]")
     try:
         address = ipaddress.ip_address(name)

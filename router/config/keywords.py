@@ -103,7 +103,7 @@ class RouterSettings(TypedDict, total=False):
 
 
 def config_of(given: Mapping[str, Any], warn: Warn, *, has_hook: bool = False) -> RouterConfig:
-    """Return the configuration of keywords; raises `ConfigError` with the keyword's name."""
+    """Return the configuration that keywords give; raises `ConfigError` with the keyword's name."""
     sourced: dict[str, SourcedValue] = {}
     for name, value in given.items():
         if name in COMMAND_ONLY:

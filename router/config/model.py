@@ -53,36 +53,36 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     dial_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """The whole dial of an upstream: the wait for a thread, DNS, TCP, TLS and the WebSocket handshake together."""
     settings_s: Annotated[float, seconds(0.05, 86400)] = 60.0
-    """From the client's handshake to its `Settings`."""
+    """The time from the client's handshake to its `Settings`."""
     session_created_s: Annotated[float, seconds(0.05, 300)] = 10.0
     session_updated_s: Annotated[float, seconds(0.05, 300)] = 5.0
     item_ack_s: Annotated[float, seconds(0.05, 300)] = 5.0
-    """From a user's message to the acknowledgement of its item.
+    """The time from a user's message to the acknowledgement of its item.
 
     Then the response is requested even without the acknowledgement.
     """
     first_event_s: Annotated[float, seconds(0.05, 3600)] = 20.0
-    """From `response.create` to the first event of the response."""
+    """The time from `response.create` to the first event of the response."""
     next_event_s: Annotated[float, seconds(0.05, 3600)] = 15.0
-    """From one event of a response to the next."""
+    """The time from one event of a response to the next."""
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
     """The run of a hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
-    """From a function call to the client's answer."""
+    """The time from a function call to the client's answer."""
     tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0
     """The run of a function by the router, up to the end of its endpoint's response or of its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
     """The time for which the agent's text waits for the transcript of the user's preceding speech."""
     restart_s: Annotated[float, seconds(0.05, 300)] = 10.0
-    """A whole restart, from the loss to `session.updated`, beyond `dial_s`."""
+    """A whole restart, from the loss to `session.updated`. The time `dial_s` is added to it."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
     """The age of an upstream's session at which a new one takes over, if the session's `expires_at` is implausible."""
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
-    """From a close frame to the peer's close frame."""
+    """The time from a close frame to the peer's close frame."""
     ping_interval_s: Annotated[float, seconds(0.05, 3600, zero_is_off=True)] = _CONNECTION.ping_interval_s
     ping_timeout_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.ping_timeout_s
     write_stall_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.write_stall_s
@@ -95,7 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     write_buffer_bytes: Annotated[int, whole(64 * 1024, 1024**3)] = _CONNECTION.write_buffer_bytes
     """Bytes that may wait for one peer that does not read."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
-    """Seconds of the agent's audio that are sent ahead of its estimated playback."""
+    """The most seconds of the agent's audio that are sent before their estimated playback."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
     """The part of the conversation that a new upstream receives, in estimated tokens; the oldest turns go first."""
     max_message_bytes: Annotated[int, whole(1024, 256 * 1024 * 1024)] = _CONNECTION.max_message_bytes
@@ -105,13 +105,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     memory_bytes: Annotated[int, whole(16 * 1024 * 1024, 1024**4)] = MAX_BYTES
     """Bytes that all peers of one process may hold together. Beyond it the peer that holds the most is closed."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
-    """Upstreams that are dialled at the same time, in one process."""
+    """The most upstreams that are dialled at the same time, in one process."""
     pool_threads: Annotated[int, whole(1, 256)] = 16
-    """Threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
+    """The threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
     pool_queue: Annotated[int, whole(0, 100_000)] = 256
-    """Calls of functions and hooks that may wait for a thread; further ones fail at once."""
+    """The most calls of functions and hooks that wait for a thread. Further calls fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
-    """WebSocket handshakes that are served at the same time, in one process."""
+    """The most WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
     """Threads of an embedding application's server that sessions may hold, one each, if that server terminates
     TLS."""
@@ -120,7 +120,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     max_sessions_per_principal: Annotated[int, whole(0, 1_000_000)] = 0
     max_sessions_per_address: Annotated[int, whole(0, 1_000_000)] = 0
     new_sessions: Annotated[str, rate] = ""
-    """New sessions of one address, such as `5/minute`; empty for no limit."""
+    """The highest rate of new sessions of one address, such as `5/minute`; empty for no limit."""
     max_pending_sessions: Annotated[int, whole(0, 1_000_000)] = 0
     """Sessions that have sent no Settings yet."""
     max_call_s: Annotated[float, seconds(1, 604_800, zero_is_off=True)] = 0.0
@@ -136,7 +136,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     max_messages_per_s: Annotated[int, whole(0, 1_000_000)] = 0
     """Messages of one client in a second. Beyond it the router stops reading the client for a while."""
     max_bytes_per_s: Annotated[int, whole(0, 1024**3)] = 0
-    """Bytes of these messages in a second, with the same consequence."""
+    """The most bytes of these messages in a second. Beyond it the router stops reading the client for a while."""
     max_tokens: Annotated[int, whole(0, 1_000_000_000)] = 0
     """Tokens of one session, as the upstream counts them."""
     max_cost_usd: Annotated[float, amount(0, 1_000_000)] = 0.0
@@ -153,7 +153,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     resume_s: Annotated[float, seconds(1, 3600, zero_is_off=True)] = 120.0
     """The time for which a lost call is kept until its client comes back; 0 keeps none."""
     store_away: Annotated[str, one_of("open", "closed")] = "open"
-    """The fate of a new session while Redis does not answer: `open` counts on this server alone, `closed` refuses."""
+    """The handling of new sessions while Redis does not answer: `open` counts only on this server, `closed` refuses."""
 
 
 class Safety(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +215,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     wire_view_max_bytes: int = 32 * 1024**2
-    """The memory of the wire view. Beyond it the session that holds the most loses its oldest rows."""
+    """The memory of the wire view. Beyond it, the session that holds the most memory loses its oldest rows."""
     simulator_voice: bool = True
     """Whether the embedded simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     simulator_llm: str | None = None
@@ -278,12 +278,12 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     deepgram_listen_url: str = "wss://api.deepgram.com/v1/listen"
     """The address of Deepgram's transcription, which may be another one in the same way."""
     twilio_auth_token: Secret | None = None
-    """Twilio's token for the signatures of its requests. Without it they are not checked."""
+    """Twilio's token for the signatures of its requests. Without it the signatures are not checked."""
     twilio_dtmf: str = "message"
     """The effect of keys that a caller presses: `message` (to the model), `function` (a call of the model) or `ignore`.
     """
     drain_s: float = 30.0
-    """The seconds that a turn in progress may take when the process has to end."""
+    """The seconds for which a turn in progress may continue when the process has to end."""
     workers: int = 1
     dispatchers: int = 1
     log_level: str = "info"
@@ -375,7 +375,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def upstream_label(self) -> str:
-        """The upstreams, for printing: without any key, even in the query of a URL."""
+        """The upstreams, for printing. The text contains no key, not even in the query of a URL."""
         return ", ".join(it.label(self.model) for it in self.all_upstreams())
 
     @property

@@ -74,7 +74,7 @@ def is_address(host: str) -> bool:
 
 
 def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
-    """Whether the origin of a URL is on a list that `origins` returned."""
+    """Whether the origin of a URL is in a list that `origins` returned."""
     try:
         origin = origin_of(url)
     except ValueError:

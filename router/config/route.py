@@ -1,4 +1,4 @@
-"""One route: a path, the front that serves it, and settings that override the configuration's own ones there.
+"""One route: a path, the front that serves it, and settings that override those of the configuration on that path.
 
 This module must not know how a front works, or the source of a route.
 """
@@ -62,6 +62,9 @@ NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
 }
 """The settings that have an effect only with `failover`, by front."""
 
+GUARDED_FAILOVER: Final = frozenset({"realtime"})
+"""The fronts whose guard reads the same wire at both backends, so that it works beside `failover`."""
+
 TELEPHONES: Final = frozenset({"twilio"})
 """The fronts that have a webhook and a status call-back in addition to the WebSocket."""
 
@@ -72,7 +75,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     front: str
     policy: str | None = None
-    """The policy of clients whose credential names none, in place of `default`."""
+    """The policy of clients whose credential names no policy, in place of `default`."""
     upstreams: tuple[int, ...] = ()
     """The positions of the upstreams that may be dialled; empty for all of them."""
     failover: bool = False

@@ -14,7 +14,7 @@ from router.config.model import (
 )
 from router.config.parsers import one_of, route, switch, text
 from router.config.provenance import SourcedValue, checked, did_you_mean, line, refuse_unknown
-from router.config.route import DEFAULTS, FRONTS, NEEDS_FAILOVER, Route
+from router.config.route import DEFAULTS, FRONTS, GUARDED_FAILOVER, NEEDS_FAILOVER, Route
 from router.config.schema import SETTINGS
 from router.errors import ConfigError
 
@@ -160,7 +160,7 @@ def _check_failover(config: RouterConfig, made: Route, name: str, sourced: Mappi
     problem = ""
     if config.deepgram_api_key is None:
         problem = "needs Deepgram's key: set DEEPGRAM_API_KEY"
-    elif config.guard.is_on:
+    elif config.guard.is_on and made.front not in GUARDED_FAILOVER:
         problem = "does not work beside [guard], which would miss texts: remove one of the two"
     if problem:
         raise ConfigError(source=_source(f"{name}.failover", sourced), name=f"{name}.failover", problem=problem)

@@ -18,7 +18,7 @@ _SHORT_CHARS: Final = 32
 
 
 class Unparsable(msgspec.Struct, frozen=True):
-    """A frame that is no client message. `problem` is a sentence for the client that names the field."""
+    """A frame that is no valid client message. `problem` is a sentence for the client that names the field."""
 
     problem: str
     is_excess: bool = False
@@ -28,7 +28,7 @@ class Unparsable(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """A JSON object of a type that is none of Deepgram's: perhaps an event of OpenAI's."""
+    """A JSON object whose type is none of Deepgram's. It may be an event of OpenAI's."""
 
     type: str
     fields: dict[str, Any]
@@ -38,14 +38,14 @@ class Foreign(msgspec.Struct, frozen=True):
 def decode(text: str, *, is_sparse: bool = False) -> ClientMessage | Foreign | Unparsable:
     """Decode a text frame of the client. With `is_sparse`, Settings may leave out `audio` and `agent`.
 
-    A client's mistake is a value and no exception, because the session answers it.
+    A client's mistake is returned as a value and not raised, because the session answers it.
     """
     fields = read(text, is_sparse=is_sparse)
     return fields if isinstance(fields, Unparsable) else message_of(fields, text)
 
 
 def read(text: str, *, is_sparse: bool = False) -> dict[str, Any] | Unparsable:
-    """Parse a text frame to an object with a type. Of two equal keys the last one counts.
+    """Parse a text frame to an object with a type. If a key occurs twice, its last value counts.
 
     With `is_sparse`, Settings get an empty `audio` and `agent` if they have none.
     """
@@ -76,7 +76,7 @@ def message_of(fields: dict[str, Any], text: str) -> ClientMessage | Foreign | U
 
 
 def _shared(value: Any) -> Any:
-    """Return Settings whose short texts are one object in all sessions, which keep their Settings."""
+    """Return Settings in which equal short texts are one object for all sessions, because sessions keep Settings."""
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= _SHORT_CHARS else value
     if isinstance(value, dict):
@@ -92,7 +92,7 @@ def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessag
 
 
 def _name_field(problem: str) -> str:
-    # msgspec writes "... - at `$.audio.input.sample_rate`"; clients know the field without the dollar.
+    # msgspec writes "... - at `$.audio.input.sample_rate`", but clients know the field without the dollar.
     return problem.replace("`$.", "`")
 
 

@@ -41,9 +41,9 @@ def adopt(
 ) -> str:
     """Continue a session that another process carried, and return its id.
 
-    `connection` is that of the client, whose handshake was done there. It owns the bytes of a frame that the other
-    process had read or written in part. The client gets no second `Welcome`. Blocks, and may load numpy, so it must
-    not run on a dispatcher's thread.
+    `connection` is that of the client. The other process performed its handshake, so the client gets no second
+    `Welcome`. The connection owns the bytes of a frame that the other process had read or written in part. Blocks, and
+    may load numpy, so it must not run on a dispatcher's thread.
 
     Args:
         parts: the parts of this process.
@@ -91,7 +91,7 @@ def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     Args:
         parts: the parts of this process.
         facts: the announcement of the session (`Carried.announcement`).
-        route: the route of its last upstream.
+        route: the route of the session's last upstream.
 
     Raises:
         SnapshotError: the announcement is damaged, or of another version.
@@ -123,7 +123,7 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
 
 
 def count_unkept(parts: Parts) -> None:
-    """Count a session that goes on, and that no other process could continue."""
+    """Count a session that continues here, but that no other process could continue."""
     parts.metrics.add(RECOVERIES, UNKEPT)
 
 
@@ -142,7 +142,7 @@ def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
 
 
 def let_depart(parts: Parts, by: lifecycle.Exit) -> None:
-    """Let the sessions depart to another process during the next drain, which would end them otherwise."""
+    """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
     supervisor = parts.runtime.supervisor
     if supervisor is not None:
         supervisor.offer(lifecycle.LetDepart(by))

@@ -1,4 +1,4 @@
-"""The right of a request to begin a session: its credential, a single use of it, and a place below the limits."""
+"""The right of a request to begin a session: its credential, a single-use token, a place below the limits."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def identify(parts: Parts, request: Request, session_id: str) -> Request:
 
 
 def spend(parts: Parts, request: Request) -> None:
-    """Mark a single-use token as used. Refuse a second use as a wrong token.
+    """Mark a single-use token as used. Refuse a second use in the same way as a wrong token.
 
     Raises:
-        HandshakeRefused: 401 for a token that was used.
+        HandshakeRefused: 401 for a token that was already used.
     """
     if request.principal is not None and not parts.admission.spend(request.principal):
         time.sleep(REFUSAL_S)

@@ -39,7 +39,7 @@ C = TypeVar("C", bound="Connection")
 
 
 class _Ending:
-    """The end of a session at its router. A closure would take four times the memory."""
+    """The function that ends a session at its router. A closure would take four times the memory."""
 
     __slots__ = ("_parts", "_session_id", "_ticket")
 
@@ -56,7 +56,7 @@ class _Ending:
 def spec_of(
     parts: Parts, ticket: Ticket, session_id: str, request: Request, turn_detection: str | None, **carried: Any
 ) -> SessionSpec:
-    """Return the spec of a session, which gives its place below the limits back at its end.
+    """Return the spec of a session. At its end the session gives its place below the limits back.
 
     `carried` has the arguments of `SessionFactory.of` for a session that another process carried.
 
@@ -81,7 +81,7 @@ def can_outlive(spec: SessionSpec) -> bool:
 
 
 def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
-    """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
+    """Return a spec whose session is kept if the call is lost. For a client that asked for no token, return `spec`."""
     if spec.carried is None or not can_outlive(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
@@ -89,7 +89,7 @@ def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
 
 
 def repeating_settings(spec: SessionSpec) -> SessionSpec:
-    """Return the spec of a session whose client is back, and may send its Settings once more."""
+    """Return the spec of a session whose client has come back, and may send its Settings again."""
     if not isinstance(spec.carried, CarriedSession):
         return spec
     return msgspec.structs.replace(spec, machine=ReturningMachine(spec.machine, spec.carried))
@@ -110,11 +110,11 @@ def hand_over(
             raise going_away()
         connection = open_connection()
         spec = _shelved(parts, spec, connection)
-        # Before the supervisor has the session, whose end may come at once and calls `on_end`.
+        # Add the id before the supervisor has the session, whose end may come at once and remove the id.
         parts.open.add(spec.session_id)
         try:
             supervisor.tell(lifecycle.StartSession(spec, connection, adopted))
-        except pykka.ActorDeadError:  # the drain did not wait for this call, and its dispatcher has stopped
+        except pykka.ActorDeadError:  # the drain did not wait for this call, and the dispatcher has already stopped
             spec.on_end()
             connection.close(*GOING_AWAY)
     return connection

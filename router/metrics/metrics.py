@@ -1,6 +1,7 @@
 """The counters of one process.
 
-Any thread may call them. The code that carries frames counts in plain integers instead, which `sample` collects.
+Any thread may call the methods. The code that carries frames counts in plain integers instead, and `sample` collects
+these.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _MAX_VALUE_CHARS: Final = 100
 
 
 class Metrics:
-    """The writer of a segment. Before `attach` the writer has a segment of its own."""
+    """The writer of a segment. Before `attach` the writer has a private segment."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counted: dict[int, dict[str, float]] = {}
-        """The totals of each dispatcher at the last sample, by the dispatcher's `id`."""
+        """The totals of each dispatcher at the last sample, by `id(dispatcher)`."""
         self._evictions = 0
         self.attach(Segment())
 
@@ -45,7 +46,7 @@ class Metrics:
             name, *labels = orjson.loads(key)
             metric = catalog.BY_NAME.get(name)
             if metric is not None and len(numbers) != metric.size:
-                continue  # another version of the router wrote it, and a write would reach the next row
+                continue  # another version of the router wrote this row: a write would reach the next row
             self._places[name, tuple(labels)] = place
             self._sets[name] = self._sets.get(name, 0) + 1
         clear_gauges(segment)
@@ -78,11 +79,11 @@ class Metrics:
                 self.segment.add(place + 8 * metric.native_place(seconds), 1.0)
 
     def _place(self, metric: Metric, labels: Labels) -> int | None:
-        """Return the place of a metric's row, which the first use makes; None if the memory is full."""
+        """Return the place of a metric's row, and make the row at its first use; None if the memory is full."""
         key = metric.name, labels
         place = self._places.get(key)
         if place is None and key not in self._places:
-            # One set is left for `other`.
+            # The last label set is reserved for `other`.
             if self._sets.get(metric.name, 0) >= catalog.MAX_LABEL_SETS - 1:
                 labels = (catalog.OTHER,) * len(labels)
                 key = metric.name, labels
@@ -93,10 +94,10 @@ class Metrics:
             place = self._places[key] = self.segment.add_row(written, metric.size)
         return place
 
-    # The integers of the engine.
+    # The integers that the engine counts.
 
     def sample(self, dispatchers: Iterable[Dispatcher]) -> None:
-        """Add the counts of the dispatchers since the last sample. Called every second, and at each scrape."""
+        """Add the counts of the dispatchers since the last sample. It is called every second, and at each scrape."""
         lags_s = [0.0]
         for dispatcher in dispatchers:
             lags_s.append(dispatcher.lag_s)
@@ -110,7 +111,7 @@ class Metrics:
         self.set(catalog.LAG, (), max(lags_s))
 
     def sample_buffers(self, footprint: Footprint) -> None:
-        """Record the memory in the buffers of all peers, its share of the bound, and the evictions."""
+        """Record the memory in the buffers of all peers, its share of the bound, and the number of closed peers."""
         self.set(catalog.HELD, (), footprint.total_bytes)
         self.use_limit("memory", footprint.total_bytes, footprint.max_bytes)
         with self._lock:

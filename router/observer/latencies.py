@@ -6,7 +6,10 @@ import statistics
 from typing import Final
 
 MAX_KEPT: Final = 256
-"""The number of latencies that are kept for the median: a conversation may last for days."""
+"""The number of latencies that are kept for the median.
+
+The bound is needed because a conversation may last for days.
+"""
 
 
 class Latencies:

@@ -1,4 +1,4 @@
-"""The folder of recordings, and its bound: the oldest files go when a new one needs their place."""
+"""The folder of recordings, and its bound: if a new file needs space, the oldest files are removed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".jsonl"
 KEPT_SUFFIX: Final = f".kept{SUFFIX}"
-"""The suffix of a recording that goes last, because its session has killed workers."""
+"""The suffix of a recording that is removed last, because its session has killed workers."""
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 """The permissions of the folder. A recording is about a caller, so other users of the machine may not read it."""
 
 LOOKS: Final = 100
-"""The folder is measured after each 1/100 of its bound that this worker writes, because other workers write, too."""
+"""A worker measures the folder each time that it has written 1/100 of the bound, because other workers write, too."""
 
 
 class _File(NamedTuple):
@@ -45,7 +45,7 @@ class Folder:
         """Make the folder, and check that a file can be made in it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the folder cannot be written.
         """
         self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         probe = self.path / f".check-{os.getpid()}"
@@ -62,13 +62,13 @@ class Folder:
         """Write the beginning of a new file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._write(path, data, os.O_CREAT | os.O_EXCL)
 
     def keep(self, session_id: str) -> None:
-        """Let the file of a session go after all others. From any thread."""
+        """Mark the file of a session, so that it is removed after all others. Any thread may call this."""
         path = self.file_of(session_id)
         try:
             path.rename(path.with_name(f"{session_id}{KEPT_SUFFIX}"))
@@ -96,14 +96,14 @@ class Folder:
                 at += os.write(descriptor, data[at:])
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, size)  # no half of a line stays
+                os.ftruncate(descriptor, size)  # no part of a line must stay
             raise
         finally:
             os.close(descriptor)
         self._unmeasured_bytes += len(data)
 
     def make_room(self, size_bytes: int, present: AbstractSet[Path]) -> bool:
-        """Remove files until `size_bytes` fit, the oldest first and kept ones last. Return whether they fit.
+        """Remove files until `size_bytes` more fit: the oldest first, marked files last. Return whether they fit.
 
         Files in `present` stay.
         """
@@ -115,14 +115,14 @@ class Folder:
             if total_bytes <= self._max_bytes:
                 break
             if file.path not in present:
-                with contextlib.suppress(OSError):  # another worker was faster
+                with contextlib.suppress(OSError):  # another worker has removed it already
                     file.path.unlink()
                     self.removed += 1
                     logger.info("recording %s is removed: the folder has reached its bound", file.path.name)
                 total_bytes -= file.size_bytes
         self._unmeasured_bytes = 0
         if total_bytes > self._max_bytes:
-            self._unmeasured_bytes = self._max_bytes  # measured again at the next write
+            self._unmeasured_bytes = self._max_bytes  # so the next write measures again
         return total_bytes <= self._max_bytes
 
     def _files(self) -> list[_File]:

@@ -517,7 +517,7 @@ DEADLINES: Final[Mapping[Wait, Callable[[Context, messages.TimerFired], None]]] 
     Wait.UPDATE: updates.update_timed_out,
     Wait.ITEM_ACK: upstream_events.request_anyway,
     Wait.FIRST_EVENT: restart.abandon_silent,
-    Wait.NEXT_EVENT: restart.abandon_silent,
+    Wait.NEXT_EVENT: restart.abandon_stopped,
     Wait.RESPONSE: restart.abandon_silent,
     Wait.TOOL_ANSWER: function_calls.answers_timed_out,
     Wait.RESTART: restart.abandon_silent,

@@ -1,4 +1,4 @@
-"""The command `switchboard simulator`, also `python -m router.simulator`: a simulator alone, until a signal."""
+"""The command `switchboard simulator`, also `python -m router.simulator`: it runs a simulator until a signal."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class ShutDown(msgspec.Struct, frozen=True):
 
 
 class ServiceResult(msgspec.Struct, frozen=True):
-    """The result of a service, which the actor hands to the session that asked."""
+    """The result of a service. The actor hands it to its session."""
 
     take: Callable[..., list[Command]]
     """The session's method that takes the result."""
@@ -92,7 +92,7 @@ class SimulatedSession(Actor):
         self._recorder = recorder
         self._record = record
         self._duplicate = duplicate
-        """A second descriptor of the connection's socket, for socket options: the connection hides the first."""
+        """A second descriptor of the connection's socket, for socket options. The connection hides the first one."""
         self._timers: dict[str, Timer] = {}
         self._models: dict[str, Callable[[], None]] = {}
         """Functions that stop a language model's answer, by the response's id."""

@@ -83,7 +83,7 @@ def _call_forced(context: Context) -> list[Output]:
 
 
 def _repeat_outputs(context: Context) -> list[Output]:
-    """Repeat the functions' outputs since the last message, word for word."""
+    """Repeat, word for word, the outputs of functions that came after the last message."""
     outputs = []
     for entry in reversed(context.entries):
         if isinstance(entry, Message):

@@ -107,7 +107,7 @@ class FaultAction(enum.StrEnum):
     MALFORMED = "malformed"
     """One text frame that is not JSON (`text`); the session continues."""
     ERROR = "error"
-    """An `error` event. At a point of the moment `request` it refuses the client's event.
+    """An `error` event. At a point at which the client requests something, it refuses the client's event.
 
     At any other point the session continues.
     """
@@ -156,7 +156,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: str = '{"type": "response.output_te'
     """The malformed frame."""
     delay_s: float = 0.0
-    """The time that `delay` holds frames back; for any other action, the time before it happens."""
+    """The time for which `delay` holds frames back. For any other action, the time before the action happens."""
     times: int = 1
     """The number of times that the fault happens, over all connections; 0 has no limit."""
     skip: int = 0

@@ -90,6 +90,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def before_question(self) -> tuple[Message, ...]:
-        """The messages before the user's last one, without function calls and outputs; none without a question."""
+        """The messages before the user's last message, without function calls and outputs; empty without a question."""
         earlier = self.entries[: self._question_at or 0]
         return tuple(entry for entry in earlier if isinstance(entry, Message))

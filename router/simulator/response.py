@@ -325,7 +325,7 @@ _CLOSING: Final = {
 
 
 def obfuscation(delta: str) -> str:
-    """Return padding that hides a delta's length, as the service adds it. The padding is deterministic here."""
+    """Return padding that hides a delta's length, as the service sends it. Here the padding is deterministic."""
     return "abcdefghijklmnop"[: -len(delta) % 16]
 
 

@@ -56,7 +56,7 @@ class _Running:
         self.is_asking = False
         """Whether a language model is answering."""
         self.is_pending = False
-        """Whether the stream waits for more of the answer, or for its sound."""
+        """Whether the stream waits for more text of the answer, or for its sound."""
 
 
 class Responses:

@@ -101,7 +101,7 @@ class Outbox:
         self.is_ended = False
         """Whether the connection is closing, reset or hanging, so that no command may follow."""
         self.event_id: str | None = None
-        """The `event_id` of the client event that is being handled, which errors repeat."""
+        """The `event_id` of the client event that is being handled. Errors repeat this id."""
         self.on_response_fault: Callable[[Fault], None] | None = None
         """The function that is called with a fault that ends a response."""
         self._ids = ids
@@ -211,7 +211,7 @@ _INJECTIONS: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
 
 
 class Abilities(msgspec.Struct, frozen=True):
-    """The services that a session may ask.
+    """The services that a session may use.
 
     Without them the session describes speech, answers by rules, and uses the wordless voice.
     """

@@ -30,13 +30,13 @@ _SEMANTIC_PADDING_MS: Final = 300
 
 
 class SpeechStarted(msgspec.Struct, frozen=True):
-    """The start of speech. `audio_start_ms` lies earlier than the first loud window by the prefix padding."""
+    """The start of speech. `audio_start_ms` is earlier than the first loud window, by the prefix padding."""
 
     audio_start_ms: int
 
 
 class SpeechStopped(msgspec.Struct, frozen=True):
-    """The end of speech. `audio_end_ms` includes the silence that proved it."""
+    """The end of speech. `audio_end_ms` includes the silence by which the end was detected."""
 
     audio_end_ms: int
 

@@ -1,4 +1,4 @@
-"""The dispatch of a session's work: the class of the work selects the function that does it, on the calling thread."""
+"""The dispatch of a session's work. The class of the work selects the function that does it, on the calling thread."""
 
 from __future__ import annotations
 

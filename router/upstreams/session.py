@@ -1,4 +1,4 @@
-"""One session's use of the pool. All methods but `dialling` run on the supervisor's thread."""
+"""One session's use of the pool. All methods except `dialling` run on the supervisor's thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from router.upstreams.pool import Lease, UpstreamPool
 
 TRIAL_DIAL_S: Final = 2.0
-"""The longest dial of a key on trial, in seconds, if another upstream or key would serve the caller."""
+"""The longest dial with a key on trial, in seconds. Afterwards another upstream or key serves the caller."""
 
 
 class SessionUpstreams:
@@ -47,9 +47,9 @@ class SessionUpstreams:
         self._is_paused = is_paused
         self._count = count
         self._generation = 0
-        """The generation that was asked for last."""
+        """The generation that the session requested last."""
         self._leases: tuple[Lease, ...] = ()
-        """The lease of each generation, in their order. A tuple, because the connector's threads look at it, too."""
+        """The lease of each generation, in order. It is a tuple, because the connector's threads read it, too."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`."""
@@ -60,7 +60,7 @@ class SessionUpstreams:
         return self._pool.rank(position)
 
     def position_of(self, generation: int) -> int | None:
-        """Return the position of a generation; None for one that is not among these upstreams."""
+        """Return the position of a generation; None if it is not one of these upstreams."""
         lease = self._of(generation)
         return lease.position if lease is not None else None
 
@@ -81,7 +81,7 @@ class SessionUpstreams:
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped, so that the pool learns of each dial that succeeds. On the connector's threads."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds. For the connector's threads."""
         return _Dialler(dial, self._connected)
 
     def _connected(self, target: DialTarget) -> None:
@@ -139,7 +139,7 @@ class SessionUpstreams:
 
 
 class _Dialler:
-    """A function that dials, and notes each dial that succeeds. A closure would take twice the memory."""
+    """A function that dials, and reports each dial that succeeds. A closure would take twice the memory."""
 
     __slots__ = ("_connected", "_dial")
 

@@ -61,7 +61,7 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection. Runs on a thread for this connection alone."""
+        """Serve a connection, on a thread that serves only this connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -73,7 +73,7 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _Response(ServerHandler):
-    """The response of one request. A failure of the app is logged, and not printed."""
+    """The response to one request. It logs a failure of the app, and does not print it."""
 
     server_software = "switchboard"
 

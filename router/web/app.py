@@ -1,4 +1,4 @@
-"""The WSGI app: WebSocket routes, health, readiness, pages. This module must not know what a message means."""
+"""The WSGI app: WebSocket routes, health, readiness, pages. This module must not know the meaning of a message."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _below(routes: dict[str, Route], path: str) -> Route | None:
 
 
 def _may_see_details(router: Router, environ: Environ) -> bool:
-    """Whether a probe may learn more than a load balancer has to: pids, numbers of calls, problems."""
+    """Whether a probe may get facts that a load balancer does not need: pids, numbers of calls, problems."""
     if not router.is_authenticating:
         return True
     # A probe without a credential is no attempt to guess one.
@@ -213,7 +213,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
     except ProbeError as error:
         return Response(HTTPStatus.BAD_REQUEST, f"{error}\n")
     is_ready, reason = router.readiness()
-    # Whichever worker answers: another one that is ready would take the call.
+    # Any ready worker is enough, whichever worker answers this request, because that one would take the call.
     if not is_ready and scoreboard is not None and scoreboard.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
     if is_ready and most is not None and _least_load(router, scoreboard) > most:
@@ -228,7 +228,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
 
 
 def _least_load(router: Router, scoreboard: Scoreboard | None) -> float:
-    """Return the load of the worker that has the least: the server gives a new call to that one."""
+    """Return the smallest load of a worker, because the server gives new calls to the worker with that load."""
     least = scoreboard.least_used(time.monotonic()) if scoreboard is not None else None
     return router.load() if least is None else least
 

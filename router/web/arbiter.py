@@ -61,7 +61,7 @@ anew.
 
 
 SPAWN_PAUSE_S: Final = 1.0
-"""The seconds after a worker that could not start, until the next one is started."""
+"""After a worker that could not start, the arbiter waits this many seconds before it starts another."""
 
 REPLACES_NOTHING: Final = 1
 """The exit status of a process that was started to replace another one, and could not."""
@@ -88,10 +88,10 @@ class Server(Protocol):
         """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
 
     def count_lost(self) -> None:
-        """Count a session of a dead worker that no other one continues."""
+        """Count a session of a dead worker that no other worker continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other worker could continue."""
+        """Count a session that continues, but that no other worker could continue."""
 
     def begin_spawn(self) -> None:
         """Forget the slot of the worker before."""
@@ -132,7 +132,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._stopped_s: dict[int, float] = {}
         """The time at which each stopped worker was first seen as stopped."""
         self._spawns_from_s = -math.inf
-        """The time from which on a worker may be started, after one that could not start."""
+        """The time at which the next worker may be started, after a worker could not start."""
         self._reloads = Reloads(self, app.launch, app.reload_board)
         super().__init__(app)
 
@@ -180,7 +180,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """End the workers, which drain first. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.
@@ -247,7 +247,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             self.spawn_worker()
         except SuccessorError as error:
             logger.error("no worker is started: %s", error)  # noqa: TRY400 - `Reloads` starts another template
-        except OSError as error:  # no room, process or descriptor is left: the next look tries again
+        except OSError as error:  # no memory, process or descriptor is left: the next call tries again
             logger.error("no worker is started: %s", error)  # noqa: TRY400 - the reason says all
 
     def spawn_worker(self) -> int:
@@ -303,7 +303,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         elif code:
             logger.error("worker %d exited with code %d", worker.pid, code)
         is_boot = code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR)
-        # A worker that fails later, say on a full disk, must not end the calls of the others.
+        # If a later worker fails, for example because of a full disk, the calls of the other workers must not end.
         if is_boot and not worker.is_on_trial:
             self._spawns_from_s = time.monotonic() + SPAWN_PAUSE_S
         if is_boot and not (worker.is_on_trial or any(self._serving(lambda it: not it.is_retired).values())):

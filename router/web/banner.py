@@ -83,7 +83,7 @@ def voice_advice(config: RouterConfig) -> str | None:
 
 
 def describe_upstreams(config: RouterConfig) -> str:
-    """Return the upstreams in a line: URLs without any secret, models, and whether each has a key."""
+    """Return the upstreams in one line: URLs without any secret, models, and whether each upstream has a key."""
     if config.upstream == "simulator":
         return "simulator, embedded"
     return "; else ".join(_describe(config, it) for it in config.all_upstreams())

@@ -44,7 +44,7 @@ LAST_WORD_S: Final = 2.0
 """The longest time in seconds in which the client of a lost session reads its last messages and closes."""
 
 PAUSE_S: Final = 0.25
-"""The seconds in which a worker without a descriptor gets some back, before the keeper asks it again."""
+"""A worker without a free descriptor waits this many seconds, before the keeper asks it again."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
@@ -61,7 +61,7 @@ def name_of(arbiter: int) -> str:
 
 
 class ExhaustedError(Exception):
-    """This worker has no descriptor left for a session."""
+    """This worker has no free descriptor for a session."""
 
 
 class Place(NamedTuple):
@@ -89,7 +89,7 @@ class Router(Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other process could continue."""
+        """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
@@ -160,7 +160,7 @@ class Custody:
             session_id, at, serial = packet[1:].decode().split()
             if len(descriptors) != BOTH:
                 logger.error("session %s is left to another worker: this one has no descriptor left", session_id)
-                # The keeper may know no other worker, and asks this one again at once.
+                # Wait, because a keeper without another worker asks this one again at once.
                 self._is_ending.wait(PAUSE_S)
                 self._refuse(session_id, descriptors)
                 continue

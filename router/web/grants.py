@@ -96,7 +96,7 @@ _OF_THE_SERVER: Final = frozenset({"type", "object", "id", "expires_at", "client
 
 
 def _session(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the configuration that a secret is bound to, or None."""
+    """Return the configuration to which a secret is bound, or None."""
     session = body.get("session")
     if session is None:
         return None

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 VARIABLE: Final = "SWITCHBOARD_TEMPLATE"
-"""The variable of the environment with the descriptor of a template's channel."""
+"""The environment variable with the descriptor of a template's channel."""
 
 MAX_PACKET_BYTES: Final = 65536
 
@@ -37,7 +37,7 @@ class Handoff(msgspec.Struct, kw_only=True, tag="handoff"):
 
 
 class Ready(msgspec.Struct, kw_only=True, tag="ready"):
-    """The template has imported and checked everything, and can be forked."""
+    """The report that the template has imported and checked everything, and can be forked."""
 
     workers: int
     """The configured number of workers."""

@@ -44,7 +44,7 @@ If the router closed earlier, the client might not receive the whole response.
 """
 
 SEND_S: Final = 10
-"""The longest time in seconds for which one write of a response may make no progress."""
+"""The longest time in seconds in which a write of a response may make no progress."""
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_WAITING: Final = 2048

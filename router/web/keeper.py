@@ -36,7 +36,7 @@ worker another one.
 """
 
 DEAF_S: Final = 0.5
-"""The seconds in which a keeper without a descriptor accepts no worker."""
+"""If no descriptor is left, the keeper accepts no worker for this many seconds."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -66,7 +66,7 @@ class Held(NamedTuple):
     handed: int = 0
     """The number of workers that got the session, and died before they stored a record of it."""
     passed_by: int = 0
-    """The last worker that did not take the session. If there is another worker, that one gets it next."""
+    """The last worker that did not take the session. The next attempt is with another worker, if there is one."""
 
 
 class Trial(NamedTuple):
@@ -204,7 +204,7 @@ class Keeper:
             channel, _ = self._listener.accept()
         except OSError as error:  # no descriptor is left
             logger.error("the keeper cannot hear a worker: %s", error)  # noqa: TRY400 - the reason says all
-            # The worker waits, and would wake this process again and again.
+            # Stop listening, because the waiting worker would wake this process again and again.
             self._selector.unregister(self._listener)
             self._deaf_until_s = time.monotonic() + DEAF_S
             return
@@ -232,7 +232,7 @@ class Keeper:
         if packet[:1] == ARENA:
             self._note_memory(pid, descriptors)
         elif packet[:1] == HOLD and not (descriptors and pid in self._memories):
-            # This process has no descriptor left, or had none for the memory of the worker.
+            # This process has no descriptor left, or had no descriptor for the memory of the worker.
             logger.error("session %s does not outlive its worker: its socket did not arrive", session_id)
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -278,7 +278,7 @@ class Departures:
         return int(age) >= self._least_age and int(pid) != os.getpid() and layout == wanted
 
     def announce(self, announcement: Announcement) -> None:
-        """Let another worker dial the next upstream of a session, on a thread. Called on a dispatcher."""
+        """Let another worker dial the next upstream of a session. A dispatcher calls this; a thread does the work."""
         self._pool.submit(self._announce, announcement)
 
     def deliver(self, departure: Departure) -> None:

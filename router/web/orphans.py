@@ -1,4 +1,4 @@
-"""The workers of a main process that was killed: they find the main process that serves in its place.
+"""The workers of a main process that was killed. They find the main process that serves in its place.
 
 A main process writes the folder of its workers beside the socket by which another one takes it over. The workers of a
 dead main process look there. Their sessions move to the workers in that folder, as at a reload.
@@ -14,11 +14,11 @@ from typing import Final
 SUFFIX: Final = ".folder"
 
 LEAST_AGE: Final = 0
-"""The workers of another main process are newer, whatever their age."""
+"""The workers of another main process always count as newer, whatever their age is."""
 
 
 def announce(path: Path, folder: Path) -> None:
-    """Write the folder of the workers beside the socket at `path`, which lies in a folder of this user alone.
+    """Write the folder of the workers to a file beside the socket at `path`. Only this user can enter that folder.
 
     Raises:
         OSError: the file cannot be written.
@@ -29,7 +29,7 @@ def announce(path: Path, folder: Path) -> None:
 
 
 def find(path: Path, own: Path) -> Path | None:
-    """Return the folder of the workers of another main process; None where there is none."""
+    """Return the folder of the workers of another main process; None if there is no such process."""
     try:
         folder = Path(path.with_suffix(SUFFIX).read_text(encoding="utf-8"))
     except OSError:
@@ -38,7 +38,7 @@ def find(path: Path, own: Path) -> Path | None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove the sockets of this process and of the dead main process, and the folder with the last of them."""
+    """Remove the sockets of this process and of the dead main process. Remove the folder if it is empty then."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             is_own = path.name == f"{os.getpid()}.sock" or f"-{os.getpid()}-" in path.name

@@ -1,4 +1,4 @@
-"""The console: the page at `/` and its files. No function here knows what a message means.
+"""The console: the page at `/` and its files. No function here knows the meaning of a message.
 
 A browser revalidates every file by its ETag, the hash of the text, so files of two versions never mix. The content
 security policy admits nothing from another host except WebSockets, because the console connects to any endpoint.

@@ -31,7 +31,7 @@ class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReloadBoard:
-    """The memory. A worker writes the request, and the arbiter everything else."""
+    """The shared memory. A worker writes the request for a reload, and the arbiter writes everything else."""
 
     def __init__(self, areas: Areas) -> None:
         self._memory = areas.memory("reload", _ROW.size + _AGE.size)

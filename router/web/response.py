@@ -21,7 +21,7 @@ SECURITY: Final[Headers] = (
 """The headers of every response, whatever it contains."""
 
 NO_PAGE: Final[Headers] = (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),)
-"""The content security policy of a response that is no page: a browser loads nothing for it and frames it nowhere."""
+"""The content security policy of a response that is no page. It lets a browser load nothing, and frame it nowhere."""
 
 PLAIN: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -55,7 +55,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def all_headers(self) -> Headers:
-        """The headers of the response, with those that describe its body."""
+        """All headers of the response, including those about its body."""
         if self.is_upgraded:
             return self.headers
         length = str(len(self.encoded))

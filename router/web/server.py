@@ -7,12 +7,10 @@ after the fork, because threads do not survive a fork. After a reload, a templat
 
 from __future__ import annotations
 
-import errno
 import functools
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -29,7 +27,6 @@ from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
-from router.config.parsers import host_and_port
 from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
@@ -41,7 +38,7 @@ from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, orphans, replacement, template
+from router.web import admin_api, app, banner, custody, handoff, internals, listening, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -65,20 +62,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKLOG: Final = 2048
-"""The most connections that wait in the kernel. 500 callers may come within 2 s."""
-
 KEEP_ALIVE_S: Final = 15
 """The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
 SLOTS_EACH: Final = 8
-"""Slots of the scoreboard for each serving worker, because several of its predecessors may drain at a time."""
+"""The scoreboard has this many slots for each serving worker, because several of its predecessors may drain at once."""
 
 LEAST_WORKERS: Final = 4
 """The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
-
-OPEN_FILES: Final = 65536
-"""The soft limit of open files. A session holds two sockets, so the usual limit of 1024 allows 500 sessions."""
 
 
 class Router(app.Router, Protocol):
@@ -121,7 +112,7 @@ class Router(app.Router, Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other process could continue."""
+        """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the limits of the client's connection of a session that another process carried."""
@@ -171,30 +162,13 @@ def serve(
     if found is not None:
         channel, given = found
         template.run(_inherit(config, make_router, say, given), channel, given)
-    _raise_open_files_limit()
+    listening.raise_open_files_limit()
     predecessor = _predecessor(config) if take_over else None
     if predecessor is not None:
         logger.info("the process %d is replaced: its calls move here once the workers serve", predecessor.pid)
         _inherit(config, make_router, say, predecessor.handoff, predecessor).run()
-    sockets = activation.take()
-    listener = _given(sockets.get(activation.PAGES), config.host) or _listen(config.host, config.port)
-    admin = _admin_listener(sockets.get(activation.ADMIN), config.admin_bind)
+    listener, admin = listening.sockets(config)
     _Server(config, make_router, listener, say, admin).run()
-
-
-def _given(listener: socket.socket | None, host: str) -> socket.socket | None:
-    if listener is not None:
-        activation.check_address(listener, host)
-    return listener
-
-
-def _admin_listener(given: socket.socket | None, admin_bind: str | None) -> socket.socket | None:
-    if admin_bind is not None:
-        host, port = host_and_port(admin_bind)
-        return _given(given, host) or _listen(host, port)
-    if given is not None:
-        raise StartError(f"systemd passed the socket {activation.ADMIN!r}: set --admin-bind, too")
-    return None
 
 
 def _predecessor(config: RouterConfig) -> Predecessor | None:
@@ -229,42 +203,6 @@ def _check_usage_log(config: RouterConfig) -> None:
             raise StartError(f"cannot write the usage log {config.usage_log}: {error.strerror}") from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    # Bound here, because gunicorn would try for 5 s and log ten lines about a failure.
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        raise StartError(f"cannot listen on {host}, port {port}: {_reason(error)}") from error
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    if isinstance(error, UnicodeError):
-        return "the host name is invalid"
-    # A failed resolution has an error number that `os.strerror` does not know.
-    if isinstance(error, socket.gaierror):
-        return f"{error.strerror}; correct --host"
-    return os.strerror(error.errno or 0) + _REMEDIES.get(error.errno or 0, "")
-
-
-_REMEDIES: Final = {
-    errno.EADDRINUSE: "; end the program that has the port, or choose another with --port (0 takes a free one)",
-    errno.EACCES: "; choose a port from 1024 on with --port",
-    errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
-}
-
-
-def _raise_open_files_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft >= raised:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    except (OSError, ValueError) as error:  # macOS grants less than its own hard limit
-        logger.warning("at most %d files can be open, and each call needs two: %s", soft, error)
-
-
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
@@ -292,7 +230,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     ) -> None:
         self._config = config
         self.predecessor = predecessor
-        """The main process that this one replaces as soon as its workers serve."""
+        """The main process that this process replaces as soon as the workers here serve."""
         self.replaceable: Replaceable | None = None
         """The socket on which another main process can ask to replace this one."""
         self._make_router = make_router
@@ -309,7 +247,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
-        """The metrics of each slot, and after them the arbiter's own."""
+        """The metrics of each slot, followed by the arbiter's own metrics."""
         self.metrics = Metrics()
         if self._arbiter_pid == os.getpid():
             self.metrics.attach(self.segments[self._slots])
@@ -345,7 +283,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         proxies = ",".join(self._config.trusted_proxies)
         return {
             "bind": f"{host}:{self._port}",
-            "backlog": BACKLOG,
+            "backlog": listening.BACKLOG,
             "workers": self._config.workers,
             "worker_class": Worker,
             "threads": self._config.limits.web_threads,
@@ -382,7 +320,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         }
 
     def load(self) -> WSGIApp:
-        """Make the router of this worker, and the app in front of it."""
+        """Make the router of this worker, and the WSGI app that serves it."""
         slot = self._slot
         try:
             self.router = self._make_router(self._config)
@@ -411,7 +349,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         try:
             self._join(router)
-        except OSError as error:  # no room is left: calls matter more than the ways to other workers
+        except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
@@ -423,10 +361,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return app.make_app(router, served)
 
     def _join(self, router: Router) -> None:
-        """Open the ways to the keeper and to the other workers.
+        """Open the channels to the keeper and to the other workers.
 
         Raises:
-            OSError: no room or descriptor is left.
+            OSError: no space or descriptor is left.
         """
         keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
         # A server that was started without a keeper has none after a reload, either.
@@ -471,7 +409,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.metrics.add(RECOVERIES, ("lost",))
 
     def count_unkept(self) -> None:
-        """Count a session that goes on, and that no other worker could continue. In the arbiter."""
+        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
@@ -579,7 +517,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             )
 
     def note_history(self) -> None:
-        """Write a point of the last hour if one is due. Each worker calls this every second."""
+        """Write the next point of the history if it is due. Each worker calls this every second."""
         self.history.note(self.segments)
 
     @property
@@ -595,7 +533,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions of this one. Return whether there is."""
+        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
         if folder is None or self.router is None or not self._config.keeper:
             return False
@@ -604,7 +542,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._heir is not None
 
     def tidy(self) -> None:
-        """Remove what the dead main process would have removed."""
+        """Remove the files that the dead main process would have removed."""
         orphans.tidy(self.peers.folder)
 
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:

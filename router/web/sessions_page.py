@@ -39,7 +39,7 @@ Serve = Callable[[Environ], Response]
 def session_routes(router: Router, peers: Peers | None, check: Callable[[Environ], None]) -> dict[str, Serve]:
     """Return the routes, by path. A path that ends with a slash stands for every path below it.
 
-    Without peers the routes show this process alone. `check` raises `HandshakeRefused` for a client that is no
+    Without peers the routes show only this process. `check` raises `HandshakeRefused` for a client that is no
     operator.
     """
 

@@ -27,7 +27,7 @@ FORK_S: Final = 5.0
 MAX_REASON_CHARS: Final = 300
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-"""The option of prctl(2)."""
+"""The option of prctl(2) that makes a process a subreaper."""
 
 
 class SuccessorError(Exception):

@@ -90,7 +90,7 @@ def _fork(arbiter: int) -> int:
     try:
         worker = os.fork()
     except OSError:
-        os._exit(1)  # the process between must not go on as a second template
+        os._exit(1)  # the process between must not continue as a second template
     if worker:
         os.write(write, str(worker).encode())
         os._exit(0)

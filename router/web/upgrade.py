@@ -66,7 +66,7 @@ def upgrade(router: Router, profile: str, environ: Environ) -> Response:
 
 
 def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
-    """Upgrade a request for one `service` of the React component; raises `HandshakeRefused`."""
+    """Upgrade a request, whose parameter `service` must be absent or as given here; raises `HandshakeRefused`."""
     with counting(router):
         return _accept(router, profile, environ, service)
 
@@ -84,7 +84,7 @@ def counting(router: Router) -> Iterator[None]:
 def _accept(router: Router, profile: str, environ: Environ, service: str) -> Response:
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     if query.get("service", service) != service:
-        # The React component opens a second socket for transcription alone, with another service.
+        # The React component opens a second socket, only for transcription, with another service.
         raise refusal(router, environ, f"the parameter service must be {service} here, or be left out")
     requested = query.get("turn_detection")
     if requested is not None and requested not in TURN_DETECTIONS:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # A worker ends within `drain_s` and 5 s after SIGTERM, whatever the other deadlines are. First its sessions drain, then
 # HTTP requests may finish, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
-"""Seconds for the router to close, after the drain."""
+"""The time in seconds in which the router closes after the drain."""
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
 ARBITER_GRACE_S: Final = 6.0
@@ -89,7 +89,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     is_retired = False
     """Whether the arbiter has ended this worker."""
     is_on_trial = False
-    """Whether this worker is the first of its version, and another worker still serves in its place."""
+    """Whether a reload has started this worker, and the old workers still serve in its place."""
     end_s = math.inf
     """The time at which the arbiter kills this worker, once it is retired."""
     max_keepalived: int
@@ -128,12 +128,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._end_in_time()
 
     def is_parent_alive(self) -> bool:
-        """Whether the loop goes on. gunicorn's own method would end the calls with the main process."""
+        """Whether the loop continues. gunicorn's own method would end all calls when the main process dies."""
         if os.getppid() == self.ppid:
             return True
         if not self._is_orphan:
             self._is_orphan = self._is_replaced = True
-            # A supervisor starts another main process, which needs the port.
+            # A service manager starts another main process, which needs the port.
             self.set_accept_enabled(False)
             for listener in self.sockets:
                 listener.close()

@@ -104,6 +104,16 @@ def compare(checkout, options):
     return 0
 
 
+def compare_fronts(checkout, relayed, translated):
+    """Count with the options of a relayed and of a translated client, print both, and return the exit code."""
+    relaying, translating = count(checkout, relayed), count(checkout, translated)
+    print(
+        f"{relaying:,.0f} instructions a message that is relayed: {relaying / translating:.2f} × the"
+        f" {translating:,.0f} of one that is translated"
+    )
+    return int(relaying > translating)
+
+
 def main(checkout, *, is_checked, is_written):
     """Count, print, and write or judge; return the exit code."""
     found, now = count(checkout), conditions()

@@ -5,6 +5,7 @@
 `world`      the session machine, its client, its upstreams and its timers, as one value that can be copied
 `upstream`   the model of an upstream: all that the protocol, or a known quirk of a server, lets it do
 `judge`      the invariants of docs/invariants.md, judged by what both peers can see
+`account`    the session's account of its tables, judged by what its peers have done
 `knowledge`  the conversation as the client knows it, and as each upstream was given it
 `violation`  the exception of a broken invariant
 `canonical`  the key of a world: ids renamed, times as order

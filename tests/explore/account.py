@@ -22,6 +22,7 @@ def judge_tables(world: World) -> None:
     if world.judge.is_replayed and not world.judge.unanswered_commits:
         shown = facts["user_turn"]
         require(shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not heard, and the session is {shown}")
+    _judge_commits(world, str(facts["user_turn"]))
     if world.faults or not world.is_sound:
         return
     _judge_response(world, str(facts["response"]))
@@ -40,15 +41,18 @@ def _judge_response(world: World, shown: str) -> None:
 
 def _judge_user_turn(world: World, shown: str) -> None:
     judge, serving = world.judge, world.serving
-    committing = UserTurnState.COMMITTING.value
-    is_committing = bool(judge.unanswered_commits)
-    require(is_committing == (shown == committing), f"xii commits by hand: {is_committing}, and the session is {shown}")
-    if is_committing:
+    if judge.unanswered_commits:
         return
     if serving in judge.speaking:
         require(shown == UserTurnState.SPEAKING.value, f"xii the user speaks, and the session is {shown}")
     elif world.upstreams[serving].speech:
         require(shown == UserTurnState.STOPPED.value, f"xii speech has stopped, and the session is {shown}")
+
+
+def _judge_commits(world: World, shown: str) -> None:
+    is_committing = bool(world.judge.unanswered_commits)
+    is_shown = shown == UserTurnState.COMMITTING.value
+    require(is_committing == is_shown, f"xii commits by hand: {is_committing}, and the session is {shown}")
 
 
 def _judge_microphone(world: World, facts: dict[str, Any]) -> None:

@@ -125,6 +125,8 @@ class Judge:
         """An upstream refused an event, and the client is not told yet."""
         self.unanswered_commits: set[str] = set()
         """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
+        self.updating: set[tuple[int, str]] = set()
+        """The generations whose session.update is not answered, and its id."""
         self.committed_at: set[tuple[int, str]] = set()
         """The generations that received a commit, and its id."""
         self.voices = 0
@@ -338,7 +340,7 @@ class Judge:
         self.updates -= 1
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
-        self.has_explained, self.is_refusal_due = True, False
+        self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
         self.updates = self.injected = 0
         self.unsent.clear()
         self.owed.clear()
@@ -381,6 +383,10 @@ class Judge:
             require(not is_early, "ii a response is requested while the user speaks")
             is_wanted = self.owed or self.is_excused or self.answers < self.questions
             require(bool(is_wanted), "ii a response is requested, and no question is open")
+        if kind == "session.update" and event.get("event_id") is not None:
+            key = (generation, str(event["event_id"]))
+            require(key not in self.updating, "ii an upstream is configured twice at once")
+            self.updating.add(key)
         if kind == "input_audio_buffer.commit":
             self.committed_at.add((generation, str(event.get("event_id"))))
             self.unanswered_commits.add(str(event.get("event_id")))
@@ -425,6 +431,12 @@ class Judge:
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
         self.unanswered_commits.discard(named)
+
+    def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
+        """Record the answer to a session.update."""
+        if event["type"] == "session.updated":
+            self.updating = {it for it in self.updating if it[0] != generation}
+        self.updating.discard((generation, str((event.get("error") or {}).get("event_id"))))
 
     def refused(self, generation: int, event: dict[str, Any]) -> None:
         """Record that an upstream refused an event, or lost it."""

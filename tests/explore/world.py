@@ -224,6 +224,7 @@ class World:
         is_early = name in IDLE_TIMERS and not self.timers.keys() <= IDLE_TIMERS
         self.now_s = max(self.now_s, self.now_s if is_early else due_s)
         self._judge_deadline(name)
+        is_early = self.is_sound and name == Wait.NEXT_EVENT.value and not self._is_speaking()
         self.judge.expires(name, self.now_s)
         if name in IDLE_TIMERS:
             self._spend("rollover")
@@ -232,11 +233,18 @@ class World:
                 raise Violation(f"i {name} expires although both peers behave well")
             self.is_sound = False
         commands = self._feed(messages.TimerFired(name))
+        if is_early and any(isinstance(it, messages.AbandonUpstream) for it in commands):
+            raise Violation("i next_event expires behind the last event of a response")
         is_followed = any(not isinstance(it, (messages.Log, messages.Notify)) for it in commands)
         # A session that is not ready yet notes that its rollover is due.
         is_noted = self._is_rolling() or self.session.state.lifecycle is not Lifecycle.READY
         if not is_followed and name not in MAY_REST and not (name in IDLE_TIMERS and is_noted):
             raise Violation(f"i {name} expires, and nothing follows")
+
+    def _is_speaking(self) -> bool:
+        """Whether the upstream in use has a response to finish."""
+        serving = self.upstreams.get(self.serving)
+        return serving is None or serving.active is not None or serving.outside is not None
 
     def _judge_deadline(self, name: str) -> None:
         """Judge that what a deadline waits for has not come."""
@@ -542,6 +550,7 @@ class World:
                 return  # the session closed it in the meantime
             upstream.last = event
             self.judge.knowledge.sees(event, generation)
+            self.judge.upstream_answers_update(event, generation)
             if generation == self.serving:
                 self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared":

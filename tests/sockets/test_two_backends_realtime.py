@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from router import Router
+from router.config.guard import Guard, Rule
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients import openai_clients
@@ -199,3 +200,11 @@ def test_an_event_that_deepgram_cannot_take_is_answered_and_the_socket_stays():
         assert (error["code"], error["event_id"]) == ("unsupported_by_backend", "mine")
         ask(client, "I like tea.")
         assert "I like tea" in client.wire.text
+
+
+def test_the_guard_reads_the_answers_of_deepgram_too():
+    guard = Guard(rules=(Rule(expression="forbidden", on=("agent",), action="say", say="Let us talk of tea."),))
+    with place(openai_faults=(gone(skip=0),), guard=guard) as here:
+        here.client.say("a forbidden fruit")
+        here.client.wait_until("the words of the guard", lambda: "talk of tea" in here.client.wire.text)
+        assert "forbidden" not in here.client.wire.text

@@ -23,7 +23,7 @@ from router.config.parsers import seconds
 from router.config.provenance import FLAGS, checked
 from router.errors import ConfigError, RouterError
 from router.logs import setup
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 from router.web.banner import describe_upstreams
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _run(command_line: CommandLine, steps: Sequence[Step], step_s: float, *, is_
         config = msgspec.structs.replace(config, restarts=RESTARTS)
     level = config.log_level if "log_level" in command_line.sourced else LOG_LEVEL
     setup.configure(level, config.log_format, config.secrets)
-    redact = Redactor(config.secrets, setup.MASK, setup.CREDENTIALS)
+    redact = Redactor(config.secrets, MASK, CREDENTIALS)
     report = Report(describe_upstreams(config), say, redact, is_json=is_json)
     report.open()
     begun_s, problem = time.monotonic(), ""

@@ -29,7 +29,7 @@ STATES: Final = {
     "AgentStartedSpeaking": "the agent is speaking …",
     "AgentAudioDone": "",
 }
-"""The line of state that the screen shows after a message, by the message's type."""
+"""The state that the screen shows after a message, by the message's type."""
 
 
 class Call:
@@ -86,7 +86,7 @@ class Call:
 
     @property
     def has_silent_greeting(self) -> bool:
-        """Whether the greeting has come as text without audio.
+        """Whether the greeting has come only as text, without audio.
 
         The route `/openai` may send no end of such a greeting.
         """

@@ -6,6 +6,9 @@ the restarts and the ids, so nothing else moves from one backend to the other.
 `agent_session`  the session of the client as Deepgram's Settings
 `history`   the items of the conversation, as context and as the question to ask
 `answer`    one turn of the agent as the events of one response
-`upstream`  the two wires of one upstream, each translated to the other
+`agent`     one session of Deepgram's: its memory, and the operations of its handlers
+`from_deepgram`  Deepgram's messages, as OpenAI's events
+`from_relay`  the relay's events, as messages for Deepgram
+`upstream`  one upstream: its two wires and its waits
 `machine`   the machine of the call: the relay, with a translator at each upstream of Deepgram's
 """

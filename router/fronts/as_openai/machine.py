@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors import messages as engine
-from router.fronts.as_openai.upstream import DeepgramUpstream, Parts
+from router.fronts.as_openai.agent import Parts
+from router.fronts.as_openai.upstream import DeepgramUpstream
 from router.session import reports
 
 if TYPE_CHECKING:
@@ -79,13 +80,11 @@ class TwoBackendRelay:
             is_busy = True
             while is_busy:
                 while upstream.events:
-                    commands += upstream.commands
-                    upstream.commands = []
+                    commands += upstream.take_commands()
                     event = engine.UpstreamTextReceived(upstream.generation, upstream.events.popleft())
                     self._give(event, now_s, commands)
                 upstream.settle(now_s)
-                commands += upstream.commands
-                upstream.commands = []
+                commands += upstream.take_commands()
                 is_busy = bool(upstream.events)
 
     def _give(self, message: engine.Input, now_s: float, commands: list[engine.Command]) -> None:

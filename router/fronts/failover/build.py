@@ -34,6 +34,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of the configured agent. Deepgram gets its `listen`, `speak` and provider of `think`."""
 
 
+def has_guard(front: Front) -> bool:
+    """Whether the guard stands around a call of this front, because its client's wire is the same at both backends."""
+    return front is REALTIME
+
+
 def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
     """Return the machine of a call on a route of either backend, with the policy of its client.
 

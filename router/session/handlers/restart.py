@@ -54,6 +54,19 @@ def abandon_silent(context: Context, fired: messages.TimerFired) -> None:
     context.abandon(Loss(kind=LossKind.SILENT, cause=wait.value))
 
 
+def abandon_stopped(context: Context, fired: messages.TimerFired) -> None:
+    """Abandon an upstream that stopped in the middle of a response.
+
+    A response that was not announced has no end of its own behind a call. So nothing follows until its outputs are
+    there, for which other deadlines run.
+    """
+    turn = context.state.turn
+    if not turn.is_announced and turn.has_called and context.state.calls.outstanding:
+        context.wait(Wait.NEXT_EVENT)
+    else:
+        abandon_silent(context, fired)
+
+
 def abandon_malformed(context: Context, malformed: openai_codec.Malformed) -> None:
     """Abandon an upstream that sent a frame which is not an event."""
     context.log(logging.ERROR, f"the upstream sent a malformed frame: {malformed.problem}")

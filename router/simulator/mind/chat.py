@@ -19,7 +19,7 @@ SPOKEN: Final = "Your answer is read aloud: use plain words, a few short sentenc
 
 
 def chat_url(url: str) -> str:
-    """Return the URL of the completions, from a server's URL with or without a path."""
+    """Return the URL of the completions. `url` is a server's URL, with or without a path."""
     base = url.rstrip("/")
     if base.endswith("/chat/completions"):
         return base
@@ -28,7 +28,7 @@ def chat_url(url: str) -> str:
 
 
 def models_url(url: str) -> str:
-    """Return the URL of the list of models, from a server's URL with or without a path."""
+    """Return the URL of the list of models. `url` is a server's URL, with or without a path."""
     return chat_url(url).removesuffix("/chat/completions") + "/models"
 
 
@@ -113,7 +113,7 @@ class Stream:
         self._is_cut = self._is_cut or choice.get("finish_reason") == "length"
 
     def end(self) -> Iterator[Thought]:
-        """Yield the function calls and the end, once: after `[DONE]`, or after the stream has ended without it."""
+        """Yield the function calls and the end, only once: after `[DONE]`, or after the end of a stream without it."""
         if self.is_over:
             return
         self.is_over = True

@@ -43,7 +43,7 @@ class Speech(msgspec.Struct, frozen=True, tag="speech"):
 
     audio: bytes
     words: tuple[tuple[int, int], ...]
-    """For each word whose start is known: its index in the text, and its time in milliseconds; ascending."""
+    """The index in the text, and the time in milliseconds, of each word whose start is known; in ascending order."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

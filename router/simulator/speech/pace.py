@@ -34,7 +34,7 @@ _SETTLED_MS: Final = 700
 """Only words that start after this time, in milliseconds, limit the rate."""
 _ROUNDING_MS: Final = 1
 _QUIET: Final = 0.02
-"""The level, as a fraction of the loudest sample, up to which the end of a sound is silence."""
+"""At the end of a sound, samples up to this fraction of the loudest sample count as silence."""
 _KEPT_MS: Final = 40
 
 

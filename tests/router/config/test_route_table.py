@@ -157,6 +157,11 @@ def test_routes_may_fail_over_to_the_other_backend():
     assert [it.get("failover_agent") for it in tomllib.loads(printed)["routes"]] == [None, "backup"]
 
 
+def test_the_guard_of_openai_s_clients_works_beside_a_failover():
+    text = 'deepgram_api_key = "dg-0123456789"\n[[routes]]\npath = "/a"\nfront = "realtime"\nfailover = true\n'
+    assert from_file(text + '[guard]\nurl = "http://127.0.0.1:1/"\n').routes[0].failover
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [

@@ -52,6 +52,14 @@ def test_a_client_that_answers_no_call_has_its_whole_time(audio_s):
     assert [message["code"] for message in book.received("Warning")] == ["FUNCTION_CALL_FAILED"]
 
 
+def test_a_slow_function_costs_no_upstream_where_the_response_is_not_announced():
+    book = TimedPlaybook("converse").ready(settings(think={"functions": [{"name": "lookup"}]})).types("When?")
+    book.upstream(call_done("call_1", "lookup")).run(25.0)
+    assert book.losses() == []
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).run(1.0)
+    assert len(book.asked()) == 2
+
+
 # Mend 6: a call of the upstream's own tools that needs an approval.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, Self
 
@@ -14,6 +15,11 @@ from tests.support.machine.realtime_world import make_relay
 
 OPENAI, DEEPGRAM = 0, 1
 """The positions of both backends."""
+AUDIO = bytes(960)
+APPEND = {"audio": base64.b64encode(AUDIO).decode()}
+MANUAL = {"audio": {"input": {"turn_detection": None}}}
+TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+CALLED = {"id": "call_1", "name": "get_weather", "arguments": "{}", "client_side": True}
 LOST = Loss(kind=LossKind.CLOSED, code=1011, cause="closed by the peer")
 
 
@@ -134,3 +140,18 @@ class AgentBook:
 def types(frames: list[Any]) -> list[str]:
     """Return the types of frames; `audio` for bytes."""
     return ["audio" if isinstance(it, bytes) else it["type"] for it in frames]
+
+
+def code_of(book: AgentBook) -> str:
+    """Return the code of the newest error since the last look."""
+    return str(book.events("error")[-1]["error"]["code"])
+
+
+def message(role: str, text: str, kind: str = "input_text") -> dict[str, Any]:
+    """Return a message as an item."""
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def output(call_id: str, text: str = "sunny") -> dict[str, Any]:
+    """Return the output of a function as an item."""
+    return {"type": "function_call_output", "call_id": call_id, "output": text}

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given, settings, strategies
 
-from router.fronts.as_openai.upstream import UNSUPPORTED
+from router.fronts.as_openai.agent import UNSUPPORTED
 from router.simulator import Fault, FaultAction, FaultPoint
 from tests.router.fronts.realtime.test_simulation import ACTIONS, FAULTS, GAPS_S, RACES
 from tests.support.machine.two_backend_world import DEEPGRAM, OPENAI, TwoBackendWorld
