@@ -582,6 +582,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
         worker.slot = self._slot = self.scoreboard.take_slot(time.monotonic())
         self._age = worker.age
 
+    def begin_spawn(self) -> None:
+        """Forget the slot of the worker before."""
+        self._slot = None
+
+    def undo_spawn(self) -> None:
+        """Give the slot of a worker back that was not forked."""
+        if self._slot is not None:
+            self.scoreboard.free_slot(self._slot, 0, time.monotonic(), was_stopped=True)
+            self._slot = None
+
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
         if not was_stopped:
